@@ -1,0 +1,1 @@
+//! Criterion micro benches and side-by-side benches against public peers.

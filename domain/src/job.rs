@@ -1,0 +1,167 @@
+//! Durable background work: what there is to do, and where it stands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Generation, RenditionId};
+
+/// What a job does to its asset. Every kind is idempotent: a second run changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum JobSpec {
+    /// Describe the source, plan its first generation and publish the plan.
+    Probe,
+    /// Encode one chunk: a run of segments of every video rendition.
+    Chunk {
+        /// Which output.
+        generation: Generation,
+        /// Number of the chunk in the plan.
+        chunk: u32,
+    },
+    /// Encode one audio rendition.
+    Audio {
+        /// Which output.
+        generation: Generation,
+        /// Which rendition.
+        rendition: RenditionId,
+    },
+    /// Convert the embedded text subtitles and write the chapter files.
+    Subtitles {
+        /// Which output.
+        generation: Generation,
+    },
+    /// Make poster, thumbnails and storyboard.
+    Images {
+        /// Which output.
+        generation: Generation,
+    },
+    /// Verify all rows and publish the final presentation.
+    Publish {
+        /// Which output.
+        generation: Generation,
+    },
+    /// Remove every object of a deleted asset.
+    Purge,
+}
+
+/// The kind of a job, without its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each variant is documented in JobSpec")]
+pub enum JobKind {
+    Probe,
+    Chunk,
+    Audio,
+    Subtitles,
+    Images,
+    Publish,
+    Purge,
+}
+
+impl JobKind {
+    /// The name used in the database, in logs and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Chunk => "chunk",
+            Self::Audio => "audio",
+            Self::Subtitles => "subtitles",
+            Self::Images => "images",
+            Self::Publish => "publish",
+            Self::Purge => "purge",
+        }
+    }
+
+    /// Heavy work keeps several cores busy for long; light work must not wait behind it.
+    pub fn is_heavy(self) -> bool {
+        matches!(self, Self::Chunk)
+    }
+}
+
+impl JobSpec {
+    /// Its kind.
+    pub fn kind(&self) -> JobKind {
+        match self {
+            Self::Probe => JobKind::Probe,
+            Self::Chunk { .. } => JobKind::Chunk,
+            Self::Audio { .. } => JobKind::Audio,
+            Self::Subtitles { .. } => JobKind::Subtitles,
+            Self::Images { .. } => JobKind::Images,
+            Self::Publish { .. } => JobKind::Publish,
+            Self::Purge => JobKind::Purge,
+        }
+    }
+
+    /// Which generation it works on, for the jobs that make one.
+    pub fn generation(&self) -> Option<Generation> {
+        match self {
+            Self::Chunk { generation, .. }
+            | Self::Audio { generation, .. }
+            | Self::Subtitles { generation }
+            | Self::Images { generation }
+            | Self::Publish { generation } => Some(*generation),
+            Self::Probe | Self::Purge => None,
+        }
+    }
+
+    /// Its priority when enqueued; the job with the highest runs first, the oldest of equals.
+    ///
+    /// What lets a viewer start comes first: probe, then the head of the video and the sound, then
+    /// pictures; later chunks of all assets follow in order of their number, so assets share fairly.
+    pub fn priority(&self) -> i32 {
+        match self {
+            Self::Probe => 1000,
+            Self::Publish { .. } => 950,
+            Self::Audio { .. } => 900,
+            Self::Chunk { chunk, .. } => 800 - i32::try_from(*chunk).unwrap_or(i32::MAX).min(600),
+            Self::Subtitles { .. } => 850,
+            Self::Images { .. } => 700,
+            Self::Purge => 100,
+        }
+    }
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Waiting for its time and for a worker.
+    Queued,
+    /// Leased to a worker.
+    Running,
+    /// Settled for good: its work is done.
+    Done,
+    /// Settled for good: it failed and will not be tried again.
+    Failed,
+}
+
+impl JobState {
+    /// The name used in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_reads_back_from_its_json() {
+        let spec = JobSpec::Chunk { generation: Generation(1), chunk: 3 };
+        let json = serde_json::to_string(&spec).expect("serialises");
+        assert_eq!(json, r#"{"kind":"chunk","generation":1,"chunk":3}"#);
+        assert_eq!(serde_json::from_str::<JobSpec>(&json).expect("reads back"), spec);
+    }
+
+    #[test]
+    fn the_first_chunk_comes_before_pictures_and_later_chunks_after() {
+        let chunk = |chunk| JobSpec::Chunk { generation: Generation(1), chunk }.priority();
+        let images = JobSpec::Images { generation: Generation(1) }.priority();
+        assert!(chunk(0) > chunk(1) && chunk(0) > images && chunk(200) < images);
+    }
+}

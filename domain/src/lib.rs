@@ -1,0 +1,53 @@
+//! The words of Headwater as types: pure data and pure functions, no IO, no async, no clock.
+//!
+//! | word | type |
+//! |---|---|
+//! | asset: one video or audio item, from upload to deletion | [`AssetId`], [`AssetState`] |
+//! | source: the uploaded file as received, immutable once complete | described by a [`Probe`] |
+//! | grid: all segment boundaries, as integer frame numbers | [`Cadence`], [`Span`] |
+//! | ladder, rendition: the set of output qualities; one of them | [`ladder`], [`RenditionId`] |
+//! | segment: unit of delivery and of commit | [`Span`], [`presentation::SegmentEntry`] |
+//! | chunk: unit of work, a run of segments over all video renditions | [`plan::Chunk`] |
+//! | fragment: one moof+mdat inside a segment, one per GOP | [`Span::gops`] |
+//! | recipe: everything that decides the output bytes | [`Recipe`] |
+//! | generation: one complete output of an asset under one recipe | [`Generation`] |
+//! | presentation: the published document of one generation | [`Presentation`] |
+//! | job, lease: durable background work; the time-limited right to run it | [`JobSpec`], [`JobState`] |
+//!
+//! Read [`Probe`], [`Plan`] and [`Presentation`] first: everything else serves the way between them.
+//!
+//! ```
+//! use domain::{Cadence, FrameRate};
+//!
+//! // 10 s at 25 fps: three quick segments of 2 s, then one that takes the remaining 4 s.
+//! let cadence = Cadence::for_video(FrameRate::new(25, 1).expect("25 fps is a rate"));
+//! let frames: Vec<u32> = cadence.video_spans(250).iter().map(|span| span.count).collect();
+//! assert_eq!(frames, [50, 50, 50, 100]);
+//! ```
+
+mod asset;
+mod clock;
+mod grid;
+mod id;
+mod job;
+pub mod ladder;
+mod language;
+pub mod plan;
+pub mod presentation;
+pub mod probe;
+mod recipe;
+mod size;
+mod time;
+
+pub use asset::{AssetEvent, AssetState, Failure, FailureCode, IllegalTransition};
+pub use clock::{Clock, ManualClock, Timestamp};
+pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
+pub use id::{AssetId, Generation, IdError, JobId, PlaybackId, RenditionId, UploadId};
+pub use job::{JobKind, JobSpec, JobState};
+pub use language::Language;
+pub use plan::Plan;
+pub use presentation::Presentation;
+pub use probe::Probe;
+pub use recipe::{Recipe, RecipeId};
+pub use size::{Bitrate, ByteSize, Resolution};
+pub use time::{FrameRate, MediaTime, Timescale, hms};

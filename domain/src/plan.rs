@@ -1,0 +1,258 @@
+//! From a probe to everything that is going to be made of it: a pure function.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ladder::{self, Rung};
+use crate::probe::{AudioTrack, SubtitleTrack};
+use crate::{
+    AAC_FRAME_SAMPLES, Cadence, Failure, FailureCode, FrameRate, Language, MediaTime, Probe, Recipe, RenditionId, Span,
+    Timescale,
+};
+
+/// What a server accepts; beyond it a source is refused with [`FailureCode::LimitExceeded`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Longest source.
+    pub duration_s_max: u32,
+    /// Most audio tracks that become renditions; further ones are left out.
+    pub audio_tracks_max: usize,
+    /// Most subtitle tracks that become renditions; further ones are left out.
+    pub subtitle_tracks_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { duration_s_max: 12 * 3600, audio_tracks_max: 16, subtitle_tracks_max: 32 }
+    }
+}
+
+/// Segments in every chunk but the first, which holds the three short ones.
+const SEGMENTS_PER_CHUNK: u32 = 10;
+
+/// Segments in the first chunk.
+const SEGMENTS_IN_FIRST_CHUNK: u32 = 3;
+
+/// Everything that is made of one source under one recipe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The encoder settings.
+    pub recipe: Recipe,
+    /// The source's instant that becomes zero in the output.
+    pub origin: MediaTime,
+    /// Time from the origin to the end of the last track.
+    pub duration: MediaTime,
+    /// Where segments begin.
+    pub cadence: Cadence,
+    /// The picture; `None` for audio-only sources.
+    pub video: Option<VideoPlan>,
+    /// The sound, one entry per rendition; the default one first.
+    pub audio: Vec<AudioPlan>,
+    /// The text subtitles that become WebVTT, one entry per rendition.
+    pub subtitles: Vec<SubtitlePlan>,
+}
+
+/// What is made of the video track.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoPlan {
+    /// Index of the stream in the source.
+    pub stream_index: u32,
+    /// Output frames, all of equal length.
+    pub frame_count: u64,
+    /// The renditions, smallest first.
+    pub rungs: Vec<Rung>,
+}
+
+/// What is made of one audio track.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioPlan {
+    /// The rendition's name.
+    pub id: RenditionId,
+    /// Index of the stream in the source.
+    pub stream_index: u32,
+    /// AAC frames of 1024 samples at the recipe's sample rate, from the origin to the track's end.
+    pub frame_count: u64,
+    /// Channels of the output.
+    pub channels: u16,
+    /// Language, if known.
+    pub language: Option<Language>,
+    /// What a menu shows; unique among the audio renditions.
+    pub name: String,
+}
+
+/// What is made of one subtitle track.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtitlePlan {
+    /// The rendition's name.
+    pub id: RenditionId,
+    /// Index of the stream in the source.
+    pub stream_index: u32,
+    /// Language, if known.
+    pub language: Option<Language>,
+    /// What a menu shows; unique among the subtitle renditions.
+    pub name: String,
+    /// Only shown for foreign speech.
+    pub is_forced: bool,
+}
+
+/// A unit of work: a run of consecutive segments, all video renditions at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Number of the chunk, from 0.
+    pub index: u32,
+    /// Its first segment.
+    pub first_segment: u32,
+    /// How many segments.
+    pub segment_count: u32,
+}
+
+impl Plan {
+    /// Plans the output of a source.
+    ///
+    /// # Errors
+    /// A [`Failure`] for the uploader if there is nothing to play or a limit is exceeded.
+    pub fn new(probe: &Probe, recipe: &Recipe, limits: &Limits) -> Result<Self, Failure> {
+        if !probe.has_media() {
+            return Err(Failure::new(
+                FailureCode::NoMedia,
+                "the file holds neither a picture nor sound that can be played",
+            ));
+        }
+        let (origin, duration) = (probe.origin(), probe.duration());
+        if duration.as_ms() > i64::from(limits.duration_s_max) * 1000 {
+            let (long, max) = (crate::hms(duration), limits.duration_s_max / 3600);
+            return Err(Failure::new(
+                FailureCode::LimitExceeded,
+                format!("the file plays for {long}, more than the {max} hours allowed here"),
+            ));
+        }
+        let main = probe.main_video();
+        let rate = main.map(|track| ladder::output_rate(track.measured_rate));
+        let cadence = rate.map_or_else(Cadence::for_audio, Cadence::for_video);
+        let video = main.zip(rate).and_then(|(track, rate)| {
+            let end = track.extent.end.minus(origin)?;
+            let frame_count = frames_until(end, rate).max(1);
+            Some(VideoPlan {
+                stream_index: track.stream_index,
+                frame_count,
+                rungs: ladder::rungs(track.display(), rate),
+            })
+        });
+        let plan = Self {
+            recipe: recipe.clone(),
+            origin,
+            duration,
+            cadence,
+            video,
+            audio: audio(probe, recipe, limits),
+            subtitles: subtitles(probe, limits),
+        };
+        if plan.video.is_none() && plan.audio.is_empty() {
+            return Err(Failure::new(FailureCode::NoMedia, "every track of the file is empty"));
+        }
+        Ok(plan)
+    }
+
+    /// The grid cells of the video renditions; empty without video.
+    pub fn video_spans(&self) -> Vec<Span> {
+        self.video.as_ref().map_or_else(Vec::new, |video| self.cadence.video_spans(video.frame_count))
+    }
+
+    /// The grid cells of an audio rendition, in AAC frames.
+    pub fn audio_spans(&self, audio: &AudioPlan) -> Vec<Span> {
+        self.cadence.audio_spans(self.audio_timescale(), audio.frame_count)
+    }
+
+    /// Ticks per second of the audio renditions: the sample rate.
+    pub fn audio_timescale(&self) -> Timescale {
+        Timescale::new(self.recipe.audio_sample_rate).unwrap_or(Timescale::MILLISECONDS)
+    }
+
+    /// The units of video work: the three short segments first, then ten segments each; empty without video.
+    pub fn chunks(&self) -> Vec<Chunk> {
+        let segments = u32::try_from(self.video_spans().len()).unwrap_or(u32::MAX);
+        let mut chunks = Vec::new();
+        let mut first_segment = 0;
+        while first_segment < segments {
+            let wanted = if first_segment == 0 { SEGMENTS_IN_FIRST_CHUNK } else { SEGMENTS_PER_CHUNK };
+            let segment_count = wanted.min(segments - first_segment);
+            let index = u32::try_from(chunks.len()).unwrap_or(u32::MAX);
+            chunks.push(Chunk { index, first_segment, segment_count });
+            first_segment += segment_count;
+        }
+        chunks
+    }
+
+    /// The audio rendition of this name.
+    pub fn audio_rendition(&self, id: &RenditionId) -> Option<&AudioPlan> {
+        self.audio.iter().find(|audio| audio.id == *id)
+    }
+}
+
+/// Whole frames that begin before `end`, when `end` itself is only known to half a frame.
+fn frames_until(end: MediaTime, rate: FrameRate) -> u64 {
+    end.rescale_round(rate.timescale()).map_or(0, |time| {
+        let ticks = u64::try_from(time.ticks).unwrap_or(0);
+        let frame = u64::from(rate.frame_ticks());
+        (ticks + frame / 2) / frame
+    })
+}
+
+fn audio(probe: &Probe, recipe: &Recipe, limits: &Limits) -> Vec<AudioPlan> {
+    let Some(scale) = Timescale::new(recipe.audio_sample_rate) else { return Vec::new() };
+    let origin = probe.origin();
+    // The default track leads; the order of the others stays the file's.
+    let mut tracks: Vec<&AudioTrack> = probe.audio.iter().take(limits.audio_tracks_max).collect();
+    tracks.sort_by_key(|track| !track.is_default);
+    let mut names = Names::default();
+    let mut plans = Vec::new();
+    for (at, track) in tracks.into_iter().enumerate() {
+        let samples =
+            track.extent.end.minus(origin).and_then(|end| end.rescale_round(scale)).map_or(0, |time| time.ticks);
+        let frame_count = u64::try_from(samples).unwrap_or(0).div_ceil(u64::from(AAC_FRAME_SAMPLES));
+        let Ok(id) = RenditionId::new(name_of("audio", at, track.language.as_ref())) else { continue };
+        if frame_count > 0 {
+            let name = names.unique(track.title.as_deref(), track.language.as_ref(), "Audio");
+            let language = track.language.clone();
+            plans.push(AudioPlan { id, stream_index: track.stream_index, frame_count, channels: 2, language, name });
+        }
+    }
+    plans
+}
+
+fn subtitles(probe: &Probe, limits: &Limits) -> Vec<SubtitlePlan> {
+    let mut names = Names::default();
+    let texts = probe.subtitles.iter().filter(|track| track.is_text).take(limits.subtitle_tracks_max);
+    let plan = |(at, track): (usize, &SubtitleTrack)| {
+        Some(SubtitlePlan {
+            id: RenditionId::new(name_of("subtitles", at, track.language.as_ref())).ok()?,
+            stream_index: track.stream_index,
+            language: track.language.clone(),
+            name: names.unique(track.title.as_deref(), track.language.as_ref(), "Subtitles"),
+            is_forced: track.is_forced,
+        })
+    };
+    texts.enumerate().filter_map(plan).collect()
+}
+
+fn name_of(kind: &str, at: usize, language: Option<&Language>) -> String {
+    language.map_or_else(|| format!("{kind}-{at}"), |language| format!("{kind}-{at}-{language}"))
+}
+
+/// Menu names already given away; RFC 8216 §4.3.4.1.1 wants each to be unique in its group.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl Names {
+    fn unique(&mut self, title: Option<&str>, language: Option<&Language>, fallback: &str) -> String {
+        let title = title.map(str::trim).filter(|title| !title.is_empty());
+        let base = title.or(language.map(Language::name)).unwrap_or(fallback).to_owned();
+        let numbered = |at: usize| if at == 1 { base.clone() } else { format!("{base} {at}") };
+        // One of n + 1 names is free when n are taken.
+        let free = (1..=self.0.len() + 1).map(numbered).find(|name| !self.0.contains(name)).unwrap_or(base.clone());
+        self.0.push(free.clone());
+        free
+    }
+}
+
+#[cfg(test)]
+mod tests;

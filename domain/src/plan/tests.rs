@@ -1,0 +1,95 @@
+use super::*;
+use crate::ByteSize;
+use crate::probe::{Color, Extent, Orientation, VideoTrack};
+use crate::{Resolution, Timescale};
+
+fn ms(ticks: i64) -> MediaTime {
+    MediaTime::new(ticks, Timescale::MILLISECONDS)
+}
+
+fn video(start_ms: i64, end_ms: i64, num: u32, den: u32) -> VideoTrack {
+    VideoTrack {
+        stream_index: 0,
+        codec: "h264".into(),
+        pixel_format: "yuv420p".into(),
+        coded: Resolution { width: 1280, height: 720 },
+        sample_aspect: (1, 1),
+        orientation: Orientation::default(),
+        color: Color::default(),
+        is_interlaced: false,
+        extent: Extent { start: ms(start_ms), end: ms(end_ms) },
+        frame_count: 0,
+        measured_rate: FrameRate::new(num, den).expect("a rate"),
+        is_variable_rate: false,
+        language: None,
+        is_default: true,
+    }
+}
+
+fn audio_track(stream_index: u32, start_ms: i64, end_ms: i64, language: &str, is_default: bool) -> AudioTrack {
+    AudioTrack {
+        stream_index,
+        codec: "aac".into(),
+        sample_rate: 48_000,
+        channels: 2,
+        extent: Extent { start: ms(start_ms), end: ms(end_ms) },
+        language: Language::from_code(language),
+        title: None,
+        is_default,
+    }
+}
+
+fn probe(video: Vec<VideoTrack>, audio: Vec<AudioTrack>) -> Probe {
+    let container = "mp4".into();
+    Probe { container, size: ByteSize(1), video, audio, subtitles: vec![], chapters: vec![], title: None }
+}
+
+fn planned(probe: &Probe) -> Plan {
+    Plan::new(probe, &Recipe::default(), &Limits::default()).expect("can be planned")
+}
+
+#[test]
+fn the_earliest_track_sets_the_origin() {
+    let plan = planned(&probe(vec![video(10_000, 20_000, 25, 1)], vec![audio_track(1, 9_900, 20_050, "eng", true)]));
+    assert_eq!(plan.origin, ms(9_900));
+    assert_eq!(plan.duration, ms(10_150));
+    assert_eq!(plan.video.as_ref().map(|video| video.frame_count), Some(253), "10.1 s at 25 fps, rounded");
+    assert_eq!(plan.audio[0].frame_count, (10_150u64 * 48).div_ceil(1024));
+}
+
+#[test]
+fn the_default_track_leads_and_names_are_unique() {
+    let tracks = vec![
+        audio_track(1, 0, 1000, "eng", false),
+        audio_track(2, 0, 1000, "ger", true),
+        audio_track(3, 0, 1000, "eng", false),
+    ];
+    let plan = planned(&probe(vec![], tracks));
+    let names: Vec<_> = plan.audio.iter().map(|audio| (audio.id.as_str(), audio.name.as_str())).collect();
+    assert_eq!(names, [("audio-0-de", "Deutsch"), ("audio-1-en", "English"), ("audio-2-en", "English 2")]);
+}
+
+#[test]
+fn chunks_cover_all_segments_once() {
+    let plan = planned(&probe(vec![video(0, 600_000, 30_000, 1001)], vec![]));
+    let segments = plan.video_spans().len();
+    let chunks = plan.chunks();
+    assert_eq!(chunks.iter().map(|chunk| chunk.segment_count as usize).sum::<usize>(), segments);
+    assert_eq!(chunks[0], Chunk { index: 0, first_segment: 0, segment_count: 3 });
+    assert_eq!(chunks[1], Chunk { index: 1, first_segment: 3, segment_count: 10 });
+}
+
+#[test]
+fn what_cannot_play_is_refused_with_a_reason() {
+    let refuse = |probe: &Probe| Plan::new(probe, &Recipe::default(), &Limits::default()).expect_err("refused").code;
+    assert_eq!(refuse(&probe(vec![], vec![])), FailureCode::NoMedia);
+    assert_eq!(refuse(&probe(vec![], vec![audio_track(0, 0, 0, "eng", true)])), FailureCode::NoMedia);
+    assert_eq!(refuse(&probe(vec![], vec![audio_track(0, 0, 50_000_000, "eng", true)])), FailureCode::LimitExceeded);
+}
+
+#[test]
+fn a_plan_reads_back_from_its_json() {
+    let plan = planned(&probe(vec![video(0, 5000, 24_000, 1001)], vec![audio_track(1, 0, 5000, "eng", true)]));
+    let json = serde_json::to_string(&plan).expect("serialises");
+    assert_eq!(serde_json::from_str::<Plan>(&json).expect("reads back"), plan);
+}

@@ -1,0 +1,230 @@
+//! The published document of one generation: all a player or the origin needs, and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+use crate::probe::Chapter;
+use crate::{
+    AssetId, Bitrate, Cadence, FrameRate, Generation, Language, MediaTime, Plan, PlaybackId, RenditionId, Resolution,
+    Timescale,
+};
+
+/// Version of this document's form; a reader refuses any other.
+pub const SCHEMA: u32 = 1;
+
+/// Tracks, grid, segments, chapters and images of one generation. Immutable once written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Presentation {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The asset.
+    pub asset: AssetId,
+    /// The name under which it is served.
+    pub playback: PlaybackId,
+    /// The output it describes.
+    pub generation: Generation,
+    /// 0 for the plan, before anything is encoded; 1 for the verified whole.
+    pub revision: u32,
+    /// Title shown to people.
+    pub title: Option<String>,
+    /// From zero to the end of the last track.
+    pub duration: MediaTime,
+    /// Where segments begin.
+    pub cadence: Cadence,
+    /// Video renditions, smallest first.
+    pub video: Vec<VideoRendition>,
+    /// Audio renditions, default first.
+    pub audio: Vec<AudioRendition>,
+    /// Subtitle renditions.
+    pub subtitles: Vec<SubtitleRendition>,
+    /// Chapters, in order, relative to zero.
+    pub chapters: Vec<Chapter>,
+    /// Pictures; `None` until they are made, or when there is no picture to show.
+    pub images: Option<Images>,
+}
+
+/// One video rendition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoRendition {
+    /// Its name, a path segment.
+    pub id: RenditionId,
+    /// Encoded size.
+    pub resolution: Resolution,
+    /// Frames a second.
+    pub frame_rate: FrameRate,
+    /// RFC 6381 codec string, such as `avc1.64001f`.
+    pub codecs: String,
+    /// Peak segment rate, with all overhead: measured in revision 1, the recipe's cap in revision 0.
+    pub peak_bitrate: Bitrate,
+    /// Mean rate over all segments: measured in revision 1, the recipe's cap in revision 0.
+    pub average_bitrate: Bitrate,
+    /// Ticks per second of the segments' durations.
+    pub timescale: Timescale,
+    /// All segments, in order.
+    pub segments: Vec<SegmentEntry>,
+}
+
+/// One audio rendition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioRendition {
+    /// Its name, a path segment.
+    pub id: RenditionId,
+    /// Language, if known.
+    pub language: Option<Language>,
+    /// What a menu shows.
+    pub name: String,
+    /// Played unless the viewer chooses otherwise; true for exactly one.
+    pub is_default: bool,
+    /// Number of channels.
+    pub channels: u16,
+    /// RFC 6381 codec string, such as `mp4a.40.2`.
+    pub codecs: String,
+    /// Peak segment rate, as for video.
+    pub peak_bitrate: Bitrate,
+    /// Mean rate, as for video.
+    pub average_bitrate: Bitrate,
+    /// Ticks per second of the segments' durations: the sample rate.
+    pub timescale: Timescale,
+    /// All segments, in order.
+    pub segments: Vec<SegmentEntry>,
+}
+
+/// One subtitle rendition: WebVTT segments in milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtitleRendition {
+    /// Its name, a path segment.
+    pub id: RenditionId,
+    /// Language, if known.
+    pub language: Option<Language>,
+    /// What a menu shows.
+    pub name: String,
+    /// Only shown for foreign speech.
+    pub is_forced: bool,
+    /// Ticks per second of the segments' durations.
+    pub timescale: Timescale,
+    /// All segments, in order.
+    pub segments: Vec<SegmentEntry>,
+}
+
+/// One segment. What the encoder decides is only known once the segment is committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentEntry {
+    /// Duration on the rendition's timescale.
+    pub ticks: u64,
+    /// Length of the object; `None` while it is only planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// SHA-256 of the object, 64 hexadecimal digits; `None` while it is only planned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Fragments that begin with an IDR, for I-frame playlists; empty for audio and text.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keyframes: Vec<KeyframeRange>,
+}
+
+/// Where an I-frame lies in its segment: from its moof to the end of its first sample (HLS authoring 6.10).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyframeRange {
+    /// First octet of the moof.
+    pub offset: u64,
+    /// Octets up to the end of the I-frame.
+    pub length: u64,
+    /// Duration of its fragment on the rendition's timescale.
+    pub ticks: u64,
+}
+
+/// Pictures of an asset; file names below its `images/` folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Images {
+    /// The poster, a JPEG.
+    pub poster: String,
+    /// Size of the poster.
+    pub poster_resolution: Resolution,
+    /// Single thumbnails, JPEGs in order of time.
+    pub thumbnails: Vec<Thumbnail>,
+    /// Sheets of tiles for previews on the seek bar; empty for very short videos.
+    pub storyboard: Option<Storyboard>,
+}
+
+/// One thumbnail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Thumbnail {
+    /// The moment it shows.
+    pub time: MediaTime,
+    /// File name.
+    pub file: String,
+}
+
+/// Tiles of equal size and distance in time, row by row on one or more sheets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storyboard {
+    /// File names of the sheets, in order.
+    pub sheets: Vec<String>,
+    /// Size of one tile.
+    pub tile: Resolution,
+    /// Tiles in a row.
+    pub columns: u32,
+    /// Rows on a full sheet.
+    pub rows: u32,
+    /// Tiles on all sheets.
+    pub tile_count: u32,
+    /// Time from one tile to the next.
+    pub interval: MediaTime,
+}
+
+impl Presentation {
+    /// Revision 0 of a generation: every segment of the plan, none of them measured.
+    ///
+    /// Bit rates are the recipe's caps, which measured rates stay within. Subtitle renditions are
+    /// left out, since how many cues a track holds is not known before it is read.
+    pub fn planned(asset: AssetId, playback: PlaybackId, generation: Generation, plan: &Plan) -> Self {
+        let rate = plan.cadence.frame_rate;
+        let rungs = plan.video.as_ref().map_or(&[][..], |video| &video.rungs);
+        let video = rungs.iter().map(|rung| VideoRendition {
+            id: rung.id.clone(),
+            resolution: rung.resolution,
+            frame_rate: rate,
+            codecs: format!("avc1.6400{:02x}", rung.level),
+            peak_bitrate: rung.bitrate_max,
+            average_bitrate: rung.bitrate_max,
+            timescale: rate.timescale(),
+            segments: entries(plan.video_spans(), u64::from(rate.frame_ticks())),
+        });
+        let audio = plan.audio.iter().enumerate().map(|(at, audio)| AudioRendition {
+            id: audio.id.clone(),
+            language: audio.language.clone(),
+            name: audio.name.clone(),
+            is_default: at == 0,
+            channels: audio.channels,
+            codecs: "mp4a.40.2".into(),
+            peak_bitrate: plan.recipe.audio_bitrate,
+            average_bitrate: plan.recipe.audio_bitrate,
+            timescale: plan.audio_timescale(),
+            segments: entries(plan.audio_spans(audio), u64::from(crate::AAC_FRAME_SAMPLES)),
+        });
+        Self {
+            schema: SCHEMA,
+            asset,
+            playback,
+            generation,
+            revision: 0,
+            title: None,
+            duration: plan.duration,
+            cadence: plan.cadence,
+            video: video.collect(),
+            audio: audio.collect(),
+            subtitles: Vec::new(),
+            chapters: Vec::new(),
+            images: None,
+        }
+    }
+}
+
+fn entries(spans: Vec<crate::Span>, frame_ticks: u64) -> Vec<SegmentEntry> {
+    let entry = |span: crate::Span| SegmentEntry {
+        ticks: u64::from(span.count) * frame_ticks,
+        bytes: None,
+        sha256: None,
+        keyframes: vec![],
+    };
+    spans.into_iter().map(entry).collect()
+}

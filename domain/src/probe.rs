@@ -1,0 +1,215 @@
+//! What is known of a source: tracks, times, languages, chapters, orientation, colour.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ByteSize, FrameRate, Language, MediaTime, Resolution};
+
+/// What the engine found in a source. Times are the container's own, before any shift to zero.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// Short name of the container: `mp4`, `matroska`, `mpegts`, `avi`, `ogg`, `flac` ...
+    pub container: String,
+    /// Length of the source.
+    pub size: ByteSize,
+    /// Video tracks in stream order, without attached pictures.
+    pub video: Vec<VideoTrack>,
+    /// Audio tracks in stream order.
+    pub audio: Vec<AudioTrack>,
+    /// Subtitle tracks in stream order.
+    pub subtitles: Vec<SubtitleTrack>,
+    /// Chapters in order of their start.
+    pub chapters: Vec<Chapter>,
+    /// The container's title, if it carries one; at most [`TEXT_CHARS_MAX`] characters.
+    pub title: Option<String>,
+}
+
+/// The longest text taken over from a source's metadata, in characters.
+pub const TEXT_CHARS_MAX: usize = 500;
+
+/// When the packets of a track play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extent {
+    /// Presentation time of the first packet.
+    pub start: MediaTime,
+    /// Presentation time at which the last packet ends.
+    pub end: MediaTime,
+}
+
+impl Extent {
+    /// `end − start`, never negative.
+    pub fn duration(self) -> MediaTime {
+        self.end.minus(self.start).filter(|time| time.ticks > 0).unwrap_or(MediaTime::new(0, self.end.scale))
+    }
+}
+
+/// A quarter-turn rotation, clockwise, that a player must apply before showing the picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Rotation {
+    /// Shown as coded.
+    #[default]
+    #[serde(rename = "0")]
+    None,
+    /// A quarter turn clockwise.
+    #[serde(rename = "90")]
+    Quarter,
+    /// Upside down.
+    #[serde(rename = "180")]
+    Half,
+    /// A quarter turn counter-clockwise.
+    #[serde(rename = "270")]
+    ThreeQuarters,
+}
+
+/// How the coded picture is turned into the shown one: mirrored first, then rotated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orientation {
+    /// Left and right are exchanged.
+    pub is_mirrored: bool,
+    /// The turn after the mirroring.
+    pub rotation: Rotation,
+}
+
+/// Colour as the bitstream or container states it, in FFmpeg's names (`bt709`, `smpte2084`, `tv`); `None` when unstated.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Color {
+    /// Colour primaries.
+    pub primaries: Option<String>,
+    /// Transfer characteristics.
+    pub transfer: Option<String>,
+    /// Matrix coefficients.
+    pub matrix: Option<String>,
+    /// `tv` (limited) or `pc` (full).
+    pub range: Option<String>,
+}
+
+impl Color {
+    /// True for PQ (SMPTE ST 2084) and HLG (ARIB STD-B67) pictures, which need tone mapping.
+    pub fn is_hdr(&self) -> bool {
+        matches!(self.transfer.as_deref(), Some("smpte2084" | "arib-std-b67"))
+    }
+}
+
+/// One video track.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoTrack {
+    /// Index of the stream in its container.
+    pub stream_index: u32,
+    /// FFmpeg's name of the codec: `h264`, `hevc`, `vp9` ...
+    pub codec: String,
+    /// FFmpeg's name of the pixel format: `yuv420p`, `yuv420p10le` ...
+    pub pixel_format: String,
+    /// Size of the coded picture.
+    pub coded: Resolution,
+    /// Width of a sample divided by its height, as (numerator, denominator), both above zero.
+    pub sample_aspect: (u32, u32),
+    /// Turn and mirroring to apply.
+    pub orientation: Orientation,
+    /// Stated colour.
+    pub color: Color,
+    /// The container or codec says that frames hold two fields.
+    pub is_interlaced: bool,
+    /// When its packets play.
+    pub extent: Extent,
+    /// Number of packets that hold a picture to show.
+    pub frame_count: u64,
+    /// Measured rate: frames over time for a constant rate, one over the median gap for a variable one.
+    pub measured_rate: FrameRate,
+    /// More than 1 % of the gaps between frames differ from the others.
+    pub is_variable_rate: bool,
+    /// Language, if stated.
+    pub language: Option<Language>,
+    /// The container marks it as default.
+    pub is_default: bool,
+}
+
+impl VideoTrack {
+    /// Size at which the picture is meant to be seen: sample aspect applied to the width, then turned.
+    pub fn display(&self) -> Resolution {
+        let (num, den) = (u64::from(self.sample_aspect.0.max(1)), u64::from(self.sample_aspect.1.max(1)));
+        let width = ((u64::from(self.coded.width) * num * 2 + den) / (den * 2)).clamp(1, u64::from(u32::MAX));
+        let shown = Resolution { width: u32::try_from(width).unwrap_or(u32::MAX), height: self.coded.height };
+        match self.orientation.rotation {
+            Rotation::None | Rotation::Half => shown,
+            Rotation::Quarter | Rotation::ThreeQuarters => shown.turned(),
+        }
+    }
+}
+
+/// One audio track.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioTrack {
+    /// Index of the stream in its container.
+    pub stream_index: u32,
+    /// FFmpeg's name of the codec: `aac`, `opus`, `mp3` ...
+    pub codec: String,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Number of channels.
+    pub channels: u16,
+    /// When its packets play.
+    pub extent: Extent,
+    /// Language, if stated.
+    pub language: Option<Language>,
+    /// Title, if stated; at most [`TEXT_CHARS_MAX`] characters.
+    pub title: Option<String>,
+    /// The container marks it as default.
+    pub is_default: bool,
+}
+
+/// One subtitle track.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtitleTrack {
+    /// Index of the stream in its container.
+    pub stream_index: u32,
+    /// FFmpeg's name of the codec: `subrip`, `mov_text`, `ass`, `hdmv_pgs_subtitle` ...
+    pub codec: String,
+    /// True for text that becomes WebVTT; false for bitmaps, which do not.
+    pub is_text: bool,
+    /// Language, if stated.
+    pub language: Option<Language>,
+    /// Title, if stated; at most [`TEXT_CHARS_MAX`] characters.
+    pub title: Option<String>,
+    /// The container marks it as default.
+    pub is_default: bool,
+    /// The container marks it as forced.
+    pub is_forced: bool,
+}
+
+/// One chapter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chapter {
+    /// Where it begins.
+    pub start: MediaTime,
+    /// Where it ends.
+    pub end: MediaTime,
+    /// Its title, possibly empty; at most [`TEXT_CHARS_MAX`] characters.
+    pub title: String,
+}
+
+impl Probe {
+    /// The video track to show: the default one, else the largest, else the first. `None` without video.
+    pub fn main_video(&self) -> Option<&VideoTrack> {
+        // `max_by_key` keeps the last of equals; reversed, that is the first in stream order.
+        self.video.iter().rev().max_by_key(|track| (track.is_default, track.coded.pixels()))
+    }
+
+    /// The instant that becomes zero: the earliest start of the main video and all audio tracks.
+    pub fn origin(&self) -> MediaTime {
+        let video = self.main_video().map(|track| track.extent.start);
+        let audio = self.audio.iter().map(|track| track.extent.start);
+        video.into_iter().chain(audio).min().unwrap_or(MediaTime::zero())
+    }
+
+    /// Time from the [`origin`](Self::origin) to the last end of the main video and all audio tracks.
+    pub fn duration(&self) -> MediaTime {
+        let video = self.main_video().map(|track| track.extent.end);
+        let audio = self.audio.iter().map(|track| track.extent.end);
+        let end = video.into_iter().chain(audio).max().unwrap_or(MediaTime::zero());
+        end.minus(self.origin()).unwrap_or(MediaTime::zero())
+    }
+
+    /// True if there is a picture or sound to play.
+    pub fn has_media(&self) -> bool {
+        !self.video.is_empty() || !self.audio.is_empty()
+    }
+}

@@ -1,0 +1,70 @@
+//! Everything that decides the output bytes, and its hash.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::Bitrate;
+
+/// The encoder settings of one generation. Two equal recipes make equal segments of equal sources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Version of the encoding code itself; raised whenever the same settings give other bytes.
+    pub version: u32,
+    /// x264's preset.
+    pub preset: String,
+    /// x264's constant rate factor.
+    pub crf: u8,
+    /// Threads of each x264 encoder: part of the recipe, since VBV decisions depend on it.
+    pub encoder_threads: u8,
+    /// Bit rate of a stereo AAC track.
+    pub audio_bitrate: Bitrate,
+    /// Sample rate of every audio track, in Hz.
+    pub audio_sample_rate: u32,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            version: 1,
+            preset: "veryfast".into(),
+            crf: 23,
+            encoder_threads: 1,
+            audio_bitrate: Bitrate(128_000),
+            audio_sample_rate: 48_000,
+        }
+    }
+}
+
+/// Hash of a [`Recipe`]: the first 16 hexadecimal digits of SHA-256 over its JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RecipeId(String);
+
+impl Recipe {
+    /// The name of this recipe.
+    pub fn id(&self) -> RecipeId {
+        let json = serde_json::to_vec(self).expect("a struct of numbers and text has a JSON form");
+        let digest = Sha256::digest(json);
+        RecipeId(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+impl fmt::Display for RecipeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_setting_gives_another_recipe() {
+        let default = Recipe::default();
+        assert_eq!(default.id(), Recipe::default().id());
+        assert_ne!(default.id(), Recipe { crf: 24, ..default.clone() }.id());
+    }
+}

@@ -1,0 +1,1 @@
+//! The binary: CLI, configuration, roles, telemetry, signals, embedded web pages.

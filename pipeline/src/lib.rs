@@ -1,0 +1,1 @@
+//! What happens to an asset, step by step, and the worker that claims, renews and settles jobs.
