@@ -42,6 +42,21 @@ pub struct Presentation {
     pub images: Option<Images>,
 }
 
+/// What `current/{playback id}.json` holds: which presentation an asset is played from.
+///
+/// The only document that is ever overwritten, so that a generation becomes visible in one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Pointer {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The asset.
+    pub asset: AssetId,
+    /// The output in force.
+    pub generation: Generation,
+    /// The revision of its presentation.
+    pub revision: u32,
+}
+
 /// One video rendition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VideoRendition {
@@ -171,7 +186,25 @@ pub struct Storyboard {
     pub interval: MediaTime,
 }
 
+/// What the pointer object of a playback id holds: which presentation is the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pointer {
+    /// [`SCHEMA`] of the presentation it names.
+    pub schema: u32,
+    /// The asset.
+    pub asset: AssetId,
+    /// The output.
+    pub generation: Generation,
+    /// The revision of the presentation document.
+    pub revision: u32,
+}
+
 impl Presentation {
+    /// The pointer that makes this presentation the current one.
+    pub fn pointer(&self) -> Pointer {
+        Pointer { schema: self.schema, asset: self.asset, generation: self.generation, revision: self.revision }
+    }
+
     /// Revision 0 of a generation: every segment of the plan, none of them measured.
     ///
     /// Bit rates are the recipe's caps, which measured rates stay within. Subtitle renditions are
@@ -227,4 +260,18 @@ fn entries(spans: Vec<crate::Span>, frame_ticks: u64) -> Vec<SegmentEntry> {
         keyframes: vec![],
     };
     spans.into_iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pointer_reads_back_from_its_json() {
+        let pointer =
+            Pointer { schema: SCHEMA, asset: AssetId::from_u128(1), generation: Generation(2), revision: 1 };
+        let json = serde_json::to_string(&pointer).expect("serialises");
+        assert_eq!(json, r#"{"schema":1,"asset":"ast_00000000000000000000000001","generation":2,"revision":1}"#);
+        assert_eq!(serde_json::from_str::<Pointer>(&json).expect("reads back"), pointer);
+    }
 }
