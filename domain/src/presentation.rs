@@ -186,19 +186,6 @@ pub struct Storyboard {
     pub interval: MediaTime,
 }
 
-/// What the pointer object of a playback id holds: which presentation is the current one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pointer {
-    /// [`SCHEMA`] of the presentation it names.
-    pub schema: u32,
-    /// The asset.
-    pub asset: AssetId,
-    /// The output.
-    pub generation: Generation,
-    /// The revision of the presentation document.
-    pub revision: u32,
-}
-
 impl Presentation {
     /// The pointer that makes this presentation the current one.
     pub fn pointer(&self) -> Pointer {
@@ -268,8 +255,7 @@ mod tests {
 
     #[test]
     fn a_pointer_reads_back_from_its_json() {
-        let pointer =
-            Pointer { schema: SCHEMA, asset: AssetId::from_u128(1), generation: Generation(2), revision: 1 };
+        let pointer = Pointer { schema: SCHEMA, asset: AssetId::from_u128(1), generation: Generation(2), revision: 1 };
         let json = serde_json::to_string(&pointer).expect("serialises");
         assert_eq!(json, r#"{"schema":1,"asset":"ast_00000000000000000000000001","generation":2,"revision":1}"#);
         assert_eq!(serde_json::from_str::<Pointer>(&json).expect("reads back"), pointer);
