@@ -1,0 +1,208 @@
+//! The half that runs in the server: starts a caged child per piece of work and checks its answers.
+
+mod answer;
+mod child;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::{ByteSize, Probe};
+
+use crate::request::{Envelope, Work};
+use crate::wire::{Kind, Malformed, Message};
+use crate::{
+    AudioRequest, AudioSegment, CageReport, ChunkRequest, Cue, EngineError, Picture, PicturesRequest, SubtitlesRequest,
+    VideoSegment,
+};
+use child::{Child, Heard};
+
+/// How to start an engine and what it may use.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The program whose `args` make it call [`engine_main`](crate::engine_main).
+    pub program: PathBuf,
+    /// Arguments, such as `engine`.
+    pub args: Vec<OsString>,
+    /// What one child may use.
+    pub limits: EngineLimits,
+}
+
+/// What one child may use before it is killed.
+#[derive(Clone, Debug)]
+pub struct EngineLimits {
+    /// Address space of the child.
+    pub memory: ByteSize,
+    /// Longest wait for a sign of progress.
+    pub stall: Duration,
+    /// Wall time for any work, however small.
+    pub wall_base: Duration,
+    /// Wall time added for every second of media to read or encode.
+    pub wall_per_media_second: Duration,
+    /// Bytes of the source that are read in a second at least; adds wall time for large sources.
+    pub read_bytes_per_second_min: u64,
+}
+
+impl Default for EngineLimits {
+    fn default() -> Self {
+        Self {
+            memory: ByteSize(4 << 30),
+            stall: Duration::from_secs(60),
+            wall_base: Duration::from_secs(120),
+            wall_per_media_second: Duration::from_secs(20),
+            read_bytes_per_second_min: 4 << 20,
+        }
+    }
+}
+
+/// Starts engine children. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    config: Arc<EngineConfig>,
+}
+
+impl Engine {
+    /// An engine that is started as `config` says.
+    pub fn new(config: EngineConfig) -> Self {
+        Self { config: Arc::new(config) }
+    }
+
+    /// Describes a source: tracks, exact times, chapters, languages.
+    ///
+    /// `source` must be opened for this call alone, as must be the sources of all other calls: the
+    /// child owns the descriptor.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] if nothing in the source can be played; else what went wrong.
+    pub async fn probe(&self, source: File) -> Result<Probe, EngineError> {
+        let bytes = source.metadata().map_err(|source| EngineError::Start { source })?.len();
+        let read = |message: Message| answer::json(&message, Kind::Probe);
+        self.only(self.session(source, Work::Probe, bytes_time(&self.config.limits, bytes), read)?).await
+    }
+
+    /// Encodes a run of segments of the picture. Segments of one rung come in order; rungs interleave.
+    ///
+    /// Must be called inside a Tokio runtime, as must be the other methods.
+    ///
+    /// # Errors
+    /// [`EngineError::Start`] if the child cannot be started, or the request contradicts itself.
+    pub fn encode_chunk(&self, source: File, request: ChunkRequest) -> Result<Session<VideoSegment>, EngineError> {
+        let checker = answer::Chunk::new(&request).map_err(contradiction)?;
+        let wall = self.config.limits.wall_per_media_second.saturating_mul(answer::chunk_seconds(&request));
+        self.session(source, Work::Chunk(request), wall, checker.into_reader())
+    }
+
+    /// Encodes the missing segments of one audio track, in order.
+    ///
+    /// # Errors
+    /// As [`encode_chunk`](Self::encode_chunk).
+    pub fn encode_audio(&self, source: File, request: AudioRequest) -> Result<Session<AudioSegment>, EngineError> {
+        let checker = answer::Audio::new(&request).map_err(contradiction)?;
+        let wall = self.config.limits.wall_per_media_second.saturating_mul(answer::audio_seconds(&request));
+        self.session(source, Work::Audio(request), wall, checker.into_reader())
+    }
+
+    /// Takes still pictures, in the order of the request; a shot that cannot be taken is left out.
+    ///
+    /// # Errors
+    /// As [`encode_chunk`](Self::encode_chunk).
+    pub fn pictures(&self, source: File, request: PicturesRequest) -> Result<Session<Picture>, EngineError> {
+        let checker = answer::Pictures::new(&request).map_err(contradiction)?;
+        let shots = u32::try_from(request.shots.len()).unwrap_or(u32::MAX);
+        let wall = self.config.limits.wall_per_media_second.saturating_mul(shots);
+        self.session(source, Work::Pictures(request), wall, checker.into_reader())
+    }
+
+    /// Reads text subtitles, in the order of the file.
+    ///
+    /// # Errors
+    /// As [`encode_chunk`](Self::encode_chunk).
+    pub fn subtitles(&self, source: File, request: SubtitlesRequest) -> Result<Session<Cue>, EngineError> {
+        let bytes = source.metadata().map_err(|source| EngineError::Start { source })?.len();
+        let checker = answer::Cues::new(&request).map_err(contradiction)?;
+        self.session(source, Work::Subtitles(request), bytes_time(&self.config.limits, bytes), checker.into_reader())
+    }
+
+    /// Lets a child try from inside its cage what it must not be able to do.
+    ///
+    /// # Errors
+    /// What went wrong with the child; a cage that leaks is not an error but in the report.
+    pub async fn self_test(&self) -> Result<CageReport, EngineError> {
+        let source = File::open("/dev/null").map_err(|source| EngineError::Start { source })?;
+        let read = |message: Message| answer::json(&message, Kind::Cage);
+        self.only(self.session(source, Work::SelfTest, Duration::ZERO, read)?).await
+    }
+
+    fn session<T>(
+        &self,
+        source: File,
+        work: Work,
+        extra_wall: Duration,
+        read: impl FnMut(Message) -> Result<T, Malformed> + Send + 'static,
+    ) -> Result<Session<T>, EngineError> {
+        let limits = &self.config.limits;
+        let wall = limits.wall_base.saturating_add(extra_wall);
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+        let cpu_seconds = wall.as_secs().saturating_mul(u64::try_from(cores).unwrap_or(1)).max(1);
+        let envelope = Envelope { memory_bytes: limits.memory.0, cpu_seconds, work };
+        let child = Child::start(&self.config, source, &envelope, wall)?;
+        Ok(Session { child: Some(child), read: Box::new(read) })
+    }
+
+    async fn only<T>(&self, mut session: Session<T>) -> Result<T, EngineError> {
+        let missing = || EngineError::Protocol { what: "the engine was done before it answered".into() };
+        let answer = session.next().await?.ok_or_else(missing)?;
+        match session.next().await? {
+            None => Ok(answer),
+            Some(_) => Err(EngineError::Protocol { what: "the engine answered twice".into() }),
+        }
+    }
+}
+
+fn bytes_time(limits: &EngineLimits, bytes: u64) -> Duration {
+    Duration::from_secs(bytes / limits.read_bytes_per_second_min.max(1))
+}
+
+fn contradiction(malformed: Malformed) -> EngineError {
+    EngineError::Protocol { what: format!("the request contradicts itself: {malformed}") }
+}
+
+/// One running child. Pull its results; dropping the session kills the child.
+pub struct Session<T> {
+    /// `None` once the work is complete or has failed.
+    child: Option<Child>,
+    read: Box<dyn FnMut(Message) -> Result<T, Malformed> + Send>,
+}
+
+impl<T> Session<T> {
+    /// The next result; `None` once the work is complete.
+    ///
+    /// Can be cancelled: a result that was not returned is returned by the next call. The watchdogs
+    /// count only the time spent inside this call, so a slow consumer does not make a child "stalled".
+    ///
+    /// # Errors
+    /// [`EngineError`]; after an error the child is dead and further calls return `None`.
+    pub async fn next(&mut self) -> Result<Option<T>, EngineError> {
+        let Some(child) = self.child.as_mut() else { return Ok(None) };
+        let heard = child.hear().await;
+        let result = match heard {
+            Ok(Heard::Message(message)) => match (self.read)(message) {
+                Ok(result) => return Ok(Some(result)),
+                Err(malformed) => Err(EngineError::Protocol { what: malformed.0 }),
+            },
+            Ok(Heard::Done) => Ok(None),
+            Err(error) => Err(error),
+        };
+        // Dropping the child kills it, whatever it is doing.
+        self.child = None;
+        result
+    }
+}
+
+impl<T> std::fmt::Debug for Session<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("child", &self.child).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,260 @@
+//! Turns messages into results, against what was asked: nothing the child says is believed.
+
+use std::collections::VecDeque;
+
+use domain::{Resolution, Span};
+use serde::de::DeserializeOwned;
+
+use crate::wire::{Kind, Malformed, Message, Reader};
+use crate::{
+    AudioRequest, AudioSegment, ChunkRequest, Cue, Picture, PicturesRequest, SubtitlesRequest, VideoSample,
+    VideoSegment,
+};
+
+/// Frames in the longest segment: 6.5 s at 60 frames a second, or of AAC frames at 96 kHz, with room.
+const SEGMENT_FRAMES_MAX: u32 = 1024;
+
+/// Longest SPS or PPS.
+const PARAMETER_SET_BYTES_MAX: usize = 1024;
+
+/// Longest coded frame.
+const SAMPLE_BYTES_MAX: usize = 32 << 20;
+
+/// Longest AudioSpecificConfig.
+const AUDIO_CONFIG_BYTES_MAX: usize = 64;
+
+/// Longest AAC frame: 6144 bits for each of 16 channels.
+const AAC_FRAME_BYTES_MAX: usize = 6144 / 8 * 16;
+
+/// Rungs of a ladder.
+const RUNGS_MAX: usize = 16;
+
+/// Segments in one request.
+const SEGMENTS_MAX: usize = 100_000;
+
+/// Pictures in one request.
+const SHOTS_MAX: usize = 20_000;
+
+/// Longest side of a picture.
+const PICTURE_SIDE_MAX: u32 = 4096;
+
+/// Subtitles in one source.
+const CUES_MAX: usize = 500_000;
+
+/// Most seconds of media that wall time is granted for.
+const SECONDS_MAX: u64 = 100_000;
+
+/// A message of `kind` whose payload is JSON.
+pub(super) fn json<T: DeserializeOwned>(message: &Message, kind: Kind) -> Result<T, Malformed> {
+    expect(message, kind)?;
+    serde_json::from_slice(&message.payload).map_err(|error| Malformed::new(format!("bad JSON: {error}")))
+}
+
+fn expect(message: &Message, kind: Kind) -> Result<(), Malformed> {
+    if message.kind == kind { Ok(()) } else { Err(Malformed::new(format!("{:?} instead of {kind:?}", message.kind))) }
+}
+
+/// Seconds from the chunk's first to its last frame; the seek may cost as much again.
+pub(super) fn chunk_seconds(request: &ChunkRequest) -> u32 {
+    let frames: u64 = request.work.iter().map(|work| u64::from(work.span.count)).sum();
+    let rate = request.cadence.frame_rate;
+    let seconds = frames.saturating_mul(u64::from(rate.den())) / u64::from(rate.num());
+    u32::try_from(seconds.min(SECONDS_MAX)).unwrap_or(u32::MAX)
+}
+
+/// Seconds of the whole track: it is decoded from its start.
+pub(super) fn audio_seconds(request: &AudioRequest) -> u32 {
+    let samples = request.frame_count.saturating_mul(u64::from(domain::AAC_FRAME_SAMPLES));
+    let seconds = samples / u64::from(request.recipe.audio_sample_rate.max(1));
+    u32::try_from(seconds.min(SECONDS_MAX)).unwrap_or(u32::MAX)
+}
+
+fn check_spans<'a>(spans: impl Iterator<Item = &'a Span>) -> Result<(), Malformed> {
+    let mut next = 0;
+    for (at, span) in spans.enumerate() {
+        if at >= SEGMENTS_MAX || span.count == 0 || span.count > SEGMENT_FRAMES_MAX || span.first < next {
+            return Err(Malformed::new("segments are empty, too long, too many or out of order"));
+        }
+        next = span.end();
+    }
+    Ok(())
+}
+
+/// Checks the segments of a chunk.
+pub(super) struct Chunk {
+    /// For each rung the segments still to come, in order.
+    expected: Vec<VecDeque<Span>>,
+    gop_frames: u32,
+}
+
+impl Chunk {
+    pub(super) fn new(request: &ChunkRequest) -> Result<Self, Malformed> {
+        check_spans(request.work.iter().map(|work| &work.span))?;
+        let rungs = request.rungs.len();
+        if rungs == 0 || rungs > RUNGS_MAX || request.work.iter().any(|work| work.rungs.len() != rungs) {
+            return Err(Malformed::new("rungs do not match"));
+        }
+        if request.work.iter().any(|work| work.span.end() > request.frame_count) || request.cadence.gop_frames == 0 {
+            return Err(Malformed::new("a segment ends behind the video"));
+        }
+        let wanted = |rung: usize| request.work.iter().filter(move |work| work.rungs[rung]).map(|work| work.span);
+        let expected = (0..rungs).map(|rung| wanted(rung).collect()).collect();
+        Ok(Self { expected, gop_frames: request.cadence.gop_frames })
+    }
+
+    pub(super) fn into_reader(mut self) -> impl FnMut(Message) -> Result<VideoSegment, Malformed> + Send + 'static {
+        move |message| self.segment(&message)
+    }
+
+    fn segment(&mut self, message: &Message) -> Result<VideoSegment, Malformed> {
+        expect(message, Kind::Video)?;
+        let mut reader = Reader::new(&message.payload);
+        let rung = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
+        let index = reader.u32()?;
+        let span = self.expected.get_mut(rung).and_then(VecDeque::pop_front);
+        let span = span.filter(|span| span.index == index).ok_or_else(|| Malformed::new("segment not asked for"))?;
+        let sps = reader.bytes(PARAMETER_SET_BYTES_MAX)?.to_vec();
+        let pps = reader.bytes(PARAMETER_SET_BYTES_MAX)?.to_vec();
+        if nal_type(&sps) != Some(7) || nal_type(&pps) != Some(8) {
+            return Err(Malformed::new("not parameter sets"));
+        }
+        let mut seen = vec![false; usize::try_from(span.count).unwrap_or(0)];
+        let mut samples = Vec::with_capacity(seen.len());
+        for at in 0..span.count {
+            let display = reader.u32()?;
+            let data = reader.bytes(SAMPLE_BYTES_MAX)?.to_vec();
+            let slot = usize::try_from(display).ok().and_then(|display| seen.get_mut(display));
+            match slot {
+                Some(slot) if !*slot => *slot = true,
+                _ => return Err(Malformed::new("a frame is doubled or outside of its segment")),
+            }
+            let is_idr = is_idr(&data)?;
+            // Closed GOPs: each IDR stands where the GOP begins in both orders.
+            if is_idr != (at % self.gop_frames == 0) || (is_idr && display != at) {
+                return Err(Malformed::new("an IDR is missing or misplaced"));
+            }
+            samples.push(VideoSample { display, is_idr, data });
+        }
+        reader.end()?;
+        Ok(VideoSegment { rung, span, sps, pps, samples })
+    }
+}
+
+fn nal_type(nal: &[u8]) -> Option<u8> {
+    nal.first().map(|byte| byte & 0x1f)
+}
+
+/// Walks the NAL units of a sample; true if it is an IDR picture.
+fn is_idr(data: &[u8]) -> Result<bool, Malformed> {
+    let mut reader = data;
+    let (mut slices, mut idr_slices) = (0, 0);
+    while !reader.is_empty() {
+        let (length, rest) = reader.split_first_chunk::<4>().ok_or_else(|| Malformed::new("broken NAL length"))?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+        let (nal, rest) = rest.split_at_checked(length).ok_or_else(|| Malformed::new("broken NAL length"))?;
+        match nal_type(nal) {
+            Some(5) => (slices, idr_slices) = (slices + 1, idr_slices + 1),
+            Some(1) => slices += 1,
+            _ => return Err(Malformed::new("a sample holds something that is not a slice")),
+        }
+        reader = rest;
+    }
+    if slices == 0 || (idr_slices != 0 && idr_slices != slices) {
+        return Err(Malformed::new("a sample holds no slice, or slices of two kinds"));
+    }
+    Ok(idr_slices > 0)
+}
+
+/// Checks the segments of an audio track.
+pub(super) struct Audio {
+    expected: VecDeque<Span>,
+}
+
+impl Audio {
+    pub(super) fn new(request: &AudioRequest) -> Result<Self, Malformed> {
+        check_spans(request.work.iter())?;
+        if request.work.iter().any(|span| span.end() > request.frame_count) {
+            return Err(Malformed::new("a segment ends behind the track"));
+        }
+        if !matches!(request.channels, 1 | 2) {
+            return Err(Malformed::new("channels are neither 1 nor 2"));
+        }
+        Ok(Self { expected: request.work.iter().copied().collect() })
+    }
+
+    pub(super) fn into_reader(mut self) -> impl FnMut(Message) -> Result<AudioSegment, Malformed> + Send + 'static {
+        move |message| {
+            expect(&message, Kind::Audio)?;
+            let mut reader = Reader::new(&message.payload);
+            let index = reader.u32()?;
+            let span = self.expected.pop_front().filter(|span| span.index == index);
+            let span = span.ok_or_else(|| Malformed::new("segment not asked for"))?;
+            let config = reader.bytes(AUDIO_CONFIG_BYTES_MAX)?.to_vec();
+            let frame = |_| reader.bytes(AAC_FRAME_BYTES_MAX).map(<[u8]>::to_vec);
+            let frames = (0..span.count).map(frame).collect::<Result<Vec<_>, _>>()?;
+            reader.end()?;
+            Ok(AudioSegment { span, config, frames })
+        }
+    }
+}
+
+/// Checks still pictures.
+pub(super) struct Pictures {
+    expected: Vec<Resolution>,
+    next: usize,
+}
+
+impl Pictures {
+    pub(super) fn new(request: &PicturesRequest) -> Result<Self, Malformed> {
+        let fits = |size: &Resolution| {
+            (1..=PICTURE_SIDE_MAX).contains(&size.width) && (1..=PICTURE_SIDE_MAX).contains(&size.height)
+        };
+        let expected: Vec<Resolution> = request.shots.iter().map(|shot| shot.resolution).collect();
+        if expected.len() > SHOTS_MAX || !expected.iter().all(fits) {
+            return Err(Malformed::new("too many pictures, or of impossible size"));
+        }
+        Ok(Self { expected, next: 0 })
+    }
+
+    pub(super) fn into_reader(mut self) -> impl FnMut(Message) -> Result<Picture, Malformed> + Send + 'static {
+        move |message| {
+            expect(&message, Kind::Picture)?;
+            let mut reader = Reader::new(&message.payload);
+            let shot = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
+            let asked = self.expected.get(shot).filter(|_| shot >= self.next);
+            let resolution = *asked.ok_or_else(|| Malformed::new("picture not asked for"))?;
+            let rgb = reader.rest();
+            if u64::try_from(rgb.len()).ok() != Some(resolution.pixels() * 3) {
+                return Err(Malformed::new("picture of the wrong size"));
+            }
+            self.next = shot + 1;
+            Ok(Picture { shot, resolution, rgb: rgb.to_vec() })
+        }
+    }
+}
+
+/// Checks subtitles.
+pub(super) struct Cues {
+    streams: Vec<u32>,
+    count: usize,
+}
+
+impl Cues {
+    pub(super) fn new(request: &SubtitlesRequest) -> Result<Self, Malformed> {
+        Ok(Self { streams: request.stream_indices.clone(), count: 0 })
+    }
+
+    pub(super) fn into_reader(mut self) -> impl FnMut(Message) -> Result<Cue, Malformed> + Send + 'static {
+        move |message| {
+            let cue: Cue = json(&message, Kind::Cue)?;
+            self.count += 1;
+            if self.count > CUES_MAX || !self.streams.contains(&cue.stream_index) || cue.end < cue.start {
+                return Err(Malformed::new("too many subtitles, or not asked for, or ending before they begin"));
+            }
+            Ok(cue)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

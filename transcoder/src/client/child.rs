@@ -1,0 +1,211 @@
+//! One engine process: its socket, its log, its watchdogs and its end.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::process::ChildStderr;
+use tokio::time::Instant;
+
+use super::EngineConfig;
+use crate::EngineError;
+use crate::request::Envelope;
+use crate::wire::{Kind, Message, REQUEST_BYTES_MAX, Reader, take_message};
+
+/// How much of the end of the child's log is kept.
+const LOG_BYTES_MAX: usize = 8 << 10;
+
+/// How long a child that has closed its socket may take to exit.
+const EXIT_WAIT: Duration = Duration::from_secs(5);
+
+/// How many bytes are read from the socket at once.
+const READ_BYTES: usize = 256 << 10;
+
+/// What a child had to say.
+pub(super) enum Heard {
+    /// A result.
+    Message(Message),
+    /// The work is complete.
+    Done,
+}
+
+/// A running engine. The process is killed when this is dropped.
+#[derive(Debug)]
+pub(super) struct Child {
+    process: tokio::process::Child,
+    socket: UnixStream,
+    stderr: Option<ChildStderr>,
+    log: Vec<u8>,
+    request: Vec<u8>,
+    request_sent: usize,
+    inbox: Vec<u8>,
+    progress: u64,
+    stall: Duration,
+    /// Wall time still left.
+    wall: Duration,
+}
+
+impl Child {
+    /// Starts the program with `source` as its standard input and one end of a socket pair as its
+    /// standard output. The request goes down that socket, the answers come up.
+    pub(super) fn start(
+        config: &EngineConfig,
+        source: File,
+        envelope: &Envelope,
+        wall: Duration,
+    ) -> Result<Self, EngineError> {
+        let json = serde_json::to_vec(envelope).map_err(|error| start_error(error.into()))?;
+        if json.len() > REQUEST_BYTES_MAX {
+            return Err(start_error(std::io::Error::other("the request is too long")));
+        }
+        let mut request = u32::try_from(json.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
+        request.extend(json);
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair().map_err(start_error)?;
+        ours.set_nonblocking(true).map_err(start_error)?;
+        let socket = UnixStream::from_std(ours).map_err(start_error)?;
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that starts processes")]
+        let mut process = tokio::process::Command::new(&config.program)
+            .args(&config.args)
+            // The environment may hold secrets, and libav reads some of it.
+            .env_clear()
+            // Each glibc arena reserves 64 MiB of the address space that the cage limits.
+            .env("MALLOC_ARENA_MAX", "4")
+            .current_dir("/")
+            .stdin(Stdio::from(source))
+            .stdout(Stdio::from(OwnedFd::from(theirs)))
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(start_error)?;
+        let stderr = process.stderr.take();
+        Ok(Self {
+            process,
+            socket,
+            stderr,
+            log: Vec::new(),
+            request,
+            request_sent: 0,
+            inbox: Vec::new(),
+            progress: 0,
+            stall: config.limits.stall,
+            wall,
+        })
+    }
+
+    /// Waits for a result, the end, a failure, or a watchdog.
+    pub(super) async fn hear(&mut self) -> Result<Heard, EngineError> {
+        let began = Instant::now();
+        let mut moved = began;
+        loop {
+            // Ends with the child's last message, its death, or a watchdog.
+            let message = take_message(&mut self.inbox).map_err(|error| EngineError::Protocol { what: error.0 })?;
+            match message {
+                Some(message) if message.kind == Kind::Progress => {
+                    let count = Reader::new(&message.payload).u64();
+                    let count = count.map_err(|error| EngineError::Protocol { what: error.0 })?;
+                    // Only real progress counts as a sign of life.
+                    if count > self.progress {
+                        self.progress = count;
+                        moved = Instant::now();
+                    }
+                }
+                Some(message) if message.kind == Kind::Done => return Ok(Heard::Done),
+                Some(message) if message.kind == Kind::Failed => {
+                    let failure = serde_json::from_slice(&message.payload);
+                    let failure = failure.map_err(|error| EngineError::Protocol { what: error.to_string() })?;
+                    return Err(EngineError::Refused(failure));
+                }
+                Some(message) => {
+                    self.wall = self.wall.saturating_sub(began.elapsed());
+                    return Ok(Heard::Message(message));
+                }
+                None => {
+                    let deadline = (moved + self.stall).min(began + self.wall);
+                    match tokio::time::timeout_at(deadline, self.exchange()).await {
+                        Err(_) => return Err(self.stalled(began)),
+                        Ok(Ok(true)) => {}
+                        Ok(Ok(false) | Err(_)) => return Err(self.crashed().await),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Moves some bytes: request, answers or log. `false` once the child has closed its end.
+    async fn exchange(&mut self) -> std::io::Result<bool> {
+        self.inbox.reserve(READ_BYTES);
+        let (mut answers, mut request) = self.socket.split();
+        let unsent = &self.request[self.request_sent..];
+        let mut log = [0; 1024];
+        let has_log = self.stderr.is_some();
+        let read_log = async {
+            match self.stderr.as_mut() {
+                Some(stderr) => stderr.read(&mut log).await,
+                None => std::future::pending().await,
+            }
+        };
+        // Every branch is a single cancel-safe call: a branch that loses has moved nothing.
+        tokio::select! {
+            sent = request.write(unsent), if !unsent.is_empty() => {
+                // A child that died early leaves its reason in the log and its end in the socket.
+                self.request_sent += sent.unwrap_or(unsent.len());
+            }
+            length = answers.read_buf(&mut self.inbox) => return Ok(length? > 0),
+            length = read_log, if has_log => match length {
+                Ok(length) if length > 0 => keep_end(&mut self.log, &log[..length]),
+                _ => self.stderr = None,
+            },
+        }
+        Ok(true)
+    }
+
+    fn stalled(&mut self, began: Instant) -> EngineError {
+        // The id is still ours: the process has not been waited for.
+        let _ = self.process.start_kill();
+        EngineError::Stalled { after: began.elapsed(), log: self.log_text() }
+    }
+
+    async fn crashed(&mut self) -> EngineError {
+        let read_rest = async {
+            let mut rest = [0; 1024];
+            while let Some(stderr) = self.stderr.as_mut() {
+                // Ends when the dead child's end of the pipe is closed.
+                match stderr.read(&mut rest).await {
+                    Ok(length) if length > 0 => keep_end(&mut self.log, &rest[..length]),
+                    _ => self.stderr = None,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(EXIT_WAIT, read_rest).await;
+        let status = match tokio::time::timeout(EXIT_WAIT, self.process.wait()).await {
+            Ok(Ok(status)) => status.to_string(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => {
+                let _ = self.process.start_kill();
+                "closed its socket but did not exit".into()
+            }
+        };
+        EngineError::Crashed { status, log: self.log_text() }
+    }
+
+    fn log_text(&self) -> String {
+        // Control characters of hostile metadata must not reach a terminal.
+        let text = String::from_utf8_lossy(&self.log);
+        text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect::<String>().trim().to_owned()
+    }
+}
+
+/// Appends to a log of which only the end is kept.
+fn keep_end(log: &mut Vec<u8>, bytes: &[u8]) {
+    log.extend_from_slice(bytes);
+    if log.len() > LOG_BYTES_MAX {
+        log.drain(..log.len() - LOG_BYTES_MAX);
+    }
+}
+
+fn start_error(source: std::io::Error) -> EngineError {
+    EngineError::Start { source }
+}

@@ -1,0 +1,116 @@
+//! The half that runs in the child: reads one request, closes the cage, does the work, answers.
+
+mod outlet;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use domain::{Failure, FailureCode};
+
+use crate::cage::{self, Allowance};
+use crate::output::CageReport;
+use crate::request::{Envelope, Work};
+use crate::wire::{Kind, REQUEST_BYTES_MAX};
+use outlet::{Outlet, Unsent};
+
+/// Why the engine gives up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Stop {
+    /// The source is at fault; the client is told.
+    #[error("refused: {0}")]
+    Refused(Failure),
+    /// The client is gone or does not take answers any more.
+    #[error("the client is gone")]
+    Unsent(#[from] Unsent),
+    /// The engine is at fault; it ends with this sentence in its log.
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Stop {
+    pub(crate) fn refused(code: FailureCode, message: impl Into<String>) -> Self {
+        Self::Refused(Failure::new(code, message))
+    }
+}
+
+/// Runs one piece of engine work, asked for and answered over standard output, which must be the
+/// socket of a client; the source is standard input. Returns the process's exit code.
+///
+/// A program calls this first thing in `main`, before it starts any thread, when its first argument
+/// says so: the cage can only be closed around a process of one thread. `args` are the arguments
+/// after that one; there are none so far, and extra ones are refused.
+pub fn engine_main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    if args.into_iter().next().is_some() {
+        complain("the engine takes no arguments");
+        return ExitCode::from(2);
+    }
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn complain(what: &str) {
+    use std::io::Write;
+    // The log is the last resort: if it cannot be written, the exit code must do.
+    let _ = writeln!(std::io::stderr(), "{what}");
+}
+
+fn run() -> Result<(), Stop> {
+    let broken = |error: std::io::Error| Stop::Broken(format!("no client: {error}"));
+    let socket = UnixStream::from(std::io::stdout().as_fd().try_clone_to_owned().map_err(broken)?);
+    let source = File::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(broken)?);
+    let envelope = read_request(&socket)?;
+    let allowance = Allowance { memory_bytes: envelope.memory_bytes, cpu_seconds: envelope.cpu_seconds };
+    let landlock = cage::close(allowance).map_err(|error| Stop::Broken(error.to_string()))?;
+    lifeline(socket.try_clone()).map_err(broken)?;
+    let outlet = Arc::new(Outlet::new(socket));
+    let done = work(envelope.work, source, &outlet, landlock);
+    match done {
+        Ok(()) => Ok(outlet.done()?),
+        Err(Stop::Refused(failure)) => Ok(outlet.json(Kind::Failed, &failure)?),
+        Err(other) => Err(other),
+    }
+}
+
+fn work(work: Work, _source: File, outlet: &Arc<Outlet>, landlock: &str) -> Result<(), Stop> {
+    match work {
+        Work::SelfTest => {
+            let report = CageReport { landlock: landlock.to_owned(), trials: cage::trials() };
+            Ok(outlet.json(Kind::Cage, &report)?)
+        }
+        _ => Err(Stop::refused(FailureCode::Internal, "this engine cannot do that")),
+    }
+}
+
+fn read_request(mut socket: &UnixStream) -> Result<Envelope, Stop> {
+    let broken = |error: std::io::Error| Stop::Broken(format!("no request: {error}"));
+    let mut length = [0; 4];
+    socket.read_exact(&mut length).map_err(broken)?;
+    let length = usize::try_from(u32::from_le_bytes(length)).unwrap_or(usize::MAX);
+    if length > REQUEST_BYTES_MAX {
+        return Err(Stop::Broken(format!("request of {length} bytes")));
+    }
+    let mut json = vec![0; length];
+    socket.read_exact(&mut json).map_err(broken)?;
+    serde_json::from_slice(&json).map_err(|error| Stop::Broken(format!("bad request: {error}")))
+}
+
+/// Ends this process when the client dies: the client never sends anything after the request, so the
+/// read below returns only once the kernel has closed the client's end.
+fn lifeline(socket: std::io::Result<UnixStream>) -> std::io::Result<()> {
+    let mut socket = socket?;
+    let watch = move || {
+        let _ = socket.read(&mut [0; 1]);
+        std::process::exit(1);
+    };
+    std::thread::Builder::new().name("lifeline".into()).stack_size(64 << 10).spawn(watch).map(drop)
+}

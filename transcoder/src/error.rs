@@ -1,0 +1,68 @@
+//! How a piece of engine work can fail.
+
+use std::time::Duration;
+
+use domain::{Failure, FailureCode};
+
+/// Why the engine gave no result.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The source's fault; no retry mends it.
+    #[error("the engine refused the source: {0}")]
+    Refused(Failure),
+    /// The child ended without saying that it is done.
+    #[error("the engine ended unexpectedly ({status}): {log}")]
+    Crashed {
+        /// Exit code or signal.
+        status: String,
+        /// The end of what it wrote to its standard error.
+        log: String,
+    },
+    /// The child was killed because it made no progress or used up its time.
+    #[error("the engine made no progress for {} s: {log}", after.as_secs())]
+    Stalled {
+        /// How long the client waited.
+        after: Duration,
+        /// The end of what it wrote to its standard error.
+        log: String,
+    },
+    /// The child sent something that no healthy engine sends; it was killed.
+    #[error("the engine broke the protocol: {what}")]
+    Protocol {
+        /// What was wrong.
+        what: String,
+    },
+    /// The child could not be started.
+    #[error("cannot start the engine")]
+    Start {
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl EngineError {
+    /// What the uploader is told once retries are used up.
+    pub fn failure(&self) -> Failure {
+        match self {
+            Self::Refused(failure) => failure.clone(),
+            Self::Crashed { .. } | Self::Protocol { .. } => Failure::new(
+                FailureCode::EngineCrashed,
+                "the file made the decoder fail; it is probably damaged: try to export or record it again",
+            ),
+            Self::Stalled { .. } => Failure::new(
+                FailureCode::EngineStalled,
+                "the file kept the decoder busy without giving pictures or sound; it is probably damaged",
+            ),
+            Self::Start { .. } => {
+                Failure::new(FailureCode::Internal, "the server could not start its transcoder; try again later")
+            }
+        }
+    }
+
+    /// True if the same request may succeed another time.
+    pub fn is_transient(&self) -> bool {
+        !matches!(self, Self::Refused(_))
+    }
+}

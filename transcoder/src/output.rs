@@ -1,0 +1,92 @@
+//! What the engine gives back.
+
+use domain::{MediaTime, Resolution, Span};
+use serde::{Deserialize, Serialize};
+
+/// One encoded segment of one rung.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VideoSegment {
+    /// Index of the rung in the request.
+    pub rung: usize,
+    /// The frames it covers.
+    pub span: Span,
+    /// H.264 sequence parameter set, without start code.
+    pub sps: Vec<u8>,
+    /// H.264 picture parameter set, without start code.
+    pub pps: Vec<u8>,
+    /// One sample per frame, in decode order.
+    pub samples: Vec<VideoSample>,
+}
+
+/// One coded frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VideoSample {
+    /// Number of the frame inside its segment, in presentation order.
+    pub display: u32,
+    /// A decoder can start here.
+    pub is_idr: bool,
+    /// NAL units, each after its length in four bytes; neither parameter sets nor SEI.
+    pub data: Vec<u8>,
+}
+
+/// One encoded segment of an audio track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudioSegment {
+    /// The AAC frames it covers.
+    pub span: Span,
+    /// AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1), the same for every segment of a track.
+    pub config: Vec<u8>,
+    /// Raw AAC frames of 1024 samples each, without ADTS headers.
+    pub frames: Vec<Vec<u8>>,
+}
+
+/// One still picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Index of the shot in the request.
+    pub shot: usize,
+    /// Size of the picture.
+    pub resolution: Resolution,
+    /// Red, green and blue, a byte each, row by row without padding.
+    pub rgb: Vec<u8>,
+}
+
+/// One subtitle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cue {
+    /// The stream it comes from.
+    pub stream_index: u32,
+    /// When it appears, on the output timeline.
+    pub start: MediaTime,
+    /// When it disappears; never before `start`.
+    pub end: MediaTime,
+    /// The text field of an ASS dialogue line, with override codes in braces and `\N` for line breaks.
+    pub ass: String,
+}
+
+/// What the engine could and could not do inside its cage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CageReport {
+    /// How far Landlock is enforced: `fully`, `partially` or `not`.
+    pub landlock: String,
+    /// Everything that was tried.
+    pub trials: Vec<CageTrial>,
+}
+
+/// One thing that was tried inside the cage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CageTrial {
+    /// What was tried, such as `open a file`.
+    pub name: String,
+    /// The cage forbade it.
+    pub is_denied: bool,
+    /// What the system answered.
+    pub answer: String,
+}
+
+impl CageReport {
+    /// True if everything that was tried was denied.
+    pub fn is_tight(&self) -> bool {
+        !self.trials.is_empty() && self.trials.iter().all(|trial| trial.is_denied)
+    }
+}

@@ -1,0 +1,102 @@
+//! What the engine can be asked for.
+
+use domain::ladder::Rung;
+use domain::probe::{AudioTrack, VideoTrack};
+use domain::{Cadence, MediaTime, Recipe, Resolution, Span};
+use serde::{Deserialize, Serialize};
+
+/// Encode a run of segments of the picture, all rungs from one decode.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChunkRequest {
+    /// The track to encode, as the probe described it.
+    pub track: VideoTrack,
+    /// The source's instant that becomes output frame 0.
+    pub origin: MediaTime,
+    /// The encoder settings.
+    pub recipe: Recipe,
+    /// Output frame rate and GOP length.
+    pub cadence: Cadence,
+    /// Output frames of the whole video, not of the chunk.
+    pub frame_count: u64,
+    /// The rungs, smallest first.
+    pub rungs: Vec<Rung>,
+    /// The segments, in order of their first frame.
+    pub work: Vec<SegmentWork>,
+}
+
+/// One segment of a [`ChunkRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SegmentWork {
+    /// The frames of the segment.
+    pub span: Span,
+    /// For each rung of the request whether it still lacks this segment.
+    pub rungs: Vec<bool>,
+}
+
+/// Encode the missing segments of one audio track.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioRequest {
+    /// The track to encode, as the probe described it.
+    pub track: AudioTrack,
+    /// The source's instant that becomes sample 0.
+    pub origin: MediaTime,
+    /// The encoder settings.
+    pub recipe: Recipe,
+    /// Channels of the output: 1 or 2.
+    pub channels: u16,
+    /// AAC frames of the whole rendition, not of the missing segments.
+    pub frame_count: u64,
+    /// The missing segments, in AAC frames, in order.
+    pub work: Vec<Span>,
+}
+
+/// Take still pictures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PicturesRequest {
+    /// The track to look at, as the probe described it.
+    pub track: VideoTrack,
+    /// The source's instant that is zero on the output timeline.
+    pub origin: MediaTime,
+    /// The pictures to take, in the order in which they are returned.
+    pub shots: Vec<Shot>,
+}
+
+/// One still picture of a [`PicturesRequest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shot {
+    /// When, on the output timeline.
+    pub time: MediaTime,
+    /// How large.
+    pub resolution: Resolution,
+}
+
+/// Read text subtitles.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubtitlesRequest {
+    /// The streams to read, all in one pass.
+    pub stream_indices: Vec<u32>,
+    /// The source's instant that is zero on the output timeline.
+    pub origin: MediaTime,
+}
+
+/// The first and only message from the client to the engine.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Envelope {
+    /// Address space the child may use.
+    pub(crate) memory_bytes: u64,
+    /// CPU time the child may use.
+    pub(crate) cpu_seconds: u64,
+    /// The work itself.
+    pub(crate) work: Work,
+}
+
+/// Every kind of work.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum Work {
+    Probe,
+    Chunk(ChunkRequest),
+    Audio(AudioRequest),
+    Pictures(PicturesRequest),
+    Subtitles(SubtitlesRequest),
+    SelfTest,
+}
