@@ -1,0 +1,188 @@
+//! Durable writes into a local folder: an object is whole and on disk, or not there at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Where unfinished files lie, below the root so that a rename never crosses a file system.
+const UNFINISHED: &str = ".unfinished";
+/// Unfinished files older than this belong to no living process.
+const UNFINISHED_AGE_MAX: Duration = Duration::from_secs(3600);
+/// Buffer for comparing and copying files.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// A folder that objects are kept in. All methods block.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    root: PathBuf,
+    serial: AtomicU64,
+}
+
+impl Folder {
+    /// Opens `root`, makes it when it is missing, proves that it can be written, and removes what
+    /// crashed writers left behind.
+    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+        fs::create_dir_all(root)?;
+        let folder = Self { root: fs::canonicalize(root)?, serial: AtomicU64::new(0) };
+        let unfinished = folder.root.join(UNFINISHED);
+        fs::create_dir_all(&unfinished)?;
+        // The age of a leftover is measured against a file written just now: same clock, same file system.
+        let (probe, path) = folder.unfinished()?;
+        let now = probe.metadata()?.modified()?;
+        fs::remove_file(path)?;
+        for entry in fs::read_dir(&unfinished)? {
+            let entry = entry?;
+            let written = entry.metadata().and_then(|meta| meta.modified()).unwrap_or(now);
+            if now.duration_since(written).unwrap_or_default() > UNFINISHED_AGE_MAX {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        Ok(folder)
+    }
+
+    /// The folder itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file of an object.
+    pub(crate) fn path(&self, key: &str) -> PathBuf {
+        self.root.join(key)
+    }
+
+    /// Writes `body` as `key`, replacing what is there. Durable and atomic.
+    pub(crate) fn write(&self, key: &str, body: &[u8]) -> io::Result<()> {
+        let (mut file, unfinished) = self.unfinished()?;
+        let written = file.write_all(body).and_then(|()| file.sync_all());
+        self.publish(written, &unfinished, key)
+    }
+
+    /// Whether `key` exists with exactly `body`; if so it is durable when this returns.
+    pub(crate) fn holds(&self, key: &str, body: &[u8]) -> io::Result<bool> {
+        let path = self.path(key);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if file.metadata()?.len() != body.len() as u64 {
+            return Ok(false);
+        }
+        let mut buffer = vec![0u8; BUFFER_BYTES.min(body.len())];
+        for piece in body.chunks(BUFFER_BYTES) {
+            let read = &mut buffer[..piece.len()];
+            file.read_exact(read)?;
+            if read != piece {
+                return Ok(false);
+            }
+        }
+        // Its writer may have been killed between the rename and the flush of the directory.
+        sync_parent(&path)?;
+        Ok(true)
+    }
+
+    /// Copies a file from elsewhere to `key`. Durable and atomic.
+    pub(crate) fn copy_in(&self, from: &Path, key: &str) -> io::Result<()> {
+        let (mut file, unfinished) = self.unfinished()?;
+        let copied = File::open(from).and_then(|mut from| io::copy(&mut from, &mut file)).and_then(|_| file.sync_all());
+        self.publish(copied, &unfinished, key)
+    }
+
+    /// Makes the parents of `key`, durably.
+    pub(crate) fn make_parents(&self, key: &str) -> io::Result<PathBuf> {
+        let path = self.path(key);
+        if let Some(parent) = path.parent() {
+            make_dirs(parent)?;
+        }
+        Ok(path)
+    }
+
+    /// Deletes `key`; absence is success.
+    pub(crate) fn delete(&self, key: &str) -> io::Result<()> {
+        absent_is_fine(fs::remove_file(self.path(key)))
+    }
+
+    /// Deletes everything below `prefix`; absence is success.
+    pub(crate) fn delete_tree(&self, prefix: &str) -> io::Result<()> {
+        absent_is_fine(fs::remove_dir_all(self.path(prefix)))
+    }
+
+    fn unfinished(&self) -> io::Result<(File, PathBuf)> {
+        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+        let path = self.root.join(UNFINISHED).join(format!("{}-{serial}", std::process::id()));
+        // A process with the same id may have died here: its leftover is overwritten.
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
+        Ok((file, path))
+    }
+
+    fn publish(&self, written: io::Result<()>, unfinished: &Path, key: &str) -> io::Result<()> {
+        let published = written.and_then(|()| {
+            let path = self.make_parents(key)?;
+            fs::rename(unfinished, &path)?;
+            sync_parent(&path)
+        });
+        if published.is_err() {
+            let _ = fs::remove_file(unfinished);
+        }
+        published
+    }
+}
+
+/// Makes `dir` and its missing parents; each new entry is flushed to disk.
+pub(crate) fn make_dirs(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        make_dirs(parent)?;
+    }
+    match fs::create_dir(dir) {
+        Ok(()) => sync_parent(dir),
+        // Another writer was faster; its flush may still be under way, so flush too.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => sync_parent(dir),
+        Err(error) => Err(error),
+    }
+}
+
+/// Flushes the directory entry of `path` to disk.
+pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.map_or(Ok(()), |parent| File::open(parent)?.sync_all())
+}
+
+fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_of_dead_writers_are_removed_when_old() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let unfinished = dir.path().join(UNFINISHED);
+        fs::create_dir_all(&unfinished).expect("a folder");
+        let (old, young) = (unfinished.join("1-0"), unfinished.join("2-0"));
+        fs::write(&young, b"being written").expect("a file");
+        let file = File::create(&old).expect("a file");
+        let written = file.metadata().expect("metadata").modified().expect("a time") - UNFINISHED_AGE_MAX * 2;
+        file.set_modified(written).expect("set");
+        Folder::open(dir.path()).expect("opens");
+        assert!(!old.exists() && young.exists());
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(dir.path()).expect("opens");
+        fs::write(dir.path().join("media"), b"a file where a folder should be").expect("a file");
+        assert!(folder.write("media/a/b", b"x").is_err());
+        assert_eq!(fs::read_dir(dir.path().join(UNFINISHED)).expect("lists").count(), 0);
+    }
+}

@@ -1,0 +1,65 @@
+use super::*;
+
+async fn staging() -> (tempfile::TempDir, Staging, UploadId) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let staging = Staging::open(dir.path().join("up/loads")).await.expect("opens");
+    let upload = UploadId::from_u128(7);
+    staging.create(upload).await.expect("creates");
+    (dir, staging, upload)
+}
+
+#[tokio::test]
+async fn what_was_not_acknowledged_is_cut_off_by_the_next_writer() {
+    let (_dir, staging, upload) = staging().await;
+    let writer = staging.writer(upload, 0).await.expect("claims");
+    writer.write_at(0, vec![Bytes::from_static(b"abc"), Bytes::from_static(b"defgh")]).await.expect("writes");
+    writer.sync().await.expect("flushes");
+    let next = staging.writer(upload, 4).await.expect("claims");
+    next.write_at(4, vec![Bytes::from_static(b"XY")]).await.expect("writes");
+    assert_eq!(fs::read(next.path()).expect("reads"), b"abcdXY");
+}
+
+#[tokio::test]
+async fn an_older_writer_is_refused_for_good() {
+    let (_dir, staging, upload) = staging().await;
+    let older = staging.writer(upload, 0).await.expect("claims");
+    let newer = staging.writer(upload, 0).await.expect("claims");
+    newer.write_at(0, vec![Bytes::from_static(b"new")]).await.expect("writes");
+    let late = older.write_at(0, vec![Bytes::from_static(b"old")]).await;
+    assert!(matches!(late, Err(StagingError::TakenOver { .. })));
+    assert!(matches!(older.sync().await, Err(StagingError::TakenOver { .. })));
+    assert!(matches!(older.seal(3).await, Err(StagingError::TakenOver { .. })));
+    assert_eq!(fs::read(newer.seal(3).await.expect("seals")).expect("reads"), b"new");
+}
+
+#[tokio::test]
+async fn lost_octets_are_noticed() {
+    let (_dir, staging, upload) = staging().await;
+    let short = staging.writer(upload, 5).await;
+    assert!(matches!(short, Err(StagingError::Lost { found_bytes: 0, expected_bytes: 5, .. })));
+    let sealed = staging.writer(upload, 0).await.expect("claims").seal(1).await;
+    assert!(matches!(sealed, Err(StagingError::Lost { .. })));
+    staging.discard(upload).await.expect("discards");
+    assert!(matches!(staging.writer(upload, 0).await, Err(StagingError::Lost { .. })));
+}
+
+#[tokio::test]
+async fn discarding_refuses_the_writer_and_may_be_repeated() {
+    let (_dir, staging, upload) = staging().await;
+    let writer = staging.writer(upload, 0).await.expect("claims");
+    assert_eq!(staging.uploads().await.expect("lists"), [upload]);
+    staging.discard(upload).await.expect("discards");
+    staging.discard(upload).await.expect("discards again");
+    assert!(matches!(writer.write_at(0, vec![]).await, Err(StagingError::TakenOver { .. })));
+    assert_eq!(staging.len(upload).await.expect("measures"), None);
+    assert!(staging.uploads().await.expect("lists").is_empty());
+}
+
+#[tokio::test]
+async fn gates_without_a_writer_do_not_pile_up() {
+    let (_dir, staging, _) = staging().await;
+    for upload in 0..1000 {
+        staging.discard(UploadId::from_u128(upload)).await.expect("discards");
+    }
+    assert!(lock(&staging.inner.gates).len() <= 64);
+}
