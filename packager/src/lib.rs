@@ -1,1 +1,29 @@
-//! Coded samples to CMAF segments; a presentation to HLS playlists, WebVTT and chapters. Pure.
+//! Coded samples to CMAF segments; a presentation to HLS playlists, WebVTT and chapters.
+//!
+//! Everything here is a pure function: no IO, no clock, no threads, and the same input always gives
+//! the same bytes. The crate knows nothing of libav, of where objects are stored and of how they are
+//! served; it does not decode a picture either, it only reads the headers that packaging needs.
+//!
+//! | module | from | to |
+//! |---|---|---|
+//! | [`cmaf`] | H.264 and AAC samples of one grid cell | initialization and media segments |
+//! | [`verify`] | the bytes of a finished segment | proof that it holds what the plan says |
+//! | [`hls`] | a [`domain::Presentation`] | multivariant, media and I-frame playlists |
+//! | [`webvtt`] | cues, chapters, a storyboard | WebVTT, segmented or whole |
+//! | [`chapters`] | chapters | the JSON that Apple's players read |
+//!
+//! Read [`cmaf::VideoConfig`], [`cmaf::Segment`] and [`hls::multivariant`] first.
+//!
+//! ```
+//! use domain::MediaTime;
+//! use packager::webvtt::{self, Cue};
+//!
+//! let cue = Cue { start: MediaTime::zero(), end: MediaTime::zero(), text: webvtt::from_ass(r"{\an8}Hi\Nthere") };
+//! assert_eq!(cue.text, "Hi\nthere");
+//! ```
+
+pub mod chapters;
+pub mod cmaf;
+pub mod hls;
+pub mod verify;
+pub mod webvtt;

@@ -1,0 +1,311 @@
+//! CMAF (ISO/IEC 23000-19) tracks from coded samples: initialization and media segments.
+//!
+//! Every time in a segment is computed from the grid, so a segment depends on its own samples and
+//! its number alone: the decode time of frame `i` is `i` frame durations, the composition offset is
+//! whatever is left to its presentation time (negative for frames shown before their turn, as the
+//! brand `cmf2` allows), and there is no edit list. One fragment (moof and mdat) holds one GOP.
+
+mod aac;
+mod boxes;
+mod fragment;
+mod init;
+pub(crate) mod nal;
+mod sps;
+
+use domain::presentation::KeyframeRange;
+use domain::{AAC_FRAME_SAMPLES, Bitrate, Resolution, Span, Timescale};
+
+/// Most octets one coded picture or audio frame may have.
+pub const SAMPLE_BYTES_MAX: usize = 16 << 20;
+
+/// Most octets one segment may have.
+pub const SEGMENT_BYTES_MAX: usize = 128 << 20;
+
+/// Most frames one segment may have.
+pub const SEGMENT_FRAMES_MAX: u32 = 10_000;
+
+/// What decides the initialization segment of a video rendition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VideoConfig {
+    /// Size of the picture after cropping; must be the one the sequence parameter set states.
+    pub resolution: Resolution,
+    /// Ticks per second.
+    pub timescale: Timescale,
+    /// Ticks of one frame.
+    pub frame_ticks: u32,
+    /// The sequence parameter set: one NAL unit without start code or length.
+    pub sps: Vec<u8>,
+    /// The picture parameter set, in the same form.
+    pub pps: Vec<u8>,
+}
+
+/// What decides the initialization segment of an audio rendition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AudioConfig {
+    /// Samples per second, at most 65 535; also the timescale.
+    pub sample_rate: Timescale,
+    /// Number of channels.
+    pub channels: u16,
+    /// The AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1) of an AAC-LC stream.
+    pub config: Vec<u8>,
+    /// Nominal bit rate.
+    pub bitrate: Bitrate,
+}
+
+/// One coded picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VideoSample<'a> {
+    /// Number of the frame inside its segment, in presentation order.
+    pub display: u32,
+    /// The picture is an IDR picture.
+    pub is_idr: bool,
+    /// NAL units, each behind its length in four octets; no parameter sets.
+    pub data: &'a [u8],
+}
+
+/// A finished media segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// The whole object: styp, then one moof and mdat per fragment.
+    pub bytes: Vec<u8>,
+    /// Duration on the rendition's timescale.
+    pub ticks: u64,
+    /// The first sample of every fragment, for I-frame playlists; empty for audio.
+    pub keyframes: Vec<KeyframeRange>,
+}
+
+/// Why samples do not make a segment, or a configuration no initialization segment.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CmafError {
+    /// The plan wants another number of frames.
+    #[error("expected {expected} samples, got {found}")]
+    SampleCount {
+        /// Frames of the span.
+        expected: u32,
+        /// Samples given.
+        found: usize,
+    },
+    /// The plan itself is out of bounds.
+    #[error("a segment of {frames} frames is not between 1 and {SEGMENT_FRAMES_MAX}")]
+    FrameCount {
+        /// Frames of the span.
+        frames: u32,
+    },
+    /// A GOP does not begin with an IDR picture, or begins with one that is not shown first.
+    #[error("GOP {gop} does not begin with an IDR picture")]
+    MissingIdr {
+        /// Which GOP of the segment, from 0.
+        gop: u32,
+    },
+    /// An IDR picture in the middle of a GOP.
+    #[error("sample {sample} is an IDR picture inside a GOP")]
+    StrayIdr {
+        /// Index of the sample in decode order.
+        sample: u32,
+    },
+    /// What a sample says of itself and what its NAL units are do not agree.
+    #[error("sample {sample} is marked is_idr={is_idr} against its slice type")]
+    IdrMark {
+        /// Index of the sample in decode order.
+        sample: u32,
+        /// The mark.
+        is_idr: bool,
+    },
+    /// The display numbers of a GOP are not each of its frames once.
+    #[error("GOP {gop} does not show each of its frames once")]
+    DisplayOrder {
+        /// Which GOP of the segment, from 0.
+        gop: u32,
+    },
+    /// The NAL units of a sample are damaged or of a kind that does not belong there.
+    #[error("sample {sample} is not a coded picture")]
+    Sample {
+        /// Index of the sample in decode order.
+        sample: u32,
+        /// What is wrong.
+        #[source]
+        source: NalError,
+    },
+    /// A sample or a segment exceeds its bound.
+    #[error("{what} of {bytes} bytes exceeds the limit of {max}")]
+    TooLarge {
+        /// Which thing.
+        what: &'static str,
+        /// Its size.
+        bytes: usize,
+        /// The bound.
+        max: usize,
+    },
+    /// A sample without a byte.
+    #[error("sample {sample} is empty")]
+    Empty {
+        /// Index of the sample in decode order.
+        sample: u32,
+    },
+    /// A parameter set or AudioSpecificConfig is unusable.
+    #[error("unusable {what}: {reason}")]
+    Config {
+        /// Which part of the configuration.
+        what: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The picture is coded at another size than planned.
+    #[error("the sequence parameter set states {stated}, the plan {planned}")]
+    Size {
+        /// Size in the bitstream.
+        stated: Resolution,
+        /// Size in the configuration.
+        planned: Resolution,
+    },
+    /// A time does not fit its field.
+    #[error("a time does not fit its field")]
+    Overflow,
+    /// A box cannot be written.
+    #[error("cannot write a box")]
+    Box(#[from] mp4_atom::Error),
+}
+
+pub use nal::NalError;
+
+/// The initialization segment of a video rendition: ftyp and moov, a function of `config` alone.
+///
+/// # Errors
+/// If the parameter sets cannot be read or do not state the planned size.
+pub fn video_init(config: &VideoConfig) -> Result<Vec<u8>, CmafError> {
+    init::video(config)
+}
+
+/// The initialization segment of an audio rendition, a function of `config` alone.
+///
+/// # Errors
+/// If `config` is not AAC-LC of the stated rate and number of channels.
+pub fn audio_init(config: &AudioConfig) -> Result<Vec<u8>, CmafError> {
+    init::audio(config)
+}
+
+/// The media segment of one grid cell of video; `samples` are in decode order.
+///
+/// # Errors
+/// If the samples are not exactly the frames of `span` in closed GOPs of `gop_frames`, or damaged.
+pub fn video_segment(
+    config: &VideoConfig,
+    span: Span,
+    gop_frames: u32,
+    samples: &[VideoSample<'_>],
+) -> Result<Segment, CmafError> {
+    check_count(span, samples.len())?;
+    check_pictures(span, gop_frames, samples)?;
+    let mut writer = fragment::Writer::new(samples.iter().map(|sample| sample.data.len()))?;
+    let mut keyframes = Vec::new();
+    let mut done = 0u32;
+    for frames in span.gops(gop_frames) {
+        let run = samples.iter().skip(index(done)).take(index(frames));
+        let run = (done..).zip(run).map(|(decode, sample)| fragment::Sample {
+            data: sample.data,
+            offset_frames: Some(i64::from(sample.display) - i64::from(decode)),
+        });
+        let first = span.first.checked_add(u64::from(done)).ok_or(CmafError::Overflow)?;
+        let range = writer.fragment(&fragment::Header {
+            // Boundaries lie on multiples of the GOP length, so numbers rise over the whole track.
+            sequence: first / u64::from(gop_frames.max(1)) + 1,
+            first_frame: first,
+            frame_ticks: config.frame_ticks,
+            samples: run.collect(),
+        })?;
+        keyframes.push(range);
+        done += frames;
+    }
+    Ok(Segment { bytes: writer.finish(), ticks: ticks(span, config.frame_ticks), keyframes })
+}
+
+/// The media segment of one grid cell of audio: `frames` are the AAC frames of `span`, raw.
+///
+/// # Errors
+/// If there are more or fewer frames than planned, or one is empty or too large.
+pub fn audio_segment(_config: &AudioConfig, span: Span, frames: &[&[u8]]) -> Result<Segment, CmafError> {
+    check_count(span, frames.len())?;
+    for (sample, data) in (0u32..).zip(frames) {
+        check_size(sample, data)?;
+    }
+    let mut writer = fragment::Writer::new(frames.iter().map(|data| data.len()))?;
+    writer.fragment(&fragment::Header {
+        sequence: u64::from(span.index) + 1,
+        first_frame: span.first,
+        frame_ticks: AAC_FRAME_SAMPLES,
+        samples: frames.iter().map(|data| fragment::Sample { data, offset_frames: None }).collect(),
+    })?;
+    Ok(Segment { bytes: writer.finish(), ticks: ticks(span, AAC_FRAME_SAMPLES), keyframes: Vec::new() })
+}
+
+/// The RFC 6381 codec string of an H.264 stream, such as `avc1.64001f`.
+///
+/// # Errors
+/// If `sps` is not a sequence parameter set.
+pub fn avc_codecs(sps: &[u8]) -> Result<String, CmafError> {
+    sps::check_kind(sps)?;
+    match sps {
+        [_, profile, constraints, level, ..] => Ok(format!("avc1.{profile:02x}{constraints:02x}{level:02x}")),
+        _ => Err(CmafError::Config { what: "sequence parameter set", reason: "it is cut short" }),
+    }
+}
+
+fn check_count(span: Span, found: usize) -> Result<(), CmafError> {
+    if !(1..=SEGMENT_FRAMES_MAX).contains(&span.count) {
+        return Err(CmafError::FrameCount { frames: span.count });
+    }
+    if index(span.count) != found {
+        return Err(CmafError::SampleCount { expected: span.count, found });
+    }
+    Ok(())
+}
+
+fn check_size(sample: u32, data: &[u8]) -> Result<(), CmafError> {
+    if data.is_empty() {
+        return Err(CmafError::Empty { sample });
+    }
+    if data.len() > SAMPLE_BYTES_MAX {
+        return Err(CmafError::TooLarge { what: "a sample", bytes: data.len(), max: SAMPLE_BYTES_MAX });
+    }
+    Ok(())
+}
+
+/// Every GOP is closed: it begins with an IDR picture shown first, and shows each of its frames once.
+fn check_pictures(span: Span, gop_frames: u32, samples: &[VideoSample<'_>]) -> Result<(), CmafError> {
+    let mut rest = (0u32..).zip(samples);
+    let mut start = 0u32;
+    for (gop, frames) in (0u32..).zip(span.gops(gop_frames)) {
+        let mut is_shown = vec![false; index(frames)];
+        for (sample, picture) in rest.by_ref().take(index(frames)) {
+            check_size(sample, picture.data)?;
+            let is_idr = nal::is_idr(picture.data).map_err(|source| CmafError::Sample { sample, source })?;
+            if is_idr != picture.is_idr {
+                return Err(CmafError::IdrMark { sample, is_idr: picture.is_idr });
+            }
+            match (sample == start, is_idr && picture.display == start) {
+                (true, false) => return Err(CmafError::MissingIdr { gop }),
+                (false, _) if is_idr => return Err(CmafError::StrayIdr { sample }),
+                _ => {}
+            }
+            let place = picture.display.checked_sub(start).and_then(|at| is_shown.get_mut(index(at)));
+            match place {
+                Some(place) if !*place => *place = true,
+                _ => return Err(CmafError::DisplayOrder { gop }),
+            }
+        }
+        start += frames;
+    }
+    Ok(())
+}
+
+fn ticks(span: Span, frame_ticks: u32) -> u64 {
+    u64::from(span.count) * u64::from(frame_ticks)
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests;

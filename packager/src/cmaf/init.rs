@@ -1,0 +1,168 @@
+//! Initialization segments: ftyp and moov with one track, no sample and no edit list.
+
+use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, SLConfig};
+use mp4_atom::{
+    Audio, Avc1, Avcc, AvccExt, Codec, Colr, Dinf, Dref, Esds, FixedPoint, FourCC, Ftyp, Hdlr, Mdhd, Mp4a, Mvex, Mvhd,
+    Pasp, Smhd, Stbl, Stco, Stsd, Tkhd, Trex, Url, Visual, Vmhd, u24,
+};
+
+use super::fragment::TRACK_ID;
+use super::sps::{self, Sps};
+use super::{AudioConfig, CmafError, VideoConfig, aac, boxes};
+
+/// BT.709, what is assumed of a picture that does not say (ISO/IEC 23091-2).
+const BT709: sps::Color = sps::Color { primaries: 1, transfer: 1, matrix: 1, is_full_range: false };
+
+/// objectTypeIndication of MPEG-4 audio, and streamType of audio (ISO/IEC 14496-1 tables 5 and 6).
+const MPEG4_AUDIO: u8 = 0x40;
+const AUDIO_STREAM: u8 = 5;
+
+pub(super) fn video(config: &VideoConfig) -> Result<Vec<u8>, CmafError> {
+    let sps = sps::parse(&config.sps)?;
+    sps::check_pps(&config.pps)?;
+    if sps.resolution != config.resolution {
+        return Err(CmafError::Size { stated: sps.resolution, planned: config.resolution });
+    }
+    if sps.sample_aspect.is_some_and(|(width, height)| width != height || width == 0) {
+        return Err(CmafError::Config { what: "sequence parameter set", reason: "its samples are not square" });
+    }
+    let side = |pixels: u32| u16::try_from(pixels).map_err(|_| CmafError::Overflow);
+    let (width, height) = (side(config.resolution.width)?, side(config.resolution.height)?);
+    let track = Track {
+        timescale: config.timescale.per_second(),
+        handler: Hdlr { handler: FourCC::new(b"vide"), name: "video".into() },
+        width: width.into(),
+        height: height.into(),
+        volume: 0.into(),
+        entry: avc1(config, &sps, width, height)?.into(),
+    };
+    track.render(|out| boxes::put(out, &Vmhd::default()))
+}
+
+pub(super) fn audio(config: &AudioConfig) -> Result<Vec<u8>, CmafError> {
+    aac::check(config)?;
+    let track = Track {
+        timescale: config.sample_rate.per_second(),
+        handler: Hdlr { handler: FourCC::new(b"soun"), name: "audio".into() },
+        width: 0.into(),
+        height: 0.into(),
+        volume: 1.into(),
+        entry: mp4a(config)?.into(),
+    };
+    track.render(|out| boxes::put(out, &Smhd::default()))
+}
+
+struct Track {
+    timescale: u32,
+    handler: Hdlr,
+    width: FixedPoint<u16>,
+    height: FixedPoint<u16>,
+    volume: FixedPoint<u8>,
+    entry: Codec,
+}
+
+impl Track {
+    fn render(self, media_header: impl FnOnce(&mut Vec<u8>) -> Result<(), CmafError>) -> Result<Vec<u8>, CmafError> {
+        let mut out = Vec::new();
+        boxes::put(&mut out, &brands())?;
+        let Self { timescale, handler, width, height, volume, entry } = self;
+        let mdhd = Mdhd { timescale, language: "und".into(), ..Mdhd::default() };
+        let tkhd = Tkhd { track_id: TRACK_ID, enabled: true, in_movie: true, width, height, volume, ..Tkhd::default() };
+        boxes::nest(&mut out, *b"moov", |out| {
+            boxes::put(out, &movie_header(timescale))?;
+            boxes::nest(out, *b"trak", |out| {
+                boxes::put(out, &tkhd)?;
+                boxes::nest(out, *b"mdia", |out| {
+                    boxes::put(out, &mdhd)?;
+                    boxes::put(out, &handler)?;
+                    boxes::nest(out, *b"minf", |out| {
+                        media_header(out)?;
+                        boxes::put(out, &Dinf { dref: Dref { entries: vec![Url::default().into()] } })?;
+                        boxes::put(out, &no_samples(entry))
+                    })
+                })
+            })?;
+            let trex = Trex { track_id: TRACK_ID, default_sample_description_index: 1, ..Trex::default() };
+            boxes::put(out, &Mvex { mehd: None, trex: vec![trex] })
+        })?;
+        Ok(out)
+    }
+}
+
+fn brands() -> Ftyp {
+    let compatible = [b"iso6", b"cmfc", b"cmf2", b"mp41"];
+    Ftyp {
+        major_brand: FourCC::new(b"iso6"),
+        minor_version: 0,
+        compatible_brands: compatible.into_iter().map(FourCC::new).collect(),
+    }
+}
+
+fn movie_header(timescale: u32) -> Mvhd {
+    Mvhd { timescale, rate: 1.into(), volume: 1.into(), next_track_id: TRACK_ID + 1, ..Mvhd::default() }
+}
+
+fn no_samples(entry: Codec) -> Stbl {
+    Stbl { stsd: Stsd { codecs: vec![entry] }, stco: Some(Stco::default()), ..Stbl::default() }
+}
+
+fn avc1(config: &VideoConfig, sps: &Sps, width: u16, height: u16) -> Result<Avc1, CmafError> {
+    let mut avcc = Avcc::new(&config.sps, &config.pps)?;
+    // ISO/IEC 14496-15 §5.3.3.1.2: these profiles carry the sample format outside the parameter set too.
+    if matches!(avcc.avc_profile_indication, 100 | 110 | 122 | 144) {
+        avcc.ext = Some(AvccExt {
+            chroma_format: sps.chroma_format,
+            bit_depth_luma: sps.luma_bits,
+            bit_depth_chroma: sps.chroma_bits,
+            sequence_parameter_sets_ext: vec![],
+        });
+    }
+    let color = sps.color.unwrap_or(BT709);
+    Ok(Avc1 {
+        visual: Visual { data_reference_index: 1, width, height, ..Visual::default() },
+        avcc,
+        colr: Some(Colr::Nclx {
+            colour_primaries: color.primaries.into(),
+            transfer_characteristics: color.transfer.into(),
+            matrix_coefficients: color.matrix.into(),
+            full_range_flag: color.is_full_range,
+        }),
+        pasp: Some(Pasp { h_spacing: 1, v_spacing: 1 }),
+        ..Avc1::default()
+    })
+}
+
+fn mp4a(config: &AudioConfig) -> Result<Mp4a, CmafError> {
+    let bitrate = u32::try_from(config.bitrate.0).map_err(|_| CmafError::Overflow)?;
+    let sample_rate = u16::try_from(config.sample_rate.per_second()).map_err(|_| CmafError::Overflow)?;
+    let dec_config = DecoderConfig {
+        object_type_indication: MPEG4_AUDIO,
+        stream_type: AUDIO_STREAM,
+        up_stream: 0,
+        buffer_size_db: u24::default(),
+        max_bitrate: bitrate,
+        avg_bitrate: bitrate,
+        dec_specific: Some(DecoderSpecific { raw: config.config.clone(), ..DecoderSpecific::default() }),
+    };
+    let es_desc = EsDescriptor {
+        // ISO/IEC 14496-14 §3.1.2: zero in a file, where the track's own number counts.
+        es_id: 0,
+        depends_on_es_id: None,
+        url: None,
+        ocr_es_id: None,
+        stream_priority: 0,
+        dec_config,
+        sl_config: SLConfig {},
+    };
+    Ok(Mp4a {
+        audio: Audio {
+            data_reference_index: 1,
+            channel_count: config.channels,
+            sample_size: 16,
+            sample_rate: sample_rate.into(),
+        },
+        esds: Esds { es_desc },
+        btrt: None,
+        taic: None,
+    })
+}
