@@ -13,8 +13,8 @@ use url::Url;
 
 use crate::StoreError;
 
-/// Time after which a single S3 request is given up and repeated.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time without an octet after which an S3 request is given up and repeated.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time to open a connection to the S3 server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Repetitions of one failed S3 request.
@@ -70,29 +70,24 @@ pub(crate) fn place(config: &StoreConfig) -> Result<Place, StoreError> {
 fn bucket(url: &Url, config: &StoreConfig) -> Result<Arc<dyn ObjectStore>, StoreError> {
     let refused = |reason: String| StoreError::Config { reason };
     let name = url.host_str().ok_or_else(|| refused("expected s3://bucket".into()))?;
-    let mut builder = AmazonS3Builder::new()
-        .with_bucket_name(name)
-        .with_region("us-east-1")
-        .with_client_options(ClientOptions::new().with_timeout(REQUEST_TIMEOUT).with_connect_timeout(CONNECT_TIMEOUT))
-        .with_retry(RetryConfig {
-            backoff: BackoffConfig::default(),
-            max_retries: REQUEST_RETRIES,
-            retry_timeout: RETRY_TIMEOUT,
-        });
+    // No limit on a whole request: the body of a source may take hours.
+    let client = ClientOptions::new()
+        .with_timeout_disabled()
+        .with_read_timeout(SILENCE_TIMEOUT)
+        .with_connect_timeout(CONNECT_TIMEOUT);
+    let mut builder =
+        AmazonS3Builder::new().with_bucket_name(name).with_region("us-east-1").with_client_options(client).with_retry(
+            RetryConfig {
+                backoff: BackoffConfig::default(),
+                max_retries: REQUEST_RETRIES,
+                retry_timeout: RETRY_TIMEOUT,
+            },
+        );
     for (option, value) in url.query_pairs() {
         builder = match option.as_ref() {
             "endpoint" => {
                 let is_http = value.starts_with("http://");
-                builder
-                    .with_endpoint(value)
-                    .with_allow_http(is_http)
-                    .with_client_options(
-                        ClientOptions::new()
-                            .with_timeout(REQUEST_TIMEOUT)
-                            .with_connect_timeout(CONNECT_TIMEOUT)
-                            .with_allow_http(is_http),
-                    )
-                    .with_virtual_hosted_style_request(false)
+                builder.with_endpoint(value).with_allow_http(is_http).with_virtual_hosted_style_request(false)
             }
             "region" => builder.with_region(value),
             other => return Err(refused(format!("unknown option \"{other}\"; known are endpoint and region"))),

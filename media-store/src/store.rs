@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -44,7 +45,7 @@ pub(crate) enum Backend {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Put {
     /// The object was written.
-    Stored,
+    Written,
     /// The very same object existed already.
     AlreadyThere,
 }
@@ -111,6 +112,16 @@ impl MediaStore {
         matches!(self.inner.backend, Backend::Folder(_))
     }
 
+    /// The file of an object, for linking or copying without reading it; `None` for a bucket.
+    ///
+    /// It must only be read. Whether it exists is for the caller to see.
+    pub fn local_path(&self, key: &Key) -> Option<PathBuf> {
+        match &self.inner.backend {
+            Backend::Folder(folder) => Some(folder.path(key.as_str())),
+            Backend::Bucket(_) => None,
+        }
+    }
+
     /// Writes an immutable object. When this returns, it survives a power cut.
     ///
     /// An object without a row in the catalog is garbage of a killed worker: should it differ from
@@ -126,11 +137,11 @@ impl MediaStore {
                     if folder.holds(name.as_str(), &body)? {
                         return Ok(Put::AlreadyThere);
                     }
-                    folder.write(name.as_str(), &body).map(|()| Put::Stored)
+                    folder.write(name.as_str(), &body).map(|()| Put::Written)
                 };
                 blocking(put).await.map_err(StoreError::io("write", key))
             }
-            Backend::Bucket(_) => self.put_remote(key, body).await.map(|()| Put::Stored),
+            Backend::Bucket(_) => self.put_remote(key, body).await.map(|()| Put::Written),
         }
     }
 
