@@ -1,1 +1,40 @@
-//! Every SQL statement, the migrations and the job queue, on SQLite and PostgreSQL.
+//! The catalogue: assets, uploads, generations, segments, jobs and events, on SQLite or PostgreSQL.
+//!
+//! | module | what it keeps |
+//! |---|---|
+//! | [`uploads`] | resumable uploads and how many of their bytes are durable |
+//! | [`assets`] | one row per asset, from upload to deletion |
+//! | [`jobs`] | the durable queue: leases, fences, attempts, priorities |
+//! | [`settle`] | how each kind of job ends, in one transaction with what it causes |
+//! | [`generations`] | plans, images and subtitles of one output |
+//! | [`segments`] | the ledger of committed segments |
+//! | [`events`] | everything that changed, numbered without gaps |
+//!
+//! Start with [`Catalog`], [`LeasedJob`] and [`Asset`]. This crate knows nothing of HTTP, media or
+//! objects, and never asks for the time: `now` is a parameter of everything that writes.
+//!
+//! Rows are locked in one order everywhere: asset, generation, jobs, events. So no two transactions
+//! wait for each other in a circle.
+
+pub mod assets;
+mod catalog;
+mod engine;
+mod error;
+pub mod events;
+pub mod generations;
+pub mod integrity;
+pub mod jobs;
+pub mod segments;
+pub mod settle;
+mod sql;
+pub mod uploads;
+
+pub use assets::{Asset, NewAsset};
+pub use catalog::Catalog;
+pub use error::CatalogError;
+pub use events::Event;
+pub use generations::{RenditionKind, RenditionProgress};
+pub use integrity::Integrity;
+pub use jobs::{Claim, Job, JobCount, LeasedJob};
+pub use segments::SegmentRow;
+pub use uploads::{NewUpload, Upload, UploadState};

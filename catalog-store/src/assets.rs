@@ -1,0 +1,223 @@
+//! One row per asset, from the creation of its upload to its deletion.
+
+use domain::{
+    AssetEvent, AssetId, AssetState, ByteSize, Failure, Generation, JobId, JobSpec, PlaybackId, Probe, Timestamp,
+};
+use serde_json::json;
+
+use crate::catalog::Tx;
+use crate::engine::{args, column, corrupt, count, count32, document, parsed};
+use crate::{Catalog, CatalogError, sql};
+
+/// Most assets that one page of [`Catalog::assets`] holds.
+pub const PAGE_ASSETS_MAX: u32 = 100;
+
+/// An asset as the catalogue knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asset {
+    /// Its id.
+    pub id: AssetId,
+    /// The name under which it is served.
+    pub playback: PlaybackId,
+    /// Where it stands.
+    pub state: AssetState,
+    /// The file name the uploader gave.
+    pub file_name: Option<String>,
+    /// Title shown to people: the container's, as long as nobody set another.
+    pub title: Option<String>,
+    /// Length of the source, as soon as it is complete.
+    pub size: Option<ByteSize>,
+    /// What is known of the source.
+    pub probe: Option<Probe>,
+    /// The output that is being made or published.
+    pub generation: Option<Generation>,
+    /// Why it failed; `Some` exactly in the state `failed`.
+    pub failure: Option<Failure>,
+    /// A presentation is published: players may start.
+    pub is_playable: bool,
+    /// Rises with every change of the row.
+    pub version: u64,
+    /// When its upload was created.
+    pub created_at: Timestamp,
+    /// When the row last changed.
+    pub updated_at: Timestamp,
+}
+
+/// An asset whose source is complete from the start.
+#[derive(Clone, Debug)]
+pub struct NewAsset {
+    /// Its id.
+    pub asset: AssetId,
+    /// The name under which it will be served.
+    pub playback: PlaybackId,
+    /// Name of the file.
+    pub file_name: Option<String>,
+    /// Length of the source.
+    pub size: ByteSize,
+    /// Id of the probe job.
+    pub job: JobId,
+    /// The present.
+    pub now: Timestamp,
+}
+
+impl Catalog {
+    /// Records an asset whose source is already stored, and enqueues its probe.
+    ///
+    /// # Errors
+    /// [`CatalogError::Statement`] if the id or playback id exists.
+    pub async fn create_received_asset(&self, new: &NewAsset) -> Result<(), CatalogError> {
+        let NewAsset { asset, now, .. } = *new;
+        let mut tx = self.begin().await?;
+        insert(&mut tx, asset, new.playback, new.file_name.clone(), now).await?;
+        receive(&mut tx, (asset, AssetState::Uploading), new.size, new.job, now).await?;
+        tx.commit().await
+    }
+
+    /// The asset with this id, in whatever state; `None` if there never was one or it is forgotten.
+    pub async fn asset(&self, id: AssetId) -> Result<Option<Asset>, CatalogError> {
+        let row: Option<AssetRow> = self.row(sql::assets::BY_ID, args![id]).await?;
+        row.map(Asset::try_from).transpose()
+    }
+
+    /// The asset that is served under this name, in whatever state.
+    pub async fn asset_by_playback(&self, playback: PlaybackId) -> Result<Option<Asset>, CatalogError> {
+        let row: Option<AssetRow> = self.row(sql::assets::BY_PLAYBACK, args![playback]).await?;
+        row.map(Asset::try_from).transpose()
+    }
+
+    /// At most `limit` (and [`PAGE_ASSETS_MAX`] + 1) assets older than `after`, newest first, without deleted ones.
+    pub async fn assets(&self, after: Option<AssetId>, limit: u32) -> Result<Vec<Asset>, CatalogError> {
+        // No id is larger than the one of all ones, which is never minted.
+        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
+        let rows: Vec<AssetRow> = self.rows(sql::assets::PAGE, args![after, limit.min(PAGE_ASSETS_MAX + 1)]).await?;
+        rows.into_iter().map(Asset::try_from).collect()
+    }
+
+    /// Deletes an asset in any state: its upload ends, its jobs are cancelled, and `job` will remove its objects.
+    ///
+    /// False if there is no such asset or it was deleted before; then nothing changes.
+    pub async fn delete_asset(&self, id: AssetId, job: JobId, now: Timestamp) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        let state = match tx.lock_asset(id, now).await {
+            Ok(row) => row.state()?,
+            Err(CatalogError::NoAsset(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if state == AssetState::Deleted {
+            return Ok(false);
+        }
+        tx.apply((id, state), AssetEvent::Deleted, json!({}), now).await?;
+        tx.execute(sql::assets::SET_PLAYABLE, args![id, false]).await?;
+        tx.execute(sql::uploads::TERMINATE_OF_ASSET, args![id, now]).await?;
+        tx.execute(sql::jobs::CANCEL_OF_ASSET, args![id, "cancelled: the asset was deleted", now]).await?;
+        tx.enqueue(job, id, &JobSpec::Purge, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Removes the row of a deleted asset and all that refers to it; false if there is none that is deleted.
+    pub async fn forget_asset(&self, id: AssetId, now: Timestamp) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        match tx.lock_asset(id, now).await {
+            Ok(row) if row.state()? == AssetState::Deleted => {}
+            Ok(_) | Err(CatalogError::NoAsset(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        }
+        tx.execute(sql::assets::DELETE, args![id]).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Notes that a presentation of the asset is published; false if it is deleted or that was known.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoAsset`] if there is no such asset.
+    pub async fn mark_playable(&self, id: AssetId, now: Timestamp) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = tx.lock_asset(id, now).await?;
+        let state = row.state()?;
+        if row.is_playable != 0 || state == AssetState::Deleted {
+            return Ok(false);
+        }
+        tx.execute(sql::assets::SET_PLAYABLE, args![id, true]).await?;
+        tx.event(now, "asset.playable", id, json!({ "state": state }));
+        tx.commit().await?;
+        Ok(true)
+    }
+}
+
+/// Inserts an asset in the state `uploading`.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    asset: AssetId,
+    playback: PlaybackId,
+    file_name: Option<String>,
+    now: Timestamp,
+) -> Result<(), CatalogError> {
+    let state = AssetState::Uploading;
+    let no_size: Option<i64> = None;
+    let args = args![asset, playback, state.as_str(), file_name.clone(), no_size, now];
+    tx.execute(sql::assets::INSERT, args).await?;
+    tx.event(now, "asset.uploading", asset, json!({ "state": state, "file_name": file_name }));
+    Ok(())
+}
+
+/// The source of a locked asset is complete: the asset is received and its probe enqueued.
+pub(crate) async fn receive(
+    tx: &mut Tx,
+    (asset, from): (AssetId, AssetState),
+    size: ByteSize,
+    job: JobId,
+    now: Timestamp,
+) -> Result<(), CatalogError> {
+    tx.apply((asset, from), AssetEvent::SourceCompleted, json!({ "size_bytes": size }), now).await?;
+    tx.execute(sql::assets::SET_SIZE, args![asset, column(size.0)?]).await?;
+    tx.enqueue(job, asset, &JobSpec::Probe, now).await
+}
+
+/// `assets` as stored.
+#[derive(sqlx::FromRow)]
+pub(crate) struct AssetRow {
+    id: String,
+    playback_id: String,
+    state: String,
+    file_name: Option<String>,
+    title: Option<String>,
+    size_bytes: Option<i64>,
+    probe: Option<String>,
+    generation: Option<i64>,
+    failure: Option<String>,
+    is_playable: i64,
+    version: i64,
+    created_at: i64,
+    updated_at: i64,
+}
+
+impl AssetRow {
+    pub(crate) fn state(&self) -> Result<AssetState, CatalogError> {
+        AssetState::from_name(&self.state).ok_or_else(|| corrupt("assets.state", &self.state))
+    }
+}
+
+impl TryFrom<AssetRow> for Asset {
+    type Error = CatalogError;
+
+    fn try_from(row: AssetRow) -> Result<Self, CatalogError> {
+        let generation = |number| count32("assets.generation", number).map(Generation);
+        Ok(Self {
+            id: parsed("assets.id", &row.id)?,
+            playback: parsed("assets.playback_id", &row.playback_id)?,
+            state: row.state()?,
+            size: row.size_bytes.map(|size| count("assets.size_bytes", size).map(ByteSize)).transpose()?,
+            probe: row.probe.map(|probe| document("assets.probe", &probe)).transpose()?,
+            generation: row.generation.map(generation).transpose()?,
+            failure: row.failure.map(|failure| document("assets.failure", &failure)).transpose()?,
+            is_playable: row.is_playable != 0,
+            version: count("assets.version", row.version)?,
+            created_at: Timestamp::from_unix_ms(row.created_at),
+            updated_at: Timestamp::from_unix_ms(row.updated_at),
+            file_name: row.file_name,
+            title: row.title,
+        })
+    }
+}

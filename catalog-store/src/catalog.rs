@@ -1,0 +1,178 @@
+//! The handle on the catalogue, and its transactions.
+
+use std::sync::Arc;
+
+use domain::{AssetEvent, AssetId, AssetState, Timestamp};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::assets::AssetRow;
+use crate::engine::{self, Arg, Engine, Row, Transaction, args};
+use crate::sql::{self, Sql};
+use crate::{CatalogError, LeasedJob};
+
+/// The catalogue of one installation. Cheap to clone; all clones share connections and wake-ups.
+///
+/// # Cancellation
+/// Every method may be dropped at any await: its transaction is rolled back, nothing is left behind.
+#[derive(Clone)]
+pub struct Catalog {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    /// How many transactions this process committed.
+    commits: watch::Sender<u64>,
+}
+
+impl Catalog {
+    /// Opens the database behind `url`: `sqlite:///absolute/path.db`, `sqlite://relative/path.db` or `postgres://...`.
+    ///
+    /// A SQLite file is created if missing; call [`migrate`](Self::migrate) before anything else.
+    ///
+    /// # Errors
+    /// [`CatalogError::Scheme`] for another URL, [`CatalogError::Open`] if the database cannot be reached.
+    pub async fn open(url: &str) -> Result<Self, CatalogError> {
+        let (commits, _) = watch::channel(0);
+        Ok(Self { inner: Arc::new(Inner { engine: Engine::open(url).await?, commits }) })
+    }
+
+    /// Brings the schema up to date; does nothing if it is.
+    ///
+    /// # Errors
+    /// [`CatalogError::Migrate`], also when the schema is newer than this program.
+    pub async fn migrate(&self) -> Result<(), CatalogError> {
+        self.inner.engine.migrate().await
+    }
+
+    /// Closes all connections after their running statements; later calls fail.
+    pub async fn close(&self) {
+        self.inner.engine.close().await;
+    }
+
+    /// Proves that the database answers and has a schema.
+    ///
+    /// # Errors
+    /// [`CatalogError::Statement`] if not.
+    pub async fn ping(&self) -> Result<(), CatalogError> {
+        self.rows::<Number>(sql::assets::PING, args![]).await.map(|_| ())
+    }
+
+    /// Wakes whoever waits for work or events: the value changes after each commit of this process.
+    ///
+    /// Other processes commit too, so waiters must also poll now and then.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.inner.commits.subscribe()
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Tx, CatalogError> {
+        Ok(Tx { transaction: self.inner.engine.begin().await?, events: Vec::new(), catalog: self.clone() })
+    }
+
+    pub(crate) async fn rows<R: Row>(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<R>, CatalogError> {
+        self.inner.engine.rows(sql, args).await
+    }
+
+    pub(crate) async fn row<R: Row>(&self, sql: Sql, args: Vec<Arg>) -> Result<Option<R>, CatalogError> {
+        self.inner.engine.row(sql, args).await
+    }
+
+    /// The one number of a statement that always returns one.
+    pub(crate) async fn number(&self, sql: Sql, args: Vec<Arg>) -> Result<u64, CatalogError> {
+        let number: Option<Number> = self.row(sql, args).await?;
+        engine::count("number", number.map_or(0, |row| row.number))
+    }
+}
+
+impl std::fmt::Debug for Catalog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.inner.engine {
+            Engine::Sqlite { .. } => "Catalog(SQLite)",
+            Engine::Postgres(_) => "Catalog(PostgreSQL)",
+        })
+    }
+}
+
+/// A row with one number in it.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Number {
+    pub(crate) number: i64,
+}
+
+/// A row with perhaps a number in it.
+#[derive(sqlx::FromRow)]
+pub(crate) struct MaybeNumber {
+    pub(crate) number: Option<i64>,
+}
+
+/// A transaction that knows what it must tell the world once it is committed.
+///
+/// Events are written last, since their counter is locked until commit: the wait is short, and
+/// nobody who holds the counter waits for another row.
+pub(crate) struct Tx {
+    transaction: Transaction,
+    events: Vec<NewEvent>,
+    catalog: Catalog,
+}
+
+struct NewEvent {
+    at: Timestamp,
+    topic: String,
+    asset: AssetId,
+    data: Value,
+}
+
+impl Tx {
+    pub(crate) async fn execute(&mut self, sql: Sql, args: Vec<Arg>) -> Result<u64, CatalogError> {
+        self.transaction.execute(sql, args).await
+    }
+
+    pub(crate) async fn row<R: Row>(&mut self, sql: Sql, args: Vec<Arg>) -> Result<Option<R>, CatalogError> {
+        self.transaction.row(sql, args).await
+    }
+
+    /// Runs a statement that only touches the job's row while its lease holds.
+    pub(crate) async fn fenced(&mut self, job: &LeasedJob, sql: Sql, args: Vec<Arg>) -> Result<(), CatalogError> {
+        match self.execute(sql, args).await? {
+            1 => Ok(()),
+            _ => Err(CatalogError::LostLease { job: job.id }),
+        }
+    }
+
+    pub(crate) fn event(&mut self, at: Timestamp, topic: impl Into<String>, asset: AssetId, data: Value) {
+        self.events.push(NewEvent { at, topic: topic.into(), asset, data });
+    }
+
+    /// Holds the asset's row until commit; every transaction that changes an asset begins with this.
+    pub(crate) async fn lock_asset(&mut self, asset: AssetId, now: Timestamp) -> Result<AssetRow, CatalogError> {
+        self.row(sql::assets::LOCK, args![asset, now]).await?.ok_or(CatalogError::NoAsset(asset))
+    }
+
+    /// Moves a locked asset to the state after `event` and tells it; `data` gains the new `state`.
+    pub(crate) async fn apply(
+        &mut self,
+        (asset, from): (AssetId, AssetState),
+        event: AssetEvent,
+        mut data: Value,
+        now: Timestamp,
+    ) -> Result<AssetState, CatalogError> {
+        let state = from.after(event)?;
+        self.execute(sql::assets::SET_STATE, args![asset, state.as_str()]).await?;
+        data["state"] = json!(state);
+        self.event(now, format!("asset.{state}"), asset, data);
+        Ok(state)
+    }
+
+    pub(crate) async fn commit(mut self) -> Result<(), CatalogError> {
+        for event in std::mem::take(&mut self.events) {
+            let seq: Option<Number> = self.row(sql::events::NEXT_SEQ, args![]).await?;
+            let seq = seq.ok_or_else(|| engine::corrupt("event_counter", "no row"))?.number;
+            let args = args![seq, event.at, event.topic, event.asset, event.data.to_string()];
+            self.execute(sql::events::INSERT, args).await?;
+        }
+        self.transaction.commit().await?;
+        self.catalog.inner.commits.send_modify(|commits| *commits = commits.wrapping_add(1));
+        Ok(())
+    }
+}

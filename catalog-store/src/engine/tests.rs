@@ -1,0 +1,74 @@
+use sqlx::{Executor, SqlSafeStr};
+
+use super::*;
+use crate::sql;
+
+async fn migrated(url: &str) -> Engine {
+    let engine = Engine::open(url).await.expect("the database opens");
+    engine.migrate().await.expect("the schema is made");
+    engine.migrate().await.expect("a second migration does nothing");
+    engine
+}
+
+fn sqlite_url(dir: &tempfile::TempDir) -> String {
+    format!("sqlite://{}", dir.path().join("catalog.db").display())
+}
+
+#[tokio::test]
+async fn every_statement_can_be_prepared_on_sqlite() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = migrated(&sqlite_url(&dir)).await;
+    let Engine::Sqlite { writer, .. } = &engine else { panic!("not SQLite") };
+    let mut connection = writer.acquire().await.expect("a connection");
+    for (name, sql) in sql::all() {
+        let prepared = connection.prepare(sql.sqlite.into_sql_str()).await;
+        assert!(prepared.is_ok(), "{name}: {:?}", prepared.err());
+    }
+}
+
+#[tokio::test]
+async fn every_statement_can_be_prepared_on_postgres() {
+    let engine = migrated(&fixtures::services::postgres_url()).await;
+    let Engine::Postgres(pool) = &engine else { panic!("not PostgreSQL") };
+    let mut connection = pool.acquire().await.expect("a connection");
+    for (name, sql) in sql::all() {
+        let prepared = connection.prepare(sql.postgres.into_sql_str()).await;
+        assert!(prepared.is_ok(), "{name}: {:?}", prepared.err());
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Pragmas {
+    synchronous: i64,
+    foreign_keys: i64,
+    journal_mode: String,
+}
+
+#[tokio::test]
+async fn sqlite_acknowledges_only_what_a_power_cut_leaves() {
+    const PRAGMAS: Sql = Sql {
+        sqlite: "select (select synchronous from pragma_synchronous) as synchronous, \
+            (select foreign_keys from pragma_foreign_keys) as foreign_keys, \
+            (select journal_mode from pragma_journal_mode) as journal_mode",
+        postgres: "",
+    };
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = migrated(&sqlite_url(&dir)).await;
+    let row: Pragmas = engine.begin().await.unwrap().row(PRAGMAS, args![]).await.unwrap().expect("a row");
+    assert_eq!((row.synchronous, row.foreign_keys, row.journal_mode.as_str()), (2, 1, "wal"));
+}
+
+#[tokio::test]
+async fn readers_of_sqlite_cannot_write() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = migrated(&sqlite_url(&dir)).await;
+    let refused = engine.rows::<crate::catalog::Number>(sql::events::NEXT_SEQ, args![]).await;
+    assert!(refused.is_err(), "a write through the readers' pool");
+}
+
+#[tokio::test]
+async fn a_url_of_another_kind_is_refused() {
+    for url in ["mysql://localhost/x", "sqlite::memory:", "/var/lib/catalog.db", ""] {
+        assert!(matches!(Engine::open(url).await, Err(CatalogError::Scheme { .. })), "{url}");
+    }
+}

@@ -1,0 +1,104 @@
+//! Why the catalogue refuses or fails.
+
+use domain::{AssetId, IllegalTransition, JobId, UploadId};
+
+use crate::UploadState;
+
+/// Why an operation on the catalogue changed nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CatalogError {
+    /// The URL names no database this crate speaks to.
+    #[error(
+        "expected sqlite:///absolute/path.db, sqlite://relative/path.db or postgres://..., not a URL with scheme {scheme:?}"
+    )]
+    Scheme {
+        /// What stands before the first colon.
+        scheme: String,
+    },
+    /// The database cannot be opened.
+    #[error("cannot open the database")]
+    Open(#[source] sqlx::Error),
+    /// The schema cannot be brought up to date.
+    #[error("cannot migrate the database")]
+    Migrate(#[source] sqlx::migrate::MigrateError),
+    /// A statement failed: the connection, the disk, or a constraint.
+    #[error("database statement failed")]
+    Statement(#[from] sqlx::Error),
+    /// The job now belongs to somebody else, or was cancelled. Stop working on it.
+    #[error("the lease of {job} is lost")]
+    LostLease {
+        /// The job.
+        job: JobId,
+    },
+    /// The asset is in a state in which this cannot happen.
+    #[error(transparent)]
+    Illegal(#[from] IllegalTransition),
+    /// There is no such asset.
+    #[error("no asset {0}")]
+    NoAsset(AssetId),
+    /// There is no such upload.
+    #[error("no upload {0}")]
+    NoUpload(UploadId),
+    /// The job's generation has no row, or the job has no generation.
+    #[error("{0} belongs to no known generation")]
+    NoGeneration(JobId),
+    /// The upload is complete or was terminated.
+    #[error("upload {upload} is {state}")]
+    UploadClosed {
+        /// The upload.
+        upload: UploadId,
+        /// Where it stands.
+        state: UploadState,
+    },
+    /// The new offset is behind the recorded one, or past the announced length.
+    #[error("upload {upload} stands at offset {current}, it cannot be set to {wanted}")]
+    Offset {
+        /// The upload.
+        upload: UploadId,
+        /// The recorded offset.
+        current: u64,
+        /// The refused one.
+        wanted: u64,
+    },
+    /// Another object is already recorded for this segment: encoding was not deterministic.
+    #[error("segment {index} of {rendition} is recorded with hash {recorded}, not {offered}")]
+    HashMismatch {
+        /// The rendition.
+        rendition: domain::RenditionId,
+        /// The segment.
+        index: u32,
+        /// The hash in the ledger.
+        recorded: String,
+        /// The refused one.
+        offered: String,
+    },
+    /// A number does not fit into a database column.
+    #[error("{0} is too large a number")]
+    TooLarge(u64),
+    /// A row does not hold what this version writes.
+    #[error("the row holds an unreadable {column}: {detail}")]
+    Corrupt {
+        /// The column.
+        column: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+impl CatalogError {
+    /// True if the same call may succeed later without anybody doing something: the database is away or busy.
+    pub fn is_transient(&self) -> bool {
+        use sqlx::Error as E;
+        match self {
+            Self::Statement(E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed) | Self::Open(E::Io(_)) => {
+                true
+            }
+            // SQLite: busy (5) and its extended forms; PostgreSQL: serialisation failure, deadlock, shutdown.
+            Self::Statement(E::Database(error)) => {
+                matches!(error.code().as_deref(), Some("5" | "261" | "517" | "40001" | "40P01" | "57P01" | "57P03"))
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Plans, images and subtitles of one output, and how far its segments are.
+
+use std::time::Duration;
+
+use domain::presentation::{Images, SubtitleRendition};
+use domain::{AssetId, Generation, Plan, RenditionId, Timestamp};
+use serde_json::json;
+
+use crate::catalog::Tx;
+use crate::engine::{Arg, args, count, count32, document, json as text, parsed};
+use crate::settle::generation_of;
+use crate::sql::Sql;
+use crate::{Catalog, CatalogError, LeasedJob, sql};
+
+/// The least time between two progress events of one generation.
+pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a rendition carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RenditionKind {
+    /// A picture.
+    Video,
+    /// Sound.
+    Audio,
+    /// Text.
+    Subtitles,
+}
+
+impl RenditionKind {
+    /// The name used in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Audio => "audio",
+            Self::Subtitles => "subtitles",
+        }
+    }
+}
+
+/// How many segments of a rendition are committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenditionProgress {
+    /// The rendition.
+    pub id: RenditionId,
+    /// What it carries.
+    pub kind: RenditionKind,
+    /// Segments in the ledger.
+    pub done: u32,
+    /// Segments in the plan.
+    pub total: u32,
+}
+
+impl Catalog {
+    /// The plan of a generation; `None` before the source is probed.
+    pub async fn plan(&self, asset: AssetId, generation: Generation) -> Result<Option<Plan>, CatalogError> {
+        let row = self.generation_row(asset, generation).await?;
+        row.map(|row| document("generations.plan", &row.plan)).transpose()
+    }
+
+    /// The pictures of a generation; `None` until they are made, or if it has none.
+    pub async fn images(&self, asset: AssetId, generation: Generation) -> Result<Option<Images>, CatalogError> {
+        let images = self.generation_row(asset, generation).await?.and_then(|row| row.images);
+        images.map(|images| document("generations.images", &images)).transpose()
+    }
+
+    /// The subtitle renditions of a generation; empty until they are made, or if it has none.
+    pub async fn subtitles(
+        &self,
+        asset: AssetId,
+        generation: Generation,
+    ) -> Result<Vec<SubtitleRendition>, CatalogError> {
+        let subtitles = self.generation_row(asset, generation).await?.and_then(|row| row.subtitles);
+        subtitles.map_or(Ok(vec![]), |subtitles| document("generations.subtitles", &subtitles))
+    }
+
+    /// Records the pictures of the job's generation.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`]; [`CatalogError::NoGeneration`] if the job has none.
+    pub async fn put_images(&self, job: &LeasedJob, images: &Images, now: Timestamp) -> Result<(), CatalogError> {
+        self.put_part(job, sql::generations::SET_IMAGES, text("generations.images", images)?, now).await
+    }
+
+    /// Records the subtitle renditions of the job's generation, perhaps none.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`]; [`CatalogError::NoGeneration`] if the job has none.
+    pub async fn put_subtitles(
+        &self,
+        job: &LeasedJob,
+        subtitles: &[SubtitleRendition],
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        self.put_part(job, sql::generations::SET_SUBTITLES, text("generations.subtitles", &subtitles)?, now).await
+    }
+
+    /// How far each rendition of the asset's current generation is: video, audio, then subtitles.
+    ///
+    /// Empty before the source is probed. Subtitle renditions are listed once they are made.
+    pub async fn progress(&self, asset: AssetId) -> Result<Vec<RenditionProgress>, CatalogError> {
+        let Some(generation) = self.asset(asset).await?.and_then(|asset| asset.generation) else { return Ok(vec![]) };
+        let Some(row) = self.generation_row(asset, generation).await? else { return Ok(vec![]) };
+        let plan: Plan = document("generations.plan", &row.plan)?;
+        let counts: Vec<CountRow> = self.rows(sql::segments::COUNTS, args![asset, generation]).await?;
+        let counts = counts
+            .into_iter()
+            .map(|row| Ok((parsed("segments.rendition", &row.rendition)?, count32("segments.count", row.number)?)))
+            .collect::<Result<Vec<(RenditionId, u32)>, CatalogError>>()?;
+        let done = |id: &RenditionId| counts.iter().find(|(known, _)| known == id).map_or(0, |(_, done)| *done);
+        let entry = |id: &RenditionId, kind, total| RenditionProgress { id: id.clone(), kind, done: done(id), total };
+        let mut progress: Vec<RenditionProgress> =
+            planned(&plan).map(|(id, kind, total)| entry(id, kind, total)).collect();
+        let subtitles: Vec<SubtitleRendition> =
+            row.subtitles.map_or(Ok(vec![]), |subtitles| document("generations.subtitles", &subtitles))?;
+        progress.extend(subtitles.iter().map(|subtitle| {
+            let total = u32::try_from(subtitle.segments.len()).unwrap_or(u32::MAX);
+            RenditionProgress { id: subtitle.id.clone(), kind: RenditionKind::Subtitles, done: total, total }
+        }));
+        Ok(progress)
+    }
+
+    async fn generation_row(
+        &self,
+        asset: AssetId,
+        generation: Generation,
+    ) -> Result<Option<GenerationRow>, CatalogError> {
+        self.row(sql::generations::BY_ID, args![asset, generation]).await
+    }
+
+    async fn put_part(&self, job: &LeasedJob, sql: Sql, part: String, now: Timestamp) -> Result<(), CatalogError> {
+        let generation = generation_of(job)?;
+        let mut tx = self.begin().await?;
+        if tx.execute(sql, vec![Arg::from(job.asset), generation.into(), part.into()]).await? != 1 {
+            return Err(CatalogError::NoGeneration(job.id));
+        }
+        tx.fenced(job, sql::jobs::PROGRESS, args![job.id, job.fence, now]).await?;
+        tx.event(now, "asset.updated", job.asset, json!({ "generation": generation }));
+        tx.commit().await
+    }
+}
+
+/// Every rendition whose segments the ledger counts, with how many there will be.
+fn planned(plan: &Plan) -> impl Iterator<Item = (&RenditionId, RenditionKind, u32)> {
+    let length = |spans: Vec<domain::Span>| u32::try_from(spans.len()).unwrap_or(u32::MAX);
+    let video_total = length(plan.video_spans());
+    let rungs = plan.video.iter().flat_map(|video| &video.rungs);
+    let video = rungs.map(move |rung| (&rung.id, RenditionKind::Video, video_total));
+    video.chain(plan.audio.iter().map(move |audio| (&audio.id, RenditionKind::Audio, length(plan.audio_spans(audio)))))
+}
+
+/// Inserts a generation that waits for `parts` jobs.
+pub(crate) async fn insert(
+    tx: &mut Tx,
+    (asset, generation): (AssetId, Generation),
+    plan: &Plan,
+    parts: usize,
+    now: Timestamp,
+) -> Result<(), CatalogError> {
+    let total: i64 = planned(plan).map(|(_, _, total)| i64::from(total)).sum();
+    let parts = u32::try_from(parts).unwrap_or(u32::MAX);
+    let args = args![asset, generation, text("generations.plan", plan)?, total, parts, now];
+    tx.execute(sql::generations::INSERT, args).await.map(|_| ())
+}
+
+/// True if the last progress event is at least `interval` old; then the row is held until commit.
+pub(crate) async fn mark_progress(
+    tx: &mut Tx,
+    (asset, generation): (AssetId, Generation),
+    interval: Duration,
+    now: Timestamp,
+) -> Result<bool, CatalogError> {
+    let latest = now.unix_ms() - i64::try_from(interval.as_millis()).unwrap_or(0);
+    let args = args![asset, generation, now, latest];
+    Ok(tx.execute(sql::generations::MARK_PROGRESS, args).await? == 1)
+}
+
+/// Adds a progress event that counts the segments visible to this transaction.
+pub(crate) async fn push_progress(
+    tx: &mut Tx,
+    (asset, generation): (AssetId, Generation),
+    now: Timestamp,
+) -> Result<(), CatalogError> {
+    let row: Option<ProgressRow> = tx.row(sql::generations::PROGRESS, args![asset, generation]).await?;
+    if let Some(row) = row {
+        let (done, total) = (count("segments.count", row.done)?, count("generations.segments_total", row.total)?);
+        let data = json!({ "generation": generation, "segments_done": done, "segments_total": total });
+        tx.event(now, "asset.progress", asset, data);
+    }
+    Ok(())
+}
+
+#[derive(sqlx::FromRow)]
+struct GenerationRow {
+    plan: String,
+    images: Option<String>,
+    subtitles: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct CountRow {
+    rendition: String,
+    number: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct ProgressRow {
+    total: i64,
+    done: i64,
+}

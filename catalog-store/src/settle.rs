@@ -1,0 +1,143 @@
+//! How jobs end: each in one transaction with everything that follows from it.
+//!
+//! Every call is fenced: if the lease is lost it returns [`CatalogError::LostLease`] and changes nothing.
+
+use domain::{AssetEvent, AssetState, Failure, Generation, JobId, JobKind, JobSpec, Plan, Probe, Timestamp};
+use serde_json::json;
+
+use crate::catalog::{Number, Tx};
+use crate::engine::{args, column, json as text};
+use crate::{Catalog, CatalogError, LeasedJob, generations, sql};
+
+impl Catalog {
+    /// Settles a probe: the asset is probed and processing, `generation` planned, and `jobs` will make it.
+    ///
+    /// If the asset is already past that (an earlier run settled), only the job is settled.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`]; [`CatalogError::Illegal`] if the asset has no source yet.
+    pub async fn settle_probe(
+        &self,
+        job: &LeasedJob,
+        probe: &Probe,
+        generation: Generation,
+        plan: &Plan,
+        jobs: &[(JobId, JobSpec)],
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        let state = tx.lock_asset(job.asset, now).await?.state()?;
+        done(&mut tx, job, now).await?;
+        if !matches!(state, AssetState::Processing | AssetState::Ready) {
+            let asset = job.asset;
+            let args =
+                args![asset, text("assets.probe", probe)?, probe.title.clone(), generation, column(probe.size.0)?];
+            tx.execute(sql::assets::SET_PROBED, args).await?;
+            let probed = tx.apply((asset, state), AssetEvent::ProbeSucceeded, json!({}), now).await?;
+            let parts = jobs.iter().filter(|(_, spec)| is_part(spec.kind())).count();
+            generations::insert(&mut tx, (asset, generation), plan, parts, now).await?;
+            for (id, spec) in jobs {
+                tx.enqueue(*id, asset, spec, now).await?;
+            }
+            let data = json!({ "generation": generation });
+            tx.apply((asset, probed), AssetEvent::PlanPublished, data, now).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Settles a job that made a part of a generation; the last part enqueues `publish_job`.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`]; [`CatalogError::NoGeneration`] if the job makes no part of one.
+    pub async fn settle_part(&self, job: &LeasedJob, publish_job: JobId, now: Timestamp) -> Result<(), CatalogError> {
+        let generation = generation_of(job)?;
+        let mut tx = self.begin().await?;
+        // Whoever deletes the asset or fails a sibling must see the job that is enqueued here.
+        tx.lock_asset(job.asset, now).await?;
+        let open: Option<Number> = tx.row(sql::generations::CLOSE_JOB, args![job.asset, generation]).await?;
+        done(&mut tx, job, now).await?;
+        let open = open.ok_or(CatalogError::NoGeneration(job.id))?.number;
+        if open == 0 {
+            tx.enqueue(publish_job, job.asset, &JobSpec::Publish { generation }, now).await?;
+        }
+        generations::push_progress(&mut tx, (job.asset, generation), now).await?;
+        tx.commit().await
+    }
+
+    /// Settles the verification and publication of a generation: the asset is ready.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`]; [`CatalogError::Illegal`] unless the asset is processing or ready.
+    pub async fn settle_publish(&self, job: &LeasedJob, now: Timestamp) -> Result<(), CatalogError> {
+        let generation = generation_of(job)?;
+        let mut tx = self.begin().await?;
+        let state = tx.lock_asset(job.asset, now).await?.state()?;
+        done(&mut tx, job, now).await?;
+        if state != AssetState::Ready {
+            tx.execute(sql::assets::SET_PLAYABLE, args![job.asset, true]).await?;
+            let data = json!({ "generation": generation });
+            tx.apply((job.asset, state), AssetEvent::Published, data, now).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Settles the removal of a deleted asset's objects: only the row with its id remains.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`].
+    pub async fn settle_purge(&self, job: &LeasedJob, now: Timestamp) -> Result<(), CatalogError> {
+        let asset = job.asset;
+        let mut tx = self.begin().await?;
+        tx.lock_asset(asset, now).await?;
+        tx.execute(sql::assets::BLANK, args![asset]).await?;
+        tx.execute(sql::generations::DELETE_OF_ASSET, args![asset]).await?;
+        done(&mut tx, job, now).await?;
+        tx.execute(sql::jobs::DELETE_SETTLED_OF_ASSET, args![asset]).await?;
+        tx.execute(sql::uploads::DELETE_OF_ASSET, args![asset]).await?;
+        tx.event(now, "asset.purged", asset, json!({ "state": AssetState::Deleted }));
+        tx.commit().await
+    }
+
+    /// Puts a job back in the queue, to be tried again at `at`; `error` says why, for people.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`].
+    pub async fn retry(&self, job: &LeasedJob, error: &str, at: Timestamp, now: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        tx.fenced(job, sql::jobs::RETRY, args![job.id, job.fence, error, at, now]).await?;
+        tx.commit().await
+    }
+
+    /// Gives a job up: its asset fails for this reason, and the asset's other jobs are cancelled.
+    ///
+    /// An asset that is ready or deleted stays so; then only the job fails.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`].
+    pub async fn fail(&self, job: &LeasedJob, failure: &Failure, now: Timestamp) -> Result<(), CatalogError> {
+        let asset = job.asset;
+        let mut tx = self.begin().await?;
+        let state = tx.lock_asset(asset, now).await?.state()?;
+        tx.fenced(job, sql::jobs::FAILED, args![job.id, job.fence, failure.message.clone(), now]).await?;
+        if state.after(AssetEvent::Failed).is_ok() {
+            tx.apply((asset, state), AssetEvent::Failed, json!({ "failure": failure }), now).await?;
+            tx.execute(sql::assets::SET_FAILURE, args![asset, text("assets.failure", failure)?]).await?;
+            tx.execute(sql::jobs::CANCEL_OF_ASSET, args![asset, "cancelled: the asset failed", now]).await?;
+        }
+        tx.commit().await
+    }
+}
+
+/// The generation a leased job works on.
+pub(crate) fn generation_of(job: &LeasedJob) -> Result<Generation, CatalogError> {
+    job.spec.generation().ok_or(CatalogError::NoGeneration(job.id))
+}
+
+/// True for the kinds whose completion a generation waits for before it can be published.
+fn is_part(kind: JobKind) -> bool {
+    matches!(kind, JobKind::Chunk | JobKind::Audio | JobKind::Subtitles | JobKind::Images)
+}
+
+async fn done(tx: &mut Tx, job: &LeasedJob, now: Timestamp) -> Result<(), CatalogError> {
+    tx.fenced(job, sql::jobs::DONE, args![job.id, job.fence, now]).await
+}

@@ -1,0 +1,38 @@
+//! Every SQL statement, table by table; nothing else in the workspace speaks SQL.
+//!
+//! Statements are lower case, name their columns and use `$1`, which both engines understand.
+
+pub(crate) mod assets;
+pub(crate) mod events;
+pub(crate) mod generations;
+pub(crate) mod jobs;
+pub(crate) mod segments;
+pub(crate) mod uploads;
+
+/// One statement, as each engine wants it.
+#[derive(Clone, Copy)]
+pub(crate) struct Sql {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+/// The same text on both engines.
+const fn both(text: &'static str) -> Sql {
+    Sql { sqlite: text, postgres: text }
+}
+
+/// Declares statements, and lists them for the test that prepares each on both engines.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {
+        $($(#[$doc])* pub(crate) const $name: crate::sql::Sql = $sql;)*
+        #[cfg(test)]
+        pub(crate) const ALL: &[(&str, crate::sql::Sql)] = &[$((stringify!($name), $name)),*];
+    };
+}
+use statements;
+
+/// Every statement with its name.
+#[cfg(test)]
+pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
+    [assets::ALL, events::ALL, generations::ALL, jobs::ALL, segments::ALL, uploads::ALL].into_iter().flatten().copied()
+}

@@ -1,0 +1,47 @@
+//! Statements on `assets`, and those that look for rows that should not be.
+
+use super::{both, statements};
+
+macro_rules! columns {
+    () => {
+        "id, playback_id, state, file_name, title, size_bytes, probe, generation, failure, is_playable, version, \
+         created_at, updated_at"
+    };
+}
+
+statements! {
+    INSERT = both("insert into assets (id, playback_id, state, file_name, size_bytes, created_at, updated_at) \
+        values ($1, $2, $3, $4, $5, $6, $6)");
+    /// Takes the row until commit and counts the change.
+    LOCK = both(concat!("update assets set version = version + 1, updated_at = $2 where id = $1 returning ", columns!()));
+    SET_STATE = both("update assets set state = $2 where id = $1");
+    SET_SIZE = both("update assets set size_bytes = $2 where id = $1");
+    SET_PROBED = both("update assets set probe = $2, title = $3, generation = $4, size_bytes = $5 where id = $1");
+    SET_FAILURE = both("update assets set failure = $2 where id = $1");
+    SET_PLAYABLE = both("update assets set is_playable = $2 where id = $1");
+    /// What remains of a deleted asset is its id.
+    BLANK = both("update assets set file_name = null, title = null, size_bytes = null, probe = null, \
+        generation = null, failure = null where id = $1");
+    DELETE = both("delete from assets where id = $1");
+    BY_ID = both(concat!("select ", columns!(), " from assets where id = $1"));
+    BY_PLAYBACK = both(concat!("select ", columns!(), " from assets where playback_id = $1"));
+    PAGE = both(concat!("select ", columns!(), " from assets where id < $1 and state <> 'deleted' \
+        order by id desc limit $2"));
+
+    ORPHAN_ROWS = both("select \
+        (select count(*) from uploads where asset_id not in (select id from assets)) \
+        + (select count(*) from jobs where asset_id not in (select id from assets)) \
+        + (select count(*) from generations where asset_id not in (select id from assets)) \
+        + (select count(*) from segments s where not exists (select 1 from generations g \
+            where g.asset_id = s.asset_id and g.generation = s.generation)) as number");
+    /// Assets that wait for work nobody will do.
+    STUCK_ASSETS = both("select count(*) as number from assets a where \
+        (a.state in ('received', 'probed', 'processing') and not exists (select 1 from jobs j \
+            where j.asset_id = a.id and j.state in ('queued', 'running'))) \
+        or (a.state = 'uploading' and not exists (select 1 from uploads u \
+            where u.asset_id = a.id and u.state = 'open'))");
+    /// Work that is left although its asset is final.
+    IDLE_JOBS = both("select count(*) as number from jobs j join assets a on a.id = j.asset_id \
+        where j.state in ('queued', 'running') and j.kind <> 'purge' and a.state in ('ready', 'failed', 'deleted')");
+    PING = both("select seq as number from event_counter where id = 1");
+}

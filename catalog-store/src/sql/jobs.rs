@@ -1,0 +1,49 @@
+//! Statements on `jobs`.
+
+use super::{Sql, both, statements};
+
+/// Leases the most urgent job that is due: queued, or abandoned by a worker whose lease ran out.
+macro_rules! claim {
+    ($lock:literal) => {
+        concat!(
+            "update jobs set state = 'running', worker = $1, lease_until = $2, fence = fence + 1, \
+             attempts = attempts + 1, crashes = crashes + case when state = 'running' then 1 else 0 end, updated_at = $3 \
+             where id = (select id from jobs where is_heavy = $4 and ((state = 'queued' and run_at <= $3) \
+             or (state = 'running' and lease_until < $3)) order by priority desc, id limit 1",
+            $lock,
+            ") returning id, asset_id, spec, attempts, crashes, failures, fence"
+        )
+    };
+}
+
+statements! {
+    INSERT = both("insert into jobs (id, asset_id, kind, spec, state, is_heavy, priority, run_at, created_at, updated_at) \
+        values ($1, $2, $3, $4, 'queued', $5, $6, $7, $7, $7)");
+    // SQLite has one writer at a time, so there is nothing to skip.
+    CLAIM = Sql { sqlite: claim!(""), postgres: claim!(" for update skip locked") };
+    HEARTBEAT = both("update jobs set lease_until = $3, updated_at = $4 \
+        where id = $1 and fence = $2 and state = 'running'");
+    /// Proves the lease inside a transaction; progress forgives earlier crashes.
+    PROGRESS = both("update jobs set crashes = 0, updated_at = $3 where id = $1 and fence = $2 and state = 'running'");
+    RELEASE = both("update jobs set state = 'queued', lease_until = null, worker = null, attempts = attempts - 1, \
+        run_at = $3, updated_at = $3 where id = $1 and fence = $2 and state = 'running'");
+    RETRY = both("update jobs set state = 'queued', lease_until = null, worker = null, crashes = 0, failures = failures + 1, error = $3, \
+        run_at = $4, updated_at = $5 where id = $1 and fence = $2 and state = 'running'");
+    DONE = both("update jobs set state = 'done', lease_until = null, error = null, updated_at = $3 \
+        where id = $1 and fence = $2 and state = 'running'");
+    FAILED = both("update jobs set state = 'failed', lease_until = null, error = $3, updated_at = $4 \
+        where id = $1 and fence = $2 and state = 'running'");
+    CANCEL_OF_ASSET = both("update jobs set state = 'failed', lease_until = null, error = $2, updated_at = $3 \
+        where asset_id = $1 and state in ('queued', 'running')");
+    /// Gives back what a worker of this name held when its process ended.
+    EXPIRE_OF_WORKER = both("update jobs set lease_until = 0, updated_at = $2 where worker = $1 and state = 'running'");
+    DELETE_SETTLED_OF_ASSET = both("delete from jobs where asset_id = $1 and state in ('done', 'failed')");
+    OF_ASSET = both("select id, asset_id, spec, state, priority, attempts, run_at, error from jobs \
+        where asset_id = $1 order by id");
+    UNFINISHED = both("select count(*) as number from jobs where state in ('queued', 'running')");
+    UNFINISHED_OF_ASSET = both("select count(*) as number from jobs \
+        where asset_id = $1 and state in ('queued', 'running')");
+    COUNTS = both("select kind, state, count(*) as number from jobs group by kind, state order by kind, state");
+    NEXT_DUE = both("select min(case when state = 'queued' then run_at else lease_until + 1 end) as number from jobs \
+        where is_heavy = $1 and state in ('queued', 'running')");
+}

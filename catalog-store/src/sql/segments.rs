@@ -1,0 +1,23 @@
+//! Statements on `segments`.
+
+use super::{both, statements};
+
+macro_rules! columns {
+    () => {
+        "asset_id, generation, rendition, segment_index, ticks, size_bytes, sha256, keyframes"
+    };
+}
+
+statements! {
+    INSERT = both(concat!("insert into segments (", columns!(), ", created_at) \
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        on conflict (asset_id, generation, rendition, segment_index) do nothing"));
+    HASH = both("select sha256 as text from segments \
+        where asset_id = $1 and generation = $2 and rendition = $3 and segment_index = $4");
+    OF_GENERATION = both(concat!("select ", columns!(), " from segments \
+        where asset_id = $1 and generation = $2 order by rendition, segment_index"));
+    OF_RENDITION = both(concat!("select ", columns!(), " from segments \
+        where asset_id = $1 and generation = $2 and rendition = $3 order by segment_index"));
+    COUNTS = both("select rendition, count(*) as number from segments \
+        where asset_id = $1 and generation = $2 group by rendition");
+}
