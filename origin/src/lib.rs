@@ -1,1 +1,41 @@
-//! Serves playlists and segments with ranges and conditionals; knows neither SQL nor libav.
+//! Serves playlists and segments with ranges and conditionals, from the store and memory alone.
+//!
+//! [`Origin`] is a tower service for everything below `/v/{playback id}/`. A request goes this way:
+//!
+//! ```text
+//! path -> route      what is asked for, in words of the presentation; never a path into the store
+//!      -> library    playback id -> pointer -> presentation, kept in memory, asked anew every second
+//!      -> resource   a text to render with `packager`, or an object with its media type and standing
+//!      -> objects    memory first, then one read for all who ask; waits for what is still being encoded
+//!      -> answer     preconditions, then the range: 200, 206, 304, 412 or 416
+//! ```
+//!
+//! Entity-tags are hashes of the content, so every replica gives the same. The crate does not know
+//! SQL, jobs or libav, nor what octets mean: with the database switched off it serves as before.
+//! [`guard::Guard`] refuses, for a whole server, requests that hyper should not have let through.
+//!
+//! ```no_run
+//! # async fn example(store: media_store::MediaStore) {
+//! use tower::ServiceExt;
+//! let origin = origin::Origin::new(origin::OriginConfig::default(), store);
+//! let request = http::Request::get("/v/plb_00000000000000000000000007/master.m3u8").body(()).expect("a request");
+//! let response = origin.oneshot(request).await.expect("never fails");
+//! # }
+//! ```
+
+mod answer;
+mod body;
+mod conditional;
+mod flights;
+pub mod guard;
+mod library;
+mod objects;
+mod policy;
+mod problem;
+mod range;
+mod resource;
+mod route;
+mod service;
+
+pub use body::Body;
+pub use service::{Origin, OriginConfig};

@@ -1,0 +1,208 @@
+//! Requests that no handler should see: what hyper lets through although RFC 9112 has it refused.
+//!
+//! hyper itself refuses malformed lines, conflicting lengths and unknown codings. It accepts a missing
+//! or doubled `Host`, and bodies on methods that have none, which is how requests are smuggled past a
+//! proxy in front. [`Guard`] wraps a whole server; the origin checks its own requests for bodies as well.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use tower::Service;
+
+use crate::policy;
+use crate::problem::Problem;
+
+/// Longest request target, in octets: our paths are short, but CMCD data may come in the query.
+pub const TARGET_BYTES_MAX: usize = 8 << 10;
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// Not exactly one `Host`, or not a host (RFC 9112 §3.2).
+    #[error("a request needs exactly one valid Host")]
+    Host,
+    /// GET, HEAD or OPTIONS with a body (RFC 9110 §9.3.1).
+    #[error("a request with this method has no body")]
+    Body,
+    /// The target is longer than [`TARGET_BYTES_MAX`].
+    #[error("the request target is too long")]
+    Target,
+}
+
+impl Violation {
+    fn problem(self) -> Problem {
+        let (status, code, detail) = match self {
+            Self::Host => (StatusCode::BAD_REQUEST, "bad_host", "a request needs exactly one valid Host"),
+            Self::Body => (StatusCode::BAD_REQUEST, "unexpected_body", "a request with this method has no body"),
+            Self::Target => (StatusCode::URI_TOO_LONG, "target_too_long", "the request target is too long"),
+        };
+        Problem { status, code, detail, cache_control: policy::NO_STORE }
+    }
+
+    /// The refusal. Over HTTP/1 it ends the connection: where the next request begins is in doubt.
+    pub fn respond<B: From<Bytes>>(self, version: Version) -> Response<B> {
+        let mut response = self.problem().respond();
+        if version < Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// Checks the head of any request to this server.
+///
+/// # Errors
+/// The first [`Violation`] found.
+pub fn check<B>(request: &Request<B>) -> Result<(), Violation> {
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
+        return Err(Violation::Target);
+    }
+    check_host(request.version(), request.uri(), request.headers())?;
+    check_bodiless(request.method(), request.headers())
+}
+
+fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Violation> {
+    let mut lines = headers.get_all(HOST).iter();
+    let host = match (lines.next(), lines.next()) {
+        (Some(host), None) => Some(authority(host).ok_or(Violation::Host)?),
+        (None, _) => None,
+        (Some(_), Some(_)) => return Err(Violation::Host),
+    };
+    match (version, uri.authority(), host) {
+        // HTTP/2 has it in the target; where it comes twice, both must agree (RFC 9113 §8.3.1).
+        (Version::HTTP_2 | Version::HTTP_3, Some(target), host) => {
+            let agrees = host.is_none_or(|host| host.as_str().eq_ignore_ascii_case(target.as_str()));
+            agrees.then_some(()).ok_or(Violation::Host)
+        }
+        (Version::HTTP_09 | Version::HTTP_10, _, _) | (_, _, Some(_)) => Ok(()),
+        (_, _, None) => Err(Violation::Host),
+    }
+}
+
+/// The host and port that a `Host` line names; user names are no part of it.
+fn authority(line: &HeaderValue) -> Option<Authority> {
+    let authority = Authority::try_from(line.as_bytes()).ok()?;
+    (!authority.host().is_empty() && !authority.as_str().contains('@')).then_some(authority)
+}
+
+/// Checks that a GET, HEAD or OPTIONS announces no body.
+pub(crate) fn check_bodiless(method: &Method, headers: &HeaderMap) -> Result<(), Violation> {
+    if ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
+        return Ok(());
+    }
+    let is_empty = headers.get_all(CONTENT_LENGTH).iter().all(|length| length.as_bytes() == b"0");
+    let is_plain = !headers.contains_key(TRANSFER_ENCODING);
+    (is_empty && is_plain).then_some(()).ok_or(Violation::Body)
+}
+
+/// A [`Service`] that passes on only requests that stand up to [`check`].
+#[derive(Clone, Copy, Debug)]
+pub struct Guard<S> {
+    inner: S,
+}
+
+impl<S> Guard<S> {
+    /// Guards `inner`.
+    pub fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+/// [`Guard`] as a layer.
+pub fn layer<S>() -> impl Fn(S) -> Guard<S> + Clone {
+    Guard::new
+}
+
+impl<S, B, R> Service<Request<B>> for Guard<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: From<Bytes> + Send + 'static,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        match check(&request) {
+            Ok(()) => Box::pin(self.inner.call(request)),
+            Err(violation) => {
+                tracing::debug!(%violation, "request refused");
+                let response = violation.respond(request.version());
+                Box::pin(std::future::ready(Ok(response)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_head(version: Version, uri: &str, lines: &[(&str, &str)], expected: Result<(), Violation>) {
+        let mut request = Request::builder().version(version).uri(uri);
+        for (name, value) in lines {
+            request = request.header(*name, *value);
+        }
+        assert_eq!(check(&request.body(()).unwrap()), expected, "{version:?} {uri} {lines:?}");
+    }
+
+    #[test]
+    fn http_1_1_needs_exactly_one_valid_host() {
+        let refused = Err(Violation::Host);
+        for (lines, expected) in [
+            (&[("host", "example.com")][..], Ok(())),
+            (&[("host", "example.com:8080")], Ok(())),
+            (&[("host", "[::1]:8080")], Ok(())),
+            (&[], refused),
+            (&[("host", "")], refused),
+            (&[("host", "a b")], refused),
+            (&[("host", "user@example.com")], refused),
+            (&[("host", "example.com/path")], refused),
+            (&[("host", "a"), ("host", "a")], refused),
+        ] {
+            check_head(Version::HTTP_11, "/", lines, expected);
+        }
+        check_head(Version::HTTP_11, "http://example.com/", &[], refused);
+        check_head(Version::HTTP_10, "/", &[], Ok(()));
+        check_head(Version::HTTP_10, "/", &[("host", "a"), ("host", "b")], refused);
+    }
+
+    #[test]
+    fn http_2_names_its_host_in_the_target() {
+        check_head(Version::HTTP_2, "http://example.com/", &[], Ok(()));
+        check_head(Version::HTTP_2, "http://example.com/", &[("host", "EXAMPLE.com")], Ok(()));
+        check_head(Version::HTTP_2, "http://example.com/", &[("host", "other.com")], Err(Violation::Host));
+        check_head(Version::HTTP_2, "/", &[], Err(Violation::Host));
+    }
+
+    #[test]
+    fn a_get_has_no_body() {
+        let host = ("host", "a");
+        check_head(Version::HTTP_11, "/", &[host, ("content-length", "0")], Ok(()));
+        check_head(Version::HTTP_11, "/", &[host, ("content-length", "1")], Err(Violation::Body));
+        check_head(Version::HTTP_11, "/", &[host, ("transfer-encoding", "chunked")], Err(Violation::Body));
+        assert_eq!(
+            check_bodiless(&Method::POST, &HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(9))])),
+            Ok(())
+        );
+    }
+
+    #[test]
+    fn a_target_has_a_longest_length() {
+        let fits = format!("/?{}", "a".repeat(TARGET_BYTES_MAX - 2));
+        check_head(Version::HTTP_11, &fits, &[("host", "a")], Ok(()));
+        check_head(Version::HTTP_11, &format!("{fits}a"), &[("host", "a")], Err(Violation::Target));
+    }
+}

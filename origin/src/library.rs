@@ -1,0 +1,184 @@
+//! What is published: from a playback id over its pointer to the presentation, kept in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use domain::presentation::{Pointer, SCHEMA};
+use domain::{PlaybackId, Presentation};
+use futures::FutureExt;
+use media_store::{Key, MediaStore, StoreError, layout};
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use tokio::time::{Instant, timeout};
+
+use crate::flights::Flights;
+
+/// A pointer that was read this recently is not read again.
+const REVALIDATION_INTERVAL: Duration = Duration::from_secs(1);
+/// While the store does not answer, what was confirmed this recently is served on.
+const STALE_MAX: Duration = Duration::from_secs(600);
+/// Time to read a pointer and its presentation.
+const READ_PATIENCE: Duration = Duration::from_secs(10);
+/// Memory of a parsed presentation per octet of its JSON, at most.
+const BYTES_PER_JSON_BYTE: u64 = 3;
+/// What an entry costs on top.
+const ENTRY_OVERHEAD_BYTES: u64 = 512;
+/// Guess at the mean size of an entry, by which the cache sizes its tables.
+const ENTRY_BYTES_TYPICAL: u64 = 16 << 10;
+/// Independent parts of the cache. Few, since a presentation has to fit into one part.
+const CACHE_SHARDS: usize = 4;
+
+/// Why it is not known what is published. Causes are in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store does not tell what is published")]
+pub(crate) struct Unknown;
+
+/// A presentation in force.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// The document.
+    pub(crate) presentation: Presentation,
+    /// Where it is stored.
+    pub(crate) key: Key,
+    json_bytes: u64,
+}
+
+/// What went wrong with a pointer or a presentation.
+#[derive(Debug, thiserror::Error)]
+enum ReadError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("not the JSON of a {what}")]
+    Json {
+        what: &'static str,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error("schema {0} is not understood")]
+    Schema(u32),
+    #[error("the pointer names {0}, which does not exist")]
+    Dangling(Key),
+    #[error("{0} describes another asset or generation than its name says")]
+    Misplaced(Key),
+    #[error("reading was interrupted")]
+    Interrupted,
+    #[error("the store takes too long")]
+    Slow,
+}
+
+/// The last that is known of a playback id.
+#[derive(Clone)]
+struct Slot {
+    checked: Instant,
+    confirmed: Instant,
+    found: Option<Arc<Published>>,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<PlaybackId, Slot> for ByBytes {
+    fn weight(&self, _: &PlaybackId, slot: &Slot) -> u64 {
+        let json_bytes = slot.found.as_ref().map_or(0, |published| published.json_bytes);
+        json_bytes * BYTES_PER_JSON_BYTE + ENTRY_OVERHEAD_BYTES
+    }
+}
+
+/// Playback ids and what they stand for.
+pub(crate) struct Library {
+    store: MediaStore,
+    slots: Cache<PlaybackId, Slot, ByBytes>,
+    lookups: Flights<PlaybackId, Result<Option<Arc<Published>>, Unknown>>,
+}
+
+impl Library {
+    /// Keeps at most about `cache_bytes` of presentations, and of ids that stand for nothing.
+    pub(crate) fn new(store: MediaStore, cache_bytes: u64) -> Self {
+        let items = usize::try_from(cache_bytes / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX).max(16);
+        let options = OptionsBuilder::new()
+            .shards(CACHE_SHARDS)
+            .estimated_items_capacity(items)
+            .weight_capacity(cache_bytes)
+            .build()
+            .expect("both capacities are given");
+        let slots = Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default());
+        Self { store, slots, lookups: Flights::new() }
+    }
+
+    /// What `playback` stands for: not older than a second, as long as the store answers. `None` for nothing.
+    pub(crate) async fn find(self: &Arc<Self>, playback: PlaybackId) -> Result<Option<Arc<Published>>, Unknown> {
+        let slot = self.slots.get(&playback);
+        match slot {
+            Some(slot) if slot.checked.elapsed() < REVALIDATION_INTERVAL => Ok(slot.found),
+            slot => self.look_up(playback, slot).await,
+        }
+    }
+
+    /// As [`Library::find`], but asks the store in any case.
+    pub(crate) async fn find_afresh(self: &Arc<Self>, playback: PlaybackId) -> Result<Option<Arc<Published>>, Unknown> {
+        let slot = self.slots.get(&playback);
+        self.look_up(playback, slot).await
+    }
+
+    async fn look_up(
+        self: &Arc<Self>,
+        playback: PlaybackId,
+        slot: Option<Slot>,
+    ) -> Result<Option<Arc<Published>>, Unknown> {
+        let library = Arc::clone(self);
+        let lookup = || async move { library.refresh(playback, slot).await }.boxed();
+        self.lookups.join(playback, lookup).await
+    }
+
+    /// Asks the store; falls back on the last answer for a while. Logs once for all requests that share it.
+    async fn refresh(&self, playback: PlaybackId, slot: Option<Slot>) -> Result<Option<Arc<Published>>, Unknown> {
+        let last = slot.as_ref().and_then(|slot| slot.found.clone());
+        let read = timeout(READ_PATIENCE, self.read(playback, last)).await.unwrap_or(Err(ReadError::Slow));
+        let now = Instant::now();
+        let slot = match (read, slot) {
+            (Ok(found), _) => Slot { checked: now, confirmed: now, found },
+            (Err(error), slot) => {
+                tracing::error!(playback.id = %playback, error = &error as &dyn std::error::Error, "presentation cannot be read");
+                let slot = slot.filter(|slot| slot.confirmed.elapsed() < STALE_MAX).ok_or(Unknown)?;
+                Slot { checked: now, ..slot }
+            }
+        };
+        self.slots.insert(playback, slot.clone());
+        Ok(slot.found)
+    }
+
+    async fn read(
+        &self,
+        playback: PlaybackId,
+        last: Option<Arc<Published>>,
+    ) -> Result<Option<Arc<Published>>, ReadError> {
+        let Some(pointer) = self.store.pointer(playback).await? else { return Ok(None) };
+        let pointer: Pointer =
+            serde_json::from_slice(&pointer).map_err(|source| ReadError::Json { what: "pointer", source })?;
+        if pointer.schema != SCHEMA {
+            return Err(ReadError::Schema(pointer.schema));
+        }
+        if let Some(last) = last.filter(|last| last.presentation.pointer() == pointer) {
+            return Ok(Some(last));
+        }
+        let key = layout::presentation(pointer.asset, pointer.generation, pointer.revision);
+        let Some(json) = self.store.get(&key).await? else { return Err(ReadError::Dangling(key)) };
+        let parsing = tokio::task::spawn_blocking(move || parse(&json, playback, pointer, key));
+        let published = parsing.await.map_err(|_| ReadError::Interrupted)??;
+        Ok(Some(Arc::new(published)))
+    }
+}
+
+/// Reads a presentation and checks that it is the one that was asked for.
+fn parse(json: &Bytes, playback: PlaybackId, pointer: Pointer, key: Key) -> Result<Published, ReadError> {
+    let presentation: Presentation =
+        serde_json::from_slice(json).map_err(|source| ReadError::Json { what: "presentation", source })?;
+    if presentation.schema != SCHEMA {
+        return Err(ReadError::Schema(presentation.schema));
+    }
+    if presentation.pointer() != pointer || presentation.playback != playback {
+        return Err(ReadError::Misplaced(key));
+    }
+    Ok(Published { presentation, key, json_bytes: json.len() as u64 })
+}

@@ -1,0 +1,177 @@
+//! From a target and a presentation to what is behind it: a text to render, or an object of the store.
+
+use domain::presentation::SegmentEntry;
+use domain::{Presentation, RenditionId};
+use http::HeaderValue;
+use media_store::{Key, layout};
+use packager::{chapters, hls, webvtt};
+use sha2::{Digest, Sha256};
+
+use crate::route::{Part, Target};
+
+/// Hexadecimal digits of the hash in an entity-tag: 128 bits.
+const ETAG_DIGITS: usize = 32;
+
+/// What a target stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Resource {
+    /// A document that follows from the presentation.
+    Text(Text),
+    /// An object of the store.
+    Stored(Stored),
+}
+
+/// A document that follows from the presentation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Text {
+    /// The multivariant playlist.
+    Master,
+    /// Chapters in Apple's form.
+    ChaptersJson,
+    /// Chapters as WebVTT.
+    ChaptersVtt,
+    /// Storyboard tiles as WebVTT.
+    StoryboardVtt,
+    /// The media playlist of a rendition.
+    Playlist(RenditionId),
+    /// The I-frame playlist of a rendition.
+    Iframes(RenditionId),
+}
+
+/// An object of the store.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Stored {
+    /// Where it lies.
+    pub(crate) key: Key,
+    /// Its media type.
+    pub(crate) media_type: &'static str,
+    /// What the presentation tells of it.
+    pub(crate) standing: Standing,
+}
+
+/// What a presentation tells of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Standing {
+    /// Committed, and measured: length and strong entity-tag.
+    Measured {
+        /// Octets.
+        bytes: u64,
+        /// The entity-tag.
+        etag: HeaderValue,
+    },
+    /// Committed, not measured.
+    Committed,
+    /// It will be there once it is encoded, unless it is there already.
+    Planned,
+}
+
+impl Text {
+    /// The document; `None` when the presentation has no such thing.
+    pub(crate) fn render(&self, presentation: &Presentation) -> Option<String> {
+        let prefix = format!("g{}/", presentation.generation);
+        match self {
+            Self::Master => Some(hls::multivariant(presentation, &prefix)),
+            Self::ChaptersJson => Some(chapters::apple_json(&presentation.chapters)),
+            Self::ChaptersVtt => Some(webvtt::chapters(&presentation.chapters)),
+            Self::StoryboardVtt => {
+                let storyboard = presentation.images.as_ref()?.storyboard.as_ref()?;
+                Some(webvtt::storyboard(storyboard, &prefix))
+            }
+            Self::Playlist(rendition) => hls::media(presentation, rendition),
+            Self::Iframes(rendition) => hls::iframes(presentation, rendition),
+        }
+    }
+
+    /// Its media type.
+    pub(crate) fn media_type(&self) -> &'static str {
+        match self {
+            Self::Master | Self::Playlist(_) | Self::Iframes(_) => "application/vnd.apple.mpegurl",
+            Self::ChaptersJson => "application/json",
+            Self::ChaptersVtt | Self::StoryboardVtt => "text/vtt",
+        }
+    }
+}
+
+/// What `target` stands for in `presentation`; `None` when it is not part of it.
+pub(crate) fn resolve(presentation: &Presentation, target: Target) -> Option<Resource> {
+    let part = match target {
+        Target::Master => return Some(Resource::Text(Text::Master)),
+        Target::ChaptersJson => return Some(Resource::Text(Text::ChaptersJson)),
+        Target::ChaptersVtt => return Some(Resource::Text(Text::ChaptersVtt)),
+        Target::StoryboardVtt => return Some(Resource::Text(Text::StoryboardVtt)),
+        Target::Of(generation, part) => (generation == presentation.generation).then_some(part)?,
+    };
+    let stored = match part {
+        Part::Playlist(rendition) => return Some(Resource::Text(Text::Playlist(rendition))),
+        Part::Iframes(rendition) => return Some(Resource::Text(Text::Iframes(rendition))),
+        Part::Init(rendition) => init(presentation, &rendition)?,
+        Part::Media(rendition, index) => media(presentation, &rendition, index)?,
+        Part::Subtitles(rendition, index) => subtitles(presentation, &rendition, index)?,
+        Part::Image(file) => image(presentation, &file)?,
+    };
+    Some(Resource::Stored(stored))
+}
+
+fn init(presentation: &Presentation, rendition: &RenditionId) -> Option<Stored> {
+    let (media_type, entries) = coded(presentation, rendition)?;
+    // It is written before the first segment of its rendition is committed.
+    let is_committed = presentation.revision > 0 || entries.iter().any(|entry| entry.sha256.is_some());
+    let standing = if is_committed { Standing::Committed } else { Standing::Planned };
+    Some(Stored { key: layout::init(presentation.asset, presentation.generation, rendition), media_type, standing })
+}
+
+fn media(presentation: &Presentation, rendition: &RenditionId, index: u32) -> Option<Stored> {
+    let (media_type, entries) = coded(presentation, rendition)?;
+    let standing = standing(entries.get(usize::try_from(index).ok()?)?);
+    let key = layout::segment(presentation.asset, presentation.generation, rendition, index);
+    Some(Stored { key, media_type, standing })
+}
+
+/// The media type and segments of a video or audio rendition.
+fn coded<'a>(presentation: &'a Presentation, rendition: &RenditionId) -> Option<(&'static str, &'a [SegmentEntry])> {
+    let video = presentation.video.iter().find(|video| video.id == *rendition);
+    let audio = || presentation.audio.iter().find(|audio| audio.id == *rendition);
+    video
+        .map(|video| ("video/mp4", video.segments.as_slice()))
+        .or_else(|| audio().map(|audio| ("audio/mp4", audio.segments.as_slice())))
+}
+
+fn subtitles(presentation: &Presentation, rendition: &RenditionId, index: u32) -> Option<Stored> {
+    let subtitles = presentation.subtitles.iter().find(|subtitles| subtitles.id == *rendition)?;
+    let standing = standing(subtitles.segments.get(usize::try_from(index).ok()?)?);
+    let key = layout::subtitle(presentation.asset, presentation.generation, rendition, index);
+    Some(Stored { key, media_type: "text/vtt", standing })
+}
+
+fn image(presentation: &Presentation, file: &str) -> Option<Stored> {
+    let images = presentation.images.as_ref()?;
+    let sheets = images.storyboard.iter().flat_map(|storyboard| &storyboard.sheets);
+    let thumbnails = images.thumbnails.iter().map(|thumbnail| &thumbnail.file);
+    let is_known = images.poster == file || thumbnails.chain(sheets).any(|known| known == file);
+    let key = layout::image(presentation.asset, presentation.generation, file).ok().filter(|_| is_known)?;
+    let media_type = if file.ends_with(".png") { "image/png" } else { "image/jpeg" };
+    Some(Stored { key, media_type, standing: Standing::Committed })
+}
+
+fn standing(entry: &SegmentEntry) -> Standing {
+    match (entry.bytes, entry.sha256.as_deref()) {
+        (Some(bytes), Some(sha256)) => match etag(sha256) {
+            Some(etag) => Standing::Measured { bytes, etag },
+            None => Standing::Committed,
+        },
+        _ => Standing::Planned,
+    }
+}
+
+/// The strong entity-tag of content with this hash; the same on every replica.
+fn etag(sha256: &str) -> Option<HeaderValue> {
+    let digits = sha256.get(..ETAG_DIGITS)?;
+    let is_hex = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    is_hex.then(|| HeaderValue::from_str(&format!("\"{digits}\"")).ok())?
+}
+
+/// The strong entity-tag of `content`, computed.
+pub(crate) fn etag_of(content: &[u8]) -> HeaderValue {
+    let digits: String = Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect();
+    etag(&digits).expect("a digest has 64 hexadecimal digits")
+}

@@ -1,0 +1,224 @@
+//! What a request path names, in words of the presentation; never a path into the store.
+
+use domain::{Generation, PlaybackId, RenditionId};
+
+/// Longest path that is read, in octets.
+const PATH_BYTES_MAX: usize = 1024;
+
+/// Why a path names nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum RouteError {
+    /// It is longer than any path of ours.
+    #[error("the path is longer than {PATH_BYTES_MAX} octets")]
+    TooLong,
+    /// It is badly encoded, or tries to leave its folder.
+    #[error("the path is not well-formed")]
+    Malformed,
+    /// There is no such kind of thing.
+    #[error("there is nothing at this path")]
+    Unknown,
+}
+
+/// A path below `/v/`, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// The asset's public name.
+    pub(crate) playback: PlaybackId,
+    /// What of it.
+    pub(crate) target: Target,
+}
+
+/// What of an asset is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// `master.m3u8`.
+    Master,
+    /// `chapters.json`, in Apple's form.
+    ChaptersJson,
+    /// `chapters.vtt`.
+    ChaptersVtt,
+    /// `storyboard.vtt`.
+    StoryboardVtt,
+    /// `g{N}/...`: what belongs to one generation.
+    Of(Generation, Part),
+}
+
+/// A file of one generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// `{rendition}/playlist.m3u8`.
+    Playlist(RenditionId),
+    /// `{rendition}/iframes.m3u8`.
+    Iframes(RenditionId),
+    /// `{rendition}/init.mp4`.
+    Init(RenditionId),
+    /// `{rendition}/{index}.m4s`.
+    Media(RenditionId, u32),
+    /// `{rendition}/{index}.vtt`.
+    Subtitles(RenditionId, u32),
+    /// `images/{file}`.
+    Image(String),
+}
+
+/// Reads a path as it stands in the request, still percent-encoded.
+pub(crate) fn parse(path: &str) -> Result<Route, RouteError> {
+    if path.len() > PATH_BYTES_MAX {
+        return Err(RouteError::TooLong);
+    }
+    let segments = path.strip_prefix('/').ok_or(RouteError::Malformed)?.split('/').map(decode);
+    let segments: Vec<String> = segments.collect::<Option<_>>().ok_or(RouteError::Malformed)?;
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let ["v", playback, rest @ ..] = segments.as_slice() else { return Err(RouteError::Unknown) };
+    let playback = playback.parse().map_err(|_| RouteError::Unknown)?;
+    let target = target(rest).ok_or(RouteError::Unknown)?;
+    Ok(Route { playback, target })
+}
+
+fn target(segments: &[&str]) -> Option<Target> {
+    match *segments {
+        ["master.m3u8"] => Some(Target::Master),
+        ["chapters.json"] => Some(Target::ChaptersJson),
+        ["chapters.vtt"] => Some(Target::ChaptersVtt),
+        ["storyboard.vtt"] => Some(Target::StoryboardVtt),
+        [generation, folder, file] => {
+            let generation = Generation(number(generation.strip_prefix('g')?)?);
+            Some(Target::Of(generation, part(folder, file)?))
+        }
+        _ => None,
+    }
+}
+
+fn part(folder: &str, file: &str) -> Option<Part> {
+    if folder == "images" {
+        return Some(Part::Image(file.to_owned()));
+    }
+    let rendition = RenditionId::new(folder).ok()?;
+    match file {
+        "playlist.m3u8" => Some(Part::Playlist(rendition)),
+        "iframes.m3u8" => Some(Part::Iframes(rendition)),
+        "init.mp4" => Some(Part::Init(rendition)),
+        _ => match file.split_once('.')? {
+            (index, "m4s") => Some(Part::Media(rendition, number(index)?)),
+            (index, "vtt") => Some(Part::Subtitles(rendition, number(index)?)),
+            _ => None,
+        },
+    }
+}
+
+/// A number in the one form we print, so that each object has one address.
+fn number(digits: &str) -> Option<u32> {
+    let is_canonical = digits == "0" || !digits.starts_with('0');
+    (is_canonical && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
+/// Decodes one path segment, once. `None` for bad escapes and for whatever could mean another folder.
+fn decode(segment: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(segment.len());
+    let mut bytes = segment.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(if byte == b'%' { hex(bytes.next()?)? << 4 | hex(bytes.next()?)? } else { byte });
+    }
+    let is_plain = |byte: &u8| !matches!(byte, b'/' | b'\\') && !byte.is_ascii_control();
+    let is_here = !matches!(decoded.as_slice(), b"" | b"." | b"..");
+    (is_here && decoded.iter().all(is_plain)).then(|| String::from_utf8(decoded).ok())?
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn playback() -> PlaybackId {
+        PlaybackId::from_u128(7)
+    }
+
+    /// Parses a path below the playback id.
+    fn parse_below(rest: &str) -> Result<Target, RouteError> {
+        parse(&format!("/v/{}/{rest}", playback())).map(|route| route.target)
+    }
+
+    fn rendition(name: &str) -> RenditionId {
+        RenditionId::new(name).unwrap()
+    }
+
+    #[test]
+    fn every_kind_of_file_has_one_address() {
+        let of = |part| Ok(Target::Of(Generation(3), part));
+        assert_eq!(parse_below("master.m3u8"), Ok(Target::Master));
+        assert_eq!(parse_below("chapters.json"), Ok(Target::ChaptersJson));
+        assert_eq!(parse_below("chapters.vtt"), Ok(Target::ChaptersVtt));
+        assert_eq!(parse_below("storyboard.vtt"), Ok(Target::StoryboardVtt));
+        assert_eq!(parse_below("g3/720p/playlist.m3u8"), of(Part::Playlist(rendition("720p"))));
+        assert_eq!(parse_below("g3/720p/iframes.m3u8"), of(Part::Iframes(rendition("720p"))));
+        assert_eq!(parse_below("g3/audio-0-en/init.mp4"), of(Part::Init(rendition("audio-0-en"))));
+        assert_eq!(parse_below("g3/720p/0.m4s"), of(Part::Media(rendition("720p"), 0)));
+        assert_eq!(parse_below("g3/720p/4294967295.m4s"), of(Part::Media(rendition("720p"), u32::MAX)));
+        assert_eq!(parse_below("g3/text-0-de/12.vtt"), of(Part::Subtitles(rendition("text-0-de"), 12)));
+        assert_eq!(parse_below("g3/images/poster.jpg"), of(Part::Image("poster.jpg".into())));
+        assert_eq!(parse_below("g3/720p/%30%2em4s"), of(Part::Media(rendition("720p"), 0)));
+    }
+
+    #[test]
+    fn other_spellings_name_nothing() {
+        for rest in [
+            "master.M3U8",
+            "master.m3u8.bak",
+            "g03/720p/0.m4s",
+            "g/720p/0.m4s",
+            "3/720p/0.m4s",
+            "g3/720p/00.m4s",
+            "g3/720p/+1.m4s",
+            "g3/720p/-1.m4s",
+            "g3/720p/4294967296.m4s",
+            "g3/720p/.m4s",
+            "g3/720p/1.m4s.m4s",
+            "g3/720P/1.m4s",
+            "g3/720p/1.ts",
+            "g3/720p",
+            "g3/720p/1/1.m4s",
+            "%252e%252e/secret",
+        ] {
+            assert_eq!(parse_below(rest), Err(RouteError::Unknown), "{rest}");
+        }
+        assert_eq!(parse("/v/plb_short/master.m3u8"), Err(RouteError::Unknown));
+        assert_eq!(parse("/healthz"), Err(RouteError::Unknown));
+    }
+
+    #[test]
+    fn ways_out_of_the_folder_are_refused() {
+        for rest in [
+            "../master.m3u8",
+            "./master.m3u8",
+            "g3/%2e%2E/0.m4s",
+            "g3//0.m4s",
+            "g3/images/..%2f..%2fetc%2fpasswd",
+            "g3/images/..%5c..%5cboot.ini",
+            "g3/images/..\\boot.ini",
+            "g3/images/a%00.jpg",
+            "g3/images/a%0a.jpg",
+            "g3/images/%ff%fe.jpg",
+            "g3/images/%",
+            "g3/images/%2",
+            "g3/images/%zz",
+            "g3/images/",
+            "",
+        ] {
+            assert_eq!(parse_below(rest), Err(RouteError::Malformed), "{rest}");
+        }
+        assert_eq!(parse("*"), Err(RouteError::Malformed));
+        assert_eq!(parse(&format!("/v/{}", "a".repeat(PATH_BYTES_MAX))), Err(RouteError::TooLong));
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics(path in "\\PC{0,80}") {
+            let _ = parse(&path);
+            let _ = parse_below(&path);
+        }
+    }
+}
