@@ -1,0 +1,4 @@
+/** Defines the elements of the player's controls. */
+
+import 'media-chrome';
+import 'media-chrome/menu';

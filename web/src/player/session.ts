@@ -1,0 +1,103 @@
+/** Joins one `<video>` with one HLS address: through hls.js where MediaSource is there, else natively. */
+
+import Hls, { type ErrorData, type HlsConfig } from 'hls.js';
+
+import { AudioTrackList, RenditionList } from './trackLists';
+
+/** What the player shows of a session, as it changes. */
+export interface Report {
+  /** Height of the rendition on the screen, `null` until known. */
+  height: number | null;
+  /** Language of the audio that is playing, as the playlist names it. */
+  audio: string | null;
+  /** A fault that ended the session, in words for the viewer. */
+  fault: string | null;
+}
+
+export interface Session {
+  destroy(): void;
+}
+
+/** Attempts to carry on after a fatal error before it is shown. */
+const RECOVERIES_MAX = 3;
+
+const CONFIG: Partial<HlsConfig> = {
+  // Segments are CMAF and need no transmuxing: a worker would only ask for a wider content security policy.
+  enableWorker: false,
+  capLevelToPlayerSize: true,
+  maxBufferLength: 30,
+  backBufferLength: 60,
+  startLevel: -1,
+};
+
+/** Starts loading `source` into `video`. `report` is called with every change. */
+export function start(video: HTMLVideoElement, source: string, startAt: number, report: (report: Report) => void): Session {
+  if (Hls.isSupported()) return startHls(video, source, startAt, report);
+  if (video.canPlayType('application/vnd.apple.mpegurl') !== '') return startNative(video, source, startAt, report);
+  report({ height: null, audio: null, fault: 'This browser cannot play HLS video.' });
+  return { destroy: () => undefined };
+}
+
+function startHls(video: HTMLVideoElement, source: string, startAt: number, report: (report: Report) => void): Session {
+  const hls = new Hls({ ...CONFIG, startPosition: startAt > 0 ? startAt : -1 });
+  const renditions = new RenditionList(hls);
+  const audioTracks = new AudioTrackList(hls);
+  // Own properties: Safari has a read-only `audioTracks` on the prototype.
+  Object.defineProperty(video, 'videoRenditions', { value: renditions, configurable: true });
+  Object.defineProperty(video, 'audioTracks', { value: audioTracks, configurable: true });
+
+  const state: Report = { height: null, audio: null, fault: null };
+  const change = (part: Partial<Report>) => report(Object.assign(state, part));
+  const audioLanguage = () => hls.audioTracks[hls.audioTrack]?.lang ?? null;
+
+  hls.on(Hls.Events.MANIFEST_PARSED, () => renditions.load());
+  hls.on(Hls.Events.LEVELS_UPDATED, () => renditions.load());
+  hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, () => audioTracks.load());
+  hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, () => {
+    audioTracks.dispatchEvent(new Event('change'));
+    change({ audio: audioLanguage() });
+  });
+  hls.on(Hls.Events.LEVEL_SWITCHED, (_event, data) => change({ height: hls.levels[data.level]?.height ?? null }));
+  hls.on(Hls.Events.ERROR, recover(hls, (fault) => change({ fault })));
+  hls.loadSource(source);
+  hls.attachMedia(video);
+  return { destroy: () => hls.destroy() };
+}
+
+function recover(hls: Hls, giveUp: (fault: string) => void): (event: unknown, data: ErrorData) => void {
+  let recoveries = 0;
+  return (_event, data) => {
+    if (!data.fatal) return;
+    recoveries += 1;
+    if (recoveries > RECOVERIES_MAX) return giveUp(words(data));
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR) return hls.recoverMediaError();
+    if (data.type === Hls.ErrorTypes.NETWORK_ERROR && hls.levels.length > 0) return hls.startLoad();
+    giveUp(words(data));
+  };
+}
+
+function words(data: ErrorData): string {
+  const status = data.response?.code;
+  if (status === 404) return 'The video is not there any more.';
+  if (data.type === Hls.ErrorTypes.NETWORK_ERROR) return 'The video does not load: the server cannot be reached or is busy.';
+  return `The video cannot be played (${data.details}).`;
+}
+
+function startNative(video: HTMLVideoElement, source: string, startAt: number, report: (report: Report) => void): Session {
+  const onLoaded = () => {
+    if (startAt > 0) video.currentTime = startAt;
+    report({ height: video.videoHeight || null, audio: null, fault: null });
+  };
+  const onError = () => report({ height: null, audio: null, fault: video.error?.message || 'The video cannot be played.' });
+  video.addEventListener('loadedmetadata', onLoaded);
+  video.addEventListener('error', onError);
+  video.src = source;
+  return {
+    destroy: () => {
+      video.removeEventListener('loadedmetadata', onLoaded);
+      video.removeEventListener('error', onError);
+      video.removeAttribute('src');
+      video.load();
+    },
+  };
+}
