@@ -14,7 +14,8 @@ use crate::{CatalogError, LeasedJob};
 /// The catalogue of one installation. Cheap to clone; all clones share connections and wake-ups.
 ///
 /// # Cancellation
-/// Every method may be dropped at any await: its transaction is rolled back, nothing is left behind.
+/// Every method may be dropped at any await: its transaction leaves nothing behind, or all of it if the
+/// commit was already on its way.
 #[derive(Clone)]
 pub struct Catalog {
     inner: Arc<Inner>,

@@ -169,10 +169,11 @@ impl Transaction {
     }
 
     pub(crate) async fn commit(self) -> Result<(), CatalogError> {
-        Ok(match self {
+        match self {
             Self::Sqlite(tx) => tx.commit().await?,
             Self::Postgres(tx) => tx.commit().await?,
-        })
+        }
+        Ok(())
     }
 }
 

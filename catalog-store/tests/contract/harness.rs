@@ -1,0 +1,187 @@
+//! A catalogue on each engine, and builders of what the cases need.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use catalog_store::{Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow};
+use domain::plan::{Limits, Plan};
+use domain::probe::{AudioTrack, Color, Extent, Orientation, VideoTrack};
+use domain::{
+    AssetId, ByteSize, FrameRate, Generation, JobId, JobSpec, MediaTime, PlaybackId, Probe, Recipe, RenditionId,
+    Resolution, Timescale, Timestamp, UploadId,
+};
+
+pub(crate) const LEASE: Duration = Duration::from_secs(10);
+pub(crate) const GENERATION: Generation = Generation(1);
+
+/// A catalogue with a supply of fresh ids.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) catalog: Catalog,
+    next: Arc<AtomicU64>,
+}
+
+pub(crate) async fn on_sqlite<F: Future<Output = ()>>(case: impl FnOnce(World) -> F) {
+    let dir = tempfile::tempdir().expect("a folder");
+    run(&format!("sqlite://{}", dir.path().join("catalog.db").display()), case).await;
+}
+
+pub(crate) async fn on_postgres<F: Future<Output = ()>>(case: impl FnOnce(World) -> F) {
+    run(&fixtures::services::postgres_url(), case).await;
+}
+
+async fn run<F: Future<Output = ()>>(url: &str, case: impl FnOnce(World) -> F) {
+    let catalog = Catalog::open(url).await.expect("the database opens");
+    catalog.migrate().await.expect("the schema is made");
+    let world = World { catalog: catalog.clone(), next: Arc::new(AtomicU64::new(1)) };
+    case(world).await;
+    assert_eq!(catalog.integrity().await.expect("it reads").orphan_rows, 0);
+    catalog.close().await;
+}
+
+/// The instant `ms` milliseconds after the story begins.
+pub(crate) fn at(ms: i64) -> Timestamp {
+    Timestamp::from_unix_ms(1_800_000_000_000 + ms)
+}
+
+impl World {
+    fn fresh(&self) -> u128 {
+        u128::from(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn job_id(&self) -> JobId {
+        JobId::from_u128(self.fresh())
+    }
+
+    pub(crate) fn new_upload(&self, length: Option<u64>) -> NewUpload {
+        NewUpload {
+            id: UploadId::from_u128(self.fresh()),
+            asset: AssetId::from_u128(self.fresh()),
+            playback: PlaybackId::from_u128(self.fresh()),
+            length,
+            metadata: "filename Y2xpcC5tcDQ=".into(),
+            file_name: Some("clip.mp4".into()),
+            now: at(0),
+        }
+    }
+
+    /// An asset with a complete source and a queued probe.
+    pub(crate) async fn received(&self) -> AssetId {
+        let asset = AssetId::from_u128(self.fresh());
+        let new = NewAsset {
+            asset,
+            playback: PlaybackId::from_u128(self.fresh()),
+            file_name: None,
+            size: ByteSize(1000),
+            job: self.job_id(),
+            now: at(0),
+        };
+        self.catalog.create_received_asset(&new).await.expect("an asset");
+        asset
+    }
+
+    /// An asset whose probe is settled: two chunks, one audio and one images job are queued.
+    pub(crate) async fn processing(&self) -> AssetId {
+        let asset = self.received().await;
+        let probe = self.claim(false, at(0)).await.expect("the probe");
+        assert_eq!(probe.asset, asset);
+        self.settle_probe(&probe, at(0)).await;
+        asset
+    }
+
+    pub(crate) fn parts(&self) -> Vec<(JobId, JobSpec)> {
+        let generation = GENERATION;
+        let specs = [
+            JobSpec::Chunk { generation, chunk: 0 },
+            JobSpec::Chunk { generation, chunk: 1 },
+            JobSpec::Audio { generation, rendition: rendition("audio-0") },
+            JobSpec::Images { generation },
+        ];
+        specs.into_iter().map(|spec| (self.job_id(), spec)).collect()
+    }
+
+    pub(crate) async fn settle_probe(&self, job: &LeasedJob, now: Timestamp) {
+        let settled = self.catalog.settle_probe(job, &probe(), GENERATION, &plan(), &self.parts(), now).await;
+        settled.expect("the probe settles");
+    }
+
+    pub(crate) async fn claim(&self, heavy: bool, now: Timestamp) -> Option<LeasedJob> {
+        self.catalog.claim(&Claim { worker: "worker", heavy, lease: LEASE, now }).await.expect("a claim answers")
+    }
+
+    /// Claims and settles all parts, so that only the publish job is left.
+    pub(crate) async fn settle_all_parts(&self, now: Timestamp) {
+        for heavy in [true, true, false, false] {
+            let job = self.claim(heavy, now).await.expect("a part");
+            self.catalog.settle_part(&job, self.job_id(), now).await.expect("it settles");
+        }
+    }
+
+    pub(crate) async fn topics(&self, asset: AssetId) -> Vec<String> {
+        let events = self.catalog.events_of(asset, 0, 1000).await.expect("events");
+        events.into_iter().map(|event| event.topic).collect()
+    }
+}
+
+pub(crate) fn rendition(name: &str) -> RenditionId {
+    RenditionId::new(name).expect("a rendition name")
+}
+
+pub(crate) fn segment(asset: AssetId, name: &str, index: u32) -> SegmentRow {
+    SegmentRow {
+        asset,
+        generation: GENERATION,
+        rendition: rendition(name),
+        index,
+        ticks: 50_000,
+        bytes: 1234,
+        sha256: "ab".repeat(32),
+        keyframes: vec![domain::presentation::KeyframeRange { offset: 24, length: 900, ticks: 50_000 }],
+    }
+}
+
+/// 30 s of 640x360 at 25 fps with stereo sound: segments of 2, 2, 2, 6, 6, 6 and 6 s.
+pub(crate) fn probe() -> Probe {
+    let scale = Timescale::MILLISECONDS;
+    let extent = Extent { start: MediaTime::zero(), end: MediaTime::new(30_000, scale) };
+    let video = VideoTrack {
+        stream_index: 0,
+        codec: "h264".into(),
+        pixel_format: "yuv420p".into(),
+        coded: Resolution { width: 640, height: 360 },
+        sample_aspect: (1, 1),
+        orientation: Orientation::default(),
+        color: Color::default(),
+        is_interlaced: false,
+        extent,
+        frame_count: 750,
+        measured_rate: FrameRate::new(25, 1).expect("a rate"),
+        is_variable_rate: false,
+        language: None,
+        is_default: true,
+    };
+    let audio = AudioTrack {
+        stream_index: 1,
+        codec: "aac".into(),
+        sample_rate: 48_000,
+        channels: 2,
+        extent,
+        language: None,
+        title: None,
+        is_default: true,
+    };
+    Probe {
+        container: "mp4".into(),
+        size: ByteSize(1000),
+        video: vec![video],
+        audio: vec![audio],
+        subtitles: vec![],
+        chapters: vec![],
+        title: Some("A title".into()),
+    }
+}
+
+pub(crate) fn plan() -> Plan {
+    Plan::new(&probe(), &Recipe::default(), &Limits::default()).expect("a plan")
+}

@@ -1,0 +1,102 @@
+//! Segments, and what else belongs to a generation.
+
+use catalog_store::{CatalogError, RenditionKind};
+use domain::presentation::{Images, SegmentEntry, SubtitleRendition};
+use domain::{Resolution, Timescale};
+
+use crate::harness::{GENERATION, World, at, rendition, segment};
+
+pub(crate) async fn a_segment_is_recorded_once_and_another_hash_is_refused(world: World) {
+    let asset = world.processing().await;
+    let job = world.claim(true, at(0)).await.expect("a chunk");
+    for _ in 0..2 {
+        world.catalog.insert_segment(&job, &segment(asset, "360p", 0), at(1)).await.unwrap();
+    }
+    let mut other = segment(asset, "360p", 0);
+    other.sha256 = "cd".repeat(32);
+    let refused = world.catalog.insert_segment(&job, &other, at(2)).await;
+    assert!(matches!(refused, Err(CatalogError::HashMismatch { index: 0, .. })), "{refused:?}");
+    world.catalog.insert_segment(&job, &segment(asset, "240p", 1), at(2)).await.unwrap();
+    world.catalog.insert_segment(&job, &segment(asset, "240p", 0), at(2)).await.unwrap();
+    let rows = world.catalog.segments(asset, GENERATION).await.unwrap();
+    assert_eq!(rows, [segment(asset, "240p", 0), segment(asset, "240p", 1), segment(asset, "360p", 0)]);
+    let rows = world.catalog.segments_of(asset, GENERATION, &rendition("240p")).await.unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(SegmentEntry::from(rows[0].clone()).bytes, Some(1234));
+}
+
+pub(crate) async fn a_lost_lease_records_no_segment(world: World) {
+    let asset = world.processing().await;
+    let late = world.claim(true, at(0)).await.expect("a chunk");
+    world.claim(true, at(10_001)).await.expect("the same chunk");
+    let lost = world.catalog.insert_segment(&late, &segment(asset, "360p", 0), at(10_002)).await;
+    assert!(matches!(lost, Err(CatalogError::LostLease { .. })), "{lost:?}");
+    assert!(world.catalog.segments(asset, GENERATION).await.unwrap().is_empty());
+}
+
+pub(crate) async fn progress_counts_segments_per_rendition(world: World) {
+    let received = world.received().await;
+    assert!(world.catalog.progress(received).await.unwrap().is_empty(), "nothing is planned");
+    let probe = world.claim(false, at(0)).await.expect("the probe");
+    world.settle_probe(&probe, at(0)).await;
+    let asset = received;
+    let job = world.claim(true, at(0)).await.expect("a chunk");
+    world.catalog.insert_segment(&job, &segment(asset, "360p", 0), at(1)).await.unwrap();
+    world.catalog.insert_segment(&job, &segment(asset, "360p", 1), at(1)).await.unwrap();
+    let progress = world.catalog.progress(asset).await.unwrap();
+    let seen: Vec<_> = progress.iter().map(|entry| (entry.id.as_str(), entry.kind, entry.done, entry.total)).collect();
+    assert_eq!(
+        seen,
+        [
+            ("240p", RenditionKind::Video, 0, 7),
+            ("360p", RenditionKind::Video, 2, 7),
+            ("audio-0", RenditionKind::Audio, 0, 7)
+        ]
+    );
+}
+
+pub(crate) async fn images_and_subtitles_read_back(world: World) {
+    let asset = world.processing().await;
+    world.claim(false, at(0)).await.expect("audio");
+    let job = world.claim(false, at(0)).await.expect("images");
+    assert_eq!(world.catalog.images(asset, GENERATION).await.unwrap(), None);
+    let images = Images {
+        poster: "poster.jpg".into(),
+        poster_resolution: Resolution { width: 640, height: 360 },
+        thumbnails: vec![],
+        storyboard: None,
+    };
+    let subtitles = vec![SubtitleRendition {
+        id: rendition("subtitles-0"),
+        language: None,
+        name: "Subtitles".into(),
+        is_forced: false,
+        timescale: Timescale::MILLISECONDS,
+        segments: vec![],
+    }];
+    for _ in 0..2 {
+        world.catalog.put_images(&job, &images, at(1)).await.unwrap();
+        world.catalog.put_subtitles(&job, &subtitles, at(1)).await.unwrap();
+    }
+    assert_eq!(world.catalog.images(asset, GENERATION).await.unwrap(), Some(images.clone()));
+    assert_eq!(world.catalog.subtitles(asset, GENERATION).await.unwrap(), subtitles);
+    world.catalog.settle_part(&job, world.job_id(), at(2)).await.unwrap();
+    let lost = world.catalog.put_images(&job, &images, at(3)).await;
+    assert!(matches!(lost, Err(CatalogError::LostLease { .. })), "{lost:?}");
+}
+
+pub(crate) async fn pages_of_assets_are_newest_first_and_without_gaps(world: World) {
+    let mut made = vec![];
+    for _ in 0..7 {
+        made.push(world.received().await);
+    }
+    made.reverse();
+    let mut seen = vec![];
+    let mut after = None;
+    for _ in 0..4 {
+        let page = world.catalog.assets(after, 2).await.unwrap();
+        after = page.last().map(|asset| asset.id);
+        seen.extend(page.into_iter().map(|asset| asset.id));
+    }
+    assert_eq!(seen, made);
+}

@@ -1,0 +1,75 @@
+//! One suite of promises, kept by the catalogue on SQLite and on PostgreSQL alike.
+
+mod concurrency;
+mod events;
+mod harness;
+mod jobs;
+mod ledger;
+mod settling;
+mod uploads;
+
+/// Makes two tests of each case: one per engine.
+macro_rules! contract {
+    ($($module:ident: $($case:ident)+;)+) => {
+        mod sqlite {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $case() {
+                crate::harness::on_sqlite(crate::$module::$case).await;
+            })+)+
+        }
+        mod postgres {
+            $($(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $case() {
+                crate::harness::on_postgres(crate::$module::$case).await;
+            })+)+
+        }
+    };
+}
+
+contract! {
+    uploads:
+        an_upload_and_its_asset_are_born_together
+        an_offset_never_runs_backwards_and_never_past_the_length
+        the_last_byte_makes_the_asset_received_and_enqueues_its_probe_once
+        an_upload_of_another_length_is_not_complete
+        a_terminated_upload_takes_no_bytes_and_deletes_its_asset
+        a_deleted_asset_ends_its_upload;
+    jobs:
+        the_most_urgent_job_runs_first_and_heavy_work_is_separate
+        an_expired_lease_is_handed_out_again_with_a_new_fence
+        a_heartbeat_keeps_a_lease_and_tells_when_it_is_lost
+        a_lost_lease_is_never_completed
+        a_retried_job_waits_for_its_time_and_counts_its_failures
+        a_released_job_is_due_at_once_and_the_attempt_does_not_count
+        a_job_whose_workers_vanish_is_given_up
+        progress_forgives_crashes
+        leases_of_an_ended_process_can_be_claimed_at_once
+        the_next_due_instant_is_known;
+    settling:
+        an_asset_goes_all_the_way_to_ready
+        a_settled_probe_settles_again_without_effect
+        a_failure_cancels_the_siblings_and_is_told_to_the_uploader
+        a_failed_job_of_a_ready_asset_changes_only_itself
+        a_deletion_cancels_all_work_and_leaves_a_purge
+        deleting_twice_changes_nothing
+        a_purged_asset_leaves_only_its_id_until_it_is_forgotten
+        an_illegal_step_leaves_nothing_behind
+        an_asset_is_playable_once;
+    ledger:
+        a_segment_is_recorded_once_and_another_hash_is_refused
+        a_lost_lease_records_no_segment
+        progress_counts_segments_per_rendition
+        images_and_subtitles_read_back
+        pages_of_assets_are_newest_first_and_without_gaps;
+    events:
+        every_change_of_state_is_told_in_order
+        progress_is_told_at_most_twice_a_second
+        a_waiting_reader_is_woken_by_a_commit
+        old_events_can_be_pruned;
+    concurrency:
+        parallel_claims_hand_out_each_job_once
+        the_last_of_many_parallel_parts_publishes_exactly_once
+        a_reader_never_sees_a_gap_between_events
+        a_call_dropped_anywhere_leaves_all_or_nothing
+        deletion_and_settling_race_without_leftovers;
+}
