@@ -78,7 +78,6 @@ impl Writer {
             ' ' | '\t' => self.gap = self.gap.or(Some(' ')),
             c if c.is_control() || c == '\u{feff}' => {}
             c => {
-                self.spaces();
                 self.match_tags();
                 match c {
                     '&' => self.text.push_str("&amp;"),
@@ -91,18 +90,16 @@ impl Writer {
         }
     }
 
-    fn spaces(&mut self) {
+    /// Closes tags, writes white space that waits, and opens tags, until those that are wanted are
+    /// open and properly nested.
+    fn match_tags(&mut self) {
+        let first = (0..STYLES.len()).find(|&at| self.open[at] != self.wanted[at]).unwrap_or(STYLES.len());
+        self.close_from(first);
         if let Some(gap) = self.gap.take()
             && self.chars > 0
         {
             self.text.push(gap);
         }
-    }
-
-    /// Closes and opens tags until those that are wanted are open, always properly nested.
-    fn match_tags(&mut self) {
-        let Some(first) = (0..STYLES.len()).find(|&at| self.open[at] != self.wanted[at]) else { return };
-        self.close_from(first);
         for (at, style) in STYLES.iter().enumerate().skip(first) {
             if self.wanted[at] {
                 self.text.extend(['<', style.1, '>']);
