@@ -2,16 +2,13 @@
 //!
 //! hyper itself refuses malformed lines, conflicting lengths and unknown codings. It accepts a missing
 //! or doubled `Host`, and bodies on methods that have none, which is how requests are smuggled past a
-//! proxy in front. [`Guard`] wraps a whole server; the origin checks its own requests for bodies as well.
-
-use std::pin::Pin;
-use std::task::{Context, Poll};
+//! proxy in front. A server calls [`check`] before anything else; the origin looks for bodies once more,
+//! since it may stand behind another server.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use tower::Service;
 
 use crate::policy;
 use crate::problem::Problem;
@@ -98,51 +95,6 @@ pub(crate) fn check_bodiless(method: &Method, headers: &HeaderMap) -> Result<(),
     let is_empty = headers.get_all(CONTENT_LENGTH).iter().all(|length| length.as_bytes() == b"0");
     let is_plain = !headers.contains_key(TRANSFER_ENCODING);
     (is_empty && is_plain).then_some(()).ok_or(Violation::Body)
-}
-
-/// A [`Service`] that passes on only requests that stand up to [`check`].
-#[derive(Clone, Copy, Debug)]
-pub struct Guard<S> {
-    inner: S,
-}
-
-impl<S> Guard<S> {
-    /// Guards `inner`.
-    pub fn new(inner: S) -> Self {
-        Self { inner }
-    }
-}
-
-/// [`Guard`] as a layer.
-pub fn layer<S>() -> impl Fn(S) -> Guard<S> + Clone {
-    Guard::new
-}
-
-impl<S, B, R> Service<Request<B>> for Guard<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    R: From<Bytes> + Send + 'static,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        match check(&request) {
-            Ok(()) => Box::pin(self.inner.call(request)),
-            Err(violation) => {
-                tracing::debug!(%violation, "request refused");
-                let response = violation.respond(request.version());
-                Box::pin(std::future::ready(Ok(response)))
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@
 //!
 //! Entity-tags are hashes of the content, so every replica gives the same. The crate does not know
 //! SQL, jobs or libav, nor what octets mean: with the database switched off it serves as before.
-//! [`guard::Guard`] refuses, for a whole server, requests that hyper should not have let through.
+//! [`guard::check`] finds, for a whole server, requests that hyper should not have let through.
 //!
 //! ```no_run
 //! # async fn example(store: media_store::MediaStore) {
