@@ -1,5 +1,7 @@
 //! The origin as a client sees it: requests in, responses out, over a store in a temporary folder.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod caching;
 mod delivery;
 mod refusals;
