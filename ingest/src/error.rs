@@ -1,0 +1,265 @@
+//! What a client is told when a request fails: a problem document (RFC 9457) with a stable code.
+
+use std::time::Duration;
+
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use catalog_store::CatalogError;
+use media_store::{StagingError, StoreError};
+
+use crate::protocol::{OFFSET_OCTET_STREAM, TUS_VERSION, UPLOAD_OFFSET, VERSION};
+
+/// What a client should wait before it asks again.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+/// The same while another request holds the upload.
+const BUSY_DELAY: Duration = Duration::from_secs(1);
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UploadError {
+    /// Another protocol version, or none.
+    #[error("this server speaks tus 1.0.0: send Tus-Resumable: 1.0.0")]
+    Version,
+    /// No upload has this address.
+    #[error("there is no such upload")]
+    NotFound,
+    /// The upload was terminated, or its asset deleted.
+    #[error("this upload was terminated or its asset deleted")]
+    Gone,
+    /// The upload's octets are lost.
+    #[error("the octets of this upload are lost: begin a new one")]
+    Lost,
+    /// The method makes no sense at this address.
+    #[error("the method is not allowed here")]
+    Method {
+        /// What is.
+        allowed: &'static str,
+    },
+    /// A header is missing or malformed.
+    #[error("header {header}: {reason}")]
+    Header {
+        /// Which.
+        header: HeaderName,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The body is not a piece of an upload.
+    #[error("the body of this request must have the type {OFFSET_OCTET_STREAM}")]
+    ContentType,
+    /// The metadata are too long.
+    #[error("Upload-Metadata is longer than {bytes_max} octets")]
+    MetadataTooLong {
+        /// The limit.
+        bytes_max: usize,
+    },
+    /// The announced length is above the limit.
+    #[error("an upload may have up to {size_max} octets")]
+    TooLarge {
+        /// The limit.
+        size_max: u64,
+    },
+    /// More octets than announced.
+    #[error("the body goes beyond the announced length of {length} octets")]
+    BeyondLength {
+        /// The announced length.
+        length: u64,
+        /// Durable octets.
+        offset: u64,
+    },
+    /// The client stands elsewhere than the server.
+    #[error("the upload stands at offset {offset}")]
+    Offset {
+        /// Durable octets.
+        offset: u64,
+    },
+    /// A newer request writes this upload now.
+    #[error("a newer request took this upload over at offset {offset}")]
+    TakenOver {
+        /// Durable octets.
+        offset: u64,
+    },
+    /// Nothing came for too long.
+    #[error("no octets came for {} seconds; the upload stands at offset {offset}", .silence.as_secs())]
+    Stalled {
+        /// Durable octets.
+        offset: u64,
+        /// For how long nothing came.
+        silence: Duration,
+    },
+    /// The body broke off.
+    #[error("the body broke off; the upload stands at offset {offset}")]
+    BrokenOff {
+        /// Durable octets.
+        offset: u64,
+    },
+    /// The server is stopping.
+    #[error("the server is restarting; the upload stands at offset {offset}")]
+    Stopping {
+        /// Durable octets.
+        offset: u64,
+    },
+    /// Another request holds the upload and does not let go.
+    #[error("the upload is being written or completed by another request")]
+    Busy,
+    /// Too many unfinished uploads.
+    #[error("the server holds as many unfinished uploads as it may")]
+    TooMany,
+    /// The disk is full.
+    #[error("the server has no room for more octets")]
+    OutOfSpace,
+    /// The catalogue failed.
+    #[error("the catalogue does not answer")]
+    Catalog(#[source] CatalogError),
+    /// The store failed.
+    #[error("the store does not answer")]
+    Store(#[from] StoreError),
+    /// The staged file failed.
+    #[error("the staged file cannot be written")]
+    Staging(#[source] StagingError),
+    /// A bug: a task ended without an answer.
+    #[error("the server made a mistake")]
+    Internal,
+}
+
+impl From<CatalogError> for UploadError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NoUpload(_) => Self::NotFound,
+            CatalogError::UploadClosed { .. } => Self::Gone,
+            error => Self::Catalog(error),
+        }
+    }
+}
+
+impl From<StagingError> for UploadError {
+    fn from(error: StagingError) -> Self {
+        match error {
+            StagingError::TakenOver { .. } => Self::Busy,
+            StagingError::Lost { .. } => Self::Lost,
+            error if error.is_out_of_space() => Self::OutOfSpace,
+            error => Self::Staging(error),
+        }
+    }
+}
+
+impl UploadError {
+    /// The status, and a name for programs that never changes.
+    pub fn status_and_code(&self) -> (StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::Version => (S::PRECONDITION_FAILED, "unsupported_version"),
+            Self::NotFound => (S::NOT_FOUND, "upload_not_found"),
+            Self::Gone => (S::GONE, "upload_gone"),
+            Self::Lost => (S::GONE, "upload_lost"),
+            Self::Method { .. } => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
+            Self::Header { .. } => (S::BAD_REQUEST, "invalid_header"),
+            Self::ContentType => (S::UNSUPPORTED_MEDIA_TYPE, "invalid_content_type"),
+            Self::MetadataTooLong { .. } => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "metadata_too_long"),
+            Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "upload_too_large"),
+            Self::BeyondLength { .. } => (S::PAYLOAD_TOO_LARGE, "beyond_length"),
+            Self::Offset { .. } => (S::CONFLICT, "offset_mismatch"),
+            Self::TakenOver { .. } => (S::CONFLICT, "taken_over"),
+            Self::Stalled { .. } => (S::REQUEST_TIMEOUT, "stalled"),
+            Self::BrokenOff { .. } => (S::BAD_REQUEST, "broken_off"),
+            Self::Stopping { .. } => (S::SERVICE_UNAVAILABLE, "stopping"),
+            Self::Busy => (S::LOCKED, "upload_busy"),
+            Self::TooMany => (S::SERVICE_UNAVAILABLE, "too_many_uploads"),
+            Self::OutOfSpace => (S::INSUFFICIENT_STORAGE, "out_of_space"),
+            Self::Catalog(_) | Self::Store(_) | Self::Staging(_) => (S::SERVICE_UNAVAILABLE, "storage_unavailable"),
+            Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal"),
+        }
+    }
+
+    /// Where the upload stands, if that is part of the answer.
+    fn offset(&self) -> Option<u64> {
+        match self {
+            Self::BeyondLength { offset, .. }
+            | Self::Offset { offset }
+            | Self::TakenOver { offset }
+            | Self::Stalled { offset, .. }
+            | Self::BrokenOff { offset }
+            | Self::Stopping { offset } => Some(*offset),
+            _ => None,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy => Some(BUSY_DELAY),
+            Self::Stopping { .. }
+            | Self::TooMany
+            | Self::OutOfSpace
+            | Self::Catalog(_)
+            | Self::Store(_)
+            | Self::Staging(_) => Some(RETRY_DELAY),
+            _ => None,
+        }
+    }
+
+    /// Whether the fault is ours.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.status_and_code().0.is_server_error()
+    }
+
+    /// The same answer without a body, and never a server error: clients take any other failure of a
+    /// `HEAD` as the end of the upload and begin again at octet 0.
+    pub(crate) fn into_head_response(self) -> Response {
+        if !self.is_ours() {
+            let mut response = self.into_response();
+            *response.body_mut() = axum::body::Body::empty();
+            response.headers_mut().remove(CONTENT_TYPE);
+            return response;
+        }
+        tracing::error!(error = %Causes(&self), "an upload could not be looked up");
+        Self::Busy.into_head_response()
+    }
+}
+
+impl IntoResponse for UploadError {
+    fn into_response(self) -> Response {
+        let (status, code) = self.status_and_code();
+        if self.is_ours() {
+            tracing::error!(code, error = %Causes(&self), "an upload request failed");
+        }
+        let problem = serde_json::json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "code": code,
+            "detail": self.to_string(),
+        });
+        let mut response = (status, problem.to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(offset) = self.offset() {
+            headers.insert(UPLOAD_OFFSET, offset.into());
+        }
+        if let Some(delay) = self.retry_after() {
+            headers.insert(RETRY_AFTER, delay.as_secs().into());
+        }
+        match self {
+            Self::Version => drop(headers.insert(TUS_VERSION, VERSION)),
+            Self::Method { allowed } => drop(headers.insert(ALLOW, HeaderValue::from_static(allowed))),
+            _ => {}
+        }
+        response
+    }
+}
+
+/// An error with all its causes, for the log.
+pub(crate) struct Causes<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
