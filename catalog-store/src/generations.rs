@@ -37,6 +37,17 @@ impl RenditionKind {
     }
 }
 
+/// What exists of a generation so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// How far each rendition is: video, audio, then subtitles, which are listed once they are made.
+    pub renditions: Vec<RenditionProgress>,
+    /// The pictures, once they are made.
+    pub images: Option<Images>,
+    /// The subtitle renditions, once they are made.
+    pub subtitles: Vec<SubtitleRendition>,
+}
+
 /// How many segments of a rendition are committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RenditionProgress {
@@ -94,12 +105,15 @@ impl Catalog {
         self.put_part(job, sql::generations::SET_SUBTITLES, text("generations.subtitles", &subtitles)?, now).await
     }
 
-    /// How far each rendition of the asset's current generation is: video, audio, then subtitles.
-    ///
-    /// Empty before the source is probed. Subtitle renditions are listed once they are made.
+    /// How far each rendition of the asset's current generation is; empty before the source is probed.
     pub async fn progress(&self, asset: AssetId) -> Result<Vec<RenditionProgress>, CatalogError> {
         let Some(generation) = self.asset(asset).await?.and_then(|asset| asset.generation) else { return Ok(vec![]) };
-        let Some(row) = self.generation_row(asset, generation).await? else { return Ok(vec![]) };
+        Ok(self.output(asset, generation).await?.unwrap_or_default().renditions)
+    }
+
+    /// What exists of a generation so far; `None` if it is not planned.
+    pub async fn output(&self, asset: AssetId, generation: Generation) -> Result<Option<Output>, CatalogError> {
+        let Some(row) = self.generation_row(asset, generation).await? else { return Ok(None) };
         let plan: Plan = document("generations.plan", &row.plan)?;
         let counts: Vec<CountRow> = self.rows(sql::segments::COUNTS, args![asset, generation]).await?;
         let counts = counts
@@ -108,15 +122,15 @@ impl Catalog {
             .collect::<Result<Vec<(RenditionId, u32)>, CatalogError>>()?;
         let done = |id: &RenditionId| counts.iter().find(|(known, _)| known == id).map_or(0, |(_, done)| *done);
         let entry = |id: &RenditionId, kind, total| RenditionProgress { id: id.clone(), kind, done: done(id), total };
-        let mut progress: Vec<RenditionProgress> =
-            planned(&plan).map(|(id, kind, total)| entry(id, kind, total)).collect();
         let subtitles: Vec<SubtitleRendition> =
             row.subtitles.map_or(Ok(vec![]), |subtitles| document("generations.subtitles", &subtitles))?;
-        progress.extend(subtitles.iter().map(|subtitle| {
+        let texts = subtitles.iter().map(|subtitle| {
             let total = u32::try_from(subtitle.segments.len()).unwrap_or(u32::MAX);
             RenditionProgress { id: subtitle.id.clone(), kind: RenditionKind::Subtitles, done: total, total }
-        }));
-        Ok(progress)
+        });
+        let renditions = planned(&plan).map(|(id, kind, total)| entry(id, kind, total)).chain(texts).collect();
+        let images = row.images.map(|images| document("generations.images", &images)).transpose()?;
+        Ok(Some(Output { renditions, images, subtitles }))
     }
 
     async fn generation_row(

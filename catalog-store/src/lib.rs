@@ -33,7 +33,7 @@ pub use assets::{Asset, NewAsset};
 pub use catalog::Catalog;
 pub use error::CatalogError;
 pub use events::Event;
-pub use generations::{RenditionKind, RenditionProgress};
+pub use generations::{Output, RenditionKind, RenditionProgress};
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob};
 pub use segments::SegmentRow;
