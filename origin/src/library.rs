@@ -21,13 +21,14 @@ const STALE_MAX: Duration = Duration::from_secs(600);
 /// Time to read a pointer and its presentation.
 const READ_PATIENCE: Duration = Duration::from_secs(10);
 /// Memory of a parsed presentation per octet of its JSON, at most.
-const BYTES_PER_JSON_BYTE: u64 = 3;
+const BYTES_PER_JSON_BYTE: u64 = 2;
 /// What an entry costs on top.
 const ENTRY_OVERHEAD_BYTES: u64 = 512;
 /// Guess at the mean size of an entry, by which the cache sizes its tables.
 const ENTRY_BYTES_TYPICAL: u64 = 16 << 10;
-/// Independent parts of the cache. Few, since a presentation has to fit into one part.
-const CACHE_SHARDS: usize = 4;
+/// Independent parts of the cache. Few, since a presentation has to fit into one part: one of 10 hours
+/// in five qualities has some 10 MB of JSON.
+const CACHE_SHARDS: usize = 2;
 
 /// Why it is not known what is published. Causes are in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -113,10 +113,8 @@ pub(crate) fn resolve(presentation: &Presentation, target: Target) -> Option<Res
 }
 
 fn init(presentation: &Presentation, rendition: &RenditionId) -> Option<Stored> {
-    let (media_type, entries) = coded(presentation, rendition)?;
-    // It is written before the first segment of its rendition is committed.
-    let is_committed = presentation.revision > 0 || entries.iter().any(|entry| entry.sha256.is_some());
-    let standing = if is_committed { Standing::Committed } else { Standing::Planned };
+    let (media_type, _) = coded(presentation, rendition)?;
+    let standing = if presentation.revision > 0 { Standing::Committed } else { Standing::Planned };
     Some(Stored { key: layout::init(presentation.asset, presentation.generation, rendition), media_type, standing })
 }
 

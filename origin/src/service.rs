@@ -45,7 +45,7 @@ impl Default for OriginConfig {
     fn default() -> Self {
         Self {
             cache_bytes: 256 << 20,
-            library_bytes: 64 << 20,
+            library_bytes: 128 << 20,
             wait: Duration::from_secs(8),
             waiters_max: 512,
             reads_max: 64,
