@@ -69,22 +69,26 @@ class AudioTrackView {
   readonly label: string;
   readonly language: string;
 
+  // Private to the language, not to TypeScript alone: media-chrome turns the tracks into JSON.
+  readonly #list: AudioTrackList;
+
   constructor(
     readonly id: string,
-    private readonly list: AudioTrackList,
+    list: AudioTrackList,
     track: { name: string; lang?: string | undefined; default: boolean },
   ) {
+    this.#list = list;
     this.kind = track.default ? 'main' : 'alternative';
     this.label = track.name;
     this.language = track.lang ?? '';
   }
 
   get enabled(): boolean {
-    return this.list.selected === Number(this.id);
+    return this.#list.selected === Number(this.id);
   }
 
   set enabled(value: boolean) {
-    if (value) this.list.selected = Number(this.id);
+    if (value) this.#list.selected = Number(this.id);
   }
 }
 
