@@ -1,0 +1,116 @@
+//! Why a job did not reach its end.
+
+use catalog_store::CatalogError;
+use domain::{Failure, FailureCode, JobKind, RenditionId};
+use media_store::StoreError;
+use packager::cmaf::CmafError;
+use packager::verify::VerifyError;
+use transcoder::EngineError;
+
+/// Why a job did not reach its end. What follows from it is decided in `retry`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum JobError {
+    /// The source is at fault; no retry mends it.
+    #[error("the source is refused: {0}")]
+    Refused(Failure),
+    /// Somebody else has the job, or it was cancelled.
+    #[error("the lease is lost")]
+    LostLease,
+    /// The asset or its generation no longer exists.
+    #[error("the asset is gone")]
+    Gone,
+    /// The engine crashed, stalled or refused.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The engine was done before everything that was asked for had come.
+    #[error("the engine left out {missing} of {wanted} segments")]
+    Incomplete {
+        /// Segments that did not come.
+        missing: usize,
+        /// Segments that were asked for.
+        wanted: usize,
+    },
+    /// Samples from the engine do not make the planned segment.
+    #[error("cannot package segment {index} of {rendition}")]
+    Package {
+        /// Which rendition.
+        rendition: RenditionId,
+        /// Which segment.
+        index: u32,
+        /// Why.
+        #[source]
+        source: CmafError,
+    },
+    /// A packaged segment is not the planned one.
+    #[error("segment {index} of {rendition} does not pass verification")]
+    Verify {
+        /// Which rendition.
+        rendition: RenditionId,
+        /// Which segment.
+        index: u32,
+        /// Why.
+        #[source]
+        source: VerifyError,
+    },
+    /// A picture cannot be written as JPEG.
+    #[error("cannot write a picture")]
+    Picture(#[from] image::ImageError),
+    /// The object store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The catalogue failed.
+    #[error(transparent)]
+    Catalog(CatalogError),
+    /// What is stored contradicts itself; no retry mends it.
+    #[error("what is stored contradicts itself: {what}")]
+    Inconsistent {
+        /// The contradiction.
+        what: String,
+    },
+    /// A document has no JSON form, or a stored one cannot be read.
+    #[error("unreadable document")]
+    Document(#[from] serde_json::Error),
+    /// A computation on another thread panicked.
+    #[error("a computation panicked")]
+    Panicked,
+}
+
+impl JobError {
+    /// A contradiction in what is stored.
+    pub(crate) fn inconsistent(what: impl Into<String>) -> Self {
+        Self::Inconsistent { what: what.into() }
+    }
+
+    /// True if the engine or what it sent is at fault, rather than a store or the catalogue.
+    pub(crate) fn is_engine(&self) -> bool {
+        matches!(self, Self::Engine(_) | Self::Incomplete { .. } | Self::Package { .. } | Self::Verify { .. })
+    }
+
+    /// What the uploader is told once this error is final.
+    pub(crate) fn failure(&self, kind: JobKind) -> Failure {
+        match self {
+            Self::Refused(failure) => failure.clone(),
+            Self::Engine(error) => error.failure(),
+            Self::Incomplete { .. } | Self::Package { .. } | Self::Verify { .. } => Failure::new(
+                FailureCode::EngineCrashed,
+                "the file could not be turned into a complete video; it is probably damaged: try to export or record it again",
+            ),
+            _ => Failure::new(
+                FailureCode::Internal,
+                format!("the server could not finish its work on this file (step: {}); try again later", kind.as_str()),
+            ),
+        }
+    }
+}
+
+impl From<CatalogError> for JobError {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::LostLease { .. } => Self::LostLease,
+            CatalogError::NoAsset(_) | CatalogError::NoGeneration(_) => Self::Gone,
+            CatalogError::HashMismatch { .. } => Self::Inconsistent { what: error.to_string() },
+            other => Self::Catalog(other),
+        }
+    }
+}

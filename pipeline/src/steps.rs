@@ -1,0 +1,110 @@
+//! What each kind of job does, and how its end is recorded.
+
+mod audio;
+mod chunk;
+mod images;
+mod probe;
+pub(crate) mod publish;
+pub(crate) mod purge;
+mod subtitles;
+
+use catalog_store::{Asset, LeasedJob};
+use domain::{AssetState, Generation, JobId, JobKind, JobSpec, Plan, Probe};
+
+use crate::error::JobError;
+use crate::worker::{Parts, WorkerConfig};
+
+/// One run of one job.
+pub(crate) struct Step<'a> {
+    pub(crate) parts: &'a Parts,
+    pub(crate) config: &'a WorkerConfig,
+    pub(crate) job: &'a LeasedJob,
+}
+
+/// The work of a job is done; what remains is to say so, in one transaction.
+#[derive(Debug)]
+pub(crate) enum Settlement {
+    /// The source is understood, its plan is published, these jobs make it.
+    Probed { probe: Box<Probe>, generation: Generation, plan: Box<Plan>, jobs: Vec<JobSpec> },
+    /// A part of a generation is complete.
+    Part,
+    /// The verified presentation is published.
+    Published,
+    /// All objects of a deleted asset are gone.
+    Purged,
+}
+
+impl Step<'_> {
+    /// Does the work of the job. Dropped at any await point, it leaves nothing that a later run minds.
+    pub(crate) async fn run(&self) -> Result<Settlement, JobError> {
+        match &self.job.spec {
+            JobSpec::Probe => probe::run(self).await,
+            JobSpec::Chunk { generation, chunk } => chunk::run(self, *generation, *chunk).await,
+            JobSpec::Audio { generation, rendition } => audio::run(self, *generation, rendition).await,
+            JobSpec::Subtitles { generation } => subtitles::run(self, *generation).await,
+            JobSpec::Images { generation } => images::run(self, *generation).await,
+            JobSpec::Publish { generation } => publish::run(self, *generation).await,
+            JobSpec::Purge => purge::run(self).await,
+        }
+    }
+
+    /// Records that the job is done and enqueues what follows.
+    pub(crate) async fn settle(&self, settlement: &Settlement) -> Result<(), JobError> {
+        let (catalog, now) = (&self.parts.catalog, self.parts.clock.now());
+        match settlement {
+            Settlement::Probed { probe, generation, plan, jobs } => {
+                let jobs: Vec<_> = jobs.iter().map(|spec| (self.mint(), spec.clone())).collect();
+                catalog.settle_probe(self.job, probe, *generation, plan, &jobs, now).await?;
+            }
+            Settlement::Part => catalog.settle_part(self.job, self.mint(), now).await?,
+            Settlement::Published => catalog.settle_publish(self.job, now).await?,
+            Settlement::Purged => catalog.settle_purge(self.job, now).await?,
+        }
+        Ok(())
+    }
+
+    /// True if the asset plays without what this job makes.
+    pub(crate) async fn is_optional(&self) -> bool {
+        match &self.job.spec {
+            JobSpec::Images { .. } | JobSpec::Subtitles { .. } => true,
+            // A broken sound track among others, or beside a picture, is no reason to show nothing.
+            JobSpec::Audio { generation, .. } => match self.plan(*generation).await {
+                Ok(plan) => plan.video.is_some() || plan.audio.len() > 1,
+                Err(_) => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// The asset of this job.
+    async fn asset(&self) -> Result<Asset, JobError> {
+        let asset = self.parts.catalog.asset(self.job.asset).await?.ok_or(JobError::Gone)?;
+        // A purge runs on deleted assets only, everything else never does.
+        let is_purge = self.job.spec.kind() == JobKind::Purge;
+        if (asset.state == AssetState::Deleted) == is_purge { Ok(asset) } else { Err(JobError::Gone) }
+    }
+
+    async fn plan(&self, generation: Generation) -> Result<Plan, JobError> {
+        self.parts.catalog.plan(self.job.asset, generation).await?.ok_or(JobError::Gone)
+    }
+
+    /// What was found in the source.
+    async fn probe(&self) -> Result<Probe, JobError> {
+        self.asset().await?.probe.ok_or_else(|| JobError::inconsistent("a planned asset has no probe"))
+    }
+
+    /// The source, opened anew: an engine child owns its descriptor.
+    async fn source(&self) -> Result<std::fs::File, JobError> {
+        Ok(self.parts.store.open_source(self.job.asset).await?)
+    }
+
+    /// Fails unless this worker still has the job: asked right before what cannot be taken back.
+    async fn still_ours(&self) -> Result<(), JobError> {
+        let is_ours = self.parts.catalog.heartbeat(self.job, self.config.lease, self.parts.clock.now()).await?;
+        if is_ours { Ok(()) } else { Err(JobError::LostLease) }
+    }
+
+    fn mint(&self) -> JobId {
+        JobId::mint(self.parts.clock.now(), self.parts.clock.entropy())
+    }
+}

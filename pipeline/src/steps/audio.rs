@@ -1,0 +1,67 @@
+//! Encodes what an audio rendition still lacks, one committed segment after the other.
+
+use std::collections::HashSet;
+
+use domain::{Generation, Plan, RenditionId};
+use packager::cmaf::AudioConfig;
+use tokio::time::Instant;
+use transcoder::AudioRequest;
+
+use super::{Settlement, Step};
+use crate::commit::Committer;
+use crate::error::JobError;
+use crate::metrics::SegmentKind;
+
+pub(super) async fn run(step: &Step<'_>, generation: Generation, id: &RenditionId) -> Result<Settlement, JobError> {
+    let plan = step.plan(generation).await?;
+    let audio = plan.audio_rendition(id);
+    let audio = audio.ok_or_else(|| JobError::inconsistent(format!("the plan has no rendition {id}")))?;
+    let rows = step.parts.catalog.segments_of(step.job.asset, generation, id).await?;
+    let committed: HashSet<u32> = rows.into_iter().map(|row| row.index).collect();
+    let mut work = plan.audio_spans(audio);
+    work.retain(|span| !committed.contains(&span.index));
+    if work.is_empty() {
+        return Ok(Settlement::Part);
+    }
+    let probe = step.probe().await?;
+    let track = probe.audio.into_iter().find(|track| track.stream_index == audio.stream_index);
+    let track = track.ok_or_else(|| JobError::inconsistent("the planned audio track was not probed"))?;
+    let request = AudioRequest {
+        track,
+        origin: plan.origin,
+        recipe: plan.recipe.clone(),
+        channels: audio.channels,
+        frame_count: audio.frame_count,
+        work,
+    };
+    encode(step, generation, &plan, id, request).await?;
+    Ok(Settlement::Part)
+}
+
+async fn encode(
+    step: &Step<'_>,
+    generation: Generation,
+    plan: &Plan,
+    id: &RenditionId,
+    request: AudioRequest,
+) -> Result<(), JobError> {
+    let mut open: HashSet<u32> = request.work.iter().map(|span| span.index).collect();
+    let (wanted, channels) = (open.len(), request.channels);
+    let started = Instant::now();
+    let mut session = step.parts.engine.encode_audio(step.source().await?, request)?;
+    let mut committer = Committer::new(step, generation, SegmentKind::Audio);
+    while let Some(segment) = session.next().await? {
+        if !open.remove(&segment.span.index) {
+            return Err(JobError::inconsistent("the engine sent a segment that nobody asked for"));
+        }
+        let config = AudioConfig {
+            sample_rate: plan.audio_timescale(),
+            channels,
+            config: segment.config.clone(),
+            bitrate: plan.recipe.audio_bitrate,
+        };
+        committer.audio(id, config, segment).await?;
+    }
+    step.parts.metrics.session_ended(SegmentKind::Audio, started.elapsed());
+    if open.is_empty() { Ok(()) } else { Err(JobError::Incomplete { missing: open.len(), wanted }) }
+}

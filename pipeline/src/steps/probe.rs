@@ -1,0 +1,41 @@
+//! From the source to a published plan: the asset plays (on demand) before anything is encoded.
+//!
+//! The order is: presentation object, pointer, and then one transaction with probe, generation and
+//! jobs. Killed in between, the next run writes the same objects again and goes on.
+
+use domain::{Generation, JobSpec, Plan, Presentation};
+
+use super::{Settlement, Step, publish};
+use crate::chapters;
+use crate::error::JobError;
+
+pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
+    let asset = step.asset().await?;
+    let probe = step.parts.engine.probe(step.source().await?).await?;
+    let plan = Plan::new(&probe, &step.config.recipe, &step.config.limits).map_err(JobError::Refused)?;
+    let generation = Generation(asset.generation.map_or(1, |last| last.0.saturating_add(1)));
+    let presentation = Presentation {
+        title: publish::title(&asset, &probe),
+        chapters: chapters::of(&probe, plan.origin, plan.duration),
+        ..Presentation::planned(asset.id, asset.playback, generation, &plan)
+    };
+    publish::show(step, &presentation).await?;
+    tracing::info!(
+        generation = generation.0,
+        duration_ms = plan.duration.as_ms(),
+        rungs = presentation.video.len(),
+        audio_tracks = plan.audio.len(),
+        "source understood"
+    );
+    let jobs = jobs(&plan, generation);
+    Ok(Settlement::Probed { probe: Box::new(probe), generation, plan: Box::new(plan), jobs })
+}
+
+/// The parts of a generation. Chapters need none: they are in the presentation from the start.
+fn jobs(plan: &Plan, generation: Generation) -> Vec<JobSpec> {
+    let chunks = plan.chunks().into_iter().map(|chunk| JobSpec::Chunk { generation, chunk: chunk.index });
+    let audio = plan.audio.iter().map(|audio| JobSpec::Audio { generation, rendition: audio.id.clone() });
+    let subtitles = (!plan.subtitles.is_empty()).then_some(JobSpec::Subtitles { generation });
+    let images = plan.video.is_some().then_some(JobSpec::Images { generation });
+    chunks.chain(audio).chain(subtitles).chain(images).collect()
+}

@@ -1,0 +1,205 @@
+//! From the ledger to the published presentation: everything planned is there, measured and verified.
+//!
+//! The documents are a pure function of plan, probe and rows, so that a second run writes the same bytes.
+
+use std::collections::HashMap;
+
+use catalog_store::{Asset, SegmentRow};
+use domain::presentation::{AudioRendition, Pointer, SegmentEntry, VideoRendition};
+use domain::{AssetId, Failure, FailureCode, Generation, PlaybackId, Presentation, Probe, RenditionId, Timescale};
+use futures::{StreamExt, TryStreamExt};
+use media_store::{Key, MediaStore, layout};
+
+use super::{Settlement, Step};
+use crate::error::JobError;
+use crate::rates::{self, Rates};
+use crate::{avcc, chapters};
+
+/// Objects whose presence is checked at the same time.
+const CHECKS_IN_FLIGHT: usize = 16;
+
+type Rows = HashMap<RenditionId, Vec<SegmentRow>>;
+
+pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settlement, JobError> {
+    let (asset, plan) = (step.asset().await?, step.plan(generation).await?);
+    let probe = step.probe().await?;
+    let mut rows = Rows::new();
+    for row in step.parts.catalog.segments(asset.id, generation).await? {
+        rows.entry(row.rendition.clone()).or_default().push(row);
+    }
+    let planned = Presentation::planned(asset.id, asset.playback, generation, &plan);
+    let mut video = Vec::new();
+    for rendition in &planned.video {
+        video.push(measured_video(step, generation, rendition, &mut rows).await?);
+    }
+    let audio = measured_audio(&planned, &mut rows)?;
+    if video.is_empty() && audio.is_empty() {
+        return Err(JobError::Refused(Failure::new(
+            FailureCode::Damaged,
+            "no sound track of the file could be decoded; it is probably damaged",
+        )));
+    }
+    let presentation = Presentation {
+        revision: 1,
+        title: title(&asset, &probe),
+        chapters: chapters::of(&probe, plan.origin, plan.duration),
+        subtitles: step.parts.catalog.subtitles(asset.id, generation).await?,
+        images: step.parts.catalog.images(asset.id, generation).await?,
+        video,
+        audio,
+        ..planned
+    };
+    check_objects(&step.parts.store, objects(&presentation)?).await?;
+    show(step, &presentation).await?;
+    Ok(Settlement::Published)
+}
+
+/// Stores a presentation and makes it the current one, unless a newer one is.
+///
+/// The document first, then the pointer: whoever follows the pointer finds what it names.
+pub(super) async fn show(step: &Step<'_>, presentation: &Presentation) -> Result<(), JobError> {
+    let (parts, pointer) = (step.parts, presentation.pointer());
+    let key = layout::presentation(pointer.asset, pointer.generation, pointer.revision);
+    parts.store.put_once(&key, serde_json::to_vec(presentation)?.into()).await?;
+    // A worker that was stopped for long must not bring back what has been replaced or deleted.
+    step.still_ours().await?;
+    let current = current(&parts.store, presentation.playback).await?;
+    let rank = |pointer: Pointer| (pointer.generation, pointer.revision);
+    if current.is_none_or(|current| rank(current) < rank(pointer)) {
+        parts.store.put_pointer(presentation.playback, serde_json::to_vec(&pointer)?.into()).await?;
+    }
+    parts.catalog.mark_playable(pointer.asset, parts.clock.now()).await?;
+    Ok(())
+}
+
+/// Takes back the plan of a generation that failed, so that no player waits for segments that never come.
+pub(crate) async fn withdraw(store: &MediaStore, playback: PlaybackId, generation: Generation) -> Result<(), JobError> {
+    let current = current(store, playback).await?;
+    if current.is_some_and(|current| current.generation == generation && current.revision == 0) {
+        store.delete_pointer(playback).await?;
+    }
+    Ok(())
+}
+
+/// The title shown to people: the one in the catalogue, else the container's, else the file's name.
+pub(super) fn title(asset: &Asset, probe: &Probe) -> Option<String> {
+    let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
+    let file = asset.file_name.as_deref().map(stem);
+    [asset.title.clone(), probe.title.clone(), file].into_iter().flatten().find(|title| !title.trim().is_empty())
+}
+
+async fn current(store: &MediaStore, playback: PlaybackId) -> Result<Option<Pointer>, JobError> {
+    // A pointer that cannot be read is of an older form: it is replaced.
+    Ok(store.pointer(playback).await?.and_then(|body| serde_json::from_slice(&body).ok()))
+}
+
+async fn measured_video(
+    step: &Step<'_>,
+    generation: Generation,
+    planned: &VideoRendition,
+    rows: &mut Rows,
+) -> Result<VideoRendition, JobError> {
+    let rows = rows.remove(&planned.id).unwrap_or_default();
+    let Some((segments, rates)) = complete(&planned.segments, rows, planned.timescale) else {
+        return Err(JobError::inconsistent(format!("{} is not complete", planned.id)));
+    };
+    let init = step.parts.store.get(&layout::init(step.job.asset, generation, &planned.id)).await?;
+    let codecs = init.as_deref().and_then(avcc::codecs);
+    Ok(VideoRendition {
+        codecs: codecs.ok_or_else(|| JobError::inconsistent(format!("{} has no init segment", planned.id)))?,
+        peak_bitrate: rates.peak,
+        average_bitrate: rates.average,
+        segments,
+        ..planned.clone()
+    })
+}
+
+/// The audio renditions that are complete: one that is not was given up by its job, which says why.
+fn measured_audio(planned: &Presentation, rows: &mut Rows) -> Result<Vec<AudioRendition>, JobError> {
+    let mut renditions: Vec<AudioRendition> = Vec::new();
+    for planned in &planned.audio {
+        let rows = rows.remove(&planned.id).unwrap_or_default();
+        let Some((segments, rates)) = complete(&planned.segments, rows, planned.timescale) else {
+            tracing::warn!(rendition.id = %planned.id, "sound track left out: it is not complete");
+            continue;
+        };
+        renditions.push(AudioRendition {
+            is_default: renditions.is_empty(),
+            peak_bitrate: rates.peak,
+            average_bitrate: rates.average,
+            segments,
+            ..planned.clone()
+        });
+    }
+    match rows.keys().next() {
+        Some(stranger) => Err(JobError::inconsistent(format!("{stranger} is in no plan"))),
+        None => Ok(renditions),
+    }
+}
+
+/// The committed segments with their rates, if they are exactly the planned ones; `None` if one is missing.
+fn complete(
+    planned: &[SegmentEntry],
+    mut rows: Vec<SegmentRow>,
+    timescale: Timescale,
+) -> Option<(Vec<SegmentEntry>, Rates)> {
+    rows.sort_by_key(|row| row.index);
+    let is_planned = |(at, (row, entry)): (usize, (&SegmentRow, &SegmentEntry))| {
+        usize::try_from(row.index).is_ok_and(|index| index == at) && row.ticks == entry.ticks && row.bytes > 0
+    };
+    if rows.len() != planned.len() || !rows.iter().zip(planned).enumerate().all(is_planned) {
+        return None;
+    }
+    let sizes: Vec<(u64, u64)> = rows.iter().map(|row| (row.ticks, row.bytes)).collect();
+    let rates = rates::measure(&sizes, timescale)?;
+    Some((rows.into_iter().map(SegmentEntry::from).collect(), rates))
+}
+
+/// Every object that the presentation names, with its length where that is known.
+fn objects(presentation: &Presentation) -> Result<Vec<(Key, Option<u64>)>, JobError> {
+    let (asset, generation) = (presentation.asset, presentation.generation);
+    let mut objects = Vec::new();
+    let video = presentation.video.iter().map(|rendition| (&rendition.id, &rendition.segments));
+    let audio = presentation.audio.iter().map(|rendition| (&rendition.id, &rendition.segments));
+    for (id, segments) in video.chain(audio) {
+        objects.push((layout::init(asset, generation, id), None));
+        let keys = (0u32..).map(|index| layout::segment(asset, generation, id, index));
+        objects.extend(keys.zip(segments.iter().map(|segment| segment.bytes)));
+    }
+    for rendition in &presentation.subtitles {
+        let keys = (0u32..).map(|index| layout::subtitle(asset, generation, &rendition.id, index));
+        objects.extend(keys.zip(rendition.segments.iter().map(|segment| segment.bytes)));
+    }
+    if let Some(images) = &presentation.images {
+        for file in images_of(images) {
+            objects.push((image(asset, generation, file)?, None));
+        }
+    }
+    Ok(objects)
+}
+
+/// All file names of the pictures.
+pub(crate) fn images_of(images: &domain::presentation::Images) -> impl Iterator<Item = &str> {
+    let thumbnails = images.thumbnails.iter().map(|thumbnail| thumbnail.file.as_str());
+    let sheets = images.storyboard.iter().flat_map(|storyboard| storyboard.sheets.iter().map(String::as_str));
+    std::iter::once(images.poster.as_str()).chain(thumbnails).chain(sheets)
+}
+
+fn image(asset: AssetId, generation: Generation, file: &str) -> Result<Key, JobError> {
+    layout::image(asset, generation, file).map_err(|error| JobError::inconsistent(format!("{file}: {error}")))
+}
+
+/// The last look before players see it: every object exists and is as long as its row says.
+async fn check_objects(store: &MediaStore, objects: Vec<(Key, Option<u64>)>) -> Result<(), JobError> {
+    let check = |(key, expected): (Key, Option<u64>)| async move {
+        match store.head(&key).await? {
+            Some(found) if expected.is_none_or(|expected| expected == found) => Ok(()),
+            Some(found) => Err(JobError::inconsistent(format!("{key} has {found} bytes, its row {expected:?}"))),
+            None => Err(JobError::inconsistent(format!("{key} is missing"))),
+        }
+    };
+    futures::stream::iter(objects).map(check).buffer_unordered(CHECKS_IN_FLIGHT).try_collect().await
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! The worker: lanes that claim jobs, keep their leases alive, and record how they end.
+
+mod lane;
+mod lease;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog_store::{Catalog, LeasedJob};
+use domain::plan::Limits;
+use domain::{Clock, Recipe};
+use media_store::MediaStore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use transcoder::Engine;
+
+use crate::Metrics;
+use crate::steps::Step;
+use lane::{Failures, Lane};
+
+/// What a worker works with. Cheap to clone.
+#[derive(Clone)]
+pub struct Parts {
+    /// Where jobs come from and rows go to.
+    pub catalog: Catalog,
+    /// Where sources come from and objects go to.
+    pub store: MediaStore,
+    /// What decodes and encodes.
+    pub engine: Engine,
+    /// Wall time, and the randomness of ids and pauses.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("store", &self.store).field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+/// How a worker works.
+#[derive(Clone, Debug)]
+pub struct WorkerConfig {
+    /// Its name, unique among all worker processes of the catalogue.
+    pub name: String,
+    /// Jobs that keep several cores busy, at the same time.
+    pub heavy_lanes: usize,
+    /// Other jobs at the same time, so that they need not wait behind the heavy ones.
+    pub light_lanes: usize,
+    /// How long a job stays ours without a heartbeat; a third of it passes between two heartbeats.
+    pub lease: Duration,
+    /// Longest pause between two looks at the queue; commits of this process wake it earlier.
+    pub poll: Duration,
+    /// How long running jobs may go on after a soft shutdown before they are given back.
+    pub grace: Duration,
+    /// What new generations are made with.
+    pub recipe: Recipe,
+    /// Which sources are accepted.
+    pub limits: Limits,
+}
+
+impl Default for WorkerConfig {
+    /// One heavy and two light lanes, leases of 30 s, a look at the queue every 2 s, 10 s of grace.
+    fn default() -> Self {
+        Self {
+            name: "worker".into(),
+            heavy_lanes: 1,
+            light_lanes: 2,
+            lease: Duration::from_secs(30),
+            poll: Duration::from_secs(2),
+            grace: Duration::from_secs(10),
+            recipe: Recipe::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Runs jobs until it is told to stop.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    config: Arc<WorkerConfig>,
+    parts: Parts,
+}
+
+impl Worker {
+    /// A worker that has not started yet.
+    pub fn new(config: WorkerConfig, parts: Parts) -> Self {
+        Self { config: Arc::new(config), parts }
+    }
+
+    /// What it works with.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Does the work of a leased job and settles it; errors are returned, not recorded. For tests.
+    ///
+    /// # Errors
+    /// Whatever kept the job from its end.
+    #[doc(hidden)]
+    pub async fn perform(&self, job: &LeasedJob) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let step = Step { parts: &self.parts, config: &self.config, job };
+        let settlement = step.run().await?;
+        Ok(step.settle(&settlement).await?)
+    }
+
+    /// Does the work of a leased job but does not settle it, as if it were killed right before. For tests.
+    ///
+    /// # Errors
+    /// Whatever kept the job from its end.
+    #[doc(hidden)]
+    pub async fn rehearse(&self, job: &LeasedJob) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let step = Step { parts: &self.parts, config: &self.config, job };
+        Ok(step.run().await.map(drop)?)
+    }
+
+    /// Claims and runs jobs until one of the tokens is cancelled; then returns once nothing runs.
+    ///
+    /// `soft` stops the claiming; running jobs go on for the configured grace and are then given back.
+    /// `hard` drops running jobs at once: their engines die, their leases run out. Dropping the
+    /// future does the same. Either way a later run goes on after the last committed segment.
+    pub async fn run(&self, soft: CancellationToken, hard: CancellationToken) {
+        let mut lanes = JoinSet::new();
+        let failures = Failures::default();
+        let spawn = |lanes: &mut JoinSet<Lane>, lane: Lane| {
+            let (soft, hard) = (soft.clone(), hard.clone());
+            lanes.spawn(async move {
+                lane.run(&soft, &hard).await;
+                lane
+            });
+        };
+        for (count, is_heavy) in [(self.config.heavy_lanes, true), (self.config.light_lanes, false)] {
+            for number in 0..count {
+                spawn(
+                    &mut lanes,
+                    Lane::new(self.config.clone(), self.parts.clone(), failures.clone(), is_heavy, number),
+                );
+            }
+        }
+        tracing::info!(
+            worker = self.config.name,
+            heavy_lanes = self.config.heavy_lanes,
+            light_lanes = self.config.light_lanes,
+            "worker started"
+        );
+        // A lane ends when a token is cancelled, or by a panic in a job, whose lease then runs out.
+        while let Some(ended) = lanes.join_next().await {
+            match ended {
+                Ok(lane) => tracing::debug!(?lane, "lane ended"),
+                Err(error) => tracing::error!(%error, "lane panicked"),
+            }
+        }
+        tracing::info!(worker = self.config.name, "worker stopped");
+    }
+}

@@ -1,0 +1,246 @@
+//! One lane: claims a job, runs it under its lease, records how it ended, and begins again.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog_store::{CatalogError, Claim, LeasedJob};
+use domain::{Failure, FailureCode, JobId, JobKind};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::{Parts, WorkerConfig, lease};
+use crate::error::JobError;
+use crate::metrics::Outcome;
+use crate::retry::{self, Verdict};
+use crate::steps::{Settlement, Step, publish, purge};
+
+/// Shortest pause of an idle lane, however often it is woken.
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+
+/// Jobs whose errors are remembered; beyond it memory starts afresh.
+const REMEMBERED_MAX: usize = 10_000;
+
+/// Errors of each unfinished job, of all lanes of this worker.
+///
+/// They are counted here and not by claims, since a claim that was cut short by `kill -9` is no error.
+pub(super) type Failures = Arc<Mutex<HashMap<JobId, u32>>>;
+
+/// One lane of a worker.
+pub(super) struct Lane {
+    config: Arc<WorkerConfig>,
+    parts: Parts,
+    failures: Failures,
+    is_heavy: bool,
+    number: usize,
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} lane {}", if self.is_heavy { "heavy" } else { "light" }, self.number)
+    }
+}
+
+impl Lane {
+    pub(super) fn new(
+        config: Arc<WorkerConfig>,
+        parts: Parts,
+        failures: Failures,
+        is_heavy: bool,
+        number: usize,
+    ) -> Self {
+        Self { config, parts, failures, is_heavy, number }
+    }
+
+    /// Runs one job after the other until a token is cancelled.
+    pub(super) async fn run(&self, soft: &CancellationToken, hard: &CancellationToken) {
+        let mut commits = self.parts.catalog.changed();
+        while !soft.is_cancelled() && !hard.is_cancelled() {
+            // Before the look at the queue, so that what is enqueued after it wakes us.
+            commits.mark_unchanged();
+            let pause = match self.claim().await {
+                Ok(Some(job)) => {
+                    self.attend(&job, soft, hard).await;
+                    continue;
+                }
+                Ok(None) => self.until_due().await,
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "cannot claim a job");
+                    self.config.poll
+                }
+            };
+            sleep(PAUSE_MIN).await;
+            // Nothing is lost with a branch that loses: the next round looks at the queue itself.
+            tokio::select! {
+                () = soft.cancelled() => {}
+                () = hard.cancelled() => {}
+                _ = commits.changed() => {}
+                () = sleep(pause) => {}
+            }
+        }
+    }
+
+    /// The most urgent job that is due. Idle lanes only read: claiming takes the write lock.
+    async fn claim(&self) -> Result<Option<LeasedJob>, CatalogError> {
+        let now = self.parts.clock.now();
+        if self.parts.catalog.next_due(self.is_heavy).await?.is_none_or(|due| due > now) {
+            return Ok(None);
+        }
+        let claim = Claim { worker: &self.config.name, heavy: self.is_heavy, lease: self.config.lease, now };
+        self.parts.catalog.claim(&claim).await
+    }
+
+    /// How long to wait for the next job that is known, or for one that another process enqueues.
+    async fn until_due(&self) -> Duration {
+        let due = self.parts.catalog.next_due(self.is_heavy).await.ok().flatten();
+        let wait = due.map_or(self.config.poll, |due| due.since(self.parts.clock.now()));
+        wait.clamp(PAUSE_MIN, self.config.poll.max(PAUSE_MIN))
+    }
+
+    /// Runs one job, with everything that is told of it.
+    async fn attend(&self, job: &LeasedJob, soft: &CancellationToken, hard: &CancellationToken) {
+        let kind = job.spec.kind();
+        let span = tracing::info_span!(
+            "job",
+            job.id = %job.id,
+            job.kind = kind.as_str(),
+            asset.id = %job.asset,
+            generation = job.spec.generation().map(|generation| generation.0),
+        );
+        let run = async {
+            tracing::info!(attempt = job.attempt, "job started");
+            let (started, _running) = (Instant::now(), self.parts.metrics.running());
+            let outcome = self.outcome(job, soft, hard).await;
+            let took = started.elapsed();
+            self.parts.metrics.job_ended(kind, outcome, took);
+            let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(outcome = outcome.as_str(), elapsed_ms, "job ended");
+        };
+        run.instrument(span).await;
+    }
+
+    async fn outcome(&self, job: &LeasedJob, soft: &CancellationToken, hard: &CancellationToken) -> Outcome {
+        let step = Step { parts: &self.parts, config: &self.config, job };
+        let grace_over = async {
+            soft.cancelled().await;
+            sleep(self.config.grace).await;
+        };
+        // The branches that lose are dropped: the engine of the work dies, its uncommitted segment with it.
+        let worked = tokio::select! {
+            biased;
+            () = hard.cancelled() => return Outcome::Lost,
+            worked = step.run() => worked,
+            () = lease::kept_until_lost(&self.parts, &self.config, job) => Err(JobError::LostLease),
+            () = grace_over => return self.release(job).await,
+        };
+        let settled = match worked {
+            // The work is done, so nothing is left that a heartbeat would protect but one transaction.
+            Ok(settlement) => step.settle(&settlement).await,
+            Err(error) => Err(error),
+        };
+        match settled {
+            Ok(()) => {
+                self.failures.lock().await.remove(&job.id);
+                Outcome::Done
+            }
+            Err(error) => self.failed(&step, error, soft.is_cancelled()).await,
+        }
+    }
+
+    async fn release(&self, job: &LeasedJob) -> Outcome {
+        match self.parts.catalog.release(job, self.parts.clock.now()).await {
+            Ok(()) => Outcome::Released,
+            Err(CatalogError::LostLease { .. }) => Outcome::Lost,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot release the job; its lease runs out");
+                Outcome::Lost
+            }
+        }
+    }
+
+    /// Records an error as what it means for the job.
+    async fn failed(&self, step: &Step<'_>, error: JobError, is_stopping: bool) -> Outcome {
+        let (job, clock) = (step.job, &self.parts.clock);
+        let failures = self.count_failure(job.id, &error).await;
+        let entropy = clock.entropy()[0];
+        let verdict = retry::verdict(&error, job.spec.kind(), step.is_optional().await, failures, entropy);
+        // Ctrl-C in a terminal reaches the engines as well: that they died then is no fault of the source.
+        if is_stopping && !matches!(error, JobError::Refused(_)) && verdict != Verdict::Forget {
+            return self.release(job).await;
+        }
+        let cause = explained(&error);
+        let (recorded, outcome) = match verdict {
+            Verdict::Forget => {
+                tracing::info!(error = cause.as_str(), "job dropped");
+                (purge::sweep_if_deleted(&self.parts, job.asset).await, Outcome::Lost)
+            }
+            Verdict::Retry(after) => {
+                let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(error = cause.as_str(), failures = failures + 1, after_ms, "job will be tried again");
+                let now = clock.now();
+                let retried = self.parts.catalog.retry(job, &cause, now.plus(after), now).await;
+                (retried.map_err(JobError::from), Outcome::Retried)
+            }
+            Verdict::GoWithout(_) => {
+                tracing::warn!(error = cause.as_str(), "part left out: the asset plays without it");
+                (step.settle(&Settlement::Part).await, Outcome::WentWithout)
+            }
+            Verdict::Fail(failure) => {
+                tracing::warn!(error = cause.as_str(), code = ?failure.code, "asset failed");
+                (self.fail(job, &failure).await, Outcome::Failed)
+            }
+        };
+        if let Err(error) = recorded {
+            // The lease runs out, and whoever claims the job then comes to the same verdict.
+            tracing::warn!(error = &error as &dyn std::error::Error, "cannot record how the job ended");
+            return Outcome::Lost;
+        }
+        if outcome != Outcome::Retried {
+            self.failures.lock().await.remove(&job.id);
+        }
+        outcome
+    }
+
+    /// Errors of this job before this one; counts this one.
+    async fn count_failure(&self, job: JobId, error: &JobError) -> u32 {
+        if matches!(error, JobError::LostLease | JobError::Gone) {
+            return 0;
+        }
+        let mut failures = self.failures.lock().await;
+        if failures.len() >= REMEMBERED_MAX {
+            failures.clear();
+        }
+        let count = failures.entry(job).or_default();
+        *count += 1;
+        *count - 1
+    }
+
+    async fn fail(&self, job: &LeasedJob, failure: &Failure) -> Result<(), JobError> {
+        // First what players see: a crash in between leaves a job that fails again.
+        if let (Some(generation), Some(asset)) = (job.spec.generation(), self.parts.catalog.asset(job.asset).await?) {
+            publish::withdraw(&self.parts.store, asset.playback, generation).await?;
+        }
+        self.parts.catalog.fail(job, failure, self.parts.clock.now()).await?;
+        if failure.code == FailureCode::Internal && job.spec.kind() != JobKind::Purge {
+            tracing::error!(message = failure.message, "an asset failed by no fault of its source");
+        }
+        Ok(())
+    }
+}
+
+/// An error with its causes, for people.
+fn explained(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}

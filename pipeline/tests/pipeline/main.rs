@@ -1,0 +1,24 @@
+//! Real sources through the real engine, a real catalogue and a real store.
+//!
+//! Called with `engine`, this binary is the engine; otherwise it runs its tests.
+
+mod outputs;
+mod resume;
+mod rig;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// A test: its name and what it does.
+type Case = (&'static str, fn() -> anyhow::Result<()>);
+
+#[expect(clippy::disallowed_methods, reason = "the engine's argument is looked at before libtest's own")]
+fn main() -> ExitCode {
+    if std::env::args().nth(1).as_deref() == Some("engine") {
+        return transcoder::engine_main(std::env::args_os().skip(2));
+    }
+    let trial = |(name, test): Case| Trial::test(name, move || test().map_err(|error| format!("{error:?}").into()));
+    let trials = outputs::CASES.iter().chain(resume::CASES).copied().map(trial).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

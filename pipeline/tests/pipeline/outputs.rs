@@ -1,0 +1,135 @@
+//! What becomes of sources of every kind.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use domain::{AssetState, FailureCode, Generation, MediaTime, Timescale};
+use fixtures::media::{ClipSpec, clip};
+use media_store::layout;
+use pipeline::export;
+use sha2::{Digest, Sha256};
+
+use crate::Case;
+use crate::rig::{Rig, run};
+
+pub(crate) const CASES: &[Case] = &[
+    ("a_clip_with_everything_ends_ready_and_its_objects_match_the_ledger", || run(everything())),
+    ("an_audio_only_source_gives_an_audio_only_presentation", || run(audio_only())),
+    ("a_video_only_source_gives_no_audio_group", || run(video_only())),
+    ("a_file_that_is_no_media_fails_with_a_reason", || run(no_media())),
+    ("an_exported_folder_plays_in_another_program_and_is_repeatable", || run(exported())),
+];
+
+pub(crate) fn rich() -> ClipSpec {
+    ClipSpec {
+        seconds: 10.0,
+        width: 640,
+        height: 360,
+        audio: vec!["eng", "deu"],
+        subtitles: vec!["eng"],
+        chapters: 3,
+        container: "mkv",
+        ..ClipSpec::default()
+    }
+}
+
+async fn everything() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let (asset, plan, presentation) = rig.ready(&clip(&rich())).await?;
+
+    let rows = rig.parts.catalog.segments(asset.id, Generation(1)).await?;
+    let video = plan.video.as_ref().context("there is a picture")?;
+    let expected = video.rungs.len() * plan.video_spans().len()
+        + plan.audio.iter().map(|audio| plan.audio_spans(audio).len()).sum::<usize>();
+    ensure!(rows.len() == expected, "{} rows for {expected} segments", rows.len());
+    for row in rows {
+        let key = layout::segment(asset.id, Generation(1), &row.rendition, row.index);
+        let body = rig.parts.store.get(&key).await?.context("a row without an object")?;
+        let hash: String = Sha256::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        ensure!((hash, body.len() as u64) == (row.sha256, row.bytes), "{key}");
+    }
+
+    ensure!(presentation.revision == 1);
+    ensure!(presentation.video.len() == video.rungs.len());
+    let languages: Vec<_> = presentation.audio.iter().filter_map(|audio| audio.language.as_ref()).collect();
+    ensure!(languages.iter().map(|language| language.tag()).collect::<Vec<_>>() == ["en", "de"]);
+    ensure!(presentation.audio.iter().map(|audio| audio.is_default).collect::<Vec<_>>() == [true, false]);
+    ensure!(presentation.chapters.len() == 3);
+    let images = presentation.images.context("pictures were taken")?;
+    ensure!(images.thumbnails.len() == 10 && images.storyboard.is_some_and(|sheets| sheets.tile_count >= 10));
+
+    let subtitles = presentation.subtitles.first().context("there are subtitles")?;
+    let ticks: u64 = subtitles.segments.iter().map(|segment| segment.ticks).sum();
+    let duration = MediaTime::new(i64::try_from(ticks)?, Timescale::MILLISECONDS);
+    ensure!(duration == MediaTime::new(presentation.duration.as_ms(), Timescale::MILLISECONDS));
+    for rendition in &presentation.video {
+        ensure!(rendition.peak_bitrate >= rendition.average_bitrate && rendition.average_bitrate.0 > 0);
+        ensure!(rendition.codecs.starts_with("avc1.64"), "{}", rendition.codecs);
+        ensure!(rendition.segments.iter().all(|segment| !segment.keyframes.is_empty() && segment.sha256.is_some()));
+    }
+    Ok(())
+}
+
+async fn audio_only() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let file = clip(&ClipSpec { width: 0, height: 0, seconds: 5.0, container: "m4a", ..ClipSpec::default() });
+    let (_, plan, presentation) = rig.ready(&file).await?;
+    ensure!(plan.video.is_none() && presentation.video.is_empty() && presentation.images.is_none());
+    ensure!(presentation.audio.len() == 1);
+    Ok(())
+}
+
+async fn video_only() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let (_, _, presentation) = rig.ready(&clip(&ClipSpec { audio: vec![], ..ClipSpec::default() })).await?;
+    ensure!(presentation.audio.is_empty() && !presentation.video.is_empty());
+    Ok(())
+}
+
+async fn no_media() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let file = rig.dir.path().join("holiday.mp4");
+    let noise: Vec<u8> = (0u32..200_000).map(|at| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    std::fs::write(&file, noise)?;
+    let asset = rig.receive(&file).await?;
+    let asset = rig.finish(asset).await?;
+    ensure!(asset.state == AssetState::Failed);
+    let failure = asset.failure.clone().context("a reason")?;
+    ensure!(failure.code != FailureCode::Internal && failure.message.len() > 20, "{failure:?}");
+    ensure!(rig.published(&asset).await?.is_none() && rig.parts.catalog.unfinished_job_count().await? == 0);
+    Ok(())
+}
+
+async fn exported() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let (asset, plan, presentation) = rig.ready(&clip(&rich())).await?;
+    let dir = rig.dir.path().join("out/hls");
+    let first = export::to_folder(&rig.parts.catalog, &rig.parts.store, asset.id, &dir).await?;
+    let again = export::to_folder(&rig.parts.catalog, &rig.parts.store, asset.id, &dir).await?;
+    ensure!(first == again);
+    for name in ["chapters.json", "chapters.vtt", "storyboard.vtt", "images/poster.jpg", "metadata.json"] {
+        ensure!(dir.join(name).is_file(), "{name}");
+    }
+    for rendition in &presentation.video {
+        let packets = packets(&dir.join(rendition.id.as_str()).join("playlist.m3u8"), "v:0")?;
+        let planned = plan.video.as_ref().map(|video| video.frame_count);
+        ensure!(Some(packets) == planned, "{}: {packets} frames for {planned:?}", rendition.id);
+    }
+    for audio in &plan.audio {
+        let packets = packets(&dir.join(audio.id.as_str()).join("playlist.m3u8"), "a:0")?;
+        ensure!(packets == audio.frame_count, "{}: {packets} AAC frames for {}", audio.id, audio.frame_count);
+    }
+    Ok(())
+}
+
+/// How many packets another program reads of a stream.
+#[expect(clippy::disallowed_methods, reason = "the output is read back with a program that is not ours")]
+fn packets(playlist: &Path, stream: &str) -> anyhow::Result<u64> {
+    let output = std::process::Command::new("ffprobe")
+        .args(["-v", "error", "-allowed_extensions", "ALL", "-count_packets", "-select_streams", stream])
+        .args(["-show_entries", "stream=nb_read_packets", "-of", "default=nokey=1:noprint_wrappers=1"])
+        .arg(playlist)
+        .output()?;
+    ensure!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?.lines().next().context("no stream")?.trim().parse()?)
+}

@@ -1,0 +1,104 @@
+//! Work that is stopped, repeated or made superfluous in the middle.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use catalog_store::Claim;
+use domain::{JobId, JobKind};
+use fixtures::media::clip;
+use pipeline::metrics::SegmentKind;
+use tokio_util::sync::CancellationToken;
+
+use crate::Case;
+use crate::outputs::rich;
+use crate::rig::{Rig, run};
+
+pub(crate) const CASES: &[Case] = &[
+    ("a_worker_stopped_in_the_middle_goes_on_with_the_same_hashes", || run(stopped_in_the_middle())),
+    ("a_job_that_runs_twice_changes_nothing", || run(repeated())),
+    ("a_deleted_asset_leaves_no_object", || run(deleted())),
+    ("a_soft_shutdown_gives_the_job_back", || run(released())),
+];
+
+async fn stopped_in_the_middle() -> anyhow::Result<()> {
+    let file = clip(&rich());
+    let undisturbed = Rig::new().await?;
+    let (reference, ..) = undisturbed.ready(&file).await?;
+    let expected = undisturbed.ledger(reference.id).await?;
+
+    let rig = Rig::new().await?;
+    let asset = rig.receive(&file).await?;
+    for stop_at in [1, 4, 7] {
+        rig.work_until(asset, |done| done >= stop_at).await?;
+    }
+    rig.finish(asset).await?;
+    ensure!(rig.ledger(asset).await? == expected, "another hash after a stop");
+    // Every commit of every run is counted: none was made twice.
+    let metrics = &rig.parts.metrics;
+    let commits = metrics.segments(SegmentKind::Video).count + metrics.segments(SegmentKind::Audio).count;
+    ensure!(commits == expected.len() as u64, "{commits} commits for {} segments", expected.len());
+    ensure!(rig.parts.catalog.unfinished_job_count().await? == 0);
+    Ok(())
+}
+
+async fn repeated() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let asset = rig.receive(&clip(&rich())).await?;
+    let worker = rig.worker();
+    let mut kinds = Vec::new();
+    // Ends after the publish job: nothing is enqueued then.
+    while rig.parts.catalog.unfinished_job_count_of(asset).await? > 0 {
+        let claim = |heavy| Claim { worker: "test", heavy, lease: Duration::from_secs(60), now: rig.now() };
+        let light = rig.parts.catalog.claim(&claim(false)).await?;
+        let job = match light {
+            Some(job) => job,
+            None => rig.parts.catalog.claim(&claim(true)).await?.context("a job is due")?,
+        };
+        worker.rehearse(&job).await.map_err(anyhow::Error::from_boxed)?;
+        let (files, ledger) = (rig.files()?, rig.ledger(asset).await?);
+        worker.rehearse(&job).await.map_err(anyhow::Error::from_boxed)?;
+        ensure!(rig.files()? == files && rig.ledger(asset).await? == ledger, "{:?} is not repeatable", job.spec);
+        worker.perform(&job).await.map_err(anyhow::Error::from_boxed)?;
+        // The presentation is the only object that settling may let the last run write.
+        ensure!(rig.ledger(asset).await? == ledger);
+        kinds.push(job.spec.kind());
+    }
+    for kind in [JobKind::Probe, JobKind::Chunk, JobKind::Audio, JobKind::Subtitles, JobKind::Images, JobKind::Publish]
+    {
+        ensure!(kinds.contains(&kind), "{kind:?} never ran");
+    }
+    let asset = rig.parts.catalog.asset(asset).await?.context("it exists")?;
+    ensure!(asset.state == domain::AssetState::Ready);
+    Ok(())
+}
+
+async fn deleted() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let asset = rig.receive(&clip(&rich())).await?;
+    rig.work_until(asset, |done| done >= 3).await?;
+    let job = JobId::mint(rig.now(), rig.parts.clock.entropy());
+    ensure!(rig.parts.catalog.delete_asset(asset, job, rig.now()).await?);
+    rig.finish(asset).await?;
+    let left: Vec<_> = rig.files()?.into_keys().collect();
+    ensure!(left.is_empty(), "{left:?}");
+    Ok(())
+}
+
+async fn released() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let asset = rig.receive(&clip(&rich())).await?;
+    let (soft, hard) = (CancellationToken::new(), CancellationToken::new());
+    let (worker, stop) = (rig.worker(), soft.clone());
+    let stopped = pipeline::run_asset_until_final(&worker, asset, soft, hard, |progress| {
+        if progress.renditions.iter().any(|rendition| rendition.done > 0) {
+            stop.cancel();
+        }
+    })
+    .await;
+    ensure!(matches!(stopped, Err(pipeline::TranscodeError::Stopped)));
+    let jobs = rig.parts.catalog.jobs_of(asset).await?;
+    ensure!(jobs.iter().all(|job| job.state != domain::JobState::Running), "a job was not given back: {jobs:?}");
+    ensure!(jobs.iter().filter(|job| job.state == domain::JobState::Queued).all(|job| job.attempts == 0));
+    rig.finish(asset).await?;
+    Ok(())
+}
