@@ -1,0 +1,5 @@
+#!/bin/sh
+# Measures the time from the last uploaded byte to the first playable segment; see benches/first_segment.rs.
+# Usage: benches/first_segment.sh [FILE] [--headwater PROGRAM] [--limit-s N]
+set -eu
+cargo bench --locked --quiet --package benches --bench first_segment -- "$@"

@@ -1,0 +1,5 @@
+#!/bin/sh
+# Compares `headwater transcode` with ffmpeg; see benches/transcode/main.rs for the options.
+# Usage: benches/transcode.sh [FILE] [--headwater PROGRAM] [--rounds N] [--limit-s N]
+set -eu
+cargo bench --locked --quiet --package benches --bench transcode -- "$@"
