@@ -1,0 +1,42 @@
+# Headwater: every task is one word. Each installs what it needs, says what takes long and why, and can be repeated.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench web
+
+# Settings of `make demo`; `make demo PORT=0 FILE=clip.mkv`.
+PORT ?= 8080
+FILE ?=
+DEMO_EXIT ?=
+
+help: ## Show this list
+	@printf 'Headwater. Tasks:\n\n'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@printf '\nSettings of make demo:\n'
+	@printf '  PORT=8080       where it listens on 127.0.0.1; 0 takes any free port\n'
+	@printf '  FILE=path       upload this file instead of a generated clip\n'
+	@printf '  DEMO_EXIT=1     verify the playback once and exit instead of serving on\n'
+
+demo: ## Build, serve, upload a clip and print where to watch it
+	@tools/setup.sh demo
+	@tools/web.sh build
+	@PORT='$(PORT)' FILE='$(FILE)' DEMO_EXIT='$(DEMO_EXIT)' tools/demo.sh
+
+test: ## Run all tests, with a PostgreSQL and an S3 store of their own
+	@tools/setup.sh test
+	@tools/web.sh build
+	@tools/with-services.sh tools/test.sh $(ARGS)
+
+check: ## Check formatting, lints, documentation, pages, licences, dependencies, spelling
+	@tools/setup.sh check
+	@tools/web.sh build
+	@tools/check.sh
+
+bench: ## Measure: micro benches, and side by side with plain ffmpeg
+	@tools/setup.sh bench
+	@tools/web.sh build
+	@tools/bench.sh
+
+web: ## Build the pages into web/dist
+	@tools/web.sh build

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Everything that a machine can say of the code without running it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/lib.sh
+
+say "Formatting (cargo fmt)"
+cargo fmt --all --check
+
+say "Lints (cargo clippy)"
+cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+
+say "Documentation (rustdoc)"
+RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
+
+tools/web.sh check
+
+say "Licences, sources and who may depend on what (cargo-deny)"
+"$(tools/tool.sh cargo-deny)" --offline --locked --log-level error check --hide-inclusion-graph bans licenses sources
+
+say "Unused dependencies (cargo-machete)"
+quietly "$(tools/tool.sh cargo-machete)" || fail "some dependencies are not used"
+
+say "Spelling (typos)"
+"$(tools/tool.sh typos)"
+
+say "All checks passed"

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs every test of the workspace, beside the services they need. What cargo-nextest says last, this says last.
+#
+# Usage: tools/test.sh [ARGUMENTS FOR NEXTEST...]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/lib.sh
+
+if ! cargo nextest --version >/dev/null 2>&1; then
+    say "Building cargo-nextest, the test runner, from crates.io (once per machine, several minutes)"
+    quietly cargo install cargo-nextest --locked || fail "cargo-nextest does not build"
+fi
+
+if ! command -v node >/dev/null; then
+    say "Node is not here: the two browser tests are left out"
+    export HEADWATER_TEST_BROWSER=skip
+fi
+
+say "Building the tests (the first time takes several minutes)"
+cargo nextest run --workspace --locked --no-run
+
+say "Running the examples in the documentation"
+cargo test --workspace --locked --doc --quiet
+
+say "Running the tests"
+exec cargo nextest run --workspace --locked --no-input-handler "$@"
