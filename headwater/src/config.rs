@@ -1,0 +1,235 @@
+//! The configuration: file < environment < flags, merged over the table of keys and checked once.
+//!
+//! Every key stands in [`KEYS`] with its kind, default and meaning; the reference page, the sample
+//! file, the environment names and the refusal of unknown keys all come from there.
+
+mod keys;
+mod reference;
+mod sources;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use keys::{KEYS, Key, Kind, nearest};
+pub(crate) use reference::without_password;
+pub use reference::{effective, reference, sample};
+pub use sources::{Sources, load, merge};
+
+/// What is wrong with a configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A key that no setting has.
+    #[error("{origin}: unknown key \"{key}\"{}", hint(nearest.as_deref()))]
+    Unknown {
+        /// Where it stands: the file, the environment variable or the flag.
+        origin: String,
+        /// The key as written.
+        key: String,
+        /// The known key that looks most like it.
+        nearest: Option<String>,
+    },
+    /// A value of the wrong kind or outside its range.
+    #[error("{origin}: {key} {problem}")]
+    Invalid {
+        /// Where it stands.
+        origin: String,
+        /// The key.
+        key: String,
+        /// What is wrong, beginning with a verb.
+        problem: String,
+    },
+    /// The file is missing or not readable.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is not TOML.
+    #[error("{} is not valid TOML: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The parser's words, with line and column.
+        message: String,
+    },
+}
+
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |known| format!("; did you mean \"{known}\"?"))
+}
+
+/// What a server process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Takes uploads.
+    Ingest,
+    /// Turns sources into segments.
+    Worker,
+    /// Serves playlists, segments and pictures.
+    Origin,
+    /// Answers the catalogue API and shows the web pages.
+    Api,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One line of text per event, for people.
+    Text,
+    /// One JSON object per event, for collectors.
+    Json,
+}
+
+/// The whole configuration, checked. Field names are the keys; [`KEYS`] says what each means.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the table of keys documents each, and the reference page is made from it")]
+pub struct Config {
+    pub data_dir: PathBuf,
+    pub listen: SocketAddr,
+    pub roles: Vec<Role>,
+    pub database_url: String,
+    pub storage_url: String,
+    pub storage_access_key: String,
+    pub storage_secret_key: String,
+    pub log: String,
+    pub log_format: LogFormat,
+    pub shutdown_deadline_s: u32,
+    pub connections_max: u32,
+    pub header_timeout_s: u32,
+    pub upload_size_max: u64,
+    pub source_duration_s_max: u32,
+    pub audio_tracks_max: u32,
+    pub subtitle_tracks_max: u32,
+    pub heavy_lanes: u32,
+    pub light_lanes: u32,
+    pub lease_s: u32,
+    pub x264_preset: String,
+    pub x264_crf: u8,
+    pub audio_bitrate: u64,
+}
+
+impl Config {
+    /// True if this process plays `role`.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Address of the database: the setting, else SQLite in the data folder.
+    pub fn database_address(&self, data_dir: &Path) -> String {
+        if self.database_url.is_empty() {
+            address("sqlite", &crate::data_dir::Layout::below(data_dir).database)
+        } else {
+            self.database_url.clone()
+        }
+    }
+
+    /// Address of the object store: the setting, else a folder in the data folder.
+    pub fn storage_address(&self, data_dir: &Path) -> String {
+        if self.storage_url.is_empty() {
+            address("file", &crate::data_dir::Layout::below(data_dir).media)
+        } else {
+            self.storage_url.clone()
+        }
+    }
+
+    /// How long a soft stop may take.
+    pub fn shutdown_deadline(&self) -> Duration {
+        Duration::from_secs(u64::from(self.shutdown_deadline_s))
+    }
+
+    /// How long a client may take to send the head of a request.
+    pub fn header_timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.header_timeout_s))
+    }
+
+    /// How long a worker keeps a job without renewing its lease.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(u64::from(self.lease_s))
+    }
+
+    /// How many heavy jobs run at once: the setting, else half the processors, at least one.
+    pub fn heavy_lane_count(&self) -> usize {
+        let lanes = usize::try_from(self.heavy_lanes).unwrap_or(1);
+        // A chunk job scales and encodes several renditions on threads of its own.
+        let half = std::thread::available_parallelism().map_or(1, |processors| processors.get() / 2);
+        if lanes == 0 { half.max(1) } else { lanes }
+    }
+
+    /// What a source may hold.
+    pub fn source_limits(&self) -> domain::plan::Limits {
+        domain::plan::Limits {
+            duration_s_max: self.source_duration_s_max,
+            audio_tracks_max: usize::try_from(self.audio_tracks_max).unwrap_or(usize::MAX),
+            subtitle_tracks_max: usize::try_from(self.subtitle_tracks_max).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// The encoder settings of new generations.
+    pub fn recipe(&self) -> domain::Recipe {
+        domain::Recipe {
+            preset: self.x264_preset.clone(),
+            crf: self.x264_crf,
+            audio_bitrate: domain::Bitrate(self.audio_bitrate),
+            ..domain::Recipe::default()
+        }
+    }
+
+    /// Checks what the type of a value cannot say.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let in_range = |key: &'static str, value: u64, min: u64, max: u64| {
+            if (min..=max).contains(&value) {
+                Ok(())
+            } else {
+                Err((key, format!("must lie between {min} and {max}, not {value}")))
+            }
+        };
+        if self.roles.is_empty() {
+            return Err(("roles", "must name at least one role".into()));
+        }
+        in_range("shutdown_deadline_s", self.shutdown_deadline_s.into(), 0, 3600)?;
+        in_range("connections_max", self.connections_max.into(), 1, 100_000)?;
+        in_range("header_timeout_s", self.header_timeout_s.into(), 1, 600)?;
+        in_range("upload_size_max", self.upload_size_max, 1, 1 << 50)?;
+        in_range("source_duration_s_max", self.source_duration_s_max.into(), 1, 7 * 86_400)?;
+        in_range("audio_tracks_max", self.audio_tracks_max.into(), 1, 64)?;
+        in_range("subtitle_tracks_max", self.subtitle_tracks_max.into(), 0, 128)?;
+        in_range("heavy_lanes", self.heavy_lanes.into(), 0, 256)?;
+        in_range("light_lanes", self.light_lanes.into(), 1, 256)?;
+        in_range("lease_s", self.lease_s.into(), 5, 3600)?;
+        in_range("x264_crf", self.x264_crf.into(), 10, 40)?;
+        in_range("audio_bitrate", self.audio_bitrate, 32_000, 512_000)?;
+        if !keys::PRESETS.contains(&self.x264_preset.as_str()) {
+            return Err(("x264_preset", format!("must be one of {}", keys::PRESETS.join(", "))));
+        }
+        check_scheme("database_url", &self.database_url, &["sqlite://", "postgres://", "postgresql://"])?;
+        check_scheme("storage_url", &self.storage_url, &["file:///", "s3://"])
+    }
+}
+
+/// A local path as a URL of this scheme; blanks and umlauts are percent-encoded.
+fn address(scheme: &str, path: &Path) -> String {
+    let encoded =
+        url::Url::from_file_path(path).map_or_else(|()| path.display().to_string(), |url| url.path().to_owned());
+    format!("{scheme}://{encoded}")
+}
+
+fn check_scheme(key: &'static str, url: &str, schemes: &[&str]) -> Result<(), (&'static str, String)> {
+    if url.is_empty() || schemes.iter().any(|scheme| url.starts_with(scheme)) {
+        Ok(())
+    } else {
+        Err((key, format!("must begin with {}", schemes.join(" or "))))
+    }
+}
+
+#[cfg(test)]
+mod tests;

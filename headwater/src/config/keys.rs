@@ -1,0 +1,142 @@
+//! The table of keys: the one place that knows which settings there are.
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A whole number.
+    Number,
+    /// A list of words; in the environment and in flags separated by commas.
+    List,
+}
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name in the file; in capitals after `HEADWATER_` it is the environment variable.
+    pub name: &'static str,
+    /// How its value is written.
+    pub kind: Kind,
+    /// The default, as TOML.
+    pub default: &'static str,
+    /// What it means, in sentences.
+    pub doc: &'static str,
+    /// Never printed.
+    pub is_secret: bool,
+}
+
+/// x264's presets from fast to slow, without the two extremes that no server should run.
+pub(super) const PRESETS: [&str; 8] =
+    ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower"];
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
+    Key { name, kind, default, doc, is_secret: false }
+}
+
+const fn secret(name: &'static str, doc: &'static str) -> Key {
+    Key { name, kind: Kind::Text, default: "\"\"", doc, is_secret: true }
+}
+
+/// All settings, in the order in which they are explained.
+pub const KEYS: [Key; 22] = [
+    key(
+        "data_dir",
+        Kind::Text,
+        "\"./headwater-data\"",
+        "Folder of this server: SQLite database, objects, unfinished uploads, scratch space. One server per folder.",
+    ),
+    key("listen", Kind::Text, "\"127.0.0.1:8080\"", "Address and port to listen on. Port 0 takes any free one."),
+    key(
+        "roles",
+        Kind::List,
+        "[\"ingest\", \"worker\", \"origin\", \"api\"]",
+        "What this process does: `ingest` takes uploads, `worker` turns them into segments, `origin` serves players, `api` answers the catalogue and shows the web pages.",
+    ),
+    key(
+        "database_url",
+        Kind::Text,
+        "\"\"",
+        "`sqlite:///path/catalog.db` or `postgres://user:password@host/database`. Empty means SQLite in the data folder. Printed without its password.",
+    ),
+    key(
+        "storage_url",
+        Kind::Text,
+        "\"\"",
+        "`file:///path` or `s3://bucket/prefix?endpoint=https://host&region=name`. Empty means `media` in the data folder.",
+    ),
+    secret("storage_access_key", "Access key of the S3 bucket."),
+    secret("storage_secret_key", "Secret key of the S3 bucket."),
+    key(
+        "log",
+        Kind::Text,
+        "\"info\"",
+        "Which log lines are written: a level, or a filter such as `info,pipeline=debug` (docs/logging.md).",
+    ),
+    key("log_format", Kind::Text, "\"text\"", "`text` for people, `json` for collectors."),
+    key(
+        "shutdown_deadline_s",
+        Kind::Number,
+        "10",
+        "Seconds that requests and jobs in flight get to finish after SIGTERM or SIGINT; then they are cut off. A second signal cuts them off at once.",
+    ),
+    key("connections_max", Kind::Number, "1024", "Connections served at once; more wait to be accepted."),
+    key("header_timeout_s", Kind::Number, "10", "Seconds a client may take to send the head of a request."),
+    key("upload_size_max", Kind::Number, "1099511627776", "Largest upload, in octets."),
+    key("source_duration_s_max", Kind::Number, "43200", "Longest source that is processed, in seconds."),
+    key(
+        "audio_tracks_max",
+        Kind::Number,
+        "16",
+        "Most audio tracks of one source that become renditions; further ones are left out.",
+    ),
+    key(
+        "subtitle_tracks_max",
+        Kind::Number,
+        "32",
+        "Most subtitle tracks of one source that become renditions; further ones are left out.",
+    ),
+    key(
+        "heavy_lanes",
+        Kind::Number,
+        "0",
+        "Video chunks encoded at once. 0 means half the processors, since each chunk uses several threads.",
+    ),
+    key("light_lanes", Kind::Number, "2", "Other jobs (probing, sound, pictures, publishing) run at once."),
+    key(
+        "lease_s",
+        Kind::Number,
+        "30",
+        "Seconds after which the job of a worker that fell silent is given to another one.",
+    ),
+    key("x264_preset", Kind::Text, "\"veryfast\"", "Preset of the video encoder: slower ones give smaller files."),
+    key("x264_crf", Kind::Number, "23", "Constant rate factor of the video encoder: lower is better and larger."),
+    key("audio_bitrate", Kind::Number, "128000", "Bit rate of a stereo track, in bits per second."),
+];
+
+/// The key of this name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The known key that looks most like `wrong`; `None` if none is near.
+pub fn nearest(wrong: &str) -> Option<String> {
+    let near = KEYS.iter().map(|key| (distance(wrong, key.name), key.name)).min()?;
+    (near.0 <= (near.1.len() / 3).max(2)).then(|| near.1.to_owned())
+}
+
+/// Levenshtein's distance: single-letter changes from one word to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (at, letter) in a.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = at + 1;
+        for (column, other) in b.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != *other);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(row[column] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

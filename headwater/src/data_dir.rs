@@ -1,0 +1,140 @@
+//! The folder in which one server keeps everything, and the lock that keeps a second server out.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// Why a data folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataDirError {
+    /// Another process holds the lock.
+    #[error(
+        "{} is in use by another headwater process; stop that one, or give this one its own folder with --data-dir",
+        path.display()
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder cannot be made, or the lock file cannot be opened.
+    #[error("cannot use {} as the data folder", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A data folder, locked for this process until the value is dropped.
+///
+/// The lock is `flock`, which the kernel releases with the process: after kill -9 nothing is left
+/// to clean up.
+#[derive(Debug)]
+pub struct DataDir {
+    root: PathBuf,
+    _lock: File,
+}
+
+/// Where the parts of a data folder lie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    /// The SQLite database.
+    pub database: PathBuf,
+    /// Objects, when they are stored as local files.
+    pub media: PathBuf,
+    /// Files that may vanish at any restart.
+    pub scratch: PathBuf,
+    /// Uploads that are not complete.
+    pub uploads: PathBuf,
+}
+
+impl Layout {
+    /// The parts below `root`.
+    pub fn below(root: &Path) -> Self {
+        Self {
+            database: root.join("catalog.db"),
+            media: root.join("media"),
+            scratch: root.join("scratch"),
+            uploads: root.join("uploads"),
+        }
+    }
+}
+
+impl DataDir {
+    /// Makes the folder and its parts if they are missing, locks it and empties the scratch folder.
+    ///
+    /// # Errors
+    /// [`DataDirError::InUse`] while another process holds the folder.
+    pub fn open(root: &Path) -> Result<Self, DataDirError> {
+        let failed = |source| DataDirError::Io { path: root.to_owned(), source };
+        fs::create_dir_all(root).map_err(failed)?;
+        let root = root.canonicalize().map_err(failed)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(root.join("lock"))
+            .map_err(|source| DataDirError::Io { path: root.clone(), source })?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse { path: root }),
+            Err(TryLockError::Error(source)) => return Err(DataDirError::Io { path: root, source }),
+        }
+        let dir = Self { root, _lock: lock };
+        dir.prepare().map_err(|source| DataDirError::Io { path: dir.root.clone(), source })?;
+        Ok(dir)
+    }
+
+    /// The folder itself, as an absolute path.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where its parts lie.
+    pub fn layout(&self) -> Layout {
+        Layout::below(&self.root)
+    }
+
+    fn prepare(&self) -> io::Result<()> {
+        let layout = self.layout();
+        // Whatever a killed process left in scratch belongs to nobody: the lock is ours.
+        match fs::remove_dir_all(&layout.scratch) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        for part in [&layout.media, &layout.scratch, &layout.uploads] {
+            fs::create_dir_all(part)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_server_on_the_same_folder_is_refused() {
+        let temp = tempfile::tempdir().unwrap();
+        let first = DataDir::open(temp.path()).unwrap();
+        let refused = DataDir::open(temp.path()).unwrap_err().to_string();
+        assert!(refused.contains("in use by another headwater process"), "{refused}");
+        drop(first);
+        DataDir::open(temp.path()).unwrap();
+    }
+
+    #[test]
+    fn scratch_is_empty_after_opening() {
+        let temp = tempfile::tempdir().unwrap();
+        let leftover = temp.path().join("scratch/half");
+        fs::create_dir_all(leftover.parent().unwrap()).unwrap();
+        fs::write(&leftover, b"x").unwrap();
+        DataDir::open(temp.path()).unwrap();
+        assert!(!leftover.exists());
+    }
+}

@@ -1,0 +1,174 @@
+//! The checks themselves, in the order in which the server would meet them.
+
+use std::path::Path;
+
+use domain::{ByteSize, Clock};
+
+use super::Finding;
+use crate::clock::SystemClock;
+use crate::config::{Config, Role};
+use crate::{cli, wiring};
+
+/// Open files a busy server needs: a descriptor per connection, and some per job.
+const OPEN_FILES_MIN: u64 = 4096;
+/// Below this much free space uploads fail soon.
+const FREE_SPACE_FAIL: u64 = 1 << 30;
+/// Below this much free space a long video may not fit.
+const FREE_SPACE_WARN: u64 = 20 << 30;
+/// No clock that is right shows a time before this: 2025-01-01.
+const EARLIEST_UNIX_MS: i64 = 1_735_689_600_000;
+
+pub(super) async fn all(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![cage().await];
+    let folder = data_folder(&config.data_dir);
+    let is_usable = folder.verdict != super::Verdict::Fail;
+    findings.push(folder);
+    if is_usable {
+        let root = config.data_dir.canonicalize().unwrap_or(config.data_dir.clone());
+        findings.push(storage(config, &root).await);
+        findings.push(database(config, &root).await);
+        findings.push(disk(&root));
+    }
+    findings.push(clock());
+    findings.push(limits(config));
+    findings.push(listening(config));
+    findings
+}
+
+fn told(error: &anyhow::Error) -> String {
+    cli::with_causes(error)
+}
+
+async fn cage() -> Finding {
+    let name = "cage";
+    let report = match wiring::engine() {
+        Ok(engine) => engine.self_test().await.map_err(|error| told(&error.into())),
+        Err(error) => Err(told(&error)),
+    };
+    match report {
+        Err(error) => Finding::fail(name, format!("the engine cannot be caged: {error}; a kernel from 5.13 is needed")),
+        Ok(report) if report.is_tight() => {
+            let tried = report.trials.len();
+            Finding::ok(name, format!("all {tried} escapes denied, Landlock {} enforced", report.landlock))
+        }
+        Ok(report) => {
+            let open: Vec<&str> =
+                report.trials.iter().filter(|trial| !trial.is_denied).map(|trial| trial.name.as_str()).collect();
+            let open = open.join(", ");
+            Finding::fail(name, format!("the decoder could {open}; use a kernel with Landlock and seccomp"))
+        }
+    }
+}
+
+fn data_folder(root: &Path) -> Finding {
+    let name = "data";
+    let made = std::fs::create_dir_all(root).and_then(|()| {
+        let trial = root.join(".doctor");
+        std::fs::write(&trial, b"headwater")?;
+        std::fs::remove_file(&trial)
+    });
+    match made {
+        Ok(()) => Finding::ok(name, format!("{} can be written", root.display())),
+        Err(error) => Finding::fail(
+            name,
+            format!("{} cannot be written ({error}); choose another with --data-dir", root.display()),
+        ),
+    }
+}
+
+async fn storage(config: &Config, root: &Path) -> Finding {
+    let name = "storage";
+    let checked = match wiring::store(config, root).await {
+        Ok(store) => store.check().await.map_err(|error| told(&error.into())),
+        Err(error) => Err(told(&error)),
+    };
+    match checked {
+        Ok(()) => Finding::ok(name, "an object was written and read back"),
+        Err(error) => Finding::fail(name, format!("{error}; check storage_url and its keys")),
+    }
+}
+
+async fn database(config: &Config, root: &Path) -> Finding {
+    let name = "database";
+    match wiring::catalog(config, root).await {
+        Ok(catalog) => {
+            let found = catalog.integrity().await;
+            catalog.close().await;
+            match found {
+                Ok(found) if found.is_sound() => Finding::ok(name, "reachable, schema current, rows consistent"),
+                Ok(found) => {
+                    Finding::warn(name, format!("rows contradict each other: {found:?}; keep a copy and report this"))
+                }
+                Err(error) => Finding::fail(name, format!("{}; check database_url", told(&error.into()))),
+            }
+        }
+        Err(error) => Finding::fail(name, format!("{}; check database_url", told(&error))),
+    }
+}
+
+fn disk(root: &Path) -> Finding {
+    let name = "disk";
+    let free = match rustix::fs::statvfs(root) {
+        Ok(system) => system.f_bavail.saturating_mul(system.f_frsize),
+        Err(error) => return Finding::warn(name, format!("cannot ask for free space: {error}")),
+    };
+    let text = format!("{} free", ByteSize(free));
+    match free {
+        ..FREE_SPACE_FAIL => Finding::fail(name, format!("{text}: make room, uploads will be refused")),
+        FREE_SPACE_FAIL..FREE_SPACE_WARN => {
+            Finding::warn(name, format!("{text}: a long video needs several times its size"))
+        }
+        _ => Finding::ok(name, text),
+    }
+}
+
+fn clock() -> Finding {
+    let now = SystemClock.now();
+    let text = now.rfc3339();
+    if now.unix_ms() < EARLIEST_UNIX_MS {
+        Finding::fail("clock", format!("{text} lies in the past; set the clock, leases and ids depend on it"))
+    } else {
+        Finding::ok("clock", text)
+    }
+}
+
+fn limits(config: &Config) -> Finding {
+    let name = "limits";
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let wanted = OPEN_FILES_MIN.max(u64::from(config.connections_max) * 2);
+    let text = format!("{files} open files, {processors} processors, {} heavy lanes", config.heavy_lane_count());
+    if files < wanted {
+        Finding::warn(name, format!("{text}: raise the limit of open files to {wanted} (ulimit -n) for many viewers"))
+    } else {
+        Finding::ok(name, text)
+    }
+}
+
+fn listening(config: &Config) -> Finding {
+    let name = "access";
+    let is_open = !config.listen.ip().is_loopback() && (config.has(Role::Ingest) || config.has(Role::Api));
+    if is_open {
+        Finding::warn(name, format!("{}: everyone who can reach it may upload and delete", config.listen))
+    } else {
+        Finding::ok(name, format!("{}: this machine only", config.listen))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Verdict;
+
+    #[test]
+    fn a_folder_that_cannot_be_written_fails_with_advice() {
+        let finding = data_folder(Path::new("/proc/headwater"));
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(finding.text.contains("--data-dir"), "{}", finding.text);
+    }
+
+    #[test]
+    fn the_clock_of_this_machine_is_believed() {
+        assert_eq!(clock().verdict, Verdict::Ok);
+    }
+}

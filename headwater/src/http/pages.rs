@@ -1,0 +1,133 @@
+//! The embedded web pages: the built ones, or one page that says they were not built.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+use super::problem::problem;
+
+#[derive(RustEmbed)]
+#[folder = "../web/dist/"]
+#[allow_missing = true]
+struct Built;
+
+#[derive(RustEmbed)]
+#[folder = "placeholder/"]
+struct Placeholder;
+
+/// Scripts and styles from this server alone; hls.js feeds the video element through `blob:` URLs
+/// and runs its demuxer in a worker made from one. Its empty subtitle tracks are `data:` URLs.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+    img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; media-src 'self' blob: data:; \
+    worker-src 'self' blob:; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'";
+
+const HASHED: &str = "public, max-age=31536000, immutable";
+const REVALIDATED: &str = "no-cache";
+
+/// Answers a request for a page or one of its files.
+pub(super) fn answer(method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
+    if method != Method::GET && method != Method::HEAD {
+        let mut refused = problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "pages are only read");
+        refused.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
+    }
+    let name = path.trim_start_matches('/');
+    if let Some(file) = Built::get(name).filter(|_| !name.is_empty()) {
+        return file_response(name, file, method, headers);
+    }
+    // The pages find their way by themselves: each of their addresses is answered with the same document.
+    let is_page = name.is_empty() || name == "index.html" || name == "watch" || name.starts_with("watch/");
+    let document = Built::get("index.html").or_else(|| Placeholder::get("index.html"));
+    match document {
+        Some(document) if is_page => file_response("index.html", document, method, headers),
+        _ => problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address"),
+    }
+}
+
+fn file_response(name: &str, file: EmbeddedFile, method: &Method, headers: &HeaderMap) -> Response<Body> {
+    let hash: String = file.metadata.sha256_hash().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let tag = format!("\"{hash}\"");
+    let is_known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|known| known.split(',').any(|each| each.trim().trim_start_matches("W/") == tag));
+    let length = file.data.len();
+    let body = match file.data {
+        _ if is_known || method == Method::HEAD => Body::empty(),
+        Cow::Borrowed(bytes) => Body::from(bytes),
+        Cow::Owned(bytes) => Body::from(bytes),
+    };
+    let mut response = Response::new(body);
+    let sent = response.headers_mut();
+    sent.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type(name)));
+    // Vite puts a hash of the content into the name of everything below assets/.
+    let caching = if name.starts_with("assets/") { HASHED } else { REVALIDATED };
+    sent.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+    sent.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    if let Ok(tag) = HeaderValue::from_str(&tag) {
+        sent.insert(header::ETAG, tag);
+    }
+    if is_known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        sent.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    response
+}
+
+fn media_type(name: &str) -> &'static str {
+    match name.rsplit('.').next().unwrap_or_default() {
+        "html" => "text/html; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "ico" => "image/x-icon",
+        "woff2" => "font/woff2",
+        "json" | "webmanifest" => "application/json",
+        "txt" => "text/plain; charset=utf-8",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn got(path: &str) -> Response<Body> {
+        answer(&Method::GET, path, &HeaderMap::new())
+    }
+
+    #[test]
+    fn pages_are_revalidated_and_known_ones_not_sent_again() {
+        let page = got("/watch/plb_x");
+        assert_eq!(page.status(), StatusCode::OK);
+        assert_eq!(page.headers()[header::CACHE_CONTROL], REVALIDATED);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_NONE_MATCH, page.headers()[header::ETAG].clone());
+        assert_eq!(answer(&Method::GET, "/", &headers).status(), StatusCode::NOT_MODIFIED);
+    }
+
+    #[test]
+    fn scripts_come_from_this_server_alone_and_players_may_use_blobs() {
+        let policy = got("/").headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned();
+        assert!(policy.contains("default-src 'none'"));
+        assert!(policy.contains("script-src 'self';"));
+        assert!(policy.contains("media-src 'self' blob:") && policy.contains("worker-src 'self' blob:"));
+    }
+
+    #[test]
+    fn what_is_not_there_is_said_so() {
+        assert_eq!(got("/etc/passwd").status(), StatusCode::NOT_FOUND);
+        assert_eq!(got("/../Cargo.toml").status(), StatusCode::NOT_FOUND);
+        assert_eq!(answer(&Method::POST, "/", &HeaderMap::new()).status(), StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[test]
+    fn without_built_pages_a_page_says_how_to_build_them() {
+        let page = Placeholder::get("index.html").unwrap();
+        assert!(String::from_utf8_lossy(&page.data).contains("make web"));
+    }
+}

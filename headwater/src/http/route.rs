@@ -1,0 +1,78 @@
+//! The bounded set of routes by which requests are counted.
+
+/// Who answers a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// Playlists and documents of the origin.
+    Playlist,
+    /// Segments, pictures and subtitles of the origin.
+    Segment,
+    /// Uploads.
+    Upload,
+    /// The event stream of the catalogue.
+    Events,
+    /// The rest of the catalogue.
+    Api,
+    /// The process lives.
+    Health,
+    /// The process can serve.
+    Ready,
+    /// Numbers for Prometheus.
+    Metrics,
+    /// Web pages and their files.
+    Page,
+}
+
+impl Route {
+    /// The route of a request path.
+    pub fn of(path: &str) -> Self {
+        let is_below =
+            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match path {
+            "/healthz" => Self::Health,
+            "/readyz" => Self::Ready,
+            "/metrics" => Self::Metrics,
+            "/api/v1/events" => Self::Events,
+            _ if is_below("/v") && (path.ends_with(".m3u8") || path.ends_with(".json")) => Self::Playlist,
+            _ if is_below("/v") => Self::Segment,
+            _ if is_below("/uploads") => Self::Upload,
+            _ if is_below("/api") => Self::Api,
+            _ => Self::Page,
+        }
+    }
+
+    /// Its name in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Playlist => "playlist",
+            Self::Segment => "segment",
+            Self::Upload => "upload",
+            Self::Events => "events",
+            Self::Api => "api",
+            Self::Health => "health",
+            Self::Ready => "ready",
+            Self::Metrics => "metrics",
+            Self::Page => "page",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_path_has_one_route() {
+        let check = |path: &str, name: &str| assert_eq!(Route::of(path).name(), name, "{path}");
+        check("/v/plb_x/master.m3u8", "playlist");
+        check("/v/plb_x/g1/720p/3.m4s", "segment");
+        check("/video", "page");
+        check("/uploads", "upload");
+        check("/uploads/upl_x", "upload");
+        check("/uploadsx", "page");
+        check("/api/v1/assets", "api");
+        check("/api/v1/events", "events");
+        check("/readyz", "ready");
+        check("/watch/plb_x", "page");
+    }
+}

@@ -1,0 +1,146 @@
+//! The whole HTTP surface on one page: which part answers a path, and what every answer carries.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use catalog_store::Catalog;
+use domain::Clock;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tower::ServiceExt;
+use tracing::Instrument;
+
+use super::health::Health;
+use super::problem::problem;
+use super::route::Route;
+use super::{pages, request_id};
+use crate::metrics::Metrics;
+
+/// What the surface is made of; a role that is not played leaves its part out.
+pub struct Parts {
+    /// `/v/...`
+    pub origin: Option<origin::Origin>,
+    /// `/uploads/...`
+    pub ingest: Option<Router>,
+    /// `/api/...`
+    pub api: Option<Router>,
+    /// The web pages are shown.
+    pub has_pages: bool,
+    /// `/healthz`, `/readyz`
+    pub health: Health,
+    /// `/metrics`
+    pub metrics: Arc<Metrics>,
+    /// Asked for the job queue at each scrape.
+    pub catalog: Option<Catalog>,
+    /// For request ids.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Answers every request of the process. Cheap to clone.
+#[derive(Clone)]
+pub struct Surface(Arc<Parts>);
+
+impl Surface {
+    /// A surface made of `parts`.
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// The numbers of this process.
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    /// Answers one request; never fails.
+    pub async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let begun = Instant::now();
+        let id = request_id::of(request.headers(), &*self.0.clock);
+        request.headers_mut().insert(request_id::HEADER, id.clone());
+        let (route, method) = (Route::of(request.uri().path()), request.method().clone());
+        let span = tracing::info_span!(
+            "request",
+            request.id = id.to_str().unwrap_or_default(),
+            route = route.name(),
+            method = %method,
+        );
+        let response = match origin::guard::check(&request) {
+            Ok(()) => self.dispatch(route, request).instrument(span.clone()).await,
+            Err(violation) => violation.respond(request.version()),
+        };
+        let took = begun.elapsed();
+        self.0.metrics.answered(route, &method, response.status(), took);
+        let _entered = span.enter();
+        let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        if response.status().is_server_error() {
+            tracing::warn!(status = response.status().as_u16(), elapsed_ms, "request failed");
+        } else {
+            tracing::debug!(status = response.status().as_u16(), elapsed_ms, "request answered");
+        }
+        Ok(dressed(response, id))
+    }
+
+    async fn dispatch(&self, route: Route, request: Request<Incoming>) -> Response<Body> {
+        let parts = &self.0;
+        match route {
+            Route::Playlist | Route::Segment => match &parts.origin {
+                Some(origin) => match origin.clone().oneshot(request).await {
+                    Ok(response) => response.map(Body::new),
+                    Err(never) => match never {},
+                },
+                None => not_played("origin"),
+            },
+            Route::Upload => through(parts.ingest.as_ref(), "ingest", request).await,
+            Route::Api | Route::Events => through(parts.api.as_ref(), "api", request).await,
+            Route::Health => Health::live(),
+            Route::Ready => parts.health.ready().await,
+            Route::Metrics => self.numbers().await,
+            Route::Page if parts.has_pages => pages::answer(request.method(), request.uri().path(), request.headers()),
+            Route::Page => not_played("api"),
+        }
+    }
+
+    async fn numbers(&self) -> Response<Body> {
+        if let Some(catalog) = &self.0.catalog {
+            match catalog.job_counts().await {
+                Ok(counts) => self.0.metrics.set_jobs(counts),
+                // The other numbers are worth having without these.
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the job queue could not be counted")
+                }
+            }
+        }
+        let mut response = Response::new(Body::from(self.0.metrics.render()));
+        let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
+        response
+    }
+}
+
+fn dressed(mut response: Response<Body>, id: HeaderValue) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(request_id::HEADER, id);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
+    // Documents that are not pages have nothing to run and nowhere to be framed.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    response
+}
+
+async fn through(router: Option<&Router>, role: &str, request: Request<Incoming>) -> Response<Body> {
+    match router {
+        Some(router) => match router.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        },
+        None => not_played(role),
+    }
+}
+
+fn not_played(role: &str) -> Response<Body> {
+    problem(StatusCode::NOT_FOUND, "role_not_played", &format!("this server does not play the role \"{role}\""))
+}

@@ -1,0 +1,133 @@
+//! Numbers for Prometheus: requests by route, the job queue, encode speed.
+
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog_store::JobCount;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use crate::http::Route;
+
+/// Upper edges of the request duration buckets, in seconds: an origin answers in the first ones,
+/// a wait for a segment or an upload in the last ones.
+const REQUEST_SECONDS: [f64; 10] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    route: &'static str,
+    method: &'static str,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct JobLabels {
+    kind: String,
+    state: &'static str,
+}
+
+/// All numbers of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<RouteLabels, Histogram>,
+    connections: Gauge,
+    jobs: Family<JobLabels, Gauge>,
+}
+
+impl Metrics {
+    /// Numbers at zero; `worker` is what the pipeline counts.
+    pub fn new(worker: Arc<pipeline::Metrics>) -> Self {
+        let mut registry = Registry::with_prefix("headwater");
+        let requests = Family::default();
+        registry.register("http_requests", "Requests answered", requests.clone());
+        let durations = Family::new_with_constructor((|| Histogram::new(REQUEST_SECONDS)) as fn() -> Histogram);
+        registry.register("http_request_seconds", "Time from a request's head to its answer's head", durations.clone());
+        let connections = Gauge::default();
+        registry.register("http_connections", "Connections open now", connections.clone());
+        let jobs = Family::default();
+        registry.register("jobs", "Jobs in the queue by kind and state", jobs.clone());
+        registry.register_collector(Box::new(worker::WorkerCollector(worker)));
+        Self { registry, requests, durations, connections, jobs }
+    }
+
+    /// Counts one answered request.
+    pub fn answered(&self, route: Route, method: &http::Method, status: http::StatusCode, took: Duration) {
+        let labels = RequestLabels { route: route.name(), method: known(method), status: status.as_u16() };
+        self.requests.get_or_create(&labels).inc();
+        self.durations.get_or_create(&RouteLabels { route: route.name() }).observe(took.as_secs_f64());
+    }
+
+    /// Open connections, counted up and down by the listener.
+    pub fn connections(&self) -> &Gauge {
+        &self.connections
+    }
+
+    /// Takes over the present state of the queue.
+    pub fn set_jobs(&self, counts: impl IntoIterator<Item = JobCount>) {
+        self.jobs.clear();
+        for JobCount { kind, state, count } in counts {
+            let labels = JobLabels { kind, state: state.as_str() };
+            self.jobs.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Everything in the OpenMetrics text format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// A method as a label: foreign words would give everybody the power to add series.
+fn known(method: &http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_jobs_and_encode_speed_are_all_there() {
+        let metrics = Metrics::new(Arc::default());
+        let gone = http::StatusCode::NOT_FOUND;
+        metrics.answered(Route::Segment, &http::Method::GET, gone, Duration::from_millis(2));
+        metrics.answered(Route::Page, &http::Method::from_bytes(b"BREW").unwrap(), gone, Duration::ZERO);
+        metrics.set_jobs([JobCount { kind: "chunk".into(), state: domain::JobState::Queued, count: 3 }]);
+        let text = metrics.render();
+        for line in [
+            "headwater_http_requests_total{route=\"segment\",method=\"GET\",status=\"404\"} 1",
+            "headwater_http_requests_total{route=\"page\",method=\"other\",status=\"404\"} 1",
+            "headwater_http_request_seconds_bucket{le=\"0.003\",route=\"segment\"} 1",
+            "headwater_jobs{kind=\"chunk\",state=\"queued\"} 3",
+            "headwater_encoded_media_seconds_total{kind=\"video\"} 0",
+            "headwater_encode_session_seconds_total{kind=\"video\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! `headwater probe`: what is in a media file.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use domain::probe::{Chapter, SubtitleTrack, VideoTrack};
+use domain::{Language, Probe, hms};
+
+use crate::{cli, terminal, wiring};
+
+/// What to describe, and how.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The media file
+    file: PathBuf,
+    /// Print the whole description as JSON, with exact times
+    #[arg(long)]
+    json: bool,
+}
+
+/// Describes the file on standard output.
+///
+/// # Errors
+/// If the file cannot be read or the engine cannot run; a source that the engine refuses is
+/// reported on standard error and by the exit code.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let source = open(&args.file)?;
+    let probe = match wiring::engine()?.probe(source).await {
+        Ok(probe) => probe,
+        Err(error) => {
+            terminal::complain(&format!("headwater: {}: {}", args.file.display(), error.failure()));
+            return Ok(ExitCode::from(cli::FAILED));
+        }
+    };
+    let text = if args.json { serde_json::to_string_pretty(&probe)? } else { human(&probe) };
+    terminal::say(text.trim_end());
+    Ok(ExitCode::from(cli::DONE))
+}
+
+/// Opens a source: a regular file that may be read.
+pub(crate) fn open(path: &std::path::Path) -> anyhow::Result<File> {
+    let source = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let kind = source.metadata().with_context(|| format!("cannot examine {}", path.display()))?;
+    anyhow::ensure!(kind.is_file(), "{} is not a regular file", path.display());
+    Ok(source)
+}
+
+/// The description as a table for people.
+pub fn human(probe: &Probe) -> String {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
+    row("container", probe.container.clone());
+    row("size", probe.size.to_string());
+    row("duration", hms(probe.duration()));
+    if let Some(title) = &probe.title {
+        row("title", title.clone());
+    }
+    for track in &probe.video {
+        row("video", video(track));
+    }
+    for track in &probe.audio {
+        let title = track.title.as_ref().map(|title| format!(", \"{title}\"")).unwrap_or_default();
+        let language = language(track.language.as_ref());
+        row(
+            "audio",
+            format!("{language}, {}, {} channels, {} Hz{title}", track.codec, track.channels, track.sample_rate),
+        );
+    }
+    for track in &probe.subtitles {
+        row("subtitles", subtitle(track));
+    }
+    row("has subtitles", if probe.subtitles.iter().any(|track| track.is_text) { "yes" } else { "no" }.into());
+    for chapter in &probe.chapters {
+        row("chapter", chapter_line(chapter));
+    }
+    terminal::table(&rows)
+}
+
+fn video(track: &VideoTrack) -> String {
+    let mut text = format!("{} {}, {} fps", track.codec, track.display(), track.measured_rate);
+    if track.is_variable_rate {
+        text += " (variable)";
+    }
+    if track.display() != track.coded {
+        text += &format!(", coded as {}", track.coded);
+    }
+    if track.is_interlaced {
+        text += ", interlaced";
+    }
+    if track.color.is_hdr() {
+        text += ", HDR";
+    }
+    text + &format!(", {} frames", track.frame_count)
+}
+
+fn subtitle(track: &SubtitleTrack) -> String {
+    let mut text = format!("{}, {}", language(track.language.as_ref()), track.codec);
+    if !track.is_text {
+        text += " (pictures: left out)";
+    }
+    if track.is_forced {
+        text += ", forced";
+    }
+    text
+}
+
+fn chapter_line(chapter: &Chapter) -> String {
+    format!("{} - {}  {}", hms(chapter.start), hms(chapter.end), chapter.title)
+}
+
+fn language(language: Option<&Language>) -> String {
+    language.map_or_else(|| "language unknown".into(), |language| format!("{} ({})", language.name(), language.tag()))
+}

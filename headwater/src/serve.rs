@@ -1,0 +1,144 @@
+//! `headwater serve`: the roles of one process, wired together.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use catalog_store::Catalog;
+use domain::Clock;
+use media_store::{MediaStore, Staging};
+
+use crate::config::{Config, Role};
+use crate::data_dir::DataDir;
+use crate::http::{Health, Limits, Listener, Parts, Probe, Surface};
+use crate::lifecycle::{Lifecycle, Stop};
+use crate::metrics::Metrics;
+use crate::{cli, terminal, wiring};
+
+/// Runs the server until it is stopped.
+///
+/// # Errors
+/// If a part cannot start: the data folder is in use, the database or the storage cannot be
+/// reached, the address is taken.
+pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    let data_dir = DataDir::open(&config.data_dir)?;
+    let base = Base::open(&config, data_dir).await?;
+    let limits = Limits {
+        connections_max: usize::try_from(config.connections_max).unwrap_or(usize::MAX),
+        header_timeout: config.header_timeout(),
+    };
+    let listener =
+        Listener::bind(config.listen, limits).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.address().context("cannot tell the address")?;
+    warn_if_open(&config);
+
+    let lifecycle = Lifecycle::new();
+    let counters = Arc::new(pipeline::Metrics::new());
+    if let Some(catalog) = base.catalog.as_ref().filter(|_| config.has(Role::Worker)) {
+        let worker =
+            wiring::worker(&config, &base.data_dir, catalog, &base.store, &base.clock, Arc::clone(&counters)).await?;
+        let (soft, hard) = (lifecycle.soft().clone(), lifecycle.hard().clone());
+        lifecycle.spawn_essential("worker", async move { worker.run(soft, hard).await });
+    }
+    let surface = Surface::new(base.parts(&config, &lifecycle, counters).await?);
+    lifecycle.spawn_essential("listener", listener.run(surface, lifecycle.clone()));
+    // Whoever started this process waits for the line: from here on requests are answered.
+    terminal::say(&format!("listening on http://{address}"));
+    tracing::info!(%address, roles = ?config.roles, "serving");
+
+    let stop = lifecycle.run(config.shutdown_deadline()).await?;
+    if let Some(catalog) = &base.catalog {
+        catalog.close().await;
+    }
+    tracing::info!(clean = stop == Stop::Clean, "stopped");
+    Ok(ExitCode::from(cli::DONE))
+}
+
+/// What the roles stand on.
+struct Base {
+    data_dir: DataDir,
+    /// `None` for a pure origin, which serves with the database switched off.
+    catalog: Option<Catalog>,
+    store: MediaStore,
+    clock: Arc<dyn Clock>,
+}
+
+impl Base {
+    async fn open(config: &Config, data_dir: DataDir) -> anyhow::Result<Self> {
+        let needs_catalog = [Role::Ingest, Role::Worker, Role::Api].into_iter().any(|role| config.has(role));
+        let catalog = if needs_catalog { Some(wiring::catalog(config, data_dir.root()).await?) } else { None };
+        let store = wiring::store(config, data_dir.root()).await?;
+        Ok(Self { data_dir, catalog, store, clock: wiring::clock() })
+    }
+
+    async fn parts(
+        &self,
+        config: &Config,
+        lifecycle: &Lifecycle,
+        counters: Arc<pipeline::Metrics>,
+    ) -> anyhow::Result<Parts> {
+        let ingest = match self.catalog.as_ref().filter(|_| config.has(Role::Ingest)) {
+            Some(catalog) => Some(self.ingest(config, catalog, lifecycle).await?),
+            None => None,
+        };
+        let api = self.catalog.as_ref().filter(|_| config.has(Role::Api)).map(|catalog| self.api(catalog, lifecycle));
+        Ok(Parts {
+            origin: config.has(Role::Origin).then(|| wiring::origin(self.store.clone())),
+            ingest,
+            api,
+            has_pages: config.has(Role::Api),
+            health: self.health(lifecycle),
+            metrics: Arc::new(Metrics::new(counters)),
+            catalog: self.catalog.clone(),
+            clock: Arc::clone(&self.clock),
+        })
+    }
+
+    async fn ingest(&self, config: &Config, catalog: &Catalog, lifecycle: &Lifecycle) -> anyhow::Result<Router> {
+        let staging = Staging::open(self.data_dir.layout().uploads).await.context("cannot open the uploads folder")?;
+        let state = ingest::State {
+            catalog: catalog.clone(),
+            store: self.store.clone(),
+            staging,
+            clock: Arc::clone(&self.clock),
+            limits: ingest::Limits { size_max: config.upload_size_max, ..ingest::Limits::default() },
+            tasks: lifecycle.tracker().clone(),
+            shutdown: lifecycle.soft().clone(),
+            sessions: ingest::Sessions::default(),
+        };
+        // Uploads that a killed server left behind are brought in order before anybody appends to them.
+        ingest::recover(&state).await.context("cannot recover the uploads of the last run")?;
+        Ok(ingest::router(state))
+    }
+
+    fn api(&self, catalog: &Catalog, lifecycle: &Lifecycle) -> Router {
+        let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
+        catalog_api::router(catalog_api::State::new(catalog.clone(), store, clock, lifecycle.soft().clone()))
+    }
+
+    fn health(&self, lifecycle: &Lifecycle) -> Health {
+        let store = self.store.clone();
+        let mut probes = vec![Probe::new("storage", move || {
+            let store = store.clone();
+            async move { store.check().await.map_err(|error| cli::with_causes(&error.into())) }
+        })];
+        if let Some(catalog) = self.catalog.clone() {
+            probes.push(Probe::new("database", move || {
+                let catalog = catalog.clone();
+                async move { catalog.ping().await.map_err(|error| cli::with_causes(&error.into())) }
+            }));
+        }
+        Health::new(lifecycle.soft().clone(), probes)
+    }
+}
+
+fn warn_if_open(config: &Config) {
+    let is_open = config.has(Role::Ingest) || config.has(Role::Api);
+    if is_open && !config.listen.ip().is_loopback() {
+        tracing::warn!(
+            address = %config.listen,
+            "uploads and deletions are open to everyone who can reach this address"
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! From the configuration to the parts that the other crates offer.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use catalog_store::Catalog;
+use domain::Clock;
+use media_store::{MediaStore, StoreConfig};
+use pipeline::{Worker, WorkerConfig};
+use transcoder::{Engine, EngineConfig, EngineLimits};
+
+use crate::clock::SystemClock;
+use crate::config::{self, Config};
+use crate::data_dir::{DataDir, Layout};
+use crate::{cli, terminal};
+
+/// The clock of this process.
+pub fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+/// An engine whose children are this very program.
+///
+/// # Errors
+/// If the system does not tell which program this is.
+pub fn engine() -> anyhow::Result<Engine> {
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
+    let limits = EngineLimits::default();
+    Ok(Engine::new(EngineConfig { program, args: vec!["engine".into()], limits }))
+}
+
+/// The object store of a data folder, as the configuration places it.
+///
+/// # Errors
+/// If the address is not understood or the folder cannot be made.
+pub async fn store(config: &Config, data_dir: &Path) -> anyhow::Result<MediaStore> {
+    let set = |value: &String| Some(value.clone()).filter(|value| !value.is_empty());
+    let store = StoreConfig {
+        url: config.storage_address(data_dir),
+        access_key: set(&config.storage_access_key),
+        secret_key: set(&config.storage_secret_key),
+        scratch: Layout::below(data_dir).scratch,
+    };
+    let shown = config::without_password(&store.url);
+    MediaStore::open(store).await.with_context(|| format!("cannot open the storage at {shown}"))
+}
+
+/// The database of a data folder, as the configuration places it, brought to this version's schema.
+///
+/// # Errors
+/// If it cannot be reached, or was written by a newer version.
+pub async fn catalog(config: &Config, data_dir: &Path) -> anyhow::Result<Catalog> {
+    let address = config.database_address(data_dir);
+    let shown = config::without_password(&address);
+    let catalog = Catalog::open(&address).await.with_context(|| format!("cannot open the database {shown}"))?;
+    catalog.migrate().await.with_context(|| format!("cannot bring {shown} to this version's schema"))?;
+    Ok(catalog)
+}
+
+/// A worker over these parts. Leases that an earlier run of the same data folder left behind end here.
+///
+/// # Errors
+/// If the data folder or the database cannot be used.
+pub async fn worker(
+    config: &Config,
+    data_dir: &DataDir,
+    catalog: &Catalog,
+    store: &MediaStore,
+    clock: &Arc<dyn Clock>,
+    metrics: Arc<pipeline::Metrics>,
+) -> anyhow::Result<Worker> {
+    let name = worker_name(data_dir, &**clock)?;
+    // The folder's lock is ours, so whoever held these leases is dead: their jobs need not wait.
+    let expired = catalog.expire_leases(&name, clock.now()).await.context("cannot end the leases of the last run")?;
+    if expired > 0 {
+        tracing::info!(jobs = expired, "jobs of a killed run go on");
+    }
+    let settings = WorkerConfig {
+        name,
+        heavy_lanes: config.heavy_lane_count(),
+        light_lanes: usize::try_from(config.light_lanes).unwrap_or(1),
+        lease: config.lease(),
+        // Jobs are given back before the deadline cuts them off, so that nobody waits for their leases.
+        grace: config.shutdown_deadline() * 3 / 4,
+        recipe: config.recipe(),
+        limits: config.source_limits(),
+        ..WorkerConfig::default()
+    };
+    let parts = pipeline::Parts {
+        catalog: catalog.clone(),
+        store: store.clone(),
+        engine: engine()?,
+        clock: Arc::clone(clock),
+        metrics,
+    };
+    Ok(Worker::new(settings, parts))
+}
+
+/// The origin over this storage.
+pub fn origin(store: MediaStore) -> origin::Origin {
+    origin::Origin::new(origin::OriginConfig::default(), store)
+}
+
+/// The name of the worker that works from this data folder: made once, so that a server that was
+/// killed finds its own leases again.
+///
+/// # Errors
+/// If the folder cannot be read or written.
+pub fn worker_name(data_dir: &DataDir, clock: &dyn Clock) -> anyhow::Result<String> {
+    let file = data_dir.root().join("worker");
+    if let Some(name) =
+        fs::read_to_string(&file).ok().map(|name| name.trim().to_owned()).filter(|name| !name.is_empty())
+    {
+        return Ok(name);
+    }
+    let name = format!("worker-{:032x}", u128::from_be_bytes(clock.entropy()));
+    // By rename: a server killed here leaves no name or a whole one.
+    let half = file.with_extension("new");
+    fs::write(&half, &name).and_then(|()| fs::rename(&half, &file)).context("cannot name the worker")?;
+    Ok(name)
+}
+
+/// `headwater migrate`: brings the database to this version's schema and ends.
+///
+/// # Errors
+/// As [`catalog`]; or if a server is using the data folder.
+pub async fn migrate(config: Config) -> anyhow::Result<ExitCode> {
+    let data_dir = DataDir::open(&config.data_dir)?;
+    let catalog = catalog(&config, data_dir.root()).await?;
+    catalog.close().await;
+    let shown = config::without_password(&config.database_address(data_dir.root()));
+    terminal::say(&format!("{shown} has this version's schema"));
+    Ok(ExitCode::from(cli::DONE))
+}

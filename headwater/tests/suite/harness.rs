@@ -1,0 +1,203 @@
+//! A real server in a folder of its own, a small tus client, and a clock on every wait.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use reqwest::{Client, Response, StatusCode};
+use serde_json::Value;
+
+/// The binary under test.
+pub(crate) const HEADWATER: &str = env!("CARGO_BIN_EXE_headwater");
+
+/// Longest wait for anything: a loaded machine of two cores encodes slowly.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
+
+/// The program, away from the settings of the folder the tests run in.
+#[expect(clippy::disallowed_methods, reason = "these tests run the program")]
+pub(crate) fn headwater(args: &[&str]) -> Command {
+    let mut command = Command::new(HEADWATER);
+    command.args(args);
+    command
+}
+
+/// Runs the program to its end.
+pub(crate) fn run(args: &[&str]) -> Output {
+    headwater(args).output().unwrap()
+}
+
+/// Runs any program to its end; what it wrote to standard output.
+#[expect(clippy::disallowed_methods, reason = "output is read back with programs that are not ours")]
+pub(crate) fn program(name: &str, args: &[&str]) -> String {
+    let output = Command::new(name).args(args).output().unwrap();
+    assert!(output.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A path as an argument.
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A running server. Dropping it kills it.
+pub(crate) struct Server {
+    child: Child,
+    /// `http://127.0.0.1:PORT`
+    pub(crate) url: String,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts a server on `data_dir` and waits for its line.
+    pub(crate) fn start(data_dir: &Path) -> Self {
+        Self::start_with(data_dir, &[])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(data_dir: &Path, args: &[&str]) -> Self {
+        // The log grows over restarts; each line is written at once, so a kill loses none.
+        let log = data_dir.with_extension("log");
+        let lines = OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let mut child = headwater(&["serve", "--listen", "127.0.0.1:0", "--data-dir", text(data_dir)])
+            .args(["--set", "log=info,pipeline=debug", "--set", "log_format=json"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(lines))
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.trim().strip_prefix("listening on ").map(str::to_owned);
+        let url = url.unwrap_or_else(|| panic!("no address in {line:?}:\n{}", std::fs::read_to_string(&log).unwrap()));
+        Self { child, url, log }
+    }
+
+    /// Every line logged on this data folder so far.
+    pub(crate) fn log(&self) -> Vec<Value> {
+        let lines = BufReader::new(File::open(&self.log).unwrap()).lines();
+        lines.filter_map(|line| serde_json::from_str(&line.unwrap()).ok()).collect()
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    /// How it ended.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the server does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// True while it runs.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// A GET below the server's address.
+    pub(crate) async fn get(&self, path: &str) -> Response {
+        Client::new().get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    /// The JSON document at `path`.
+    pub(crate) async fn json(&self, path: &str) -> Value {
+        self.get(path).await.json().await.unwrap()
+    }
+
+    /// The text at `path`, which must be there.
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let response = self.get(path).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        response.text().await.unwrap()
+    }
+
+    /// Sends a whole file; the path of its asset in the API.
+    pub(crate) async fn upload(&self, file: &Path) -> String {
+        let bytes = tokio::fs::read(file).await.unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        let upload = create(&self.url, bytes.len(), name).await.unwrap();
+        let sent = append(&self.url, &upload.path, 0, bytes).await.unwrap();
+        assert_eq!(sent.status(), StatusCode::NO_CONTENT, "{}", sent.text().await.unwrap());
+        upload.asset
+    }
+
+    /// Waits until the asset is ready or failed.
+    pub(crate) async fn settled(&self, asset: &str) -> Value {
+        let begun = Instant::now();
+        loop {
+            let found = self.json(asset).await;
+            if matches!(found["state"].as_str(), Some("ready" | "failed")) {
+                return found;
+            }
+            assert!(begun.elapsed() < PATIENCE, "still {found}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An upload that was created.
+#[derive(Clone, Debug)]
+pub(crate) struct Upload {
+    /// Path of the upload.
+    pub(crate) path: String,
+    /// Path of its asset in the API.
+    pub(crate) asset: String,
+}
+
+/// Creates an upload; `None` if the server went away.
+pub(crate) async fn create(url: &str, length: usize, name: &str) -> Option<Upload> {
+    let name = base64::engine::general_purpose::STANDARD.encode(name);
+    let created = Client::new()
+        .post(format!("{url}/uploads"))
+        .header("tus-resumable", "1.0.0")
+        .header("upload-length", length)
+        .header("upload-metadata", format!("filename {name}"))
+        .send()
+        .await
+        .ok()?;
+    assert_eq!(created.status(), StatusCode::CREATED);
+    let header = |name: &str| created.headers()[name].to_str().unwrap().to_owned();
+    Some(Upload { path: header("location"), asset: header("asset-location") })
+}
+
+/// Appends bytes to an upload; `None` if the server went away.
+pub(crate) async fn append(url: &str, upload: &str, offset: usize, bytes: Vec<u8>) -> Option<Response> {
+    Client::new()
+        .patch(format!("{url}{upload}"))
+        .header("tus-resumable", "1.0.0")
+        .header("upload-offset", offset)
+        .header("content-type", "application/offset+octet-stream")
+        .body(bytes)
+        .send()
+        .await
+        .ok()
+}
+
+/// How many bytes of an upload are durable; `None` if the server went away.
+pub(crate) async fn offset(url: &str, upload: &str) -> Option<usize> {
+    let answer = Client::new().head(format!("{url}{upload}")).header("tus-resumable", "1.0.0").send().await.ok()?;
+    answer.headers().get("upload-offset")?.to_str().ok()?.parse().ok()
+}

@@ -1,0 +1,200 @@
+//! kill -9 at random moments, from the first byte of an upload to the published asset.
+//!
+//! What is claimed: the asset ends ready without anybody repairing anything; no job is left; the
+//! segments are those of an undisturbed run; no row and no object belongs to nothing; and a kill
+//! costs at most one segment per rendition.
+//!
+//! The cost is counted where it arises: the worker logs each segment as it comes out of the engine,
+//! before it is packaged or stored. A (rendition, segment) that appears n times was encoded n - 1 times
+//! too often. The log is written line by line by the killed process itself, so no kill hides a line.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use catalog_store::Catalog;
+use domain::AssetId;
+use fixtures::media::{self, ClipSpec};
+
+use crate::harness::{self, PATIENCE, Server, Upload};
+use crate::server::objects;
+
+/// Kills in the suite; `HEADWATER_TEST_KILLS` asks for more.
+const KILLS: u32 = 3;
+/// Bytes of one append: several appends make several moments at which an upload can be interrupted.
+const APPEND_BYTES: usize = 64 << 10;
+/// Leases that end themselves soon: the harness also kills servers whose worker never came up.
+const SETTINGS: [&str; 4] = ["--set", "lease_s=5", "--set", "heavy_lanes=1"];
+
+#[expect(clippy::disallowed_methods, reason = "the environment of the test, not of the program")]
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
+}
+
+/// Numbers that look random and come again with the same seed (SplitMix64).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % end.max(1)
+    }
+}
+
+/// Name and hash of every segment and init segment of the one asset in a data folder.
+async fn segments(data: &Path) -> BTreeMap<String, String> {
+    let catalog = Catalog::open(&format!("sqlite://{}", data.join("catalog.db").display())).await.unwrap();
+    let asset = catalog.assets(None, 2).await.unwrap().remove(0);
+    let rows = catalog.segments(asset.id, asset.generation.unwrap()).await.unwrap();
+    catalog.close().await;
+    rows.into_iter().map(|row| (format!("{}/{}", row.rendition, row.index), row.sha256)).collect()
+}
+
+/// Uploads the clip and waits for its asset, through whatever happens to the server in between.
+async fn uploaded(url: &str, bytes: &[u8], upload: &mut Option<Upload>) -> Option<()> {
+    if upload.is_none() {
+        *upload = Some(harness::create(url, bytes.len(), "clip.mp4").await?);
+    }
+    let path = upload.as_ref()?.path.clone();
+    let mut at = harness::offset(url, &path).await?;
+    while at < bytes.len() {
+        let end = (at + APPEND_BYTES).min(bytes.len());
+        harness::append(url, &path, at, bytes[at..end].to_vec()).await?;
+        at = harness::offset(url, &path).await?;
+    }
+    Some(())
+}
+
+/// One attempt of uploader and viewer; returns when the asset is settled, or never.
+async fn settled(server: &Server, bytes: &[u8], upload: &mut Option<Upload>) {
+    while uploaded(&server.url, bytes, upload).await.is_none() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let found = server.settled(&upload.as_ref().unwrap().asset).await;
+    assert_eq!(found["state"], "ready", "{found}");
+}
+
+#[tokio::test]
+async fn kills_at_random_moments_lose_nothing_and_double_nothing() {
+    let seed = variable("HEADWATER_TEST_SEED").unwrap_or_else(|| {
+        let entropy = domain::Clock::entropy(&headwater::clock::SystemClock);
+        u64::from_le_bytes(entropy[..8].try_into().unwrap())
+    });
+    let kills = variable("HEADWATER_TEST_KILLS").unwrap_or(u64::from(KILLS));
+    println!("HEADWATER_TEST_SEED={seed} HEADWATER_TEST_KILLS={kills}");
+    let clip = media::clip(&ClipSpec {
+        seconds: 24.0,
+        width: 640,
+        height: 360,
+        audio: vec!["eng", "fra"],
+        ..ClipSpec::default()
+    });
+    let bytes = std::fs::read(clip).unwrap();
+    let temp = tempfile::tempdir().unwrap();
+
+    let calm = temp.path().join("calm");
+    let begun = Instant::now();
+    let server = Server::start_with(&calm, &SETTINGS);
+    settled(&server, &bytes, &mut None).await;
+    let undisturbed = begun.elapsed();
+    drop(server);
+
+    let data = temp.path().join("killed");
+    let mut dice = Dice(seed);
+    let (mut upload, mut done) = (None, 0);
+    let begun = Instant::now();
+    // Moments are drawn over the time a whole run takes; a run that got ready early takes the last kills afterwards.
+    let server = loop {
+        let server = Server::start_with(&data, &SETTINGS);
+        if done == kills {
+            break server;
+        }
+        let moment = u64::try_from(undisturbed.as_millis()).unwrap() / kills.clamp(1, 6);
+        let moment = Duration::from_millis(1 + dice.below(moment));
+        // Whatever the client was doing when the time was up, it was interrupted there.
+        let _ = tokio::time::timeout(moment, settled(&server, &bytes, &mut upload)).await;
+        server.kill();
+        done += 1;
+        assert!(begun.elapsed() < PATIENCE * 2, "the kills take too long");
+    };
+    settled(&server, &bytes, &mut upload).await;
+    until_idle(&server).await;
+    let encoded = encoded(&server);
+    server.kill();
+
+    assert_eq!(segments(&data).await, segments(&calm).await, "hashes differ from the undisturbed run's");
+    assert_nothing_is_left_over(&data).await;
+    for (rendition, counts) in encoded {
+        let doubled: u64 = counts.values().map(|count| count - 1).sum();
+        println!("{rendition}: {doubled} of {} segments encoded again in {kills} kills", counts.len());
+        assert!(doubled <= kills, "{rendition}: {doubled} segments encoded again in {kills} kills: {counts:?}");
+    }
+}
+
+/// Waits until the queue is empty: what follows the last segment has been settled too.
+async fn until_idle(server: &Server) {
+    let begun = Instant::now();
+    loop {
+        let numbers = server.text("/metrics").await;
+        let is_busy = |line: &str| {
+            line.starts_with("headwater_jobs{")
+                && (line.contains("state=\"queued\"") || line.contains("state=\"running\""))
+                && !line.ends_with(" 0")
+        };
+        if !numbers.lines().any(is_busy) {
+            return;
+        }
+        assert!(begun.elapsed() < PATIENCE, "jobs are left:\n{numbers}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// How often each segment of each rendition came out of an engine.
+fn encoded(server: &Server) -> BTreeMap<String, BTreeMap<u64, u64>> {
+    let mut counts: BTreeMap<String, BTreeMap<u64, u64>> = BTreeMap::new();
+    for line in server.log().iter().filter(|line| line["message"] == "segment encoded") {
+        let rendition = line["rendition.id"].as_str().unwrap().to_owned();
+        *counts.entry(rendition).or_default().entry(line["segment"].as_u64().unwrap()).or_default() += 1;
+    }
+    assert!(!counts.is_empty(), "the worker logs no encoded segment");
+    counts
+}
+
+async fn assert_nothing_is_left_over(data: &Path) {
+    let catalog = Catalog::open(&format!("sqlite://{}", data.join("catalog.db").display())).await.unwrap();
+    let integrity = catalog.integrity().await.unwrap();
+    assert!(integrity.is_sound(), "{integrity:?}");
+    assert_eq!(catalog.unfinished_job_count().await.unwrap(), 0);
+    let assets = catalog.assets(None, 10).await.unwrap();
+    let is_known = |id: &AssetId| assets.iter().any(|asset| asset.id == *id);
+    for asset in &assets {
+        assert!(asset.state.is_final() || asset.state == domain::AssetState::Uploading, "{asset:?}");
+    }
+    // Every object lies below the id of an asset that exists, or is the pointer of one.
+    for object in objects(&data.join("media")) {
+        let path = object.strip_prefix(data.join("media")).unwrap().display().to_string();
+        let named: Vec<AssetId> = path.split('/').filter_map(|part| part.parse().ok()).collect();
+        let pointed = path.strip_prefix("current/").and_then(|name| name.strip_suffix(".json"));
+        let is_pointer = pointed.is_some_and(|name| assets.iter().any(|asset| asset.playback.to_string() == name));
+        assert!(is_pointer || (named.len() == 1 && named.iter().all(is_known)), "{path} belongs to nothing");
+    }
+    let rows: usize = {
+        let mut rows = 0;
+        for asset in assets.iter().filter_map(|asset| Some((asset.id, asset.generation?))) {
+            rows += catalog.segments(asset.0, asset.1).await.unwrap().len();
+        }
+        rows
+    };
+    let stored = objects(&data.join("media/media"));
+    let stored = stored.iter().filter(|object| object.extension().is_some_and(|extension| extension == "m4s")).count();
+    assert_eq!(stored, rows, "segments without a row, or rows without a segment");
+    catalog.close().await;
+    // A kill between creation and its answer leaves an empty upload that its client never learnt of.
+    let unfinished = objects(&data.join("uploads"));
+    for file in unfinished {
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), 0, "{} is left over", file.display());
+    }
+}

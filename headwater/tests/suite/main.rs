@@ -1,0 +1,11 @@
+//! The binary as its users meet it: the command line, a running server, kills, hostile files, exact output.
+//!
+//! One test binary: linking libav once per file of tests would cost more than the tests.
+
+mod cli;
+mod exactness;
+mod harness;
+mod hostile;
+mod kill;
+mod server;
+mod tidy;
