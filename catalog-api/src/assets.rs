@@ -1,0 +1,131 @@
+//! One asset, pages of assets, and deletion.
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use catalog_store::assets::PAGE_ASSETS_MAX;
+use catalog_store::{Asset, CatalogError};
+use domain::{AssetId, AssetState, JobId, PlaybackId};
+use serde::{Deserialize, Serialize};
+
+use crate::State;
+use crate::problem::{Problem, chain};
+use crate::view::AssetView;
+
+/// Assets on a page when nothing else is asked for.
+const PAGE_ASSETS: u32 = 20;
+
+/// Which assets, and how many.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    limit: Option<u32>,
+    after: Option<String>,
+    playback_id: Option<String>,
+}
+
+/// A page of assets.
+#[derive(Serialize)]
+struct AssetPage {
+    data: Vec<AssetView>,
+    page: PageInfo,
+}
+
+#[derive(Serialize)]
+struct PageInfo {
+    /// What to pass as `after` for the next page.
+    next: Option<AssetId>,
+    has_more: bool,
+}
+
+pub(crate) async fn list(
+    Shared(state): Shared<State>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let limit = query.limit.unwrap_or(PAGE_ASSETS);
+    if !(1..=PAGE_ASSETS_MAX).contains(&limit) {
+        return Err(Problem::invalid_query(format!("limit is 1 to {PAGE_ASSETS_MAX}")));
+    }
+    let after = query.after.as_deref().map(asset_id).transpose()?;
+    if let Some(playback) = query.playback_id.as_deref() {
+        let playback: PlaybackId = playback.parse().map_err(|error| Problem::invalid_id(&error))?;
+        let found = state.catalog.asset_by_playback(playback).await?.filter(|asset| !is_gone(asset));
+        return page(&state, found.into_iter().collect(), 1).await;
+    }
+    // One more than asked for tells whether there are more.
+    let assets = state.catalog.assets(after, limit + 1).await?;
+    page(&state, assets, limit).await
+}
+
+async fn page(state: &State, mut assets: Vec<Asset>, limit: u32) -> Result<Response, Problem> {
+    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = assets.len() > shown;
+    assets.truncate(shown);
+    let next = assets.last().map(|asset| asset.id).filter(|_| has_more);
+    let mut data = Vec::with_capacity(assets.len());
+    for asset in assets {
+        data.push(view(state, asset).await?);
+    }
+    let mut headers = no_store();
+    if let Some(next) = next {
+        let link = format!("</api/v1/assets?limit={limit}&after={next}>; rel=\"next\"");
+        headers.extend(HeaderValue::try_from(link).ok().map(|link| (header::LINK, link)));
+    }
+    Ok((headers, Json(AssetPage { data, page: PageInfo { next, has_more } })).into_response())
+}
+
+pub(crate) async fn show(
+    Shared(state): Shared<State>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let asset = state.catalog.asset(asset_in(path)?).await?.filter(|asset| !is_gone(asset));
+    let asset = asset.ok_or(Problem::not_found("there is no such asset"))?;
+    Ok((no_store(), Json(view(&state, asset).await?)).into_response())
+}
+
+pub(crate) async fn delete(
+    Shared(state): Shared<State>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id = asset_in(path)?;
+    let asset = state.catalog.asset(id).await?.ok_or(Problem::not_found("there is no such asset"))?;
+    let now = state.clock.now();
+    if state.catalog.delete_asset(id, JobId::mint(now, state.clock.entropy()), now).await? {
+        tracing::info!(asset.id = %id, "asset deleted");
+        // Playback ends at once; the purge job removes the pointer again, and everything else.
+        if let Err(error) = state.store.delete_pointer(asset.playback).await {
+            tracing::warn!(asset.id = %id, error = %chain(&error), "the pointer is left to the purge job");
+        }
+    }
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+async fn view(state: &State, asset: Asset) -> Result<AssetView, CatalogError> {
+    let output = match asset.generation {
+        Some(generation) => state.catalog.output(asset.id, generation).await?,
+        None => None,
+    };
+    Ok(AssetView::new(asset, output.unwrap_or_default()))
+}
+
+/// A deleted asset is only an id.
+fn is_gone(asset: &Asset) -> bool {
+    asset.state == AssetState::Deleted
+}
+
+fn asset_in(path: Result<Path<String>, PathRejection>) -> Result<AssetId, Problem> {
+    let Path(text) = path.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    asset_id(&text)
+}
+
+pub(crate) fn asset_id(text: &str) -> Result<AssetId, Problem> {
+    text.parse().map_err(|error| Problem::invalid_id(&error))
+}
+
+/// What changes any moment is not kept by anybody.
+fn no_store() -> HeaderMap {
+    HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
+}

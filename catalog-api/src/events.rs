@@ -1,0 +1,181 @@
+//! What changes, as server-sent events (WHATWG HTML §9.2) with replay.
+//!
+//! A stream begins after `Last-Event-ID` or `?after=`, else with what happens next. It reads the
+//! event table, never a queue: a slow client costs nothing, and a lost connection loses nothing.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use catalog_store::{Catalog, CatalogError};
+use domain::AssetId;
+use futures::Stream;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::State;
+use crate::assets::asset_id;
+use crate::problem::{Problem, chain};
+
+/// Silence after which a comment proves that the connection lives.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a client waits before it connects again.
+const RECONNECT: Duration = Duration::from_secs(3);
+/// How long an event of another process may stay unseen.
+const POLL: Duration = Duration::from_secs(1);
+/// Rest after a wake-up, so that a burst of changes is read at once.
+const QUIET: Duration = Duration::from_millis(50);
+/// Events read at once.
+const BATCH_EVENTS: u32 = 100;
+
+/// Which events.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EventsQuery {
+    asset: Option<String>,
+    after: Option<u64>,
+}
+
+/// One event, as it is sent.
+#[derive(Serialize)]
+struct EventView<'a> {
+    seq: u64,
+    at: String,
+    topic: &'a str,
+    asset: Option<AssetId>,
+    data: &'a serde_json::Value,
+}
+
+pub(crate) async fn stream(
+    Shared(state): Shared<State>,
+    headers: HeaderMap,
+    query: Result<Query<EventsQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let asset = query.asset.as_deref().map(asset_id).transpose()?;
+    let place = state.streams.clone().try_acquire_owned().map_err(|_| Problem::too_many_streams())?;
+    // Subscribed before the first read, so nothing between the two is missed.
+    let changed = state.catalog.changed();
+    let (seq, is_reset) = beginning(&state.catalog, resume_point(&headers)?.or(query.after)).await?;
+    let mut first = Event::default().retry(RECONNECT);
+    if is_reset {
+        first = first.event("reset").data("{}");
+    }
+    let reader = Reader {
+        catalog: state.catalog.clone(),
+        changed,
+        asset,
+        seq,
+        ready: VecDeque::from([first]),
+        shutdown: state.shutdown.clone(),
+        _place: place,
+    };
+    let sse = Sse::new(reader.into_stream()).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("alive"));
+    let mut response = sse.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // nginx would hold events back.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// The last event that a returning client has seen.
+fn resume_point(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(value) = headers.get("last-event-id") else { return Ok(None) };
+    let seq = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    seq.map(Some).ok_or_else(|| Problem::invalid_query("Last-Event-ID is the number of an event"))
+}
+
+/// After which event to begin, and whether some of those asked for are not there any more.
+async fn beginning(catalog: &Catalog, asked: Option<u64>) -> Result<(u64, bool), CatalogError> {
+    let last = catalog.last_event().await?;
+    match asked {
+        None => Ok((last, false)),
+        Some(asked) if asked > last => Ok((last, true)),
+        Some(asked) => {
+            let first_kept = catalog.first_event().await?.unwrap_or(last + 1);
+            Ok((asked, asked + 1 < first_kept))
+        }
+    }
+}
+
+/// Reads the event table for one client.
+struct Reader {
+    catalog: Catalog,
+    changed: watch::Receiver<u64>,
+    asset: Option<AssetId>,
+    seq: u64,
+    ready: VecDeque<Event>,
+    shutdown: CancellationToken,
+    /// Counts the stream until it ends.
+    _place: OwnedSemaphorePermit,
+}
+
+impl Reader {
+    fn into_stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
+        futures::stream::unfold(self, async |mut reader| {
+            let event = reader.next().await?;
+            Some((Ok(event), reader))
+        })
+    }
+
+    /// The next event; `None` at shutdown and when the catalogue fails: the client will come back.
+    async fn next(&mut self) -> Option<Event> {
+        // Ends with an event, at shutdown, or when the client is gone and drops the stream.
+        loop {
+            if self.shutdown.is_cancelled() {
+                return None;
+            }
+            if let Some(event) = self.ready.pop_front() {
+                return Some(event);
+            }
+            if let Err(error) = self.read().await {
+                tracing::warn!(error = %chain(&error), "an event stream ends early");
+                return None;
+            }
+            if self.ready.is_empty() {
+                self.wait().await;
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<(), CatalogError> {
+        let events = match self.asset {
+            Some(asset) => self.catalog.events_of(asset, self.seq, BATCH_EVENTS).await?,
+            None => self.catalog.events_after(self.seq, BATCH_EVENTS).await?,
+        };
+        for event in events {
+            self.seq = event.seq;
+            let view = EventView {
+                seq: event.seq,
+                at: event.at.rfc3339(),
+                topic: &event.topic,
+                asset: event.asset,
+                data: &event.data,
+            };
+            let text = serde_json::to_string(&view).unwrap_or_default();
+            self.ready.push_back(Event::default().id(event.seq.to_string()).data(text));
+        }
+        Ok(())
+    }
+
+    /// Until something may have happened. Whichever branch loses, nothing is lost with it.
+    async fn wait(&mut self) {
+        tokio::select! {
+            () = self.shutdown.cancelled() => return,
+            () = tokio::time::sleep(POLL) => return,
+            // Fails once the catalogue is gone; the next read says so.
+            _ = self.changed.changed() => {}
+        }
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = tokio::time::sleep(QUIET) => {}
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Every error as a problem document (RFC 9457) with a stable code.
+
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use catalog_store::CatalogError;
+use serde::Serialize;
+
+/// An error, told to the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    /// What programs match on; never changes its meaning.
+    code: &'static str,
+    /// One sentence for people.
+    detail: String,
+    retry_after_s: Option<u32>,
+}
+
+/// The document as it is sent.
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    instance: &'a str,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), retry_after_s: None }
+    }
+
+    pub(crate) fn invalid_id(error: &domain::IdError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_id", error.to_string())
+    }
+
+    pub(crate) fn invalid_query(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_query", detail)
+    }
+
+    pub(crate) fn not_found(detail: &'static str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", detail)
+    }
+
+    pub(crate) fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
+    }
+
+    pub(crate) fn too_many_streams() -> Self {
+        let detail = "too many event streams are open, try again later";
+        Self { retry_after_s: Some(10), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail) }
+    }
+}
+
+impl From<CatalogError> for Problem {
+    fn from(error: CatalogError) -> Self {
+        if error.is_transient() {
+            tracing::warn!(error = %chain(&error), "the catalogue is away");
+            let detail = "the catalogue cannot be reached, try again later";
+            return Self {
+                retry_after_s: Some(5),
+                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "catalog_unavailable", detail)
+            };
+        }
+        tracing::error!(error = %chain(&error), "the catalogue failed");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong on the server")
+    }
+}
+
+/// An error with its causes, for the log.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    // Ends with the chain; errors are built inside out, so it has no circle.
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl IntoResponse for Problem {
+    /// Without a body: only [`render`] knows the path that the document names.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the documents of all problems.
+pub(crate) async fn render(request: Request, next: Next) -> Response {
+    let asked = request.uri().clone();
+    let mut response = next.run(request).await;
+    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    let document = Document {
+        r#type: "about:blank",
+        title: problem.status.canonical_reason().unwrap_or("Error"),
+        status: problem.status.as_u16(),
+        code: problem.code,
+        detail: &problem.detail,
+        instance: asked.path(),
+    };
+    let text = serde_json::to_string(&document).unwrap_or_default();
+    let (mut head, _) = response.into_parts();
+    head.headers.remove(header::CONTENT_LENGTH);
+    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(seconds) = problem.retry_after_s {
+        head.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    Response::from_parts(head, axum::body::Body::from(text))
+}

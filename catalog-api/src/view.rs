@@ -1,0 +1,216 @@
+//! How an asset looks in JSON.
+
+use catalog_store::{Asset, Output, RenditionKind};
+use domain::{AssetId, AssetState, ByteSize, Failure, Language, MediaTime, PlaybackId, Probe, RenditionId};
+use serde::Serialize;
+
+/// An asset, as the API shows it. Fields are only ever added.
+#[derive(Serialize)]
+pub(crate) struct AssetView {
+    id: AssetId,
+    state: AssetState,
+    file_name: Option<String>,
+    title: Option<String>,
+    created_at: String,
+    updated_at: String,
+    size_bytes: Option<u64>,
+    /// For people: octets in K, M, G or T.
+    size: Option<String>,
+    duration_seconds: Option<f64>,
+    /// For people: `HH:MM:SS`.
+    duration: Option<String>,
+    container: Option<String>,
+    video: Option<VideoView>,
+    audio: Vec<AudioView>,
+    audio_languages: Vec<Language>,
+    subtitle_languages: Vec<Language>,
+    has_subtitles: bool,
+    chapters: Vec<ChapterView>,
+    playback: Option<PlaybackView>,
+    renditions: Vec<RenditionView>,
+    /// Committed segments over planned ones, 0 to 1; 1 exactly when the asset is ready.
+    progress: f64,
+    failure: Option<Failure>,
+}
+
+/// The picture that is shown.
+#[derive(Serialize)]
+struct VideoView {
+    codec: String,
+    /// Pixels as seen: after sample aspect and rotation.
+    width: u32,
+    height: u32,
+    frame_rate: f64,
+    is_variable_rate: bool,
+    is_interlaced: bool,
+    is_hdr: bool,
+}
+
+/// A sound track.
+#[derive(Serialize)]
+struct AudioView {
+    codec: String,
+    channels: u16,
+    sample_rate: u32,
+    language: Option<Language>,
+    title: Option<String>,
+}
+
+/// A chapter, on the timeline of the output.
+#[derive(Serialize)]
+struct ChapterView {
+    start_seconds: f64,
+    end_seconds: f64,
+    title: String,
+}
+
+/// Where a player finds it.
+#[derive(Serialize)]
+struct PlaybackView {
+    playback_id: PlaybackId,
+    hls: String,
+    watch: String,
+    poster: Option<String>,
+    storyboard: Option<String>,
+    chapters: Option<String>,
+}
+
+/// How far a rendition is.
+#[derive(Serialize)]
+struct RenditionView {
+    id: RenditionId,
+    kind: &'static str,
+    segments_done: u32,
+    segments_total: u32,
+}
+
+impl AssetView {
+    pub(crate) fn new(asset: Asset, output: Output) -> Self {
+        let probe = asset.probe.as_ref();
+        let duration = probe.map(Probe::duration);
+        let languages = |languages: Vec<Option<&Language>>| unique(languages.into_iter().flatten());
+        Self {
+            id: asset.id,
+            state: asset.state,
+            created_at: asset.created_at.rfc3339(),
+            updated_at: asset.updated_at.rfc3339(),
+            size_bytes: asset.size.map(|ByteSize(bytes)| bytes),
+            size: asset.size.map(|size| size.to_string()),
+            duration_seconds: duration.map(seconds),
+            duration: duration.map(domain::hms),
+            container: probe.map(|probe| probe.container.clone()),
+            video: probe.and_then(video),
+            audio: probe.map_or_else(Vec::new, audio),
+            audio_languages: probe.map_or_else(Vec::new, |probe| {
+                languages(probe.audio.iter().map(|track| track.language.as_ref()).collect())
+            }),
+            subtitle_languages: probe.map_or_else(Vec::new, |probe| {
+                languages(probe.subtitles.iter().map(|track| track.language.as_ref()).collect())
+            }),
+            has_subtitles: probe.is_some_and(|probe| !probe.subtitles.is_empty()),
+            chapters: probe.map_or_else(Vec::new, chapters),
+            playback: playback(&asset, &output),
+            progress: progress(&asset, &output),
+            renditions: output.renditions.iter().map(RenditionView::from).collect(),
+            file_name: asset.file_name,
+            title: asset.title,
+            failure: asset.failure,
+        }
+    }
+}
+
+impl From<&catalog_store::RenditionProgress> for RenditionView {
+    fn from(progress: &catalog_store::RenditionProgress) -> Self {
+        Self {
+            id: progress.id.clone(),
+            kind: progress.kind.as_str(),
+            segments_done: progress.done,
+            segments_total: progress.total,
+        }
+    }
+}
+
+/// Seconds with three decimals: enough for people, and stable text.
+fn seconds(time: MediaTime) -> f64 {
+    thousandths(time.as_secs_f64())
+}
+
+fn thousandths(number: f64) -> f64 {
+    (number * 1000.0).round() / 1000.0
+}
+
+/// Each language once, in the order of the tracks.
+fn unique<'a>(languages: impl Iterator<Item = &'a Language>) -> Vec<Language> {
+    let mut seen: Vec<Language> = Vec::new();
+    for language in languages {
+        if !seen.contains(language) {
+            seen.push(language.clone());
+        }
+    }
+    seen
+}
+
+fn video(probe: &Probe) -> Option<VideoView> {
+    let track = probe.main_video()?;
+    let display = track.display();
+    Some(VideoView {
+        codec: track.codec.clone(),
+        width: display.width,
+        height: display.height,
+        frame_rate: thousandths(track.measured_rate.as_f64()),
+        is_variable_rate: track.is_variable_rate,
+        is_interlaced: track.is_interlaced,
+        is_hdr: track.color.is_hdr(),
+    })
+}
+
+fn audio(probe: &Probe) -> Vec<AudioView> {
+    let view = |track: &domain::probe::AudioTrack| AudioView {
+        codec: track.codec.clone(),
+        channels: track.channels,
+        sample_rate: track.sample_rate,
+        language: track.language.clone(),
+        title: track.title.clone(),
+    };
+    probe.audio.iter().map(view).collect()
+}
+
+fn chapters(probe: &Probe) -> Vec<ChapterView> {
+    let origin = probe.origin();
+    let on_output = |time: MediaTime| time.minus(origin).map_or(0.0, |time| seconds(time).max(0.0));
+    let view = |chapter: &domain::probe::Chapter| ChapterView {
+        start_seconds: on_output(chapter.start),
+        end_seconds: on_output(chapter.end),
+        title: chapter.title.clone(),
+    };
+    probe.chapters.iter().map(view).collect()
+}
+
+fn playback(asset: &Asset, output: &Output) -> Option<PlaybackView> {
+    let generation = asset.generation.filter(|_| asset.is_playable)?;
+    let id = asset.playback;
+    let images = output.images.as_ref();
+    // The storyboard's index is rendered from the final presentation, so it waits for that.
+    let storyboard = images.and_then(|images| images.storyboard.as_ref()).filter(|_| asset.state == AssetState::Ready);
+    let has_chapters = asset.probe.as_ref().is_some_and(|probe| !probe.chapters.is_empty());
+    Some(PlaybackView {
+        playback_id: id,
+        hls: format!("/v/{id}/master.m3u8"),
+        watch: format!("/watch/{id}"),
+        poster: images.map(|images| format!("/v/{id}/g{generation}/images/{}", images.poster)),
+        storyboard: storyboard.map(|_| format!("/v/{id}/storyboard.vtt")),
+        chapters: has_chapters.then(|| format!("/v/{id}/chapters.vtt")),
+    })
+}
+
+fn progress(asset: &Asset, output: &Output) -> f64 {
+    if asset.state == AssetState::Ready {
+        return 1.0;
+    }
+    // Subtitles are all or nothing and would make the figure run backwards when they appear.
+    let counted = output.renditions.iter().filter(|rendition| rendition.kind != RenditionKind::Subtitles);
+    let (done, total) = counted.fold((0u32, 0u32), |(done, total), rendition| {
+        (done.saturating_add(rendition.done), total.saturating_add(rendition.total))
+    });
+    if total == 0 { 0.0 } else { (thousandths(f64::from(done) / f64::from(total))).min(0.999) }
+}

@@ -1,0 +1,301 @@
+//! The router over a fresh catalogue and store, and builders of assets in every state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
+use catalog_store::{Asset, Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow};
+use domain::plan::{Limits, Plan};
+use domain::presentation::Images;
+use domain::probe::{AudioTrack, Chapter, Color, Extent, Orientation, SubtitleTrack, VideoTrack};
+use domain::{
+    AssetId, ByteSize, Clock, FrameRate, Generation, JobId, JobKind, JobSpec, Language, ManualClock, MediaTime,
+    PlaybackId, Probe, Recipe, RenditionId, Resolution, Timescale, Timestamp, UploadId,
+};
+use http_body_util::BodyExt;
+use media_store::{MediaStore, StoreConfig};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+const GENERATION: Generation = Generation(1);
+/// How long a stream may take to say what it must.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The instant `ms` milliseconds after the story begins.
+pub(crate) fn at(ms: i64) -> Timestamp {
+    Timestamp::from_unix_ms(1_800_000_000_000 + ms)
+}
+
+pub(crate) struct Server {
+    pub(crate) catalog: Catalog,
+    pub(crate) store: MediaStore,
+    pub(crate) shutdown: CancellationToken,
+    clock: Arc<ManualClock>,
+    router: Router,
+    _dir: tempfile::TempDir,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let catalog = Catalog::open(&format!("sqlite://{}", dir.path().join("catalog.db").display())).await.unwrap();
+        catalog.migrate().await.unwrap();
+        let config = StoreConfig {
+            url: format!("file://{}", dir.path().join("media").display()),
+            access_key: None,
+            secret_key: None,
+            scratch: dir.path().join("scratch"),
+        };
+        let store = MediaStore::open(config).await.unwrap();
+        let (clock, shutdown) = (Arc::new(ManualClock::at(at(0))), CancellationToken::new());
+        let state = catalog_api::State::new(catalog.clone(), store.clone(), clock.clone(), shutdown.clone());
+        Self { catalog, store, shutdown, clock, router: catalog_api::router(state), _dir: dir }
+    }
+
+    async fn answer(&self, method: &str, path: &str, last_event: Option<&str>) -> Response<Body> {
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
+        if let Some(id) = last_event {
+            request = request.header("last-event-id", id);
+        }
+        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str) -> Answer {
+        let (head, body) = self.answer(method, path, None).await.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        Answer { status: head.status, headers: head.headers, text }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path).await
+    }
+
+    /// The status alone: a stream's body never ends.
+    pub(crate) async fn head_of(&self, method: &str, path: &str) -> StatusCode {
+        self.answer(method, path, None).await.status()
+    }
+
+    pub(crate) async fn stream(&self, path: &str, last_event: Option<&str>) -> EventStream {
+        let response = self.answer("GET", path, last_event).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        EventStream { body: response.into_body(), text: String::new() }
+    }
+
+    pub(crate) fn job_id(&self) -> JobId {
+        JobId::mint(at(0), self.clock.entropy())
+    }
+
+    fn asset_id(&self) -> AssetId {
+        // Each a millisecond younger than the last, as ids sort by birth.
+        self.clock.advance(Duration::from_millis(1));
+        AssetId::mint(self.clock.now(), self.clock.entropy())
+    }
+
+    pub(crate) async fn upload(&self) -> NewUpload {
+        let new = NewUpload {
+            id: UploadId::mint(at(0), self.clock.entropy()),
+            asset: self.asset_id(),
+            playback: PlaybackId::mint(self.clock.entropy()),
+            length: None,
+            metadata: String::new(),
+            file_name: Some("clip.mp4".into()),
+            now: at(0),
+        };
+        self.catalog.create_upload(&new).await.unwrap();
+        new
+    }
+
+    pub(crate) async fn received(&self) -> Asset {
+        self.received_at(at(0)).await
+    }
+
+    pub(crate) async fn received_at(&self, now: Timestamp) -> Asset {
+        let asset = self.asset_id();
+        let playback = PlaybackId::mint(self.clock.entropy());
+        let size = probe().size;
+        let new = NewAsset { asset, playback, file_name: None, size, job: self.job_id(), now };
+        self.catalog.create_received_asset(&new).await.unwrap();
+        self.catalog.asset(asset).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn claim(&self, heavy: bool) -> LeasedJob {
+        let claim = Claim { worker: "test", heavy, lease: Duration::from_secs(60), now: at(1) };
+        self.catalog.claim(&claim).await.unwrap().unwrap()
+    }
+
+    /// An asset whose plan has one chunk job and one images job.
+    pub(crate) async fn processing(&self) -> Asset {
+        let asset = self.received().await;
+        let job = self.claim(false).await;
+        let plan = Plan::new(&probe(), &Recipe::default(), &Limits::default()).unwrap();
+        let parts = [JobSpec::Chunk { generation: GENERATION, chunk: 0 }, JobSpec::Images { generation: GENERATION }];
+        let parts = parts.map(|spec| (self.job_id(), spec));
+        self.catalog.settle_probe(&job, &probe(), GENERATION, &plan, &parts, at(1)).await.unwrap();
+        asset
+    }
+
+    pub(crate) async fn commit_segment(&self, asset: &Asset, rendition: &str, index: u32) {
+        let job = self.claim(true).await;
+        let row = SegmentRow {
+            asset: asset.id,
+            generation: GENERATION,
+            rendition: RenditionId::new(rendition).unwrap(),
+            index,
+            ticks: 1,
+            bytes: 1,
+            sha256: "ab".repeat(32),
+            keyframes: vec![],
+        };
+        self.catalog.insert_segment(&job, &row, at(1)).await.unwrap();
+    }
+
+    /// Settles all that is left of an asset that is processing.
+    pub(crate) async fn finish(&self, asset: &Asset, images: &Images) {
+        let chunk = self.claim(true).await;
+        self.catalog.settle_part(&chunk, self.job_id(), at(2)).await.unwrap();
+        let job = self.claim(false).await;
+        assert_eq!((job.asset, job.spec.kind()), (asset.id, JobKind::Images));
+        self.catalog.put_images(&job, images, at(2)).await.unwrap();
+        self.catalog.settle_part(&job, self.job_id(), at(2)).await.unwrap();
+        // The publish job is due at 2 ms, after the claims of this harness.
+        let claim = Claim { worker: "test", heavy: false, lease: Duration::from_secs(60), now: at(3) };
+        let publish = self.catalog.claim(&claim).await.unwrap().unwrap();
+        self.catalog.settle_publish(&publish, at(3)).await.unwrap();
+    }
+}
+
+/// What was answered.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The JSON of a success.
+    pub(crate) fn ok(self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.text);
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    pub(crate) fn is_problem(&self, status: u16, code: &str, instance: &str) {
+        assert_eq!(self.status.as_u16(), status, "{instance}: {}", self.text);
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{instance}");
+        let document: Value = serde_json::from_str(&self.text).unwrap();
+        assert_eq!((&document["code"], &document["status"]), (&Value::from(code), &Value::from(status)), "{instance}");
+        assert_eq!((&document["type"], &document["instance"]), (&"about:blank".into(), &instance.into()));
+        assert!(document["title"].is_string() && document["detail"].as_str().is_some_and(|text| !text.is_empty()));
+    }
+}
+
+/// An event as a browser would see it.
+pub(crate) struct SentEvent {
+    pub(crate) id: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) data: Value,
+}
+
+/// An open event stream.
+pub(crate) struct EventStream {
+    body: Body,
+    text: String,
+}
+
+impl EventStream {
+    /// The next block of lines; `None` at the end.
+    async fn block(&mut self) -> Option<String> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let block = block.to_owned();
+                self.text = rest.to_owned();
+                return Some(block);
+            }
+            let frame = tokio::time::timeout(PATIENCE, self.body.frame()).await.expect("the stream says something");
+            self.text.push_str(std::str::from_utf8(frame?.unwrap().data_ref().unwrap()).unwrap());
+        }
+    }
+
+    pub(crate) async fn next_event(&mut self) -> SentEvent {
+        loop {
+            let block = self.block().await.expect("the stream goes on");
+            let field =
+                |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(|v| v.trim().to_owned());
+            if let Some(data) = field("data:") {
+                return SentEvent {
+                    id: field("id:"),
+                    name: field("event:"),
+                    data: serde_json::from_str(&data).unwrap(),
+                };
+            }
+        }
+    }
+
+    pub(crate) async fn next_comment(&mut self) {
+        while !self.block().await.expect("the stream goes on").starts_with(':') {}
+    }
+
+    pub(crate) async fn ends(&mut self) {
+        while self.block().await.is_some() {}
+    }
+}
+
+/// 30 s at 29.97 fps that begin at 2 s, two languages, subtitles, and two chapters.
+fn probe() -> Probe {
+    let ms = |ms: i64| MediaTime::new(ms, Timescale::MILLISECONDS);
+    let extent = Extent { start: ms(2000), end: ms(32_000) };
+    let video = VideoTrack {
+        stream_index: 0,
+        codec: "h264".into(),
+        pixel_format: "yuv420p".into(),
+        coded: Resolution { width: 640, height: 360 },
+        sample_aspect: (1, 1),
+        orientation: Orientation::default(),
+        color: Color::default(),
+        is_interlaced: false,
+        extent,
+        frame_count: 899,
+        measured_rate: FrameRate::new(30_000, 1001).unwrap(),
+        is_variable_rate: false,
+        language: None,
+        is_default: true,
+    };
+    let audio = |stream_index, code| AudioTrack {
+        stream_index,
+        codec: "opus".into(),
+        sample_rate: 48_000,
+        channels: 2,
+        extent,
+        language: Language::from_code(code),
+        title: None,
+        is_default: stream_index == 1,
+    };
+    let subtitles = SubtitleTrack {
+        stream_index: 4,
+        codec: "subrip".into(),
+        is_text: true,
+        language: Language::from_code("fra"),
+        title: None,
+        is_default: false,
+        is_forced: false,
+    };
+    let chapter = |start, end, title: &str| Chapter { start: ms(start), end: ms(end), title: title.into() };
+    Probe {
+        container: "matroska".into(),
+        size: ByteSize(1_572_864),
+        video: vec![video],
+        audio: vec![audio(1, "eng"), audio(2, "ger"), audio(3, "eng")],
+        subtitles: vec![subtitles],
+        chapters: vec![chapter(2000, 12_500, "One"), chapter(12_500, 32_000, "Two")],
+        title: Some("A title".into()),
+    }
+}

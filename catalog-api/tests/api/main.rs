@@ -1,0 +1,368 @@
+//! The API over a real catalogue and a local folder.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; helpers are plain functions")]
+
+mod harness;
+
+use axum::http::StatusCode;
+use domain::presentation::{Images, Storyboard};
+use domain::{Failure, FailureCode, MediaTime, Resolution};
+use harness::{Server, at};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn an_asset_is_shown_from_the_creation_of_its_upload() {
+    let server = Server::start().await;
+    let upload = server.upload().await;
+    let asset = server.get(&format!("/api/v1/assets/{}", upload.asset)).await.ok();
+    assert_eq!(asset["id"], upload.asset.to_string());
+    assert_eq!(asset["state"], "uploading");
+    assert_eq!(asset["file_name"], "clip.mp4");
+    assert_eq!(asset["created_at"], "2027-01-15T08:00:00.000Z");
+    for absent in ["playback", "failure", "size", "duration", "video", "title"] {
+        assert_eq!(asset[absent], Value::Null, "{absent}");
+    }
+    assert_eq!(asset["progress"], 0.0);
+}
+
+#[tokio::test]
+async fn a_probed_asset_tells_what_people_want_to_know() {
+    let server = Server::start().await;
+    let asset = server.processing().await;
+    let shown = server.get(&format!("/api/v1/assets/{}", asset.id)).await.ok();
+    let expected = json!({
+        "state": "processing", "title": "A title", "size_bytes": 1_572_864, "size": "1.5M",
+        "duration_seconds": 30.0, "duration": "00:00:30", "container": "matroska",
+        "audio_languages": ["en", "de"], "subtitle_languages": ["fr"], "has_subtitles": true,
+        "chapters": [
+            { "start_seconds": 0.0, "end_seconds": 10.5, "title": "One" },
+            { "start_seconds": 10.5, "end_seconds": 30.0, "title": "Two" },
+        ],
+        "video": { "codec": "h264", "width": 640, "height": 360, "frame_rate": 29.97,
+            "is_variable_rate": false, "is_interlaced": false, "is_hdr": false },
+        "playback": null,
+    });
+    for (field, value) in expected.as_object().unwrap() {
+        assert_eq!(&shown[field], value, "{field}");
+    }
+}
+
+#[tokio::test]
+async fn playback_appears_as_soon_as_there_is_something_to_play() {
+    let server = Server::start().await;
+    let asset = server.processing().await;
+    let path = format!("/api/v1/assets/{}", asset.id);
+    server.catalog.mark_playable(asset.id, at(1)).await.unwrap();
+    let id = asset.playback;
+    let playback = json!({
+        "playback_id": id, "hls": format!("/v/{id}/master.m3u8"), "watch": format!("/watch/{id}"),
+        "poster": null, "storyboard": null, "chapters": format!("/v/{id}/chapters.vtt"),
+    });
+    assert_eq!(server.get(&path).await.ok()["playback"], playback);
+
+    server.finish(&asset, &images()).await;
+    let shown = server.get(&path).await.ok();
+    assert_eq!(shown["playback"]["poster"], format!("/v/{id}/g1/images/poster.jpg"));
+    assert_eq!(shown["playback"]["storyboard"], format!("/v/{id}/storyboard.vtt"));
+    assert_eq!((&shown["state"], &shown["progress"]), (&json!("ready"), &json!(1.0)));
+}
+
+#[tokio::test]
+async fn progress_is_shown_per_rendition() {
+    let server = Server::start().await;
+    let asset = server.processing().await;
+    server.commit_segment(&asset, "360p", 0).await;
+    let shown = server.get(&format!("/api/v1/assets/{}", asset.id)).await.ok();
+    let renditions = shown["renditions"].as_array().unwrap();
+    let of = |id: &str| renditions.iter().find(|rendition| rendition["id"] == id).unwrap();
+    assert_eq!(of("360p"), &json!({ "id": "360p", "kind": "video", "segments_done": 1, "segments_total": 7 }));
+    assert_eq!(of("audio-0-en")["kind"], "audio");
+    let total: u64 = renditions.iter().map(|rendition| rendition["segments_total"].as_u64().unwrap()).sum();
+    assert_eq!(shown["progress"].as_f64().unwrap(), (1000.0 / total as f64).round() / 1000.0);
+}
+
+#[tokio::test]
+async fn a_failed_asset_says_why() {
+    let server = Server::start().await;
+    let asset = server.received().await;
+    let job = server.claim(false).await;
+    let failure = Failure::new(FailureCode::UnknownFormat, "this is not a media file");
+    server.catalog.fail(&job, &failure, at(2)).await.unwrap();
+    let shown = server.get(&format!("/api/v1/assets/{}", asset.id)).await.ok();
+    assert_eq!(shown["failure"], json!({ "code": "unknown_format", "message": "this is not a media file" }));
+}
+
+#[tokio::test]
+async fn pages_are_newest_first_and_linked() {
+    let server = Server::start().await;
+    let mut made = vec![];
+    for _ in 0..5 {
+        made.insert(0, server.received().await.id.to_string());
+    }
+    let mut path = "/api/v1/assets?limit=2".to_owned();
+    let mut seen: Vec<String> = vec![];
+    for round in 0..3 {
+        let answer = server.get(&path).await;
+        let link = answer.header("link").map(str::to_owned);
+        let page = answer.ok();
+        seen.extend(page["data"].as_array().unwrap().iter().map(|asset| asset["id"].as_str().unwrap().to_owned()));
+        assert_eq!(page["page"]["has_more"], round < 2);
+        assert_eq!(link.is_some(), round < 2);
+        let Some(next) = page["page"]["next"].as_str() else { continue };
+        path = format!("/api/v1/assets?limit=2&after={next}");
+        assert_eq!(link.unwrap(), format!("<{path}>; rel=\"next\""));
+    }
+    assert_eq!(seen, made);
+}
+
+#[tokio::test]
+async fn an_asset_is_found_by_its_playback_id() {
+    let server = Server::start().await;
+    server.received().await;
+    let asset = server.received().await;
+    let page = server.get(&format!("/api/v1/assets?playback_id={}", asset.playback)).await.ok();
+    assert_eq!(page["data"].as_array().unwrap().len(), 1);
+    assert_eq!(page["data"][0]["id"], asset.id.to_string());
+    let unknown = domain::PlaybackId::from_u128(99);
+    let page = server.get(&format!("/api/v1/assets?playback_id={unknown}")).await.ok();
+    assert_eq!(page["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_deleted_asset_is_gone_and_cannot_be_played() {
+    let server = Server::start().await;
+    let asset = server.processing().await;
+    server.store.put_pointer(asset.playback, "{}".into()).await.unwrap();
+    let path = format!("/api/v1/assets/{}", asset.id);
+    for _ in 0..2 {
+        let answer = server.send("DELETE", &path).await;
+        assert_eq!((answer.status, answer.text.as_str()), (StatusCode::NO_CONTENT, ""));
+    }
+    assert_eq!(server.store.pointer(asset.playback).await.unwrap(), None);
+    assert_eq!(server.catalog.unfinished_job_count_of(asset.id).await.unwrap(), 1, "the purge");
+    server.get(&path).await.is_problem(404, "not_found", &path);
+    assert_eq!(server.get("/api/v1/assets").await.ok()["data"], json!([]));
+    let found = server.get(&format!("/api/v1/assets?playback_id={}", asset.playback)).await.ok();
+    assert_eq!(found["data"], json!([]));
+}
+
+#[tokio::test]
+async fn every_error_is_a_problem_document() {
+    let server = Server::start().await;
+    let unknown = domain::AssetId::from_u128(7);
+    let upload = domain::UploadId::from_u128(7);
+    let cases = [
+        ("GET", "/api".to_owned(), 404, "not_found"),
+        ("GET", "/api/v2/assets".to_owned(), 404, "not_found"),
+        ("GET", format!("/api/v1/assets/{unknown}"), 404, "not_found"),
+        ("DELETE", format!("/api/v1/assets/{unknown}"), 404, "not_found"),
+        ("GET", "/api/v1/assets/7".to_owned(), 400, "invalid_id"),
+        ("GET", format!("/api/v1/assets/{upload}"), 400, "invalid_id"),
+        ("DELETE", "/api/v1/assets/%00".to_owned(), 400, "invalid_id"),
+        ("GET", "/api/v1/assets/%FF".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/assets?limit=0".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/assets?limit=101".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/assets?limit=many".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/assets?color=red".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/assets?after=x".to_owned(), 400, "invalid_id"),
+        ("GET", format!("/api/v1/assets?playback_id={unknown}"), 400, "invalid_id"),
+        ("GET", "/api/v1/events?asset=x".to_owned(), 400, "invalid_id"),
+        ("GET", "/api/v1/events?after=-1".to_owned(), 400, "invalid_query"),
+        ("POST", "/api/v1/assets".to_owned(), 405, "method_not_allowed"),
+        ("PUT", format!("/api/v1/assets/{unknown}"), 405, "method_not_allowed"),
+    ];
+    for (method, path, status, code) in cases {
+        let answer = server.send(method, &path).await;
+        if status == 405 {
+            assert!(answer.header("allow").is_some_and(|allow| allow.contains("GET")), "{path}");
+        }
+        answer.is_problem(status, code, path.split('?').next().unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_closed_catalogue_is_told_as_unavailable_without_internals() {
+    let server = Server::start().await;
+    server.catalog.close().await;
+    let answer = server.get("/api/v1/assets").await;
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    assert!(!answer.text.contains("pool"), "{}", answer.text);
+    answer.is_problem(503, "catalog_unavailable", "/api/v1/assets");
+}
+
+#[tokio::test]
+async fn changing_documents_are_not_kept() {
+    let server = Server::start().await;
+    let asset = server.received().await;
+    for path in ["/api/v1/assets".to_owned(), format!("/api/v1/assets/{}", asset.id)] {
+        assert_eq!(server.get(&path).await.header("cache-control"), Some("no-store"), "{path}");
+        let head = server.send("HEAD", &path).await;
+        assert_eq!((head.status, head.text.as_str()), (StatusCode::OK, ""));
+    }
+}
+
+mod described {
+    use super::*;
+
+    /// Follows a reference; a schema that may be null stands for what it is otherwise.
+    fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+        let schema = schema["oneOf"].get(0).unwrap_or(schema);
+        match schema["$ref"].as_str() {
+            Some(name) => document.pointer(name.trim_start_matches('#')).unwrap_or_else(|| panic!("no {name}")),
+            None => schema,
+        }
+    }
+
+    /// Every field of `value` is described, every described field is there.
+    fn check(document: &Value, schema: &Value, value: &Value, place: &str) {
+        let schema = resolved(document, schema);
+        match value {
+            Value::Object(fields) => {
+                let Some(known) = schema["properties"].as_object() else { return };
+                let names: Vec<_> = fields.keys().collect();
+                let mut described: Vec<_> = known.keys().collect();
+                described.sort();
+                let mut sorted = names.clone();
+                sorted.sort();
+                assert_eq!(sorted, described, "{place}");
+                for (name, value) in fields {
+                    check(document, &known[name], value, &format!("{place}.{name}"));
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| check(document, &schema["items"], item, place)),
+            Value::Null => {}
+            _ => {
+                let word = match value {
+                    Value::String(_) => "string",
+                    Value::Bool(_) => "boolean",
+                    _ => "number",
+                };
+                let types = schema["type"].to_string().replace("integer", "number");
+                assert!(types.contains(word), "{place} is a {word}, not {types}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_description_names_exactly_the_routes() {
+        let document = Server::start().await.get("/api/v1/openapi.json").await.ok();
+        assert_eq!(document["openapi"], "3.1.0");
+        let paths = document["paths"].as_object().unwrap();
+        let described: Vec<(String, Vec<String>)> = paths
+            .iter()
+            .map(|(path, operations)| (path.clone(), operations.as_object().unwrap().keys().cloned().collect()))
+            .collect();
+        let mut routes: Vec<(String, Vec<String>)> = catalog_api::ROUTES
+            .iter()
+            .map(|(path, methods)| {
+                let mut methods: Vec<String> = methods.iter().map(ToString::to_string).collect();
+                methods.sort();
+                (path.to_string(), methods)
+            })
+            .collect();
+        routes.sort();
+        assert_eq!(described, routes);
+    }
+
+    #[tokio::test]
+    async fn every_described_operation_is_routed_and_no_other() {
+        let server = Server::start().await;
+        let asset = server.received().await;
+        for (path, methods) in catalog_api::ROUTES {
+            let path = path.replace("{id}", &asset.id.to_string());
+            for method in ["get", "post", "put", "patch", "delete"] {
+                let answer = server.head_of(&method.to_uppercase(), &path).await;
+                let is_routed = answer != StatusCode::METHOD_NOT_ALLOWED;
+                assert_eq!(is_routed, methods.contains(&method), "{method} {path}");
+                assert_ne!(answer, StatusCode::NOT_FOUND, "{method} {path}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_asset_looks_as_described() {
+        let server = Server::start().await;
+        let document = server.get("/api/v1/openapi.json").await.ok();
+        let asset = server.processing().await;
+        server.catalog.mark_playable(asset.id, at(1)).await.unwrap();
+        server.finish(&asset, &images()).await;
+        let page = server.get("/api/v1/assets").await.ok();
+        check(&document, &document["components"]["schemas"]["AssetPage"], &page, "page");
+        let problem = serde_json::from_str(&server.get("/api/v1/none").await.text).unwrap();
+        check(&document, &document["components"]["schemas"]["Problem"], &problem, "problem");
+    }
+}
+
+mod streamed {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stream_tells_what_happens_next_and_who_was_away_is_told_the_rest() {
+        let server = Server::start().await;
+        let before = server.received().await;
+        let mut live = server.stream("/api/v1/events", None).await;
+        let asset = server.received().await;
+        let first = live.next_event().await;
+        assert_eq!((first.id.as_deref(), first.name.as_deref()), (Some("3"), None));
+        assert_eq!((&first.data["topic"], &first.data["asset"]), (&json!("asset.uploading"), &json!(asset.id)));
+        assert_eq!(live.next_event().await.data["data"], json!({ "state": "received", "size_bytes": 1_572_864 }));
+
+        let mut late = server.stream("/api/v1/events", Some("1")).await;
+        assert_eq!(late.next_event().await.data["seq"], 2);
+        let mut one = server.stream(&format!("/api/v1/events?after=0&asset={}", before.id), None).await;
+        assert_eq!(
+            (one.next_event().await.data["seq"].as_u64(), one.next_event().await.data["seq"].as_u64()),
+            (Some(1), Some(2))
+        );
+        server.catalog.delete_asset(before.id, server.job_id(), at(5)).await.unwrap();
+        assert_eq!(one.next_event().await.data["topic"], "asset.deleted");
+    }
+
+    #[tokio::test]
+    async fn a_client_is_told_when_events_it_asks_for_are_gone() {
+        let server = Server::start().await;
+        server.received().await;
+        server.catalog.prune_events(at(1)).await.unwrap();
+        server.received_at(at(2)).await;
+        let mut stream = server.stream("/api/v1/events?after=0", None).await;
+        assert_eq!(stream.next_event().await.name.as_deref(), Some("reset"));
+        assert_eq!(stream.next_event().await.data["seq"], 3);
+    }
+
+    #[tokio::test]
+    async fn a_shutdown_ends_the_streams() {
+        let server = Server::start().await;
+        let mut stream = server.stream("/api/v1/events", None).await;
+        server.shutdown.cancel();
+        stream.ends().await;
+    }
+
+    #[tokio::test]
+    async fn a_silent_stream_beats_every_15_seconds() {
+        let server = Server::start().await;
+        let mut stream = server.stream("/api/v1/events", None).await;
+        // From here on the clock jumps to the next timer whenever everybody waits.
+        tokio::time::pause();
+        let start = tokio::time::Instant::now();
+        stream.next_comment().await;
+        let silence = start.elapsed().as_millis();
+        assert!((14_900..=15_100).contains(&silence), "{silence} ms");
+    }
+}
+
+fn images() -> Images {
+    let tile = Resolution { width: 160, height: 90 };
+    Images {
+        poster: "poster.jpg".into(),
+        poster_resolution: Resolution { width: 640, height: 360 },
+        thumbnails: vec![],
+        storyboard: Some(Storyboard {
+            sheets: vec!["sheet-0.jpg".into()],
+            tile,
+            columns: 5,
+            rows: 5,
+            tile_count: 10,
+            interval: MediaTime::zero(),
+        }),
+    }
+}
