@@ -76,6 +76,9 @@ pub enum VerifyError {
         /// How many.
         bytes: usize,
     },
+    /// The track of an initialization segment has an edit list, which would shift it.
+    #[error("the track has an edit list")]
+    EditList,
     /// A sample is no coded picture.
     #[error("fragment {fragment}: sample {sample} is not a coded picture")]
     Sample {

@@ -124,7 +124,7 @@ pub(super) fn init(bytes: &[u8]) -> Result<(), VerifyError> {
     only(&trak, "mdia", "trak")?;
     match children(&trak)?.iter().filter(|child| child.kind == *b"edts").count() {
         0 => reader.end(),
-        _ => Err(VerifyError::Field { fragment: 0, what: "the track has an edit list" }),
+        _ => Err(VerifyError::EditList),
     }
 }
 
