@@ -39,7 +39,7 @@ install_packages() {
 wanted=("${build_packages[@]}")
 case $task in
     build) ;;
-    demo) wanted+=(ffmpeg python3) ;;
+    demo) wanted+=(ffmpeg python3 curl procps) ;;
     test) wanted+=(ffmpeg python3 procps postgresql protobuf-compiler chromium) ;;
     check) wanted+=(python3 python3-venv) ;;
     bench) wanted+=(ffmpeg python3 time) ;;

@@ -37,6 +37,8 @@ function open(): void {
   stream = new EventSource('/api/v1/events');
   stream.onmessage = (event: MessageEvent<string>) => wake(assetIn(event.data));
   stream.onopen = () => wake(null);
+  // Events were missed: look at everything.
+  stream.addEventListener('reset', () => wake(null));
   stream.onerror = () => {
     // The browser reconnects by itself unless the server refused; then the stream is closed for good.
     if (stream?.readyState !== EventSource.CLOSED || reopen !== null) return;

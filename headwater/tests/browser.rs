@@ -1,0 +1,107 @@
+//! The pages, used by a real browser: a file goes in through the upload page and plays through the watch page.
+//!
+//! What the browser does stands in `web/e2e`; here are the server, the clip and the verdict.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use fixtures::media::{self, ClipSpec, Picture};
+use serde_json::Value;
+
+/// A server of this test alone; it is killed when the test ends, however it ends.
+struct Server {
+    process: Child,
+    url: String,
+}
+
+impl Server {
+    #[expect(clippy::disallowed_methods, reason = "the test starts the real binary")]
+    fn start(data_dir: &Path) -> Self {
+        let log = std::fs::File::create(data_dir.join("server.log")).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_headwater"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data_dir.join("data"))
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut first_line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
+        let url = first_line.trim().strip_prefix("listening on ").map(str::to_owned);
+        let url = url.unwrap_or_else(|| panic!("the server does not listen: {first_line:?}\n{}", log_in(data_dir)));
+        Self { process, url }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn log_in(data_dir: &Path) -> String {
+    std::fs::read_to_string(data_dir.join("server.log")).unwrap_or_default()
+}
+
+/// Runs a script of `web/e2e` and gives what it reports.
+#[expect(clippy::disallowed_methods, reason = "the browser is driven by Node")]
+fn browse(script: &str, arguments: &[&str]) -> Result<Value, String> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../web/e2e").join(script);
+    let output = Command::new("node").arg(script).args(arguments).output().expect("run through `make test`: no Node");
+    let report = String::from_utf8_lossy(&output.stdout);
+    let words = || format!("{report}{}", String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() {
+        return Err(words());
+    }
+    serde_json::from_str(report.trim()).map_err(|error| format!("{error}: {}", words()))
+}
+
+/// `make test` says so where there is no Node to drive the browser.
+#[expect(clippy::disallowed_methods, reason = "the test is told what the machine lacks")]
+fn is_left_out() -> bool {
+    std::env::var("HEADWATER_TEST_BROWSER").is_ok_and(|value| value == "skip")
+}
+
+fn clip() -> PathBuf {
+    media::clip(&ClipSpec {
+        seconds: 30.0,
+        width: 854,
+        height: 480,
+        rate: "30",
+        audio: vec!["eng", "fra"],
+        subtitles: vec!["eng", "deu"],
+        chapters: 3,
+        picture: Picture::Scenes,
+        ..ClipSpec::default()
+    })
+}
+
+#[test]
+fn a_file_goes_in_through_the_upload_page_and_plays_through_the_watch_page() {
+    if is_left_out() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let explain = |what: &str, words: String| -> Value { panic!("{what}: {words}\n{}", log_in(folder.path())) };
+    // Kept after the run, for people to look at.
+    let picture = |name: &str| format!("{}/{name}.png", env!("CARGO_TARGET_TMPDIR"));
+
+    let clip = clip();
+    let clip = clip.to_str().unwrap();
+    let uploaded = browse("upload.mjs", &[&server.url, clip, &picture("upload")]);
+    let uploaded = uploaded.unwrap_or_else(|words| explain("the upload page", words));
+    let watch = uploaded["watch"].as_str().unwrap();
+
+    let watched = browse("watch.mjs", &[&server.url, watch, &picture("watch")]);
+    let watched = watched.unwrap_or_else(|words| explain("the watch page", words));
+
+    assert!((watched["duration"].as_f64().unwrap() - 30.0).abs() < 0.1, "{watched}");
+    assert_eq!(watched["seeks"].as_array().unwrap().len(), 5);
+    assert_eq!(watched["renditions"]["names"], serde_json::json!(["480p", "360p", "240p", "Auto"]), "{watched}");
+    assert_ne!(watched["audio"]["from"], watched["audio"]["to"]);
+    assert!(watched["subtitles"]["cue"].as_str().unwrap().contains("cue"), "{watched}");
+    assert_eq!(watched["chapter"]["count"], 3);
+}
