@@ -1,0 +1,287 @@
+//! The origin over a real socket: a running server, requests written octet by octet.
+//!
+//! What a request may do to the framing of a connection cannot be seen below the server, and a proxy in
+//! front depends on it. The vectors are those of RFC 9112 and of the usual smuggling batteries.
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use domain::presentation::{AudioRendition, SCHEMA, SegmentEntry};
+use domain::{AssetId, Bitrate, Cadence, Generation, MediaTime, PlaybackId, Presentation, RenditionId, Timescale};
+use media_store::{MediaStore, StoreConfig, layout};
+use sha2::{Digest, Sha256};
+
+/// A server that does not answer within this time has failed the test.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The one segment there is.
+const CONTENT: &[u8] = &[b'x'; 10_000];
+
+/// A server that plays nothing but the origin, and whose database does not exist.
+struct Server {
+    child: Child,
+    address: String,
+    _data_dir: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    fn start() -> Self {
+        let data_dir = tempfile::tempdir().unwrap();
+        publish(data_dir.path());
+        #[expect(clippy::disallowed_methods, reason = "the test runs the program it tests")]
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_headwater"));
+        command.args(["serve", "--roles", "origin", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir.path());
+        command.env("HEADWATER_DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on http://").expect("the server says where it listens");
+        Self { address: address.to_owned(), child, _data_dir: data_dir }
+    }
+
+    /// Writes `request`, and reads until the server ends the connection or has nothing more to say.
+    fn exchange(&self, request: impl AsRef<[u8]>) -> Vec<Reply> {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // A server that refuses early may close before all is written.
+        let _ = stream.write_all(request.as_ref());
+        let mut received = Vec::new();
+        let ended = stream.read_to_end(&mut received);
+        let request = String::from_utf8_lossy(request.as_ref()).chars().take(200).collect::<String>();
+        assert!(ended.is_ok() || !received.is_empty(), "{request:?}: {ended:?}");
+        replies(&received)
+    }
+
+    /// Sends one request that asks for the end of the connection.
+    fn one(&self, method: &str, path: &str, lines: &str) -> Reply {
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n");
+        let replies = self.exchange(request);
+        assert_eq!(replies.len(), 1, "{replies:?}");
+        replies.into_iter().next().unwrap()
+    }
+}
+
+/// A response as it stands on the wire.
+#[derive(Debug)]
+struct Reply {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        let mut values = lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        let value = values.next();
+        assert_eq!(values.next(), None, "{name} is doubled: {}", self.head);
+        value
+    }
+}
+
+/// Splits what was received into responses, by their Content-Length alone.
+fn replies(mut received: &[u8]) -> Vec<Reply> {
+    let mut replies = Vec::new();
+    while let Some(end) = received.windows(4).position(|four| four == b"\r\n\r\n") {
+        let head = String::from_utf8(received[..end].to_vec()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let mut reply = Reply { status, head, body: Vec::new() };
+        assert_eq!(reply.header("transfer-encoding"), None, "{}", reply.head);
+        received = &received[end + 4..];
+        // The next response may follow a HEAD's at once.
+        let length: usize = reply.header("content-length").map_or(0, |length| length.parse().unwrap());
+        if !received.starts_with(b"HTTP/1.1 ") {
+            assert!(received.len() >= length || received.is_empty(), "{}", reply.head);
+            let (body, rest) = received.split_at(length.min(received.len()));
+            (reply.body, received) = (body.to_vec(), rest);
+        }
+        replies.push(reply);
+    }
+    assert!(received.is_empty(), "octets without a response: {received:?}");
+    replies
+}
+
+fn segment_path() -> String {
+    format!("/v/{}/g1/audio-0-en/0.m4s", PlaybackId::from_u128(7))
+}
+
+/// Writes one segment of silence, and publishes it.
+#[tokio::main(flavor = "current_thread")]
+async fn publish(data_dir: &Path) {
+    let (asset, playback, generation) = (AssetId::from_u128(1), PlaybackId::from_u128(7), Generation(1));
+    let id = RenditionId::new("audio-0-en").unwrap();
+    let config = StoreConfig {
+        url: format!("file://{}/media", data_dir.display()),
+        access_key: None,
+        secret_key: None,
+        scratch: data_dir.join("scratch"),
+    };
+    let store = MediaStore::open(config).await.unwrap();
+    store.put_once(&layout::segment(asset, generation, &id, 0), CONTENT.into()).await.unwrap();
+    let sha256 = Sha256::digest(CONTENT).iter().map(|byte| format!("{byte:02x}")).collect();
+    let entry =
+        SegmentEntry { ticks: 96_000, bytes: Some(CONTENT.len() as u64), sha256: Some(sha256), keyframes: vec![] };
+    let presentation = Presentation {
+        schema: SCHEMA,
+        asset,
+        playback,
+        generation,
+        revision: 1,
+        title: None,
+        duration: MediaTime::new(2, Timescale::new(1).unwrap()),
+        cadence: Cadence::for_audio(),
+        video: vec![],
+        audio: vec![AudioRendition {
+            id,
+            language: None,
+            name: "English".into(),
+            is_default: true,
+            channels: 2,
+            codecs: "mp4a.40.2".into(),
+            peak_bitrate: Bitrate(40_000),
+            average_bitrate: Bitrate(40_000),
+            timescale: Timescale::new(48_000).unwrap(),
+            segments: vec![entry],
+        }],
+        subtitles: vec![],
+        chapters: vec![],
+        images: None,
+    };
+    let json = serde_json::to_vec(&presentation).unwrap();
+    store.put_once(&layout::presentation(asset, generation, 1), json.into()).await.unwrap();
+    store.put_pointer(playback, serde_json::to_vec(&presentation.pointer()).unwrap().into()).await.unwrap();
+}
+
+#[test]
+fn it_serves_without_a_database() {
+    let server = Server::start();
+    let whole = server.one("GET", &segment_path(), "");
+    assert_eq!((whole.status, whole.body.as_slice()), (200, CONTENT));
+    let etag = whole.header("etag").unwrap();
+    let master = server.one("GET", &format!("/v/{}/master.m3u8", PlaybackId::from_u128(7)), "");
+    assert!(master.body.starts_with(b"#EXTM3U"));
+    for (method, lines, status, length) in [
+        ("GET", "Range: bytes=5-14\r\n".to_owned(), 206, Some("10")),
+        ("GET", "Range: bytes=10000-\r\n".into(), 416, None),
+        ("GET", format!("If-None-Match: {etag}\r\nRange: bytes=0-1\r\n"), 304, None),
+        ("GET", "If-Match: \"x\"\r\n".into(), 412, None),
+        ("HEAD", "Range: bytes=0-1\r\n".into(), 200, Some("10000")),
+        ("OPTIONS", String::new(), 204, None),
+        ("POST", "Content-Length: 0\r\n".into(), 405, None),
+    ] {
+        let reply = server.one(method, &segment_path(), &lines);
+        assert_eq!(reply.status, status, "{method} {lines}");
+        assert!(reply.header("date").is_some_and(|date| date.ends_with(" GMT")), "{}", reply.head);
+        assert!(reply.header("x-request-id").is_some(), "{}", reply.head);
+        assert_eq!(reply.header("access-control-allow-origin"), Some("*"), "{}", reply.head);
+        assert!(reply.header("cache-control").is_some(), "{}", reply.head);
+        if length.is_some() {
+            assert_eq!(reply.header("content-length"), length, "{}", reply.head);
+        }
+        if matches!(status, 204 | 304) {
+            assert_eq!((reply.header("content-length"), reply.body.len()), (None, 0), "{}", reply.head);
+        }
+    }
+}
+
+#[test]
+fn a_request_that_could_be_read_in_two_ways_is_refused() {
+    let server = Server::start();
+    let path = segment_path();
+    let host = "Host: localhost\r\n";
+    for (name, head) in [
+        ("no Host", String::new()),
+        ("two Hosts", "Host: a\r\nHost: a\r\n".into()),
+        ("a Host that is none", "Host: a b\r\n".into()),
+        ("an empty Host", "Host: \r\n".into()),
+        ("a body on GET", format!("{host}Content-Length: 5\r\n")),
+        ("a chunked body on GET", format!("{host}Transfer-Encoding: chunked\r\n")),
+        ("both lengths", format!("{host}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")),
+        ("two lengths", format!("{host}Content-Length: 0\r\nContent-Length: 5\r\n")),
+        ("a list of lengths", format!("{host}Content-Length: 0, 0\r\n")),
+        ("a signed length", format!("{host}Content-Length: +0\r\n")),
+        ("a coding that is not ours", format!("{host}Transfer-Encoding: xchunked\r\n")),
+        ("chunked, but not last", format!("{host}Transfer-Encoding: chunked, identity\r\n")),
+        ("space before the colon", format!("{host}Range : bytes=0-1\r\n")),
+        ("a folded line", format!("{host}Range: bytes=0-1,\r\n 5-6\r\n")),
+        ("a bare CR", format!("{host}Accept: a\rb\r\n")),
+        ("a NUL", format!("{host}Accept: a\0b\r\n")),
+    ] {
+        // Whatever follows on the connection must not be taken for a request.
+        let request = format!("GET {path} HTTP/1.1\r\n{head}\r\n0\r\n\r\nGET {path} HTTP/1.1\r\n{host}\r\n");
+        let replies = server.exchange(request);
+        assert_eq!(replies.iter().map(|reply| reply.status).collect::<Vec<_>>(), [400], "{name}: {replies:?}");
+    }
+    let request = format!("GET {path} HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    let replies = server.exchange(request);
+    assert_eq!(replies.iter().map(|reply| reply.status).collect::<Vec<_>>(), [400], "a coding in HTTP/1.0");
+    let replies = server.exchange(b"NOT A REQUEST\r\n\r\n");
+    assert_eq!(replies.iter().map(|reply| reply.status).collect::<Vec<_>>(), [400], "no request at all");
+}
+
+#[test]
+fn a_head_has_a_longest_length() {
+    let server = Server::start();
+    let path = segment_path();
+    assert_eq!(server.one("GET", &format!("{path}?{}", "a".repeat(9000)), "").status, 414);
+    let lines: String = (0..200).map(|at| format!("X-{at}: 1\r\n")).collect();
+    assert_eq!(server.one("GET", &path, &lines).status, 431);
+    assert_eq!(server.one("GET", &path, &format!("X: {}\r\n", "a".repeat(200_000))).status, 431);
+}
+
+#[test]
+fn other_forms_of_a_request_are_understood() {
+    let server = Server::start();
+    let path = segment_path();
+    let absolute = server.one("GET", &format!("http://localhost{path}"), "");
+    assert_eq!((absolute.status, absolute.body.as_slice()), (200, CONTENT));
+    let old = server.exchange(format!("GET {path} HTTP/1.0\r\n\r\n"));
+    assert_eq!((old.len(), old[0].status, old[0].body.as_slice()), (1, 200, CONTENT));
+}
+
+#[test]
+fn requests_in_a_row_are_answered_in_order() {
+    let server = Server::start();
+    let path = segment_path();
+    let request = |method: &str, lines: &str| format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+    let row = [
+        request("HEAD", ""),
+        request("GET", "Range: bytes=0-4\r\n"),
+        request("GET", "Range: bytes=99999-\r\n"),
+        request("OPTIONS", ""),
+        request("GET", "Connection: close\r\n"),
+    ];
+    let replies = server.exchange(row.concat());
+    let seen: Vec<_> = replies.iter().map(|reply| reply.status).collect();
+    assert_eq!(seen, [200, 206, 416, 204, 200]);
+    assert_eq!((replies[0].body.len(), replies[1].body.as_slice()), (0, &CONTENT[..5]));
+    assert_eq!(replies[4].body, CONTENT);
+}
+
+#[test]
+fn ways_out_of_the_folder_lead_nowhere() {
+    let server = Server::start();
+    let id = PlaybackId::from_u128(7);
+    for path in [
+        format!("/v/{id}/../../catalog.db"),
+        format!("/v/{id}/g1/images/..%2f..%2f..%2fcatalog.db"),
+        format!("/v/{id}/g1/audio-0-en/%2e%2e/%2e%2e/0.m4s"),
+        format!("/v/{id}/g1/images/%00"),
+        format!("/v/{id}/%252e%252e/%252e%252e"),
+        "/v/../current/".into(),
+        "//v/".into(),
+    ] {
+        let status = server.one("GET", &path, "").status;
+        assert!(matches!(status, 400 | 404), "{path}: {status}");
+    }
+}
