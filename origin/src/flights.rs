@@ -79,6 +79,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_waiter_that_leaves_does_not_take_the_flight_with_it() {
+        let flights = Flights::<u32, u32>::new();
+        let (send, receive) = tokio::sync::oneshot::channel();
+        let mut first = flights.join(1, || receive.map(|received| received.unwrap_or(0)).boxed());
+        let second = flights.join(1, || std::future::ready(0).boxed());
+        assert!(futures::poll!(&mut first).is_pending());
+        drop(first);
+        send.send(7).unwrap();
+        assert_eq!(second.await, 7);
+    }
+
+    #[tokio::test]
     async fn abandoned_flights_do_not_pile_up() {
         let flights = Flights::<usize, ()>::new();
         for key in 0..10 * SWEEP_STEP {

@@ -102,6 +102,17 @@ async fn one_range_is_one_part() {
 }
 
 #[tokio::test]
+async fn ranges_fetched_at_once_make_the_whole() {
+    let stage = Stage::with_everything(1).await;
+    let whole = content("720p", 1);
+    let pieces = (0..whole.len()).step_by(100).map(async |start| {
+        let range = format!("bytes={start}-{}", start + 99);
+        stage.get_with(SEGMENT, &[("range", &range), ("if-range", &etag())]).await.body
+    });
+    assert_eq!(futures::future::join_all(pieces).await.concat(), whole);
+}
+
+#[tokio::test]
 async fn several_ranges_are_a_multipart_body() {
     let stage = Stage::with_everything(1).await;
     let whole = content("720p", 1);
