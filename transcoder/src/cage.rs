@@ -135,6 +135,11 @@ const ALLOWED: &[i64] = &[
 
 fn restrict_calls() -> Result<(), seccompiler::Error> {
     let arch = std::env::consts::ARCH.try_into()?;
+    // A filter cannot look into clone3's arguments. "No such call" makes glibc fall back to clone.
+    let absent = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
+    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
+    let filter: BpfProgram = SeccompFilter::new(clone3, SeccompAction::Allow, absent, arch)?.try_into()?;
+    seccompiler::apply_filter(&filter)?;
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
     // Threads, not processes.
     let thread = u64::from(libc::CLONE_THREAD.unsigned_abs());
@@ -149,11 +154,6 @@ fn restrict_calls() -> Result<(), seccompiler::Error> {
     rules.insert(libc::SYS_fcntl, vec![masked(1, u64::MAX, u64::from(libc::F_GETFL.unsigned_abs()))?]);
     let deny = SeccompAction::Errno(libc::EPERM.unsigned_abs());
     let filter: BpfProgram = SeccompFilter::new(rules, deny, SeccompAction::Allow, arch)?.try_into()?;
-    seccompiler::apply_filter(&filter)?;
-    // A filter cannot look into clone3's arguments. "No such call" makes glibc fall back to clone.
-    let absent = SeccompAction::Errno(libc::ENOSYS.unsigned_abs());
-    let clone3 = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    let filter: BpfProgram = SeccompFilter::new(clone3, SeccompAction::Allow, absent, arch)?.try_into()?;
     seccompiler::apply_filter(&filter)
 }
 

@@ -1,22 +1,34 @@
 //! The half that runs in the child: reads one request, closes the cage, does the work, answers.
 
+mod audio;
+mod chunk;
+mod decode;
+mod look;
+mod nal;
 mod outlet;
+mod pick;
+mod pictures;
+mod probe;
+mod scan;
+mod source;
+mod subtitles;
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use domain::{Failure, FailureCode};
 
+use crate::av::{self, AvError};
 use crate::cage::{self, Allowance};
 use crate::output::CageReport;
 use crate::request::{Envelope, Work};
 use crate::wire::{Kind, REQUEST_BYTES_MAX};
 use outlet::{Outlet, Unsent};
+use source::Source;
 
 /// Why the engine gives up.
 #[derive(Debug, thiserror::Error)]
@@ -27,9 +39,22 @@ pub(crate) enum Stop {
     /// The client is gone or does not take answers any more.
     #[error("the client is gone")]
     Unsent(#[from] Unsent),
+    /// A neighbouring thread ended first; it knows the reason.
+    #[error("a neighbouring thread ended")]
+    Abandoned,
     /// The engine is at fault; it ends with this sentence in its log.
     #[error("{0}")]
     Broken(String),
+}
+
+impl From<AvError> for Stop {
+    /// Errors that no step has dealt with are the source's fault, save that memory ran out.
+    fn from(error: AvError) -> Self {
+        if error == AvError::NO_MEMORY {
+            return Self::refused(FailureCode::LimitExceeded, "the file needs more memory than is allowed here");
+        }
+        Self::refused(FailureCode::Damaged, format!("the file cannot be decoded: {error}"))
+    }
 }
 
 impl Stop {
@@ -66,12 +91,14 @@ fn complain(what: &str) {
 
 fn run() -> Result<(), Stop> {
     let broken = |error: std::io::Error| Stop::Broken(format!("no client: {error}"));
-    let socket = UnixStream::from(std::io::stdout().as_fd().try_clone_to_owned().map_err(broken)?);
+    // As a file, since the cage allows plain reads and writes but no calls of the socket family.
+    let socket = File::from(std::io::stdout().as_fd().try_clone_to_owned().map_err(broken)?);
     let source = File::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(broken)?);
     let envelope = read_request(&socket)?;
+    let line = socket.try_clone().map_err(broken)?;
     let allowance = Allowance { memory_bytes: envelope.memory_bytes, cpu_seconds: envelope.cpu_seconds };
     let landlock = cage::close(allowance).map_err(|error| Stop::Broken(error.to_string()))?;
-    lifeline(socket.try_clone()).map_err(broken)?;
+    lifeline(line).map_err(broken)?;
     let outlet = Arc::new(Outlet::new(socket));
     let done = work(envelope.work, source, &outlet, landlock);
     match done {
@@ -81,17 +108,22 @@ fn run() -> Result<(), Stop> {
     }
 }
 
-fn work(work: Work, _source: File, outlet: &Arc<Outlet>, landlock: &str) -> Result<(), Stop> {
+fn work(work: Work, file: File, outlet: &Arc<Outlet>, landlock: &str) -> Result<(), Stop> {
+    av::init();
     match work {
+        Work::Probe => Ok(outlet.json(Kind::Probe, &probe::probe(&Source::recognise(file)?, outlet)?)?),
+        Work::Chunk(request) => chunk::encode(&Source::recognise(file)?, &request, outlet),
+        Work::Audio(request) => audio::encode(&Source::recognise(file)?, &request, outlet),
+        Work::Pictures(request) => pictures::take(&Source::recognise(file)?, &request, outlet),
+        Work::Subtitles(request) => subtitles::read(&Source::recognise(file)?, &request, outlet),
         Work::SelfTest => {
             let report = CageReport { landlock: landlock.to_owned(), trials: cage::trials() };
             Ok(outlet.json(Kind::Cage, &report)?)
         }
-        _ => Err(Stop::refused(FailureCode::Internal, "this engine cannot do that")),
     }
 }
 
-fn read_request(mut socket: &UnixStream) -> Result<Envelope, Stop> {
+fn read_request(mut socket: &File) -> Result<Envelope, Stop> {
     let broken = |error: std::io::Error| Stop::Broken(format!("no request: {error}"));
     let mut length = [0; 4];
     socket.read_exact(&mut length).map_err(broken)?;
@@ -106,8 +138,7 @@ fn read_request(mut socket: &UnixStream) -> Result<Envelope, Stop> {
 
 /// Ends this process when the client dies: the client never sends anything after the request, so the
 /// read below returns only once the kernel has closed the client's end.
-fn lifeline(socket: std::io::Result<UnixStream>) -> std::io::Result<()> {
-    let mut socket = socket?;
+fn lifeline(mut socket: File) -> std::io::Result<()> {
     let watch = move || {
         let _ = socket.read(&mut [0; 1]);
         std::process::exit(1);

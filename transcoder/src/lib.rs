@@ -22,6 +22,7 @@
 //! # }
 //! ```
 
+mod av;
 mod cage;
 mod client;
 mod engine;

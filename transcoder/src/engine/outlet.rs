@@ -1,7 +1,7 @@
 //! The engine's end of the socket: whole messages, from any thread, and signs of progress.
 
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::net::UnixStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ pub(crate) struct Unsent;
 
 /// Sends messages to the client.
 pub(crate) struct Outlet {
-    socket: Mutex<UnixStream>,
+    socket: Mutex<File>,
     began: Instant,
     /// Units of work done: packets read, frames decoded, frames encoded.
     steps: AtomicU64,
@@ -29,7 +29,7 @@ pub(crate) struct Outlet {
 }
 
 impl Outlet {
-    pub(crate) fn new(socket: UnixStream) -> Self {
+    pub(crate) fn new(socket: File) -> Self {
         let began = Instant::now();
         Self { socket: Mutex::new(socket), began, steps: AtomicU64::new(0), reported_ms: AtomicU64::new(0) }
     }

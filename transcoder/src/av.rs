@@ -1,0 +1,138 @@
+//! libav behind safe types: what the engine needs of it, and nothing else.
+//!
+//! Every owner of a C object is one small struct that frees it on drop; every pointer that leaves a
+//! function is tied to a borrow. The bindings come from `ffmpeg-next`; its own wrappers are not used,
+//! since they hide left-over options, stream discarding, channel layouts and the open callback.
+
+mod decoder;
+mod encoder;
+mod frame;
+mod graph;
+mod input;
+mod resampler;
+mod scaler;
+mod subtitle;
+
+use std::ffi::{CStr, CString, c_char, c_int};
+
+use ffmpeg_next::ffi;
+
+pub(crate) use decoder::Decoder;
+pub(crate) use encoder::{AacEncoder, X264, X264Settings};
+pub(crate) use frame::{Frame, Packet};
+pub(crate) use graph::Graph;
+pub(crate) use input::{Input, StreamInfo, StreamKind, TimeBase};
+pub(crate) use resampler::Resampler;
+pub(crate) use scaler::Scaler;
+pub(crate) use subtitle::SubtitleDecoder;
+
+/// Largest single allocation libav may make.
+const ALLOCATION_BYTES_MAX: usize = 512 << 20;
+
+/// An error code of libav.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AvError(pub(crate) c_int);
+
+impl AvError {
+    pub(crate) const EOF: Self = Self(ffi::AVERROR_EOF);
+    pub(crate) const AGAIN: Self = Self(ffi::AVERROR(libc::EAGAIN));
+    pub(crate) const NO_MEMORY: Self = Self(ffi::AVERROR(libc::ENOMEM));
+    pub(crate) const INVALID: Self = Self(ffi::AVERROR_INVALIDDATA);
+    pub(crate) const DECODER_NOT_FOUND: Self = Self(ffi::AVERROR_DECODER_NOT_FOUND);
+}
+
+#[expect(unsafe_code, reason = "libav writes its message into a buffer")]
+impl std::fmt::Display for AvError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut text = [0u8; 128];
+        // SAFETY: the buffer is live and its length is passed; libav terminates what it writes.
+        unsafe { ffi::av_strerror(self.0, text.as_mut_ptr().cast::<c_char>(), text.len() - 1) };
+        let text = CStr::from_bytes_until_nul(&text).map_or_else(|_| "error".into(), CStr::to_string_lossy);
+        write!(f, "{text} ({})", self.0)
+    }
+}
+
+impl std::fmt::Debug for AvError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AvError({self})")
+    }
+}
+
+impl std::error::Error for AvError {}
+
+/// `code`, or the error it stands for.
+fn check(code: c_int) -> Result<c_int, AvError> {
+    if code < 0 { Err(AvError(code)) } else { Ok(code) }
+}
+
+/// Prepares libav; call once, inside the cage.
+#[expect(unsafe_code, reason = "global settings of libav")]
+pub(crate) fn init() {
+    // SAFETY: plain setters, called before any other use of libav and before any thread.
+    unsafe {
+        ffi::av_log_set_level(ffi::AV_LOG_ERROR);
+        ffi::av_max_alloc(ALLOCATION_BYTES_MAX);
+    }
+}
+
+/// Text for libav; anything behind a zero byte is cut off.
+fn c_text(text: &str) -> CString {
+    let clean = text.split('\0').next().unwrap_or("");
+    CString::new(clean).unwrap_or_default()
+}
+
+/// Text of libav, which may be null.
+///
+/// # Safety
+/// `text` is null or points to a terminated string that lives for the call.
+#[expect(unsafe_code, reason = "reads a C string")]
+unsafe fn text(text: *const c_char) -> Option<String> {
+    // SAFETY: the caller's promise.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+}
+
+/// Options for libav, of which those it did not know can be listed.
+struct Options(*mut ffi::AVDictionary);
+
+#[expect(unsafe_code, reason = "dictionaries are C objects")]
+impl Options {
+    fn new(entries: &[(&str, &str)]) -> Self {
+        let mut options = Self(std::ptr::null_mut());
+        for (key, value) in entries {
+            let (key, value) = (c_text(key), c_text(value));
+            // SAFETY: libav copies both strings; the dictionary pointer is ours.
+            unsafe { ffi::av_dict_set(&raw mut options.0, key.as_ptr(), value.as_ptr(), 0) };
+        }
+        options
+    }
+
+    /// The first option that nobody took.
+    fn left_over(&self) -> Option<String> {
+        // SAFETY: an empty key with this flag matches any entry; the entry lives as long as `self`.
+        unsafe {
+            let entry = ffi::av_dict_get(self.0, c"".as_ptr(), std::ptr::null(), ffi::AV_DICT_IGNORE_SUFFIX);
+            if entry.is_null() { None } else { text((*entry).key) }
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "frees the C object")]
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: the dictionary is ours, or null.
+        unsafe { ffi::av_dict_free(&raw mut self.0) };
+    }
+}
+
+/// A value of `dictionary`, which may be null.
+///
+/// # Safety
+/// `dictionary` is null or a live dictionary.
+#[expect(unsafe_code, reason = "dictionaries are C objects")]
+unsafe fn dictionary_value(dictionary: *const ffi::AVDictionary, key: &CStr) -> Option<String> {
+    // SAFETY: the caller's promise; the entry is read before anything can change the dictionary.
+    unsafe {
+        let entry = ffi::av_dict_get(dictionary, key.as_ptr(), std::ptr::null(), 0);
+        if entry.is_null() { None } else { text((*entry).value) }
+    }
+}

@@ -1,0 +1,84 @@
+//! Decoders of pictures and sound.
+#![expect(unsafe_code, reason = "owner of AVCodecContext")]
+
+use std::ptr;
+
+use ffmpeg_next::ffi;
+
+use super::input::DECODERS;
+use super::{AvError, Frame, Input, Options, Packet, check};
+
+/// The largest picture that is decoded: 8192 x 4352 pixels.
+const PIXELS_MAX: &str = "35651584";
+
+/// An open decoder.
+pub(crate) struct Decoder(*mut ffi::AVCodecContext);
+
+// SAFETY: owned, and not tied to a thread.
+unsafe impl Send for Decoder {}
+
+impl Decoder {
+    /// A decoder for stream `index` with `threads` frame threads.
+    pub(crate) fn open(input: &Input, index: u32, threads: u8) -> Result<Self, AvError> {
+        let (parameters, time_base) = input.parameters(index).ok_or(AvError::INVALID)?;
+        let threads = threads.to_string();
+        let mut options = Options::new(&[
+            ("codec_whitelist", DECODERS),
+            ("max_pixels", PIXELS_MAX),
+            ("threads", &threads),
+            ("thread_type", "frame"),
+        ]);
+        // SAFETY: the parameters live as long as `input`, which is borrowed; the context is ours.
+        unsafe {
+            let codec = ffi::avcodec_find_decoder((*parameters).codec_id);
+            if codec.is_null() {
+                return Err(AvError::DECODER_NOT_FOUND);
+            }
+            let decoder = Self(ffi::avcodec_alloc_context3(codec));
+            if decoder.0.is_null() {
+                return Err(AvError::NO_MEMORY);
+            }
+            check(ffi::avcodec_parameters_to_context(decoder.0, parameters))?;
+            (*decoder.0).pkt_timebase = time_base;
+            check(ffi::avcodec_open2(decoder.0, codec, &raw mut options.0))?;
+            if options.left_over().is_some() {
+                return Err(AvError(ffi::AVERROR_OPTION_NOT_FOUND));
+            }
+            Ok(decoder)
+        }
+    }
+
+    /// Gives the decoder a packet; `None` ends the stream. `false` if frames must be taken first.
+    pub(crate) fn send(&mut self, packet: Option<&Packet>) -> Result<bool, AvError> {
+        // SAFETY: both are live; libav takes its own reference.
+        let sent = unsafe { ffi::avcodec_send_packet(self.0, packet.map_or(ptr::null(), |packet| packet.as_ptr())) };
+        match check(sent) {
+            Ok(_) => Ok(true),
+            Err(AvError::AGAIN) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Takes the next frame; `None` if the decoder needs more packets, or the stream has ended.
+    pub(crate) fn receive(&mut self, frame: &mut Frame) -> Result<Option<()>, AvError> {
+        // SAFETY: both are live; libav clears the frame first.
+        match check(unsafe { ffi::avcodec_receive_frame(self.0, frame.as_ptr()) }) {
+            Ok(_) => Ok(Some(())),
+            Err(AvError::AGAIN | AvError::EOF) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Forgets everything, as after a seek.
+    pub(crate) fn flush(&mut self) {
+        // SAFETY: the context is open.
+        unsafe { ffi::avcodec_flush_buffers(self.0) };
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        // SAFETY: the context is ours.
+        unsafe { ffi::avcodec_free_context(&raw mut self.0) };
+    }
+}

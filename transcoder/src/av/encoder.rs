@@ -1,0 +1,221 @@
+//! x264 and AAC.
+#![expect(unsafe_code, reason = "owner of AVCodecContext")]
+
+use std::ffi::{CStr, c_int};
+use std::ptr;
+
+use domain::{Bitrate, FrameRate, Resolution};
+use ffmpeg_next::ffi;
+
+use super::{AvError, Frame, Options, Packet, check};
+
+/// Everything that decides x264's output besides the pictures.
+#[derive(Clone, Debug)]
+pub(crate) struct X264Settings {
+    pub(crate) resolution: Resolution,
+    pub(crate) frame_rate: FrameRate,
+    pub(crate) gop_frames: u32,
+    pub(crate) preset: String,
+    pub(crate) crf: u8,
+    pub(crate) threads: u8,
+    pub(crate) bitrate_max: Bitrate,
+    pub(crate) level: u8,
+    /// Names of primaries, transfer and matrix as x264 knows them.
+    pub(crate) color: [String; 3],
+}
+
+/// A codec context that takes frames and gives packets.
+struct Encoder(*mut ffi::AVCodecContext);
+
+// SAFETY: owned, and not tied to a thread.
+unsafe impl Send for Encoder {}
+
+impl Encoder {
+    /// An encoder that `prepare` fills in before it is opened.
+    ///
+    /// # Safety
+    /// `prepare` only sets plain fields of the context.
+    unsafe fn open(
+        name: &CStr,
+        options: &[(&str, &str)],
+        prepare: impl FnOnce(&mut ffi::AVCodecContext),
+    ) -> Result<Self, AvError> {
+        let mut options = Options::new(options);
+        // SAFETY: the context is ours; null is checked before it is used.
+        unsafe {
+            let codec = ffi::avcodec_find_encoder_by_name(name.as_ptr());
+            if codec.is_null() {
+                return Err(AvError(ffi::AVERROR_ENCODER_NOT_FOUND));
+            }
+            let encoder = Self(ffi::avcodec_alloc_context3(codec));
+            let context = encoder.0.as_mut().ok_or(AvError::NO_MEMORY)?;
+            // Parameter sets go into the init segment; nothing names the encoder's version.
+            context.flags |= (ffi::AV_CODEC_FLAG_GLOBAL_HEADER | ffi::AV_CODEC_FLAG_BITEXACT).cast_signed();
+            prepare(context);
+            check(ffi::avcodec_open2(encoder.0, codec, &raw mut options.0))?;
+            if options.left_over().is_some() {
+                return Err(AvError(ffi::AVERROR_OPTION_NOT_FOUND));
+            }
+            Ok(encoder)
+        }
+    }
+
+    fn send(&mut self, frame: Option<&Frame>) -> Result<(), AvError> {
+        // SAFETY: both are live; libav takes its own reference.
+        check(unsafe { ffi::avcodec_send_frame(self.0, frame.map_or(ptr::null(), |frame| frame.as_ptr())) }).map(|_| ())
+    }
+
+    fn receive(&mut self, packet: &mut Packet) -> Result<Option<()>, AvError> {
+        // SAFETY: both are live; libav clears the packet first.
+        match check(unsafe { ffi::avcodec_receive_packet(self.0, packet.as_ptr()) }) {
+            Ok(_) => Ok(Some(())),
+            Err(AvError::AGAIN | AvError::EOF) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn extradata(&self) -> &[u8] {
+        // SAFETY: libav keeps `extradata_size` bytes there while the context is open.
+        unsafe {
+            let size = usize::try_from((*self.0).extradata_size).unwrap_or(0);
+            if (*self.0).extradata.is_null() { &[] } else { std::slice::from_raw_parts((*self.0).extradata, size) }
+        }
+    }
+}
+
+impl Drop for Encoder {
+    fn drop(&mut self) {
+        // SAFETY: the context is ours.
+        unsafe { ffi::avcodec_free_context(&raw mut self.0) };
+    }
+}
+
+/// An H.264 encoder for one segment.
+pub(crate) struct X264 {
+    encoder: Encoder,
+    gop_frames: u32,
+}
+
+impl X264 {
+    pub(crate) fn open(settings: &X264Settings) -> Result<Self, AvError> {
+        let kbit = (settings.bitrate_max.0 / 1000).max(1);
+        let gop = settings.gop_frames;
+        let [primaries, transfer, matrix] = &settings.color;
+        let parameters = format!(
+            "keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:force-cfr=1:stitchable=1:sliced-threads=0:bframes=3:\
+             b-pyramid=none:vbv-maxrate={kbit}:vbv-bufsize={}:vbv-init=0.5:nal-hrd=none:aud=0:threads={}:\
+             colorprim={primaries}:transfer={transfer}:colormatrix={matrix}:range=tv",
+            kbit * 2,
+            settings.threads
+        );
+        let (crf, level) = (settings.crf.to_string(), settings.level.to_string());
+        let options = [
+            ("preset", settings.preset.as_str()),
+            ("crf", &crf),
+            ("profile", "high"),
+            ("level", &level),
+            ("forced-idr", "1"),
+            ("x264-params", &parameters),
+        ];
+        let side = |pixels: u32| c_int::try_from(pixels).unwrap_or(0);
+        let (num, den) = (side(settings.frame_rate.num()), side(settings.frame_rate.den()));
+        // SAFETY: only plain fields are set.
+        let encoder = unsafe {
+            Encoder::open(c"libx264", &options, |context| {
+                context.width = side(settings.resolution.width);
+                context.height = side(settings.resolution.height);
+                context.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
+                // One tick is one frame.
+                context.time_base = ffi::AVRational { num: den, den: num };
+                context.framerate = ffi::AVRational { num, den };
+                context.sample_aspect_ratio = ffi::AVRational { num: 1, den: 1 };
+                context.gop_size = side(gop);
+                context.keyint_min = side(gop);
+                context.max_b_frames = 3;
+                context.thread_count = c_int::from(settings.threads);
+                context.color_range = ffi::AVColorRange::AVCOL_RANGE_MPEG;
+                context.flags |= ffi::AV_CODEC_FLAG_CLOSED_GOP.cast_signed();
+            })?
+        };
+        Ok(Self { encoder, gop_frames: gop.max(1) })
+    }
+
+    /// SPS, PPS and whatever else x264 puts before the stream, with start codes.
+    pub(crate) fn headers(&self) -> &[u8] {
+        self.encoder.extradata()
+    }
+
+    /// Encodes frame number `display` of the segment.
+    pub(crate) fn send(&mut self, frame: &mut Frame, display: u32) -> Result<(), AvError> {
+        frame.forget_origin();
+        frame.set_pts(i64::from(display));
+        frame.set_key(display % self.gop_frames == 0);
+        self.encoder.send(Some(frame))
+    }
+
+    /// No more frames come.
+    pub(crate) fn finish(&mut self) -> Result<(), AvError> {
+        self.encoder.send(None)
+    }
+
+    /// The next coded frame in decode order, with the frame's number as its time.
+    pub(crate) fn receive(&mut self, packet: &mut Packet) -> Result<Option<()>, AvError> {
+        self.encoder.receive(packet)
+    }
+}
+
+/// An AAC-LC encoder for one segment.
+pub(crate) struct AacEncoder {
+    encoder: Encoder,
+    channels: usize,
+}
+
+impl AacEncoder {
+    pub(crate) fn open(sample_rate: u32, channels: u16, bitrate: Bitrate) -> Result<Self, AvError> {
+        let rate = c_int::try_from(sample_rate).map_err(|_| AvError::INVALID)?;
+        // SAFETY: only plain fields are set; a default layout holds no pointer.
+        let encoder = unsafe {
+            Encoder::open(c"aac", &[], |context| {
+                context.sample_rate = rate;
+                context.sample_fmt = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP;
+                context.bit_rate = i64::try_from(bitrate.0).unwrap_or(128_000);
+                context.time_base = ffi::AVRational { num: 1, den: rate };
+                ffi::av_channel_layout_default(&raw mut context.ch_layout, c_int::from(channels));
+            })?
+        };
+        Ok(Self { encoder, channels: usize::from(channels) })
+    }
+
+    /// The AudioSpecificConfig.
+    pub(crate) fn config(&self) -> &[u8] {
+        self.encoder.extradata()
+    }
+
+    /// Encodes one AAC frame of samples, given per channel, that begins at sample `pts`.
+    pub(crate) fn send(&mut self, planes: &[&[f32]], pts: i64) -> Result<(), AvError> {
+        let count = planes.first().map_or(0, |plane| plane.len());
+        if planes.len() != self.channels || planes.iter().any(|plane| plane.len() != count) {
+            return Err(AvError::INVALID);
+        }
+        let mut frame = Frame::empty()?;
+        // SAFETY: libav allocates `channels` planes of `count` floats, into which exactly as many are copied.
+        unsafe {
+            let raw = frame.as_ptr();
+            (*raw).format = ffi::AVSampleFormat::AV_SAMPLE_FMT_FLTP as c_int;
+            (*raw).sample_rate = (*self.encoder.0).sample_rate;
+            (*raw).nb_samples = c_int::try_from(count).map_err(|_| AvError::INVALID)?;
+            check(ffi::av_channel_layout_copy(&raw mut (*raw).ch_layout, &raw const (*self.encoder.0).ch_layout))?;
+            check(ffi::av_frame_get_buffer(raw, 0))?;
+            for (at, plane) in planes.iter().enumerate() {
+                ptr::copy_nonoverlapping(plane.as_ptr(), (*(*raw).extended_data.add(at)).cast::<f32>(), count);
+            }
+        }
+        frame.set_pts(pts);
+        self.encoder.send(Some(&frame))
+    }
+
+    /// The next AAC frame, with the time of its first sample.
+    pub(crate) fn receive(&mut self, packet: &mut Packet) -> Result<Option<()>, AvError> {
+        self.encoder.receive(packet)
+    }
+}

@@ -1,0 +1,254 @@
+//! A run of segments of the picture: decoded once, scaled in a cascade, one encoder per segment and rung.
+//!
+//! ```text
+//! "decode" thread        "scale" thread                     "encode 1080p" ... "encode 240p" threads
+//! decode, filter, pick → top rung → next rung → ... each →  x264, one fresh encoder per segment → socket
+//! ```
+//!
+//! Every arrow is a short bounded channel, so the slowest encoder paces the decoder.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use domain::{FailureCode, Span};
+
+use super::decode::Pictures;
+use super::look;
+use super::nal;
+use super::outlet::Outlet;
+use super::pick::{Grid, Picker};
+use super::{Source, Stop};
+use crate::ChunkRequest;
+use crate::av::{AvError, Frame, Packet, Scaler, X264, X264Settings};
+use crate::request::SegmentWork;
+use crate::wire::{Kind, Writer};
+
+/// Frames between two threads.
+const FRAMES_IN_FLIGHT: usize = 3;
+
+/// How far before the first wanted frame a decoder starts, in seconds, attempt by attempt. Containers
+/// seek by decoding time, and some to the wrong place; the last attempt starts at the very beginning.
+const BACKOFF_SECONDS: [u64; 4] = [1, 4, 15, 60];
+
+/// Frames that deinterlacing needs before the first wanted one.
+const FIELD_FRAMES: i64 = 4;
+
+/// A picture on its way, with the number of the output frame and that of the source frame.
+struct Shown {
+    frame: Frame,
+    output: u64,
+    source: u64,
+}
+
+/// Encodes the chunk and sends its segments.
+pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -> Result<(), Stop> {
+    let wanted: Vec<&SegmentWork> = request.work.iter().filter(|work| work.rungs.contains(&true)).collect();
+    let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(()) };
+    let range = (first.span.first, last.span.end());
+    let settings = settings(request);
+    // A rung below all wanted ones is not even scaled.
+    let lowest = (0..request.rungs.len()).find(|rung| wanted.iter().any(|work| work.rungs[*rung])).unwrap_or(0);
+    std::thread::scope(|scope| {
+        let (shown, pictures) = sync_channel::<Shown>(FRAMES_IN_FLIGHT);
+        let spans: Vec<Span> = wanted.iter().map(|work| work.span).collect();
+        let decoder = spawn(scope, "decode", move || decode(source, request, &spans, range, outlet, &shown))?;
+        let mut encoders = Vec::new();
+        let mut rungs = Vec::new();
+        for (rung, settings) in settings.iter().enumerate().skip(lowest) {
+            let spans: Vec<Span> = wanted.iter().filter(|work| work.rungs[rung]).map(|work| work.span).collect();
+            let (scaled, frames) = sync_channel::<Shown>(FRAMES_IN_FLIGHT);
+            rungs.push(Rung {
+                scaler: Scaler::to_yuv420p(settings.resolution, look::is_bt709(&request.track)),
+                scaled,
+                spans: spans.clone(),
+            });
+            let name = format!("encode {}", request.rungs[rung].id);
+            let run = move || encode_rung(rung, settings, &spans, &frames, outlet);
+            encoders.push(spawn(scope, &name, run)?);
+        }
+        // The cascade runs from the largest rung down.
+        rungs.reverse();
+        let scaler = spawn(scope, "scale", move || scale(rungs, &pictures))?;
+        let all = [decoder, scaler].into_iter().chain(encoders);
+        let ends = all.map(|thread| thread.join().unwrap_or_else(|_| Err(Stop::Broken("a thread panicked".into()))));
+        // A thread that lost its neighbour says less than the neighbour.
+        ends.fold(Ok(()), |all, one| match (&all, &one) {
+            (Ok(()) | Err(Stop::Abandoned), Err(_)) => one,
+            _ => all,
+        })
+    })
+}
+
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> Result<std::thread::ScopedJoinHandle<'scope, T>, Stop> {
+    let started = std::thread::Builder::new().name(name.chars().take(15).collect()).spawn_scoped(scope, run);
+    started.map_err(|error| Stop::Broken(format!("cannot start a thread: {error}")))
+}
+
+fn settings(request: &ChunkRequest) -> Vec<X264Settings> {
+    let color = look::tags(&request.track);
+    let rung = |rung: &domain::ladder::Rung| X264Settings {
+        resolution: rung.resolution,
+        frame_rate: request.cadence.frame_rate,
+        gop_frames: request.cadence.gop_frames,
+        preset: request.recipe.preset.clone(),
+        crf: request.recipe.crf,
+        threads: request.recipe.encoder_threads,
+        bitrate_max: rung.bitrate_max,
+        level: rung.level,
+        color: color.clone(),
+    };
+    request.rungs.iter().map(rung).collect()
+}
+
+/// Decodes and picks the output frames of `range`, of which those inside `spans` are passed on.
+fn decode(
+    source: &Source,
+    request: &ChunkRequest,
+    spans: &[Span],
+    range: (u64, u64),
+    outlet: &Outlet,
+    shown: &SyncSender<Shown>,
+) -> Result<(), Stop> {
+    let top = request.rungs.last().map(|rung| rung.resolution);
+    let top = top.ok_or_else(|| Stop::Broken("no rungs".into()))?;
+    let mut pictures = Pictures::open(source, &request.track, top, outlet)?;
+    let grid = Grid { base: pictures.base(), origin: request.origin, rate: request.cadence.frame_rate };
+    let mut next = Some(start(&mut pictures, grid, range.0, request.track.is_interlaced)?);
+    let mut picker = Picker::new(range.0, range.1);
+    let mut count = 0;
+    let mut is_abandoned = false;
+    let mut show = |output: u64, held: &(Frame, u64)| -> Result<(), Stop> {
+        if is_abandoned || !spans.iter().any(|span| (span.first..span.end()).contains(&output)) {
+            return Ok(());
+        }
+        let frame = held.0.share()?;
+        // The receiver is gone only when it has failed, and then it says why.
+        is_abandoned = shown.send(Shown { frame, output, source: held.1 }).is_err();
+        if is_abandoned { Err(Stop::Abandoned) } else { Ok(()) }
+    };
+    while !picker.is_complete() {
+        let Some(frame) = next.take() else { break };
+        let slot = grid.slot(frame.pts());
+        count += 1;
+        picker.push((frame, count), slot, &mut show)?;
+        next = pictures.next()?;
+    }
+    if pictures.is_damaged() {
+        return Err(Stop::refused(FailureCode::Damaged, "too much of the picture is damaged"));
+    }
+    picker.finish(&mut show)
+}
+
+/// Moves to a place from which output frame `first` comes out right; returns the first picture there.
+fn start(pictures: &mut Pictures<'_>, grid: Grid, first: u64, is_interlaced: bool) -> Result<Frame, Stop> {
+    let room = if is_interlaced { FIELD_FRAMES } else { 0 };
+    let latest = i64::try_from(first).unwrap_or(i64::MAX).saturating_sub(room);
+    let rate = grid.rate;
+    for seconds in BACKOFF_SECONDS {
+        let frames = seconds * u64::from(rate.num()).div_ceil(u64::from(rate.den()));
+        let Some(from) = first.checked_sub(frames).filter(|from| *from > 0) else { break };
+        if !pictures.seek(grid.ticks(from)) {
+            break;
+        }
+        match pictures.next()? {
+            Some(frame) if grid.slot(frame.pts()) <= latest => return Ok(frame),
+            // Too late, or nothing to decode up to the end: go back further.
+            _ => {}
+        }
+    }
+    pictures.rewind()?;
+    let none = || Stop::refused(FailureCode::Damaged, "not a single picture of the file can be decoded");
+    pictures.next()?.ok_or_else(none)
+}
+
+/// One step of the cascade.
+struct Rung {
+    scaler: Scaler,
+    scaled: SyncSender<Shown>,
+    spans: Vec<Span>,
+}
+
+/// Scales every picture from rung to rung, the largest first, each from the one before.
+fn scale(mut rungs: Vec<Rung>, pictures: &Receiver<Shown>) -> Result<(), Stop> {
+    // A picture that is shown several times is scaled once.
+    let mut last: Option<(u64, Vec<Frame>)> = None;
+    for Shown { frame, output, source } in pictures {
+        let scaled = match last.take().filter(|(of, _)| *of == source) {
+            Some((_, scaled)) => scaled,
+            None => {
+                let mut scaled: Vec<Frame> = Vec::with_capacity(rungs.len());
+                for rung in &mut rungs {
+                    let smaller = rung.scaler.scale(scaled.last().unwrap_or(&frame))?;
+                    scaled.push(smaller);
+                }
+                scaled
+            }
+        };
+        for (rung, frame) in rungs.iter().zip(&scaled) {
+            if rung.spans.iter().any(|span| (span.first..span.end()).contains(&output)) {
+                let shown = Shown { frame: frame.share()?, output, source };
+                if rung.scaled.send(shown).is_err() {
+                    return Err(Stop::Abandoned);
+                }
+            }
+        }
+        last = Some((source, scaled));
+    }
+    Ok(())
+}
+
+/// Encodes the segments of one rung, each with an encoder of its own.
+fn encode_rung(
+    rung: usize,
+    settings: &X264Settings,
+    spans: &[Span],
+    frames: &Receiver<Shown>,
+    outlet: &Outlet,
+) -> Result<(), Stop> {
+    for span in spans {
+        let mut encoder = X264::open(settings).map_err(broken)?;
+        let headers = nal::parameter_sets(encoder.headers());
+        let (sps, pps) = headers.ok_or_else(|| Stop::Broken("the encoder gave no parameter sets".into()))?;
+        let mut writer = Writer::new(Kind::Video);
+        writer.u32(u32::try_from(rung).unwrap_or(u32::MAX)).u32(span.index).bytes(&sps).bytes(&pps);
+        let mut packet = Packet::empty()?;
+        let mut coded = 0;
+        for display in 0..span.count {
+            let Ok(mut shown) = frames.recv() else { return Err(Stop::Abandoned) };
+            if shown.output != span.first + u64::from(display) {
+                return Err(Stop::Broken(format!("frame {} in segment {}", shown.output, span.index)));
+            }
+            encoder.send(&mut shown.frame, display).map_err(broken)?;
+            drop(shown);
+            coded += drain(&mut encoder, &mut packet, &mut writer, outlet)?;
+        }
+        encoder.finish().map_err(broken)?;
+        coded += drain(&mut encoder, &mut packet, &mut writer, outlet)?;
+        if coded != span.count {
+            return Err(Stop::Broken(format!("{coded} instead of {} frames in segment {}", span.count, span.index)));
+        }
+        outlet.send(writer)?;
+    }
+    Ok(())
+}
+
+/// Moves coded frames from the encoder into the message.
+fn drain(encoder: &mut X264, packet: &mut Packet, writer: &mut Writer, outlet: &Outlet) -> Result<u32, Stop> {
+    let mut count = 0;
+    while encoder.receive(packet).map_err(broken)?.is_some() {
+        outlet.step()?;
+        let display = packet.pts().and_then(|pts| u32::try_from(pts).ok());
+        let display = display.ok_or_else(|| Stop::Broken("a coded frame without a number".into()))?;
+        writer.u32(display).bytes(&nal::sample(packet.data()));
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// A failure of the encoder is never the source's fault.
+fn broken(error: AvError) -> Stop {
+    Stop::Broken(format!("the encoder failed: {error}"))
+}

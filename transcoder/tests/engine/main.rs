@@ -1,0 +1,36 @@
+//! Tests of the engine as a process. The test binary is its own engine: `engine` as first argument.
+
+mod audio;
+mod cage;
+mod pictures;
+mod probe;
+mod setup;
+mod subtitles;
+mod video;
+mod watchdog;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    match args.next().as_deref().and_then(std::ffi::OsStr::to_str) {
+        Some("engine") => return transcoder::engine_main(args),
+        Some("misbehave") => return watchdog::misbehave(args),
+        _ => {}
+    }
+    let trials: Vec<Trial> = [
+        audio::trials(),
+        cage::trials(),
+        pictures::trials(),
+        probe::trials(),
+        subtitles::trials(),
+        video::trials(),
+        watchdog::trials(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

@@ -1,0 +1,111 @@
+//! What every test needs: an engine that is this binary, sources, and plans for them.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use domain::plan::Limits;
+use domain::{Plan, Probe, Recipe, Span};
+use libtest_mimic::Trial;
+use transcoder::{
+    AudioRequest, AudioSegment, ChunkRequest, Engine, EngineConfig, EngineError, EngineLimits, SegmentWork, Session,
+    VideoSegment,
+};
+
+/// A trial that runs `test` on a runtime of its own.
+pub(crate) fn trial<F>(name: &str, test: impl FnOnce() -> F + Send + 'static) -> Trial
+where
+    F: Future<Output = ()>,
+{
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(test());
+        Ok(())
+    })
+}
+
+/// An engine whose child is this test binary.
+pub(crate) fn engine() -> Engine {
+    engine_with(&["engine"], EngineLimits::default())
+}
+
+/// An engine whose child is this test binary with these arguments.
+pub(crate) fn engine_with(args: &[&str], limits: EngineLimits) -> Engine {
+    let program = std::env::current_exe().expect("a test binary has a path");
+    Engine::new(EngineConfig { program, args: args.iter().map(Into::into).collect(), limits })
+}
+
+pub(crate) fn open(path: &Path) -> File {
+    File::open(path).unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()))
+}
+
+/// A source holding `bytes`.
+pub(crate) fn source_of(bytes: &[u8]) -> File {
+    use std::io::{Seek, Write};
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(bytes).expect("room for the file");
+    file.rewind().expect("a seekable file");
+    file
+}
+
+/// A probed source with the plan for it.
+pub(crate) struct Planned {
+    pub(crate) path: PathBuf,
+    pub(crate) probe: Probe,
+    pub(crate) plan: Plan,
+}
+
+pub(crate) async fn planned(path: &Path) -> Planned {
+    let probe = engine().probe(open(path)).await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    // Fast, since tests compare bytes and counts, not quality.
+    let recipe = Recipe { preset: "ultrafast".into(), ..Recipe::default() };
+    let plan = Plan::new(&probe, &recipe, &Limits::default()).expect("a plan");
+    Planned { path: path.to_owned(), probe, plan }
+}
+
+impl Planned {
+    /// A request for the segments `is_wanted` says, on all rungs.
+    pub(crate) fn chunk(&self, is_wanted: impl Fn(&Span) -> bool) -> ChunkRequest {
+        let video = self.plan.video.as_ref().expect("a video");
+        let spans = self.plan.video_spans().into_iter().filter(is_wanted);
+        ChunkRequest {
+            track: self.probe.main_video().expect("a video").clone(),
+            origin: self.plan.origin,
+            recipe: self.plan.recipe.clone(),
+            cadence: self.plan.cadence,
+            frame_count: video.frame_count,
+            rungs: video.rungs.clone(),
+            work: spans.map(|span| SegmentWork { span, rungs: vec![true; video.rungs.len()] }).collect(),
+        }
+    }
+
+    pub(crate) async fn encode(&self, request: ChunkRequest) -> Result<Vec<VideoSegment>, EngineError> {
+        all(engine().encode_chunk(open(&self.path), request)?).await
+    }
+
+    /// A request for the segments `is_wanted` says of audio rendition `at`.
+    pub(crate) fn audio(&self, at: usize, is_wanted: impl Fn(&Span) -> bool) -> AudioRequest {
+        let audio = &self.plan.audio[at];
+        let track = self.probe.audio.iter().find(|track| track.stream_index == audio.stream_index);
+        AudioRequest {
+            track: track.expect("the planned track").clone(),
+            origin: self.plan.origin,
+            recipe: self.plan.recipe.clone(),
+            channels: audio.channels,
+            frame_count: audio.frame_count,
+            work: self.plan.audio_spans(audio).into_iter().filter(is_wanted).collect(),
+        }
+    }
+
+    pub(crate) async fn encode_audio(&self, request: AudioRequest) -> Result<Vec<AudioSegment>, EngineError> {
+        all(engine().encode_audio(open(&self.path), request)?).await
+    }
+}
+
+/// Everything a session gives.
+pub(crate) async fn all<T>(mut session: Session<T>) -> Result<Vec<T>, EngineError> {
+    let mut results = Vec::new();
+    while let Some(result) = session.next().await? {
+        results.push(result);
+    }
+    Ok(results)
+}
