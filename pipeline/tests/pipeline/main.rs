@@ -18,7 +18,11 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("engine") {
         return transcoder::engine_main(std::env::args_os().skip(2));
     }
-    let trial = |(name, test): Case| Trial::test(name, move || test().map_err(|error| format!("{error:?}").into()));
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(std::io::stderr)
+        .init();
+    let trial = |(name, test): Case| Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()));
     let trials = outputs::CASES.iter().chain(resume::CASES).copied().map(trial).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
