@@ -10,7 +10,7 @@ task=${1:-build}
 
 # What the Rust build links: FFmpeg's libraries, and what the binding generator and the C sources of crates need.
 build_packages=(
-    libavcodec-dev libavdevice-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev
+    libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev
     clang libclang-dev pkg-config nasm build-essential
 )
 
@@ -40,7 +40,7 @@ wanted=("${build_packages[@]}")
 case $task in
     build) ;;
     demo) wanted+=(ffmpeg python3 curl procps) ;;
-    test) wanted+=(ffmpeg python3 procps postgresql protobuf-compiler chromium) ;;
+    test) wanted+=(ffmpeg python3 procps postgresql chromium) ;;
     check) wanted+=(python3 python3-venv) ;;
     bench) wanted+=(ffmpeg python3 time) ;;
     *) fail "unknown task: $task" ;;
