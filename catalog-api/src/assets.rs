@@ -117,7 +117,7 @@ fn is_gone(asset: &Asset) -> bool {
 }
 
 fn asset_in(path: Result<Path<String>, PathRejection>) -> Result<AssetId, Problem> {
-    let Path(text) = path.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
     asset_id(&text)
 }
 

@@ -42,6 +42,10 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_query", detail)
     }
 
+    pub(crate) fn invalid_path(detail: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_path", detail)
+    }
+
     pub(crate) fn not_found(detail: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }

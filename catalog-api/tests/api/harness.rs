@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Method, Request, Response, StatusCode};
+use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use catalog_store::{Asset, Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow};
 use domain::plan::{Limits, Plan};
 use domain::presentation::Images;
@@ -77,6 +77,12 @@ impl Server {
     /// The status alone: a stream's body never ends.
     pub(crate) async fn head_of(&self, method: &str, path: &str) -> StatusCode {
         self.answer(method, path, None).await.status()
+    }
+
+    /// Likewise, but `None` if no HTTP parser would let this target through.
+    pub(crate) async fn status_if_valid(&self, method: &str, target: &str) -> Option<StatusCode> {
+        target.parse::<Uri>().ok()?;
+        Some(self.head_of(method, target).await)
     }
 
     pub(crate) async fn stream(&self, path: &str, last_event: Option<&str>) -> EventStream {

@@ -159,7 +159,7 @@ async fn every_error_is_a_problem_document() {
         ("GET", "/api/v1/assets/7".to_owned(), 400, "invalid_id"),
         ("GET", format!("/api/v1/assets/{upload}"), 400, "invalid_id"),
         ("DELETE", "/api/v1/assets/%00".to_owned(), 400, "invalid_id"),
-        ("GET", "/api/v1/assets/%FF".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/assets/%FF".to_owned(), 400, "invalid_path"),
         ("GET", "/api/v1/assets?limit=0".to_owned(), 400, "invalid_query"),
         ("GET", "/api/v1/assets?limit=101".to_owned(), 400, "invalid_query"),
         ("GET", "/api/v1/assets?limit=many".to_owned(), 400, "invalid_query"),
@@ -177,6 +177,24 @@ async fn every_error_is_a_problem_document() {
             assert!(answer.header("allow").is_some_and(|allow| allow.contains("GET")), "{path}");
         }
         answer.is_problem(status, code, path.split('?').next().unwrap());
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    #[test]
+    fn no_request_whatever_breaks_the_server(
+        method in proptest::sample::select(vec!["GET", "HEAD", "DELETE", "POST", "PATCH", "OPTIONS"]),
+        path in "(/api)?(/v1)?(/assets|/events|/[a-z%.]{0,8})?(/[!-~]{0,32})?",
+        query in "(limit|after|asset|playback_id|[a-z]{0,4})=[!-~]{0,32}",
+    ) {
+        let uri = format!("/{}?{query}", path.trim_start_matches('/'));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let Some(status) = Server::start().await.status_if_valid(method, &uri).await else { return };
+            assert!(!status.is_server_error(), "{method} {uri}: {status}");
+        });
     }
 }
 
