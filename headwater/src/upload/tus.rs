@@ -65,7 +65,8 @@ pub(super) async fn send(
                     display.resumed_at(offset);
                     (upload, offset)
                 }
-                Err(Setback::Lost) => {
+                Err(Setback::Lost) if losses < LOSSES_MAX => {
+                    losses += 1;
                     memory.forget();
                     continue;
                 }
@@ -126,7 +127,10 @@ impl Sender<'_> {
             .header("Upload-Length", self.source.bytes)
             .header("Upload-Metadata", metadata)
             .timeout(if self.source.bytes == 0 { COMPLETION_MAX } else { ANSWER_MAX });
-        let answer = ask(request).await?;
+        let answer = ask(request).await.map_err(|setback| match setback {
+            Setback::Lost => Setback::Final(anyhow!("{collection} takes no uploads")),
+            other => other,
+        })?;
         let address = |name: &str| {
             let value = answer.headers().get(name).and_then(|value| value.to_str().ok());
             value.and_then(|value| collection.join(value).ok())
