@@ -18,7 +18,7 @@ use media_store::MediaStore;
 use pipeline::TranscodeError;
 
 use crate::config::Config;
-use crate::lifecycle::Lifecycle;
+use crate::lifecycle::{Lifecycle, Stop};
 use crate::{cli, probe, terminal, wiring};
 use folder::Folder;
 use progress::Display;
@@ -126,8 +126,8 @@ async fn work(
         soft.cancel();
         ended
     });
-    lifecycle.run(config.shutdown_deadline()).await?;
-    if !running.is_finished() {
+    let stop = lifecycle.run(config.shutdown_deadline()).await?;
+    if stop == Stop::CutOff && !running.is_finished() {
         return Ok(None);
     }
     match running.await.context("the worker panicked")? {

@@ -29,14 +29,6 @@ pub(crate) fn run(args: &[&str]) -> Output {
     headwater(args).output().unwrap()
 }
 
-/// Runs any program to its end; what it wrote to standard output.
-#[expect(clippy::disallowed_methods, reason = "output is read back with programs that are not ours")]
-pub(crate) fn program(name: &str, args: &[&str]) -> String {
-    let output = Command::new(name).args(args).output().unwrap();
-    assert!(output.status.success(), "{name} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// A path as an argument.
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()

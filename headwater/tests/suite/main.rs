@@ -2,6 +2,8 @@
 //!
 //! One test binary: linking libav once per file of tests would cost more than the tests.
 
+#[path = "../hls_folder/check.rs"]
+mod check;
 mod cli;
 mod exactness;
 mod harness;
