@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use benches::measure;
-use benches::options::Options;
+use benches::options::{self, Options};
 use fixtures::media::{self, ClipSpec};
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ fn main() -> anyhow::Result<()> {
     let options = Options::read(std::env::args().skip(1), &["headwater", "limit-s"])?;
     let limit = options.named("limit-s").map_or(Ok(600), str::parse).context("limit-s")?;
     let limit = Duration::from_secs(limit);
-    let headwater = options.named("headwater").map_or_else(default_program, PathBuf::from);
+    let headwater = options::path(options.named("headwater").unwrap_or("target/release/headwater"));
     ensure!(headwater.is_file(), "no {}: build it by `cargo build --release -p headwater`", headwater.display());
     let folder = tempfile::tempdir().context("cannot make a scratch folder")?;
     println!("{:<34}{:>10}{:>12}{:>14}", "source", "MiB", "upload s", "first segment");
@@ -60,8 +60,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 fn sources(options: &Options, scratch: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    if let Some(file) = options.plain() {
-        return Ok(vec![PathBuf::from(file)]);
+    if let Some(file) = options.plain_path() {
+        return Ok(vec![file]);
     }
     let clip = media::clip(&ClipSpec { seconds: 10.0, width: 1920, height: 1080, rate: "30", ..ClipSpec::default() });
     let (short, long) = (scratch.join("10-seconds-1080p.mp4"), scratch.join("10-minutes-1080p.mp4"));
@@ -204,8 +204,4 @@ fn first_uri(path: &str, text: &[u8]) -> Option<String> {
 fn beside(path: &str, uri: &str) -> String {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     format!("{folder}/{uri}")
-}
-
-fn default_program() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/headwater")
 }

@@ -1,5 +1,7 @@
 //! Command line options of a bench: `--name value` and one plain argument.
 
+use std::path::{Path, PathBuf};
+
 /// What was given on the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
@@ -58,15 +60,20 @@ impl Options {
         Ok(options)
     }
 
-    /// The plain argument.
-    pub fn plain(&self) -> Option<&str> {
-        self.plain.as_deref()
+    /// The plain argument as a path; see [`path`].
+    pub fn plain_path(&self) -> Option<PathBuf> {
+        self.plain.as_deref().map(path)
     }
 
     /// The last value of an option.
     pub fn named(&self, name: &str) -> Option<&str> {
         self.named.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// A path that is relative to the top of the checkout, as cargo starts benches somewhere else.
+pub fn path(text: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(text)
 }
 
 #[cfg(test)]
@@ -80,7 +87,8 @@ mod tests {
     #[test]
     fn options_and_one_file_are_read() {
         let options = read(&["--rounds", "3", "film.mp4", "--bench"]).unwrap();
-        assert_eq!((options.named("rounds"), options.plain()), (Some("3"), Some("film.mp4")));
+        assert_eq!((options.named("rounds"), options.plain_path()), (Some("3"), Some(path("film.mp4"))));
+        assert_eq!(path("/film.mp4"), Path::new("/film.mp4"));
         assert_eq!(options.named("headwater"), None);
     }
 

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use benches::measure::{self, Cost};
-use benches::options::Options;
+use benches::options::{self, Options};
 use fixtures::media::{self, ClipSpec};
 
 use quality::Quality;
@@ -53,7 +53,7 @@ fn main() -> anyhow::Result<()> {
     let number = |name, default: u32| options.named(name).map_or(Ok(default), str::parse).context(name);
     let rounds = number("rounds", 3)?.clamp(1, 20);
     let limit = Duration::from_secs(number("limit-s", 1800)?.into());
-    let headwater = options.named("headwater").map_or_else(default_program, PathBuf::from);
+    let headwater = options::path(options.named("headwater").unwrap_or("target/release/headwater"));
     if !headwater.is_file() {
         bail!(
             "no {}: build it by `cargo build --release -p headwater`, or name it by --headwater",
@@ -61,7 +61,7 @@ fn main() -> anyhow::Result<()> {
         );
     }
     let folder = tempfile::tempdir().context("cannot make a scratch folder")?;
-    let path = options.plain().map_or_else(clip, PathBuf::from);
+    let path = options.plain_path().unwrap_or_else(clip);
     let source = Source::probe(&path.canonicalize().with_context(|| format!("cannot open {}", path.display()))?)?;
     let setting = Setting { source, headwater: headwater.canonicalize()?, limit, scratch: folder.path().to_owned() };
     println!("source     {}", setting.source);
@@ -161,10 +161,6 @@ fn quotient(ours: u64, peer: u64) -> f64 {
 /// 12 s of 1080p at 30 fps with sound.
 fn clip() -> PathBuf {
     media::clip(&ClipSpec { seconds: 12.0, width: 1920, height: 1080, rate: "30", ..ClipSpec::default() })
-}
-
-fn default_program() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/headwater")
 }
 
 fn processors() -> usize {
