@@ -133,6 +133,8 @@ pub(crate) struct Input {
     context: *mut ffi::AVFormatContext,
     io: *mut ffi::AVIOContext,
     source: *mut Source,
+    /// The streams whose packets are read; empty for all.
+    selected: Vec<u32>,
 }
 
 // SAFETY: all pointers are owned, and libav's contexts are not tied to a thread.
@@ -146,7 +148,7 @@ impl Input {
         let source = Box::into_raw(Box::new(Source { file, position: 0, size }));
         // SAFETY: `source` and `io` are owned by the `Input` from here on, whose drop frees them in order.
         unsafe {
-            let mut input = Self { context: ptr::null_mut(), io: ptr::null_mut(), source };
+            let mut input = Self { context: ptr::null_mut(), io: ptr::null_mut(), source, selected: Vec::new() };
             let buffer = ffi::av_malloc(usize::try_from(IO_BUFFER_BYTES).unwrap_or(0)).cast::<u8>();
             if buffer.is_null() {
                 return Err(AvError::NO_MEMORY);
@@ -305,6 +307,7 @@ impl Input {
 
     /// Lets the demuxer drop the packets of all streams but these.
     pub(crate) fn select(&mut self, indices: &[u32]) {
+        self.selected = indices.to_vec();
         for index in 0..self.stream_count() {
             let discard = if indices.contains(&index) {
                 ffi::AVDiscard::AVDISCARD_DEFAULT
@@ -320,12 +323,17 @@ impl Input {
 
     /// Reads the next packet; `false` at the end of the source.
     pub(crate) fn read(&mut self, packet: &mut Packet) -> Result<bool, AvError> {
-        packet.clear();
-        // SAFETY: both are live and ours.
-        match check(unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) }) {
-            Ok(_) => Ok(true),
-            Err(AvError::EOF) => Ok(false),
-            Err(error) => Err(error),
+        loop {
+            // Ends with a packet, or at the end of the source.
+            packet.clear();
+            // SAFETY: both are live and ours.
+            match check(unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) }) {
+                // Packets that libav read ahead to understand the source come out whatever was selected.
+                Ok(_) if self.selected.is_empty() || self.selected.contains(&packet.stream_index()) => return Ok(true),
+                Ok(_) => {}
+                Err(AvError::EOF) => return Ok(false),
+                Err(error) => return Err(error),
+            }
         }
     }
 

@@ -185,6 +185,10 @@ impl<'a> Pictures<'a> {
             }
             if next_packet(&mut self.input, &mut self.packet)? {
                 self.outlet.step()?;
+                // An empty packet says that the picture stays as it is, which it does by itself.
+                if self.packet.data().is_empty() {
+                    continue;
+                }
                 if let Err(error) = self.decoder.send(Some(&self.packet)) {
                     self.count(error)?;
                 }

@@ -40,12 +40,17 @@ struct Track {
     times: Vec<i64>,
     /// Greatest end of a packet, and that packet's claimed duration.
     last: Option<(i64, i64)>,
+    /// Decoding times of the first and of the last packet.
+    decoding: Option<(i64, i64)>,
 }
 
 impl Track {
     fn note(&mut self, packet: &Packet) {
         if packet.is_discarded() || self.times.len() >= PACKETS_MAX {
             return;
+        }
+        if let Some(time) = packet.dts() {
+            self.decoding = Some((self.decoding.map_or(time, |(first, _)| first), time));
         }
         let guess = self.last.map(|(time, duration)| time.saturating_add(duration.max(1)));
         let Some(time) = packet.pts().or(packet.dts()).or(guess) else {
@@ -132,7 +137,10 @@ fn from_index(source: &Source, stream: &StreamInfo, outlet: &Outlet) -> Result<O
         .filter(|entry| !entry.is_discarded && is_whole(entry.position, entry.size))
         .map(|entry| entry.timestamp)
         .collect();
-    let Some(&last_time) = times.last() else { return Ok(None) };
+    let Some((&first_time, &last_time)) = times.first().zip(times.last()) else { return Ok(None) };
+    if !times.is_sorted_by(|a, b| a < b) {
+        return Ok(None);
+    }
     input.select(&[stream.index]);
     let mut packet = Packet::empty()?;
     let mut head = Track::default();
@@ -141,7 +149,7 @@ fn from_index(source: &Source, stream: &StreamInfo, outlet: &Outlet) -> Result<O
         head.note(&packet);
     }
     let Some(&first) = head.times.iter().min() else { return Ok(None) };
-    let mut tail = Track { times: Vec::new(), last: head.last };
+    let mut tail = Track { last: head.last, ..Track::default() };
     if input.seek(stream.index, last_time).is_err() {
         return Ok(None);
     }
@@ -150,6 +158,12 @@ fn from_index(source: &Source, stream: &StreamInfo, outlet: &Outlet) -> Result<O
         tail.note(&packet);
     }
     let Some(last) = tail.last else { return Ok(None) };
+    // Edit lists and lies make packets differ from the index: then the packets are right.
+    if head.decoding.map(|(first, _)| first) != Some(first_time)
+        || tail.decoding.map(|(_, last)| last) != Some(last_time)
+    {
+        return Ok(None);
+    }
     // The index holds decoding times; shifted to the first presentation time they have the same gaps.
     let shift = first.saturating_sub(times[0]);
     times.iter_mut().for_each(|time| *time = time.saturating_add(shift));
@@ -187,7 +201,7 @@ fn median(gaps: &[i64]) -> Option<i64> {
     (!sorted.is_empty()).then(|| *sorted.select_nth_unstable(middle).1)
 }
 
-/// Frames over time if the gaps are even, else one over the usual gap.
+/// Frames over time: over the whole track if the gaps are even, else over the gaps near the usual one.
 fn rate(gaps: &[i64], usual: i64, base: TimeBase) -> (FrameRate, bool) {
     // More than a tick and a half, and more than a tenth: rounding to ticks makes gaps of n and n + 1.
     let is_odd = |gap: &&i64| {
@@ -196,11 +210,12 @@ fn rate(gaps: &[i64], usual: i64, base: TimeBase) -> (FrameRate, bool) {
     };
     let odd = gaps.iter().filter(is_odd).count();
     let is_variable = odd * 100 > gaps.len();
-    let (count, ticks) = if is_variable || gaps.is_empty() {
-        (1, i128::from(usual))
-    } else {
-        (i128::try_from(gaps.len()).unwrap_or(1), gaps.iter().map(|gap| i128::from(*gap)).sum())
-    };
+    if gaps.is_empty() {
+        return (fraction(i128::from(base.den), i128::from(usual) * i128::from(base.num)), false);
+    }
+    let counted: Vec<i128> =
+        gaps.iter().filter(|gap| !is_variable || !is_odd(gap)).map(|gap| i128::from(*gap)).collect();
+    let (count, ticks) = (i128::try_from(counted.len()).unwrap_or(1), counted.iter().sum::<i128>());
     (fraction(count * i128::from(base.den), ticks * i128::from(base.num)), is_variable)
 }
 
