@@ -1,10 +1,12 @@
 //! What must hold when many do it at once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog_store::CatalogError;
 use domain::{AssetState, JobKind, JobSpec};
+use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 
 use crate::harness::{GENERATION, World, at, plan, probe};
@@ -105,24 +107,27 @@ pub(crate) async fn a_call_dropped_anywhere_leaves_all_or_nothing(world: World) 
 }
 
 pub(crate) async fn deletion_and_settling_race_without_leftovers(world: World) {
-    for _ in 0..10 {
-        let asset = processing_chunks(&world, 4).await;
-        let mut tasks = JoinSet::new();
-        for _ in 0..4 {
-            let world = world.clone();
-            tasks.spawn(async move {
-                while let Some(job) = world.claim(true, at(1)).await {
-                    match world.catalog.settle_part(&job, world.job_id(), at(2)).await {
-                        Ok(()) | Err(CatalogError::LostLease { .. }) => {}
-                        Err(error) => panic!("{error:?}"),
-                    }
-                }
-            });
-        }
+    for _ in 0..40 {
+        // A single part: settling it enqueues the publish job, which a deletion at the same time must see.
+        let asset = processing_chunks(&world, 1).await;
+        let job = world.claim(true, at(1)).await.expect("the part");
+        let start = Arc::new(Barrier::new(2));
+        let (settler, gate) = (world.clone(), start.clone());
+        let settling = async move {
+            gate.wait().await;
+            match settler.catalog.settle_part(&job, settler.job_id(), at(2)).await {
+                Ok(()) | Err(CatalogError::LostLease { .. }) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        };
         let deleter = world.clone();
-        tasks.spawn(async move {
+        let deleting = async move {
+            start.wait().await;
             assert!(deleter.catalog.delete_asset(asset, deleter.job_id(), at(2)).await.expect("no deadlock"));
-        });
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(settling);
+        tasks.spawn(deleting);
         tasks.join_all().await;
         let left = world.catalog.jobs_of(asset).await.unwrap();
         let open: Vec<_> =
