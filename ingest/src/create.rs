@@ -28,7 +28,8 @@ pub(crate) async fn create(state: &State, headers: &HeaderMap, body: Body) -> Re
         return Err(UploadError::TooLarge { size_max: state.limits.size_max });
     }
     let metadata = metadata(headers, state.limits.metadata_bytes_max)?;
-    let has_piece = is_piece(headers) && !body.is_end_stream();
+    let is_piece = is_piece(headers);
+    let has_piece = is_piece && !body.is_end_stream();
     if has_piece && body.size_hint().lower() > length {
         return Err(UploadError::BeyondLength { length, offset: 0 });
     }
@@ -58,8 +59,8 @@ pub(crate) async fn create(state: &State, headers: &HeaderMap, body: Body) -> Re
         let writer = state.staging.writer(new.id, 0).await?;
         complete::complete(state, new.id, new.asset, writer, 0).await?;
     }
-    if has_piece {
-        let offset = first_piece(state, &new, body).await?;
+    if is_piece {
+        let offset = if has_piece { first_piece(state, &new, body).await? } else { 0 };
         response.headers_mut().insert(UPLOAD_OFFSET, offset.into());
     }
     Ok(response)

@@ -6,7 +6,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`router`] | which request goes where; what every answer carries |
+//! | `router` | which request goes where; what every answer carries |
 //! | `protocol` | headers: names, strict numbers, metadata |
 //! | `create`, `append`, `head`, `terminate` | one file for each kind of request |
 //! | `receive` | a body becomes durable octets, in a task that outlives its request |
@@ -26,7 +26,7 @@ mod head;
 mod protocol;
 mod receive;
 mod recover;
-pub mod router;
+mod router;
 mod session;
 mod terminate;
 

@@ -77,6 +77,8 @@ async fn the_first_octets_may_come_with_the_creation() {
     assert_eq!((whole.status.as_u16(), whole.offset()), (201, Some(5)));
     let asset = ground.asset(whole.id()).await;
     assert_eq!((asset.state, ground.source(asset.id).await), (AssetState::Received, b"abcde".to_vec()));
+    let nothing = ground.send(request("POST", "/uploads", &headers, Body::empty())).await;
+    assert_eq!((nothing.status.as_u16(), nothing.offset()), (201, Some(0)));
     let other = [("upload-length", "5"), ("content-type", "text/plain")];
     let ignored = ground.send(request("POST", "/uploads", &other, Body::from("abc"))).await;
     assert_eq!((ignored.status.as_u16(), ignored.offset()), (201, None));
