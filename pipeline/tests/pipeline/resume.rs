@@ -32,7 +32,9 @@ async fn stopped_in_the_middle() -> anyhow::Result<()> {
         rig.work_until(asset, |done| done >= stop_at).await?;
     }
     rig.finish(asset).await?;
-    ensure!(rig.ledger(asset).await? == expected, "another hash after a stop");
+    let found = rig.ledger(asset).await?;
+    let other: Vec<_> = expected.iter().filter(|(place, hash)| found.get(place) != Some(hash)).map(|at| at.0).collect();
+    ensure!(found.len() == expected.len() && other.is_empty(), "another hash after a stop: {other:?}");
     // Every commit of every run is counted: none was made twice.
     let metrics = &rig.parts.metrics;
     let commits = metrics.segments(SegmentKind::Video).count + metrics.segments(SegmentKind::Audio).count;
