@@ -149,7 +149,7 @@ impl X264 {
     pub(crate) fn send(&mut self, frame: &mut Frame, display: u32) -> Result<(), AvError> {
         frame.forget_origin();
         frame.set_pts(i64::from(display));
-        frame.set_key(display % self.gop_frames == 0);
+        frame.set_key(display.is_multiple_of(self.gop_frames));
         self.encoder.send(Some(frame))
     }
 

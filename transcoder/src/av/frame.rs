@@ -116,10 +116,9 @@ impl Frame {
     pub(crate) fn forget_origin(&mut self) {
         // SAFETY: the frame is ours; side data is removed kind by kind through libav.
         unsafe {
-            while (*self.0).nb_side_data > 0 {
-                let first = *(*self.0).side_data;
-                ffi::av_frame_remove_side_data(self.0, (*first).type_);
-            }
+            let count = isize::try_from((*self.0).nb_side_data).unwrap_or(0);
+            let kinds: Vec<_> = (0..count).map(|at| (**(*self.0).side_data.offset(at)).type_).collect();
+            kinds.into_iter().for_each(|kind| ffi::av_frame_remove_side_data(self.0, kind));
             (*self.0).interlaced_frame = 0;
             (*self.0).repeat_pict = 0;
             (*self.0).sample_aspect_ratio = ffi::AVRational { num: 1, den: 1 };

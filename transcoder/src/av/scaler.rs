@@ -82,7 +82,7 @@ impl Scaler {
     fn configure(&mut self, source: (u32, u32, c_int, bool)) -> Result<(), AvError> {
         let side = |pixels: u32| c_int::try_from(pixels).map_err(|_| AvError::INVALID);
         let (width, height, format, is_full) = source;
-        let flags = self.flags | ffi::SWS_ACCURATE_RND * c_int::from(self.flags == ffi::SWS_AREA);
+        let flags = if self.flags == ffi::SWS_AREA { self.flags | ffi::SWS_ACCURATE_RND } else { self.flags };
         // SAFETY: the old context is ours; formats were set by libav or looked up by name.
         unsafe {
             ffi::sws_freeContext(self.context);

@@ -130,7 +130,7 @@ impl Chunk {
             }
             let is_idr = is_idr(&data)?;
             // Closed GOPs: each IDR stands where the GOP begins in both orders.
-            if is_idr != (at % self.gop_frames == 0) || (is_idr && display != at) {
+            if is_idr != at.is_multiple_of(self.gop_frames) || (is_idr && display != at) {
                 return Err(Malformed::new("an IDR is missing or misplaced"));
             }
             samples.push(VideoSample { display, is_idr, data });

@@ -70,11 +70,10 @@ pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -
         let scaler = spawn(scope, "scale", move || scale(rungs, &pictures))?;
         let all = [decoder, scaler].into_iter().chain(encoders);
         let ends = all.map(|thread| thread.join().unwrap_or_else(|_| Err(Stop::Broken("a thread panicked".into()))));
+        let mut failures: Vec<Stop> = ends.filter_map(Result::err).collect();
         // A thread that lost its neighbour says less than the neighbour.
-        ends.fold(Ok(()), |all, one| match (&all, &one) {
-            (Ok(()) | Err(Stop::Abandoned), Err(_)) => one,
-            _ => all,
-        })
+        failures.sort_by_key(|stop| matches!(stop, Stop::Abandoned));
+        failures.into_iter().next().map_or(Ok(()), Err)
     })
 }
 
