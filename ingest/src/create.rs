@@ -54,7 +54,10 @@ pub(crate) async fn create(state: &State, headers: &HeaderMap, body: Body) -> Re
     state.sessions.opened();
     tracing::info!(upload.id = %new.id, asset.id = %new.asset, bytes = length, "upload created");
     let mut response = StatusCode::CREATED.into_response();
-    locate(response.headers_mut(), new.id, new.asset)?;
+    // Relative, so that it is right behind any proxy.
+    let location = HeaderValue::from_str(&format!("/uploads/{}", new.id)).map_err(|_| UploadError::Internal)?;
+    response.headers_mut().insert(LOCATION, location);
+    response.headers_mut().insert(ASSET_LOCATION, asset_location(new.asset)?);
     if length == 0 {
         let writer = state.staging.writer(new.id, 0).await?;
         complete::complete(state, new.id, new.asset, writer, 0).await?;
@@ -85,15 +88,9 @@ async fn first_piece(state: &State, new: &NewUpload, body: Body) -> Result<u64, 
     }
 }
 
-/// Adds where the upload is, and where its asset is.
-pub(crate) fn locate(headers: &mut HeaderMap, upload: UploadId, asset: AssetId) -> Result<(), UploadError> {
-    headers.insert(LOCATION, value(format!("/uploads/{upload}"))?);
-    headers.insert(ASSET_LOCATION, value(format!("/api/v1/assets/{asset}"))?);
-    Ok(())
-}
-
-fn value(text: String) -> Result<HeaderValue, UploadError> {
-    HeaderValue::from_str(&text).map_err(|_| UploadError::Internal)
+/// The address of an asset in the catalogue's API.
+pub(crate) fn asset_location(asset: AssetId) -> Result<HeaderValue, UploadError> {
+    HeaderValue::from_str(&format!("/api/v1/assets/{asset}")).map_err(|_| UploadError::Internal)
 }
 
 /// Refuses a new upload while too many are unfinished.

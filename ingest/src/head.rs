@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use catalog_store::{Upload, UploadState};
 use domain::{AssetState, UploadId};
 
-use crate::protocol::{UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET};
+use crate::protocol::{ASSET_LOCATION, UPLOAD_LENGTH, UPLOAD_METADATA, UPLOAD_OFFSET};
 use crate::{State, UploadError, complete, create};
 
 pub(crate) async fn head(state: &State, id: UploadId) -> Result<Response, UploadError> {
@@ -25,7 +25,7 @@ pub(crate) async fn head(state: &State, id: UploadId) -> Result<Response, Upload
         let metadata = HeaderValue::from_str(&upload.metadata).map_err(|_| UploadError::Internal)?;
         headers.insert(UPLOAD_METADATA, metadata);
     }
-    create::locate(headers, id, upload.asset)?;
+    headers.insert(ASSET_LOCATION, create::asset_location(upload.asset)?);
     Ok(response)
 }
 
