@@ -91,11 +91,11 @@ impl Display {
 
     /// Says something of `name` when `key` changed; for those who do not see the bars.
     fn line(&mut self, name: &str, key: String, text: &str) {
-        if let Self::Lines { said } = self {
-            if said.get(name) != Some(&key) {
-                terminal::complain(&format!("{name}: {text}"));
-                said.insert(name.to_owned(), key);
-            }
+        if let Self::Lines { said } = self
+            && said.get(name) != Some(&key)
+        {
+            terminal::complain(&format!("{name}: {text}"));
+            said.insert(name.to_owned(), key);
         }
     }
 
