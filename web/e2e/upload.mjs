@@ -83,7 +83,15 @@ await run(baseUrl, async (page) => {
     PLAYABLE_DEADLINE_MS,
   );
   const path = await watch.getAttribute('data-watch');
-  await until('the renditions show no progress', async () => (await row.locator('[data-rendition]').count()) > 0);
+  await until(
+    'the renditions show no progress',
+    async () => {
+      const bars = row.locator('[data-rendition] [role="progressbar"]');
+      const shares = await bars.evaluateAll((all) => all.map((bar) => Number(bar.getAttribute('aria-valuenow'))));
+      return shares.some((each) => each > 0) || (await row.getAttribute('data-state')) === 'ready';
+    },
+    PLAYABLE_DEADLINE_MS,
+  );
   if (screenshot) await page.screenshot({ path: screenshot, fullPage: true });
   await until(
     'the asset does not become ready on the page',
