@@ -82,9 +82,13 @@ impl JobError {
         Self::Inconsistent { what: what.into() }
     }
 
-    /// True if the engine or what it sent is at fault, rather than a store or the catalogue.
-    pub(crate) fn is_engine(&self) -> bool {
-        matches!(self, Self::Engine(_) | Self::Incomplete { .. } | Self::Package { .. } | Self::Verify { .. })
+    /// True if working on this very source went wrong, rather than a store, the catalogue or the machine.
+    pub(crate) fn is_decoding(&self) -> bool {
+        match self {
+            Self::Engine(error) => !matches!(error, EngineError::Start { .. }),
+            Self::Incomplete { .. } | Self::Package { .. } | Self::Verify { .. } => true,
+            _ => false,
+        }
     }
 
     /// What the uploader is told once this error is final.

@@ -39,7 +39,7 @@ pub(crate) fn verdict(error: &JobError, kind: JobKind, is_optional: bool, failur
         JobError::Inconsistent { .. } => error.failure(kind),
         JobError::Engine(cause) if !cause.is_transient() => cause.failure(),
         _ => {
-            let limit = if error.is_engine() { ENGINE_FAILURES_MAX } else { FAILURES_MAX };
+            let limit = if error.is_decoding() { ENGINE_FAILURES_MAX } else { FAILURES_MAX };
             // Nobody waits for the removal of a deleted asset, and giving up would leak its objects.
             if failures + 1 < limit || kind == JobKind::Purge {
                 return Verdict::Retry(backoff(failures, entropy));

@@ -152,12 +152,20 @@ impl Lane {
     async fn release(&self, job: &LeasedJob) -> Outcome {
         match self.parts.catalog.release(job, self.parts.clock.now()).await {
             Ok(()) => Outcome::Released,
-            Err(CatalogError::LostLease { .. }) => Outcome::Lost,
+            Err(CatalogError::LostLease { .. }) => self.lost(job).await,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot release the job; its lease runs out");
                 Outcome::Lost
             }
         }
+    }
+
+    /// The job is somebody else's, or its asset was deleted while it ran.
+    async fn lost(&self, job: &LeasedJob) -> Outcome {
+        if let Err(error) = purge::sweep_if_deleted(&self.parts, job.asset).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "objects of a deleted asset may be left");
+        }
+        Outcome::Lost
     }
 
     /// Records an error as what it means for the job.
@@ -174,7 +182,7 @@ impl Lane {
         let (recorded, outcome) = match verdict {
             Verdict::Forget => {
                 tracing::info!(error = cause.as_str(), "job dropped");
-                (purge::sweep_if_deleted(&self.parts, job.asset).await, Outcome::Lost)
+                return self.lost(job).await;
             }
             Verdict::Retry(after) => {
                 let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);

@@ -7,6 +7,7 @@ use domain::{AssetState, FailureCode, Generation, MediaTime, Timescale};
 use fixtures::media::{ClipSpec, clip};
 use media_store::layout;
 use pipeline::export;
+use pipeline::metrics::Outcome;
 use sha2::{Digest, Sha256};
 
 use crate::Case;
@@ -17,6 +18,8 @@ pub(crate) const CASES: &[Case] = &[
     ("an_audio_only_source_gives_an_audio_only_presentation", || run(audio_only())),
     ("a_video_only_source_gives_no_audio_group", || run(video_only())),
     ("a_file_that_is_no_media_fails_with_a_reason", || run(no_media())),
+    ("an_engine_that_always_crashes_fails_the_asset_after_three_tries", || run(crashing())),
+    ("a_file_that_was_cut_off_ends_ready_or_with_a_reason", || run(cut_off())),
     ("an_exported_folder_plays_in_another_program_and_is_repeatable", || run(exported())),
 ];
 
@@ -97,6 +100,37 @@ async fn no_media() -> anyhow::Result<()> {
     let failure = asset.failure.clone().context("a reason")?;
     ensure!(failure.code != FailureCode::Internal && failure.message.len() > 20, "{failure:?}");
     ensure!(rig.published(&asset).await?.is_none() && rig.parts.catalog.unfinished_job_count().await? == 0);
+    Ok(())
+}
+
+async fn crashing() -> anyhow::Result<()> {
+    let rig = Rig::with_engine("/bin/false".into()).await?;
+    let asset = rig.receive(&clip(&ClipSpec::default())).await?;
+    let asset = rig.finish(asset).await?;
+    ensure!(asset.state == AssetState::Failed);
+    ensure!(asset.failure.is_some_and(|failure| failure.code == FailureCode::EngineCrashed));
+    let count = |wanted| {
+        let outcomes = rig.parts.metrics.outcomes();
+        outcomes.into_iter().find(|(_, outcome, _)| *outcome == wanted).map(|(.., count)| count)
+    };
+    ensure!((count(Outcome::Retried), count(Outcome::Failed)) == (Some(2), Some(1)));
+    Ok(())
+}
+
+async fn cut_off() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let whole = std::fs::read(clip(&rich()))?;
+    for share in [9, 5, 1] {
+        let file = rig.dir.path().join(format!("cut-{share}.mkv"));
+        std::fs::write(&file, &whole[..whole.len() * share / 10])?;
+        let asset = rig.receive(&file).await?;
+        let asset = rig.finish(asset).await?;
+        match asset.failure {
+            None => ensure!(asset.state == AssetState::Ready),
+            Some(failure) => ensure!(failure.code != FailureCode::Internal, "{failure:?}"),
+        }
+    }
+    ensure!(rig.parts.catalog.unfinished_job_count().await? == 0);
     Ok(())
 }
 

@@ -77,10 +77,17 @@ async fn repeated() -> anyhow::Result<()> {
 async fn deleted() -> anyhow::Result<()> {
     let rig = Rig::new().await?;
     let asset = rig.receive(&clip(&rich())).await?;
-    rig.work_until(asset, |done| done >= 3).await?;
-    let job = JobId::mint(rig.now(), rig.parts.clock.entropy());
-    ensure!(rig.parts.catalog.delete_asset(asset, job, rig.now()).await?);
-    rig.finish(asset).await?;
+    let delete = async {
+        // Deleted while an engine runs: its segments must not survive the purge.
+        let mut commits = rig.parts.catalog.changed();
+        while rig.ledger(asset).await?.len() < 3 {
+            commits.changed().await?;
+        }
+        let job = JobId::mint(rig.now(), rig.parts.clock.entropy());
+        rig.parts.catalog.delete_asset(asset, job, rig.now()).await.map_err(anyhow::Error::from)
+    };
+    let (finished, deleted) = tokio::join!(rig.finish(asset), delete);
+    ensure!(deleted? && finished?.state == domain::AssetState::Deleted);
     let left: Vec<_> = rig.files()?.into_keys().collect();
     ensure!(left.is_empty(), "{left:?}");
     Ok(())

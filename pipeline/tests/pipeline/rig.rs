@@ -38,6 +38,10 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn new() -> anyhow::Result<Self> {
+        Self::with_engine(std::env::current_exe()?).await
+    }
+
+    pub(crate) async fn with_engine(program: PathBuf) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir()?;
         let catalog = Catalog::open(&format!("sqlite://{}", dir.path().join("catalog.db").display())).await?;
         catalog.migrate().await?;
@@ -48,7 +52,6 @@ impl Rig {
             scratch: dir.path().join("scratch"),
         })
         .await?;
-        let program = std::env::current_exe()?;
         let engine =
             Engine::new(EngineConfig { program, args: vec!["engine".into()], limits: EngineLimits::default() });
         let clock = Arc::new(TestClock(AtomicU64::new(1)));
