@@ -43,6 +43,8 @@ pub(super) struct Child {
     request_sent: usize,
     inbox: Vec<u8>,
     progress: u64,
+    /// The child said that the work is complete.
+    is_done: bool,
     stall: Duration,
     /// Wall time still left.
     wall: Duration,
@@ -90,6 +92,7 @@ impl Child {
             request_sent: 0,
             inbox: Vec::new(),
             progress: 0,
+            is_done: false,
             stall: config.limits.stall,
             wall,
         })
@@ -101,6 +104,11 @@ impl Child {
         let mut moved = began;
         loop {
             // Ends with the child's last message, its death, or a watchdog.
+            if self.is_done {
+                // Killed when it is dropped, should it not exit by itself.
+                let _ = tokio::time::timeout(EXIT_WAIT, self.process.wait()).await;
+                return Ok(Heard::Done);
+            }
             let message = take_message(&mut self.inbox).map_err(|error| EngineError::Protocol { what: error.0 })?;
             match message {
                 Some(message) if message.kind == Kind::Progress => {
@@ -112,7 +120,7 @@ impl Child {
                         moved = Instant::now();
                     }
                 }
-                Some(message) if message.kind == Kind::Done => return Ok(Heard::Done),
+                Some(message) if message.kind == Kind::Done => self.is_done = true,
                 Some(message) if message.kind == Kind::Failed => {
                     let failure = serde_json::from_slice(&message.payload);
                     let failure = failure.map_err(|error| EngineError::Protocol { what: error.to_string() })?;
