@@ -74,7 +74,8 @@ impl Surface {
         self.0.metrics.answered(route, &method, response.status(), took);
         let _entered = span.enter();
         let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        if response.status().is_server_error() {
+        // A 503 with Retry-After is an answer, such as "not encoded yet": nothing is amiss.
+        if response.status().is_server_error() && !response.headers().contains_key(header::RETRY_AFTER) {
             tracing::warn!(status = response.status().as_u16(), elapsed_ms, "request failed");
         } else {
             tracing::debug!(status = response.status().as_u16(), elapsed_ms, "request answered");

@@ -34,7 +34,8 @@ fn assert_sound_ends(report: &Report, seconds: f64) {
 
 #[test]
 fn a_whole_rate_gives_every_frame_its_place() {
-    let spec = ClipSpec { seconds: 9.0, width: 640, height: 480, chapters: 3, subtitles: vec!["eng"], ..ClipSpec::default() };
+    let spec =
+        ClipSpec { seconds: 9.0, width: 640, height: 480, chapters: 3, subtitles: vec!["eng"], ..ClipSpec::default() };
     let report = checked(&media::clip(&spec));
     assert_frames(&report, 225, (25, 1), 4);
     assert_sound_ends(&report, 9.0);

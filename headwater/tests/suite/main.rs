@@ -2,6 +2,9 @@
 //!
 //! One test binary: linking libav once per file of tests would cost more than the tests.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::print_stdout, reason = "seeds and outcomes are for whoever reads a failed run")]
+
 #[path = "../hls_folder/check.rs"]
 mod check;
 mod cli;

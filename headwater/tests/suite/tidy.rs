@@ -177,7 +177,10 @@ fn unsafe_code_stays_in_the_transcoder() {
 
 #[test]
 fn time_and_environment_are_asked_for_in_one_place_each() {
-    assert_none("the system clock", offenders("SystemTime::now()", |path| path == "headwater/src/clock.rs" || path.contains("/tests/")));
+    assert_none(
+        "the system clock",
+        offenders("SystemTime::now()", |path| path == "headwater/src/clock.rs" || path.contains("/tests/")),
+    );
     let may_read = |path: &str| {
         path.starts_with("headwater/src/config")
             || path.starts_with("fixtures/")
