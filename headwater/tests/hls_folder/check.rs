@@ -224,7 +224,10 @@ impl Track {
             assert!(!segment.is_empty(), "{name}: segment {at} is empty");
             for fragment in segment {
                 assert_eq!(fragment.decode_time, next, "{name}: segment {at} does not continue the one before");
-                assert!(fragment.samples[0].is_sync, "{name}: a fragment of segment {at} does not begin with a sync sample");
+                assert!(
+                    fragment.samples[0].is_sync,
+                    "{name}: a fragment of segment {at} does not begin with a sync sample"
+                );
                 next += fragment.samples.iter().map(|sample| sample.duration).sum::<u64>();
             }
             let (seconds, told) = (self.in_seconds(next - begun), f64::from(self.playlist.segments[at].duration));
@@ -254,7 +257,8 @@ impl Track {
     fn assert_one_init(&self) {
         let first = map(&self.playlist.segments[0]);
         // A map holds until the next one; naming it once is enough.
-        let strays = self.playlist.segments.iter().filter(|segment| segment.map.as_ref().is_some_and(|map| map.uri != first));
+        let strays =
+            self.playlist.segments.iter().filter(|segment| segment.map.as_ref().is_some_and(|map| map.uri != first));
         assert_eq!(strays.count(), 0, "{}: several init segments", self.name());
         let entries = std::fs::read_dir(&self.folder).expect("the rendition's folder");
         let is_init = |path: &Path| path.extension().is_some_and(|extension| extension == "mp4");
