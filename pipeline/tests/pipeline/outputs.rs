@@ -19,6 +19,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_video_only_source_gives_no_audio_group", || run(video_only())),
     ("a_file_that_is_no_media_fails_with_a_reason", || run(no_media())),
     ("an_engine_that_always_crashes_fails_the_asset_after_three_tries", || run(crashing())),
+    ("a_broken_sound_track_does_not_fail_an_asset_whose_picture_plays", || run(broken_sound())),
     ("a_file_that_was_cut_off_ends_ready_or_with_a_reason", || run(cut_off())),
     ("an_exported_folder_plays_in_another_program_and_is_repeatable", || run(exported())),
 ];
@@ -114,6 +115,19 @@ async fn crashing() -> anyhow::Result<()> {
         outcomes.into_iter().find(|(_, outcome, _)| *outcome == wanted).map(|(.., count)| count)
     };
     ensure!((count(Outcome::Retried), count(Outcome::Failed)) == (Some(2), Some(1)));
+    Ok(())
+}
+
+async fn broken_sound() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let audio = vec!["eng", "deu"];
+    // Every octet of the second track's packets is replaced by noise.
+    let extra_args = vec!["-bsf:a:1", "noise=amount=1"];
+    let file = clip(&ClipSpec { audio, extra_args, container: "mkv", ..ClipSpec::default() });
+    let (_, _, presentation) = rig.ready(&file).await?;
+    ensure!(!presentation.video.is_empty());
+    let first = presentation.audio.first().context("the good track is kept")?;
+    ensure!(first.language.as_ref().is_some_and(|language| language.tag() == "en") && first.is_default);
     Ok(())
 }
 

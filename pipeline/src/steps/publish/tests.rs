@@ -1,5 +1,8 @@
 //! Tests of the checks between the ledger and a presentation.
 
+use domain::plan::AudioPlan;
+use domain::{Cadence, MediaTime, Plan, Recipe};
+
 use super::*;
 
 fn entry(ticks: u64) -> SegmentEntry {
@@ -17,6 +20,54 @@ fn row(index: u32, ticks: u64, bytes: u64) -> SegmentRow {
         sha256: format!("{index:064}"),
         keyframes: vec![],
     }
+}
+
+/// A planned presentation with three sound tracks of two segments each.
+fn planned() -> Presentation {
+    let (asset, playback) = (AssetId::from_u128(1), PlaybackId::from_u128(2));
+    let audio = |number: u32| AudioPlan {
+        id: RenditionId::new(format!("audio-{number}")).expect("a name"),
+        stream_index: number,
+        frame_count: 200,
+        channels: 2,
+        language: None,
+        name: format!("Audio {number}"),
+    };
+    let plan = Plan {
+        recipe: Recipe::default(),
+        origin: MediaTime::zero(),
+        duration: MediaTime::new(4267, Timescale::MILLISECONDS),
+        cadence: Cadence::for_audio(),
+        video: None,
+        audio: (0..3).map(audio).collect(),
+        subtitles: vec![],
+    };
+    Presentation::planned(asset, playback, Generation(1), &plan)
+}
+
+fn committed(planned: &AudioRendition) -> Vec<SegmentRow> {
+    (0u32..).zip(&planned.segments).map(|(index, entry)| row(index, entry.ticks, 1000)).collect()
+}
+
+#[test]
+fn an_incomplete_sound_track_is_left_out_and_the_next_becomes_the_default() {
+    let planned = planned();
+    assert_eq!(planned.audio[0].segments.len(), 2);
+    let mut rows = Rows::new();
+    rows.insert(planned.audio[0].id.clone(), committed(&planned.audio[0])[..1].to_vec());
+    rows.insert(planned.audio[1].id.clone(), committed(&planned.audio[1]));
+    rows.insert(planned.audio[2].id.clone(), committed(&planned.audio[2]));
+    let found = measured_audio(&planned, &mut rows).expect("two are complete");
+    let names: Vec<(&str, bool)> = found.iter().map(|audio| (audio.id.as_str(), audio.is_default)).collect();
+    assert_eq!(names, [("audio-1", true), ("audio-2", false)]);
+}
+
+#[test]
+fn rows_of_an_unknown_rendition_are_refused() {
+    let planned = planned();
+    let mut rows = Rows::new();
+    rows.insert(RenditionId::new("stranger").expect("a name"), committed(&planned.audio[0]));
+    assert!(measured_audio(&planned, &mut rows).is_err());
 }
 
 fn check(rows: Vec<SegmentRow>) -> Option<u64> {
