@@ -2,6 +2,8 @@
 //!
 //! What the browser does stands in `web/e2e`; here are the server, the clip and the verdict.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
