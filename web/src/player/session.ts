@@ -64,15 +64,23 @@ function startHls(video: HTMLVideoElement, source: string, startAt: number, repo
   return { destroy: () => hls.destroy() };
 }
 
+/** Goes on after fatal errors: of the network until nothing arrives any more, of the media a few times in all. */
 function recover(hls: Hls, giveUp: (fault: string) => void): (event: unknown, data: ErrorData) => void {
-  let recoveries = 0;
+  let mediaRecoveries = 0;
+  let networkRecoveries = 0;
+  hls.on(Hls.Events.FRAG_BUFFERED, () => (networkRecoveries = 0));
   return (_event, data) => {
     if (!data.fatal) return;
-    recoveries += 1;
-    if (recoveries > RECOVERIES_MAX) return giveUp(words(data));
-    if (data.type === Hls.ErrorTypes.MEDIA_ERROR) return hls.recoverMediaError();
-    if (data.type === Hls.ErrorTypes.NETWORK_ERROR && hls.levels.length > 0) return hls.startLoad();
-    giveUp(words(data));
+    if (data.type === Hls.ErrorTypes.MEDIA_ERROR && mediaRecoveries < RECOVERIES_MAX) {
+      mediaRecoveries += 1;
+      hls.recoverMediaError();
+    } else if (data.type === Hls.ErrorTypes.NETWORK_ERROR && hls.levels.length > 0 && networkRecoveries < RECOVERIES_MAX) {
+      // A segment that is still being made is answered late, or not yet.
+      networkRecoveries += 1;
+      hls.startLoad();
+    } else {
+      giveUp(words(data));
+    }
   };
 }
 
