@@ -15,14 +15,15 @@ use std::time::{Duration, Instant};
 use catalog_store::Catalog;
 use domain::AssetId;
 use fixtures::media::{self, ClipSpec};
+use serde_json::Value;
 
 use crate::harness::{self, PATIENCE, Server, Upload};
 use crate::server::objects;
 
 /// Kills in the suite; `HEADWATER_TEST_KILLS` asks for more.
 const KILLS: u32 = 3;
-/// Bytes of one append: several appends make several moments at which an upload can be interrupted.
-const APPEND_BYTES: usize = 64 << 10;
+/// Appends of one upload: each is a moment at which it can be interrupted.
+const APPENDS: usize = 16;
 /// Leases that end themselves soon: the harness also kills servers whose worker never came up.
 const SETTINGS: [&str; 4] = ["--set", "lease_s=5", "--set", "heavy_lanes=1"];
 
@@ -61,7 +62,7 @@ async fn uploaded(url: &str, bytes: &[u8], upload: &mut Option<Upload>) -> Optio
     let path = upload.as_ref()?.path.clone();
     let mut at = harness::offset(url, &path).await?;
     while at < bytes.len() {
-        let end = (at + APPEND_BYTES).min(bytes.len());
+        let end = (at + bytes.len().div_ceil(APPENDS)).min(bytes.len());
         harness::append(url, &path, at, bytes[at..end].to_vec()).await?;
         at = harness::offset(url, &path).await?;
     }
@@ -122,12 +123,12 @@ async fn kills_at_random_moments_lose_nothing_and_double_nothing() {
     };
     settled(&server, &bytes, &mut upload).await;
     until_idle(&server).await;
-    let encoded = encoded(&server);
+    let log = server.log();
     server.kill();
 
-    assert_eq!(segments(&data).await, segments(&calm).await, "hashes differ from the undisturbed run's");
     assert_nothing_is_left_over(&data).await;
-    for (rendition, counts) in encoded {
+    assert_eq!(segments(&data).await, segments(&calm).await, "hashes differ from the undisturbed run's");
+    for (rendition, counts) in encoded(&log) {
         let doubled: u64 = counts.values().map(|count| count - 1).sum();
         println!("{rendition}: {doubled} of {} segments encoded again in {kills} kills", counts.len());
         assert!(doubled <= kills, "{rendition}: {doubled} segments encoded again in {kills} kills: {counts:?}");
@@ -153,9 +154,9 @@ async fn until_idle(server: &Server) {
 }
 
 /// How often each segment of each rendition came out of an engine.
-fn encoded(server: &Server) -> BTreeMap<String, BTreeMap<u64, u64>> {
+fn encoded(log: &[Value]) -> BTreeMap<String, BTreeMap<u64, u64>> {
     let mut counts: BTreeMap<String, BTreeMap<u64, u64>> = BTreeMap::new();
-    for line in server.log().iter().filter(|line| line["message"] == "segment encoded") {
+    for line in log.iter().filter(|line| line["message"] == "segment encoded") {
         let rendition = line["rendition.id"].as_str().unwrap().to_owned();
         *counts.entry(rendition).or_default().entry(line["segment"].as_u64().unwrap()).or_default() += 1;
     }
