@@ -51,9 +51,6 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_rung_that_is_not_wanted_is_not_made", a_rung_that_is_not_wanted_is_not_made),
         trial("a_source_that_vanishes_behind_its_head_is_refused_or_shown", a_cut_off_source_still_plays),
     ];
-    let measured =
-        trial("a_1080p_ladder_of_a_natural_clip_for_measuring", a_1080p_ladder_of_a_natural_clip_for_measuring);
-    trials.push(measured.with_ignored_flag(true));
     trials.extend(CORPUS.iter().map(|file| trial(&format!("all_frames_of_{file}"), move || corpus(file))));
     trials
 }
@@ -140,14 +137,4 @@ async fn a_cut_off_source_still_plays() {
     assert!((1.0..5.0).contains(&seconds), "{seconds} s of half of 6 s");
     let request = source.chunk(|_| true);
     check_complete(&request, &source.encode(request.clone()).await.expect("segments"));
-}
-
-/// Run alone under `/usr/bin/time -v`: CPU, wall and the memory of the largest process.
-async fn a_1080p_ladder_of_a_natural_clip_for_measuring() {
-    let Some(path) = fixtures::corpus_file("a_sb5_bg.mp4") else { return };
-    let source = planned(&path).await;
-    let mut request = source.chunk(|_| true);
-    request.recipe.preset = "veryfast".into();
-    let segments = source.encode(request.clone()).await.expect("segments");
-    check_complete(&request, &segments);
 }
