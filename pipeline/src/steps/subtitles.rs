@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use domain::presentation::{SegmentEntry, SubtitleRendition};
-use domain::{Generation, MediaTime, Plan, Timescale};
+use domain::{Generation, Plan, Timescale};
 use futures::{StreamExt, TryStreamExt};
 use media_store::layout;
 use transcoder::{Cue, SubtitlesRequest};
@@ -31,16 +31,14 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
     for planned in &plan.subtitles {
         let found = read.remove(&planned.stream_index).unwrap_or_default();
         let (cadence, duration) = (plan.cadence, plan.duration);
-        let segments = blocking(move || {
-            let cues = cues::clean(found, duration);
+        if found.is_empty() {
             // A menu entry that never shows a word helps nobody.
-            Ok(if cues.is_empty() { Vec::new() } else { cues::segments(&cues, cadence, duration) })
-        })
-        .await?;
-        if segments.is_empty() {
             tracing::info!(rendition.id = %planned.id, "subtitle track left out: it has no text");
             continue;
         }
+        // A track whose cues all lie outside the picture stays: the source has that language.
+        let cut = move || Ok(cues::segments(&cues::clean(found, duration), cadence, duration));
+        let segments = blocking(cut).await?;
         let keyed = (0u32..).map(|index| layout::subtitle(asset, generation, &planned.id, index)).zip(segments);
         let put = |(key, segment): (media_store::Key, cues::Segment)| async move {
             let (ticks, body) = (segment.ticks, bytes::Bytes::from(segment.body));
@@ -74,16 +72,13 @@ async fn read(step: &Step<'_>, plan: &Plan) -> Result<HashMap<u32, Vec<Cue>>, Jo
     let request = SubtitlesRequest { stream_indices, origin: plan.origin };
     let mut session = step.parts.engine.subtitles(step.source().await?, request)?;
     let mut count = 0;
-    let zero = MediaTime::zero();
     while let Some(cue) = session.next().await? {
         count += 1;
         if count > CUES_READ_MAX {
             tracing::warn!(cues_max = CUES_READ_MAX, "subtitles cut short");
             break;
         }
-        if cue.end > zero && cue.start < plan.duration {
-            read.entry(cue.stream_index).or_default().push(cue);
-        }
+        read.entry(cue.stream_index).or_default().push(cue);
     }
     Ok(read)
 }
