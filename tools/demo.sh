@@ -42,12 +42,13 @@ choose_file() {
         return
     fi
     say "Making a clip: 30 s of 720p, two languages, two subtitle tracks, four chapters"
-    file=$(cargo run --locked --quiet --package fixtures --example demo_clip)
+    # Under a name that a person may read on the watch page.
+    cp "$(cargo run --locked --quiet --package fixtures --example demo_clip)" "$data/headwater-demo.mp4"
+    file=$data/headwater-demo.mp4
 }
 
 start_server() {
     local log=$data/server.log lines=$data/server.out
-    mkdir -p "$data"
     : >"$lines"
     # A process group of its own: Ctrl-C reaches this script alone, which then stops the server in good order.
     set -m
@@ -73,6 +74,7 @@ upload() {
 case $port in
     '' | *[!0-9]*) fail "PORT is a number, 0 for any free port; not: $port" ;;
 esac
+mkdir -p "$data"
 build
 choose_file
 start_server
