@@ -2,12 +2,14 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
 use catalog_store::Catalog;
-use domain::Clock;
+use domain::{Clock, Timestamp};
 use media_store::{MediaStore, Staging};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Role};
 use crate::data_dir::DataDir;
@@ -15,6 +17,12 @@ use crate::http::{Health, Limits, Listener, Parts, Probe, Surface};
 use crate::lifecycle::{Lifecycle, Stop};
 use crate::metrics::Metrics;
 use crate::{cli, terminal, wiring};
+
+/// How long an event can be replayed: a week.
+const EVENTS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
+
+/// Time between two looks for events that are older.
+const EVENTS_PRUNED_EVERY: Duration = Duration::from_secs(3600);
 
 /// Runs the server until it is stopped.
 ///
@@ -40,6 +48,8 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
             wiring::worker(&config, &base.data_dir, catalog, &base.store, &base.clock, Arc::clone(&counters)).await?;
         let (soft, hard) = (lifecycle.soft().clone(), lifecycle.hard().clone());
         lifecycle.spawn_essential("worker", async move { worker.run(soft, hard).await });
+        let prune = prune_events(catalog.clone(), Arc::clone(&base.clock), lifecycle.soft().clone());
+        lifecycle.spawn_essential("event pruner", prune);
     }
     let surface = Surface::new(base.parts(&config, &lifecycle, counters).await?);
     lifecycle.spawn_essential("listener", listener.run(surface, lifecycle.clone()));
@@ -130,6 +140,21 @@ impl Base {
             }));
         }
         Health::new(lifecycle.soft().clone(), probes)
+    }
+}
+
+/// Forgets old events, now and every hour, so that their table stays small.
+async fn prune_events(catalog: Catalog, clock: Arc<dyn Clock>, soft: CancellationToken) {
+    // Ends with the soft signal; a lost branch loses nothing, since the next start prunes again.
+    while !soft.is_cancelled() {
+        let now = clock.now().unix_ms();
+        let oldest = Timestamp::from_unix_ms(now.saturating_sub(EVENTS_KEPT_MS));
+        match catalog.prune_events(oldest).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "old events forgotten"),
+            Err(error) => tracing::warn!(%error, "old events cannot be forgotten"),
+        }
+        let _ = soft.run_until_cancelled(tokio::time::sleep(EVENTS_PRUNED_EVERY)).await;
     }
 }
 

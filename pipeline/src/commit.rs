@@ -50,6 +50,7 @@ impl<'a> Committer<'a> {
         segment: VideoSegment,
     ) -> Result<(), JobError> {
         let (span, id) = (segment.span, rendition.clone());
+        tracing::debug!(rendition.id = %rendition, segment = span.index, "segment encoded");
         let finished = blocking(move || finish_video(id, &config, gop_frames, &segment)).await?;
         self.commit(rendition, span, finished).await
     }
@@ -62,6 +63,7 @@ impl<'a> Committer<'a> {
         segment: AudioSegment,
     ) -> Result<(), JobError> {
         let (span, id) = (segment.span, rendition.clone());
+        tracing::debug!(rendition.id = %rendition, segment = span.index, "segment encoded");
         let finished = blocking(move || finish_audio(id, &config, &segment)).await?;
         self.commit(rendition, span, finished).await
     }

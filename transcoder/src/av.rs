@@ -29,6 +29,46 @@ pub(crate) use subtitle::SubtitleDecoder;
 /// Largest single allocation libav may make.
 const ALLOCATION_BYTES_MAX: usize = 512 << 20;
 
+/// What every installation must be able to encode.
+const ENCODERS: [&CStr; 2] = [c"libx264", c"aac"];
+
+/// What people upload: a server without one of these refuses whole classes of files.
+const DECODERS: [&CStr; 15] = [
+    c"h264",
+    c"hevc",
+    c"vp8",
+    c"vp9",
+    c"libdav1d",
+    c"mpeg2video",
+    c"mpeg4",
+    c"aac",
+    c"ac3",
+    c"mp3",
+    c"opus",
+    c"vorbis",
+    c"flac",
+    c"subrip",
+    c"mov_text",
+];
+
+/// The release of libav that is linked.
+#[expect(unsafe_code, reason = "libav returns a static string")]
+pub(crate) fn version() -> String {
+    // SAFETY: the string is static and terminated.
+    unsafe { CStr::from_ptr(ffi::av_version_info()) }.to_string_lossy().into_owned()
+}
+
+/// Encoders and decoders that are counted on but not there.
+#[expect(unsafe_code, reason = "libav looks codecs up by C strings")]
+pub(crate) fn codecs_missing() -> Vec<String> {
+    // SAFETY: the names are terminated; the answers are only compared with null.
+    let no_encoder = |name: &&CStr| unsafe { ffi::avcodec_find_encoder_by_name(name.as_ptr()) }.is_null();
+    // SAFETY: as above.
+    let no_decoder = |name: &&CStr| unsafe { ffi::avcodec_find_decoder_by_name(name.as_ptr()) }.is_null();
+    let encoders = ENCODERS.into_iter().filter(no_encoder);
+    encoders.chain(DECODERS.into_iter().filter(no_decoder)).map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
 /// An error code of libav.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AvError(pub(crate) c_int);

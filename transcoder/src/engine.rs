@@ -117,7 +117,9 @@ fn work(work: Work, file: File, outlet: &Arc<Outlet>, landlock: &str) -> Result<
         Work::Pictures(request) => pictures::take(&Source::recognise(file)?, &request, outlet),
         Work::Subtitles(request) => subtitles::read(&Source::recognise(file)?, &request, outlet),
         Work::SelfTest => {
-            let report = CageReport { landlock: landlock.to_owned(), trials: cage::trials() };
+            let landlock = landlock.to_owned();
+            let (libav, codecs_missing) = (av::version(), av::codecs_missing());
+            let report = CageReport { landlock, trials: cage::trials(), libav, codecs_missing };
             Ok(outlet.json(Kind::Cage, &report)?)
         }
     }

@@ -71,6 +71,10 @@ pub struct CageReport {
     pub landlock: String,
     /// Everything that was tried.
     pub trials: Vec<CageTrial>,
+    /// Version of the libav that is linked, such as `5.1.9-0+deb12u1`.
+    pub libav: String,
+    /// Encoders and decoders that Headwater counts on and this libav lacks.
+    pub codecs_missing: Vec<String>,
 }
 
 /// One thing that was tried inside the cage.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use domain::{ByteSize, Clock};
+use transcoder::CageReport;
 
 use super::Finding;
 use crate::clock::SystemClock;
@@ -19,7 +20,7 @@ const FREE_SPACE_WARN: u64 = 20 << 30;
 const EARLIEST_UNIX_MS: i64 = 1_735_689_600_000;
 
 pub(super) async fn all(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![cage().await];
+    let mut findings = engine().await;
     let folder = data_folder(&config.data_dir);
     let is_usable = folder.verdict != super::Verdict::Fail;
     findings.push(folder);
@@ -39,25 +40,38 @@ fn told(error: &anyhow::Error) -> String {
     cli::with_causes(error)
 }
 
-async fn cage() -> Finding {
-    let name = "cage";
+/// What the engine says of itself: its cage and its codecs.
+async fn engine() -> Vec<Finding> {
     let report = match wiring::engine() {
         Ok(engine) => engine.self_test().await.map_err(|error| told(&error.into())),
         Err(error) => Err(told(&error)),
     };
     match report {
-        Err(error) => Finding::fail(name, format!("the engine cannot be caged: {error}; a kernel from 5.13 is needed")),
-        Ok(report) if report.is_tight() => {
-            let tried = report.trials.len();
-            Finding::ok(name, format!("all {tried} escapes denied, Landlock {} enforced", report.landlock))
-        }
-        Ok(report) => {
-            let open: Vec<&str> =
-                report.trials.iter().filter(|trial| !trial.is_denied).map(|trial| trial.name.as_str()).collect();
-            let open = open.join(", ");
-            Finding::fail(name, format!("the decoder could {open}; use a kernel with Landlock and seccomp"))
+        Ok(report) => vec![cage(&report), codecs(&report)],
+        Err(error) => {
+            vec![Finding::fail("cage", format!("the engine cannot be caged: {error}; a kernel from 5.13 is needed"))]
         }
     }
+}
+
+fn cage(report: &CageReport) -> Finding {
+    let name = "cage";
+    if report.is_tight() {
+        let tried = report.trials.len();
+        return Finding::ok(name, format!("all {tried} escapes denied, Landlock {} enforced", report.landlock));
+    }
+    let open: Vec<&str> =
+        report.trials.iter().filter(|trial| !trial.is_denied).map(|trial| trial.name.as_str()).collect();
+    Finding::fail(name, format!("the decoder could {}; use a kernel with Landlock and seccomp", open.join(", ")))
+}
+
+fn codecs(report: &CageReport) -> Finding {
+    let name = "codecs";
+    let (libav, missing) = (&report.libav, report.codecs_missing.join(", "));
+    if missing.is_empty() {
+        return Finding::ok(name, format!("FFmpeg {libav} has every codec that is needed"));
+    }
+    Finding::fail(name, format!("FFmpeg {libav} lacks {missing}; install Debian's build of its libraries"))
 }
 
 fn data_folder(root: &Path) -> Finding {

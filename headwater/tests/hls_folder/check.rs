@@ -73,7 +73,8 @@ pub(crate) fn check(dir: &Path) -> Report {
     }
     let texts = others(AlternativeMediaType::Subtitles);
     texts.iter().for_each(|text| assert_texts(dir, text));
-    let languages = |all: &[&AlternativeMedia]| all.iter().filter_map(|other| other.language.clone()).collect();
+    let known = |other: &&AlternativeMedia| other.language.clone().filter(|language| language != "und");
+    let languages = |all: &[&AlternativeMedia]| all.iter().filter_map(known).collect();
     let sizes = with_picture.iter().filter_map(|variant| variant.resolution);
     Report {
         video_duration_s: pictures.first().map(Track::seconds),
