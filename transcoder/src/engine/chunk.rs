@@ -58,6 +58,7 @@ pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -
             let (scaled, frames) = sync_channel::<Shown>(FRAMES_IN_FLIGHT);
             rungs.push(Rung {
                 scaler: Scaler::to_yuv420p(settings.resolution, look::is_bt709(&request.track)),
+                parent: parent(request.rungs.len(), rung),
                 scaled,
                 spans: spans.clone(),
             });
@@ -67,7 +68,8 @@ pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -
         }
         // The cascade runs from the largest rung down.
         rungs.reverse();
-        let scaler = spawn(scope, "scale", move || scale(rungs, &pictures))?;
+        let rung_count = request.rungs.len();
+        let scaler = spawn(scope, "scale", move || scale(rungs, &pictures, rung_count))?;
         let all = [decoder, scaler].into_iter().chain(encoders);
         let ends = all.map(|thread| thread.join().unwrap_or_else(|_| Err(Stop::Broken("a thread panicked".into()))));
         let mut failures: Vec<Stop> = ends.filter_map(Result::err).collect();
@@ -163,15 +165,27 @@ fn start(pictures: &mut Pictures<'_>, grid: Grid, first: u64, is_interlaced: boo
     pictures.next()?.ok_or_else(none)
 }
 
+/// The larger rung that a rung is scaled from, counted from the smallest; `None` for the source's own
+/// pictures.
+///
+/// Two rungs up, since every step softens the small ones more; but one up where two would be the top
+/// rung, whose pictures cost the most to read.
+fn parent(rung_count: usize, rung: usize) -> Option<usize> {
+    let top = rung_count.checked_sub(1)?;
+    if rung >= top { None } else { Some(if rung + 2 < top { rung + 2 } else { rung + 1 }) }
+}
+
 /// One step of the cascade.
 struct Rung {
     scaler: Scaler,
+    /// Which of all rungs, counted from the smallest, its pictures are made from.
+    parent: Option<usize>,
     scaled: SyncSender<Shown>,
     spans: Vec<Span>,
 }
 
-/// Scales every picture from rung to rung, the largest first, each from the one before.
-fn scale(mut rungs: Vec<Rung>, pictures: &Receiver<Shown>) -> Result<(), Stop> {
+/// Scales every picture to all rungs, the largest first, each from its parent.
+fn scale(mut rungs: Vec<Rung>, pictures: &Receiver<Shown>, rung_count: usize) -> Result<(), Stop> {
     // A picture that is shown several times is scaled once.
     let mut last: Option<(u64, Vec<Frame>)> = None;
     for Shown { frame, output, source } in pictures {
@@ -180,7 +194,9 @@ fn scale(mut rungs: Vec<Rung>, pictures: &Receiver<Shown>) -> Result<(), Stop> {
             None => {
                 let mut scaled: Vec<Frame> = Vec::with_capacity(rungs.len());
                 for rung in &mut rungs {
-                    let smaller = rung.scaler.scale(scaled.last().unwrap_or(&frame))?;
+                    // The largest rung comes first, so a parent is already there.
+                    let parent = rung.parent.and_then(|parent| scaled.get(rung_count - 1 - parent));
+                    let smaller = rung.scaler.scale(parent.unwrap_or(&frame))?;
                     scaled.push(smaller);
                 }
                 scaled

@@ -84,6 +84,11 @@ impl<'a> Pictures<'a> {
         })
     }
 
+    /// Leaves out the pictures that can be left out without harm to others, for a quick look.
+    pub(crate) fn skip_unreferenced(&mut self) {
+        self.decoder.skip_unreferenced();
+    }
+
     pub(crate) fn base(&self) -> TimeBase {
         self.base
     }

@@ -14,6 +14,12 @@ use crate::{PicturesRequest, Shot};
 /// Frames that are decoded behind a key frame to come nearer to the wanted time.
 const FRAMES_PER_SHOT_MAX: u32 = 30;
 
+/// A shot this close behind the last one is reached by decoding on instead of seeking, in milliseconds.
+const STEP_MS_MAX: i64 = 2500;
+
+/// Frames that are decoded from one shot to a close one: a step's worth at 120 a second.
+const FRAMES_PER_STEP_MAX: u32 = 300;
+
 /// Backward steps in seconds when a seek lands behind the wanted time.
 const BACKOFF_SECONDS: [u64; 3] = [0, 5, 30];
 
@@ -26,14 +32,13 @@ pub(crate) fn take(source: &Source, request: &PicturesRequest, outlet: &Outlet) 
     let rate = domain::FrameRate::new(1000, 1).ok_or_else(|| Stop::Broken("no rate".into()))?;
     let grid = Grid { base: track.base(), origin: request.origin, rate };
     let is_bt709 = look::is_bt709(&request.track);
+    track.skip_unreferenced();
+    let mut reel = Reel { track, grid, held: None, ahead: None };
     let mut taken = 0;
-    let mut last: Option<Frame> = None;
     for (at, shot) in request.shots.iter().enumerate() {
-        if let Some(frame) = nearest(&mut track, grid, shot)? {
-            last = Some(frame);
-        }
+        reel.wind(shot)?;
         // What cannot be reached any more shows what was reached last.
-        let Some(frame) = &last else { continue };
+        let Some(frame) = &reel.held else { continue };
         let picture = Scaler::to_rgb24(shot.resolution, is_bt709).scale(frame)?;
         let mut writer = Writer::new(Kind::Picture);
         writer.u32(u32::try_from(at).unwrap_or(u32::MAX)).raw(&picture.rgb_rows());
@@ -46,27 +51,66 @@ pub(crate) fn take(source: &Source, request: &PicturesRequest, outlet: &Outlet) 
     Ok(())
 }
 
-/// The last picture at or before the shot's time, as far as it can be reached cheaply.
-fn nearest(track: &mut decode::Pictures<'_>, grid: Grid, shot: &Shot) -> Result<Option<Frame>, Stop> {
-    let wanted = u64::try_from(shot.time.as_ms()).unwrap_or(0);
-    let latest = i64::try_from(wanted).unwrap_or(i64::MAX);
-    let mut first = None;
-    for seconds in BACKOFF_SECONDS {
-        let from = wanted.saturating_sub(seconds * 1000);
-        if from == 0 || !track.seek(grid.ticks(from)) {
-            track.rewind()?;
-        }
-        first = track.next()?;
-        if from == 0 || first.as_ref().is_some_and(|frame| grid.slot(frame.pts()) <= latest) {
-            break;
+/// A track that is wound from shot to shot. Nothing is decoded twice for shots in order of time that
+/// lie close together.
+struct Reel<'a> {
+    track: decode::Pictures<'a>,
+    grid: Grid,
+    /// The last picture at or before the latest shot, as far as it could be reached cheaply.
+    held: Option<Frame>,
+    /// The picture after it, if it has been decoded.
+    ahead: Option<Frame>,
+}
+
+impl Reel<'_> {
+    /// Moves on to a shot. If it cannot be reached, what was held stays.
+    fn wind(&mut self, shot: &Shot) -> Result<(), Stop> {
+        let wanted = shot.time.as_ms().max(0);
+        let slot = |frame: &Frame| self.grid.slot(frame.pts());
+        let (held, ahead) = (self.held.as_ref().map(slot), self.ahead.as_ref().map(slot));
+        match held {
+            Some(held) if held <= wanted && wanted - ahead.unwrap_or(held) <= STEP_MS_MAX => {
+                self.advance(wanted, FRAMES_PER_STEP_MAX)
+            }
+            _ => self.seek(wanted),
         }
     }
-    let Some(mut best) = first else { return Ok(None) };
-    for _ in 0..FRAMES_PER_SHOT_MAX {
-        match track.next()? {
-            Some(frame) if grid.slot(frame.pts()) <= latest => best = frame,
-            _ => break,
+
+    /// Decodes on until the next picture lies behind `wanted`, for at most `frames_max` pictures.
+    fn advance(&mut self, wanted: i64, frames_max: u32) -> Result<(), Stop> {
+        for _ in 0..frames_max {
+            let next = match self.ahead.take() {
+                Some(frame) => Some(frame),
+                None => self.track.next()?,
+            };
+            match next {
+                Some(frame) if self.grid.slot(frame.pts()) <= wanted => self.held = Some(frame),
+                behind => {
+                    self.ahead = behind;
+                    return Ok(());
+                }
+            }
         }
+        Ok(())
     }
-    Ok(Some(best))
+
+    /// Goes to the key frame before `wanted` and on from there.
+    fn seek(&mut self, wanted: i64) -> Result<(), Stop> {
+        self.ahead = None;
+        let wanted_ms = u64::try_from(wanted).unwrap_or(0);
+        let mut first = None;
+        for seconds in BACKOFF_SECONDS {
+            let from = wanted_ms.saturating_sub(seconds * 1000);
+            if from == 0 || !self.track.seek(self.grid.ticks(from)) {
+                self.track.rewind()?;
+            }
+            first = self.track.next()?;
+            if from == 0 || first.as_ref().is_some_and(|frame| self.grid.slot(frame.pts()) <= wanted) {
+                break;
+            }
+        }
+        // Even a picture that comes late is better than none.
+        self.held = first.or(self.held.take());
+        self.advance(wanted, FRAMES_PER_SHOT_MAX)
+    }
 }

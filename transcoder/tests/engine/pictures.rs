@@ -28,7 +28,6 @@ async fn every_shot_gives_a_picture_of_its_size() {
         let pictures = all(engine().pictures(open(&path), request).expect("a session")).await.expect("pictures");
         assert_eq!(pictures.iter().map(|picture| picture.shot).collect::<Vec<_>>(), [0, 1, 2, 3], "{container}");
         assert!(pictures.iter().zip(&shots).all(|(picture, shot)| picture.resolution == shot.resolution));
-        assert!(pictures[2].rgb != pictures[3].rgb || container.len() > 1, "the last picture stands in");
         assert!(pictures.iter().all(|picture| picture.rgb.iter().any(|value| *value > 60)), "{container}: not black");
     }
 }
