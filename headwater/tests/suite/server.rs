@@ -39,6 +39,30 @@ async fn a_file_goes_in_and_plays_back_until_it_is_deleted() {
     until("no object is left", || async { objects(&temp.path().join("data/media")).is_empty() }).await;
 }
 
+#[tokio::test]
+async fn on_postgres_and_s3_the_worker_runs_apart_from_the_front() {
+    let temp = tempfile::tempdir().unwrap();
+    let s3 = fixtures::services::s3();
+    let settings = [
+        format!("database_url={}", fixtures::services::postgres_url()),
+        format!("storage_url={}", s3.url),
+        format!("storage_access_key={}", s3.access_key),
+        format!("storage_secret_key={}", s3.secret_key),
+    ];
+    let with_roles = |roles: &'static str| {
+        let settings = settings.iter().flat_map(|setting| ["--set", setting.as_str()]);
+        settings.chain(["--roles", roles]).collect::<Vec<_>>()
+    };
+    let front = Server::start_with(&temp.path().join("front"), &with_roles("ingest,api,origin"));
+    let worker = Server::start_with(&temp.path().join("worker"), &with_roles("worker"));
+    let asset = front.upload(&clip()).await;
+    let found = front.settled(&asset).await;
+    assert_eq!(found["state"], "ready", "{found}");
+    drop(worker);
+    let master = found["playback"]["hls"].as_str().unwrap().to_owned();
+    assert!(played(&front, &master).await >= 6);
+}
+
 /// Fetches every playlist and every segment; how many segments there were.
 async fn played(server: &Server, master: &str) -> usize {
     let folder = master.rsplit_once('/').unwrap().0;
