@@ -74,6 +74,19 @@ impl Ground {
         Memory::of(&self.dir.path().join("state"), &self.server, source)
     }
 
+    /// The offset that the server has recorded for an upload that was interrupted; waits for the first.
+    async fn recorded(&self, upload: &Url) -> u64 {
+        let id = upload.path().rsplit('/').next().expect("a path").parse().expect("an upload id");
+        for _ in 0..1000 {
+            let row = self.state.catalog.upload(id).await.expect("answers").expect("is there");
+            if row.offset > 0 {
+                return row.offset;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("nothing is recorded within ten seconds");
+    }
+
     /// Checks that the one asset is the file.
     async fn check_arrived(&self, source: &Source) {
         let assets = self.state.catalog.assets(None, 10).await.expect("answers");
@@ -158,7 +171,8 @@ async fn a_line_that_breaks_again_and_again_costs_little_more_than_the_file() {
     ground.send(&line, &source, 30).await.expect("sends");
     ground.check_arrived(&source).await;
     let passed = passed.load(Ordering::SeqCst);
-    assert!((20_000_000..21_000_000).contains(&passed), "{passed} octets for a file of 20 000 000");
+    // Each cut may lose what lies in the buffers of both sockets, at most what it let through.
+    assert!((20_000_000..26_000_000).contains(&passed), "{passed} octets for a file of 20 000 000");
 }
 
 #[tokio::test]
@@ -177,11 +191,13 @@ async fn the_next_run_goes_on_where_a_stopped_one_was() {
     }
     let remembered = ground.memory(&source).recall().expect("is remembered");
     assert!(remembered.upload.path().starts_with("/uploads/upl_"));
+    // What lies in socket buffers when the first run stops may be lost; what is recorded is not.
+    let kept = ground.recorded(&remembered.upload).await;
     let before = passed.load(Ordering::SeqCst);
     ground.send(&line, &source, 30).await.expect("sends");
     ground.check_arrived(&source).await;
     let again = passed.load(Ordering::SeqCst) - before;
-    assert!(again < 6_000_000, "{again} octets in the second run");
+    assert!(again < 8_000_000 - kept + 100_000, "{again} octets in the second run, {kept} were there");
 }
 
 #[tokio::test]
