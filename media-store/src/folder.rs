@@ -2,14 +2,14 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 /// Where unfinished files lie, below the root so that a rename never crosses a file system.
 const UNFINISHED: &str = ".unfinished";
-/// Unfinished files older than this belong to no living process.
-const UNFINISHED_AGE_MAX: Duration = Duration::from_secs(3600);
+/// Names that are tried for an unfinished file before giving up; each failure means a leftover or a race.
+const NAMES_TRIED_MAX: u32 = 10_000;
 /// Buffer for comparing and copying files.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -28,16 +28,10 @@ impl Folder {
         let folder = Self { root: fs::canonicalize(root)?, serial: AtomicU64::new(0) };
         let unfinished = folder.root.join(UNFINISHED);
         fs::create_dir_all(&unfinished)?;
-        // The age of a leftover is measured against a file written just now: same clock, same file system.
-        let (probe, path) = folder.unfinished()?;
-        let now = probe.metadata()?.modified()?;
-        fs::remove_file(path)?;
+        // Proves that the folder can be written.
+        fs::remove_file(folder.unfinished()?.1)?;
         for entry in fs::read_dir(&unfinished)? {
-            let entry = entry?;
-            let written = entry.metadata().and_then(|meta| meta.modified()).unwrap_or(now);
-            if now.duration_since(written).unwrap_or_default() > UNFINISHED_AGE_MAX {
-                let _ = fs::remove_file(entry.path());
-            }
+            remove_if_ownerless(&entry?.path())?;
         }
         Ok(folder)
     }
@@ -109,12 +103,24 @@ impl Folder {
         absent_is_fine(fs::remove_dir_all(self.path(prefix)))
     }
 
+    /// A new file to write to, locked for as long as it is open.
     fn unfinished(&self) -> io::Result<(File, PathBuf)> {
-        let serial = self.serial.fetch_add(1, Ordering::Relaxed);
-        let path = self.root.join(UNFINISHED).join(format!("{}-{serial}", std::process::id()));
-        // A process with the same id may have died here: its leftover is overwritten.
-        let file = OpenOptions::new().write(true).create(true).truncate(true).open(&path)?;
-        Ok((file, path))
+        for _ in 0..NAMES_TRIED_MAX {
+            let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+            let path = self.root.join(UNFINISHED).join(format!("{}-{serial}", std::process::id()));
+            let file = match OpenOptions::new().write(true).create_new(true).open(&path) {
+                Ok(file) => file,
+                // A process with the same id lives elsewhere, or died here.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+            };
+            file.lock()?;
+            // Somebody who opened the folder may have taken the file for a leftover before it was locked.
+            if file.metadata()?.nlink() > 0 {
+                return Ok((file, path));
+            }
+        }
+        Err(io::Error::other("no free name for an unfinished file"))
     }
 
     fn publish(&self, written: io::Result<()>, unfinished: &Path, key: &str) -> io::Result<()> {
@@ -152,6 +158,20 @@ pub(crate) fn sync_parent(path: &Path) -> io::Result<()> {
     parent.map_or(Ok(()), |parent| File::open(parent)?.sync_all())
 }
 
+/// Removes an unfinished file that no living writer holds the lock of.
+fn remove_if_ownerless(path: &Path) -> io::Result<()> {
+    let file = match File::open(path) {
+        // Its writer has just finished.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    match file.try_lock() {
+        Ok(()) => absent_is_fine(fs::remove_file(path)),
+        Err(fs::TryLockError::WouldBlock) => Ok(()),
+        Err(fs::TryLockError::Error(error)) => Err(error),
+    }
+}
+
 fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -164,17 +184,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn leftovers_of_dead_writers_are_removed_when_old() {
+    fn leftovers_of_dead_writers_are_removed_and_those_of_living_ones_are_not() {
         let dir = tempfile::tempdir().expect("a folder");
-        let unfinished = dir.path().join(UNFINISHED);
-        fs::create_dir_all(&unfinished).expect("a folder");
-        let (old, young) = (unfinished.join("1-0"), unfinished.join("2-0"));
-        fs::write(&young, b"being written").expect("a file");
-        let file = File::create(&old).expect("a file");
-        let written = file.metadata().expect("metadata").modified().expect("a time") - UNFINISHED_AGE_MAX * 2;
-        file.set_modified(written).expect("set");
+        let folder = Folder::open(dir.path()).expect("opens");
+        let dead = dir.path().join(UNFINISHED).join("1-0");
+        fs::write(&dead, b"half").expect("a file");
+        let (mut file, alive) = folder.unfinished().expect("a file");
+        file.write_all(b"being written").expect("writes");
         Folder::open(dir.path()).expect("opens");
-        assert!(!old.exists() && young.exists());
+        assert!(!dead.exists() && alive.exists());
     }
 
     #[test]
