@@ -16,6 +16,8 @@ RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-it
 tools/web.sh check
 
 say "Licences, sources and who may depend on what (cargo-deny)"
+# It reads every package of the lock file, those of other systems too, which no build has fetched.
+cargo fetch --locked --quiet
 "$(tools/tool.sh cargo-deny)" --offline --locked --log-level error check --hide-inclusion-graph bans licenses sources
 
 say "Unused dependencies (cargo-machete)"
