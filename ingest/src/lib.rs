@@ -11,6 +11,7 @@
 //! | `create`, `append`, `head`, `terminate` | one file for each kind of request |
 //! | `receive` | a body becomes durable octets, in a task that outlives its request |
 //! | `session` | who may append: the newest request takes over from a stalled one |
+//! | `interim` | what is said about a request before its final response |
 //! | `complete` | a full upload becomes the source of its asset |
 //! | `recover` | what a killed process left half done |
 //!
@@ -23,6 +24,7 @@ mod complete;
 mod create;
 mod error;
 mod head;
+pub mod interim;
 mod protocol;
 mod receive;
 mod recover;
@@ -31,6 +33,7 @@ mod session;
 mod terminate;
 
 pub use error::UploadError;
+pub use interim::Interim;
 pub use recover::recover;
 pub use router::{Limits, State, router};
 pub use session::Sessions;
