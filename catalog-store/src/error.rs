@@ -51,6 +51,9 @@ pub enum CatalogError {
         /// Where it stands.
         state: UploadState,
     },
+    /// The capability is used up, expired or taken back.
+    #[error("the grant {0} cannot be used")]
+    GrantSpent(String),
     /// The new offset is behind the recorded one, or past the announced length.
     #[error("upload {upload} stands at offset {current}, it cannot be set to {wanted}")]
     Offset {

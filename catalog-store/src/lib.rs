@@ -3,6 +3,7 @@
 //! | module | what it keeps |
 //! |---|---|
 //! | [`uploads`] | resumable uploads and how many of their bytes are durable |
+//! | [`grants`], [`imports`] | capabilities to upload; how far imports from other addresses are |
 //! | [`assets`] | one row per asset, from upload to deletion |
 //! | [`jobs`] | the durable queue: leases, fences, attempts, priorities |
 //! | [`settle`] | how each kind of job ends, in one transaction with what it causes |
@@ -22,6 +23,8 @@ mod engine;
 mod error;
 pub mod events;
 pub mod generations;
+pub mod grants;
+pub mod imports;
 pub mod integrity;
 pub mod jobs;
 pub mod segments;
@@ -34,7 +37,9 @@ pub use catalog::Catalog;
 pub use error::CatalogError;
 pub use events::Event;
 pub use generations::{Output, RenditionKind, RenditionProgress};
+pub use grants::Grant;
+pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob};
 pub use segments::SegmentRow;
-pub use uploads::{NewUpload, Upload, UploadState};
+pub use uploads::{Advance, Closing, NewUpload, Target, Upload, UploadKind, UploadState, UploadTerms};

@@ -5,6 +5,8 @@
 pub(crate) mod assets;
 pub(crate) mod events;
 pub(crate) mod generations;
+pub(crate) mod grants;
+pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod segments;
 pub(crate) mod uploads;
@@ -34,5 +36,7 @@ use statements;
 /// Every statement with its name.
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
-    [assets::ALL, events::ALL, generations::ALL, jobs::ALL, segments::ALL, uploads::ALL].into_iter().flatten().copied()
+    let tables =
+        [assets::ALL, events::ALL, generations::ALL, grants::ALL, imports::ALL, jobs::ALL, segments::ALL, uploads::ALL];
+    tables.into_iter().flatten().copied()
 }

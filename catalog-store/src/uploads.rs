@@ -1,28 +1,122 @@
 //! Resumable uploads, and how many of their bytes are durable.
 
-use domain::{AssetEvent, AssetId, AssetState, ByteSize, JobId, PlaybackId, Timestamp, UploadId};
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{AssetEvent, AssetId, AssetState, ByteSize, Failure, JobId, PlaybackId, Timestamp, UploadId};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::engine::{args, column, corrupt, count, parsed};
+use crate::engine::{args, column, corrupt, count, document, json, parsed};
 use crate::{Catalog, CatalogError, assets, sql};
+
+/// What an upload is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UploadKind {
+    /// One file: it becomes the source of an asset.
+    Whole,
+    /// A part of a file: it has no asset until a final upload takes it.
+    Partial,
+    /// The concatenation of parts: it becomes the source of an asset, and takes no bytes itself.
+    Final,
+}
+
+impl UploadKind {
+    /// The name used in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::Partial => "partial",
+            Self::Final => "final",
+        }
+    }
+}
+
+/// What the creating request asked for; it never changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct UploadTerms {
+    /// `Upload-Concat`, verbatim.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concat: Option<String>,
+    /// The parts of a final upload, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<UploadId>,
+    /// Digests the whole must have: algorithm, base64.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub digests: BTreeMap<String, String>,
+    /// Media type of the whole, as the client declared it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// The capability it was created under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<String>,
+    /// Most octets that capability allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_max: Option<u64>,
+    /// Longest source that capability allows, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_s_max: Option<u32>,
+    /// Media types that capability allows; empty for all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
+    /// The address it is imported from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// The asset that an upload will become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its id.
+    pub asset: AssetId,
+    /// The name under which it will be served.
+    pub playback: PlaybackId,
+}
 
 /// An upload to be created, with the asset it will become.
 #[derive(Clone, Debug)]
 pub struct NewUpload {
     /// Its id.
     pub id: UploadId,
-    /// The asset it creates.
-    pub asset: AssetId,
-    /// The name under which the asset will be served.
-    pub playback: PlaybackId,
+    /// What it is for.
+    pub kind: UploadKind,
+    /// The asset it creates; `None` exactly for a part.
+    pub target: Option<Target>,
     /// Announced length; `None` if it is announced later.
     pub length: Option<u64>,
     /// The protocol's metadata header, verbatim.
     pub metadata: String,
     /// Name of the file, if given.
     pub file_name: Option<String>,
+    /// What the creating request asked for.
+    pub terms: UploadTerms,
+    /// The principal it belongs to; `None` where nobody is asked for a name.
+    pub owner: Option<String>,
+    /// When it is given up unless more bytes come; `None` for never.
+    pub expires_at: Option<Timestamp>,
+    /// Of two creations with the same key only the first happens: see [`Catalog::upload_by_repeat_key`].
+    pub repeat_key: Option<String>,
     /// The present.
     pub now: Timestamp,
+}
+
+impl NewUpload {
+    /// An upload of one file, without an owner, that never expires.
+    pub fn whole(id: UploadId, target: Target, length: Option<u64>, now: Timestamp) -> Self {
+        Self {
+            id,
+            kind: UploadKind::Whole,
+            target: Some(target),
+            length,
+            metadata: String::new(),
+            file_name: None,
+            terms: UploadTerms::default(),
+            owner: None,
+            expires_at: None,
+            repeat_key: None,
+            now,
+        }
+    }
 }
 
 /// Where an upload stands.
@@ -30,19 +124,27 @@ pub struct NewUpload {
 pub enum UploadState {
     /// It takes bytes.
     Open,
-    /// All bytes are durable, the asset is received.
+    /// All bytes are durable; unless it is a part, the asset is received.
     Complete,
     /// Given up; its bytes may be discarded.
     Terminated,
+    /// Given up because nothing came for too long; its bytes may be discarded.
+    Expired,
+    /// Its bytes are not wanted: [`Upload::failure`] says why. They may be discarded.
+    Refused,
 }
 
 impl UploadState {
+    const ALL: [Self; 5] = [Self::Open, Self::Complete, Self::Terminated, Self::Expired, Self::Refused];
+
     /// The name used in the database and in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Complete => "complete",
             Self::Terminated => "terminated",
+            Self::Expired => "expired",
+            Self::Refused => "refused",
         }
     }
 }
@@ -58,10 +160,10 @@ impl std::fmt::Display for UploadState {
 pub struct Upload {
     /// Its id.
     pub id: UploadId,
-    /// The asset it creates.
-    pub asset: AssetId,
-    /// The name under which the asset will be served.
-    pub playback: PlaybackId,
+    /// What it is for.
+    pub kind: UploadKind,
+    /// The asset it creates; `None` exactly for a part.
+    pub target: Option<Target>,
     /// Where it stands.
     pub state: UploadState,
     /// Announced length; `None` if it is announced later.
@@ -72,22 +174,71 @@ pub struct Upload {
     pub metadata: String,
     /// Name of the file, if given.
     pub file_name: Option<String>,
+    /// What the creating request asked for.
+    pub terms: UploadTerms,
+    /// The principal it belongs to.
+    pub owner: Option<String>,
+    /// When it is given up unless more bytes come.
+    pub expires_at: Option<Timestamp>,
+    /// Why its bytes are not wanted.
+    pub failure: Option<Failure>,
+    /// All its bytes are durable, also the last one, which is not counted before the upload is complete: nothing
+    /// more need come from the client.
+    pub is_full: bool,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its offset or state last changed.
     pub updated_at: Timestamp,
 }
 
+/// That the first `offset` bytes of an upload are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advance {
+    /// The upload.
+    pub id: UploadId,
+    /// Durable bytes.
+    pub offset: u64,
+    /// When it is given up unless more bytes come; `None` leaves that as it is.
+    pub expires_at: Option<Timestamp>,
+    /// The last byte is durable too, although it is not counted: see [`Upload::is_full`].
+    pub is_full: bool,
+}
+
+/// How an open upload ends without its last byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Closing {
+    /// The client gave it up: the asset is deleted.
+    Terminated,
+    /// Nothing came for too long: the asset is deleted.
+    Expired,
+    /// Its bytes are not wanted: the asset fails for this reason.
+    Refused(Failure),
+}
+
 impl Catalog {
-    /// Creates an upload and its asset, in the state `uploading`.
+    /// Creates an upload and, unless it is a part, its asset in the state `uploading`.
     ///
     /// # Errors
-    /// [`CatalogError::Statement`] if one of the ids exists.
+    /// [`CatalogError::Statement`] if one of the ids exists, [`CatalogError::GrantSpent`] if it is created under a
+    /// capability that cannot be used (again). Parts leave the number of its uses alone.
     pub async fn create_upload(&self, new: &NewUpload) -> Result<(), CatalogError> {
         let length = new.length.map(column).transpose()?;
         let mut tx = self.begin().await?;
-        assets::insert(&mut tx, new.asset, new.playback, new.file_name.clone(), new.now).await?;
-        let args = args![new.id, new.asset, length, new.metadata.clone(), new.file_name.clone(), new.now];
+        if let (Some(grant), Some(_)) = (&new.terms.grant, new.target) {
+            let uses = tx.execute(sql::grants::USE, args![grant.as_str(), new.now]).await?;
+            if uses != 1 {
+                return Err(CatalogError::GrantSpent(grant.clone()));
+            }
+        }
+        if let Some(Target { asset, playback }) = new.target {
+            assets::insert(&mut tx, asset, playback, new.file_name.clone(), new.now).await?;
+        }
+        let asset = new.target.map(|target| target.asset.to_string());
+        let terms = json("uploads.terms", &new.terms)?;
+        let expires_at = new.expires_at.map(Timestamp::unix_ms);
+        let (metadata, file_name, owner) = (new.metadata.clone(), new.file_name.clone(), new.owner.clone());
+        let (kind, key) = (new.kind.as_str(), new.repeat_key.clone());
+        let args = args![new.id, kind, asset, length, metadata, file_name, terms, owner, expires_at, new.now, key];
         tx.execute(sql::uploads::INSERT, args).await?;
         tx.commit().await
     }
@@ -98,63 +249,185 @@ impl Catalog {
         row.map(Upload::try_from).transpose()
     }
 
+    /// The upload that was created with this key, in whatever state.
+    pub async fn upload_by_repeat_key(&self, key: &str) -> Result<Option<Upload>, CatalogError> {
+        let row: Option<UploadRow> = self.row(sql::uploads::BY_REPEAT_KEY, args![key]).await?;
+        row.map(Upload::try_from).transpose()
+    }
+
+    /// All final uploads that wait for their parts or are being concatenated, oldest first.
+    pub async fn open_finals(&self) -> Result<Vec<Upload>, CatalogError> {
+        let rows: Vec<UploadRow> = self.rows(sql::uploads::OPEN_FINALS, args![]).await?;
+        rows.into_iter().map(Upload::try_from).collect()
+    }
+
+    /// Lets complete parts expire at `at`, unless they do so earlier.
+    pub async fn expire_parts_at(&self, parts: &[UploadId], at: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        // In one order everywhere, so that no two transactions wait for each other in a circle.
+        for part in parts.iter().copied().collect::<BTreeSet<_>>() {
+            tx.execute(sql::uploads::EXPIRE_PART_AT, args![part, at]).await?;
+        }
+        tx.commit().await
+    }
+
     /// All uploads that still take bytes, oldest first.
     pub async fn open_uploads(&self) -> Result<Vec<Upload>, CatalogError> {
         let rows: Vec<UploadRow> = self.rows(sql::uploads::OPEN, args![]).await?;
         rows.into_iter().map(Upload::try_from).collect()
     }
 
-    /// Records that the first `offset` bytes are durable. Call it after the sync, before the acknowledgement.
+    /// Records how many bytes of several uploads are durable, in one transaction; what became of each, in order.
     ///
-    /// # Errors
+    /// Call it after the sync, before the acknowledgement. A refused one changes nothing and disturbs no other:
     /// [`CatalogError::Offset`] if the recorded offset is larger or the length is exceeded,
     /// [`CatalogError::UploadClosed`] and [`CatalogError::NoUpload`] if it takes no bytes.
-    pub async fn advance_upload(&self, id: UploadId, offset: u64, now: Timestamp) -> Result<(), CatalogError> {
+    ///
+    /// # Errors
+    /// When the transaction as a whole fails; then nothing is recorded.
+    pub async fn advance_uploads(
+        &self,
+        advances: &[Advance],
+        now: Timestamp,
+    ) -> Result<Vec<Result<(), CatalogError>>, CatalogError> {
         let mut tx = self.begin().await?;
-        if tx.execute(sql::uploads::ADVANCE, args![id, column(offset)?, now]).await? == 1 {
+        let mut outcomes = Vec::with_capacity(advances.len());
+        // In one order everywhere, so that no two transactions wait for each other in a circle.
+        let mut order: Vec<usize> = (0..advances.len()).collect();
+        order.sort_by_key(|at| advances[*at].id);
+        for at in order {
+            let Advance { id, offset, expires_at, is_full } = advances[at];
+            let outcome = match column(offset) {
+                Ok(column) => {
+                    let args = args![id, column, now, expires_at.map(Timestamp::unix_ms), is_full];
+                    match tx.execute(sql::uploads::ADVANCE, args).await? {
+                        1 => Ok(()),
+                        _ => Err(self.refusal_in(&mut tx, id, offset).await?),
+                    }
+                }
+                Err(error) => Err(error),
+            };
+            outcomes.push((at, outcome));
+        }
+        tx.commit().await?;
+        outcomes.sort_by_key(|(at, _)| *at);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    /// Announces the length of an upload that had none.
+    ///
+    /// # Errors
+    /// [`CatalogError::Offset`] if another length is announced or more bytes are there,
+    /// [`CatalogError::UploadClosed`] and [`CatalogError::NoUpload`] if it takes no bytes.
+    pub async fn set_upload_length(&self, id: UploadId, length: u64, now: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        if tx.execute(sql::uploads::SET_LENGTH, args![id, column(length)?, now]).await? == 1 {
             return tx.commit().await;
         }
-        let upload = self.upload_in(&mut tx, id).await?;
-        Err(refusal(&upload, offset))
+        Err(self.refusal_in(&mut tx, id, length).await?)
     }
 
     /// Completes an upload of `size` bytes: in one transaction the asset is received and `job` will probe it.
     ///
-    /// Does nothing if that happened before.
+    /// Does nothing if that happened before. A part is complete and nothing else.
     ///
     /// # Errors
     /// [`CatalogError::UploadClosed`] if it was terminated, [`CatalogError::Offset`] if `size` is not the announced
     /// length, [`CatalogError::NoUpload`] if there is none.
     pub async fn finish_upload(&self, id: UploadId, size: u64, job: JobId, now: Timestamp) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
-        let asset = self.upload_in(&mut tx, id).await?.asset;
-        let state = tx.lock_asset(asset, now).await?.state()?;
+        let locked = match self.upload_in(&mut tx, id).await?.target {
+            Some(target) => Some((target.asset, tx.lock_asset(target.asset, now).await?.state()?)),
+            None => None,
+        };
         if tx.execute(sql::uploads::COMPLETE, args![id, column(size)?, now]).await? != 1 {
             let upload = self.upload_in(&mut tx, id).await?;
             return if upload.state == UploadState::Complete { Ok(()) } else { Err(refusal(&upload, size)) };
         }
-        assets::receive(&mut tx, (asset, state), ByteSize(size), job, now).await?;
+        if let Some(locked) = locked {
+            assets::receive(&mut tx, locked, ByteSize(size), job, now).await?;
+        }
         tx.commit().await
     }
 
-    /// Gives an upload up and deletes its asset; false if it was not open any more.
+    /// Gives an upload up, and with it its asset; false if it was not open any more.
     ///
-    /// The asset of a complete upload stays.
+    /// The asset of a complete upload stays. A part may be given up after it is complete.
     ///
     /// # Errors
     /// [`CatalogError::NoUpload`] if there is none.
-    pub async fn terminate_upload(&self, id: UploadId, now: Timestamp) -> Result<bool, CatalogError> {
+    pub async fn close_upload(&self, id: UploadId, closing: &Closing, now: Timestamp) -> Result<bool, CatalogError> {
+        let (state, failure, event) = match closing {
+            Closing::Terminated => (UploadState::Terminated, None, AssetEvent::Deleted),
+            Closing::Expired => (UploadState::Expired, None, AssetEvent::Deleted),
+            Closing::Refused(failure) => (UploadState::Refused, Some(failure), AssetEvent::Failed),
+        };
+        let failure = failure.map(|failure| json("uploads.failure", failure)).transpose()?;
         let mut tx = self.begin().await?;
-        let asset = self.upload_in(&mut tx, id).await?.asset;
-        let state = tx.lock_asset(asset, now).await?.state()?;
-        if tx.execute(sql::uploads::TERMINATE, args![id, now]).await? != 1 {
+        let upload = self.upload_in(&mut tx, id).await?;
+        let Some(Target { asset, .. }) = upload.target else {
+            let changed = match failure {
+                None => tx.execute(sql::uploads::CLOSE_PART, args![id, state.as_str(), now]).await?,
+                failure => tx.execute(sql::uploads::CLOSE, args![id, state.as_str(), failure, now]).await?,
+            };
+            tx.commit().await?;
+            return Ok(changed == 1);
+        };
+        let from = tx.lock_asset(asset, now).await?.state()?;
+        if tx.execute(sql::uploads::CLOSE, args![id, state.as_str(), failure.clone(), now]).await? != 1 {
             return Ok(false);
         }
-        if state != AssetState::Deleted {
-            tx.apply((asset, state), AssetEvent::Deleted, json!({}), now).await?;
+        if from != AssetState::Deleted {
+            if let Closing::Refused(failure) = closing {
+                let document = json("assets.failure", failure)?;
+                tx.execute(sql::assets::SET_FAILURE, args![asset, document]).await?;
+                tx.apply((asset, from), event, json!({ "failure": failure }), now).await?;
+            } else {
+                tx.apply((asset, from), event, json!({}), now).await?;
+            }
         }
         tx.commit().await?;
         Ok(true)
+    }
+
+    /// Open uploads, and complete parts, whose time is up; at most `limit` of each, the oldest first.
+    pub async fn uploads_due_to_expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Upload>, CatalogError> {
+        let mut rows: Vec<UploadRow> = self.rows(sql::uploads::DUE_TO_EXPIRE, args![now, limit]).await?;
+        rows.extend(self.rows::<UploadRow>(sql::uploads::PARTS_DUE, args![now, limit]).await?);
+        rows.into_iter().map(Upload::try_from).collect()
+    }
+
+    /// Forgets parts that ended before `oldest`; how many there were.
+    pub async fn prune_parts(&self, oldest: Timestamp) -> Result<u64, CatalogError> {
+        let mut tx = self.begin().await?;
+        let count = tx.execute(sql::uploads::PRUNE_PARTS, args![oldest]).await?;
+        tx.commit().await?;
+        Ok(count)
+    }
+
+    /// Bytes that open uploads announced and have not sent yet.
+    pub async fn reserved_bytes(&self) -> Result<u64, CatalogError> {
+        self.number(sql::uploads::RESERVED, args![]).await
+    }
+
+    /// Open uploads of one owner, and the bytes of all that is theirs: announced or stored.
+    pub async fn usage_of(&self, owner: &str) -> Result<(u64, ByteSize), CatalogError> {
+        let open = self.number(sql::uploads::COUNT_OF_OWNER, args![owner]).await?;
+        let bytes = self.number(sql::uploads::BYTES_OF_OWNER, args![owner]).await?;
+        Ok((open, ByteSize(bytes)))
+    }
+
+    async fn refusal_in(
+        &self,
+        tx: &mut crate::catalog::Tx,
+        id: UploadId,
+        wanted: u64,
+    ) -> Result<CatalogError, CatalogError> {
+        match self.upload_in(tx, id).await {
+            Ok(upload) => Ok(refusal(&upload, wanted)),
+            Err(error @ CatalogError::NoUpload(_)) => Ok(error),
+            Err(error) => Err(error),
+        }
     }
 
     async fn upload_in(&self, tx: &mut crate::catalog::Tx, id: UploadId) -> Result<Upload, CatalogError> {
@@ -174,13 +447,19 @@ fn refusal(upload: &Upload, wanted: u64) -> CatalogError {
 #[derive(sqlx::FromRow)]
 struct UploadRow {
     id: String,
-    asset_id: String,
-    playback_id: String,
+    kind: String,
+    asset_id: Option<String>,
+    playback_id: Option<String>,
     state: String,
     length_bytes: Option<i64>,
     offset_bytes: i64,
     metadata: String,
     file_name: Option<String>,
+    terms: String,
+    owner: Option<String>,
+    expires_at: Option<i64>,
+    failure: Option<String>,
+    is_full: i64,
     created_at: i64,
     updated_at: i64,
 }
@@ -189,17 +468,30 @@ impl TryFrom<UploadRow> for Upload {
     type Error = CatalogError;
 
     fn try_from(row: UploadRow) -> Result<Self, CatalogError> {
-        let states = [UploadState::Open, UploadState::Complete, UploadState::Terminated];
-        let state = states.into_iter().find(|state| state.as_str() == row.state);
+        let kinds = [UploadKind::Whole, UploadKind::Partial, UploadKind::Final];
+        let kind = kinds.into_iter().find(|kind| kind.as_str() == row.kind);
+        let state = UploadState::ALL.into_iter().find(|state| state.as_str() == row.state);
+        let target = match (&row.asset_id, &row.playback_id) {
+            (Some(asset), Some(playback)) => Some(Target {
+                asset: parsed("uploads.asset_id", asset)?,
+                playback: parsed("assets.playback_id", playback)?,
+            }),
+            _ => None,
+        };
         Ok(Self {
             id: parsed("uploads.id", &row.id)?,
-            asset: parsed("uploads.asset_id", &row.asset_id)?,
-            playback: parsed("assets.playback_id", &row.playback_id)?,
+            kind: kind.ok_or_else(|| corrupt("uploads.kind", &row.kind))?,
+            target,
             state: state.ok_or_else(|| corrupt("uploads.state", &row.state))?,
             length: row.length_bytes.map(|length| count("uploads.length_bytes", length)).transpose()?,
             offset: count("uploads.offset_bytes", row.offset_bytes)?,
             metadata: row.metadata,
             file_name: row.file_name,
+            terms: document("uploads.terms", &row.terms)?,
+            owner: row.owner,
+            expires_at: row.expires_at.map(Timestamp::from_unix_ms),
+            failure: row.failure.map(|failure| document("uploads.failure", &failure)).transpose()?,
+            is_full: row.is_full != 0,
             created_at: Timestamp::from_unix_ms(row.created_at),
             updated_at: Timestamp::from_unix_ms(row.updated_at),
         })

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
-use catalog_store::{Asset, Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow};
+use catalog_store::{Asset, Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow, Target};
 use domain::plan::{Limits, Plan};
 use domain::presentation::Images;
 use domain::probe::{AudioTrack, Chapter, Color, Extent, Orientation, SubtitleTrack, VideoTrack};
@@ -102,18 +102,13 @@ impl Server {
         AssetId::mint(self.clock.now(), self.clock.entropy())
     }
 
-    pub(crate) async fn upload(&self) -> NewUpload {
-        let new = NewUpload {
-            id: UploadId::mint(at(0), self.clock.entropy()),
-            asset: self.asset_id(),
-            playback: PlaybackId::mint(self.clock.entropy()),
-            length: None,
-            metadata: String::new(),
-            file_name: Some("clip.mp4".into()),
-            now: at(0),
-        };
+    /// The target of a new upload.
+    pub(crate) async fn upload(&self) -> Target {
+        let target = Target { asset: self.asset_id(), playback: PlaybackId::mint(self.clock.entropy()) };
+        let id = UploadId::mint(at(0), self.clock.entropy());
+        let new = NewUpload { file_name: Some("clip.mp4".into()), ..NewUpload::whole(id, target, None, at(0)) };
         self.catalog.create_upload(&new).await.unwrap();
-        new
+        target
     }
 
     pub(crate) async fn received(&self) -> Asset {

@@ -29,7 +29,8 @@ statements! {
         order by id desc limit $2"));
 
     ORPHAN_ROWS = both("select \
-        (select count(*) from uploads where asset_id not in (select id from assets)) \
+        (select count(*) from uploads where asset_id not in (select id from assets) \
+            or (asset_id is null) <> (kind = 'partial')) \
         + (select count(*) from jobs where asset_id not in (select id from assets)) \
         + (select count(*) from generations where asset_id not in (select id from assets)) \
         + (select count(*) from segments s where not exists (select 1 from generations g \

@@ -92,10 +92,10 @@ pub(crate) async fn a_call_dropped_anywhere_leaves_all_or_nothing(world: World) 
         let finish = world.catalog.finish_upload(new.id, 10, world.job_id(), at(1));
         let _ = tokio::time::timeout(Duration::from_micros(micros), finish).await;
         // Waits for a commit that was under way when the call was dropped.
-        world.catalog.mark_playable(new.asset, at(1)).await.unwrap();
-        let asset = world.catalog.asset(new.asset).await.unwrap().expect("it");
-        let jobs = world.catalog.jobs_of(new.asset).await.unwrap().len();
-        let events = world.topics(new.asset).await.len();
+        world.catalog.mark_playable(new.target.expect("not a part").asset, at(1)).await.unwrap();
+        let asset = world.catalog.asset(new.target.expect("not a part").asset).await.unwrap().expect("it");
+        let jobs = world.catalog.jobs_of(new.target.expect("not a part").asset).await.unwrap().len();
+        let events = world.topics(new.target.expect("not a part").asset).await.len();
         match asset.state {
             AssetState::Uploading => assert_eq!((jobs, events), (0, 2)),
             AssetState::Received => assert_eq!((jobs, events), (1, 3)),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use catalog_store::{Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow};
+use catalog_store::{Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow, Target, UploadKind};
 use domain::plan::{Limits, Plan};
 use domain::probe::{AudioTrack, Color, Extent, Orientation, VideoTrack};
 use domain::{
@@ -56,13 +56,23 @@ impl World {
 
     pub(crate) fn new_upload(&self, length: Option<u64>) -> NewUpload {
         NewUpload {
-            id: UploadId::from_u128(self.fresh()),
-            asset: AssetId::from_u128(self.fresh()),
-            playback: PlaybackId::from_u128(self.fresh()),
-            length,
             metadata: "filename Y2xpcC5tcDQ=".into(),
             file_name: Some("clip.mp4".into()),
-            now: at(0),
+            ..NewUpload::whole(UploadId::from_u128(self.fresh()), self.target(), length, at(0))
+        }
+    }
+
+    fn target(&self) -> Target {
+        Target { asset: AssetId::from_u128(self.fresh()), playback: PlaybackId::from_u128(self.fresh()) }
+    }
+
+    /// A part of a file, that expires.
+    pub(crate) fn new_part(&self, length: u64, expires_at: Timestamp) -> NewUpload {
+        NewUpload {
+            kind: UploadKind::Partial,
+            target: None,
+            expires_at: Some(expires_at),
+            ..self.new_upload(Some(length))
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod concurrency;
 mod events;
+mod grants;
 mod harness;
 mod jobs;
 mod ledger;
@@ -35,7 +36,21 @@ contract! {
         the_last_byte_makes_the_asset_received_and_enqueues_its_probe_once
         an_upload_of_another_length_is_not_complete
         a_terminated_upload_takes_no_bytes_and_deletes_its_asset
-        a_deleted_asset_ends_its_upload;
+        a_deleted_asset_ends_its_upload
+        several_uploads_advance_together_and_a_refused_one_disturbs_no_other
+        a_length_is_announced_once
+        a_part_has_no_asset_and_can_be_given_up_when_it_is_complete
+        a_refused_upload_fails_its_asset_with_the_reason
+        what_uploads_reserve_is_known
+        what_is_full_stays_full_and_does_not_expire
+        a_creation_with_a_known_repeat_key_happens_once
+        open_finals_are_known_and_their_parts_expire_when_taken;
+    grants:
+        a_grant_reads_back_until_it_is_forgotten
+        a_grant_is_used_as_often_as_allowed_and_parts_do_not_count
+        a_grant_that_ended_or_was_taken_back_is_of_no_use
+        parallel_uses_of_one_grant_succeed_once
+        what_is_noted_of_an_import_is_the_latest_and_goes_with_its_upload;
     jobs:
         the_most_urgent_job_runs_first_and_heavy_work_is_separate
         an_expired_lease_is_handed_out_again_with_a_new_fence

@@ -1,0 +1,105 @@
+//! Upload capabilities: who holds the secret may upload, within bounds, a number of times.
+
+use domain::Timestamp;
+
+use crate::engine::{args, column, count, count32, document, json};
+use crate::{Catalog, CatalogError, sql};
+
+/// A capability to upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Made from the hash of its secret.
+    pub id: String,
+    /// The principal who gave it, to whom its uploads belong.
+    pub owner: Option<String>,
+    /// Largest upload, in octets.
+    pub bytes_max: Option<u64>,
+    /// Longest source, in seconds.
+    pub duration_s_max: Option<u32>,
+    /// Media types, such as `video/mp4` or `audio/*`; empty for all.
+    pub types: Vec<String>,
+    /// The origin that a browser must come from.
+    pub origin: Option<String>,
+    /// Uploads that may still be created.
+    pub uses_left: u32,
+    /// When it ends.
+    pub expires_at: Timestamp,
+    /// It was taken back.
+    pub is_revoked: bool,
+    /// When it was given.
+    pub created_at: Timestamp,
+}
+
+impl Catalog {
+    /// Records a capability.
+    ///
+    /// # Errors
+    /// [`CatalogError::Statement`] if its id exists.
+    pub async fn create_grant(&self, grant: &Grant) -> Result<(), CatalogError> {
+        let bytes_max = grant.bytes_max.map(column).transpose()?;
+        let types = json("upload_grants.types", &grant.types)?;
+        let (id, owner, origin) = (grant.id.clone(), grant.owner.clone(), grant.origin.clone());
+        let duration_s_max = grant.duration_s_max.map(i64::from);
+        let (expires_at, created_at) = (grant.expires_at, grant.created_at);
+        let args = args![id, owner, bytes_max, duration_s_max, types, origin, grant.uses_left, expires_at, created_at];
+        let mut tx = self.begin().await?;
+        tx.execute(sql::grants::INSERT, args).await?;
+        tx.commit().await
+    }
+
+    /// The capability with this id, in whatever state.
+    pub async fn grant(&self, id: &str) -> Result<Option<Grant>, CatalogError> {
+        let row: Option<GrantRow> = self.row(sql::grants::BY_ID, args![id]).await?;
+        row.map(Grant::try_from).transpose()
+    }
+
+    /// Takes a capability back; false if there is none or that was done before.
+    pub async fn revoke_grant(&self, id: &str, now: Timestamp) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        let changed = tx.execute(sql::grants::REVOKE, args![id, now]).await?;
+        tx.commit().await?;
+        Ok(changed == 1)
+    }
+
+    /// Forgets capabilities that ended before `oldest`; how many there were.
+    pub async fn prune_grants(&self, oldest: Timestamp) -> Result<u64, CatalogError> {
+        let mut tx = self.begin().await?;
+        let gone = tx.execute(sql::grants::PRUNE, args![oldest]).await?;
+        tx.commit().await?;
+        Ok(gone)
+    }
+}
+
+/// `upload_grants` as stored.
+#[derive(sqlx::FromRow)]
+struct GrantRow {
+    id: String,
+    owner: Option<String>,
+    bytes_max: Option<i64>,
+    duration_s_max: Option<i64>,
+    types: String,
+    origin: Option<String>,
+    uses_left: i64,
+    expires_at: i64,
+    revoked_at: Option<i64>,
+    created_at: i64,
+}
+
+impl TryFrom<GrantRow> for Grant {
+    type Error = CatalogError;
+
+    fn try_from(row: GrantRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            id: row.id,
+            owner: row.owner,
+            bytes_max: row.bytes_max.map(|bytes| count("upload_grants.bytes_max", bytes)).transpose()?,
+            duration_s_max: row.duration_s_max.map(|s| count32("upload_grants.duration_s_max", s)).transpose()?,
+            types: document("upload_grants.types", &row.types)?,
+            origin: row.origin,
+            uses_left: count32("upload_grants.uses_left", row.uses_left)?,
+            expires_at: Timestamp::from_unix_ms(row.expires_at),
+            is_revoked: row.revoked_at.is_some(),
+            created_at: Timestamp::from_unix_ms(row.created_at),
+        })
+    }
+}

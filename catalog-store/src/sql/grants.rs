@@ -1,0 +1,20 @@
+//! Statements on `upload_grants`.
+
+use super::{both, statements};
+
+macro_rules! columns {
+    () => {
+        "id, owner, bytes_max, duration_s_max, types, origin, uses_left, expires_at, revoked_at, created_at"
+    };
+}
+
+statements! {
+    INSERT = both(concat!("insert into upload_grants (", columns!(), ") \
+        values ($1, $2, $3, $4, $5, $6, $7, $8, null, $9)"));
+    BY_ID = both(concat!("select ", columns!(), " from upload_grants where id = $1"));
+    /// One use less, if it can be used at all.
+    USE = both("update upload_grants set uses_left = uses_left - 1 \
+        where id = $1 and uses_left > 0 and revoked_at is null and expires_at > $2");
+    REVOKE = both("update upload_grants set revoked_at = $2 where id = $1 and revoked_at is null");
+    PRUNE = both("delete from upload_grants where expires_at < $1");
+}

@@ -1,0 +1,96 @@
+//! Capabilities and imports: used as often as allowed, and kept over restarts.
+
+use catalog_store::{CatalogError, Grant, ImportNote, NewUpload, UploadTerms};
+
+use crate::harness::{World, at};
+
+fn grant(id: &str) -> Grant {
+    Grant {
+        id: id.into(),
+        owner: Some("ada".into()),
+        bytes_max: Some(1 << 40),
+        duration_s_max: Some(60),
+        types: vec!["video/*".into()],
+        origin: Some("https://example.org".into()),
+        uses_left: 1,
+        expires_at: at(100),
+        is_revoked: false,
+        created_at: at(0),
+    }
+}
+
+fn under(world: &World, grant: &str) -> NewUpload {
+    let terms = UploadTerms { grant: Some(grant.into()), ..UploadTerms::default() };
+    NewUpload { terms, ..world.new_upload(Some(10)) }
+}
+
+pub(crate) async fn a_grant_reads_back_until_it_is_forgotten(world: World) {
+    let id = format!("a{}", world.job_id());
+    let given = grant(&id);
+    world.catalog.create_grant(&given).await.unwrap();
+    assert!(world.catalog.create_grant(&given).await.is_err(), "ids are unique");
+    assert_eq!(world.catalog.grant(&id).await.unwrap(), Some(given));
+    assert_eq!(world.catalog.grant("other").await.unwrap(), None);
+    assert_eq!(world.catalog.prune_grants(at(100)).await.unwrap(), 0);
+    assert!(world.catalog.prune_grants(at(101)).await.unwrap() >= 1);
+    assert_eq!(world.catalog.grant(&id).await.unwrap(), None);
+}
+
+pub(crate) async fn a_grant_is_used_as_often_as_allowed_and_parts_do_not_count(world: World) {
+    let id = format!("b{}", world.job_id());
+    world.catalog.create_grant(&Grant { uses_left: 2, ..grant(&id) }).await.unwrap();
+    let part = NewUpload { terms: under(&world, &id).terms, ..world.new_part(10, at(50)) };
+    world.catalog.create_upload(&part).await.unwrap();
+    for uses_left in [1, 0] {
+        world.catalog.create_upload(&under(&world, &id)).await.unwrap();
+        assert_eq!(world.catalog.grant(&id).await.unwrap().expect("it").uses_left, uses_left);
+    }
+    let refused = under(&world, &id);
+    let spent = world.catalog.create_upload(&refused).await;
+    assert!(matches!(spent, Err(CatalogError::GrantSpent(_))), "{spent:?}");
+    assert_eq!(world.catalog.upload(refused.id).await.unwrap(), None, "nothing is left of it");
+}
+
+pub(crate) async fn a_grant_that_ended_or_was_taken_back_is_of_no_use(world: World) {
+    let (old, revoked) = (format!("c{}", world.job_id()), format!("d{}", world.job_id()));
+    world.catalog.create_grant(&Grant { expires_at: at(0), ..grant(&old) }).await.unwrap();
+    world.catalog.create_grant(&grant(&revoked)).await.unwrap();
+    assert!(world.catalog.revoke_grant(&revoked, at(1)).await.unwrap());
+    assert!(!world.catalog.revoke_grant(&revoked, at(2)).await.unwrap(), "only once");
+    assert!(world.catalog.grant(&revoked).await.unwrap().expect("it").is_revoked);
+    for id in [&old, &revoked] {
+        let spent = world.catalog.create_upload(&under(&world, id)).await;
+        assert!(matches!(spent, Err(CatalogError::GrantSpent(_))), "{spent:?}");
+    }
+}
+
+pub(crate) async fn parallel_uses_of_one_grant_succeed_once(world: World) {
+    let id = format!("e{}", world.job_id());
+    world.catalog.create_grant(&grant(&id)).await.unwrap();
+    let mut tries = tokio::task::JoinSet::new();
+    for _ in 0..8 {
+        let (catalog, new) = (world.catalog.clone(), under(&world, &id));
+        tries.spawn(async move { catalog.create_upload(&new).await });
+    }
+    let outcomes = tries.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+}
+
+pub(crate) async fn what_is_noted_of_an_import_is_the_latest_and_goes_with_its_upload(world: World) {
+    let new = world.new_upload(None);
+    world.catalog.create_upload(&new).await.unwrap();
+    assert_eq!(world.catalog.import_note(new.id).await.unwrap(), ImportNote::default());
+    let first = ImportNote { validator: Some("\"v1\"".into()), attempts: 1, error: Some("refused".into()) };
+    let second = ImportNote { attempts: 0, error: None, ..first.clone() };
+    for note in [&first, &second] {
+        world.catalog.note_import(new.id, note, at(1)).await.unwrap();
+        assert_eq!(world.catalog.import_note(new.id).await.unwrap(), *note);
+    }
+    let asset = new.target.expect("not a part").asset;
+    world.catalog.delete_asset(asset, world.job_id(), at(2)).await.unwrap();
+    let purge = world.claim(false, at(3)).await.expect("the purge");
+    world.catalog.settle_purge(&purge, at(4)).await.unwrap();
+    assert_eq!(world.catalog.import_note(new.id).await.unwrap(), ImportNote::default());
+    let unknown = world.new_upload(None).id;
+    assert!(world.catalog.note_import(unknown, &first, at(5)).await.is_err());
+}
