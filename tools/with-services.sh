@@ -4,7 +4,8 @@
 # Usage: tools/with-services.sh COMMAND...
 #
 # Both listen on free ports of the loopback interface and keep their files in a temporary folder. The command finds them
-# in HEADWATER_TEST_POSTGRES_URL and HEADWATER_TEST_S3_{URL,ACCESS_KEY,SECRET_KEY}.
+# in HEADWATER_TEST_POSTGRES_URL and HEADWATER_TEST_S3_{URL,ACCESS_KEY,SECRET_KEY}; HEADWATER_TEST_GARAGE is the
+# program of the store, for tests that stop one of their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
@@ -104,6 +105,7 @@ EOF
     HEADWATER_TEST_S3_ACCESS_KEY=GK$(random_hex 12)
     HEADWATER_TEST_S3_SECRET_KEY=$(random_hex 32)
     export HEADWATER_TEST_S3_ACCESS_KEY HEADWATER_TEST_S3_SECRET_KEY
+    export HEADWATER_TEST_GARAGE=$garage_binary
     export HEADWATER_TEST_S3_URL="s3://$bucket?endpoint=http://127.0.0.1:$api_port&region=$region"
     GARAGE_DEFAULT_ACCESS_KEY=$HEADWATER_TEST_S3_ACCESS_KEY GARAGE_DEFAULT_SECRET_KEY=$HEADWATER_TEST_S3_SECRET_KEY \
         GARAGE_DEFAULT_BUCKET=$bucket "$garage_binary" -c "$folder/garage/garage.toml" server --single-node \
