@@ -150,6 +150,11 @@ fn restrict_calls() -> Result<(), seccompiler::Error> {
     rules.insert(libc::SYS_mprotect, vec![masked(2, executable, 0)?]);
     // Thread names only.
     rules.insert(libc::SYS_prctl, vec![masked(0, u64::MAX, u64::from(libc::PR_SET_NAME.unsigned_abs()))?]);
+    // A thread's own priority, which it can only lower.
+    let process = u64::from(libc::PRIO_PROCESS);
+    let own = || SeccompRule::new(vec![condition(0, u64::MAX, process)?, condition(1, u64::MAX, 0)?]);
+    rules.insert(libc::SYS_getpriority, vec![own()?]);
+    rules.insert(libc::SYS_setpriority, vec![own()?]);
     // Questions about a descriptor, as `File` asks them.
     rules.insert(libc::SYS_fcntl, vec![masked(1, u64::MAX, u64::from(libc::F_GETFL.unsigned_abs()))?]);
     let deny = SeccompAction::Errno(libc::EPERM.unsigned_abs());
@@ -159,7 +164,11 @@ fn restrict_calls() -> Result<(), seccompiler::Error> {
 
 /// A rule that holds if the bits `mask` of argument `index` are those of `value`.
 fn masked(index: u8, mask: u64, value: u64) -> Result<SeccompRule, seccompiler::BackendError> {
-    SeccompRule::new(vec![SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask), value)?])
+    SeccompRule::new(vec![condition(index, mask, value)?])
+}
+
+fn condition(index: u8, mask: u64, value: u64) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask), value)
 }
 
 /// Tries from inside what must not be possible.

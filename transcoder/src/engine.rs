@@ -8,6 +8,7 @@ mod nal;
 mod outlet;
 mod pick;
 mod pictures;
+mod priority;
 mod probe;
 mod scan;
 mod source;

@@ -16,14 +16,19 @@ use super::look;
 use super::nal;
 use super::outlet::Outlet;
 use super::pick::{Grid, Picker};
+use super::priority;
 use super::{Source, Stop};
 use crate::ChunkRequest;
 use crate::av::{AvError, Frame, Packet, Scaler, X264, X264Settings};
 use crate::request::SegmentWork;
 use crate::wire::{Kind, Writer};
 
-/// Frames between two threads.
+/// Frames between the decoder and the scaler.
 const FRAMES_IN_FLIGHT: usize = 3;
+
+/// Frames between the scaler and each encoder. At the end of a segment an encoder works off all the
+/// frames it looked ahead at; with room for about as many, the others need not wait for the slowest.
+const SCALED_IN_FLIGHT: usize = 14;
 
 /// How far before the first wanted frame a decoder starts, in seconds, attempt by attempt. Containers
 /// seek by decoding time, and some to the wrong place; the last attempt starts at the very beginning.
@@ -55,7 +60,7 @@ pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -
         let mut rungs = Vec::new();
         for (rung, settings) in settings.iter().enumerate().skip(lowest) {
             let spans: Vec<Span> = wanted.iter().filter(|work| work.rungs[rung]).map(|work| work.span).collect();
-            let (scaled, frames) = sync_channel::<Shown>(FRAMES_IN_FLIGHT);
+            let (scaled, frames) = sync_channel::<Shown>(SCALED_IN_FLIGHT);
             rungs.push(Rung {
                 scaler: Scaler::to_yuv420p(settings.resolution, look::is_bt709(&request.track)),
                 parent: parent(request.rungs.len(), rung),
@@ -63,7 +68,13 @@ pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -
                 spans: spans.clone(),
             });
             let name = format!("encode {}", request.rungs[rung].id);
-            let run = move || encode_rung(rung, settings, &spans, &frames, outlet);
+            let is_top = rung + 1 == request.rungs.len();
+            let run = move || {
+                if !is_top {
+                    priority::step_back();
+                }
+                encode_rung(rung, settings, &spans, &frames, outlet)
+            };
             encoders.push(spawn(scope, &name, run)?);
         }
         // The cascade runs from the largest rung down.

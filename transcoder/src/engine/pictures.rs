@@ -6,6 +6,7 @@ use super::decode;
 use super::look;
 use super::outlet::Outlet;
 use super::pick::Grid;
+use super::priority;
 use super::{Source, Stop};
 use crate::av::{Frame, Scaler};
 use crate::wire::{Kind, Writer};
@@ -25,6 +26,7 @@ const BACKOFF_SECONDS: [u64; 3] = [0, 5, 30];
 
 /// Takes the pictures and sends them, in order; those that cannot be taken are left out.
 pub(crate) fn take(source: &Source, request: &PicturesRequest, outlet: &Outlet) -> Result<(), Stop> {
+    priority::step_back();
     let largest = request.shots.iter().map(|shot| shot.resolution).max_by_key(|size| size.pixels());
     let Some(largest) = largest else { return Ok(()) };
     let mut track = decode::Pictures::open(source, &request.track, largest, outlet)?;
