@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use object_store::ObjectStore;
 use object_store::aws::AmazonS3Builder;
+use object_store::multipart::MultipartStore;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientOptions, RetryConfig};
 use url::Url;
@@ -48,8 +49,13 @@ impl fmt::Debug for StoreConfig {
 pub(crate) enum Place {
     /// A folder of this machine.
     Folder(PathBuf),
-    /// A bucket, with the prefix applied.
-    Bucket(Arc<dyn ObjectStore>),
+    /// A bucket, with the prefix applied: seen as objects, and as parts of objects.
+    Bucket {
+        /// Whole objects.
+        objects: Arc<dyn ObjectStore>,
+        /// Objects in the making.
+        parts: Arc<dyn MultipartStore>,
+    },
 }
 
 /// Understands the URL of `config`; nothing is contacted.
@@ -62,12 +68,12 @@ pub(crate) fn place(config: &StoreConfig) -> Result<Place, StoreError> {
             let folder = url.to_file_path().ok().filter(|path| is_plain && path.is_absolute());
             folder.map(Place::Folder).ok_or_else(|| refused("expected file:///absolute/folder"))
         }
-        "s3" => bucket(&url, config).map(Place::Bucket),
+        "s3" => bucket(&url, config),
         _ => Err(refused("expected file:///absolute/folder or s3://bucket/prefix")),
     }
 }
 
-fn bucket(url: &Url, config: &StoreConfig) -> Result<Arc<dyn ObjectStore>, StoreError> {
+fn bucket(url: &Url, config: &StoreConfig) -> Result<Place, StoreError> {
     let refused = |reason: String| StoreError::Config { reason };
     let name = url.host_str().ok_or_else(|| refused("expected s3://bucket".into()))?;
     // No limit on a whole request: the body of a source may take hours.
@@ -102,7 +108,8 @@ fn bucket(url: &Url, config: &StoreConfig) -> Result<Arc<dyn ObjectStore>, Store
     }
     let store = builder.build().map_err(|error| refused(error.to_string()))?;
     let prefix = object_store::path::Path::from_url_path(url.path()).map_err(|error| refused(error.to_string()))?;
-    Ok(Arc::new(PrefixStore::new(store, prefix)))
+    let store = Arc::new(PrefixStore::new(store, prefix));
+    Ok(Place::Bucket { objects: store.clone(), parts: store })
 }
 
 #[cfg(test)]
@@ -117,8 +124,8 @@ mod tests {
     #[test]
     fn folders_and_buckets_are_understood() {
         assert!(matches!(check("file:///srv/media"), Ok(Place::Folder(folder)) if folder == *"/srv/media"));
-        assert!(matches!(check("s3://bkt/a/b?endpoint=http://127.0.0.1:3900&region=garage"), Ok(Place::Bucket(_))));
-        assert!(matches!(check("s3://bkt"), Ok(Place::Bucket(_))));
+        assert!(matches!(check("s3://bkt/a/b?endpoint=http://127.0.0.1:3900&region=garage"), Ok(Place::Bucket { .. })));
+        assert!(matches!(check("s3://bkt"), Ok(Place::Bucket { .. })));
     }
 
     #[test]

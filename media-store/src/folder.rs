@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::disk::Disk;
+
 /// Where unfinished files lie, below the root so that a rename never crosses a file system.
 const UNFINISHED: &str = ".unfinished";
 /// Names that are tried for an unfinished file before giving up; each failure means a leftover or a race.
@@ -17,15 +19,16 @@ const BUFFER_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub(crate) struct Folder {
     root: PathBuf,
+    disk: Disk,
     serial: AtomicU64,
 }
 
 impl Folder {
     /// Opens `root`, makes it when it is missing, proves that it can be written, and removes what
     /// crashed writers left behind.
-    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path, disk: Disk) -> io::Result<Self> {
         fs::create_dir_all(root)?;
-        let folder = Self { root: fs::canonicalize(root)?, serial: AtomicU64::new(0) };
+        let folder = Self { root: fs::canonicalize(root)?, disk, serial: AtomicU64::new(0) };
         let unfinished = folder.root.join(UNFINISHED);
         fs::create_dir_all(&unfinished)?;
         // Proves that the folder can be written.
@@ -78,10 +81,24 @@ impl Folder {
     }
 
     /// Copies a file from elsewhere to `key`. Durable and atomic.
-    pub(crate) fn copy_in(&self, from: &Path, key: &str) -> io::Result<()> {
+    fn copy_in(&self, from: &Path, key: &str) -> io::Result<()> {
         let (mut file, unfinished) = self.unfinished()?;
         let copied = File::open(from).and_then(|mut from| io::copy(&mut from, &mut file)).and_then(|_| file.sync_all());
         self.publish(copied, &unfinished, key)
+    }
+
+    /// Moves a file from elsewhere in the file system to `key`. Durable and atomic.
+    pub(crate) fn move_in(&self, from: &Path, key: &str) -> io::Result<()> {
+        let target = self.make_parents(key)?;
+        self.disk.sync(&File::open(from)?, from)?;
+        match self.disk.rename(from, &target) {
+            Ok(()) => self.disk.sync_parent(&target).and_then(|()| self.disk.sync_parent(from)),
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                self.copy_in(from, key)?;
+                self.disk.remove(from)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes the parents of `key`, durably.
@@ -186,19 +203,19 @@ mod tests {
     #[test]
     fn leftovers_of_dead_writers_are_removed_and_those_of_living_ones_are_not() {
         let dir = tempfile::tempdir().expect("a folder");
-        let folder = Folder::open(dir.path()).expect("opens");
+        let folder = Folder::open(dir.path(), Disk::default()).expect("opens");
         let dead = dir.path().join(UNFINISHED).join("1-0");
         fs::write(&dead, b"half").expect("a file");
         let (mut file, alive) = folder.unfinished().expect("a file");
         file.write_all(b"being written").expect("writes");
-        Folder::open(dir.path()).expect("opens");
+        Folder::open(dir.path(), Disk::default()).expect("opens");
         assert!(!dead.exists() && alive.exists());
     }
 
     #[test]
     fn a_failed_write_leaves_nothing_behind() {
         let dir = tempfile::tempdir().expect("a folder");
-        let folder = Folder::open(dir.path()).expect("opens");
+        let folder = Folder::open(dir.path(), Disk::default()).expect("opens");
         fs::write(dir.path().join("media"), b"a file where a folder should be").expect("a file");
         assert!(folder.write("media/a/b", b"x").is_err());
         assert_eq!(fs::read_dir(dir.path().join(UNFINISHED)).expect("lists").count(), 0);

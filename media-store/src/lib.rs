@@ -27,15 +27,19 @@
 //! ```
 
 mod config;
+mod direct;
+pub mod disk;
 mod error;
 mod folder;
 pub mod layout;
+mod multipart;
 mod scratch;
 mod source;
 pub mod staging;
 mod store;
 
 pub use config::StoreConfig;
+pub use disk::Disk;
 pub use error::{Retry, StoreError};
 pub use layout::{Key, Prefix};
 pub use staging::{Staging, StagingError};

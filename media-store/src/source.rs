@@ -3,22 +3,13 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use domain::AssetId;
-use object_store::{ObjectStoreExt, PutPayload, WriteMultipart};
 
 use crate::error::blocking;
 use crate::folder::{Folder, sync_parent};
-use crate::store::{Backend, path};
+use crate::store::Backend;
 use crate::{Key, MediaStore, StoreError, layout};
-
-/// Smallest part of a multipart upload (S3 wants at least 5 MiB for all but the last).
-const PART_BYTES_MIN: u64 = 8 << 20;
-/// Parts of a multipart upload; S3 allows 10 000.
-const PARTS_MAX: u64 = 9_000;
-/// Parts under way at a time: memory is bounded by this many and the one being read.
-const PARTS_IN_FLIGHT: usize = 3;
 
 impl MediaStore {
     /// Takes a complete, staged file as the source of an asset; the staged file is gone afterwards.
@@ -38,18 +29,27 @@ impl MediaStore {
         };
         match (stored, found) {
             (None, None) => Err(StoreError::Missing { key: key.to_string() }),
-            (Some(_), None) => Ok(()),
+            (Some(_), None) => match &self.inner.backend {
+                Backend::Folder(_) => Ok(()),
+                Backend::Bucket(bucket) => bucket.forget_journal(&key, &staged).await,
+            },
             (Some(stored_bytes), Some(staged_bytes)) if stored_bytes != staged_bytes => {
                 Err(StoreError::SourceDiffers { key: key.to_string(), stored_bytes, staged, staged_bytes })
             }
-            (Some(_), Some(_)) => remove_staged(staged, &key).await,
+            (Some(_), Some(_)) => {
+                if let Backend::Bucket(bucket) = &self.inner.backend {
+                    bucket.forget_journal(&key, &staged).await?;
+                }
+                remove_staged(staged, &key).await
+            }
             (None, Some(bytes)) => match &self.inner.backend {
                 Backend::Folder(folder) => {
                     let (folder, name) = (folder.clone(), key.clone());
-                    blocking(move || adopt(&folder, &staged, &name)).await.map_err(StoreError::io("write", &key))
+                    let adopt = move || folder.move_in(&staged, name.as_str());
+                    blocking(adopt).await.map_err(StoreError::io("write", &key))
                 }
-                Backend::Bucket(_) => {
-                    self.upload(&key, &staged, bytes).await?;
+                Backend::Bucket(bucket) => {
+                    bucket.put_source(&self.inner.objects, &key, &staged, bytes).await?;
                     remove_staged(staged, &key).await
                 }
             },
@@ -89,7 +89,7 @@ impl MediaStore {
                     _ => StoreError::io("read", &key)(error),
                 })
             }
-            Backend::Bucket(scratch) => scratch.open_source(&self.inner.objects, asset, &key).await,
+            Backend::Bucket(bucket) => bucket.scratch.open_source(&self.inner.objects, asset, &key).await,
         }
     }
 
@@ -108,75 +108,39 @@ impl MediaStore {
         blocking(move || link(&folder, &file, &name)).await.map_err(StoreError::io("link", &key))
     }
 
-    async fn upload(&self, key: &Key, staged: &Path, bytes: u64) -> Result<(), StoreError> {
-        let failed = |error| StoreError::remote("write", key)(error);
-        if bytes <= PART_BYTES_MIN {
-            let staged = staged.to_owned();
-            let body = blocking(move || fs::read(staged)).await.map_err(StoreError::io("stage", key))?;
-            return self.inner.objects.put(&path(key), PutPayload::from(body)).await.map(drop).map_err(failed);
-        }
-        let part_bytes = part_bytes_of(bytes);
-        let upload = self.inner.objects.put_multipart(&path(key)).await.map_err(failed)?;
-        let mut upload = WriteMultipart::new_with_chunk_size(upload, usize::try_from(part_bytes).unwrap_or(usize::MAX));
-        // Dropping a multipart upload leaves its parts behind: every way out of here completes or aborts it.
-        match self.upload_parts(key, staged, bytes, part_bytes, &mut upload).await {
-            Ok(()) => upload.finish().await.map(drop).map_err(failed),
-            Err(error) => {
-                if let Err(abort) = upload.abort().await {
-                    tracing::warn!(key = %key, error = %abort, "a multipart upload could not be aborted");
-                }
-                Err(error)
+    /// Puts what is durable of a staged file into the bucket ahead of time: all whole parts of its first
+    /// `durable_bytes` octets that are not there yet. [`MediaStore::adopt_source`] then has less to do.
+    ///
+    /// Nothing happens for a folder, and for a file of few parts. `length` is that of the whole file and
+    /// never changes. May be dropped, fail or be killed at any moment, and repeated.
+    ///
+    /// # Errors
+    /// Whatever keeps the parts from being put.
+    pub async fn put_source_parts(
+        &self,
+        asset: AssetId,
+        staged: &Path,
+        durable_bytes: u64,
+        length: u64,
+    ) -> Result<(), StoreError> {
+        match &self.inner.backend {
+            Backend::Folder(_) => Ok(()),
+            Backend::Bucket(bucket) => {
+                bucket.put_parts_ahead(&layout::source(asset), staged, durable_bytes, length).await
             }
         }
     }
 
-    async fn upload_parts(
-        &self,
-        key: &Key,
-        staged: &Path,
-        bytes: u64,
-        part_bytes: u64,
-        upload: &mut WriteMultipart,
-    ) -> Result<(), StoreError> {
-        let failed = |error| StoreError::io("stage", key)(error);
-        let file = Arc::new({
-            let staged = staged.to_owned();
-            blocking(move || File::open(staged)).await.map_err(failed)?
-        });
-        let mut offset = 0;
-        while offset < bytes {
-            let file = file.clone();
-            let length = usize::try_from(part_bytes.min(bytes - offset)).unwrap_or(usize::MAX);
-            let part = blocking(move || read_at(&file, offset, length)).await.map_err(failed)?;
-            upload.wait_for_capacity(PARTS_IN_FLIGHT).await.map_err(StoreError::remote("write", key))?;
-            upload.put(part.into());
-            offset += length as u64;
+    /// Removes from the bucket what [`MediaStore::put_source_parts`] left there of an upload that was
+    /// given up; `staged` is where its file lay. Absence is success.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being removed; then try again later.
+    pub async fn abandon_source(&self, staged: &Path) -> Result<(), StoreError> {
+        match &self.inner.backend {
+            Backend::Folder(_) => Ok(()),
+            Backend::Bucket(bucket) => bucket.abandon(staged).await,
         }
-        Ok(())
-    }
-}
-
-/// Parts as small as S3 allows for a file of this size.
-fn part_bytes_of(bytes: u64) -> u64 {
-    bytes.div_ceil(PARTS_MAX).next_multiple_of(1 << 20).max(PART_BYTES_MIN)
-}
-
-fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut part = vec![0u8; length];
-    std::os::unix::fs::FileExt::read_exact_at(file, &mut part, offset)?;
-    Ok(part)
-}
-
-fn adopt(folder: &Folder, staged: &Path, key: &Key) -> io::Result<()> {
-    let target = folder.make_parents(key.as_str())?;
-    File::open(staged)?.sync_all()?;
-    match fs::rename(staged, &target) {
-        Ok(()) => sync_parent(&target).and_then(|()| sync_parent(staged)),
-        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-            folder.copy_in(staged, key.as_str())?;
-            fs::remove_file(staged)
-        }
-        Err(error) => Err(error),
     }
 }
 
@@ -206,17 +170,4 @@ async fn remove_staged(staged: PathBuf, key: &Key) -> Result<(), StoreError> {
     })
     .await
     .map_err(StoreError::io("stage", key))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_of_any_size_fits_into_the_parts_s3_allows() {
-        for bytes in [0, 1, PART_BYTES_MIN, PART_BYTES_MIN * PARTS_MAX, PART_BYTES_MIN * PARTS_MAX + 1, 5 << 40] {
-            let part = part_bytes_of(bytes);
-            assert!(part >= PART_BYTES_MIN && bytes.div_ceil(part) <= PARTS_MAX, "{bytes}");
-        }
-    }
 }

@@ -9,6 +9,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,8 +17,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use bytes::Bytes;
 use domain::UploadId;
 
+use crate::disk::{self, Disk};
 use crate::error::blocking;
-use crate::folder::{make_dirs, sync_parent};
+use crate::folder::make_dirs;
+use crate::multipart;
+
+/// Octets that one step of a scan or a copy handles: a step cannot be interrupted.
+const STEP_BYTES: u64 = 64 << 20;
+/// Octets that a scan holds in memory.
+const SCAN_BUFFER_BYTES: usize = 256 << 10;
 
 /// Why a staged file cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +77,7 @@ pub struct Staging {
 #[derive(Debug)]
 struct Inner {
     dir: PathBuf,
+    disk: Disk,
     gates: Mutex<HashMap<UploadId, Weak<Gate>>>,
 }
 
@@ -76,12 +85,13 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Gate(Mutex<u64>);
 
-/// The right to write one staged file, until somebody else claims it.
-#[derive(Debug)]
+/// The right to write one staged file, until somebody else claims it. Clones share it.
+#[derive(Clone, Debug)]
 pub struct Writer {
     upload: UploadId,
-    path: PathBuf,
+    path: Arc<Path>,
     file: Arc<File>,
+    disk: Disk,
     gate: Arc<Gate>,
     epoch: u64,
 }
@@ -92,10 +102,18 @@ impl Staging {
     /// # Errors
     /// Whatever the file system says.
     pub async fn open(dir: impl Into<PathBuf>) -> io::Result<Self> {
+        Self::open_on(Disk::default(), dir).await
+    }
+
+    /// The same on a disk that somebody watches.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub async fn open_on(disk: Disk, dir: impl Into<PathBuf>) -> io::Result<Self> {
         let dir: PathBuf = dir.into();
         let folder = dir.clone();
         blocking(move || make_dirs(&std::path::absolute(folder)?)).await?;
-        Ok(Self { inner: Arc::new(Inner { dir, gates: Mutex::default() }) })
+        Ok(Self { inner: Arc::new(Inner { dir, disk, gates: Mutex::default() }) })
     }
 
     /// Makes an empty file for an upload, durably; an existing one stays as it is.
@@ -103,12 +121,12 @@ impl Staging {
     /// # Errors
     /// [`StagingError::Io`].
     pub async fn create(&self, upload: UploadId) -> Result<(), StagingError> {
-        let path = self.path(upload);
-        let create = move || {
-            OpenOptions::new().write(true).create(true).truncate(false).open(&path)?.sync_all()?;
-            sync_parent(&path)
-        };
-        blocking(create).await.map_err(|source| StagingError::Io { action: "create", upload, source })
+        let (path, disk) = (self.path(upload), self.inner.disk.clone());
+        blocking(move || disk.create(&path)).await.map_err(|source| StagingError::Io {
+            action: "create",
+            upload,
+            source,
+        })
     }
 
     /// Claims the right to write the file of `upload`, which holds `durable_bytes` acknowledged octets.
@@ -119,7 +137,7 @@ impl Staging {
     /// # Errors
     /// [`StagingError::Lost`] when the file is shorter than that.
     pub async fn writer(&self, upload: UploadId, durable_bytes: u64) -> Result<Writer, StagingError> {
-        let (path, gate) = (self.path(upload), self.gate(upload));
+        let (path, gate, disk) = (self.path(upload), self.gate(upload), self.inner.disk.clone());
         let claim = move || {
             let mut epoch = lock(&gate.0);
             *epoch += 1;
@@ -132,10 +150,10 @@ impl Staging {
                 return Ok(Err(found_bytes));
             }
             if found_bytes > durable_bytes {
-                file.set_len(durable_bytes)?;
+                disk.cut(&file, &path, durable_bytes)?;
             }
             let epoch = *epoch;
-            Ok(Ok(Writer { upload, path, file: Arc::new(file), gate: gate.clone(), epoch }))
+            Ok(Ok(Writer { upload, path: path.into(), file: Arc::new(file), disk, gate: gate.clone(), epoch }))
         };
         let claimed = blocking(claim).await.map_err(|source| StagingError::Io { action: "open", upload, source })?;
         claimed.map_err(|found_bytes| StagingError::Lost { upload, found_bytes, expected_bytes: durable_bytes })
@@ -160,14 +178,11 @@ impl Staging {
     /// # Errors
     /// [`StagingError::Io`].
     pub async fn discard(&self, upload: UploadId) -> Result<(), StagingError> {
-        let (path, gate) = (self.path(upload), self.gate(upload));
+        let (path, gate, disk) = (self.path(upload), self.gate(upload), self.inner.disk.clone());
         let discard = move || {
             let mut epoch = lock(&gate.0);
             *epoch += 1;
-            match fs::remove_file(path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                other => other,
-            }
+            disk.remove(&path)
         };
         blocking(discard).await.map_err(|source| StagingError::Io { action: "remove", upload, source })
     }
@@ -177,13 +192,68 @@ impl Staging {
     /// # Errors
     /// Whatever the file system says.
     pub async fn uploads(&self) -> io::Result<Vec<UploadId>> {
+        self.named(|name| name.parse().ok()).await
+    }
+
+    /// Every upload of which parts may lie in the bucket: see [`crate::MediaStore::put_source_parts`].
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub async fn transfers(&self) -> io::Result<Vec<UploadId>> {
+        self.named(|name| name.strip_suffix(multipart::JOURNAL_SUFFIX)?.parse().ok()).await
+    }
+
+    async fn named(&self, read: fn(&str) -> Option<UploadId>) -> io::Result<Vec<UploadId>> {
         let dir = self.inner.dir.clone();
         let list = move || {
             let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name()));
             let names = names.collect::<io::Result<Vec<_>>>()?;
-            Ok(names.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+            Ok(names.iter().filter_map(|name| read(name.to_str()?)).collect())
         };
         blocking(list).await
+    }
+
+    /// Flushes all staged files at once: cheaper than one by one when they are many.
+    ///
+    /// # Errors
+    /// Whatever the file system says; it does not say which file is to blame.
+    pub async fn sync_all(&self) -> io::Result<()> {
+        let (dir, disk) = (self.inner.dir.clone(), self.inner.disk.clone());
+        blocking(move || disk.sync_file_system(&dir)).await
+    }
+
+    /// Shows the octets `range` of a staged file to `visit`, in order and piece by piece; gives the
+    /// visitor back. May be dropped between two steps of a few dozen megabytes.
+    ///
+    /// # Errors
+    /// [`StagingError::Io`], also when the file ends before the range does.
+    pub async fn scan<V: Send + 'static>(
+        &self,
+        upload: UploadId,
+        range: Range<u64>,
+        mut visitor: V,
+        visit: fn(&mut V, &[u8]),
+    ) -> Result<V, StagingError> {
+        let failed = |source| StagingError::Io { action: "read", upload, source };
+        let path = self.path(upload);
+        let file = Arc::new(blocking(move || File::open(path)).await.map_err(failed)?);
+        let mut offset = range.start;
+        while offset < range.end {
+            let (file, end) = (file.clone(), range.end.min(offset + STEP_BYTES));
+            let step = move || {
+                let mut buffer = vec![0u8; SCAN_BUFFER_BYTES];
+                while offset < end {
+                    let wanted = usize::try_from(end - offset).unwrap_or(usize::MAX).min(SCAN_BUFFER_BYTES);
+                    file.read_exact_at(&mut buffer[..wanted], offset)?;
+                    visit(&mut visitor, &buffer[..wanted]);
+                    offset += wanted as u64;
+                }
+                Ok(visitor)
+            };
+            visitor = blocking(step).await.map_err(failed)?;
+            offset = end;
+        }
+        Ok(visitor)
     }
 
     /// Where the file of an upload lies.
@@ -222,38 +292,69 @@ impl Writer {
     /// # Errors
     /// [`StagingError::TakenOver`] when this writer is no longer the newest; [`StagingError::Io`].
     pub async fn write_at(&self, offset: u64, pieces: Vec<Bytes>) -> Result<(), StagingError> {
-        self.guarded("write", move |file| {
-            let mut at = offset;
-            for piece in pieces {
-                file.write_all_at(&piece, at)?;
-                at += piece.len() as u64;
-            }
-            Ok(())
+        self.guarded("write", move |writer| writer.disk.write(&writer.file, &writer.path, offset, &pieces)).await
+    }
+
+    /// Copies octets of another staged file, from `offset` of that to `at` of this one, without moving
+    /// them through this process. How many: less than `bytes` after a few dozen megabytes, 0 at the end
+    /// of the other file.
+    ///
+    /// # Errors
+    /// As for [`Writer::write_at`].
+    pub async fn copy_from(&self, from: &Path, offset: u64, at: u64, bytes: u64) -> Result<u64, StagingError> {
+        let from = from.to_owned();
+        let step = usize::try_from(bytes.min(STEP_BYTES)).unwrap_or(usize::MAX);
+        self.guarded("copy into", move |writer| {
+            let from = File::open(from)?;
+            writer.disk.copy((&from, offset), (&writer.file, at, &writer.path), step).map(|copied| copied as u64)
         })
         .await
     }
 
-    /// Flushes everything written so far to disk.
+    /// Begins to write back `bytes` octets from `offset`, so that the next flush is short.
+    ///
+    /// # Errors
+    /// [`StagingError::Io`].
+    pub async fn start_writeback(&self, offset: u64, bytes: u64) -> Result<(), StagingError> {
+        let file = self.file.clone();
+        let started = blocking(move || disk::start_writeback(&file, offset, bytes)).await;
+        started.map_err(|source| StagingError::Io { action: "write back", upload: self.upload, source })
+    }
+
+    /// Flushes everything written so far to disk. Writing may go on meanwhile.
     ///
     /// # Errors
     /// As for [`Writer::write_at`].
     pub async fn sync(&self) -> Result<(), StagingError> {
-        self.guarded("flush", |file| file.sync_data()).await
+        let writer = self.clone();
+        let flushed = blocking(move || writer.disk.sync(&writer.file, &writer.path)).await;
+        flushed.map_err(|source| StagingError::Io { action: "flush", upload: self.upload, source })?;
+        self.check()
     }
 
-    /// Flushes the file, proves that it holds exactly `bytes` octets, and gives up writing: from here
-    /// on nobody can change it.
+    /// Proves that nobody else has claimed the file.
+    ///
+    /// # Errors
+    /// [`StagingError::TakenOver`].
+    pub fn check(&self) -> Result<(), StagingError> {
+        let is_newest = *lock(&self.gate.0) == self.epoch;
+        if is_newest { Ok(()) } else { Err(StagingError::TakenOver { upload: self.upload }) }
+    }
+
+    /// Proves that the file holds exactly `bytes` octets, flushes it if `is_durable` asks for that, and
+    /// gives up writing: from here on nobody can change it.
     ///
     /// # Errors
     /// [`StagingError::Lost`] for another length; otherwise as for [`Writer::write_at`].
-    pub async fn seal(self, bytes: u64) -> Result<PathBuf, StagingError> {
+    pub async fn seal(self, bytes: u64, is_durable: bool) -> Result<PathBuf, StagingError> {
         let upload = self.upload;
-        let found_bytes = self
-            .guarded("flush", |file| {
-                file.sync_all()?;
-                file.metadata().map(|meta| meta.len())
-            })
-            .await?;
+        let seal = move |writer: &Self| {
+            if is_durable {
+                writer.disk.sync(&writer.file, &writer.path)?;
+            }
+            writer.file.metadata().map(|meta| meta.len())
+        };
+        let found_bytes = self.guarded("flush", seal).await?;
         if found_bytes != bytes {
             return Err(StagingError::Lost { upload, found_bytes, expected_bytes: bytes });
         }
@@ -263,19 +364,19 @@ impl Writer {
         }
         *epoch += 1;
         drop(epoch);
-        Ok(self.path)
+        Ok(self.path.to_path_buf())
     }
 
     async fn guarded<T: Send + 'static>(
         &self,
         action: &'static str,
-        work: impl FnOnce(&File) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
     ) -> Result<T, StagingError> {
-        let (file, gate, epoch, upload) = (self.file.clone(), self.gate.clone(), self.epoch, self.upload);
+        let (writer, upload) = (self.clone(), self.upload);
         // The gate stays locked while the file changes: whoever takes over waits for that and no longer.
         let guarded = move || {
-            let newest = lock(&gate.0);
-            if *newest == epoch { work(&file).map(Some) } else { Ok(None) }
+            let newest = lock(&writer.gate.0);
+            if *newest == writer.epoch { work(&writer).map(Some) } else { Ok(None) }
         };
         let done = blocking(guarded).await.map_err(|source| StagingError::Io { action, upload, source })?;
         done.ok_or(StagingError::TakenOver { upload })

@@ -14,8 +14,10 @@ use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt};
 
 use crate::config::{Place, place};
+use crate::disk::Disk;
 use crate::error::blocking;
 use crate::folder::Folder;
+use crate::multipart::Bucket;
 use crate::scratch::Scratch;
 use crate::{Key, Prefix, StoreConfig, StoreError, layout};
 
@@ -38,7 +40,7 @@ pub(crate) struct Inner {
 
 pub(crate) enum Backend {
     Folder(Arc<Folder>),
-    Bucket(Scratch),
+    Bucket(Bucket),
 }
 
 /// What [`MediaStore::put_once`] found.
@@ -81,19 +83,27 @@ impl MediaStore {
     /// [`StoreError::Config`] for an unusable URL, [`StoreError::Open`] when the folder cannot be
     /// written. A bucket is not contacted: see [`MediaStore::check`].
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
+        Self::open_on(Disk::default(), config).await
+    }
+
+    /// The same on a disk that somebody watches.
+    ///
+    /// # Errors
+    /// As for [`MediaStore::open`].
+    pub async fn open_on(disk: Disk, config: StoreConfig) -> Result<Self, StoreError> {
         let opened = |place: String| move |source| StoreError::Open { place, source };
         let inner = match place(&config)? {
             Place::Folder(root) => {
                 let name = root.display().to_string();
-                let folder = blocking(move || Folder::open(&root)).await.map_err(opened(name))?;
+                let folder = blocking(move || Folder::open(&root, disk)).await.map_err(opened(name))?;
                 let objects = LocalFileSystem::new_with_prefix(folder.root())
                     .map_err(|error| StoreError::Config { reason: error.to_string() })?;
                 Inner { objects: Arc::new(objects), backend: Backend::Folder(Arc::new(folder)) }
             }
-            Place::Bucket(objects) => {
+            Place::Bucket { objects, parts } => {
                 let name = config.scratch.display().to_string();
                 let scratch = Scratch::open(config.scratch).await.map_err(opened(name))?;
-                Inner { objects, backend: Backend::Bucket(scratch) }
+                Inner { objects, backend: Backend::Bucket(Bucket::new(parts, scratch)) }
             }
         };
         Ok(Self { inner: Arc::new(inner) })

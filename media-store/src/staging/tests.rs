@@ -28,8 +28,8 @@ async fn an_older_writer_is_refused_for_good() {
     let late = older.write_at(0, vec![Bytes::from_static(b"old")]).await;
     assert!(matches!(late, Err(StagingError::TakenOver { .. })));
     assert!(matches!(older.sync().await, Err(StagingError::TakenOver { .. })));
-    assert!(matches!(older.seal(3).await, Err(StagingError::TakenOver { .. })));
-    assert_eq!(fs::read(newer.seal(3).await.expect("seals")).expect("reads"), b"new");
+    assert!(matches!(older.seal(3, true).await, Err(StagingError::TakenOver { .. })));
+    assert_eq!(fs::read(newer.seal(3, true).await.expect("seals")).expect("reads"), b"new");
 }
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn lost_octets_are_noticed() {
     let (_dir, staging, upload) = staging().await;
     let short = staging.writer(upload, 5).await;
     assert!(matches!(short, Err(StagingError::Lost { found_bytes: 0, expected_bytes: 5, .. })));
-    let sealed = staging.writer(upload, 0).await.expect("claims").seal(1).await;
+    let sealed = staging.writer(upload, 0).await.expect("claims").seal(1, true).await;
     assert!(matches!(sealed, Err(StagingError::Lost { .. })));
     staging.discard(upload).await.expect("discards");
     assert!(matches!(staging.writer(upload, 0).await, Err(StagingError::Lost { .. })));
@@ -53,6 +53,50 @@ async fn discarding_refuses_the_writer_and_may_be_repeated() {
     assert!(matches!(writer.write_at(0, vec![]).await, Err(StagingError::TakenOver { .. })));
     assert_eq!(staging.len(upload).await.expect("measures"), None);
     assert!(staging.uploads().await.expect("lists").is_empty());
+}
+
+#[tokio::test]
+async fn a_copy_takes_octets_of_another_file_and_ends_where_that_ends() {
+    let (_dir, staging, upload) = staging().await;
+    let part = UploadId::from_u128(8);
+    staging.create(part).await.expect("creates");
+    let other = staging.writer(part, 0).await.expect("claims");
+    other.write_at(0, vec![Bytes::from_static(b"0123456789")]).await.expect("writes");
+    let writer = staging.writer(upload, 0).await.expect("claims");
+    writer.write_at(0, vec![Bytes::from_static(b"ab")]).await.expect("writes");
+    assert_eq!(writer.copy_from(&staging.path(part), 4, 2, 100).await.expect("copies"), 6);
+    assert_eq!(writer.copy_from(&staging.path(part), 10, 8, 100).await.expect("copies"), 0);
+    assert_eq!(fs::read(writer.path()).expect("reads"), b"ab456789");
+    staging.writer(upload, 0).await.expect("claims");
+    assert!(matches!(writer.copy_from(other.path(), 0, 0, 1).await, Err(StagingError::TakenOver { .. })));
+}
+
+#[tokio::test]
+async fn a_scan_shows_exactly_the_octets_asked_for() {
+    let (_dir, staging, upload) = staging().await;
+    let body: Vec<u8> = (0..251u8).cycle().take(1_000_000).collect();
+    let writer = staging.writer(upload, 0).await.expect("claims");
+    writer.write_at(0, vec![body.clone().into()]).await.expect("writes");
+    for range in [0..0, 0..1_000_000, 5..6, 262_143..999_999] {
+        let octets = range.start as u64..range.end as u64;
+        let seen = staging.scan(upload, octets, Vec::new(), Vec::extend_from_slice).await.expect("reads");
+        assert!(seen == body[range.clone()], "{range:?}");
+    }
+    assert!(staging.scan(upload, 999_999..1_000_001, (), |(), _| {}).await.is_err());
+}
+
+#[tokio::test]
+async fn all_files_can_be_flushed_at_once_and_writing_goes_on_during_a_flush() {
+    let (_dir, staging, upload) = staging().await;
+    let writer = staging.writer(upload, 0).await.expect("claims");
+    for round in 0..8u64 {
+        let write = writer.write_at(round, vec![Bytes::from_static(b"x")]);
+        let (written, one, all, started) =
+            tokio::join!(write, writer.sync(), staging.sync_all(), writer.start_writeback(0, round + 1));
+        written.and(one).and(started).expect("is done");
+        all.expect("flushes");
+    }
+    assert_eq!(staging.len(upload).await.expect("measures"), Some(8));
 }
 
 #[tokio::test]
