@@ -1,9 +1,9 @@
 //! Upload capabilities: who holds the secret may upload, within bounds, a number of times.
 
-use domain::Timestamp;
+use domain::{AssetId, Timestamp};
 
 use crate::engine::{args, column, count, count32, document, json};
-use crate::{Catalog, CatalogError, sql};
+use crate::{Catalog, CatalogError, UploadTerms, sql};
 
 /// A capability to upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +53,12 @@ impl Catalog {
         row.map(Grant::try_from).transpose()
     }
 
+    /// The terms of the upload that an asset came from; `None` if it was not uploaded.
+    pub async fn upload_terms_of(&self, asset: AssetId) -> Result<Option<UploadTerms>, CatalogError> {
+        let row: Option<Text> = self.row(sql::grants::TERMS_OF_ASSET, args![asset]).await?;
+        row.map(|row| document("uploads.terms", &row.text)).transpose()
+    }
+
     /// Takes a capability back; false if there is none or that was done before.
     pub async fn revoke_grant(&self, id: &str, now: Timestamp) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
@@ -68,6 +74,11 @@ impl Catalog {
         tx.commit().await?;
         Ok(gone)
     }
+}
+
+#[derive(sqlx::FromRow)]
+struct Text {
+    text: String,
 }
 
 /// `upload_grants` as stored.

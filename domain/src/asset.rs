@@ -120,6 +120,8 @@ pub enum FailureCode {
     EngineCrashed,
     /// The engine made no progress on this file, repeatedly.
     EngineStalled,
+    /// The address that it is imported from does not give the file.
+    SourceUnavailable,
     /// The fault is the server's, not the file's.
     Internal,
 }

@@ -27,6 +27,7 @@
 
 mod asset;
 mod clock;
+pub mod container;
 mod grid;
 mod id;
 mod job;
@@ -41,6 +42,7 @@ mod time;
 
 pub use asset::{AssetEvent, AssetState, Failure, FailureCode, IllegalTransition};
 pub use clock::{Clock, ManualClock, Timestamp};
+pub use container::Container;
 pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
 pub use id::{AssetId, Generation, IdError, JobId, PlaybackId, RenditionId, UploadId};
 pub use job::{JobKind, JobSpec, JobState};

@@ -14,6 +14,8 @@ use crate::{
 pub struct Limits {
     /// Longest source.
     pub duration_s_max: u32,
+    /// Most pixels of any picture track.
+    pub pixels_max: u64,
     /// Most audio tracks that become renditions; further ones are left out.
     pub audio_tracks_max: usize,
     /// Most subtitle tracks that become renditions; further ones are left out.
@@ -22,7 +24,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { duration_s_max: 12 * 3600, audio_tracks_max: 16, subtitle_tracks_max: 32 }
+        Self { duration_s_max: 12 * 3600, pixels_max: 8192 * 8192, audio_tracks_max: 16, subtitle_tracks_max: 32 }
     }
 }
 
@@ -119,10 +121,19 @@ impl Plan {
         }
         let (origin, duration) = (probe.origin(), probe.duration());
         if duration.as_ms() > i64::from(limits.duration_s_max) * 1000 {
-            let (long, max) = (crate::hms(duration), limits.duration_s_max / 3600);
+            let max = MediaTime::new(i64::from(limits.duration_s_max) * 1000, Timescale::MILLISECONDS);
             return Err(Failure::new(
                 FailureCode::LimitExceeded,
-                format!("the file plays for {long}, more than the {max} hours allowed here"),
+                format!("the file plays for {}, more than the {} allowed here", crate::hms(duration), crate::hms(max)),
+            ));
+        }
+        if let Some(track) = probe.video.iter().find(|track| track.coded.pixels() > limits.pixels_max) {
+            return Err(Failure::new(
+                FailureCode::LimitExceeded,
+                format!(
+                    "the picture of {} has more than the {} pixels allowed here: export it smaller",
+                    track.coded, limits.pixels_max
+                ),
             ));
         }
         let main = probe.main_video();

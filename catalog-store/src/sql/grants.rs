@@ -16,5 +16,7 @@ statements! {
     USE = both("update upload_grants set uses_left = uses_left - 1 \
         where id = $1 and uses_left > 0 and revoked_at is null and expires_at > $2");
     REVOKE = both("update upload_grants set revoked_at = $2 where id = $1 and revoked_at is null");
+    /// What the upload of an asset was created under.
+    TERMS_OF_ASSET = both("select terms as text from uploads where asset_id = $1 and kind <> 'partial'");
     PRUNE = both("delete from upload_grants where expires_at < $1");
 }

@@ -41,13 +41,19 @@ pub(crate) async fn a_grant_is_used_as_often_as_allowed_and_parts_do_not_count(w
     world.catalog.create_grant(&Grant { uses_left: 2, ..grant(&id) }).await.unwrap();
     let part = NewUpload { terms: under(&world, &id).terms, ..world.new_part(10, at(50)) };
     world.catalog.create_upload(&part).await.unwrap();
+    let mut used = None;
     for uses_left in [1, 0] {
-        world.catalog.create_upload(&under(&world, &id)).await.unwrap();
+        let new = under(&world, &id);
+        world.catalog.create_upload(&new).await.unwrap();
+        used = new.target;
         assert_eq!(world.catalog.grant(&id).await.unwrap().expect("it").uses_left, uses_left);
     }
     let refused = under(&world, &id);
     let spent = world.catalog.create_upload(&refused).await;
     assert!(matches!(spent, Err(CatalogError::GrantSpent(_))), "{spent:?}");
+    let terms = world.catalog.upload_terms_of(used.expect("not a part").asset).await.unwrap();
+    assert_eq!(terms.expect("they are kept").grant, Some(id));
+    assert_eq!(world.catalog.upload_terms_of(refused.target.expect("not a part").asset).await.unwrap(), None);
     assert_eq!(world.catalog.upload(refused.id).await.unwrap(), None, "nothing is left of it");
 }
 

@@ -88,6 +88,17 @@ fn what_cannot_play_is_refused_with_a_reason() {
 }
 
 #[test]
+fn a_picture_of_too_many_pixels_is_refused_whichever_track_holds_it() {
+    let mut source = probe(vec![video(0, 5000, 25, 1), video(0, 5000, 25, 1)], vec![]);
+    source.video[1].coded = Resolution { width: 4096, height: 2160 };
+    source.video[1].is_default = false;
+    let pixels = source.video[1].coded.pixels();
+    let planned = |pixels_max| Plan::new(&source, &Recipe::default(), &Limits { pixels_max, ..Limits::default() });
+    assert!(planned(pixels).is_ok());
+    assert_eq!(planned(pixels - 1).expect_err("refused").code, FailureCode::LimitExceeded);
+}
+
+#[test]
 fn a_plan_reads_back_from_its_json() {
     let plan = planned(&probe(vec![video(0, 5000, 24_000, 1001)], vec![audio_track(1, 0, 5000, "eng", true)]));
     let json = serde_json::to_string(&plan).expect("serialises");

@@ -3,6 +3,7 @@
 //! The order is: presentation object, pointer, and then one transaction with probe, generation and
 //! jobs. Killed in between, the next run writes the same objects again and goes on.
 
+use domain::plan::Limits;
 use domain::{Generation, JobSpec, Plan, Presentation};
 
 use super::{Settlement, Step, publish};
@@ -12,7 +13,7 @@ use crate::error::JobError;
 pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
     let asset = step.asset().await?;
     let probe = step.parts.engine.probe(step.source().await?).await?;
-    let plan = Plan::new(&probe, &step.config.recipe, &step.config.limits).map_err(JobError::Refused)?;
+    let plan = Plan::new(&probe, &step.config.recipe, &limits(step).await?).map_err(JobError::Refused)?;
     let generation = Generation(asset.generation.map_or(1, |last| last.0.saturating_add(1)));
     let presentation = Presentation {
         title: publish::title(&asset, &probe),
@@ -29,6 +30,14 @@ pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
     );
     let jobs = jobs(&plan, generation);
     Ok(Settlement::Probed { probe: Box::new(probe), generation, plan: Box::new(plan), jobs })
+}
+
+/// What this source may hold: the worker's bounds, and those of the capability it was uploaded under.
+async fn limits(step: &Step<'_>) -> Result<Limits, JobError> {
+    let limits = step.config.limits.clone();
+    let terms = step.parts.catalog.upload_terms_of(step.job.asset).await?;
+    let duration_s_max = terms.and_then(|terms| terms.duration_s_max).unwrap_or(u32::MAX).min(limits.duration_s_max);
+    Ok(Limits { duration_s_max, ..limits })
 }
 
 /// The parts of a generation. Chapters need none: they are in the presentation from the start.
