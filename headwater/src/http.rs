@@ -2,13 +2,21 @@
 //!
 //! ```text
 //! /v/...                         origin       (straight to its service: no router in between)
-//! /uploads, /uploads/...         ingest
+//! /uploads, /uploads/...         ingest; also /api/v1/imports and /api/v1/upload-grants
 //! /api/...                       catalog-api
 //! /healthz, /readyz, /metrics    operations
 //! everything else                the embedded web pages
 //! ```
+//!
+//! `listener` tells HTTP/1 from HTTP/2; `http1` and `http2` serve one connection each and both can send
+//! interim responses.
 
+#[cfg(test)]
+mod ground;
 mod health;
+mod http1;
+mod http2;
+mod interim;
 mod listener;
 mod pages;
 mod problem;

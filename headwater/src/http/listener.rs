@@ -1,34 +1,25 @@
-//! The listening socket and its connections, HTTP/1 and HTTP/2 alike.
+//! The listening socket, and which protocol each connection speaks.
 
-use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::task::TaskTracker;
 
 use super::surface::Surface;
+use super::{http1, http2};
 use crate::lifecycle::Lifecycle;
 
 /// Largest request head, in octets: a tus upload's metadata is the longest thing in it.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// HTTP/2 counts decoded header fields.
+pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Header lines of one request.
-const HEADERS_MAX: usize = 100;
-/// The same bound for HTTP/2, where it counts decoded header fields.
-const HEADER_LIST_BYTES_MAX: u32 = 64 * 1024;
-/// Concurrent HTTP/2 streams of one connection.
-const STREAMS_MAX: u32 = 128;
+pub(super) const HEADERS_MAX: usize = 100;
 /// Pause after a failed accept, such as for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// An HTTP/2 peer is asked for a sign of life this often.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Pause between two looks at a preface that arrives in pieces.
+const PREFACE_PAUSE: Duration = Duration::from_millis(10);
 
 /// Bounds of the listener.
 #[derive(Clone, Copy, Debug)]
@@ -46,18 +37,11 @@ pub struct Listener {
     limits: Limits,
 }
 
-/// Runs hyper's per-stream tasks on the process's tracker, so that a stop waits for them.
-#[derive(Clone, Debug)]
-struct Tracked(TaskTracker);
-
-impl<F> hyper::rt::Executor<F> for Tracked
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, task: F) {
-        self.0.spawn(task);
-    }
+/// What a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Protocol {
+    Http1,
+    Http2,
 }
 
 impl Listener {
@@ -105,8 +89,8 @@ impl Listener {
     fn serve(&self, stream: TcpStream, place: OwnedSemaphorePermit, surface: &Surface, lifecycle: &Lifecycle) {
         // Without it a playlist waits for the acknowledgement of its own head.
         let _ = stream.set_nodelay(true);
-        let connection = connection(stream, surface.clone(), lifecycle.clone(), self.limits);
         let (hard, metrics) = (lifecycle.hard().clone(), Arc::clone(surface.metrics()));
+        let connection = connection(stream, surface.clone(), lifecycle.clone(), self.limits);
         lifecycle.tracker().spawn(async move {
             metrics.connections().inc();
             // A hard stop drops the connection; what was acknowledged on it is durable.
@@ -118,49 +102,35 @@ impl Listener {
 }
 
 async fn connection(stream: TcpStream, surface: Surface, lifecycle: Lifecycle, limits: Limits) {
-    let has_asked = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&has_asked);
-    let service = service_fn(move |request| {
-        asked.store(true, Ordering::Relaxed);
-        surface.clone().answer(request)
-    });
-    let mut builder = auto::Builder::new(Tracked(lifecycle.tracker().clone()));
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .half_close(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(HEADER_LIST_BYTES_MAX)
-        .keep_alive_interval(PING_INTERVAL);
-    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // hyper's own timeout starts once the protocol is known; a client that never says is ended here.
-    let mut silence = pin!(tokio::time::sleep(limits.header_timeout));
-    let (mut is_watched, mut is_draining) = (true, false);
-    // Ends with the connection: after a soft stop it closes once its requests are answered.
+    let protocol = tokio::select! {
+        // A client that has not asked for anything is owed nothing.
+        () = lifecycle.soft().cancelled() => return,
+        protocol = tokio::time::timeout(limits.header_timeout, protocol_of(&stream)) => protocol,
+    };
+    match protocol {
+        Ok(Some(Protocol::Http1)) => http1::serve(stream, surface, &lifecycle, limits).await,
+        Ok(Some(Protocol::Http2)) => http2::serve(stream, surface, &lifecycle, limits).await,
+        Ok(None) => tracing::debug!("the client left without a word"),
+        Err(_) => tracing::debug!("the client does not say what it speaks"),
+    }
+}
+
+/// Looks at what the client says first and leaves it there; `None` when it says nothing and goes.
+async fn protocol_of(stream: &TcpStream) -> Option<Protocol> {
+    let mut opening = [0; http2::PREFACE.len()];
+    // Ends with the preface or the first octet that is none of it; its caller waits only so long.
     loop {
-        tokio::select! {
-            ended = served.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "connection ended");
-                }
-                return;
-            }
-            () = silence.as_mut(), if is_watched => {
-                if !has_asked.load(Ordering::Relaxed) {
-                    return;
-                }
-                is_watched = false;
-            }
-            () = lifecycle.soft().cancelled(), if !is_draining => {
-                is_draining = true;
-                served.as_mut().graceful_shutdown();
-            }
+        let seen = stream.peek(&mut opening).await.ok()?;
+        if seen == 0 {
+            return None;
         }
+        if opening[..seen] != http2::PREFACE[..seen] {
+            return Some(Protocol::Http1);
+        }
+        if seen == opening.len() {
+            return Some(Protocol::Http2);
+        }
+        // The socket stays readable as long as these octets lie there: it cannot be waited for.
+        tokio::time::sleep(PREFACE_PAUSE).await;
     }
 }

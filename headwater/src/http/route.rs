@@ -35,7 +35,9 @@ impl Route {
             "/api/v1/events" => Self::Events,
             _ if is_below("/v") && (path.ends_with(".m3u8") || path.ends_with(".json")) => Self::Playlist,
             _ if is_below("/v") => Self::Segment,
-            _ if is_below("/uploads") => Self::Upload,
+            _ if is_below("/uploads") || is_below("/api/v1/imports") || is_below("/api/v1/upload-grants") => {
+                Self::Upload
+            }
             _ if is_below("/api") => Self::Api,
             _ => Self::Page,
         }
@@ -70,6 +72,8 @@ mod tests {
         check("/uploads", "upload");
         check("/uploads/upl_x", "upload");
         check("/uploadsx", "page");
+        check("/api/v1/imports", "upload");
+        check("/api/v1/upload-grants/x", "upload");
         check("/api/v1/assets", "api");
         check("/api/v1/events", "events");
         check("/readyz", "ready");

@@ -9,7 +9,6 @@ use axum::body::Body;
 use catalog_store::Catalog;
 use domain::Clock;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use tower::ServiceExt;
 use tracing::Instrument;
 
@@ -54,8 +53,13 @@ impl Surface {
         &self.0.metrics
     }
 
+    /// The clock of this process.
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
     /// Answers one request; never fails.
-    pub async fn answer(self, mut request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub async fn answer(self, mut request: Request<Body>) -> Result<Response<Body>, Infallible> {
         let begun = Instant::now();
         let id = request_id::of(request.headers(), &*self.0.clock);
         request.headers_mut().insert(request_id::HEADER, id.clone());
@@ -83,7 +87,7 @@ impl Surface {
         Ok(dressed(response, id))
     }
 
-    async fn dispatch(&self, route: Route, request: Request<Incoming>) -> Response<Body> {
+    async fn dispatch(&self, route: Route, request: Request<Body>) -> Response<Body> {
         let parts = &self.0;
         match route {
             Route::Playlist | Route::Segment => match &parts.origin {
@@ -132,7 +136,7 @@ fn dressed(mut response: Response<Body>, id: HeaderValue) -> Response<Body> {
     response
 }
 
-async fn through(router: Option<&Router>, role: &str, request: Request<Incoming>) -> Response<Body> {
+async fn through(router: Option<&Router>, role: &str, request: Request<Body>) -> Response<Body> {
     match router {
         Some(router) => match router.clone().oneshot(request).await {
             Ok(response) => response,

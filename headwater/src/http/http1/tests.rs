@@ -1,0 +1,252 @@
+//! What a client reads on the socket, octet by octet.
+
+use fixtures::{Dice, dice};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::http::ground::{Ground, PATIENCE, Seen};
+
+/// One message of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Message {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Message {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn offset(&self) -> Option<usize> {
+        self.header("upload-offset").map(|value| value.parse().unwrap())
+    }
+}
+
+/// Takes messages off `text`; whatever is not one fails the test.
+fn messages(mut text: &str) -> Vec<Message> {
+    let mut messages = Vec::new();
+    while !text.is_empty() {
+        let (head, rest) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("half a message: {text:?}"));
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap();
+        let status = status.strip_prefix("HTTP/1.").unwrap_or_else(|| panic!("no status line: {status:?}"));
+        let status: u16 = status[2..5].parse().unwrap();
+        let header = |line: &str| {
+            let (name, value) = line.split_once(": ").unwrap_or_else(|| panic!("no header: {line:?}"));
+            (name.to_owned(), value.to_owned())
+        };
+        let headers = lines.map(header).collect();
+        let mut message = Message { status, headers, body: String::new() };
+        let length = message.header("content-length").map_or(0, |value| value.parse().unwrap());
+        text = match message.header("transfer-encoding") {
+            Some(_) => unchunked(rest, &mut message.body),
+            None => {
+                message.body = rest[..length].to_owned();
+                &rest[length..]
+            }
+        };
+        messages.push(message);
+    }
+    messages
+}
+
+/// Takes a chunked body off `text` and gives back what follows.
+fn unchunked<'a>(mut text: &'a str, body: &mut String) -> &'a str {
+    loop {
+        let (size, rest) = text.split_once("\r\n").unwrap();
+        let size = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("no chunk size: {size:?}"));
+        body.push_str(&rest[..size]);
+        assert_eq!(&rest[size..size + 2], "\r\n", "a chunk ends where it says");
+        text = &rest[size + 2..];
+        if size == 0 {
+            return text;
+        }
+    }
+}
+
+async fn connected(ground: &Ground) -> TcpStream {
+    TcpStream::connect(ground.address).await.unwrap()
+}
+
+/// Reads until the head of a message is there; nothing is read beyond it.
+async fn head(stream: &mut TcpStream) -> Message {
+    let mut text = String::new();
+    while !text.ends_with("\r\n\r\n") {
+        let octet = tokio::time::timeout(PATIENCE, stream.read_u8()).await.expect("in time").unwrap();
+        text.push(char::from(octet));
+    }
+    messages(&text).remove(0)
+}
+
+/// Reads to the end of the connection.
+async fn all(stream: &mut TcpStream) -> Vec<Message> {
+    let mut text = String::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut text)).await.expect("in time").unwrap();
+    messages(&text)
+}
+
+fn statuses(messages: &[Message]) -> Vec<u16> {
+    messages.iter().map(|message| message.status).collect()
+}
+
+#[tokio::test]
+async fn an_announcement_comes_before_100_continue_and_progress_comes_after() {
+    let ground = Ground::new().await;
+    let mut stream = connected(&ground).await;
+    let request = "POST /uploads/announced HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 6\r\n\
+        connection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let announced = head(&mut stream).await;
+    assert_eq!((announced.status, announced.header("location")), (104, Some("/uploads/upl_1")));
+    assert_eq!(head(&mut stream).await.status, 100);
+    for (part, offset) in [("abc", 3), ("def", 6)] {
+        stream.write_all(part.as_bytes()).await.unwrap();
+        if offset < 6 {
+            let progress = head(&mut stream).await;
+            assert_eq!((progress.status, progress.offset()), (104, Some(offset)));
+        }
+    }
+    let rest = all(&mut stream).await;
+    let answer = rest.last().unwrap();
+    assert_eq!((answer.status, answer.body.as_str()), (201, "6"));
+    // The last progress may be overtaken by the answer, and then it is not said at all.
+    assert!(rest[..rest.len() - 1].iter().all(|message| message.status == 104), "{rest:?}");
+}
+
+#[tokio::test]
+async fn progress_reaches_a_client_whose_connection_is_otherwise_idle() {
+    let mut ground = Ground::new().await;
+    ground.gate.send_replace(false);
+    let mut stream = connected(&ground).await;
+    let request = "PATCH /uploads/gated HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    ground.gate.send_replace(true);
+    let progress = head(&mut stream).await;
+    assert_eq!((progress.status, progress.offset()), (104, Some(2)));
+    assert_eq!(ground.next_seen().await, Seen::Began);
+}
+
+#[tokio::test]
+async fn nobody_speaks_before_the_answer_on_http_1_0() {
+    let ground = Ground::new().await;
+    let mut stream = connected(&ground).await;
+    stream.write_all(b"POST /uploads/announced HTTP/1.0\r\ncontent-length: 3\r\n\r\nabc").await.unwrap();
+    assert_eq!(statuses(&all(&mut stream).await), [201]);
+}
+
+#[tokio::test]
+async fn an_answer_under_way_is_not_interrupted() {
+    let ground = Ground::new().await;
+    let mut stream = connected(&ground).await;
+    let request = "GET /uploads/streamed HTTP/1.1\r\nhost: a\r\n";
+    stream.write_all(format!("{request}\r\n{request}connection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let read = all(&mut stream).await;
+    assert_eq!(statuses(&read), [200, 200]);
+    let whole: String = (0..50).map(|number| format!("chunk {number};")).collect();
+    assert!(read.iter().all(|message| message.body == whole));
+}
+
+#[tokio::test]
+async fn pipelined_requests_are_spoken_about_one_after_the_other() {
+    let ground = Ground::new().await;
+    let seed = dice::seed();
+    let mut dice = Dice::new(seed);
+    let mut below = |end: usize| usize::try_from(dice.below(end as u64)).unwrap();
+    for _ in 0..20 {
+        let mut sent = String::new();
+        let count = 1 + below(11);
+        let lengths: Vec<usize> = (0..count).map(|_| below(100_000)).collect();
+        for (number, length) in lengths.iter().enumerate() {
+            let path = ["announced", "counted"][below(2)];
+            let end = if number + 1 == lengths.len() { "connection: close\r\n" } else { "" };
+            sent += &format!("POST /uploads/{path} HTTP/1.1\r\nhost: a\r\nx-name: {number}\r\n{end}");
+            sent += &format!("content-length: {length}\r\n\r\n{}", "x".repeat(*length));
+        }
+        let (mut read, mut write) = connected(&ground).await.into_split();
+        let writing = async {
+            let mut rest = sent.as_bytes();
+            while !rest.is_empty() {
+                let piece = rest.len().min(1 + below(30_000));
+                write.write_all(&rest[..piece]).await.unwrap();
+                rest = &rest[piece..];
+            }
+        };
+        let mut text = String::new();
+        let reading = tokio::time::timeout(PATIENCE, read.read_to_string(&mut text));
+        let ((), read) = tokio::join!(writing, reading);
+        read.unwrap_or_else(|_| panic!("not in time with seed {seed}")).unwrap();
+        check_order(&messages(&text), &lengths, seed);
+    }
+}
+
+/// Every answer is there, in order, and before each stands only what was said about the same request.
+fn check_order(read: &[Message], lengths: &[usize], seed: u64) {
+    let mut answered = 0;
+    let mut offset = 0;
+    for message in read {
+        assert_eq!(message.header("x-name"), Some(answered.to_string().as_str()), "seed {seed}: {message:?}");
+        if message.status == 104 {
+            let said = message.offset().unwrap_or(0);
+            assert!(said >= offset && said <= lengths[answered], "seed {seed}: {message:?}");
+            offset = said;
+        } else {
+            assert_eq!((message.status, &message.body), (201, &lengths[answered].to_string()));
+            (answered, offset) = (answered + 1, 0);
+        }
+    }
+    assert_eq!(answered, lengths.len());
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_can_still_send_and_reads_whole_messages_later() {
+    const CHUNKS: usize = 40_000;
+    let mut ground = Ground::new().await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    // So small that what the server says fills it, and it must stop in the middle of a block.
+    socket.set_recv_buffer_size(1).unwrap();
+    let mut stream = socket.connect(ground.address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let length = CHUNKS * 16;
+    let request = "POST /uploads/announced HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
+    let request = format!("{request}content-length: {length}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    for _ in 0..CHUNKS {
+        stream.write_all(&[7; 16]).await.unwrap();
+    }
+    assert_eq!(ground.next_seen().await, Seen::Began);
+    assert_eq!(ground.next_seen().await, Seen::Whole(length, None));
+    let read = all(&mut stream).await;
+    let answer = read.last().unwrap();
+    assert_eq!((answer.status, answer.body.clone()), (201, length.to_string()));
+    let said = &read[..read.len() - 1];
+    assert_eq!(said[0].header("location"), Some("/uploads/upl_1"));
+    let offsets: Vec<usize> = said.iter().filter_map(Message::offset).collect();
+    assert!(offsets.is_sorted() && offsets.len() + 1 == said.len(), "{offsets:?}");
+}
+
+#[tokio::test]
+async fn trailers_arrive_with_the_body() {
+    let mut ground = Ground::new().await;
+    let mut stream = connected(&ground).await;
+    let request = "POST /uploads/counted HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\ntrailer: digest\r\n\r\n\
+        3\r\nabc\r\n0\r\ndigest: sum\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert_eq!(ground.next_seen().await, Seen::Began);
+    assert_eq!(ground.next_seen().await, Seen::Whole(3, Some("sum".to_owned())));
+}
+
+#[tokio::test]
+async fn a_soft_stop_waits_for_the_answer_and_then_closes() {
+    let mut ground = Ground::new().await;
+    let mut stream = connected(&ground).await;
+    let request = "POST /uploads/announced HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\na";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert_eq!(ground.next_seen().await, Seen::Began);
+    ground.lifecycle.soft().cancel();
+    stream.write_all(b"b").await.unwrap();
+    let read = all(&mut stream).await;
+    assert_eq!(read.last().map(|answer| (answer.status, answer.body.as_str())), Some((201, "2")));
+}

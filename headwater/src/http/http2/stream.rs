@@ -1,0 +1,180 @@
+//! One request on an HTTP/2 stream, from its head to the last octet of its answer.
+
+use std::future::{pending, poll_fn};
+use std::pin::pin;
+use std::time::{Duration, UNIX_EPOCH};
+
+use axum::body::{Body, HttpBody};
+use bytes::Bytes;
+use domain::Timestamp;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use ingest::interim::{self, Outbox};
+use tokio::sync::oneshot;
+
+use super::Heard;
+use super::body::RequestBody;
+use crate::http::interim::offer;
+use crate::http::surface::Surface;
+
+type Reply = SendResponse<Bytes>;
+
+/// Headers about one HTTP/1 connection; HTTP/2 has its own ways and forbids them.
+const CONNECTION_HEADERS: [HeaderName; 5] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Why an answer was not sent to its end.
+#[derive(Debug, thiserror::Error)]
+enum Unsent {
+    #[error("the client reset the stream ({0})")]
+    Reset(Reason),
+    #[error("the stream broke")]
+    Broken(#[from] h2::Error),
+    #[error("the answer broke off")]
+    Body(#[source] axum::Error),
+}
+
+/// Answers one request.
+pub(super) async fn answer(request: Request<RecvStream>, mut reply: Reply, surface: Surface, heard: Heard) {
+    let is_head = request.method() == Method::HEAD;
+    let sent = async {
+        let response = response_to(request, &mut reply, surface.clone(), heard).await?;
+        send(response, &mut reply, is_head, surface.clock().now()).await
+    };
+    if let Err(error) = sent.await {
+        tracing::debug!(error = &error as &dyn std::error::Error, "stream ended");
+    }
+}
+
+/// Makes the response; until it is there, says what is to be said before it.
+async fn response_to(
+    request: Request<RecvStream>,
+    reply: &mut Reply,
+    surface: Surface,
+    heard: Heard,
+) -> Result<Response<Body>, Unsent> {
+    let (parts, stream) = request.into_parts();
+    let expects = parts.headers.get(header::EXPECT).is_some_and(|value| value.as_bytes() == b"100-continue");
+    let mut is_waiting = expects && !stream.is_end_stream();
+    let (wanted, mut is_wanted) = oneshot::channel();
+    let body = RequestBody::new(stream, &parts.headers, is_waiting.then_some(wanted), heard);
+    let mut request = Request::from_parts(parts, Body::new(body));
+    let mut outbox = offer(&mut request);
+    let mut response = pin!(surface.answer(request));
+    // Ends with the response or with the stream.
+    loop {
+        tokio::select! {
+            biased;
+            response = response.as_mut() => {
+                let Ok(response) = response;
+                return Ok(response);
+            }
+            wanted = &mut is_wanted, if is_waiting => {
+                is_waiting = false;
+                if wanted.is_ok() {
+                    reply.send_informational(informational(StatusCode::CONTINUE, HeaderMap::new()))?;
+                }
+            }
+            headers = next_of(&mut outbox) => {
+                let status = StatusCode::from_u16(interim::STATUS).expect("104 is a status");
+                reply.send_informational(informational(status, headers))?;
+            }
+            // What a reset leaves undone, the request does without its client or not at all.
+            reset = poll_fn(|context| reply.poll_reset(context)) => return Err(Unsent::Reset(reset?)),
+        }
+    }
+}
+
+async fn next_of(outbox: &mut Option<Outbox>) -> HeaderMap {
+    match outbox {
+        Some(outbox) => outbox.next().await,
+        None => pending().await,
+    }
+}
+
+fn informational(status: StatusCode, headers: HeaderMap) -> Response<()> {
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+async fn send(response: Response<Body>, reply: &mut Reply, is_head: bool, now: Timestamp) -> Result<(), Unsent> {
+    let (mut head, body) = response.into_parts();
+    for name in &CONNECTION_HEADERS {
+        head.headers.remove(name);
+    }
+    head.headers.entry(header::DATE).or_insert_with(|| date(now));
+    let is_empty = body.is_end_stream();
+    if let Some(length) = body.size_hint().exact().filter(|_| !is_empty) {
+        head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
+    }
+    let is_over = is_empty || is_head;
+    let mut stream = reply.send_response(Response::from_parts(head, ()), is_over)?;
+    if is_over {
+        return Ok(());
+    }
+    let sent = send_body(&mut stream, body).await;
+    if let Err(Unsent::Body(_)) = &sent {
+        stream.send_reset(Reason::INTERNAL_ERROR);
+    }
+    sent
+}
+
+async fn send_body(stream: &mut SendStream<Bytes>, mut body: Body) -> Result<(), Unsent> {
+    // Ends with the body or with the stream.
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            reset = poll_fn(|context| stream.poll_reset(context)) => return Err(Unsent::Reset(reset?)),
+        };
+        let frame = match frame {
+            Some(frame) => frame.map_err(Unsent::Body)?,
+            None => return Ok(stream.send_data(Bytes::new(), true)?),
+        };
+        match frame.into_data() {
+            Ok(data) => {
+                let is_last = body.is_end_stream();
+                send_data(stream, data, is_last).await?;
+                if is_last {
+                    return Ok(());
+                }
+            }
+            Err(frame) => {
+                if let Ok(trailers) = frame.into_trailers() {
+                    return Ok(stream.send_trailers(trailers)?);
+                }
+            }
+        }
+    }
+}
+
+/// Sends `data` as the client makes room for it, so that none of it waits twice.
+async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes, is_last: bool) -> Result<(), Unsent> {
+    if data.is_empty() && is_last {
+        return Ok(stream.send_data(data, true)?);
+    }
+    while !data.is_empty() {
+        stream.reserve_capacity(data.len());
+        let room = match poll_fn(|context| stream.poll_capacity(context)).await {
+            Some(room) => room?,
+            None => return Err(Unsent::Reset(Reason::STREAM_CLOSED)),
+        };
+        let piece = data.split_to(room.min(data.len()));
+        stream.send_data(piece, is_last && data.is_empty())?;
+    }
+    Ok(())
+}
+
+fn date(now: Timestamp) -> HeaderValue {
+    let since_epoch = Duration::from_millis(u64::try_from(now.unix_ms()).unwrap_or(0));
+    let text = httpdate::fmt_http_date(UNIX_EPOCH + since_epoch);
+    HeaderValue::try_from(text).expect("a date is a header value")
+}
