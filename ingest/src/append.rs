@@ -1,39 +1,54 @@
 //! `PATCH /uploads/{id}`: the next octets of an upload.
 
 use axum::body::{Body, HttpBody};
-use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use catalog_store::UploadState;
-use domain::UploadId;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use catalog_store::{Closing, Upload, UploadKind, UploadState};
+use domain::{Failure, FailureCode, UploadId};
 
-use crate::head::look_up;
-use crate::protocol::{UPLOAD_CHECKSUM, UPLOAD_OFFSET, integer, is_piece};
-use crate::receive::{self, End};
-use crate::session::Refused;
-use crate::{State, UploadError};
+use crate::head::{find, look_up};
+use crate::protocol::draft::{self, Interop, PARTIAL_UPLOAD, Quirks};
+use crate::protocol::{Dialect, UPLOAD_LENGTH, UPLOAD_OFFSET, checks, fields, media_type, tus};
+use crate::receive::{self, End, Piece, Received};
+use crate::router::Call;
+use crate::session::{Refused, Turn};
+use crate::{State, UploadError, answer};
 
-pub(crate) async fn append(
-    state: &State,
-    id: UploadId,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<Response, UploadError> {
-    if !is_piece(headers) {
-        return Err(UploadError::ContentType);
+pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body) -> Result<Response, UploadError> {
+    check_type(call)?;
+    let offset = offset(call)?;
+    let completes = completes(call)?;
+    let checks = checks::of_content(&call.headers)?;
+    if find(state, id).await?.kind == UploadKind::Final {
+        return Err(UploadError::FinalUpload);
     }
-    if headers.contains_key(UPLOAD_CHECKSUM) {
-        let reason = "this extension is not supported here";
-        return Err(UploadError::Header { header: UPLOAD_CHECKSUM, reason });
+    let (turn, mut upload) = enter(state, id, offset).await?;
+    if upload.state == UploadState::Complete {
+        let is_empty = body.is_end_stream() || body.size_hint().exact() == Some(0);
+        return repeated(state, call, upload, is_empty).await;
     }
-    let offset = integer(headers, &UPLOAD_OFFSET)?
-        .ok_or(UploadError::Header { header: UPLOAD_OFFSET, reason: "it is required" })?;
+    settle_length(state, call, &mut upload, completes, body.size_hint().exact()).await?;
+    let length = upload.length.unwrap_or(state.limits.size_max);
+    if body.size_hint().lower() > length.saturating_sub(offset) {
+        return Err(UploadError::BeyondLength { length, offset });
+    }
+    let received = receive::receive(state, &upload, piece(call, turn, body, checks, completes)).await?;
+    conclude(state, call, &upload, completes, received).await?;
+    let upload = state.catalog.upload(id).await?.ok_or(UploadError::NotFound)?;
+    let wanted = checks::wanted(&call.headers);
+    let response = answer::appended(state, call.dialect, &upload, call.location(id)?)?;
+    answer::with_digest(state, &upload, &wanted, response).await
+}
+
+/// The request's turn at the upload, and how the upload stands: exactly at `offset`.
+async fn enter(state: &State, id: UploadId, offset: u64) -> Result<(Turn, Upload), UploadError> {
     let turn = match state.sessions.append_at(id, offset, state.limits.handover_max).await {
         Ok(turn) => turn,
-        Err(Refused::Busy) => return Err(UploadError::Busy),
         Err(Refused::Elsewhere) => {
-            let upload = state.catalog.upload(id).await?.ok_or(UploadError::NotFound)?;
-            return Err(UploadError::Offset { offset: upload.offset });
+            let stands_at = find(state, id).await?.offset;
+            return Err(UploadError::Offset { offset: stands_at, provided: offset });
         }
+        Err(_) => return Err(UploadError::Busy),
     };
     let upload = look_up(state, id).await?;
     let stands_at = upload.offset;
@@ -41,25 +56,138 @@ pub(crate) async fn append(
         return Err(UploadError::TakenOver { offset: stands_at });
     }
     if offset != stands_at {
-        return Err(UploadError::Offset { offset: stands_at });
+        return Err(UploadError::Offset { offset: stands_at, provided: offset });
     }
-    let length = upload.length.unwrap_or(state.limits.size_max);
-    if body.size_hint().lower() > length.saturating_sub(offset) {
-        return Err(UploadError::BeyondLength { length, offset });
-    }
-    if upload.state == UploadState::Complete {
-        // Repeating the last request of an upload whose answer was lost is no error, if it adds nothing.
-        let is_empty = body.is_end_stream() || body.size_hint().exact() == Some(0);
-        return if is_empty { Ok(appended(offset)) } else { Err(UploadError::BeyondLength { length, offset }) };
-    }
-    let writer = state.staging.writer(id, offset).await?;
-    let received = receive::receive(state, &upload, turn, writer, body).await?;
-    match received.end {
-        End::Whole => Ok(appended(received.offset)),
-        _ => Err(received.refusal(&upload, state)),
+    Ok((turn, upload))
+}
+
+/// Whether the body is what the protocol sends to an upload.
+fn check_type(call: &Call) -> Result<(), UploadError> {
+    let is_right = match call.dialect {
+        Dialect::Tus => tus::is_piece(&call.headers),
+        Dialect::Draft(version) => {
+            !version.has_media_type() || media_type(&call.headers).is_some_and(|essence| essence == PARTIAL_UPLOAD)
+        }
+    };
+    if is_right { Ok(()) } else { Err(UploadError::ContentType) }
+}
+
+fn offset(call: &Call) -> Result<u64, UploadError> {
+    let offset = match call.dialect {
+        Dialect::Tus => tus::integer(&call.headers, &UPLOAD_OFFSET)?,
+        Dialect::Draft(_) => fields::integer(&call.headers, &UPLOAD_OFFSET),
+    };
+    offset.ok_or(UploadError::Header { header: UPLOAD_OFFSET, reason: "it is required" })
+}
+
+/// Whether the body is the rest of its upload; `None` where the length alone tells.
+pub(crate) fn completes(call: &Call) -> Result<Option<bool>, UploadError> {
+    match call.dialect {
+        Dialect::Tus => Ok(None),
+        Dialect::Draft(version) => draft::completes(&call.headers, version).map(Some),
     }
 }
 
-fn appended(offset: u64) -> Response {
-    (StatusCode::NO_CONTENT, [(UPLOAD_OFFSET, axum::http::HeaderValue::from(offset))]).into_response()
+/// The body of a request as it is to be received.
+pub(crate) fn piece(
+    call: &Call,
+    turn: Turn,
+    body: Body,
+    checks: Vec<crate::digest::Expected>,
+    completes: Option<bool>,
+) -> Piece {
+    let trailer: Option<fn(&HeaderMap) -> _> = match checks::come_as_trailers(&call.headers) {
+        true => Some(checks::of_content),
+        false => None,
+    };
+    // The first version knows nothing of progress.
+    let listener = call.interim().filter(|(version, _)| *version != Interop::V3);
+    let progress = listener.map(|(version, interim)| {
+        let interim = interim.clone();
+        Box::new(move |offset| interim.send(draft::progress(version, offset))) as Box<dyn Fn(u64) + Send>
+    });
+    Piece { turn, body, checks, trailer, completes, progress }
+}
+
+/// Records the length if the request tells one that was not known.
+async fn settle_length(
+    state: &State,
+    call: &Call,
+    upload: &mut Upload,
+    completes: Option<bool>,
+    content_bytes: Option<u64>,
+) -> Result<(), UploadError> {
+    let told = match call.dialect {
+        Dialect::Tus => tus::integer(&call.headers, &UPLOAD_LENGTH)?,
+        Dialect::Draft(_) => {
+            draft::length(&call.headers, upload.offset, content_bytes, completes == Some(true), upload.length)?
+        }
+    };
+    match (told, upload.length) {
+        (None, _) => Ok(()),
+        (Some(told), Some(known)) if told == known => Ok(()),
+        (Some(told), Some(known)) => Err(UploadError::InconsistentLength { length: known, other: told }),
+        (Some(told), None) if told < upload.offset => {
+            Err(UploadError::InconsistentLength { length: told, other: upload.offset })
+        }
+        (Some(told), None) if told > state.limits.size_max => {
+            Err(UploadError::TooLarge { size_max: state.limits.size_max })
+        }
+        (Some(told), None) => {
+            state.catalog.set_upload_length(upload.id, told, state.clock.now()).await?;
+            upload.length = Some(told);
+            Ok(())
+        }
+    }
+}
+
+/// What became of a body, as an error unless it was taken to its end.
+pub(crate) async fn conclude(
+    state: &State,
+    call: &Call,
+    upload: &Upload,
+    completes: Option<bool>,
+    received: Received,
+) -> Result<(), UploadError> {
+    match received.end {
+        End::Whole if completes == Some(true) && !received.is_complete => {
+            let length = upload.length.unwrap_or(received.offset);
+            Err(UploadError::InconsistentLength { length, other: received.offset })
+        }
+        End::Whole => Ok(()),
+        End::BeyondLength if matches!(call.dialect, Dialect::Draft(_)) => {
+            // The draft: who sends more than announced contradicts itself, and the upload is invalid.
+            give_up(state, upload, Closing::Refused(beyond(upload))).await?;
+            Err(received.refusal(upload, state))
+        }
+        _ => Err(received.refusal(upload, state)),
+    }
+}
+
+fn beyond(upload: &Upload) -> Failure {
+    let length = upload.length.unwrap_or(upload.offset);
+    let message = format!("more came than the announced {length} octets: begin a new upload");
+    Failure::new(FailureCode::LimitExceeded, message)
+}
+
+/// Ends an upload that can come to nothing.
+pub(crate) async fn give_up(state: &State, upload: &Upload, closing: Closing) -> Result<(), UploadError> {
+    if state.catalog.close_upload(upload.id, &closing, state.clock.now()).await? {
+        state.sessions.closed();
+    }
+    state.staging.discard(upload.id).await?;
+    Ok(())
+}
+
+/// The last request once more, because its answer was lost: no error if it adds nothing.
+async fn repeated(state: &State, call: &Call, upload: Upload, is_empty: bool) -> Result<Response, UploadError> {
+    let offset = upload.offset;
+    match call.dialect {
+        _ if is_empty => {
+            let response = answer::appended(state, call.dialect, &upload, call.location(upload.id)?)?;
+            answer::with_digest(state, &upload, &checks::wanted(&call.headers), response).await
+        }
+        Dialect::Tus => Err(UploadError::BeyondLength { length: upload.length.unwrap_or(offset), offset }),
+        Dialect::Draft(_) => Err(UploadError::Completed { offset }),
+    }
 }

@@ -1,54 +1,220 @@
 //! A full upload becomes the source of its asset.
 //!
-//! Two steps, each of which may be repeated: the staged file becomes the source object, then one
-//! transaction makes the upload complete, the asset `received` and enqueues its probe. Whoever finds
-//! the first done and the second not, does the second.
+//! Each step may be repeated: the digests of the whole are verified, the staged file becomes the source
+//! object, then one transaction makes the upload complete, the asset `received` and enqueues its probe.
+//! Whoever finds some of them done does the rest. The steps are taken in a task that no request can
+//! interrupt, and repeated while the store is away; requests wait for it only for so long. A part has
+//! no source: its file stays staged until a final upload takes it.
 
-use catalog_store::Upload;
-use domain::{AssetId, JobId, UploadId};
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog_store::{Advance, Closing, Upload, UploadKind};
+use domain::{Failure, FailureCode, JobId};
 use media_store::layout;
 use media_store::staging::Writer;
 
-use crate::{State, UploadError};
+use crate::committer::{Commit, SyncPolicy};
+use crate::digest::Expected;
+use crate::error::Causes;
+use crate::receive::has_digests;
+use crate::session::{COMPLETION_PATIENCE_FACTOR, Turn};
+use crate::{State, UploadError, concat, expire};
+
+/// Time to the first repetition; each further one waits twice as long.
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Longest time between two attempts.
+const RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
+/// What a completion gets before its request is told to come back.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+/// What an attempt under way gets when the server stops; the next start goes on from there.
+const STOPPING_GRACE: Duration = Duration::from_secs(2);
 
 /// Completes an upload of which all `length` octets are written.
+///
+/// Dropping the future does not stop the completion.
+///
+/// # Errors
+/// [`UploadError::Completing`] when that takes long: it goes on; [`UploadError::Refused`] when the octets
+/// are not those that were promised.
 pub(crate) async fn complete(
     state: &State,
-    upload: UploadId,
-    asset: AssetId,
+    upload: &Upload,
+    turn: Arc<Turn>,
     writer: Writer,
     length: u64,
 ) -> Result<(), UploadError> {
-    let staged = writer.seal(length).await?;
-    state.store.adopt_source(asset, &staged).await?;
-    finish(state, upload, asset, length).await
+    turn.completing();
+    let completion = Completion { state: state.clone(), upload: upload.clone(), turn, writer, length };
+    let offset = length.saturating_sub(1);
+    let task = state.tasks.spawn(Box::pin(completion.run()));
+    // A lost wait loses nothing: the task goes on.
+    let patience = (state.limits.handover_max * COMPLETION_PATIENCE_FACTOR).max(PATIENCE_MIN);
+    match tokio::time::timeout(patience, task).await {
+        Ok(joined) => joined.map_err(|_| UploadError::Internal)?,
+        Err(_) => Err(UploadError::Completing { offset }),
+    }
+}
+
+/// Completes an upload that a former process, or a former attempt, left full; nothing if somebody has
+/// its turn.
+pub(crate) async fn resume(state: &State, upload: &Upload) -> Result<(), UploadError> {
+    let (Some(length), Some(turn)) = (upload.length, state.sessions.idle(upload.id)) else { return Ok(()) };
+    // It may have been completed since the row was read.
+    match state.catalog.upload(upload.id).await? {
+        Some(now) if now.state == upload.state => {}
+        _ => return Ok(()),
+    }
+    if state.staging.len(upload.id).await?.is_none() && complete_adopted(state, upload).await? {
+        return Ok(());
+    }
+    let writer = state.staging.writer(upload.id, length).await?;
+    complete(state, upload, Arc::new(turn), writer, length).await
 }
 
 /// Completes an upload whose source object exists already; false when it does not.
 pub(crate) async fn complete_adopted(state: &State, upload: &Upload) -> Result<bool, UploadError> {
-    let Some(length) = upload.length else { return Ok(false) };
-    if state.store.source_size(upload.asset).await? != Some(length) {
+    let (Some(length), Some(target)) = (upload.length, upload.target) else { return Ok(false) };
+    if state.store.source_size(target.asset).await? != Some(length) {
         return Ok(false);
     }
-    finish(state, upload.id, upload.asset, length).await?;
+    finish(state, upload, length).await?;
     state.staging.discard(upload.id).await?;
     Ok(true)
 }
 
-async fn finish(state: &State, upload: UploadId, asset: AssetId, length: u64) -> Result<(), UploadError> {
+/// The end of one upload, under way.
+struct Completion {
+    state: State,
+    upload: Upload,
+    turn: Arc<Turn>,
+    writer: Writer,
+    length: u64,
+}
+
+impl Completion {
+    async fn run(self) -> Result<(), UploadError> {
+        let Self { state, upload, length, .. } = &self;
+        let digests = Expected::of_terms(&upload.terms.digests).ok_or(UploadError::Internal)?;
+        // What may take long is first made so that no client has to come back for it.
+        let mut is_recorded = upload.is_full;
+        if !is_recorded && (!state.store.is_folder() || !digests.is_empty()) {
+            self.record_full().await?;
+            is_recorded = true;
+        }
+        let is_durable = state.limits.sync != SyncPolicy::None;
+        self.writer.clone().seal(*length, is_durable && !is_recorded).await?;
+        if !has_digests(state, upload, 0..*length, &digests).await? {
+            return Err(self.refuse(&digests).await?);
+        }
+        let mut delay = RETRY_DELAY;
+        // Ends with success, an error that time does not heal, a termination, or the server.
+        loop {
+            let error = match self.attempt().await {
+                Err(error) if may_heal(&error) => error,
+                other => return other,
+            };
+            tracing::warn!(upload.id = %upload.id, error = %Causes(&error), "an upload cannot be completed yet");
+            if !is_recorded {
+                is_recorded = self.record_sealed().await.is_ok();
+            }
+            tokio::select! {
+                () = self.turn.superseded() => return Err(error),
+                () = state.shutdown.cancelled() => return Err(error),
+                () = tokio::time::sleep(delay) => {}
+            }
+            delay = (delay * 2).min(RETRY_DELAY_MAX);
+        }
+    }
+
+    /// One attempt at storing and recording.
+    ///
+    /// In a folder it is short and not to be interrupted: nobody else may touch the file before its new
+    /// name is there. On its way into a bucket the file is only read; what is put is not put again.
+    async fn attempt(&self) -> Result<(), UploadError> {
+        if self.state.store.is_folder() {
+            return self.store_and_finish().await;
+        }
+        let quit = async {
+            tokio::select! {
+                () = self.turn.superseded() => {}
+                () = self.state.shutdown.cancelled() => tokio::time::sleep(STOPPING_GRACE).await,
+            }
+        };
+        tokio::select! {
+            outcome = self.store_and_finish() => outcome,
+            () = quit => Err(UploadError::Completing { offset: self.length.saturating_sub(1) }),
+        }
+    }
+
+    async fn store_and_finish(&self) -> Result<(), UploadError> {
+        let Self { state, upload, length, .. } = self;
+        if let Some(target) = upload.target {
+            state.store.adopt_source(target.asset, self.writer.path()).await?;
+        }
+        finish(state, upload, *length).await?;
+        if upload.kind == UploadKind::Partial {
+            concat::part_completed(state, upload.id).await;
+        }
+        Ok(())
+    }
+
+    fn full(&self) -> Advance {
+        let offset = self.length.saturating_sub(1).max(self.upload.offset);
+        Advance { id: self.upload.id, offset, expires_at: None, is_full: true }
+    }
+
+    /// Makes every octet durable and records that: from here on nothing is needed of the client.
+    async fn record_full(&self) -> Result<(), UploadError> {
+        let commit = Commit { writer: self.writer.clone(), turn: self.turn.clone(), advance: self.full() };
+        self.state.sessions.committer.commit(&self.state, commit).await
+    }
+
+    /// The same when the file is sealed, which flushed it.
+    async fn record_sealed(&self) -> Result<(), UploadError> {
+        let outcomes = self.state.catalog.advance_uploads(&[self.full()], self.state.clock.now()).await?;
+        outcomes.into_iter().try_for_each(|outcome| outcome.map_err(UploadError::from))
+    }
+
+    /// Gives the upload up: its octets are not those that were promised.
+    async fn refuse(&self, digests: &[Expected]) -> Result<UploadError, UploadError> {
+        let Self { state, upload, .. } = self;
+        let names: Vec<&str> = digests.iter().map(|digest| digest.algorithm.tus_name()).collect();
+        let message = format!("the file does not have the announced digest ({}): upload it again", names.join(", "));
+        let failure = Failure::new(FailureCode::Damaged, message);
+        if state.catalog.close_upload(upload.id, &Closing::Refused(failure.clone()), state.clock.now()).await? {
+            state.sessions.closed();
+        }
+        expire::discard(state, upload.id).await?;
+        Ok(UploadError::Refused(failure))
+    }
+}
+
+async fn finish(state: &State, upload: &Upload, length: u64) -> Result<(), UploadError> {
     let now = state.clock.now();
     let job = JobId::mint(now, state.clock.entropy());
-    match state.catalog.finish_upload(upload, length, job, now).await.map_err(UploadError::from) {
+    match state.catalog.finish_upload(upload.id, length, job, now).await.map_err(UploadError::from) {
         Ok(()) => {
             state.sessions.closed();
-            tracing::info!(upload.id = %upload, asset.id = %asset, bytes = length, "upload complete");
+            tracing::info!(upload.id = %upload.id, bytes = length, "upload complete");
             Ok(())
         }
         // The asset was deleted meanwhile: nobody else knows of the object that has just been made.
         Err(error @ (UploadError::Gone | UploadError::NotFound)) => {
-            state.store.delete(&layout::source(asset)).await?;
+            if let Some(target) = upload.target {
+                state.store.delete(&layout::source(target.asset)).await?;
+            }
             Err(error)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Whether the same may succeed later without anybody doing anything about the upload.
+fn may_heal(error: &UploadError) -> bool {
+    match error {
+        UploadError::Store(error) => error.retry() != media_store::Retry::Never,
+        UploadError::Catalog(_) | UploadError::Staging(_) | UploadError::OutOfSpace => true,
+        _ => false,
     }
 }

@@ -1,106 +1,261 @@
 //! `POST /uploads`: a new upload and its asset, perhaps with the first octets at once.
 
 use axum::body::{Body, HttpBody};
-use axum::http::header::LOCATION;
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
-use catalog_store::{NewUpload, Upload};
+use axum::http::HeaderValue;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
+use axum::response::Response;
+use catalog_store::{Closing, NewUpload, Target, Upload, UploadKind, UploadTerms};
 use domain::{AssetId, PlaybackId, UploadId};
 
+use crate::admission::{self, Demand};
+use crate::append::{completes, conclude, give_up, piece};
+use crate::concat::{self, Planned};
+use crate::digest::Expected;
 use crate::error::Causes;
-use crate::protocol::{
-    ASSET_LOCATION, UPLOAD_CHECKSUM, UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH, UPLOAD_LENGTH, UPLOAD_OFFSET, integer,
-    is_piece, metadata,
-};
-use crate::receive::{self, End};
-use crate::{State, UploadError, complete};
+use crate::protocol::metadata::{Metadata, disposed_name, metadata, plain_media_type};
+use crate::protocol::tus::{Concat, UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH};
+use crate::protocol::{Dialect, UPLOAD_LENGTH, checks, draft, tus};
+use crate::receive;
+use crate::router::Call;
+use crate::{Limits, State, UploadError, answer};
 
-pub(crate) async fn create(state: &State, headers: &HeaderMap, body: Body) -> Result<Response, UploadError> {
-    // Extensions that are not announced: to ignore them would be to promise them.
-    for header in [UPLOAD_DEFER_LENGTH, UPLOAD_CONCAT, UPLOAD_CHECKSUM] {
-        if headers.contains_key(&header) {
-            return Err(UploadError::Header { header, reason: "this extension is not supported here" });
+/// What a creating request asks for.
+struct Order {
+    kind: UploadKind,
+    length: Option<u64>,
+    metadata: Metadata,
+    terms: UploadTerms,
+    /// Digests of the content that comes with the request.
+    checks: Vec<Expected>,
+    /// Whether that content is the whole upload; `None` where the length alone tells.
+    completes: Option<bool>,
+    /// Whether the content is a piece of the upload; if not, it is nothing.
+    is_piece: bool,
+}
+
+pub(crate) async fn create(state: &State, call: &Call, body: Body) -> Result<Response, UploadError> {
+    let order = match call.dialect {
+        Dialect::Tus => Order::of_tus(call, &state.limits)?,
+        Dialect::Draft(_) => Order::of_draft(call, &body, &state.limits)?,
+    };
+    order.check_length(&body, &state.limits)?;
+    let demand = Demand { entrant: &call.entrant, length: order.length, media_type: order.terms.media_type.as_deref() };
+    let admitted = admission::admit(state, &demand).await?;
+    if order.kind == UploadKind::Final {
+        return join(state, call, order).await;
+    }
+    let new = order.new_upload(state, call, order.length);
+    record(state, &new).await?;
+    drop(admitted);
+    let location = call.location(new.id)?;
+    if let Some((version, interim)) = call.interim() {
+        let limit = draft::limit(Some(version), &state.limits, new.expires_at, new.now);
+        interim.send(draft::interim(version, &location, limit));
+    }
+    let has_content = order.is_piece && !body.is_end_stream();
+    let taken = if has_content || order.length == Some(0) || order.completes == Some(true) {
+        let body = if order.is_piece { body } else { Body::empty() };
+        first_piece(state, call, &order, &new, body).await
+    } else {
+        Ok(())
+    };
+    let upload = state.catalog.upload(new.id).await?.ok_or(UploadError::Gone)?;
+    match taken {
+        Ok(()) => {
+            let response = answer::created(state, call.dialect, &upload, location, order.is_piece)?;
+            answer::with_digest(state, &upload, &checks::wanted(&call.headers), response).await
+        }
+        // In the draft a client goes on from any answer that tells it where.
+        Err(error) if matches!(call.dialect, Dialect::Draft(_)) => {
+            let mut response = error.into_answer(call.dialect, &state.limits);
+            response.headers_mut().insert(LOCATION, location);
+            Ok(response)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl Order {
+    fn of_tus(call: &Call, limits: &Limits) -> Result<Self, UploadError> {
+        let headers = &call.headers;
+        let refused = |header, reason| Err(UploadError::Header { header, reason });
+        let is_piece = tus::is_piece(headers);
+        let length = tus::integer(headers, &UPLOAD_LENGTH)?;
+        let is_deferred = tus::defers_length(headers)?;
+        let (kind, parts, concat) = match tus::concat(headers)? {
+            None => (UploadKind::Whole, Vec::new(), None),
+            Some((Concat::Partial, header)) => (UploadKind::Partial, Vec::new(), Some(header)),
+            Some((Concat::Final(parts), header)) => (UploadKind::Final, parts, Some(header)),
+        };
+        match (kind, length, is_deferred) {
+            (UploadKind::Final, Some(_), _) => return refused(UPLOAD_LENGTH, "a final upload is as long as its parts"),
+            (UploadKind::Final, None, true) => {
+                return refused(UPLOAD_DEFER_LENGTH, "a final upload is as long as its parts");
+            }
+            (UploadKind::Final, None, false) if is_piece => {
+                return refused(CONTENT_TYPE, "a final upload takes no content");
+            }
+            (UploadKind::Final, ..) => {}
+            (_, Some(_), true) => return refused(UPLOAD_DEFER_LENGTH, "the length is told and deferred at once"),
+            (_, None, false) => return refused(UPLOAD_LENGTH, "it is required, or else Upload-Defer-Length: 1"),
+            _ => {}
+        }
+        let checks = if is_piece { checks::of_content(headers)? } else { Vec::new() };
+        let metadata = metadata(headers, limits.metadata_bytes_max)?;
+        let terms = UploadTerms {
+            concat,
+            parts,
+            digests: Expected::to_terms(&checks::of_whole(headers)?),
+            media_type: metadata.media_type.clone(),
+            ..UploadTerms::default()
+        };
+        Ok(Self { kind, length, metadata, terms, checks, completes: None, is_piece })
+    }
+
+    fn of_draft(call: &Call, body: &Body, limits: &Limits) -> Result<Self, UploadError> {
+        let headers = &call.headers;
+        let refused = |header, reason| Err(UploadError::Header { header, reason });
+        if headers.contains_key(crate::protocol::UPLOAD_OFFSET) {
+            return refused(crate::protocol::UPLOAD_OFFSET, "a new upload begins at 0");
+        }
+        if headers.contains_key(UPLOAD_CONCAT) {
+            return refused(UPLOAD_CONCAT, "only tus puts uploads together: send Tus-Resumable: 1.0.0");
+        }
+        let coding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
+        if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
+            return Err(UploadError::Coding);
+        }
+        let completes = completes(call)?;
+        let length = draft::length(headers, 0, body.size_hint().exact(), completes == Some(true), None)?;
+        let mut metadata = metadata(headers, limits.metadata_bytes_max)?;
+        metadata.file_name = disposed_name(headers).or(metadata.file_name);
+        let media_type = headers.get(CONTENT_TYPE).and_then(|value| plain_media_type(value.as_bytes()));
+        let terms = UploadTerms {
+            digests: Expected::to_terms(&checks::of_whole(headers)?),
+            media_type: media_type.or(metadata.media_type.clone()),
+            ..UploadTerms::default()
+        };
+        let checks = checks::of_content(headers)?;
+        Ok(Self { kind: UploadKind::Whole, length, metadata, terms, checks, completes, is_piece: true })
+    }
+
+    /// Refuses what cannot fit, before an octet of it is read.
+    fn check_length(&self, body: &Body, limits: &Limits) -> Result<(), UploadError> {
+        let size_max = limits.size_max;
+        let content_bytes = if self.is_piece { body.size_hint().lower() } else { 0 };
+        match self.length {
+            Some(length) if length > size_max => Err(UploadError::TooLarge { size_max }),
+            Some(length) if content_bytes > length => Err(UploadError::BeyondLength { length, offset: 0 }),
+            None if content_bytes > size_max => Err(UploadError::TooLarge { size_max }),
+            _ => Ok(()),
         }
     }
-    let length = integer(headers, &UPLOAD_LENGTH)?
-        .ok_or(UploadError::Header { header: UPLOAD_LENGTH, reason: "it is required" })?;
-    if length > state.limits.size_max {
-        return Err(UploadError::TooLarge { size_max: state.limits.size_max });
+
+    fn new_upload(&self, state: &State, call: &Call, length: Option<u64>) -> NewUpload {
+        let (now, entropy) = (state.clock.now(), || state.clock.entropy());
+        let target = Target { asset: AssetId::mint(now, entropy()), playback: PlaybackId::mint(entropy()) };
+        let mut new = NewUpload {
+            kind: self.kind,
+            metadata: self.metadata.header.clone(),
+            file_name: self.metadata.file_name.clone(),
+            terms: self.terms.clone(),
+            expires_at: state.limits.expiry.map(|expiry| now.plus(expiry)),
+            ..NewUpload::whole(UploadId::mint(now, entropy()), target, length, now)
+        };
+        if self.kind == UploadKind::Partial {
+            new.target = None;
+        }
+        call.entrant.sign(&mut new);
+        new
     }
-    let metadata = metadata(headers, state.limits.metadata_bytes_max)?;
-    let is_piece = is_piece(headers);
-    let has_piece = is_piece && !body.is_end_stream();
-    if has_piece && body.size_hint().lower() > length {
-        return Err(UploadError::BeyondLength { length, offset: 0 });
-    }
-    admit(state).await?;
-    let now = state.clock.now();
-    let new = NewUpload {
-        id: UploadId::mint(now, state.clock.entropy()),
-        asset: AssetId::mint(now, state.clock.entropy()),
-        playback: PlaybackId::mint(state.clock.entropy()),
-        length: Some(length),
-        metadata: metadata.header,
-        file_name: metadata.file_name,
-        now,
-    };
+}
+
+/// Makes the upload exist.
+async fn record(state: &State, new: &NewUpload) -> Result<(), UploadError> {
     // File first: a file without a row is swept away at the next start, a row without a file would
     // be an upload that can never be written.
     state.staging.create(new.id).await?;
-    if let Err(error) = state.catalog.create_upload(&new).await {
+    if let Err(error) = state.catalog.create_upload(new).await {
         state.staging.discard(new.id).await?;
         return Err(error.into());
     }
     state.sessions.opened();
-    tracing::info!(upload.id = %new.id, asset.id = %new.asset, bytes = length, "upload created");
-    let mut response = StatusCode::CREATED.into_response();
-    // Relative, so that it is right behind any proxy.
-    let location = HeaderValue::from_str(&format!("/uploads/{}", new.id)).map_err(|_| UploadError::Internal)?;
-    response.headers_mut().insert(LOCATION, location);
-    response.headers_mut().insert(ASSET_LOCATION, asset_location(new.asset)?);
-    if length == 0 {
-        let writer = state.staging.writer(new.id, 0).await?;
-        complete::complete(state, new.id, new.asset, writer, 0).await?;
-    }
-    if is_piece {
-        let offset = if has_piece { first_piece(state, &new, body).await? } else { 0 };
-        response.headers_mut().insert(UPLOAD_OFFSET, offset.into());
-    }
-    Ok(response)
+    tracing::info!(upload.id = %new.id, upload.kind = new.kind.as_str(), bytes = new.length, "upload created");
+    Ok(())
 }
 
-/// Receives the body of the creating request; the offset to go on from.
+/// Receives the body of the creating request.
 ///
-/// The upload exists, so whatever cut the body short, the client is told where to go on instead of an
-/// error that would make it begin anew. Only a body that cannot be right is an error.
-async fn first_piece(state: &State, new: &NewUpload, body: Body) -> Result<u64, UploadError> {
+/// The upload exists, so whatever cut the body short, a client of tus is told where to go on instead
+/// of an error that would make it begin anew. Only a body that cannot be right is an error, and then
+/// nothing is left of the upload.
+async fn first_piece(
+    state: &State,
+    call: &Call,
+    order: &Order,
+    new: &NewUpload,
+    body: Body,
+) -> Result<(), UploadError> {
     let turn = state.sessions.append_at(new.id, 0, state.limits.handover_max).await;
     let turn = turn.map_err(|_| UploadError::Busy)?;
-    let writer = state.staging.writer(new.id, 0).await?;
     let upload = state.catalog.upload(new.id).await?.ok_or(UploadError::Gone)?;
-    match receive::receive(state, &upload, turn, writer, body).await {
-        Ok(received) if received.end == End::BeyondLength => Err(received.refusal(&upload, state)),
-        Ok(received) => Ok(received.offset),
-        Err(error) => {
-            tracing::warn!(upload.id = %new.id, error = %Causes(&error), "the first octets of an upload were not kept");
-            Ok(state.catalog.upload(new.id).await?.map_or(0, |upload: Upload| upload.offset))
+    let piece = piece(call, turn, body, order.checks.clone(), order.completes);
+    let error = match receive::receive(state, &upload, piece).await {
+        Ok(received) => match conclude(state, call, &upload, order.completes, received).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    match error {
+        UploadError::BeyondLength { .. } | UploadError::ChecksumMismatch { .. } | UploadError::Header { .. } => {
+            give_up(state, &upload, Closing::Terminated).await?;
+            Err(error)
+        }
+        UploadError::Refused(_) | UploadError::Denied(_) => Err(error),
+        error if call.dialect == Dialect::Tus => {
+            tracing::warn!(upload.id = %new.id, error = %Causes(&error), "the first octets of an upload broke off");
+            Ok(())
+        }
+        error => Err(error),
+    }
+}
+
+/// Makes one upload of several parts.
+async fn join(state: &State, call: &Call, order: Order) -> Result<Response, UploadError> {
+    let (owner, parts) = (call.entrant.owner(), &order.terms.parts);
+    // Whatever else was asked for tells one request from another.
+    let wish = serde_json::to_string(&(&order.metadata.header, &order.terms)).map_err(|_| UploadError::Internal)?;
+    // The same request may come twice at once: whoever is second finds what the first made.
+    for is_last in [false, true] {
+        let (length, repeat_key) = match concat::plan(state, owner, parts.clone(), &wish).await? {
+            Planned::Again(upload) => return joined(state, call, &upload),
+            Planned::New { length, repeat_key } => (length, repeat_key),
+        };
+        if length.is_some_and(|length| length > state.limits.size_max) {
+            return Err(UploadError::TooLarge { size_max: state.limits.size_max });
+        }
+        let new = NewUpload { repeat_key, expires_at: None, ..order.new_upload(state, call, length) };
+        match record(state, &new).await {
+            Ok(()) => {
+                match concat::begin(state, new.id).await {
+                    Ok(()) => {}
+                    Err(error @ (UploadError::Refused(_) | UploadError::Denied(_))) => return Err(error),
+                    // The upload exists, and its parts are put together later.
+                    Err(error) => {
+                        tracing::warn!(upload.id = %new.id, error = %Causes(&error), "parts were not joined yet")
+                    }
+                }
+                let upload = state.catalog.upload(new.id).await?.ok_or(UploadError::Gone)?;
+                return joined(state, call, &upload);
+            }
+            Err(error) if is_last => return Err(error),
+            Err(error) => tracing::debug!(error = %Causes(&error), "a final upload was not recorded"),
         }
     }
+    Err(UploadError::Busy)
 }
 
-/// The address of an asset in the catalogue's API.
-pub(crate) fn asset_location(asset: AssetId) -> Result<HeaderValue, UploadError> {
-    HeaderValue::from_str(&format!("/api/v1/assets/{asset}")).map_err(|_| UploadError::Internal)
-}
-
-/// Refuses a new upload while too many are unfinished.
-async fn admit(state: &State) -> Result<(), UploadError> {
-    let count_max = state.limits.open_uploads_max;
-    if state.sessions.open_count() < count_max {
-        return Ok(());
-    }
-    // Deleting an asset through the catalogue closes its upload without a word to this crate.
-    let count = state.catalog.open_uploads().await?.len();
-    state.sessions.set_open_count(count);
-    if count < count_max { Ok(()) } else { Err(UploadError::TooMany) }
+fn joined(state: &State, call: &Call, upload: &Upload) -> Result<Response, UploadError> {
+    answer::created(state, call.dialect, upload, call.location(upload.id)?, false)
 }

@@ -2,18 +2,25 @@
 
 use std::time::Duration;
 
-use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use catalog_store::CatalogError;
+use domain::{Failure, Timestamp};
 use media_store::{StagingError, StoreError};
 
-use crate::protocol::{OFFSET_OCTET_STREAM, TUS_VERSION, UPLOAD_OFFSET, VERSION};
+use crate::protocol::draft::{PARTIAL_UPLOAD, UPLOAD_LIMIT, completeness, limit};
+use crate::protocol::tus::{OFFSET_OCTET_STREAM, TUS_VERSION, VERSION};
+use crate::protocol::{Dialect, UPLOAD_OFFSET};
+use crate::{Denial, Limits};
 
 /// What a client should wait before it asks again.
 const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// The same while another request holds the upload.
 const BUSY_DELAY: Duration = Duration::from_secs(1);
+
+/// What stands before the names of the problems that IANA registers.
+const PROBLEM_TYPES: &str = "https://iana.org/assignments/http-problem-types#";
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +35,15 @@ pub enum UploadError {
     /// The upload was terminated, or its asset deleted.
     #[error("this upload was terminated or its asset deleted")]
     Gone,
+    /// Nothing came for so long that the upload was given up.
+    #[error("nothing came for too long, and this upload was given up: begin a new one")]
+    Expired,
+    /// The one who asks may not do that, or not so much of it.
+    #[error(transparent)]
+    Denied(#[from] Denial),
+    /// What was uploaded is not wanted.
+    #[error("{0}")]
+    Refused(Failure),
     /// The upload's octets are lost.
     #[error("the octets of this upload are lost: begin a new one")]
     Lost,
@@ -46,8 +62,46 @@ pub enum UploadError {
         reason: &'static str,
     },
     /// The body is not a piece of an upload.
-    #[error("the body of this request must have the type {OFFSET_OCTET_STREAM}")]
+    #[error("the body of this request must have the type {OFFSET_OCTET_STREAM} (tus) or {PARTIAL_UPLOAD}")]
     ContentType,
+    /// The file would arrive in a coding that nobody here undoes.
+    #[error("the file must be sent as it is, without a content coding")]
+    Coding,
+    /// The request tells another length than was told before, or than its content has.
+    #[error("the length of the upload is {length} octets as well as {other}")]
+    InconsistentLength {
+        /// One length.
+        length: u64,
+        /// Another.
+        other: u64,
+    },
+    /// A final upload takes no octets of its own.
+    #[error("the octets of a final upload are those of its parts")]
+    FinalUpload,
+    /// Parts cannot become one file.
+    #[error("the parts cannot be put together: {reason}")]
+    Part {
+        /// What is wrong with one of them.
+        reason: &'static str,
+    },
+    /// More octets for an upload that is complete.
+    #[error("this upload is complete and takes nothing more")]
+    Completed {
+        /// All octets.
+        offset: u64,
+    },
+    /// The content has not the digest that came with it.
+    #[error("the content does not have the given digest; nothing of it was kept, and the upload stands at {offset}")]
+    ChecksumMismatch {
+        /// Durable octets.
+        offset: u64,
+    },
+    /// Every octet is safe, but the file is not yet stored.
+    #[error("every octet has arrived; the file is still being stored")]
+    Completing {
+        /// Octets to be acknowledged.
+        offset: u64,
+    },
     /// The metadata are too long.
     #[error("Upload-Metadata is longer than {bytes_max} octets")]
     MetadataTooLong {
@@ -69,10 +123,12 @@ pub enum UploadError {
         offset: u64,
     },
     /// The client stands elsewhere than the server.
-    #[error("the upload stands at offset {offset}")]
+    #[error("the upload stands at offset {offset}, not at {provided}")]
     Offset {
         /// Durable octets.
         offset: u64,
+        /// Where the client would go on.
+        provided: u64,
     },
     /// A newer request writes this upload now.
     #[error("a newer request took this upload over at offset {offset}")]
@@ -152,10 +208,20 @@ impl UploadError {
             Self::Version => (S::PRECONDITION_FAILED, "unsupported_version"),
             Self::NotFound => (S::NOT_FOUND, "upload_not_found"),
             Self::Gone => (S::GONE, "upload_gone"),
+            Self::Denied(denial) => denial.status_and_code(),
+            Self::Expired => (S::GONE, "upload_expired"),
+            Self::Refused(_) => (S::GONE, "upload_refused"),
             Self::Lost => (S::GONE, "upload_lost"),
             Self::Method { .. } => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Header { .. } => (S::BAD_REQUEST, "invalid_header"),
             Self::ContentType => (S::UNSUPPORTED_MEDIA_TYPE, "invalid_content_type"),
+            Self::Coding => (S::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_coding"),
+            Self::InconsistentLength { .. } => (S::BAD_REQUEST, "inconsistent_length"),
+            Self::FinalUpload => (S::FORBIDDEN, "final_upload"),
+            Self::Part { .. } => (S::BAD_REQUEST, "invalid_part"),
+            Self::Completed { .. } => (S::BAD_REQUEST, "upload_complete"),
+            Self::ChecksumMismatch { .. } => (checksum_mismatch(), "checksum_mismatch"),
+            Self::Completing { .. } => (S::SERVICE_UNAVAILABLE, "completing"),
             Self::MetadataTooLong { .. } => (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "metadata_too_long"),
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "upload_too_large"),
             Self::BeyondLength { .. } => (S::PAYLOAD_TOO_LARGE, "beyond_length"),
@@ -176,7 +242,10 @@ impl UploadError {
     fn offset(&self) -> Option<u64> {
         match self {
             Self::BeyondLength { offset, .. }
-            | Self::Offset { offset }
+            | Self::Offset { offset, .. }
+            | Self::Completed { offset }
+            | Self::ChecksumMismatch { offset }
+            | Self::Completing { offset }
             | Self::TakenOver { offset }
             | Self::Stalled { offset, .. }
             | Self::BrokenOff { offset }
@@ -188,7 +257,9 @@ impl UploadError {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy => Some(BUSY_DELAY),
+            Self::Denied(denial) => denial.retry_after(),
             Self::Stopping { .. }
+            | Self::Completing { .. }
             | Self::TooMany
             | Self::OutOfSpace
             | Self::Catalog(_)
@@ -203,33 +274,66 @@ impl UploadError {
         self.status_and_code().0.is_server_error()
     }
 
-    /// The same answer without a body, and never a server error: clients take any other failure of a
-    /// `HEAD` as the end of the upload and begin again at octet 0.
-    pub(crate) fn into_head_response(self) -> Response {
+    /// The type of the problem where one is registered.
+    fn kind(&self) -> Option<&'static str> {
+        match self {
+            Self::Offset { .. } => Some("mismatching-upload-offset"),
+            Self::InconsistentLength { .. } => Some("inconsistent-upload-length"),
+            Self::Completed { .. } => Some("completed-upload"),
+            Self::ChecksumMismatch { .. } => Some("digest-mismatching-values"),
+            _ => None,
+        }
+    }
+
+    /// Whether the upload itself is answered, not the way in which it came.
+    fn is_about_the_upload(&self) -> bool {
+        matches!(self, Self::Refused(_))
+    }
+
+    /// The answer in the protocol of the request.
+    pub(crate) fn into_answer(self, dialect: Dialect, limits: &Limits) -> Response {
+        let Dialect::Draft(version) = dialect else { return self.into_response() };
+        let status = match self.status_and_code().0 {
+            // 460 is a status of tus alone.
+            status if status == checksum_mismatch() => StatusCode::BAD_REQUEST,
+            status => status,
+        };
+        let (name, value) = completeness(version, self.is_about_the_upload());
+        let mut response = self.into_response_with(status);
+        response.headers_mut().insert(name, value);
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            let limit = limit(version, limits, None, Timestamp::from_unix_ms(0));
+            response.headers_mut().insert(UPLOAD_LIMIT, limit);
+        }
+        response
+    }
+
+    /// What answers a `HEAD`: never a server error, for clients take any other failure as the end of the
+    /// upload and begin again at octet 0.
+    pub(crate) fn softened(self) -> Self {
         if !self.is_ours() {
-            let mut response = self.into_response();
-            *response.body_mut() = axum::body::Body::empty();
-            response.headers_mut().remove(CONTENT_TYPE);
-            return response;
+            return self;
         }
         tracing::error!(error = %Causes(&self), "an upload could not be looked up");
-        Self::Busy.into_head_response()
+        Self::Busy
     }
-}
 
-impl IntoResponse for UploadError {
-    fn into_response(self) -> Response {
-        let (status, code) = self.status_and_code();
+    fn into_response_with(self, status: StatusCode) -> Response {
+        let (_, code) = self.status_and_code();
         if self.is_ours() {
             tracing::error!(code, error = %Causes(&self), "an upload request failed");
         }
-        let problem = serde_json::json!({
-            "type": "about:blank",
-            "title": status.canonical_reason(),
+        let mut problem = serde_json::json!({
+            "type": self.kind().map_or("about:blank".to_owned(), |kind| format!("{PROBLEM_TYPES}{kind}")),
+            "title": status.canonical_reason().unwrap_or("Checksum Mismatch"),
             "status": status.as_u16(),
             "code": code,
             "detail": self.to_string(),
         });
+        if let Self::Offset { offset, provided } = self {
+            problem["expected-offset"] = offset.into();
+            problem["provided-offset"] = provided.into();
+        }
         let mut response = (status, problem.to_string()).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
@@ -243,10 +347,26 @@ impl IntoResponse for UploadError {
         match self {
             Self::Version => drop(headers.insert(TUS_VERSION, VERSION)),
             Self::Method { allowed } => drop(headers.insert(ALLOW, HeaderValue::from_static(allowed))),
+            Self::Denied(denial) if denial.is_unauthorized() => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::Coding => drop(headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
             _ => {}
         }
         response
     }
+}
+
+impl IntoResponse for UploadError {
+    fn into_response(self) -> Response {
+        let (status, _) = self.status_and_code();
+        self.into_response_with(status)
+    }
+}
+
+/// The status with which tus tells that a digest does not match.
+fn checksum_mismatch() -> StatusCode {
+    StatusCode::from_u16(460).expect("three digits are a status")
 }
 
 /// An error with all its causes, for the log.
@@ -261,5 +381,27 @@ impl std::fmt::Display for Causes<'_> {
             cause = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_never_answered_with_a_server_error() {
+        let ours = [
+            UploadError::Internal,
+            UploadError::Stopping { offset: 5 },
+            UploadError::OutOfSpace,
+            UploadError::Catalog(CatalogError::NoUpload(domain::UploadId::from_u128(1))),
+        ];
+        for error in ours {
+            assert!(error.is_ours());
+            let response = error.softened().into_response();
+            assert_eq!(response.status(), StatusCode::LOCKED);
+            assert_eq!(response.headers().get(RETRY_AFTER), Some(&HeaderValue::from_static("1")));
+        }
+        assert_eq!(UploadError::NotFound.softened().into_response().status(), StatusCode::NOT_FOUND);
     }
 }

@@ -1,4 +1,5 @@
-//! Resumable uploads over HTTP: tus 1.0 with creation, creation-with-upload and termination.
+//! Resumable uploads over HTTP: tus 1.0 with all its extensions, and the IETF draft "Resumable Uploads
+//! for HTTP", of one and the same resource.
 //!
 //! Two promises shape the crate. An offset that a client is told counts octets that are on disk, and
 //! never falls. And an upload is only ever complete together with its asset: the offset reaches the
@@ -7,10 +8,13 @@
 //! | module | what it does |
 //! |---|---|
 //! | `router` | which request goes where; what every answer carries |
-//! | `protocol` | headers: names, strict numbers, metadata |
-//! | `create`, `append`, `head`, `terminate` | one file for each kind of request |
+//! | `protocol` | which protocol a request speaks, and the headers of both |
+//! | `create`, `append`, `head`, `terminate`, `fetch` | one file for each kind of request |
+//! | `answer`, `error` | what a client is told |
+//! | `cors` | what pages of other origins may send and read |
 //! | `receive` | a body becomes durable octets, in a task that outlives its request |
 //! | `session` | who may append: the newest request takes over from a stalled one |
+//! | `digest` | the digests that a client may give of its octets |
 //! | `interim` | what is said about a request before its final response |
 //! | `complete` | a full upload becomes the source of its asset |
 //! | `recover` | what a killed process left half done |
@@ -19,21 +23,55 @@
 //!
 //! Start with [`State`] and [`router()`].
 
+mod address;
+mod admission;
+mod answer;
+mod api;
 mod append;
+mod committer;
 mod complete;
+mod concat;
+mod cors;
 mod create;
+mod denial;
+pub mod digest;
+mod early;
 mod error;
+mod expire;
+mod fetch;
+mod front;
+pub mod gate;
+mod grant;
 mod head;
+mod import;
+mod intake;
 pub mod interim;
+mod live;
+pub mod metrics;
 mod protocol;
 mod receive;
 mod recover;
 mod router;
 mod session;
+mod sniff;
+mod status;
 mod terminate;
+mod transfer;
+mod watch;
 
+pub use admission::{Admission, Policy};
+pub use committer::SyncPolicy;
+pub use denial::Denial;
+pub use api::{ROUTES as API_ROUTES, api};
+pub use early::{Finding, Looked, Prober};
 pub use error::UploadError;
+pub use expire::{janitor, round as look_after};
+pub use gate::{Gate, Principal};
+pub use import::{ImportRules, Imports, resume_imports};
 pub use interim::Interim;
+pub use live::Live;
+pub use metrics::Metrics;
 pub use recover::recover;
 pub use router::{Limits, State, router};
 pub use session::Sessions;
+pub use sniff::TypePattern;

@@ -2,21 +2,22 @@
 //!
 //! The work runs in a task of its own: when the client goes away, the server drops the request, but
 //! what has arrived is still flushed and recorded. Octets are recorded only after they are flushed, so
-//! the recorded offset never promises more than the disk holds.
+//! the recorded offset never promises more than the disk holds. Octets that must have a checksum are
+//! recorded only after it was verified, in the file they were written to.
+
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
+use axum::http::HeaderMap;
 use catalog_store::Upload;
-use domain::UploadId;
-use http_body_util::BodyExt;
-use media_store::staging::Writer;
-use tokio::time::Instant;
+use media_store::StagingError;
 
 use crate::complete;
+use crate::digest::{Expected, Hasher};
+use crate::intake::Intake;
 use crate::session::Turn;
-use crate::{State, UploadError};
-
-/// Octets gathered before they are written.
-const WRITE_BYTES: usize = 1 << 20;
+use crate::watch::Watch;
+use crate::{State, UploadError, admission};
 
 /// Why a body is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +36,38 @@ pub(crate) enum End {
     BeyondLength,
 }
 
+impl End {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Whole => "whole",
+            Self::BrokenOff => "broken off",
+            Self::Stalled => "stalled",
+            Self::TakenOver => "taken over",
+            Self::Stopping => "stopping",
+            Self::BeyondLength => "beyond length",
+        }
+    }
+}
+
+/// Reads checksums from the trailers of a body.
+pub(crate) type ReadTrailers = fn(&HeaderMap) -> Result<Vec<Expected>, UploadError>;
+
+/// The next octets of an upload, as a request brings them.
+pub(crate) struct Piece {
+    /// The right to append.
+    pub(crate) turn: Turn,
+    /// The octets.
+    pub(crate) body: Body,
+    /// Digests that the octets must have.
+    pub(crate) checks: Vec<Expected>,
+    /// Given when more digests are announced as trailers.
+    pub(crate) trailer: Option<ReadTrailers>,
+    /// Whether the end of the body is the end of the upload, where the protocol says so.
+    pub(crate) completes: Option<bool>,
+    /// Is told each time more octets are durable; must not block.
+    pub(crate) progress: Option<Box<dyn Fn(u64) + Send>>,
+}
+
 /// What became of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Received {
@@ -42,6 +75,8 @@ pub(crate) struct Received {
     pub(crate) offset: u64,
     /// Why it is over.
     pub(crate) end: End,
+    /// Whether the upload is complete.
+    pub(crate) is_complete: bool,
 }
 
 impl Received {
@@ -58,145 +93,126 @@ impl Received {
     }
 }
 
-/// Writes `body` where `upload` stands, and completes the upload when that was the last of it.
+/// Writes the body where `upload` stands, and completes the upload when that was the last of it.
 ///
 /// Dropping the future loses nothing: the work goes on until the body ends, breaks or stalls.
-pub(crate) async fn receive(
-    state: &State,
-    upload: &Upload,
-    turn: Turn,
-    writer: Writer,
-    body: Body,
-) -> Result<Received, UploadError> {
-    let work = work(state.clone(), upload.clone(), turn, writer, body);
+pub(crate) async fn receive(state: &State, upload: &Upload, piece: Piece) -> Result<Received, UploadError> {
+    let work = Box::pin(work(state.clone(), upload.clone(), piece));
     state.tasks.spawn(work).await.map_err(|_| UploadError::Internal)?
 }
 
-async fn work(state: State, upload: Upload, turn: Turn, writer: Writer, body: Body) -> Result<Received, UploadError> {
-    let length = upload.length;
-    let mut intake = Intake {
-        state: &state,
-        upload: upload.id,
-        writer: &writer,
-        length,
-        admitted: upload.offset,
-        written: upload.offset,
-        recorded: upload.offset,
-        pending: Vec::new(),
-        pending_bytes: 0,
-        checkpoint_at: None,
-    };
-    let end = intake.run(&turn, body).await?;
-    intake.checkpoint().await?;
-    let Intake { written, recorded, .. } = intake;
-    tracing::debug!(upload.id = %upload.id, offset = written, ?end, "body over");
-    if length == Some(written) && end != End::BeyondLength {
-        complete::complete(&state, upload.id, upload.asset, writer, written).await?;
-        return Ok(Received { offset: written, end: End::Whole });
+async fn work(state: State, upload: Upload, piece: Piece) -> Result<Received, UploadError> {
+    let Piece { turn, body, checks, trailer, completes, progress } = piece;
+    if let Some(waited) = turn.hand_over() {
+        state.metrics.hand_over(waited);
+        state.live.handed_over(upload.id);
     }
-    Ok(Received { offset: recorded, end })
+    let turn = Arc::new(turn);
+    // All octets are there, from a request whose completion did not come to its end: what comes again
+    // is not needed.
+    if let (true, Some(length)) = (upload.is_full, upload.length) {
+        let writer = state.staging.writer(upload.id, length).await?;
+        complete::complete(&state, &upload, turn, writer, length).await?;
+        return Ok(Received { offset: length, end: End::Whole, is_complete: true });
+    }
+    let writer = state.staging.writer(upload.id, upload.offset).await?;
+    let is_checked = !checks.is_empty() || trailer.is_some();
+    let mut watch = Watch::begin(&state, &upload);
+    let mut intake = Intake::new(&state, &upload, &turn, &writer, &mut watch, progress);
+    intake.size_max = admission::size_max(&state, &upload);
+    intake.is_checked = is_checked;
+    let outcome = match intake.run(body).await {
+        Ok(end) if is_checked => intake.verify(end, checks, trailer).await.map(|()| end),
+        other => other,
+    };
+    let (end, written, recorded) = match intake.end(outcome, completes).await {
+        Ok(ended) => ended,
+        Err(error) => {
+            watch.ended("failed");
+            return Err(error);
+        }
+    };
+    tracing::debug!(upload.id = %upload.id, offset = written, end = end.as_str(), "body over");
+    if end != End::Whole {
+        watch.ended(end.as_str());
+    }
+    let length = full_length(&state, &upload, completes, end, written).await?;
+    let Some(length) = length.filter(|length| *length == written && end != End::BeyondLength) else {
+        return Ok(Received { offset: recorded, end, is_complete: false });
+    };
+    watch.finish(length).await?;
+    let upload = Upload { offset: recorded, length: Some(length), ..upload };
+    complete::complete(&state, &upload, turn, writer, length).await?;
+    Ok(Received { offset: length, end: End::Whole, is_complete: true })
 }
 
-/// One body on its way to the disk: recorded <= written <= admitted.
-struct Intake<'a> {
-    state: &'a State,
-    upload: UploadId,
-    writer: &'a Writer,
-    length: Option<u64>,
-    /// Taken from the body.
-    admitted: u64,
-    /// Given to the file system.
+/// The length of the upload, as far as it is known when a body is over.
+async fn full_length(
+    state: &State,
+    upload: &Upload,
+    completes: Option<bool>,
+    end: End,
     written: u64,
-    /// Flushed, and recorded in the catalogue.
-    recorded: u64,
-    /// Admitted, not yet written.
-    pending: Vec<Bytes>,
-    pending_bytes: usize,
-    /// When the oldest octet that is not recorded has waited long enough.
-    checkpoint_at: Option<Instant>,
+) -> Result<Option<u64>, UploadError> {
+    let is_announced = upload.length.is_none() && completes == Some(true) && end == End::Whole;
+    if is_announced {
+        state.catalog.set_upload_length(upload.id, written, state.clock.now()).await?;
+        return Ok(Some(written));
+    }
+    Ok(upload.length)
 }
 
 impl Intake<'_> {
-    async fn run(&mut self, turn: &Turn, mut body: Body) -> Result<End, UploadError> {
-        let silence_max = self.state.limits.silence_max;
-        let mut last_octet = Instant::now();
-        // Ends with the body, or after a silence, or when somebody stops it.
-        loop {
-            let silent_at = last_octet + silence_max;
-            let wake_at = self.checkpoint_at.map_or(silent_at, |due| due.min(silent_at));
-            // A lost branch loses nothing: the frame future holds no octets of its own.
-            let frame = tokio::select! {
-                biased;
-                () = turn.stopped() => return Ok(End::TakenOver),
-                () = self.state.shutdown.cancelled() => return Ok(End::Stopping),
-                frame = tokio::time::timeout_at(wake_at, body.frame()) => frame,
-            };
-            match frame {
-                Ok(None) => return Ok(End::Whole),
-                Ok(Some(Err(_))) => return Ok(End::BrokenOff),
-                Ok(Some(Ok(frame))) => {
-                    let Ok(data) = frame.into_data() else { continue };
-                    if !data.is_empty() {
-                        last_octet = Instant::now();
-                        if let Some(end) = self.admit(turn, data) {
-                            return Ok(end);
-                        }
-                    }
-                }
-                Err(_) if Instant::now() >= silent_at => return Ok(End::Stalled),
-                Err(_) => {}
-            }
-            if self.pending_bytes >= WRITE_BYTES {
-                self.write().await?;
-            }
-            let is_due = self.checkpoint_at.is_some_and(|due| Instant::now() >= due);
-            if is_due || self.admitted - self.recorded >= self.state.limits.checkpoint_bytes {
-                self.checkpoint().await?;
-            }
-        }
-    }
-
-    fn admit(&mut self, turn: &Turn, data: Bytes) -> Option<End> {
-        let bytes = data.len() as u64;
-        let room = self.length.unwrap_or(self.state.limits.size_max) - self.admitted;
-        if bytes > room {
-            return Some(End::BeyondLength);
-        }
-        if !turn.admit(bytes) {
-            return Some(End::TakenOver);
-        }
-        self.admitted += bytes;
-        self.pending_bytes += data.len();
-        self.pending.push(data);
-        self.checkpoint_at.get_or_insert_with(|| Instant::now() + self.state.limits.checkpoint_interval);
-        None
-    }
-
-    async fn write(&mut self) -> Result<(), UploadError> {
-        if self.pending_bytes > 0 {
-            self.writer.write_at(self.written, std::mem::take(&mut self.pending)).await?;
-            self.written += std::mem::take(&mut self.pending_bytes) as u64;
-        }
-        Ok(())
-    }
-
-    /// Makes everything admitted durable and records it.
-    ///
-    /// The last octet of an upload is not recorded here but together with the asset: an offset equal
-    /// to the length tells a client that it may forget its file.
-    async fn checkpoint(&mut self) -> Result<(), UploadError> {
-        self.checkpoint_at = None;
-        self.write().await?;
-        if self.written == self.recorded {
+    /// Proves that what this body brought has the digests that were promised; otherwise nothing of it counts.
+    async fn verify(
+        &mut self,
+        end: End,
+        checks: Vec<Expected>,
+        trailer: Option<ReadTrailers>,
+    ) -> Result<(), UploadError> {
+        let start = self.start;
+        if end != End::Whole {
+            self.forget();
             return Ok(());
         }
-        self.writer.sync().await?;
-        let is_full = self.length == Some(self.written);
-        let offset = self.written - u64::from(is_full);
-        if offset > self.recorded {
-            self.state.catalog.advance_upload(self.upload, offset, self.state.clock.now()).await?;
-            self.recorded = offset;
+        self.write().await?;
+        let mut checks = checks;
+        if let Some(read) = trailer {
+            let promised = read(&std::mem::take(&mut self.trailers))?;
+            if promised.is_empty() {
+                self.forget();
+                let header = crate::protocol::tus::UPLOAD_CHECKSUM;
+                return Err(UploadError::Header { header, reason: "it was announced as a trailer but did not come" });
+            }
+            checks.extend(promised);
         }
-        Ok(())
+        let holds = has_digests(self.state, self.upload, start..self.written, &checks).await?;
+        if holds {
+            return Ok(());
+        }
+        self.forget();
+        Err(UploadError::ChecksumMismatch { offset: start })
     }
+}
+
+/// Whether the octets `range` of the staged file have all these digests.
+pub(crate) async fn has_digests(
+    state: &State,
+    upload: &Upload,
+    range: std::ops::Range<u64>,
+    expected: &[Expected],
+) -> Result<bool, StagingError> {
+    if expected.is_empty() {
+        return Ok(true);
+    }
+    let hashers: Vec<Hasher> = expected.iter().map(|expected| Hasher::new(expected.algorithm)).collect();
+    let feed = |hashers: &mut Vec<Hasher>, octets: &[u8]| hashers.iter_mut().for_each(|hasher| hasher.update(octets));
+    let hashers = state.staging.scan(upload.id, range, hashers, feed).await?;
+    Ok(hashers.into_iter().zip(expected).all(|(hasher, expected)| hasher.matches(expected)))
+}
+
+/// A small copy of octets that lie in a large buffer, so that a slow upload does not hold on to that.
+pub(crate) fn detached(octets: Bytes) -> Bytes {
+    const COPIED_BYTES_MAX: usize = 8 << 10;
+    if octets.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(&octets) } else { octets }
 }

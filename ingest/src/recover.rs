@@ -1,42 +1,68 @@
-//! What a killed process left half done is finished before the first request.
+//! What a killed process left half done is finished.
 
 use std::collections::HashSet;
 
+use catalog_store::{Upload, UploadKind, UploadState};
 use domain::UploadId;
 
-use crate::{State, UploadError, complete};
+use crate::error::Causes;
+use crate::{State, UploadError, complete, concat, expire};
 
-/// Completes uploads whose source was stored but not recorded, and removes staged files that belong
-/// to no open upload. Call it once, before [`crate::router()`] serves.
+/// Completes uploads of which nothing more need come, and removes staged files that belong to no
+/// upload. Call it once, before [`crate::router()`] serves.
 ///
 /// Uploads that wait for octets are left alone: the next request cuts their file back to what was
-/// acknowledged.
+/// acknowledged. What takes long goes on in the background.
 ///
 /// # Errors
-/// When the catalogue, the store or the staging folder does not answer; it may be repeated.
+/// When the catalogue or the staging folder does not answer; it may be repeated.
 pub async fn recover(state: &State) -> Result<(), UploadError> {
     let open = state.catalog.open_uploads().await?;
-    let mut open_ids: HashSet<UploadId> = open.iter().map(|upload| upload.id).collect();
+    let mut kept: HashSet<UploadId> = open.iter().map(|upload| upload.id).collect();
     let staged: HashSet<UploadId> =
         state.staging.uploads().await.map_err(|_| UploadError::Internal)?.into_iter().collect();
+    state.sessions.set_open_count(open.len());
     for upload in &open {
-        let Some(length) = upload.length else { continue };
-        // All octets but the last are recorded before the source is stored.
-        let may_be_stored = upload.offset + 1 >= length || !staged.contains(&upload.id);
-        if may_be_stored && complete::complete_adopted(state, upload).await? {
-            tracing::info!(upload.id = %upload.id, "upload completed after a restart");
-            open_ids.remove(&upload.id);
-        } else if length == 0 && staged.contains(&upload.id) {
-            let writer = state.staging.writer(upload.id, 0).await?;
-            complete::complete(state, upload.id, upload.asset, writer, 0).await?;
-            open_ids.remove(&upload.id);
-        } else if !staged.contains(&upload.id) {
-            tracing::error!(upload.id = %upload.id, offset = upload.offset, "the staged file of an open upload is gone");
+        if is_left_to_us(upload, staged.contains(&upload.id)) {
+            finish(state, upload).await;
         }
     }
-    for leftover in staged.difference(&open_ids) {
+    for id in &staged {
+        // A complete part waits in its file for a final upload.
+        if !kept.contains(id) && is_complete_part(state, *id).await? {
+            kept.insert(*id);
+        }
+    }
+    for leftover in staged.difference(&kept) {
         state.staging.discard(*leftover).await?;
     }
-    state.sessions.set_open_count(open_ids.len());
-    Ok(())
+    expire::abandon_transfers(state).await
+}
+
+/// Whether an open upload has all it needs of its client.
+pub(crate) fn is_left_to_us(upload: &Upload, is_staged: bool) -> bool {
+    upload.is_full || !is_staged || upload.kind == UploadKind::Final || upload.length == Some(0)
+}
+
+/// Finishes an upload that has all it needs; whatever keeps it from that is logged, and tried again later.
+pub(crate) async fn finish(state: &State, upload: &Upload) {
+    let finished = match upload.kind {
+        UploadKind::Final if !upload.is_full => concat::begin(state, upload.id).await,
+        _ => complete::resume(state, upload).await,
+    };
+    match finished {
+        Ok(()) => tracing::info!(upload.id = %upload.id, "upload taken up again"),
+        Err(UploadError::Completing { .. }) => {}
+        Err(error @ UploadError::Lost) => {
+            tracing::error!(upload.id = %upload.id, offset = upload.offset, error = %error, "octets of an open upload are lost");
+        }
+        Err(error) => {
+            tracing::warn!(upload.id = %upload.id, error = %Causes(&error), "an upload cannot be finished yet");
+        }
+    }
+}
+
+async fn is_complete_part(state: &State, id: UploadId) -> Result<bool, UploadError> {
+    let upload = state.catalog.upload(id).await?;
+    Ok(upload.is_some_and(|upload| upload.kind == UploadKind::Partial && upload.state == UploadState::Complete))
 }

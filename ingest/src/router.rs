@@ -6,10 +6,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State as Extract};
-use axum::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
-};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
@@ -19,25 +17,21 @@ use media_store::{MediaStore, Staging};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::protocol::{EXTENSIONS, METHOD_OVERRIDE, TUS_EXTENSION, TUS_MAX_SIZE, TUS_RESUMABLE, TUS_VERSION, VERSION};
-use crate::{Sessions, UploadError, append, create, head, terminate};
+use crate::admission::Admission;
+use crate::committer::SyncPolicy;
+use crate::gate::{self, Entrant, Gate};
+use crate::import::Imports;
+use crate::live::Live;
+use crate::metrics::Metrics;
+use crate::protocol::draft::{self, Interop};
+use crate::protocol::tus::{EXTENSIONS, TUS_CHECKSUM_ALGORITHM, TUS_EXTENSION, TUS_MAX_SIZE, TUS_RESUMABLE};
+use crate::protocol::tus::{TUS_VERSION, VERSION};
+use crate::protocol::{Dialect, METHOD_OVERRIDE, checks};
+use crate::{Interim, Sessions, UploadError, append, cors, create, fetch, head, status, terminate};
 
 const COLLECTION: &str = "/uploads";
-const COLLECTION_METHODS: &str = "OPTIONS, POST";
-const UPLOAD_METHODS: &str = "OPTIONS, HEAD, PATCH, DELETE";
-const CORS_METHODS: HeaderValue = HeaderValue::from_static("POST, HEAD, PATCH, DELETE, OPTIONS");
-const CORS_REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
-    "authorization, content-type, tus-resumable, upload-checksum, upload-complete, upload-concat, \
-     upload-defer-length, upload-draft-interop-version, upload-length, upload-metadata, upload-offset, \
-     x-http-method-override, x-request-id, x-requested-with",
-);
-const CORS_RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
-    "asset-location, location, retry-after, tus-checksum-algorithm, tus-extension, tus-max-size, tus-resumable, \
-     tus-version, upload-checksum, upload-complete, upload-concat, upload-defer-length, upload-expires, \
-     upload-length, upload-limit, upload-metadata, upload-offset, x-request-id",
-);
-/// How long a browser may remember the answer to a preflight.
-const CORS_MAX_AGE: HeaderValue = HeaderValue::from_static("86400");
+/// What lies below an upload: its live status.
+const EVENTS: &str = "/events";
 
 /// The bounds of every upload.
 #[derive(Clone, Debug)]
@@ -56,6 +50,10 @@ pub struct Limits {
     pub checkpoint_bytes: u64,
     /// Time after which octets received are flushed and recorded.
     pub checkpoint_interval: Duration,
+    /// When octets that were received are flushed to the disk.
+    pub sync: SyncPolicy,
+    /// How long nothing may come before an upload is given up; `None` for ever.
+    pub expiry: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -68,6 +66,8 @@ impl Default for Limits {
             handover_max: Duration::from_secs(5),
             checkpoint_bytes: 16 << 20,
             checkpoint_interval: Duration::from_secs(1),
+            sync: SyncPolicy::default(),
+            expiry: Some(Duration::from_secs(7 * 24 * 60 * 60)),
         }
     }
 }
@@ -91,6 +91,16 @@ pub struct State {
     pub shutdown: CancellationToken,
     /// Begin with `Sessions::default()`.
     pub sessions: Sessions,
+    /// Who may upload.
+    pub gate: Arc<dyn Gate>,
+    /// What may be uploaded, and how much of it.
+    pub admission: Admission,
+    /// What is happening to uploads at present.
+    pub live: Live,
+    /// How long things took, and how often.
+    pub metrics: Arc<Metrics>,
+    /// What is pulled from other addresses.
+    pub imports: Imports,
 }
 
 /// Serves `/uploads` and `/uploads/{id}`.
@@ -105,20 +115,55 @@ pub fn router(state: State) -> Router {
         .with_state(state)
 }
 
-async fn serve(Extract(state): Extract<State>, request: Request) -> Response {
-    let mut response = match method(request.headers(), request.method()) {
-        Ok(Method::OPTIONS) => options(&state),
-        Ok(Method::HEAD) => {
-            let answer = dispatch(&state, Method::HEAD, request).await;
-            answer.unwrap_or_else(UploadError::into_head_response)
+/// A request that was let in.
+pub(crate) struct Call {
+    /// The protocol it speaks.
+    pub(crate) dialect: Dialect,
+    pub(crate) headers: HeaderMap,
+    /// Who sends it.
+    pub(crate) entrant: Entrant,
+    interim: Option<Interim>,
+}
+
+impl Call {
+    /// Where this client finds an upload.
+    pub(crate) fn location(&self, upload: UploadId) -> Result<HeaderValue, UploadError> {
+        HeaderValue::try_from(self.entrant.location(upload)).map_err(|_| UploadError::Internal)
+    }
+
+    /// What speaks before the answer, to a client that stated which version it would understand.
+    pub(crate) fn interim(&self) -> Option<(Interop, &Interim)> {
+        match self.dialect {
+            Dialect::Draft(Some(version)) => Some((version, self.interim.as_ref()?)),
+            _ => None,
         }
-        Ok(method) => dispatch(&state, method, request).await.into_response(),
+    }
+}
+
+async fn serve(Extract(state): Extract<State>, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let mut response = match method(&parts.headers, &parts.method) {
+        Ok(Method::OPTIONS) => options(&state),
+        Ok(method) => {
+            parts.method = method.clone();
+            let dialect = Dialect::of(&method, &parts.headers);
+            let spoken = *dialect.as_ref().unwrap_or(&Dialect::Tus);
+            match dispatch(&state, dialect, parts, body).await {
+                Ok(response) => response,
+                Err(error) if method == Method::HEAD => {
+                    let mut response = error.softened().into_answer(spoken, &state.limits);
+                    *response.body_mut() = Body::empty();
+                    response.headers_mut().remove(CONTENT_TYPE);
+                    response
+                }
+                Err(error) => error.into_answer(spoken, &state.limits),
+            }
+        }
         Err(error) => error.into_response(),
     };
     let headers = response.headers_mut();
     headers.insert(TUS_RESUMABLE, VERSION);
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, CORS_RESPONSE_HEADERS);
+    cors::expose(headers);
     response
 }
 
@@ -129,35 +174,62 @@ fn method(headers: &HeaderMap, carrier: &Method) -> Result<Method, UploadError> 
     Method::from_bytes(&value.as_bytes().to_ascii_uppercase()).map_err(refused)
 }
 
-async fn dispatch(state: &State, method: Method, request: Request) -> Result<Response, UploadError> {
-    let (parts, body) = request.into_parts();
-    let name = parts.uri.path().strip_prefix(COLLECTION).unwrap_or_default().trim_start_matches('/');
-    let allowed = if name.is_empty() { COLLECTION_METHODS } else { UPLOAD_METHODS };
+/// The methods of the collection, of an upload, and of what lies below it.
+fn allowed(name: &str, is_draft: bool) -> &'static str {
+    match name {
+        // The draft makes an upload of any request that has content.
+        "" if is_draft => "OPTIONS, POST, PUT, PATCH",
+        "" => "OPTIONS, POST",
+        name if name.ends_with(EVENTS) => "OPTIONS, GET",
+        _ => "OPTIONS, HEAD, GET, PATCH, DELETE",
+    }
+}
+
+async fn dispatch(
+    state: &State,
+    dialect: Result<Dialect, UploadError>,
+    mut parts: Parts,
+    body: Body,
+) -> Result<Response, UploadError> {
+    let path = parts.uri.path().to_owned();
+    let name = path.strip_prefix(COLLECTION).unwrap_or_default().trim_start_matches('/');
+    let allowed = allowed(name, matches!(dialect, Ok(Dialect::Draft(_))));
+    let method = parts.method.clone();
     if !allowed.split(", ").any(|allowed| allowed == method.as_str()) {
         return Err(UploadError::Method { allowed });
     }
-    if parts.headers.get(TUS_RESUMABLE) != Some(&VERSION) {
-        return Err(UploadError::Version);
-    }
-    if name.is_empty() {
-        return create::create(state, &parts.headers, body).await;
-    }
-    let upload: UploadId = name.parse().map_err(|_| UploadError::NotFound)?;
-    match method {
-        Method::HEAD => head::head(state, upload).await,
-        Method::PATCH => append::append(state, upload, &parts.headers, body).await,
-        _ => terminate::terminate(state, upload).await,
+    let dialect = dialect?;
+    let (name, has_events) = name.strip_suffix(EVENTS).map_or((name, false), |name| (name, true));
+    let upload = match name {
+        "" => None,
+        name => Some(name.parse::<UploadId>().map_err(|_| UploadError::NotFound)?),
+    };
+    let entrant = gate::enter(state, &parts, &method, upload).await?;
+    let interim = parts.extensions.remove::<Interim>();
+    let call = Call { dialect, headers: parts.headers, entrant, interim };
+    match (upload, method) {
+        (None, _) => create::create(state, &call, body).await,
+        (Some(upload), Method::HEAD) => head::head(state, &call, upload).await,
+        (Some(upload), Method::GET) if has_events => status::events(state, upload).await,
+        (Some(upload), Method::GET) if status::is_asked_for(&call.headers) => status::show(state, upload).await,
+        (Some(upload), Method::GET) => fetch::fetch(state, &call, upload).await,
+        (Some(upload), Method::PATCH) => append::append(state, &call, upload, body).await,
+        (Some(upload), _) => terminate::terminate(state, &call, upload).await,
     }
 }
 
 fn options(state: &State) -> Response {
+    let now = state.clock.now();
+    let expires_at = state.limits.expiry.map(|expiry| now.plus(expiry));
     let headers = [
         (TUS_VERSION, VERSION),
         (TUS_EXTENSION, EXTENSIONS),
         (TUS_MAX_SIZE, state.limits.size_max.into()),
-        (ACCESS_CONTROL_ALLOW_METHODS, CORS_METHODS),
-        (ACCESS_CONTROL_ALLOW_HEADERS, CORS_REQUEST_HEADERS),
-        (ACCESS_CONTROL_MAX_AGE, CORS_MAX_AGE),
+        (TUS_CHECKSUM_ALGORITHM, checks::algorithms()),
+        (checks::WANT_REPR_DIGEST, checks::WANTED),
+        (draft::UPLOAD_LIMIT, draft::limit(Some(Interop::V8), &state.limits, expires_at, now)),
     ];
-    (StatusCode::NO_CONTENT, headers, Body::empty()).into_response()
+    let mut response = (StatusCode::NO_CONTENT, headers, Body::empty()).into_response();
+    cors::permit(response.headers_mut());
+    response
 }

@@ -3,21 +3,32 @@
 //! A connection that died without a word looks like one that is slow. So a request that can carry on
 //! where the present one stands takes over: the present one is told to stop, admits nothing more,
 //! flushes what it has and lets go. A request for any other offset is refused and disturbs nobody.
+//! One that only asks where the upload stands lets the present one first take in what lies in its
+//! socket already, so that nothing is sent twice. An upload that is being completed is left in peace.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::UploadId;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::CancellationToken;
 
-/// What this process keeps in memory of its uploads: whose turn it is, and how many are open. Cheap to clone.
+use crate::committer::Committer;
+use crate::transfer::Transfers;
+
+/// How many times longer a request waits for a completion than for another request.
+pub(crate) const COMPLETION_PATIENCE_FACTOR: u32 = 4;
+
+/// What this process keeps in memory of its uploads: whose turn it is, how many are open, and what is
+/// on its way to the disk and to the store. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions {
     slots: Arc<Mutex<HashMap<UploadId, Arc<Slot>>>>,
     open: Arc<AtomicUsize>,
+    pub(crate) committer: Committer,
+    pub(crate) transfers: Transfers,
 }
 
 #[derive(Debug, Default)]
@@ -37,8 +48,19 @@ struct Queue {
 struct Holder {
     /// Where the holder stands: octets admitted, durable or not. `None` when it does not append.
     position: Option<u64>,
-    is_superseded: bool,
+    is_completing: bool,
+    /// Somebody waits; what is on its way may still be taken in.
     stop: CancellationToken,
+    /// Somebody waits who relies on the position, or does not care.
+    superseded: CancellationToken,
+}
+
+/// What a request wants of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    AppendAt(u64),
+    Quiet,
+    Position,
 }
 
 /// Why a request does not get its turn.
@@ -48,6 +70,8 @@ pub(crate) enum Refused {
     Elsewhere,
     /// The holder does not let go in time.
     Busy,
+    /// All octets are there and the upload is being completed: its row tells all there is to know.
+    Completing,
 }
 
 /// The right to append to one upload, until dropped.
@@ -58,19 +82,46 @@ pub(crate) struct Turn {
     slot: Arc<Slot>,
     arrival: u64,
     stop: CancellationToken,
+    superseded: CancellationToken,
+    hand_over: Option<Duration>,
     /// Released last of all.
     _guard: OwnedMutexGuard<()>,
 }
 
 impl Sessions {
-    /// Waits for the turn to append to `upload` at `offset`, at most for `patience`.
+    /// Waits for the turn to append to `upload` at `offset`, at most for `patience`; longer while the
+    /// upload is being completed.
     pub(crate) async fn append_at(&self, upload: UploadId, offset: u64, patience: Duration) -> Result<Turn, Refused> {
-        self.enter(upload, Some(offset), patience).await
+        self.enter(upload, Wish::AppendAt(offset), patience).await
     }
 
-    /// Stops whoever appends to `upload` and waits until it is quiet, at most for `patience`.
+    /// Stops whoever works on `upload` and waits until it is quiet, at most for `patience`.
     pub(crate) async fn quiesce(&self, upload: UploadId, patience: Duration) -> Result<Turn, Refused> {
-        self.enter(upload, None, patience).await
+        self.enter(upload, Wish::Quiet, patience).await
+    }
+
+    /// Stops whoever appends to `upload` as soon as it has taken in what lies ready, and waits for that.
+    pub(crate) async fn drain(&self, upload: UploadId, patience: Duration) -> Result<Turn, Refused> {
+        self.enter(upload, Wish::Position, patience).await
+    }
+
+    /// The turn, if nobody has it or waits for it.
+    pub(crate) fn idle(&self, upload: UploadId) -> Option<Turn> {
+        let slot = lock(&self.slots).entry(upload).or_default().clone();
+        match slot.turn.clone().try_lock_owned() {
+            Ok(guard) => {
+                let arrival = {
+                    let mut queue = lock(&slot.queue);
+                    queue.arrivals += 1;
+                    queue.arrivals
+                };
+                Some(self.turn(upload, slot, arrival, None, guard, None))
+            }
+            Err(_) => {
+                self.forget(upload, slot);
+                None
+            }
+        }
     }
 
     /// How many uploads are open, as far as known: deletions through the catalogue go unnoticed.
@@ -93,20 +144,29 @@ impl Sessions {
         let _ = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| count.checked_sub(1));
     }
 
-    async fn enter(&self, upload: UploadId, at: Option<u64>, patience: Duration) -> Result<Turn, Refused> {
+    async fn enter(&self, upload: UploadId, wish: Wish, patience: Duration) -> Result<Turn, Refused> {
         let slot = lock(&self.slots).entry(upload).or_default().clone();
-        let arrival = {
+        let (asked, mut patience) = (Instant::now(), patience);
+        let (arrival, has_holder) = {
             let mut queue = lock(&slot.queue);
+            let has_holder = queue.holder.is_some();
             if let Some(holder) = &mut queue.holder {
-                let is_elsewhere = at.is_some() && holder.position.is_some() && holder.position != at;
-                if is_elsewhere {
-                    return Err(Refused::Elsewhere);
+                match wish {
+                    Wish::Position if holder.is_completing => return Err(Refused::Completing),
+                    // The completion ends by itself, and then there is nothing left to append.
+                    Wish::AppendAt(_) if holder.is_completing => patience *= COMPLETION_PATIENCE_FACTOR,
+                    Wish::AppendAt(at) if holder.position.is_some_and(|position| position != at) => {
+                        return Err(Refused::Elsewhere);
+                    }
+                    Wish::Position => holder.stop.cancel(),
+                    Wish::AppendAt(_) | Wish::Quiet => {
+                        holder.superseded.cancel();
+                        holder.stop.cancel();
+                    }
                 }
-                holder.is_superseded = true;
-                holder.stop.cancel();
             }
             queue.arrivals += 1;
-            queue.arrivals
+            (queue.arrivals, has_holder)
         };
         // Dropping the wait gives up the place in the queue and nothing else.
         let guard = tokio::time::timeout(patience, slot.turn.clone().lock_owned()).await;
@@ -117,10 +177,24 @@ impl Sessions {
                 return Err(Refused::Busy);
             }
         };
-        let stop = CancellationToken::new();
-        let holder = Holder { position: at, is_superseded: false, stop: stop.clone() };
+        let position = if let Wish::AppendAt(offset) = wish { Some(offset) } else { None };
+        let hand_over = has_holder.then(|| asked.elapsed());
+        Ok(self.turn(upload, slot, arrival, position, guard, hand_over))
+    }
+
+    fn turn(
+        &self,
+        upload: UploadId,
+        slot: Arc<Slot>,
+        arrival: u64,
+        position: Option<u64>,
+        guard: OwnedMutexGuard<()>,
+        hand_over: Option<Duration>,
+    ) -> Turn {
+        let (stop, superseded) = (CancellationToken::new(), CancellationToken::new());
+        let holder = Holder { position, is_completing: false, stop: stop.clone(), superseded: superseded.clone() };
         lock(&slot.queue).holder = Some(holder);
-        Ok(Turn { sessions: self.clone(), upload, slot, arrival, stop, _guard: guard })
+        Turn { sessions: self.clone(), upload, slot, arrival, stop, superseded, hand_over, _guard: guard }
     }
 
     /// Removes the slot of an upload that nobody holds or waits for.
@@ -138,9 +212,18 @@ impl Turn {
     /// position it saw.
     pub(crate) fn admit(&self, bytes: u64) -> bool {
         let mut queue = lock(&self.slot.queue);
-        let Some(holder) = queue.holder.as_mut().filter(|holder| !holder.is_superseded) else { return false };
+        let Some(holder) = queue.holder.as_mut().filter(|holder| !holder.superseded.is_cancelled()) else {
+            return false;
+        };
         holder.position = holder.position.map(|position| position + bytes);
         true
+    }
+
+    /// From here on the upload is being completed: only a termination stops that.
+    pub(crate) fn completing(&self) {
+        if let Some(holder) = &mut lock(&self.slot.queue).holder {
+            holder.is_completing = true;
+        }
     }
 
     /// Whether a newer request waits already.
@@ -148,9 +231,24 @@ impl Turn {
         lock(&self.slot.queue).arrivals > self.arrival
     }
 
+    /// Whether the holder may still change the upload: false when a newer request takes over.
+    pub(crate) fn is_superseded(&self) -> bool {
+        self.superseded.is_cancelled()
+    }
+
     /// Done when a newer request takes over.
+    pub(crate) fn superseded(&self) -> impl Future<Output = ()> + '_ {
+        self.superseded.cancelled()
+    }
+
+    /// Done when a newer request takes over, or asks for the position.
     pub(crate) fn stopped(&self) -> impl Future<Output = ()> + '_ {
         self.stop.cancelled()
+    }
+
+    /// How long it took another request to let go; `None` when nobody had the turn.
+    pub(crate) fn hand_over(&self) -> Option<Duration> {
+        self.hand_over
     }
 }
 
@@ -180,15 +278,16 @@ mod tests {
     async fn the_newest_request_at_the_position_takes_over_and_the_older_admits_nothing_more() {
         let sessions = Sessions::default();
         let older = sessions.append_at(upload(), 0, PATIENCE).await.expect("a turn");
-        assert!(older.admit(10));
+        assert!(older.admit(10) && older.hand_over().is_none());
         let newer = sessions.append_at(upload(), 10, PATIENCE);
         let let_go = async {
             older.stopped().await;
-            assert!(!older.admit(1));
+            assert!(!older.admit(1) && older.is_superseded());
             drop(older);
         };
         let (newer, ()) = tokio::join!(newer, let_go);
-        assert!(newer.expect("a turn").admit(1));
+        let newer = newer.expect("a turn");
+        assert!(newer.admit(1) && newer.hand_over().is_some());
     }
 
     #[tokio::test]
@@ -211,11 +310,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn whoever_is_drained_is_told_to_stop_and_may_still_admit() {
+        let sessions = Sessions::default();
+        let older = sessions.append_at(upload(), 0, PATIENCE).await.expect("a turn");
+        let asking = sessions.drain(upload(), PATIENCE);
+        let draining = async {
+            older.stopped().await;
+            assert!(older.admit(10) && !older.is_superseded());
+            drop(older);
+        };
+        let (asking, ()) = tokio::join!(asking, draining);
+        asking.expect("a turn");
+    }
+
+    #[tokio::test]
+    async fn a_completion_is_left_in_peace_by_all_but_a_termination() {
+        let sessions = Sessions::default();
+        let completing = sessions.append_at(upload(), 5, PATIENCE).await.expect("a turn");
+        completing.completing();
+        assert!(matches!(sessions.drain(upload(), PATIENCE).await, Err(Refused::Completing)));
+        assert!(matches!(sessions.append_at(upload(), 4, NO_PATIENCE).await, Err(Refused::Busy)));
+        assert!(sessions.idle(upload()).is_none() && !completing.is_superseded());
+        assert!(matches!(sessions.quiesce(upload(), NO_PATIENCE).await, Err(Refused::Busy)));
+        assert!(completing.is_superseded());
+    }
+
+    #[tokio::test]
     async fn nothing_is_left_of_uploads_that_nobody_appends_to() {
         let sessions = Sessions::default();
         let turn = sessions.append_at(upload(), 0, PATIENCE).await.expect("a turn");
-        assert!(sessions.quiesce(upload(), NO_PATIENCE).await.is_err());
+        assert!(sessions.quiesce(upload(), NO_PATIENCE).await.is_err() && sessions.idle(upload()).is_none());
         drop(turn);
+        assert!(lock(&sessions.slots).is_empty());
+        drop(sessions.idle(upload()).expect("a turn"));
         assert!(lock(&sessions.slots).is_empty());
     }
 }

@@ -2,13 +2,16 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use catalog_store::UploadState;
+use catalog_store::{Closing, UploadState};
 use domain::{JobId, UploadId};
 
 use crate::head::look_up;
+use crate::protocol::draft;
+use crate::router::Call;
 use crate::{State, UploadError};
 
-pub(crate) async fn terminate(state: &State, id: UploadId) -> Result<Response, UploadError> {
+pub(crate) async fn terminate(state: &State, call: &Call, id: UploadId) -> Result<Response, UploadError> {
+    draft::check_question(call.dialect, &call.headers)?;
     let turn = state.sessions.quiesce(id, state.limits.handover_max).await;
     let _turn = turn.map_err(|_| UploadError::Busy)?;
     let upload = match look_up(state, id).await {
@@ -17,13 +20,16 @@ pub(crate) async fn terminate(state: &State, id: UploadId) -> Result<Response, U
         other => other?,
     };
     let now = state.clock.now();
-    if upload.state == UploadState::Open && state.catalog.terminate_upload(id, now).await? {
+    let (was_open, is_part) = (upload.state == UploadState::Open, upload.target.is_none());
+    if (was_open || is_part) && state.catalog.close_upload(id, &Closing::Terminated, now).await? {
         state.staging.discard(id).await?;
-        state.sessions.closed();
-    } else {
+        if was_open {
+            state.sessions.closed();
+        }
+    } else if let Some(target) = upload.target {
         let job = JobId::mint(now, state.clock.entropy());
-        state.catalog.delete_asset(upload.asset, job, now).await?;
+        state.catalog.delete_asset(target.asset, job, now).await?;
     }
-    tracing::info!(upload.id = %id, asset.id = %upload.asset, "upload terminated");
+    tracing::info!(upload.id = %id, "upload terminated");
     Ok(StatusCode::NO_CONTENT.into_response())
 }

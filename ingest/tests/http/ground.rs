@@ -53,6 +53,11 @@ impl Ground {
             tasks: Default::default(),
             shutdown: Default::default(),
             sessions: Sessions::default(),
+            gate: Arc::new(ingest::gate::Open),
+            admission: ingest::Admission::default(),
+            live: ingest::Live::default(),
+            metrics: Arc::default(),
+            imports: ingest::Imports::default(),
         };
         Self { state, dir }
     }
@@ -64,6 +69,7 @@ impl Ground {
             tasks: Default::default(),
             shutdown: Default::default(),
             sessions: Sessions::default(),
+            live: ingest::Live::default(),
             ..self.state.clone()
         };
         ingest::recover(&state).await.expect("recovers");
@@ -95,7 +101,7 @@ impl Ground {
     }
 
     pub(crate) async fn asset(&self, upload: UploadId) -> Asset {
-        let asset = self.upload(upload).await.asset;
+        let asset = self.upload(upload).await.target.expect("not a part").asset;
         self.state.catalog.asset(asset).await.expect("answers").expect("exists")
     }
 

@@ -1,0 +1,268 @@
+//! A final upload: the octets of its parts, one behind the other.
+//!
+//! The parts are copied by the kernel, within the staging folder and in bounded steps; a file system
+//! that can share blocks copies nothing. It happens in a task of its own: the request waits a little,
+//! and a crash loses at most a few steps. A final upload may name parts that still grow, and begins
+//! when the last of them is complete. The same request twice makes one upload.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use catalog_store::{Advance, Closing, Upload, UploadKind, UploadState};
+use domain::{AssetState, Failure, FailureCode, UploadId};
+use media_store::staging::Writer;
+
+use crate::committer::Commit;
+use crate::digest::{Algorithm, Hasher};
+use crate::error::Causes;
+use crate::session::Turn;
+use crate::watch::Watch;
+use crate::{State, UploadError, complete};
+
+/// Most parts of one upload.
+const PARTS_MAX: usize = 10_000;
+/// Octets copied after which they are flushed and recorded.
+const CHECKPOINT_BYTES: u64 = 1 << 30;
+/// How often an upload whose request is repeated may have been given up before.
+const LIVES_MAX: u32 = 16;
+/// How long parts are kept that became a whole: another final upload may want them too.
+const TAKEN_PARTS_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// What becomes of a request for a final upload.
+#[derive(Debug)]
+pub(crate) enum Planned {
+    /// The same request came before and made this upload.
+    Again(Upload),
+    /// A new upload is to be made.
+    New {
+        /// The sum of its parts; `None` while a part does not know its length.
+        length: Option<u64>,
+        /// Keeps the same request from making another one.
+        repeat_key: Option<String>,
+    },
+}
+
+/// Whether `parts` can become one upload of `owner`, and whether they did so already.
+pub(crate) async fn plan(
+    state: &State,
+    owner: Option<&str>,
+    parts: Vec<UploadId>,
+    metadata: &str,
+) -> Result<Planned, UploadError> {
+    if parts.is_empty() || parts.len() > PARTS_MAX {
+        return Err(UploadError::Part { reason: "there must be at least one and not more than ten thousand" });
+    }
+    let key = repeat_key(owner, &parts, metadata);
+    for life in 0..LIVES_MAX {
+        let repeat_key = format!("{key}-{life}");
+        match state.catalog.upload_by_repeat_key(&repeat_key).await? {
+            None => {
+                let length = length_of(state, owner, &parts).await?;
+                return Ok(Planned::New { length, repeat_key: Some(repeat_key) });
+            }
+            Some(upload) if is_alive(state, &upload).await? => return Ok(Planned::Again(upload)),
+            Some(_) => {}
+        }
+    }
+    Err(UploadError::Part { reason: "they were put together and given up too often: upload them again" })
+}
+
+/// Puts the parts of a final upload together if all are complete; waits for that, but not for long.
+///
+/// # Errors
+/// When it failed; [`UploadError::Refused`] for good, otherwise it is tried again later.
+pub(crate) async fn begin(state: &State, upload: UploadId) -> Result<(), UploadError> {
+    let task = state.tasks.spawn(join(state.clone(), upload));
+    match tokio::time::timeout(state.limits.handover_max, task).await {
+        Ok(Ok(Err(UploadError::Completing { .. }))) | Err(_) => Ok(()),
+        Ok(joined) => joined.map_err(|_| UploadError::Internal)?,
+    }
+}
+
+/// Begins every final upload that may have waited for this part.
+pub(crate) async fn part_completed(state: &State, part: UploadId) {
+    let finals = match state.catalog.open_finals().await {
+        Ok(finals) => finals,
+        Err(error) => {
+            // The janitor's next round finds them.
+            tracing::warn!(upload.id = %part, error = %Causes(&error), "final uploads cannot be looked up");
+            return;
+        }
+    };
+    for upload in finals.into_iter().filter(|upload| upload.terms.parts.contains(&part)) {
+        let join = join(state.clone(), upload.id);
+        state.tasks.spawn(async move {
+            if let Err(error) = join.await {
+                tracing::warn!(upload.id = %upload.id, error = %Causes(&error), "parts cannot be put together yet");
+            }
+        });
+    }
+}
+
+async fn length_of(state: &State, owner: Option<&str>, parts: &[UploadId]) -> Result<Option<u64>, UploadError> {
+    let mut sum = Some(0u64);
+    for part in parts {
+        let refused = |reason| Err(UploadError::Part { reason });
+        let Some(part) = state.catalog.upload(*part).await? else { return refused("one of them does not exist") };
+        if part.kind != UploadKind::Partial || part.owner.as_deref() != owner {
+            return refused("one of them is not a part");
+        }
+        if !matches!(part.state, UploadState::Open | UploadState::Complete) {
+            return refused("one of them was given up");
+        }
+        sum = match (sum, part.length) {
+            (Some(sum), Some(length)) => match sum.checked_add(length) {
+                Some(sum) if i64::try_from(sum).is_ok() => Some(sum),
+                _ => return refused("together they are too long"),
+            },
+            _ => None,
+        };
+    }
+    Ok(sum)
+}
+
+/// Whether somebody may still want the upload.
+async fn is_alive(state: &State, upload: &Upload) -> Result<bool, UploadError> {
+    match (upload.state, upload.target) {
+        (UploadState::Open, _) | (UploadState::Complete, None) => Ok(true),
+        (UploadState::Complete, Some(target)) => {
+            let asset = state.catalog.asset(target.asset).await?;
+            Ok(asset.is_some_and(|asset| asset.state != AssetState::Deleted))
+        }
+        _ => Ok(false),
+    }
+}
+
+/// The same for the same request, and for no other.
+fn repeat_key(owner: Option<&str>, parts: &[UploadId], metadata: &str) -> String {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    hasher.update(format!("{owner:?}\n{metadata:?}\n").as_bytes());
+    parts.iter().for_each(|part| hasher.update(part.to_string().as_bytes()));
+    hasher.finish().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What the parts of a final upload allow.
+enum Parts {
+    /// All are complete; their lengths.
+    Complete(Vec<(UploadId, u64)>),
+    /// One still grows.
+    Growing,
+    /// One was given up.
+    Gone,
+}
+
+/// Puts the parts together if all are complete. Boxed because the completion of a part leads here, and
+/// this leads to the completion of the whole.
+fn join(state: State, id: UploadId) -> Pin<Box<dyn Future<Output = Result<(), UploadError>> + Send>> {
+    Box::pin(join_if_complete(state, id))
+}
+
+async fn join_if_complete(state: State, id: UploadId) -> Result<(), UploadError> {
+    // A part may become complete between the look at it and the end of the turn: look once more.
+    for _ in 0..2 {
+        let Some(turn) = state.sessions.idle(id) else { return Ok(()) };
+        turn.completing();
+        let Some(upload) = state.catalog.upload(id).await? else { return Ok(()) };
+        if upload.state != UploadState::Open || upload.is_full {
+            return Ok(());
+        }
+        match parts_of(&state, &upload).await? {
+            Parts::Complete(parts) => return concatenate(&state, upload, Arc::new(turn), &parts).await,
+            Parts::Gone => return Err(refuse(&state, &upload).await?),
+            Parts::Growing => {}
+        }
+    }
+    Ok(())
+}
+
+async fn parts_of(state: &State, upload: &Upload) -> Result<Parts, UploadError> {
+    let mut complete = Vec::with_capacity(upload.terms.parts.len());
+    for part in &upload.terms.parts {
+        match state.catalog.upload(*part).await?.map(|part| (part.state, part.length)) {
+            Some((UploadState::Complete, Some(length))) => complete.push((*part, length)),
+            Some((UploadState::Open, _)) => return Ok(Parts::Growing),
+            _ => return Ok(Parts::Gone),
+        }
+    }
+    Ok(Parts::Complete(complete))
+}
+
+async fn concatenate(
+    state: &State,
+    upload: Upload,
+    turn: Arc<Turn>,
+    parts: &[(UploadId, u64)],
+) -> Result<(), UploadError> {
+    let length = parts.iter().map(|(_, length)| length).sum();
+    if upload.length.is_none() {
+        state.catalog.set_upload_length(upload.id, length, state.clock.now()).await?;
+    }
+    let writer = state.staging.writer(upload.id, upload.offset).await?;
+    let mut join = Join { state, upload: &upload, turn: &turn, writer: &writer, recorded: upload.offset };
+    let mut begin = 0;
+    for (part, part_length) in parts {
+        join.append(*part, begin, *part_length, length).await?;
+        begin += part_length;
+    }
+    let recorded = join.recorded;
+    let upload = Upload { offset: recorded, length: Some(length), ..upload };
+    Watch::begin(state, &upload).finish(length).await?;
+    complete::complete(state, &upload, turn, writer, length).await?;
+    let ids: Vec<UploadId> = parts.iter().map(|(part, _)| *part).collect();
+    state.catalog.expire_parts_at(&ids, state.clock.now().plus(TAKEN_PARTS_AGE)).await?;
+    Ok(())
+}
+
+/// A concatenation under way.
+struct Join<'a> {
+    state: &'a State,
+    upload: &'a Upload,
+    turn: &'a Arc<Turn>,
+    writer: &'a Writer,
+    recorded: u64,
+}
+
+impl Join<'_> {
+    /// Copies what is missing of a part that begins at `begin` of a whole of `length` octets.
+    async fn append(&mut self, part: UploadId, begin: u64, part_length: u64, length: u64) -> Result<(), UploadError> {
+        let (path, end) = (self.state.staging.path(part), begin + part_length);
+        let mut at = self.upload.offset.max(begin);
+        while at < end {
+            if self.turn.is_superseded() {
+                return Err(UploadError::TakenOver { offset: self.recorded });
+            }
+            if self.state.shutdown.is_cancelled() {
+                return Err(UploadError::Stopping { offset: self.recorded });
+            }
+            let copied = self.writer.copy_from(&path, at - begin, at, end - at).await?;
+            if copied == 0 {
+                tracing::error!(upload.id = %part, "a complete part is shorter than it was");
+                return Err(UploadError::Lost);
+            }
+            at += copied;
+            if at - self.recorded >= CHECKPOINT_BYTES && at < length {
+                self.record(at).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn record(&mut self, offset: u64) -> Result<(), UploadError> {
+        let advance = Advance { id: self.upload.id, offset, expires_at: None, is_full: false };
+        let commit = Commit { writer: self.writer.clone(), turn: self.turn.clone(), advance };
+        self.state.sessions.committer.commit(self.state, commit).await?;
+        self.recorded = offset;
+        Ok(())
+    }
+}
+
+async fn refuse(state: &State, upload: &Upload) -> Result<UploadError, UploadError> {
+    let message = "a part of this file was given up before the file was put together: upload it again";
+    let failure = Failure::new(FailureCode::Damaged, message);
+    if state.catalog.close_upload(upload.id, &Closing::Refused(failure.clone()), state.clock.now()).await? {
+        state.sessions.closed();
+    }
+    state.staging.discard(upload.id).await?;
+    Ok(UploadError::Refused(failure))
+}

@@ -1,0 +1,131 @@
+//! What somebody may not do, and why: the answers of the gate and of admission.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use domain::{ByteSize, Failure, FailureCode};
+
+/// What a client should wait before it asks for room again.
+const ROOM_DELAY: Duration = Duration::from_secs(30);
+/// The same while it has as many open uploads as it may.
+const OPEN_DELAY: Duration = Duration::from_secs(10);
+
+/// Why a request is not allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denial {
+    /// Nobody knows who asks.
+    #[error("this server wants to know who uploads: send Authorization: Bearer and a token")]
+    Unauthorized,
+    /// The one who asks may not do that.
+    #[error("{reason}")]
+    Forbidden {
+        /// Why not.
+        reason: &'static str,
+    },
+    /// The capability cannot be used.
+    #[error("this upload link cannot be used: {problem}; ask for a new one")]
+    Grant {
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The declared or found type is not on the list.
+    #[error("files of the type {found} are not accepted here; accepted are: {accepted}")]
+    Type {
+        /// What it is.
+        found: String,
+        /// The list.
+        accepted: String,
+    },
+    /// The announced length is above what this upload may have.
+    #[error("this upload may have up to {bytes_max} octets")]
+    TooLarge {
+        /// The bound.
+        bytes_max: u64,
+    },
+    /// The principal has used up its share.
+    #[error("your uploads would take {wanted} more, of your quota {left} are left: delete something first")]
+    Quota {
+        /// What was asked for.
+        wanted: ByteSize,
+        /// What is left.
+        left: ByteSize,
+    },
+    /// The principal has too many unfinished uploads.
+    #[error("you have {count_max} unfinished uploads, as many as you may: finish or delete one first")]
+    TooManyOpen {
+        /// The bound.
+        count_max: u64,
+    },
+    /// The disk has no room for another upload; those that run can finish.
+    #[error("the server has no room for {wanted} more now: try again later")]
+    NoRoom {
+        /// What was asked for.
+        wanted: ByteSize,
+    },
+    /// A body comes too slowly.
+    #[error(
+        "the body came at less than {rate_min} octets a second and was cut off: ask where the upload stands, and go on"
+    )]
+    TooSlow {
+        /// The bound, in octets per second.
+        rate_min: u64,
+    },
+    /// The octets are not wanted.
+    #[error("{0}")]
+    Unwanted(Failure),
+    /// A document of a request is not understood.
+    #[error("{reason}")]
+    Malformed {
+        /// What is wrong.
+        reason: String,
+    },
+    /// Too many watch already.
+    #[error("too many streams of events are open: try again later")]
+    TooManyStreams,
+    /// An address that is not imported from.
+    #[error("{reason}")]
+    Address {
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl Denial {
+    /// The status, and a name for programs that never changes.
+    pub fn status_and_code(&self) -> (StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized"),
+            Self::Forbidden { .. } => (S::FORBIDDEN, "forbidden"),
+            Self::Grant { .. } => (S::FORBIDDEN, "grant_invalid"),
+            Self::Type { .. } => (S::UNSUPPORTED_MEDIA_TYPE, "type_not_accepted"),
+            Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "upload_too_large"),
+            Self::Quota { .. } => (S::PAYLOAD_TOO_LARGE, "quota_exceeded"),
+            Self::TooManyOpen { .. } => (S::TOO_MANY_REQUESTS, "too_many_open_uploads"),
+            Self::NoRoom { .. } => (S::INSUFFICIENT_STORAGE, "out_of_space"),
+            Self::TooSlow { .. } => (S::REQUEST_TIMEOUT, "too_slow"),
+            Self::Unwanted(failure) if failure.code == FailureCode::LimitExceeded => {
+                (S::PAYLOAD_TOO_LARGE, "upload_refused")
+            }
+            Self::Unwanted(_) => (S::UNSUPPORTED_MEDIA_TYPE, "upload_refused"),
+            Self::Malformed { .. } => (S::BAD_REQUEST, "invalid_document"),
+            Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
+            Self::Address { .. } => (S::BAD_REQUEST, "address_refused"),
+        }
+    }
+
+    /// What a client should wait before it asks again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::NoRoom { .. } => Some(ROOM_DELAY),
+            Self::TooManyOpen { .. } | Self::TooManyStreams => Some(OPEN_DELAY),
+            _ => None,
+        }
+    }
+
+    /// Whether a token would help.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Unauthorized)
+    }
+}

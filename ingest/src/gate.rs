@@ -1,0 +1,285 @@
+//! Who may do what: the one question that every request on an upload answers first.
+//!
+//! A [`Gate`] tells who asks. What follows from that is decided here: an upload belongs to the
+//! principal who created it, and an upload created under a capability obeys that capability in every
+//! later request too.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::http::header::{AUTHORIZATION, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use catalog_store::{Grant, NewUpload, Upload};
+use domain::{Timestamp, UploadId};
+use sha2::{Digest, Sha256};
+
+use crate::{Denial, State, UploadError, grant};
+
+/// The answer of a [`Gate`], which may ask others for it.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Principal, Denial>> + Send + 'a>>;
+
+/// Tells who sends a request.
+pub trait Gate: Send + Sync + std::fmt::Debug {
+    /// The principal behind these headers.
+    ///
+    /// # Errors
+    /// [`Denial::Unauthorized`] when nobody is known by them.
+    fn principal<'a>(&'a self, headers: &'a HeaderMap) -> Answer<'a>;
+}
+
+/// Somebody who uploads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Principal {
+    /// The name under which uploads and quota are kept; `None` where nobody is asked for one.
+    pub name: Option<String>,
+}
+
+/// Everybody may upload, and nobody is asked for a name.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Open;
+
+impl Gate for Open {
+    fn principal<'a>(&'a self, _: &'a HeaderMap) -> Answer<'a> {
+        Box::pin(std::future::ready(Ok(Principal::default())))
+    }
+}
+
+/// A fixed list of bearer tokens (RFC 6750 §2.1), of which only the hashes are kept.
+#[derive(Clone)]
+pub struct Tokens {
+    names: Arc<HashMap<[u8; 32], String>>,
+}
+
+impl Tokens {
+    /// A gate for these names, each with its token.
+    pub fn new(tokens: impl IntoIterator<Item = (String, String)>) -> Self {
+        let names = tokens.into_iter().map(|(name, token)| (Sha256::digest(token.as_bytes()).into(), name));
+        Self { names: Arc::new(names.collect()) }
+    }
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").field("count", &self.names.len()).finish()
+    }
+}
+
+impl Gate for Tokens {
+    fn principal<'a>(&'a self, headers: &'a HeaderMap) -> Answer<'a> {
+        // By hash: how long the look-up takes tells nothing of the tokens.
+        let name = bearer(headers).and_then(|token| self.names.get(&<[u8; 32]>::from(Sha256::digest(token))));
+        let principal = name.map(|name| Principal { name: Some(name.clone()) });
+        Box::pin(std::future::ready(principal.ok_or(Denial::Unauthorized)))
+    }
+}
+
+/// The token of a request.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Somebody who was let in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Entrant {
+    pub(crate) principal: Principal,
+    /// The capability that let them in, with its secret.
+    pub(crate) grant: Option<(Grant, String)>,
+}
+
+impl Entrant {
+    /// The principal who has to answer for what is done.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        match &self.grant {
+            Some((grant, _)) => grant.owner.as_deref(),
+            None => self.principal.name.as_deref(),
+        }
+    }
+
+    /// Writes down whose upload it is, and under which capability it is created.
+    pub(crate) fn sign(&self, new: &mut NewUpload) {
+        new.owner = self.owner().map(str::to_owned);
+        if let Some((grant, _)) = &self.grant {
+            new.terms.grant = Some(grant.id.clone());
+            new.terms.bytes_max = grant.bytes_max;
+            new.terms.duration_s_max = grant.duration_s_max;
+            new.terms.types.clone_from(&grant.types);
+        }
+    }
+
+    /// Where this client finds an upload: relative, so that it is right behind any proxy.
+    pub(crate) fn location(&self, upload: UploadId) -> String {
+        match &self.grant {
+            Some((_, secret)) => format!("/uploads/{upload}?grant={secret}"),
+            None => format!("/uploads/{upload}"),
+        }
+    }
+}
+
+/// Lets a request on the collection, or on one upload, in; or says why not.
+///
+/// An upload that does not exist is not missed here.
+pub(crate) async fn enter(
+    state: &State,
+    parts: &Parts,
+    method: &Method,
+    upload: Option<UploadId>,
+) -> Result<Entrant, UploadError> {
+    let entered = match presented(parts) {
+        Some(secret) => by_grant(state, parts, method, secret, upload).await,
+        None => by_name(state, parts, method, upload).await,
+    };
+    if let Err(UploadError::Denied(denial)) = &entered {
+        state.metrics.refused(denial.status_and_code().1);
+    }
+    entered
+}
+
+/// The principal of a request that no capability can stand in for.
+pub(crate) async fn principal(state: &State, parts: &Parts) -> Result<Principal, UploadError> {
+    if presented(parts).is_some() {
+        return Err(Denial::Forbidden { reason: "an upload link is good for its upload only" }.into());
+    }
+    Ok(state.gate.principal(&parts.headers).await?)
+}
+
+/// The secret of a capability, in the address or as the token.
+fn presented(parts: &Parts) -> Option<&str> {
+    let query = parts.uri.query().unwrap_or_default();
+    let in_query = query.split('&').find_map(|pair| pair.strip_prefix("grant="));
+    in_query.or_else(|| bearer(&parts.headers).filter(|token| token.starts_with(grant::PREFIX)))
+}
+
+async fn by_grant(
+    state: &State,
+    parts: &Parts,
+    method: &Method,
+    secret: &str,
+    upload: Option<UploadId>,
+) -> Result<Entrant, UploadError> {
+    let id = grant::id_of(secret);
+    let grant = state.catalog.grant(&id).await?;
+    let grant = usable(grant, state.clock.now())?;
+    at_origin(&grant, parts, method)?;
+    match upload {
+        None if grant.uses_left == 0 => return Err(Denial::Grant { problem: "it was used before" }.into()),
+        None => {}
+        Some(upload) => {
+            let upload = state.catalog.upload(upload).await?;
+            if upload.is_some_and(|upload| upload.terms.grant.as_deref() != Some(&id)) {
+                return Err(Denial::Grant { problem: "it is for another upload" }.into());
+            }
+        }
+    }
+    Ok(Entrant { principal: Principal::default(), grant: Some((grant, secret.to_owned())) })
+}
+
+async fn by_name(
+    state: &State,
+    parts: &Parts,
+    method: &Method,
+    upload: Option<UploadId>,
+) -> Result<Entrant, UploadError> {
+    let principal = state.gate.principal(&parts.headers).await?;
+    if let Some(upload) = upload
+        && let Some(upload) = state.catalog.upload(upload).await?
+    {
+        let is_owner = principal.name.is_some() && principal.name == upload.owner;
+        if upload.owner.is_some() && principal.name.is_some() && !is_owner {
+            return Err(Denial::Forbidden { reason: "this upload belongs to somebody else" }.into());
+        }
+        if *method == Method::PATCH && upload.terms.url.is_some() {
+            return Err(
+                Denial::Forbidden { reason: "this upload is imported and takes no octets from anybody else" }.into()
+            );
+        }
+        // Its owner may always look after it; for anybody else the capability must still hold.
+        if !is_owner {
+            under_its_grant(state, &upload, parts, method).await?;
+        }
+    }
+    Ok(Entrant { principal, grant: None })
+}
+
+async fn under_its_grant(state: &State, upload: &Upload, parts: &Parts, method: &Method) -> Result<(), UploadError> {
+    let Some(id) = &upload.terms.grant else { return Ok(()) };
+    let grant = usable(state.catalog.grant(id).await?, state.clock.now())?;
+    at_origin(&grant, parts, method)?;
+    Err(Denial::Grant { problem: "its address lacks the secret" }.into())
+}
+
+/// Fails if the capability under which an upload was created was taken back since.
+pub(crate) async fn still_holds(state: &State, upload: &Upload) -> Result<(), UploadError> {
+    let Some(id) = &upload.terms.grant else { return Ok(()) };
+    match state.catalog.grant(id).await? {
+        // Who began in time may finish: only the beginning of each request is held against the clock.
+        Some(grant) if !grant.is_revoked => Ok(()),
+        Some(_) => Err(Denial::Grant { problem: "it was taken back" }.into()),
+        None => Err(Denial::Grant { problem: "it is not known" }.into()),
+    }
+}
+
+fn usable(grant: Option<Grant>, now: Timestamp) -> Result<Grant, Denial> {
+    let grant = grant.ok_or(Denial::Grant { problem: "it is not known" })?;
+    if grant.is_revoked {
+        return Err(Denial::Grant { problem: "it was taken back" });
+    }
+    if grant.expires_at <= now {
+        return Err(Denial::Grant { problem: "it has expired" });
+    }
+    Ok(grant)
+}
+
+/// A browser says where a page comes from with everything that changes something, and cannot be made to lie.
+fn at_origin(grant: &Grant, parts: &Parts, method: &Method) -> Result<(), Denial> {
+    let Some(wanted) = &grant.origin else { return Ok(()) };
+    let refused = Denial::Grant { problem: "it is for pages of another origin" };
+    match parts.headers.get(ORIGIN) {
+        Some(origin) if origin.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()) => Ok(()),
+        None if matches!(*method, Method::GET | Method::HEAD) => Ok(()),
+        _ => Err(refused),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(authorization: &str) -> HeaderMap {
+        let value = axum::http::HeaderValue::from_str(authorization).expect("a value");
+        HeaderMap::from_iter([(AUTHORIZATION, value)])
+    }
+
+    #[tokio::test]
+    async fn a_token_names_its_principal_and_nothing_else_does() {
+        let gate = Tokens::new([("ada".to_owned(), "secret-a".to_owned()), ("bob".to_owned(), "secret-b".to_owned())]);
+        let named = async |header: &str| gate.principal(&with(header)).await.map(|principal| principal.name);
+        assert_eq!(named("Bearer secret-a").await, Ok(Some("ada".into())));
+        assert_eq!(named("bearer  secret-b").await, Ok(Some("bob".into())));
+        for wrong in ["Bearer secret", "Bearer ", "Basic secret-a", "secret-a", "Bearer secret-a secret-b"] {
+            assert_eq!(named(wrong).await, Err(Denial::Unauthorized), "{wrong}");
+        }
+        assert_eq!(gate.principal(&HeaderMap::new()).await, Err(Denial::Unauthorized));
+        assert!(!format!("{gate:?}").contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn an_open_gate_lets_everybody_in() {
+        assert_eq!(Open.principal(&HeaderMap::new()).await, Ok(Principal::default()));
+    }
+
+    #[test]
+    fn a_capability_is_found_in_the_address_or_as_the_token() {
+        let found = |uri: &str, authorization: &str| {
+            let request = axum::http::Request::builder().uri(uri).header(AUTHORIZATION, authorization);
+            let (parts, ()) = request.body(()).expect("a request").into_parts();
+            presented(&parts).map(str::to_owned)
+        };
+        assert_eq!(found("/uploads?grant=grt_x", "").as_deref(), Some("grt_x"));
+        assert_eq!(found("/uploads?a=b&grant=grt_x&c", "").as_deref(), Some("grt_x"));
+        assert_eq!(found("/uploads", "Bearer grt_y").as_deref(), Some("grt_y"));
+        assert_eq!(found("/uploads", "Bearer other"), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! `POST /api/v1/upload-grants`: capabilities to upload, handed out as one-time addresses.
+//!
+//! The secret is told once. What is stored is an id made from its hash, so that the catalogue, its
+//! backups and its readers cannot upload with it.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{Path, Request, State as Extract};
+use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use catalog_store::Grant;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+use crate::sniff::TypePattern;
+use crate::{Denial, State, UploadError, api, gate};
+
+/// What every secret begins with.
+pub(crate) const PREFIX: &str = "grt_";
+/// How long a capability holds when nothing else is asked for: a day.
+const LIFE_S: u64 = 24 * 3600;
+/// How long it holds at most: a month.
+const LIFE_S_MAX: u64 = 31 * 24 * 3600;
+/// How long it is remembered after its end, so that who comes late is told why.
+const MEMORY: Duration = Duration::from_secs(31 * 24 * 3600);
+/// Uploads under one capability.
+const USES_MAX: u32 = 1000;
+/// Types on one list.
+const TYPES_MAX: usize = 32;
+
+/// What a capability shall allow.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Wanted {
+    max_bytes: Option<u64>,
+    max_duration_s: Option<u32>,
+    types: Vec<String>,
+    expires_in_s: Option<u64>,
+    origin: Option<String>,
+    uses: Option<u32>,
+}
+
+/// The id under which the capability of a secret is stored: the first half of its hash.
+pub(crate) fn id_of(secret: &str) -> String {
+    let hash = Sha256::digest(secret.as_bytes());
+    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> Result<Response, UploadError> {
+    let (parts, body) = request.into_parts();
+    let principal = gate::principal(&state, &parts).await?;
+    let wanted: Wanted = api::document(&parts.headers, body).await?;
+    let now = state.clock.now();
+    let (first, second) = (state.clock.entropy(), state.clock.entropy());
+    let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode([first, second].concat()));
+    let grant = Grant { id: id_of(&secret), owner: principal.name, ..checked(wanted, now)? };
+    state.catalog.prune_grants(domain::Timestamp::from_unix_ms(now.unix_ms() - ms(MEMORY))).await?;
+    state.catalog.create_grant(&grant).await?;
+    tracing::info!(grant.id = %grant.id, "upload grant created");
+    let document = serde_json::json!({
+        "id": grant.id,
+        "url": format!("/uploads?grant={secret}"),
+        "token": secret,
+        "expires_at": grant.expires_at.rfc3339(),
+        "uses": grant.uses_left,
+        "max_bytes": grant.bytes_max,
+        "max_duration_s": grant.duration_s_max,
+        "types": grant.types,
+        "origin": grant.origin,
+    });
+    let mut response = (StatusCode::CREATED, axum::Json(document)).into_response();
+    let location = format!("/api/v1/upload-grants/{}", grant.id);
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, HeaderValue::from_str(&location).map_err(|_| UploadError::Internal)?);
+    // The answer holds a secret.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
+
+/// Takes a capability back; uploads under it end with their next request.
+pub(crate) async fn revoke(
+    Extract(state): Extract<State>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response, UploadError> {
+    let (parts, _) = request.into_parts();
+    let principal = gate::principal(&state, &parts).await?;
+    let grant = state.catalog.grant(&id).await?.ok_or(UploadError::NotFound)?;
+    if grant.owner.is_some() && grant.owner != principal.name {
+        return Err(Denial::Forbidden { reason: "this upload link belongs to somebody else" }.into());
+    }
+    state.catalog.revoke_grant(&id, state.clock.now()).await?;
+    tracing::info!(grant.id = %id, "upload grant taken back");
+    Ok((StatusCode::NO_CONTENT, Bytes::new()).into_response())
+}
+
+fn checked(wanted: Wanted, now: domain::Timestamp) -> Result<Grant, Denial> {
+    let refused = |reason: &str| Err(Denial::Malformed { reason: reason.to_owned() });
+    let life_s = wanted.expires_in_s.unwrap_or(LIFE_S);
+    if !(1..=LIFE_S_MAX).contains(&life_s) {
+        return refused("expires_in_s is 1 to 2678400, a month");
+    }
+    let uses = wanted.uses.unwrap_or(1);
+    if !(1..=USES_MAX).contains(&uses) {
+        return refused("uses is 1 to 1000");
+    }
+    if wanted.max_bytes == Some(0) || wanted.max_bytes.is_some_and(|bytes| i64::try_from(bytes).is_err()) {
+        return refused("max_bytes is 1 or more, below 2^63");
+    }
+    if wanted.max_duration_s == Some(0) {
+        return refused("max_duration_s is 1 or more");
+    }
+    if wanted.types.len() > TYPES_MAX {
+        return refused("types holds up to 32 media types");
+    }
+    if let Some(reason) = wanted.types.iter().find_map(|kind| kind.parse::<TypePattern>().err()) {
+        return Err(Denial::Malformed { reason: format!("types: {reason}") });
+    }
+    if wanted.origin.as_deref().is_some_and(|origin| !is_origin(origin)) {
+        return refused("origin is a scheme and a host, such as https://example.org");
+    }
+    Ok(Grant {
+        id: String::new(),
+        owner: None,
+        bytes_max: wanted.max_bytes,
+        duration_s_max: wanted.max_duration_s,
+        types: wanted.types,
+        origin: wanted.origin,
+        uses_left: uses,
+        expires_at: now.plus(Duration::from_secs(life_s)),
+        is_revoked: false,
+        created_at: now,
+    })
+}
+
+/// What a browser sends as `Origin`: no path, no blank.
+fn is_origin(text: &str) -> bool {
+    url::Url::parse(text)
+        .is_ok_and(|url| url.origin().is_tuple() && text.eq_ignore_ascii_case(&url.origin().ascii_serialization()))
+}
+
+fn ms(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_grant_may_allow_is_bounded() {
+        let now = domain::Timestamp::from_unix_ms(0);
+        let check = |json: &str| checked(serde_json::from_str(json).expect("a document"), now);
+        let plain = check("{}").expect("everything has a default");
+        assert_eq!((plain.uses_left, plain.expires_at.unix_ms()), (1, 24 * 3600 * 1000));
+        let full = r#"{"max_bytes":5,"max_duration_s":6,"types":["video/*"],"expires_in_s":7,"origin":"https://a.example:8443","uses":8}"#;
+        assert_eq!(check(full).expect("is fine").expires_at.unix_ms(), 7000);
+        for wrong in [
+            r#"{"max_bytes":0}"#,
+            r#"{"max_bytes":9223372036854775808}"#,
+            r#"{"max_duration_s":0}"#,
+            r#"{"expires_in_s":0}"#,
+            r#"{"expires_in_s":2678401}"#,
+            r#"{"uses":0}"#,
+            r#"{"uses":1001}"#,
+            r#"{"types":["video"]}"#,
+            r#"{"origin":"example.org"}"#,
+            r#"{"origin":"https://example.org/path"}"#,
+        ] {
+            assert!(check(wrong).is_err(), "{wrong}");
+        }
+        assert!(serde_json::from_str::<Wanted>(r#"{"max_size":1}"#).is_err(), "a misspelt bound is no bound");
+    }
+
+    #[test]
+    fn an_id_does_not_give_its_secret_away() {
+        let secret = "grt_secret";
+        let id = id_of(secret);
+        assert_eq!((id.len(), id == id_of("grt_other")), (32, false));
+        assert!(!id.contains("secret"));
+    }
+}

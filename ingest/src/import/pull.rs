@@ -1,0 +1,334 @@
+//! Pulls one file, over as many connections as it takes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{StatusCode, Version};
+use catalog_store::{CatalogError, ImportNote, Upload, UploadState};
+use domain::{Failure, FailureCode, UploadId};
+use futures::{StreamExt, TryStreamExt};
+use reqwest::Response;
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_RANGE, LAST_MODIFIED,
+    LOCATION, RANGE, TRANSFER_ENCODING,
+};
+use url::Url;
+
+use crate::address::{self, AddressError};
+use crate::error::Causes;
+use crate::receive::{self, End, Piece};
+use crate::{Denial, State, UploadError, admission};
+
+/// Time for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Time for the head of an answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// Redirects that are followed, all at one origin.
+const REDIRECTS_MAX: usize = 5;
+/// Longest pause between two attempts.
+const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// Why an attempt did not bring the whole file.
+#[derive(Debug)]
+enum Trouble {
+    /// Another attempt may bring the rest.
+    Passing(String),
+    /// Somebody else took the turn, such as a client that asked where the upload stands: nobody is to blame.
+    Interrupted,
+    /// No attempt will.
+    Final(Failure),
+    /// The upload has ended, or this process ends.
+    Over,
+}
+
+/// Pulls the file of an import in a task of its own.
+pub(super) fn begin(state: &State, id: UploadId) {
+    let owned = state.clone();
+    state.tasks.spawn(async move {
+        let stop = owned.shutdown.clone();
+        // Octets that are on their way are recorded by their own task; the next process goes on from there.
+        stop.run_until_cancelled(run(&owned, id)).await;
+    });
+}
+
+async fn run(state: &State, id: UploadId) {
+    // Closed never.
+    let Ok(_place) = state.imports.places.acquire().await else { return };
+    // Ends when the upload does, or with the last attempt that brings nothing.
+    loop {
+        let (upload, note) = match known(state, id).await {
+            Ok(Some(known)) => known,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(upload.id = %id, error = %Causes(&error), "an import waits for the catalogue");
+                tokio::time::sleep(state.imports.rules.pause).await;
+                continue;
+            }
+        };
+        let mut next = note.clone();
+        match attempt(state, &upload, &mut next).await {
+            Ok(()) | Err(Trouble::Over) => return,
+            Err(Trouble::Final(failure)) => return admission::refuse(state, &upload, &failure).await,
+            Err(Trouble::Interrupted) => tokio::time::sleep(state.imports.rules.pause).await,
+            Err(Trouble::Passing(why)) => {
+                let has_moved =
+                    state.catalog.upload(id).await.ok().flatten().is_some_and(|now| now.offset > upload.offset);
+                next.attempts = if has_moved { 0 } else { note.attempts + 1 };
+                next.error = Some(why.clone());
+                tracing::info!(upload.id = %id, attempts = next.attempts, why, "an import is interrupted");
+                keep(state, id, &next).await;
+                if next.attempts >= state.imports.rules.attempts_max {
+                    let failure = unavailable(format!("the file could not be fetched: {why}"));
+                    return admission::refuse(state, &upload, &failure).await;
+                }
+                tokio::time::sleep(pause(state, next.attempts)).await;
+            }
+        }
+    }
+}
+
+/// The upload and what is noted of it, while it takes octets.
+async fn known(state: &State, id: UploadId) -> Result<Option<(Upload, ImportNote)>, UploadError> {
+    let upload = state.catalog.upload(id).await?.filter(|upload| upload.state == UploadState::Open);
+    let Some(upload) = upload else { return Ok(None) };
+    let note = state.catalog.import_note(id).await?;
+    Ok(Some((upload, note)))
+}
+
+async fn keep(state: &State, id: UploadId, note: &ImportNote) {
+    if let Err(error) = state.catalog.note_import(id, note, state.clock.now()).await {
+        tracing::warn!(upload.id = %id, error = %Causes(&error), "what is known of an import cannot be noted");
+    }
+}
+
+/// Doubles with each attempt, by half more or less so that many do not come back at once.
+fn pause(state: &State, attempts: u32) -> Duration {
+    let whole = state.imports.rules.pause.saturating_mul(1 << attempts.min(10)).min(PAUSE_MAX);
+    let chance = u32::from(state.clock.entropy()[0]);
+    whole / 2 + whole.saturating_mul(chance) / 512
+}
+
+fn unavailable(message: impl Into<String>) -> Failure {
+    Failure::new(FailureCode::SourceUnavailable, message)
+}
+
+fn final_(message: impl Into<String>) -> Trouble {
+    Trouble::Final(unavailable(message))
+}
+
+const CHANGED: &str = "the file at the address changed while it was fetched: import it again";
+
+/// One connection: asks for what is missing and takes what comes.
+async fn attempt(state: &State, upload: &Upload, note: &mut ImportNote) -> Result<(), Trouble> {
+    let url = upload.terms.url.as_deref().unwrap_or_default();
+    let url = address::parsed(url).map_err(|error| final_(error.to_string()))?;
+    let addresses = match address::resolved(&url, &state.imports.rules.networks).await {
+        Ok(addresses) => addresses,
+        Err(error @ AddressError::Unresolved) => return Err(Trouble::Passing(error.to_string())),
+        Err(error) => return Err(final_(error.to_string())),
+    };
+    if upload.offset > 0 && note.validator.is_none() {
+        return Err(final_(
+            "the server of the file does not say whether it changed, so a broken transfer cannot go on",
+        ));
+    }
+    let client = client(&url, &addresses)?;
+    let answer = fetch(&client, url, upload.offset, note.validator.as_deref()).await?;
+    let skip = checked(&answer, upload, note)?;
+    let length = length_of(&answer, skip, upload.offset)?;
+    if upload.offset == 0 {
+        note.validator = validator(&answer);
+        keep(state, upload.id, note).await;
+    }
+    let upload = announced(state, upload, length).await?;
+    receive(state, &upload, answer, skip).await
+}
+
+/// A client that knows one host and follows nothing.
+fn client(url: &Url, addresses: &[SocketAddr]) -> Result<reqwest::Client, Trouble> {
+    let builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        // A proxy would connect to wherever it likes.
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .resolve_to_addrs(url.host_str().unwrap_or_default(), addresses);
+    builder.build().map_err(|error| Trouble::Passing(format!("no client: {}", Causes(&error))))
+}
+
+/// The answer to a request for everything from `offset` on, redirects within the origin followed.
+async fn fetch(client: &reqwest::Client, url: Url, offset: u64, validator: Option<&str>) -> Result<Response, Trouble> {
+    let mut url = url;
+    for _ in 0..=REDIRECTS_MAX {
+        let mut request = client.get(url.clone()).header(ACCEPT_ENCODING, "identity");
+        if let Some(validator) = validator.filter(|_| offset > 0) {
+            request = request.header(RANGE, format!("bytes={offset}-")).header(IF_RANGE, validator);
+        }
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, request.send()).await;
+        let answer = answer.map_err(|_| Trouble::Passing("the server of the file does not answer".into()))?;
+        let answer =
+            answer.map_err(|error| Trouble::Passing(format!("the file cannot be fetched: {}", causes(error))))?;
+        let status = answer.status();
+        if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+            let target = text(&answer, &LOCATION).and_then(|target| url.join(&target).ok());
+            let target = target.ok_or_else(|| final_("the address redirects to nowhere"))?;
+            if !address::is_same_origin(&url, &target) {
+                return Err(final_("the address redirects to another host: import from there"));
+            }
+            url = target;
+            continue;
+        }
+        return match status {
+            StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(answer),
+            StatusCode::RANGE_NOT_SATISFIABLE => Err(final_(CHANGED)),
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
+                Err(Trouble::Passing(format!("the server of the file answers {status}")))
+            }
+            status if status.is_server_error() => {
+                Err(Trouble::Passing(format!("the server of the file answers {status}")))
+            }
+            status => Err(final_(format!("the server of the file answers {status}"))),
+        };
+    }
+    Err(final_("the address redirects too often"))
+}
+
+/// Without the address, which may hold a secret.
+fn causes(error: reqwest::Error) -> String {
+    Causes(&error.without_url()).to_string()
+}
+
+fn text(answer: &Response, name: &HeaderName) -> Option<String> {
+    answer.headers().get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// What tells whether the file is still the same: a strong `ETag`, else its date.
+fn validator(answer: &Response) -> Option<String> {
+    let etag = text(answer, &ETAG).filter(|etag| etag.starts_with('"'));
+    etag.or_else(|| text(answer, &LAST_MODIFIED))
+}
+
+/// Octets at the beginning of an answer's body that are there already. Fails if it is not the file that was begun.
+fn checked(answer: &Response, upload: &Upload, note: &ImportNote) -> Result<u64, Trouble> {
+    let coding = text(answer, &CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+    if coding.is_some() {
+        return Err(final_("the server of the file sends it compressed only"));
+    }
+    match answer.status() {
+        StatusCode::PARTIAL_CONTENT => {
+            let range = text(answer, &CONTENT_RANGE).as_deref().and_then(range);
+            let (start, total) =
+                range.ok_or_else(|| final_("the server of the file sends a piece nobody asked for"))?;
+            let is_same = total.is_none() || upload.length.is_none() || total == upload.length;
+            if start == upload.offset && is_same { Ok(0) } else { Err(final_(CHANGED)) }
+        }
+        // The whole file: either it cannot be cut there, or it is another one.
+        _ if upload.offset == 0 => Ok(0),
+        _ if validator(answer) == note.validator => Ok(upload.offset),
+        _ => Err(final_(CHANGED)),
+    }
+}
+
+/// `bytes 5-9/10` as (5, Some(10)).
+fn range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let start = range.split_once('-')?.0.trim().parse().ok()?;
+    let total = total.trim();
+    if total == "*" { Some((start, None)) } else { Some((start, Some(total.parse().ok()?))) }
+}
+
+/// The length of the whole file; `None` if the server does not know it either, yet marks its end.
+fn length_of(answer: &Response, skip: u64, offset: u64) -> Result<Option<u64>, Trouble> {
+    if let Some(bytes) = text(answer, &CONTENT_LENGTH) {
+        let bytes: u64 =
+            bytes.trim().parse().map_err(|_| final_("the server of the file sends a length that is none"))?;
+        return Ok(Some(bytes.saturating_add(offset - skip)));
+    }
+    let is_chunked = text(answer, &TRANSFER_ENCODING).is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+    // Without either, a broken connection looks like the end of the file.
+    if is_chunked || answer.version() >= Version::HTTP_2 {
+        return Ok(None);
+    }
+    Err(final_("the server of the file does not say how long it is"))
+}
+
+/// The upload with its length, which is announced as soon as it is known and admitted like any other.
+async fn announced(state: &State, upload: &Upload, length: Option<u64>) -> Result<Upload, Trouble> {
+    let Some(length) = length.filter(|length| upload.length != Some(*length)) else { return Ok(upload.clone()) };
+    if upload.length.is_some() {
+        return Err(final_(CHANGED));
+    }
+    let bytes_max = admission::size_max(state, upload);
+    if length > bytes_max {
+        return Err(Trouble::Final(Failure::new(
+            FailureCode::LimitExceeded,
+            Denial::TooLarge { bytes_max }.to_string(),
+        )));
+    }
+    match admission::may_grow(state, upload, length.saturating_sub(upload.offset)).await {
+        Ok(()) => {}
+        Err(UploadError::Denied(denial @ Denial::NoRoom { .. })) => return Err(Trouble::Passing(denial.to_string())),
+        Err(UploadError::Denied(denial)) => {
+            return Err(Trouble::Final(Failure::new(FailureCode::LimitExceeded, denial.to_string())));
+        }
+        Err(error) => return Err(Trouble::Passing(error.to_string())),
+    }
+    match state.catalog.set_upload_length(upload.id, length, state.clock.now()).await {
+        Ok(()) => Ok(Upload { length: Some(length), ..upload.clone() }),
+        Err(CatalogError::Offset { .. }) => Err(final_(CHANGED)),
+        Err(CatalogError::UploadClosed { .. } | CatalogError::NoUpload(_)) => Err(Trouble::Over),
+        Err(error) => Err(Trouble::Passing(UploadError::from(error).to_string())),
+    }
+}
+
+async fn receive(state: &State, upload: &Upload, answer: Response, skip: u64) -> Result<(), Trouble> {
+    let busy = |_| Trouble::Interrupted;
+    let turn = state.sessions.append_at(upload.id, upload.offset, state.limits.handover_max).await.map_err(busy)?;
+    let piece = Piece {
+        turn,
+        body: body(answer, skip),
+        checks: Vec::new(),
+        trailer: None,
+        completes: upload.length.is_none().then_some(true),
+        progress: None,
+    };
+    match receive::receive(state, upload, piece).await {
+        Ok(received) if received.is_complete => Ok(()),
+        Ok(received) => match received.end {
+            End::Stopping => Err(Trouble::Over),
+            End::TakenOver => Err(Trouble::Interrupted),
+            End::BeyondLength => Err(final_(CHANGED)),
+            _ => Err(Trouble::Passing("the connection to the server of the file broke".into())),
+        },
+        // Whoever refuses closes the upload.
+        Err(UploadError::Denied(Denial::Unwanted(_)) | UploadError::Gone | UploadError::NotFound) => Err(Trouble::Over),
+        Err(error) => Err(Trouble::Passing(error.to_string())),
+    }
+}
+
+/// The octets of an answer without the first `skip`.
+fn body(answer: Response, skip: u64) -> Body {
+    let mut skip = skip;
+    let octets = answer.bytes_stream().map_err(|error| std::io::Error::other(causes(error)));
+    Body::from_stream(octets.map(move |piece| {
+        piece.map(|mut piece: Bytes| {
+            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+            skip -= skipped as u64;
+            piece.split_off(skipped)
+        })
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_range_is_read_strictly() {
+        assert_eq!(range("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(range("bytes 5-9/*"), Some((5, None)));
+        for wrong in ["", "bytes */10", "bytes 5-9", "items 5-9/10", "bytes x-9/10", "bytes 5-9/x"] {
+            assert_eq!(range(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What is seen of a body while it comes in: how far, how fast, and whether it is wanted.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use catalog_store::{Upload, UploadKind};
+use domain::container::HEAD_BYTES;
+use domain::{Container, Failure};
+use tokio::time::Instant;
+
+use crate::live::Look;
+use crate::{Denial, State, UploadError, admission, early, gate, sniff};
+
+/// Octets by which an upload of unknown length grows before it is asked again whether it may.
+const GROWTH_BYTES: u64 = 64 << 20;
+
+/// Watches one body of one upload.
+pub(crate) struct Watch {
+    state: State,
+    upload: Upload,
+    total: u64,
+    /// Where the present window of the rate began.
+    window: (Instant, u64),
+    is_sniffed: bool,
+    may_grow_to: u64,
+    error: Option<String>,
+}
+
+impl Watch {
+    /// Begins where the upload stands.
+    pub(crate) fn begin(state: &State, upload: &Upload) -> Self {
+        state.live.began(upload.id, upload.offset);
+        Self {
+            state: state.clone(),
+            upload: upload.clone(),
+            total: upload.offset,
+            window: (Instant::now(), upload.offset),
+            // A part shows nothing of the whole. Any other file is looked at once per body, wherever that begins: it
+            // costs little, and nothing need be remembered over restarts.
+            is_sniffed: upload.kind == UploadKind::Partial,
+            may_grow_to: upload.length.unwrap_or(upload.offset),
+            error: None,
+        }
+    }
+
+    /// Octets came in; `total` is where the upload stands with them.
+    pub(crate) fn admitted(&mut self, total: u64) {
+        self.total = total;
+        self.state.live.received(self.upload.id, total, &self.state.metrics);
+    }
+
+    /// Fails when the body comes too slowly. Call it whenever something happens.
+    pub(crate) fn check_rate(&mut self) -> Result<(), UploadError> {
+        let (policy, now) = (self.state.admission.policy.clone(), Instant::now());
+        let rate_min = policy.rate_min;
+        let (since, from) = self.window;
+        let passed = now.saturating_duration_since(since);
+        if rate_min == 0 || passed < policy.rate_window {
+            return Ok(());
+        }
+        let wanted = u128::from(rate_min) * passed.as_millis() / 1000;
+        if u128::from(self.total - from) < wanted {
+            return Err(self.failed(Denial::TooSlow { rate_min }));
+        }
+        self.window = (now, self.total);
+        Ok(())
+    }
+
+    /// `total` octets are in the staged file. Fails when they are not wanted; then the upload is closed already.
+    pub(crate) async fn written(&mut self, total: u64) -> Result<(), UploadError> {
+        self.is_wanted()?;
+        let is_whole = self.upload.length == Some(total);
+        if total >= early::FIRST_BYTES || is_whole {
+            self.sniff().await?;
+        }
+        if total >= early::FIRST_BYTES && !is_whole && self.upload.kind == UploadKind::Whole {
+            early::begin(&self.state, &self.upload, total);
+        }
+        if self.upload.length.is_none() && total > self.may_grow_to {
+            let grown = admission::may_grow(&self.state, &self.upload, GROWTH_BYTES).await;
+            grown.inspect_err(|error| self.error = Some(error.to_string()))?;
+            self.may_grow_to = total + GROWTH_BYTES;
+        }
+        Ok(())
+    }
+
+    /// The first `offset` octets are durable and recorded.
+    pub(crate) fn durable(&mut self, offset: u64) {
+        self.state.live.durable(self.upload.id, offset);
+    }
+
+    /// All `length` octets are in the staged file: the last check before the upload is complete.
+    pub(crate) async fn finish(&mut self, length: u64) -> Result<(), UploadError> {
+        self.is_wanted()?;
+        self.sniff().await?;
+        gate::still_holds(&self.state, &self.upload).await.inspect_err(|error| self.error = Some(error.to_string()))?;
+        let bytes_max = admission::size_max(&self.state, &self.upload);
+        if length > bytes_max {
+            return Err(self.failed(Denial::TooLarge { bytes_max }));
+        }
+        Ok(())
+    }
+
+    /// Why the body ended before its time.
+    pub(crate) fn ended(&mut self, why: &str) {
+        self.error = Some(why.to_owned());
+    }
+
+    fn is_wanted(&mut self) -> Result<(), UploadError> {
+        match self.state.live.look(self.upload.id) {
+            Look::Refused(failure) => Err(self.failed(Denial::Unwanted(failure))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn sniff(&mut self) -> Result<(), UploadError> {
+        if std::mem::replace(&mut self.is_sniffed, true) {
+            return Ok(());
+        }
+        let lists = admission::lists(&self.state, &self.upload);
+        if lists.is_empty() {
+            return Ok(());
+        }
+        let path = self.state.staging.path(self.upload.id);
+        let found = tokio::task::spawn_blocking(move || container_of(&path)).await;
+        let found = match found {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                // The same file cannot be completed either: there it is told what is wrong with it.
+                tracing::warn!(upload.id = %self.upload.id, %error, "the head of an upload cannot be read");
+                return Ok(());
+            }
+            Err(_) => return Err(UploadError::Internal),
+        };
+        let Err(failure) = found.and_then(|container| admission::on_lists(container, &lists)) else { return Ok(()) };
+        admission::refuse(&self.state, &self.upload, &failure).await;
+        Err(self.failed(Denial::Unwanted(failure)))
+    }
+
+    fn failed(&mut self, denial: Denial) -> UploadError {
+        self.error = Some(denial.to_string());
+        denial.into()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.state.live.ended(self.upload.id, self.error.take());
+    }
+}
+
+fn container_of(staged: &Path) -> std::io::Result<Result<Container, Failure>> {
+    let file = File::open(staged)?;
+    let mut head = vec![0; HEAD_BYTES];
+    let mut filled = 0;
+    // Ends at the end of the file, or with a full head.
+    while filled < head.len() {
+        match file.read_at(&mut head[filled..], filled as u64)? {
+            0 => break,
+            bytes => filled += bytes,
+        }
+    }
+    Ok(sniff::container(&head[..filled], |offset, buffer| file.read_at(buffer, offset).unwrap_or(0)))
+}

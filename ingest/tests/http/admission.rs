@@ -1,0 +1,385 @@
+//! Who and what is let in, and what becomes of the rest.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::Request;
+use catalog_store::UploadState;
+use domain::plan::Limits as SourceLimits;
+use domain::probe::{AudioTrack, Extent};
+use domain::{AssetState, ByteSize, Failure, FailureCode, MediaTime, Probe, Timescale};
+use ingest::gate::Tokens;
+use ingest::{Admission, Finding, Looked, Policy, Prober};
+
+use crate::ground::{Answer, Ground, eventually, noise, patch, request, slow_body};
+
+const MIB: usize = 1 << 20;
+
+fn media_only() -> Policy {
+    Policy { types: vec!["video/*".parse().expect("a type"), "audio/*".parse().expect("a type")], ..Policy::default() }
+}
+
+async fn ground(policy: Policy, prober: Option<Arc<dyn Prober>>) -> Ground {
+    let mut ground = Ground::new().await;
+    ground.state.admission = Admission::new(policy, prober);
+    ground
+}
+
+/// A program, as its first octets tell.
+fn program(length: usize) -> Vec<u8> {
+    let mut octets = noise(length);
+    octets[..8].copy_from_slice(b"\x7fELF\x02\x01\x01\0");
+    octets
+}
+
+fn a_box(kind: &[u8; 4], content: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(content.len() + 8).expect("fits");
+    [&size.to_be_bytes()[..], kind, content].concat()
+}
+
+/// The beginning of an MP4 with its index in front, and an MP4 with its index behind.
+fn fast_start(length: usize) -> Vec<u8> {
+    let mut octets = [a_box(b"ftyp", b"isom"), a_box(b"moov", &[0; 100]), a_box(b"mdat", &[])].concat();
+    octets.resize(length, 7);
+    octets
+}
+
+fn index_behind(length: usize) -> Vec<u8> {
+    let mut octets = [a_box(b"ftyp", b"isom"), a_box(b"mdat", &[0; 100])].concat();
+    octets.resize(length, 7);
+    octets
+}
+
+/// A prober that always finds the same and remembers what it was shown.
+#[derive(Debug)]
+struct Double {
+    found: Looked,
+    shown: Mutex<Vec<(u64, Vec<u8>)>>,
+}
+
+impl Double {
+    fn new(found: Looked) -> Arc<Self> {
+        Arc::new(Self { found, shown: Mutex::default() })
+    }
+
+    fn shown(&self) -> usize {
+        self.shown.lock().expect("not poisoned").len()
+    }
+}
+
+impl Prober for Double {
+    fn look(&self, file: File) -> Finding<'_> {
+        let length = file.metadata().expect("is a file").len();
+        let mut octets = vec![0; usize::try_from(length).expect("fits")];
+        file.read_exact_at(&mut octets, 0).expect("reads");
+        self.shown.lock().expect("not poisoned").push((length, octets));
+        Box::pin(std::future::ready(self.found.clone()))
+    }
+}
+
+fn plays_for(seconds: i64) -> Looked {
+    let extent = Extent { start: MediaTime::zero(), end: MediaTime::new(seconds * 1000, Timescale::MILLISECONDS) };
+    let audio = AudioTrack {
+        stream_index: 0,
+        codec: "aac".into(),
+        sample_rate: 48_000,
+        channels: 2,
+        extent,
+        language: None,
+        title: None,
+        is_default: true,
+    };
+    Looked::Understood(Box::new(Probe {
+        container: "mp4".into(),
+        size: ByteSize(0),
+        video: vec![],
+        audio: vec![audio],
+        subtitles: vec![],
+        chapters: vec![],
+        title: None,
+    }))
+}
+
+async fn assert_refused(ground: &Ground, upload: domain::UploadId, part: &str) {
+    let head = ground.head(upload).await;
+    assert_eq!((head.status.as_u16(), head.offset()), (410, None));
+    let later = ground.patch(upload, 0, "x").await;
+    assert_eq!((later.status.as_u16(), later.code().as_str()), (410, "upload_refused"));
+    assert!(later.body.contains(part), "{}", later.body);
+    assert_eq!(ground.upload(upload).await.state, UploadState::Refused);
+    let asset = ground.asset(upload).await;
+    assert_eq!(asset.state, AssetState::Failed);
+    assert!(asset.failure.expect("has a reason").message.contains(part));
+    assert!(!ground.state.staging.path(upload).exists(), "its octets are gone");
+    assert!(ground.probes().await.is_empty(), "nothing is left to do");
+}
+
+#[tokio::test]
+async fn what_is_no_medium_is_refused_after_its_first_mib() {
+    let ground = ground(media_only(), None).await;
+    let upload = ground.create(50 << 30).await;
+    let (sender, body) = slow_body();
+    sender.unbounded_send(Ok(Bytes::from(program(MIB + 1)))).expect("is taken");
+    // The body stays open: the answer comes while 50 GiB are still to be sent.
+    let answer = tokio::time::timeout(Duration::from_secs(20), ground.patch(upload, 0, body)).await.expect("at once");
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (415, "upload_refused"));
+    assert!(answer.body.contains("a program"), "{}", answer.body);
+    drop(sender);
+    assert_refused(&ground, upload, "a program").await;
+    assert_eq!(ground.state.metrics.refusals(), [("upload_refused", 1)]);
+}
+
+#[tokio::test]
+async fn a_small_file_is_looked_at_when_it_is_complete() {
+    let ground = ground(media_only(), None).await;
+    for (octets, part) in [(&b"<!doctype html><html></html>"[..], "a web page"), (b"%PDF-1.7\n1 0 obj", "a PDF")] {
+        let upload = ground.create(octets.len() as u64).await;
+        let first = ground.patch(upload, 0, octets[..5].to_vec()).await;
+        assert_eq!((first.status.as_u16(), first.offset()), (204, Some(5)));
+        let last = ground.patch(upload, 5, octets[5..].to_vec()).await;
+        assert_eq!((last.status.as_u16(), last.code().as_str()), (415, "upload_refused"));
+        assert_refused(&ground, upload, part).await;
+    }
+}
+
+#[tokio::test]
+async fn a_look_is_not_evaded_by_small_pieces_or_checksums() {
+    let ground = ground(media_only(), None).await;
+    let (upload, octets) = (ground.create(50 << 20).await, program(2 * MIB));
+    let digest = {
+        let mut hasher = ingest::digest::Hasher::new(ingest::digest::Algorithm::Sha1);
+        hasher.update(&octets);
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, hasher.finish())
+    };
+    let checksum = format!("sha1 {digest}");
+    let path = format!("/uploads/{upload}");
+    let headers =
+        [("upload-offset", "0"), ("content-type", "application/offset+octet-stream"), ("upload-checksum", &checksum)];
+    let checked = ground.send(request("PATCH", &path, &headers, octets.into())).await;
+    let refused = if checked.status == 204 { ground.patch(upload, 2 << 20, noise(MIB)).await } else { checked };
+    assert_eq!(refused.code(), "upload_refused");
+    assert_refused(&ground, upload, "a program").await;
+}
+
+#[tokio::test]
+async fn every_real_file_passes_and_no_text_does() {
+    let folder = fixtures::corpus();
+    let Ok(entries) = std::fs::read_dir(&folder) else { return };
+    let ground = ground(media_only(), None).await;
+    let mut passed = 0;
+    for path in entries.map(|entry| entry.expect("an entry").path()) {
+        let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+        let is_empty = path.metadata().expect("is there").len() == 0;
+        if name == "README.md" || is_empty {
+            continue;
+        }
+        let octets = std::fs::read(&path).expect("reads");
+        let upload = ground.create(octets.len() as u64).await;
+        let status = ground.patch(upload, 0, octets).await.status.as_u16();
+        let is_medium = !name.starts_with("t_") && name != "m_payloads_ssrf_ffmpeg.avi";
+        assert_eq!(status, if is_medium { 204 } else { 415 }, "{name}");
+        passed += u32::from(is_medium);
+    }
+    assert!(passed > 50, "{passed}");
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_long_is_refused_while_it_still_comes() {
+    let policy = Policy { source: SourceLimits { duration_s_max: 60, ..SourceLimits::default() }, ..media_only() };
+    let prober = Double::new(plays_for(61));
+    let ground = ground(policy, Some(prober.clone())).await;
+    let (upload, octets) = (ground.create(64 << 20).await, fast_start(2 * MIB));
+    let first = ground.patch(upload, 0, octets.clone()).await;
+    assert!(first.status == 204 || first.code() == "upload_refused", "{}", first.body);
+    eventually("it is refused", || async { ground.upload(upload).await.state == UploadState::Refused }).await;
+    assert_refused(&ground, upload, "00:01:01").await;
+    let shown = prober.shown.lock().expect("not poisoned");
+    let [(length, seen)] = &shown[..] else { panic!("{} looks", shown.len()) };
+    // The engine sees a file of the announced length that begins like this one.
+    assert_eq!(*length, 64 << 20);
+    let there = seen.iter().rposition(|octet| *octet != 0).expect("not empty") + 1;
+    assert!(there >= MIB && octets[..there] == seen[..there], "{there}");
+}
+
+#[tokio::test]
+async fn a_look_that_speaks_for_a_file_or_tells_nothing_stops_nobody() {
+    let unclear = Looked::Unclear("crashed".into());
+    let damaged = Looked::Refused(Failure::new(FailureCode::Damaged, "it was probably cut off"));
+    for found in [plays_for(10), unclear, damaged] {
+        let prober = Double::new(found);
+        let ground = ground(media_only(), Some(prober.clone())).await;
+        let (upload, octets) = (ground.create(4 << 20).await, fast_start(4 * MIB));
+        assert_eq!(ground.patch(upload, 0, octets[..2 * MIB].to_vec()).await.status, 204);
+        eventually("it was looked at", || async { prober.shown() == 1 }).await;
+        let last = ground.patch(upload, 2 << 20, octets[2 * MIB..].to_vec()).await;
+        assert_eq!((last.status.as_u16(), last.offset()), (204, Some(4 << 20)));
+        assert_eq!(ground.asset(upload).await.state, AssetState::Received);
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_tracks_is_refused_when_its_head_names_them_all() {
+    let prober = Double::new(Looked::Refused(Failure::new(FailureCode::NoMedia, "neither a picture nor sound")));
+    let ground = ground(media_only(), Some(prober)).await;
+    let upload = ground.create(64 << 20).await;
+    ground.patch(upload, 0, fast_start(2 * MIB)).await;
+    eventually("it is refused", || async { ground.upload(upload).await.state == UploadState::Refused }).await;
+    assert_refused(&ground, upload, "neither a picture nor sound").await;
+}
+
+#[tokio::test]
+async fn an_index_at_the_end_is_not_guessed_at() {
+    let prober = Double::new(plays_for(1_000_000));
+    let ground = ground(media_only(), Some(prober.clone())).await;
+    let (upload, octets) = (ground.create(3 << 20).await, index_behind(3 * MIB));
+    for at in 0..3 {
+        let piece = octets[at * MIB..(at + 1) * MIB].to_vec();
+        assert_eq!(ground.patch(upload, (at * MIB) as u64, piece).await.status, 204);
+    }
+    assert_eq!(prober.shown(), 0);
+    assert_eq!(ground.asset(upload).await.state, AssetState::Received);
+}
+
+fn as_ada(mut request: Request<Body>) -> Request<Body> {
+    request.headers_mut().insert("authorization", "Bearer the-token-of-ada".parse().expect("a value"));
+    request
+}
+
+fn as_bob(mut request: Request<Body>) -> Request<Body> {
+    request.headers_mut().insert("authorization", "Bearer the-token-of-bob".parse().expect("a value"));
+    request
+}
+
+async fn guarded(policy: Policy) -> Ground {
+    let mut ground = ground(policy, None).await;
+    let tokens = [("ada", "the-token-of-ada"), ("bob", "the-token-of-bob")];
+    ground.state.gate = Arc::new(Tokens::new(tokens.map(|(name, token)| (name.to_owned(), token.to_owned()))));
+    ground
+}
+
+fn creation(length: u64) -> Request<Body> {
+    request("POST", "/uploads", &[("upload-length", &length.to_string())], Body::empty())
+}
+
+#[tokio::test]
+async fn every_method_asks_who_is_there_and_only_the_owner_is_let_in() {
+    let ground = guarded(Policy::default()).await;
+    let created = ground.send(as_ada(creation(5))).await;
+    assert_eq!(created.status, 201);
+    let (upload, path) = (created.id(), created.header("location").expect("is there").to_owned());
+    assert_eq!(ground.upload(upload).await.owner.as_deref(), Some("ada"));
+    let json = [("accept", "application/json")];
+    let requests = || {
+        vec![
+            request("HEAD", &path, &[], Body::empty()),
+            patch(upload, 0, "abc"),
+            request("GET", &path, &json, Body::empty()),
+            request("GET", &format!("{path}/events"), &[], Body::empty()),
+            request("DELETE", &path, &[], Body::empty()),
+        ]
+    };
+    for request in requests() {
+        let what = format!("{} {}", request.method(), request.uri());
+        let answer = ground.send(request).await;
+        assert_eq!((answer.status.as_u16(), answer.header("www-authenticate")), (401, Some("Bearer")), "{what}");
+    }
+    assert_eq!(ground.send(creation(5)).await.code(), "unauthorized");
+    for request in requests() {
+        let answer = ground.send(as_bob(request)).await;
+        assert_eq!(answer.status, 403);
+    }
+    let preflight = Request::builder().method("OPTIONS").uri(&path).body(Body::empty()).expect("valid");
+    assert_eq!(ground.send(preflight).await.status, 204, "a preflight carries no token");
+    assert_eq!(ground.send(as_ada(patch(upload, 0, "abc"))).await.offset(), Some(3));
+    assert_eq!(ground.send(as_ada(request("DELETE", &path, &[], Body::empty()))).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_quota_is_reserved_when_an_upload_is_created() {
+    let ground = guarded(Policy { quota_bytes: Some(100), ..Policy::default() }).await;
+    let first = ground.send(as_ada(creation(60))).await;
+    assert_eq!(first.status, 201);
+    let refused = ground.send(as_ada(creation(41))).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "quota_exceeded"));
+    assert_eq!(ground.send(as_bob(creation(100))).await.status, 201, "each has a quota of their own");
+    assert_eq!(ground.send(as_ada(creation(40))).await.status, 201);
+    let path = first.header("location").expect("is there");
+    ground.send(as_ada(request("DELETE", path, &[], Body::empty()))).await;
+    assert_eq!(ground.send(as_ada(creation(60))).await.status, 201, "what is given up is free again");
+}
+
+#[tokio::test]
+async fn two_that_come_at_once_cannot_both_take_the_last_place() {
+    let ground = guarded(Policy { quota_bytes: Some(100), ..Policy::default() }).await;
+    let answers = futures::future::join_all((0..8).map(|_| ground.send(as_ada(creation(60))))).await;
+    assert!(answers.iter().filter(|answer| answer.status == 201).count() <= 1);
+}
+
+#[tokio::test]
+async fn a_principal_may_have_so_many_open_uploads() {
+    let ground = guarded(Policy { open_uploads_max: Some(1), ..Policy::default() }).await;
+    let first = ground.send(as_ada(creation(3))).await;
+    let refused = ground.send(as_ada(creation(3))).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (429, "too_many_open_uploads"));
+    assert!(refused.header("retry-after").is_some());
+    ground.send(as_ada(patch(first.id(), 0, "abc"))).await;
+    assert_eq!(ground.send(as_ada(creation(3))).await.status, 201, "a complete one is not open");
+}
+
+#[tokio::test]
+async fn without_room_nothing_is_read_of_a_body() {
+    let ground = ground(Policy { disk_reserve_bytes: 1 << 60, ..Policy::default() }, None).await;
+    let unread = Body::from_stream(futures::stream::poll_fn(|_| -> std::task::Poll<Option<std::io::Result<Bytes>>> {
+        panic!("an octet of the body is asked for: a client that waits for 100 Continue would send it")
+    }));
+    let headers =
+        [("upload-length", "5"), ("content-type", "application/offset+octet-stream"), ("expect", "100-continue")];
+    let refused = ground.send(request("POST", "/uploads", &headers, unread)).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (507, "out_of_space"));
+    assert_eq!(refused.header("retry-after"), Some("30"));
+    let ground = crate::admission::ground(Policy { disk_reserve_bytes: 1, ..Policy::default() }, None).await;
+    assert_eq!(ground.send(creation(5)).await.status, 201);
+    let endless: Answer = ground.send(creation(1 << 40)).await;
+    assert_eq!(endless.status, 507, "there is no tebibyte here");
+}
+
+#[tokio::test]
+async fn a_declared_type_that_is_not_accepted_is_refused_before_its_octets() {
+    let policy = Policy { types: vec!["video/mp4".parse().expect("a type")], ..Policy::default() };
+    let ground = ground(policy, None).await;
+    let declared = |kind: &str| {
+        let kind = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, kind);
+        let metadata = format!("filetype {kind}");
+        request("POST", "/uploads", &[("upload-length", "9"), ("upload-metadata", &metadata)], Body::empty())
+    };
+    let refused = ground.send(declared("video/webm")).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (415, "type_not_accepted"));
+    for kind in ["video/mp4", "application/octet-stream", "text/vnd.trolltech.linguist"] {
+        assert_eq!(ground.send(declared(kind)).await.status, 201, "{kind}: the octets decide");
+    }
+    let upload = ground.create(16).await;
+    let found = ground.patch(upload, 0, b"fLaC0123456789ab".to_vec()).await;
+    assert_eq!((found.status.as_u16(), found.code().as_str()), (415, "upload_refused"));
+    assert_refused(&ground, upload, "audio/flac").await;
+}
+
+#[tokio::test]
+async fn a_body_that_crawls_is_cut_off_and_keeps_what_came() {
+    let policy = Policy { rate_min: 1000, rate_window: Duration::from_millis(200), ..Policy::default() };
+    let ground = ground(policy, None).await;
+    let upload = ground.create(1 << 20).await;
+    let (sender, body) = slow_body();
+    let feed = async {
+        // Ends when the body is dropped.
+        while sender.unbounded_send(Ok(Bytes::from_static(b"x"))).is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let (answer, ()) = tokio::join!(ground.patch(upload, 0, body), feed);
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (408, "too_slow"));
+    let offset = ground.head(upload).await.offset().expect("is there");
+    assert!(offset >= 5, "{offset}");
+}

@@ -1,0 +1,276 @@
+//! When octets are flushed, what a failing disk costs, and what is verified before anything counts.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, HeaderValue};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use catalog_store::UploadState;
+use domain::AssetState;
+use http_body_util::StreamBody;
+use ingest::digest::{Algorithm, Hasher};
+use ingest::{Limits, State, SyncPolicy};
+use media_store::Staging;
+use media_store::disk::{Disk, Step, Witness};
+
+use crate::ground::{Answer, Ground, eventually, noise, patch, request, send, slow_body};
+
+/// Counts what the disk does, and is full or broken on demand.
+#[derive(Debug, Default)]
+struct Meter {
+    writes: AtomicUsize,
+    file_syncs: AtomicUsize,
+    whole_syncs: AtomicUsize,
+    is_full: AtomicBool,
+    fails_sync: AtomicBool,
+    seen: Mutex<Vec<&'static str>>,
+}
+
+impl Witness for Meter {
+    fn before(&self, step: Step<'_>) -> io::Result<()> {
+        let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        match step {
+            Step::Write(_) if is(&self.is_full) => Err(io::ErrorKind::StorageFull.into()),
+            Step::Sync(_) | Step::SyncAll(_) if is(&self.fails_sync) => Err(io::Error::from_raw_os_error(5)),
+            _ => Ok(()),
+        }
+    }
+
+    fn after(&self, step: Step<'_>) {
+        let mut seen = self.seen.lock().expect("is whole");
+        let (count, name) = match step {
+            Step::Write(_) => (&self.writes, "write"),
+            Step::Sync(_) => (&self.file_syncs, "sync"),
+            Step::SyncAll(_) => (&self.whole_syncs, "sync all"),
+            _ => return,
+        };
+        count.fetch_add(1, Ordering::SeqCst);
+        seen.push(name);
+    }
+}
+
+async fn metered(limits: Limits) -> (Ground, Arc<Meter>) {
+    let (mut ground, meter) = (Ground::with(limits).await, Arc::new(Meter::default()));
+    let staging = Staging::open_on(Disk::watched(meter.clone()), ground.dir.path().join("uploads")).await;
+    ground.state = State { staging: staging.expect("opens"), ..ground.state.clone() };
+    (ground, meter)
+}
+
+fn eager(sync: SyncPolicy) -> Limits {
+    Limits { sync, checkpoint_bytes: 64 << 10, checkpoint_interval: Duration::from_millis(1), ..Limits::default() }
+}
+
+#[tokio::test]
+async fn each_policy_flushes_when_it_says() {
+    for (sync, during, at_end) in
+        [(SyncPolicy::Interval, true, true), (SyncPolicy::End, false, true), (SyncPolicy::None, false, false)]
+    {
+        let (ground, meter) = metered(eager(sync)).await;
+        let upload = ground.create(1_000_000).await;
+        meter.file_syncs.store(0, Ordering::SeqCst);
+        let (sender, body) = slow_body();
+        let request = ground.patch(upload, 0, body);
+        let watch = async {
+            for piece in noise(600_000).chunks(60_000) {
+                sender.unbounded_send(Ok(Bytes::copy_from_slice(piece))).expect("is read");
+            }
+            eventually("the octets are written", || async { meter.writes.load(Ordering::SeqCst) > 0 }).await;
+            if sync != SyncPolicy::End {
+                eventually("octets are recorded", || async { ground.upload(upload).await.offset == 600_000 }).await;
+            }
+            assert_eq!(meter.file_syncs.load(Ordering::SeqCst) > 0, during, "{sync:?}");
+            drop(sender);
+        };
+        let (answer, ()) = tokio::join!(request, watch);
+        assert_eq!(answer.offset(), Some(600_000), "{}", answer.body);
+        assert_eq!(meter.file_syncs.load(Ordering::SeqCst) > 0, at_end, "{sync:?}");
+    }
+}
+
+#[tokio::test]
+async fn many_uploads_share_their_flushes() {
+    const UPLOADS: usize = 120;
+    let (ground, meter) = metered(Limits::default()).await;
+    let mut uploads = Vec::new();
+    for _ in 0..UPLOADS {
+        uploads.push(ground.create(10).await);
+    }
+    let before = (meter.file_syncs.load(Ordering::SeqCst), meter.whole_syncs.load(Ordering::SeqCst));
+    let answers = futures::future::join_all(uploads.iter().map(|upload| ground.patch(*upload, 0, "abcde"))).await;
+    assert!(answers.iter().all(|answer| answer.offset() == Some(5)), "{answers:?}");
+    let singles = meter.file_syncs.load(Ordering::SeqCst) - before.0;
+    let all = meter.whole_syncs.load(Ordering::SeqCst) - before.1;
+    assert!(singles + all < UPLOADS && all >= 1, "{singles} flushes of files, {all} of the file system");
+}
+
+#[tokio::test]
+async fn small_pieces_are_written_together() {
+    let (ground, meter) = metered(Limits::default()).await;
+    let upload = ground.create(100_000).await;
+    let (sender, body) = slow_body();
+    for piece in noise(99_000).chunks(100) {
+        sender.unbounded_send(Ok(Bytes::copy_from_slice(piece))).expect("is read");
+    }
+    drop(sender);
+    assert_eq!(ground.patch(upload, 0, body).await.offset(), Some(99_000));
+    assert!(meter.writes.load(Ordering::SeqCst) <= 4, "{:?}", meter.seen);
+}
+
+#[tokio::test]
+async fn a_full_disk_takes_nothing_back_and_the_upload_goes_on_when_there_is_room() {
+    let (ground, meter) = metered(eager(SyncPolicy::Interval)).await;
+    let (upload, file) = (ground.create(400_000).await, noise(400_000));
+    let (sender, body) = slow_body();
+    let request = ground.patch(upload, 0, body);
+    let fill = async {
+        sender.unbounded_send(Ok(Bytes::copy_from_slice(&file[..200_000]))).expect("is read");
+        eventually("octets are recorded", || async { ground.upload(upload).await.offset == 200_000 }).await;
+        meter.is_full.store(true, Ordering::SeqCst);
+        sender.unbounded_send(Ok(Bytes::copy_from_slice(&file[200_000..300_000]))).expect("is read");
+    };
+    let (answer, ()) = tokio::join!(request, fill);
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (507, "out_of_space"));
+    assert!(answer.header("retry-after").is_some());
+    let head = ground.head(upload).await;
+    assert_eq!((head.status.as_u16(), head.offset()), (200, Some(200_000)));
+    meter.is_full.store(false, Ordering::SeqCst);
+    ground.patch(upload, 200_000, file[200_000..].to_vec()).await;
+    assert!(ground.source(ground.asset(upload).await.id).await == file);
+}
+
+#[tokio::test]
+async fn octets_that_could_not_be_flushed_are_not_acknowledged() {
+    let (ground, meter) = metered(Limits::default()).await;
+    let upload = ground.create(10).await;
+    meter.fails_sync.store(true, Ordering::SeqCst);
+    let answer = ground.patch(upload, 0, "abcde").await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "storage_unavailable"));
+    assert_eq!(ground.head(upload).await.offset(), Some(0));
+    meter.fails_sync.store(false, Ordering::SeqCst);
+    assert_eq!(ground.patch(upload, 0, "abcde").await.offset(), Some(5));
+}
+
+fn checksum(algorithm: Algorithm, octets: &[u8]) -> String {
+    let mut hasher = Hasher::new(algorithm);
+    hasher.update(octets);
+    format!("{} {}", algorithm.tus_name(), BASE64_STANDARD.encode(hasher.finish()))
+}
+
+fn checked(upload: domain::UploadId, offset: u64, checksum: &str, body: Body) -> axum::http::Request<Body> {
+    let mut request = patch(upload, offset, body);
+    request.headers_mut().insert("upload-checksum", checksum.parse().expect("is a value"));
+    request
+}
+
+#[tokio::test]
+async fn octets_with_a_checksum_count_only_when_it_is_right() {
+    for algorithm in Algorithm::ALL {
+        let ground = Ground::with(eager(SyncPolicy::Interval)).await;
+        let (upload, file) = (ground.create(300_000).await, noise(300_000));
+        let wrong = checksum(algorithm, &file[1..200_001]);
+        let answer = ground.send(checked(upload, 0, &wrong, file[..200_000].to_vec().into())).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (460, "checksum_mismatch"), "{algorithm:?}");
+        assert_eq!(ground.head(upload).await.offset(), Some(0), "{algorithm:?}");
+        for range in [0..200_000, 200_000..300_000] {
+            let right = checksum(algorithm, &file[range.clone()]);
+            let answer =
+                ground.send(checked(upload, range.start as u64, &right, file[range.clone()].to_vec().into())).await;
+            assert_eq!(answer.offset(), Some(range.end as u64), "{algorithm:?}: {}", answer.body);
+        }
+        assert!(ground.source(ground.asset(upload).await.id).await == file);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_kept_or_recorded_of_a_checked_body_that_breaks_off() {
+    let ground = Ground::with(eager(SyncPolicy::Interval)).await;
+    let (upload, file) = (ground.create(300_000).await, noise(300_000));
+    let (sender, body) = slow_body();
+    for piece in file[..200_000].chunks(10_000) {
+        sender.unbounded_send(Ok(Bytes::copy_from_slice(piece))).expect("is read");
+    }
+    sender.unbounded_send(Err(io::ErrorKind::ConnectionReset.into())).expect("is read");
+    let answer = ground.send(checked(upload, 0, &checksum(Algorithm::Sha1, &file[..200_000]), body)).await;
+    assert_eq!((answer.status.as_u16(), answer.offset()), (400, Some(0)));
+    assert_eq!(ground.upload(upload).await.offset, 0);
+    assert_eq!(ground.patch(upload, 0, file.clone()).await.offset(), Some(300_000));
+    assert!(ground.source(ground.asset(upload).await.id).await == file);
+}
+
+/// A body with a checksum behind it.
+fn trailed(octets: &[u8], trailers: Option<&str>) -> Body {
+    let data = octets.chunks(9_000).map(|piece| http_body::Frame::data(Bytes::copy_from_slice(piece)));
+    let trailers = trailers.map(|value| {
+        let value = HeaderValue::from_str(value).expect("is a value");
+        http_body::Frame::trailers(HeaderMap::from_iter([("upload-checksum".parse().expect("is a name"), value)]))
+    });
+    let frames: Vec<_> = data.chain(trailers).map(Ok::<_, io::Error>).collect();
+    Body::new(StreamBody::new(futures::stream::iter(frames)))
+}
+
+#[tokio::test]
+async fn a_checksum_in_the_trailer_is_verified_before_anything_is_recorded() {
+    let ground = Ground::with(eager(SyncPolicy::Interval)).await;
+    let (upload, file) = (ground.create(200_000).await, noise(200_000));
+    let send = async |octets: &[u8], trailer: Option<&str>| -> Answer {
+        let mut request = patch(upload, 0, trailed(octets, trailer));
+        request.headers_mut().insert("trailer", HeaderValue::from_static("Upload-Checksum"));
+        ground.send(request).await
+    };
+    let wrong = send(&file[..100_000], Some(&checksum(Algorithm::Sha256, b"else"))).await;
+    assert_eq!((wrong.status.as_u16(), wrong.code().as_str()), (460, "checksum_mismatch"));
+    let absent = send(&file[..100_000], None).await;
+    assert_eq!((absent.status.as_u16(), absent.code().as_str()), (400, "invalid_header"));
+    assert_eq!(ground.head(upload).await.offset(), Some(0));
+    let right = send(&file, Some(&checksum(Algorithm::Sha256, &file))).await;
+    assert_eq!(right.offset(), Some(200_000), "{}", right.body);
+    assert!(ground.source(ground.asset(upload).await.id).await == file);
+}
+
+#[tokio::test]
+async fn a_file_without_its_announced_digest_is_refused_and_never_becomes_a_source() {
+    let file = noise(100_000);
+    for (announced, is_right) in [(&file[..], true), (b"another file", false)] {
+        let ground = Ground::new().await;
+        let digest = checksum(Algorithm::Sha256, announced);
+        let digest = format!("sha-256=:{}:", digest.split(' ').nth(1).expect("has a value"));
+        let headers = [("upload-length", "100000"), ("repr-digest", &*digest)];
+        let upload = ground.send(request("POST", "/uploads", &headers, Body::empty())).await.id();
+        ground.patch(upload, 0, file[..60_000].to_vec()).await;
+        let end = ground.patch(upload, 60_000, file[60_000..].to_vec()).await;
+        let asset = ground.asset(upload).await;
+        if is_right {
+            assert_eq!((end.offset(), asset.state), (Some(100_000), AssetState::Received), "{}", end.body);
+            continue;
+        }
+        assert_eq!((end.status.as_u16(), end.code().as_str()), (410, "upload_refused"));
+        assert_eq!(ground.upload(upload).await.state, UploadState::Refused);
+        assert_eq!((asset.state, ground.probes().await), (AssetState::Failed, vec![]));
+        assert!(asset.failure.expect("has a reason").message.contains("sha256"));
+        assert!(!ground.state.staging.path(upload).exists());
+        assert_eq!(ground.state.store.source_size(asset.id).await.expect("answers"), None);
+    }
+}
+
+#[tokio::test]
+async fn the_last_request_may_be_repeated_when_its_answer_was_lost() {
+    let ground = Ground::new().await;
+    let upload = ground.create(6).await;
+    ground.patch(upload, 0, "abc").await;
+    let (sender, body) = slow_body();
+    sender.unbounded_send(Ok(Bytes::from_static(b"def"))).expect("is read");
+    drop(sender);
+    let state = ground.state.clone();
+    let lost = tokio::task::JoinSet::from_iter([async move { send(&state, patch(upload, 3, body)).await }]);
+    eventually("the upload is complete", || async { ground.upload(upload).await.state == UploadState::Complete }).await;
+    drop(lost);
+    let again = ground.patch(upload, 3, "def").await;
+    assert_eq!((again.status.as_u16(), again.offset()), (409, Some(6)), "{}", again.body);
+    assert_eq!(ground.head(upload).await.offset(), Some(6));
+    assert_eq!(ground.patch(upload, 6, "").await.offset(), Some(6));
+    assert_eq!(ground.probes().await.len(), 1);
+}

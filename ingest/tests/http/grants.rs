@@ -1,0 +1,187 @@
+//! Capabilities: one-time addresses, obeyed in every request and again at the end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Request;
+use domain::{ManualClock, Timestamp};
+use ingest::gate::Tokens;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::ground::{Answer, Ground, noise, patch, request};
+
+struct Guarded {
+    ground: Ground,
+    clock: Arc<ManualClock>,
+}
+
+impl Guarded {
+    async fn new() -> Self {
+        let mut ground = Ground::new().await;
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(1_795_000_000_000)));
+        ground.state.clock = clock.clone();
+        ground.state.gate = Arc::new(Tokens::new([("ada".to_owned(), "the-token-of-ada".to_owned())]));
+        Self { ground, clock }
+    }
+
+    async fn call(&self, method: &str, path: &str, token: &str, document: &str) -> (u16, Value) {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("content-type", "application/json")
+            .header("authorization", format!("Bearer {token}"));
+        let request = request.body(Body::from(document.to_owned())).expect("valid");
+        let response = ingest::api(self.ground.state.clone()).oneshot(request).await.expect("is infallible");
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("reads");
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    async fn grant(&self, wanted: &Value) -> Value {
+        let (status, grant) = self.call("POST", "/api/v1/upload-grants", "the-token-of-ada", &wanted.to_string()).await;
+        assert_eq!(status, 201, "{grant}");
+        grant
+    }
+
+    async fn create(&self, url: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ground.send(request("POST", url, headers, Body::empty())).await
+    }
+}
+
+fn url(grant: &Value) -> &str {
+    grant["url"].as_str().expect("is there")
+}
+
+fn at(path: &str, offset: u64, octets: &[u8]) -> Request<Body> {
+    let offset = offset.to_string();
+    let headers = [("upload-offset", &*offset), ("content-type", "application/offset+octet-stream")];
+    request("PATCH", path, &headers, Body::from(octets.to_vec()))
+}
+
+#[tokio::test]
+async fn a_one_time_address_takes_one_upload_from_somebody_without_a_token() {
+    let guarded = Guarded::new().await;
+    let grant = guarded.grant(&json!({})).await;
+    let created = guarded.create(url(&grant), &[("upload-length", "5")]).await;
+    assert_eq!(created.status, 201, "{}", created.body);
+    let path = created.header("location").expect("is there").to_owned();
+    assert!(path.contains("?grant=grt_"), "{path}");
+    let again = guarded.create(url(&grant), &[("upload-length", "5")]).await;
+    assert_eq!((again.status.as_u16(), again.code().as_str()), (403, "grant_invalid"));
+    let upload = path.strip_prefix("/uploads/").and_then(|rest| rest.split('?').next()).expect("an id").parse();
+    let upload = upload.expect("an id");
+    assert_eq!(guarded.ground.upload(upload).await.owner.as_deref(), Some("ada"), "it counts for who gave it");
+    // Without the secret nobody but the owner gets anywhere.
+    for request in [request("HEAD", &format!("/uploads/{upload}"), &[], Body::empty()), patch(upload, 0, "abcde")] {
+        assert_eq!(guarded.ground.send(request).await.status, 401);
+    }
+    assert_eq!(guarded.ground.send(request("HEAD", &path, &[], Body::empty())).await.offset(), Some(0));
+    let done = guarded.ground.send(at(&path, 0, b"abcde")).await;
+    assert_eq!((done.status.as_u16(), done.offset()), (204, Some(5)));
+    let secret = grant["token"].as_str().expect("is there");
+    assert!(!grant["id"].as_str().expect("is there").contains(secret));
+}
+
+#[tokio::test]
+async fn a_capability_is_no_key_to_other_uploads_and_to_nothing_else() {
+    let guarded = Guarded::new().await;
+    let (first, second) = (guarded.grant(&json!({})).await, guarded.grant(&json!({})).await);
+    let created = guarded.create(url(&first), &[("upload-length", "5")]).await;
+    let path = created.header("location").expect("is there").split('?').next().expect("a path").to_owned();
+    let foreign = format!("{path}?grant={}", second["token"].as_str().expect("is there"));
+    for request in [request("HEAD", &foreign, &[], Body::empty()), at(&foreign, 0, b"abcde")] {
+        assert_eq!(guarded.ground.send(request).await.status, 403);
+    }
+    let token = second["token"].as_str().expect("is there");
+    assert_eq!(guarded.call("POST", "/api/v1/upload-grants", token, "{}").await.0, 403, "it does not beget others");
+    let import = json!({ "url": "https://example.org/a.mp4" }).to_string();
+    assert_eq!(guarded.call("POST", "/api/v1/imports", token, &import).await.0, 403);
+    assert_eq!(guarded.call("POST", "/api/v1/upload-grants", "wrong", "{}").await.0, 401);
+}
+
+#[tokio::test]
+async fn the_bounds_of_a_capability_hold_for_its_upload() {
+    let guarded = Guarded::new().await;
+    let grant = guarded.grant(&json!({ "max_bytes": 10, "uses": 3, "types": ["video/*"], "max_duration_s": 9 })).await;
+    let larger = guarded.create(url(&grant), &[("upload-length", "11")]).await;
+    assert_eq!((larger.status.as_u16(), larger.code().as_str()), (413, "upload_too_large"));
+    let deferred = guarded.create(url(&grant), &[("upload-defer-length", "1")]).await;
+    let path = deferred.header("location").expect("is there");
+    assert_eq!(guarded.ground.send(at(path, 0, &[7; 11])).await.status, 413);
+    let sniffed = guarded.create(url(&grant), &[("upload-length", "8")]).await;
+    let path = sniffed.header("location").expect("is there");
+    let refused = guarded.ground.send(at(path, 0, b"fLaC0123")).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (415, "upload_refused"));
+    assert!(refused.body.contains("video/*"), "{}", refused.body);
+    let id = path.strip_prefix("/uploads/").and_then(|rest| rest.split('?').next()).expect("an id");
+    let asset = guarded.ground.asset(id.parse().expect("an id")).await.id;
+    let terms = guarded.ground.state.catalog.upload_terms_of(asset).await.expect("answers").expect("is there");
+    assert_eq!(terms.duration_s_max, Some(9), "the probe of the whole file obeys it too");
+}
+
+#[tokio::test]
+async fn a_capability_that_is_taken_back_ends_its_upload_at_once() {
+    let guarded = Guarded::new().await;
+    let grant = guarded.grant(&json!({})).await;
+    let created = guarded.create(url(&grant), &[("upload-length", "100000")]).await;
+    let path = created.header("location").expect("is there").to_owned();
+    assert_eq!(guarded.ground.send(at(&path, 0, &noise(50_000))).await.status, 204);
+    // While the last octets are on their way.
+    let (sender, body) = crate::ground::slow_body();
+    sender.unbounded_send(Ok(noise(10).into())).expect("is taken");
+    let headers = [("upload-offset", "50000"), ("content-type", "application/offset+octet-stream")];
+    let last = request("PATCH", &path, &headers, body);
+    let revoke = async {
+        let id = grant["id"].as_str().expect("is there");
+        let path = format!("/api/v1/upload-grants/{id}");
+        assert_eq!(guarded.call("DELETE", &path, "the-token-of-ada", "").await.0, 204);
+        sender.unbounded_send(Ok(noise(49_990).into())).expect("is taken");
+        drop(sender);
+    };
+    let (last, ()) = tokio::join!(guarded.ground.send(last), revoke);
+    assert_eq!((last.status.as_u16(), last.code().as_str()), (403, "grant_invalid"), "asked again at the end");
+    let head = guarded.ground.send(request("HEAD", &path, &[], Body::empty())).await;
+    assert_eq!(head.status, 403);
+    assert!(guarded.ground.probes().await.is_empty(), "nothing became of it");
+}
+
+#[tokio::test]
+async fn a_capability_ends_in_time() {
+    let guarded = Guarded::new().await;
+    let grant = guarded.grant(&json!({ "expires_in_s": 60, "uses": 2 })).await;
+    let created = guarded.create(url(&grant), &[("upload-length", "5")]).await;
+    let path = created.header("location").expect("is there");
+    guarded.clock.advance(Duration::from_secs(60));
+    assert_eq!(guarded.ground.send(at(path, 0, b"abcde")).await.code(), "grant_invalid");
+    assert_eq!(guarded.create(url(&grant), &[("upload-length", "5")]).await.code(), "grant_invalid");
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_cannot_use_it() {
+    let guarded = Guarded::new().await;
+    let grant = guarded.grant(&json!({ "origin": "https://a.example" })).await;
+    for headers in [&[("upload-length", "5")][..], &[("upload-length", "5"), ("origin", "https://b.example")]] {
+        assert_eq!(guarded.create(url(&grant), headers).await.code(), "grant_invalid");
+    }
+    let created = guarded.create(url(&grant), &[("upload-length", "5"), ("origin", "https://a.example")]).await;
+    assert_eq!(created.status, 201);
+    let path = created.header("location").expect("is there");
+    let mut appended = at(path, 0, b"abcde");
+    appended.headers_mut().insert("origin", "https://b.example".parse().expect("a value"));
+    assert_eq!(guarded.ground.send(appended).await.status, 403);
+}
+
+#[tokio::test]
+async fn a_document_that_is_not_understood_gives_nothing() {
+    let guarded = Guarded::new().await;
+    for document in
+        ["", "[]", "{\"max_size\":1}", "{\"uses\":0}", &format!("{{\"types\":[\"{}\"]}}", "x".repeat(20_000))]
+    {
+        let (status, problem) = guarded.call("POST", "/api/v1/upload-grants", "the-token-of-ada", document).await;
+        assert_eq!((status, problem["code"].as_str()), (400, Some("invalid_document")), "{problem}");
+    }
+    assert_eq!(guarded.call("GET", "/api/v1/upload-grants", "the-token-of-ada", "").await.0, 405);
+    assert_eq!(guarded.call("DELETE", "/api/v1/upload-grants/unknown", "the-token-of-ada", "").await.0, 404);
+}
