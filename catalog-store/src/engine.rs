@@ -7,10 +7,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::{AssetId, Generation, JobId, PlaybackId, RenditionId, Timestamp, UploadId};
+use sqlx::Connection as _;
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
+
+use sqlx::Connection as _;
 
 use crate::CatalogError;
 use crate::sql::Sql;
@@ -102,6 +105,9 @@ impl Engine {
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .test_before_acquire(false)
+                // When the disk is full SQLite ends the transaction by itself. The connection counts it as open for
+                // ever and begins no other: it is not used again.
+                .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         };
         let writer = pool(1).connect_with(options.clone().create_if_missing(true)).await.map_err(CatalogError::Open)?;
         let readers = pool(SQLITE_READERS).connect_lazy_with(options.pragma("query_only", "on"));

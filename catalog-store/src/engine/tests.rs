@@ -72,3 +72,15 @@ async fn a_url_of_another_kind_is_refused() {
         assert!(matches!(Engine::open(url).await, Err(CatalogError::Scheme { .. })), "{url}");
     }
 }
+
+#[tokio::test]
+async fn sqlite_goes_on_after_it_ended_a_transaction_by_itself() {
+    // What SQLite does when the disk is full, done by hand: nobody but SQLite knows of it.
+    const ENDED: Sql = Sql { sqlite: "rollback", postgres: "" };
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = migrated(&sqlite_url(&dir)).await;
+    let mut ended = engine.begin().await.unwrap();
+    ended.execute(ENDED, args![]).await.unwrap();
+    drop(ended);
+    engine.begin().await.expect("another begins").commit().await.expect("it is committed");
+}
