@@ -13,9 +13,10 @@ const DEFAULT_FILE: &str = "headwater.toml";
 /// What the environment names begin with.
 const PREFIX: &str = "HEADWATER_";
 
-/// Variables with the prefix that belong to the project's tests.
-fn is_for_tests(name: &str) -> bool {
-    name.starts_with("HEADWATER_TEST_") || name == "HEADWATER_CORPUS"
+/// Variables with the prefix that are no settings: those of the project's tests, and the token of
+/// whoever uploads.
+fn is_no_setting(name: &str) -> bool {
+    name.starts_with("HEADWATER_TEST_") || name == "HEADWATER_CORPUS" || name == "HEADWATER_TOKEN"
 }
 
 /// What the command line says about the configuration.
@@ -64,7 +65,7 @@ pub fn merge(
     if let Some((path, text)) = file {
         layers.add_file(path, text)?;
     }
-    for (name, value) in environment.iter().filter(|(name, _)| !is_for_tests(name)) {
+    for (name, value) in environment.iter().filter(|(name, _)| !is_no_setting(name)) {
         let key = name.strip_prefix(PREFIX).unwrap_or(name).to_ascii_lowercase();
         layers.add_text(name, &key, value)?;
     }

@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use reqwest::Client;
+use reqwest::Method;
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
 
+use super::wire::Wire;
 use crate::terminal;
 
 /// Time for one look.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// The asset as it is now.
-pub(super) async fn look(client: &Client, asset: &Url) -> anyhow::Result<Value> {
-    let answer = client.get(asset.clone()).timeout(ANSWER_MAX).send().await?.error_for_status()?;
+pub(super) async fn look(wire: &Wire, asset: &Url) -> anyhow::Result<Value> {
+    let answer = wire.request(Method::GET, asset).timeout(ANSWER_MAX).send().await?.error_for_status()?;
     Ok(answer.json().await?)
 }
 
@@ -26,7 +27,7 @@ pub(super) async fn look(client: &Client, asset: &Url) -> anyhow::Result<Value> 
 /// # Errors
 /// When nothing has changed, or the server did not answer, for `patience`.
 pub(super) async fn until_final(
-    client: &Client,
+    wire: &Wire,
     asset: &Url,
     interval: Duration,
     patience: Duration,
@@ -35,7 +36,7 @@ pub(super) async fn until_final(
     let (mut last, mut since) = (Value::Null, Instant::now());
     // Ends with a final state or when patience does.
     loop {
-        let seen = look(client, asset).await;
+        let seen = look(wire, asset).await;
         if let Ok(seen) = &seen {
             display.update(seen);
             if ["ready", "failed", "deleted"].iter().any(|state| seen["state"] == *state) {

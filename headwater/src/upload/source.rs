@@ -4,6 +4,12 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use anyhow::Context;
+use bytes::Bytes;
+use ingest::digest::{Algorithm, Hasher};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+
+/// Octets hashed at a time.
+const HASH_BYTES: usize = 1 << 20;
 
 /// A file to send.
 #[derive(Debug)]
@@ -32,6 +38,43 @@ impl Source {
         let is_same = measure(&self.path)? == (self.bytes, self.modified_ns);
         anyhow::ensure!(is_same, "was changed while it was being sent; send it again");
         Ok(())
+    }
+
+    /// `bytes` octets from `start`.
+    pub(super) async fn read(&self, start: u64, bytes: u64) -> anyhow::Result<Bytes> {
+        let mut octets = vec![0; usize::try_from(bytes).context("is too long for this machine")?];
+        self.at(start).await?.read_exact(&mut octets).await.context("cannot be read")?;
+        Ok(octets.into())
+    }
+
+    /// The open file at an offset.
+    pub(super) async fn at(&self, start: u64) -> anyhow::Result<tokio::fs::File> {
+        let mut file = tokio::fs::File::open(&self.path).await.context("cannot be opened")?;
+        file.seek(std::io::SeekFrom::Start(start)).await.context("cannot be read")?;
+        Ok(file)
+    }
+
+    /// The digest of the whole file.
+    pub(super) async fn digest(&self, algorithm: Algorithm) -> anyhow::Result<Vec<u8>> {
+        let (path, source_bytes) = (self.path.clone(), self.bytes);
+        let hashed = tokio::task::spawn_blocking(move || {
+            let mut file = std::fs::File::open(path)?;
+            let (mut hasher, mut buffer) = (Hasher::new(algorithm), vec![0; HASH_BYTES]);
+            let mut hashed = 0u64;
+            // Ends with the file, or when it has grown: then its digest is of no use.
+            while hashed <= source_bytes {
+                let read = std::io::Read::read(&mut file, &mut buffer)?;
+                if read == 0 {
+                    break;
+                }
+                hasher.update(&buffer[..read]);
+                hashed += read as u64;
+            }
+            Ok::<_, std::io::Error>(hasher.value())
+        });
+        let value = hashed.await.context("cannot be read")?.context("cannot be read")?;
+        self.check_unchanged()?;
+        Ok(value)
     }
 
     /// The media type that goes with the file name; a hint, nothing relies on it.
