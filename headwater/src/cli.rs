@@ -23,6 +23,7 @@ Examples:
   headwater upload holiday.mp4 --wait              send a file to it and wait until it is ready
   headwater transcode holiday.mp4 -o holiday-hls   no server: a folder any web server can serve
   headwater doctor                                 check this machine
+  headwater doctor --url https://media.example.org check what a proxy does to uploads
 
 Exit codes:
   0  done
@@ -103,8 +104,9 @@ enum Command {
     /// Decode and encode for a parent process, inside the cage
     #[command(hide = true)]
     Engine,
-    /// Check codecs, cage, storage, database, clock, limits and disk space
-    Doctor(DataArgs),
+    /// Check codecs, cage, storage, database, clock, limits and disk space; or what a proxy does to uploads
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Print the effective configuration
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),
@@ -129,6 +131,14 @@ struct DataArgs {
     /// Folder for database, objects and unfinished uploads
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct DoctorArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    what: doctor::Args,
 }
 
 #[derive(Debug, Args)]
@@ -209,10 +219,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             on_runtime(transcode::run(args, config))
         }
         Command::Engine => Ok(transcoder::engine_main([])),
+        // Another machine's server is looked at without the settings of this one.
+        Command::Doctor(args) if !args.what.is_local() => on_runtime(doctor::run_public(args.what)),
         Command::Doctor(args) => {
-            let config = load(args.flags())?;
+            let config = load(args.data.flags())?;
             quietly(&config)?;
-            on_runtime(doctor::run(config))
+            on_runtime(doctor::run(args.what, config))
         }
         Command::Config(args) => {
             let text = match args {

@@ -8,6 +8,7 @@
 #[path = "../hls_folder/check.rs"]
 mod check;
 mod cli;
+mod doctor;
 #[expect(clippy::needless_update, reason = "some files state every field of what they give")]
 mod corpus;
 mod exactness;
