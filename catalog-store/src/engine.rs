@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::{AssetId, Generation, JobId, PlaybackId, RenditionId, Timestamp, UploadId};
+use sqlx::Connection as _;
 use sqlx::postgres::{PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
