@@ -13,7 +13,6 @@ use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
 
-
 use crate::CatalogError;
 use crate::sql::Sql;
 
