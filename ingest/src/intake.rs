@@ -1,7 +1,8 @@
 //! One body on its way to the disk: admitted, written, flushed, recorded.
 //!
-//! Octets gather until they are worth a write. A commit runs beside the body, which goes on until so
-//! much is unrecorded that the disk is plainly slower than the line. What is small waits longer: a
+//! Octets gather until they are worth a write, which runs beside the body while the next ones gather. So
+//! does a commit; the body goes on until so much is unrecorded that the disk is plainly slower than the
+//! line. What is small waits longer: a
 //! slow upload loses little in a crash, and ten thousand of them must not keep the disk busy.
 
 use std::pin::Pin;
@@ -24,7 +25,9 @@ use crate::watch::Watch;
 use crate::{State, UploadError};
 
 /// Octets gathered before they are written.
-const WRITE_BYTES: usize = 512 << 10;
+const WRITE_BYTES: usize = 1 << 20;
+/// Writes end where a block ends, while more is to come: whole blocks need not pass through the page cache.
+const BLOCK_BYTES: u64 = 4096;
 /// The same for an upload that brings less than [`WRITE_BYTES`] in [`GATHER_TIME`].
 const SLOW_WRITE_BYTES: usize = 32 << 10;
 /// How long octets gather before few are enough.
@@ -42,7 +45,7 @@ const DRAIN_TIME_MAX: Duration = Duration::from_millis(20);
 /// Silence after which the socket is taken to be empty.
 const DRAIN_SILENCE: Duration = Duration::from_millis(5);
 
-type CommitUnderWay = Pin<Box<dyn Future<Output = Result<(), UploadError>> + Send>>;
+type UnderWay = Pin<Box<dyn Future<Output = Result<(), UploadError>> + Send>>;
 
 /// recorded <= committing <= written <= admitted.
 pub(crate) struct Intake<'a> {
@@ -68,8 +71,11 @@ pub(crate) struct Intake<'a> {
     committing: u64,
     /// Flushed, and recorded in the catalogue.
     recorded: u64,
-    commit: Option<CommitUnderWay>,
-    /// Admitted, not yet written.
+    commit: Option<UnderWay>,
+    write: Option<UnderWay>,
+    /// Where the write under way ends.
+    writing: u64,
+    /// Admitted, not yet given to a write.
     pending: Vec<Bytes>,
     pending_bytes: usize,
     pending_since: Option<Instant>,
@@ -105,6 +111,8 @@ impl<'a> Intake<'a> {
             committing: start,
             recorded: start,
             commit: None,
+            write: None,
+            writing: start,
             pending: Vec::new(),
             pending_bytes: 0,
             pending_since: None,
@@ -123,8 +131,8 @@ impl<'a> Intake<'a> {
             let silent_at = last_octet + silence_max;
             let wake_at = self.commit_at().map_or(silent_at, |due| due.min(silent_at));
             let is_choked = self.is_choked();
-            // A lost branch loses nothing: the frame future holds no octets of its own, and the commit
-            // stays where it is.
+            // A lost branch loses nothing: the frame future holds no octets of its own, the commit and the
+            // write stay where they are.
             let frame = tokio::select! {
                 biased;
                 () = self.turn.stopped() => return self.drain(body).await,
@@ -134,6 +142,10 @@ impl<'a> Intake<'a> {
                     if is_choked {
                         last_octet = Instant::now();
                     }
+                    continue;
+                }
+                outcome = under_way(&mut self.write) => {
+                    self.wrote(outcome).await?;
                     continue;
                 }
                 frame = timeout_at(wake_at, body.frame()), if !is_choked => frame,
@@ -152,7 +164,7 @@ impl<'a> Intake<'a> {
             }
             self.watch.check_rate()?;
             if self.is_worth_a_write() {
-                self.write().await?;
+                self.begin_write().await?;
             }
             self.commit_if_due().await?;
         }
@@ -175,7 +187,7 @@ impl<'a> Intake<'a> {
                 Err(_) => break,
             }
             if self.is_worth_a_write() {
-                self.write().await?;
+                self.begin_write().await?;
             }
         }
         Ok(End::TakenOver)
@@ -219,18 +231,69 @@ impl<'a> Intake<'a> {
         self.pending_bytes >= WRITE_BYTES || (self.pending_bytes >= SLOW_WRITE_BYTES && has_gathered())
     }
 
-    pub(crate) async fn write(&mut self) -> Result<(), UploadError> {
-        self.pending_since = None;
-        if self.pending_bytes > 0 {
-            let bytes = std::mem::take(&mut self.pending_bytes) as u64;
-            self.writer.write_at(self.written, std::mem::take(&mut self.pending)).await?;
-            self.written += bytes;
-            self.start_writeback();
+    /// Begins to write the whole blocks of what has gathered, once the write before is done.
+    async fn begin_write(&mut self) -> Result<(), UploadError> {
+        self.settle_write().await?;
+        let gathered_to = self.written + self.pending_bytes as u64;
+        let end = gathered_to - gathered_to % BLOCK_BYTES;
+        if end <= self.written {
+            return Ok(());
         }
+        let rest = self.take_back(usize::try_from(gathered_to - end).unwrap_or(0));
+        self.pending_bytes = rest.len();
+        self.pending_since = (!rest.is_empty()).then(Instant::now);
+        let pieces = std::mem::replace(&mut self.pending, Vec::from_iter((!rest.is_empty()).then_some(rest)));
+        let (writer, offset) = (self.writer.clone(), self.written);
+        self.writing = end;
+        self.write = Some(Box::pin(async move { Ok(writer.write_at(offset, pieces).await?) }));
+        Ok(())
+    }
+
+    /// Takes the last `bytes` octets, less than a block, off what is pending.
+    fn take_back(&mut self, bytes: usize) -> Bytes {
+        let mut rest = Vec::new();
+        // Ends because every turn takes at least one octet, or nothing is left.
+        while rest.len() < bytes
+            && let Some(mut last) = self.pending.pop()
+        {
+            let piece = last.split_off(last.len().saturating_sub(bytes - rest.len()));
+            rest.splice(0..0, piece);
+            if !last.is_empty() {
+                self.pending.push(last);
+            }
+        }
+        rest.into()
+    }
+
+    async fn wrote(&mut self, outcome: Result<(), UploadError>) -> Result<(), UploadError> {
+        self.write = None;
+        outcome?;
+        self.written = self.writing;
+        self.start_writeback();
         if !self.is_checked {
             self.watch.written(self.written).await?;
         }
         Ok(())
+    }
+
+    async fn settle_write(&mut self) -> Result<(), UploadError> {
+        match self.write.take() {
+            Some(write) => {
+                let outcome = write.await;
+                self.wrote(outcome).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Writes everything that was admitted.
+    pub(crate) async fn write(&mut self) -> Result<(), UploadError> {
+        self.settle_write().await?;
+        self.pending_since = None;
+        self.writing = self.written + std::mem::take(&mut self.pending_bytes) as u64;
+        let pieces = std::mem::take(&mut self.pending);
+        let outcome = if pieces.is_empty() { Ok(()) } else { self.writer.write_at(self.written, pieces).await };
+        self.wrote(outcome.map_err(UploadError::from)).await
     }
 
     /// Nothing that this body brought counts.
@@ -238,6 +301,7 @@ impl<'a> Intake<'a> {
         self.pending.clear();
         self.pending_bytes = 0;
         self.written = self.start;
+        self.writing = self.start;
         self.admitted = self.start;
         self.unrecorded_since = None;
     }
@@ -359,10 +423,10 @@ impl<'a> Intake<'a> {
     }
 }
 
-/// The outcome of the commit, when there is one under way; never otherwise.
-async fn under_way(commit: &mut Option<CommitUnderWay>) -> Result<(), UploadError> {
-    match commit {
-        Some(commit) => commit.await,
+/// The outcome of what is under way, when something is; never otherwise.
+async fn under_way(work: &mut Option<UnderWay>) -> Result<(), UploadError> {
+    match work {
+        Some(work) => work.await,
         None => std::future::pending().await,
     }
 }

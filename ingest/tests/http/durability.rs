@@ -27,12 +27,20 @@ struct Meter {
     whole_syncs: AtomicUsize,
     is_full: AtomicBool,
     fails_sync: AtomicBool,
+    is_held: AtomicBool,
     seen: Mutex<Vec<&'static str>>,
 }
 
 impl Witness for Meter {
     fn before(&self, step: Step<'_>) -> io::Result<()> {
         let is = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        // A disk that takes its time.
+        for _ in 0..10_000 {
+            if !matches!(step, Step::Sync(_)) || !is(&self.is_held) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         match step {
             Step::Write(_) if is(&self.is_full) => Err(io::ErrorKind::StorageFull.into()),
             Step::Sync(_) | Step::SyncAll(_) if is(&self.fails_sync) => Err(io::Error::from_raw_os_error(5)),
@@ -70,23 +78,23 @@ async fn each_policy_flushes_when_it_says() {
         [(SyncPolicy::Interval, true, true), (SyncPolicy::End, false, true), (SyncPolicy::None, false, false)]
     {
         let (ground, meter) = metered(eager(sync)).await;
-        let upload = ground.create(1_000_000).await;
+        let upload = ground.create(2_000_000).await;
         meter.file_syncs.store(0, Ordering::SeqCst);
         let (sender, body) = slow_body();
         let request = ground.patch(upload, 0, body);
         let watch = async {
-            for piece in noise(600_000).chunks(60_000) {
+            for piece in noise(1_200_000).chunks(60_000) {
                 sender.unbounded_send(Ok(Bytes::copy_from_slice(piece))).expect("is read");
             }
             eventually("the octets are written", || async { meter.writes.load(Ordering::SeqCst) > 0 }).await;
             if sync != SyncPolicy::End {
-                eventually("octets are recorded", || async { ground.upload(upload).await.offset == 600_000 }).await;
+                eventually("octets are recorded", || async { ground.upload(upload).await.offset == 1_200_000 }).await;
             }
             assert_eq!(meter.file_syncs.load(Ordering::SeqCst) > 0, during, "{sync:?}");
             drop(sender);
         };
         let (answer, ()) = tokio::join!(request, watch);
-        assert_eq!(answer.offset(), Some(600_000), "{}", answer.body);
+        assert_eq!(answer.offset(), Some(1_200_000), "{}", answer.body);
         assert_eq!(meter.file_syncs.load(Ordering::SeqCst) > 0, at_end, "{sync:?}");
     }
 }
@@ -100,11 +108,17 @@ async fn many_uploads_share_their_flushes() {
         uploads.push(ground.create(10).await);
     }
     let before = (meter.file_syncs.load(Ordering::SeqCst), meter.whole_syncs.load(Ordering::SeqCst));
-    let answers = futures::future::join_all(uploads.iter().map(|upload| ground.patch(*upload, 0, "abcde"))).await;
+    meter.is_held.store(true, Ordering::SeqCst);
+    let requests = futures::future::join_all(uploads.iter().map(|upload| ground.patch(*upload, 0, "abcde")));
+    let release = async {
+        eventually("all are written", || async { meter.writes.load(Ordering::SeqCst) == UPLOADS }).await;
+        meter.is_held.store(false, Ordering::SeqCst);
+    };
+    let (answers, ()) = tokio::join!(requests, release);
     assert!(answers.iter().all(|answer| answer.offset() == Some(5)), "{answers:?}");
     let singles = meter.file_syncs.load(Ordering::SeqCst) - before.0;
     let all = meter.whole_syncs.load(Ordering::SeqCst) - before.1;
-    assert!(singles + all < UPLOADS && all >= 1, "{singles} flushes of files, {all} of the file system");
+    assert!(singles <= UPLOADS / 2 && all >= 1, "{singles} flushes of files, {all} of the file system");
 }
 
 #[tokio::test]
@@ -118,6 +132,26 @@ async fn small_pieces_are_written_together() {
     drop(sender);
     assert_eq!(ground.patch(upload, 0, body).await.offset(), Some(99_000));
     assert!(meter.writes.load(Ordering::SeqCst) <= 4, "{:?}", meter.seen);
+}
+
+#[tokio::test]
+async fn a_large_body_in_odd_pieces_is_written_octet_for_octet() {
+    let (ground, meter) = metered(Limits::default()).await;
+    let file = noise(7_654_321);
+    let upload = ground.create(file.len() as u64).await;
+    let mut offset = 0;
+    // The second request begins within a block, and so do most pieces.
+    for (end, piece_bytes) in [(2_345_678, 77_777), (file.len(), 333_333)] {
+        let (sender, body) = slow_body();
+        for piece in file[offset..end].chunks(piece_bytes) {
+            sender.unbounded_send(Ok(Bytes::copy_from_slice(piece))).expect("is read");
+        }
+        drop(sender);
+        assert_eq!(ground.patch(upload, offset as u64, body).await.offset(), Some(end as u64));
+        offset = end;
+    }
+    assert_eq!(ground.source(ground.asset(upload).await.id).await, file);
+    assert!(meter.writes.load(Ordering::SeqCst) < 30, "pieces are written together");
 }
 
 #[tokio::test]
