@@ -33,7 +33,7 @@ const TAKEN_PARTS_AGE: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub(crate) enum Planned {
     /// The same request came before and made this upload.
-    Again(Upload),
+    Again(Box<Upload>),
     /// A new upload is to be made.
     New {
         /// The sum of its parts; `None` while a part does not know its length.
@@ -61,7 +61,7 @@ pub(crate) async fn plan(
                 let length = length_of(state, owner, &parts).await?;
                 return Ok(Planned::New { length, repeat_key: Some(repeat_key) });
             }
-            Some(upload) if is_alive(state, &upload).await? => return Ok(Planned::Again(upload)),
+            Some(upload) if is_alive(state, &upload).await? => return Ok(Planned::Again(Box::new(upload))),
             Some(_) => {}
         }
     }

@@ -188,6 +188,8 @@ impl Intake<'_> {
         }
         let holds = has_digests(self.state, self.upload, start..self.written, &checks).await?;
         if holds {
+            // From here on the octets are like any others: they are looked at, flushed and recorded.
+            self.is_checked = false;
             return Ok(());
         }
         self.forget();

@@ -26,8 +26,8 @@ pub enum Step<'a> {
     Write(&'a Path),
     /// The end of a file is cut off.
     Cut(&'a Path),
-    /// A file gets another name.
-    Rename {
+    /// A file gets one more name.
+    Link {
         /// The old one.
         from: &'a Path,
         /// The new one.
@@ -114,8 +114,9 @@ impl Disk {
         parent.map_or(Ok(()), |parent| self.step(Step::SyncDir(parent), || File::open(parent)?.sync_all()))
     }
 
-    pub(crate) fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.step(Step::Rename { from, to }, || fs::rename(from, to))
+    /// Gives a file a second name.
+    pub(crate) fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step(Step::Link { from, to }, || fs::hard_link(from, to))
     }
 
     /// Removes a file; absence is success.

@@ -87,18 +87,18 @@ impl Folder {
         self.publish(copied, &unfinished, key)
     }
 
-    /// Moves a file from elsewhere in the file system to `key`. Durable and atomic.
+    /// Moves a file from elsewhere to `key`. Durable and atomic.
+    ///
+    /// The old name goes when the new one is on disk: between two folders, a rename may be flushed by halves.
     pub(crate) fn move_in(&self, from: &Path, key: &str) -> io::Result<()> {
         let target = self.make_parents(key)?;
         self.disk.sync(&File::open(from)?, from)?;
-        match self.disk.rename(from, &target) {
-            Ok(()) => self.disk.sync_parent(&target).and_then(|()| self.disk.sync_parent(from)),
-            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
-                self.copy_in(from, key)?;
-                self.disk.remove(from)
-            }
-            Err(error) => Err(error),
+        match self.disk.link(from, &target) {
+            Ok(()) => self.disk.sync_parent(&target)?,
+            // Another file system, or one without second names.
+            Err(_) => self.copy_in(from, key)?,
         }
+        self.disk.remove(from)
     }
 
     /// Makes the parents of `key`, durably.

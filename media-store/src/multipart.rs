@@ -66,7 +66,7 @@ impl Bucket {
         Self { parts, scratch, memory, journals: Mutex::default() }
     }
 
-    /// Puts all of a staged file of `bytes` octets as `key`.
+    /// Puts all of a staged file of `bytes` octets as `key`; the file is gone afterwards.
     pub(crate) async fn put_source(
         &self,
         objects: &Arc<dyn ObjectStore>,
@@ -75,7 +75,19 @@ impl Bucket {
         bytes: u64,
     ) -> Result<(), StoreError> {
         let turn = self.turn(staged);
+        // Held until the file is gone: whoever would put parts ahead finds nothing to put.
         let _turn = turn.lock().await;
+        self.put_whole(objects, key, staged, bytes).await?;
+        remove(staged.to_owned(), key).await
+    }
+
+    async fn put_whole(
+        &self,
+        objects: &Arc<dyn ObjectStore>,
+        key: &Key,
+        staged: &Path,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
         let journal = read_journal(key, staged).await?;
         if bytes <= PART_BYTES_MIN && journal.is_none() {
             let _memory = self.reserve(bytes).await;
@@ -113,6 +125,10 @@ impl Bucket {
         }
         let turn = self.turn(staged);
         let _turn = turn.lock().await;
+        let file = staged.to_owned();
+        if !blocking(move || file.try_exists()).await.map_err(StoreError::io("stage", key))? {
+            return Ok(());
+        }
         let journal = read_journal(key, staged).await?;
         let whole_parts = durable_bytes / part_bytes_of(bytes);
         match self.put_parts(key, staged, bytes, journal, 0..whole_parts).await {
@@ -317,7 +333,11 @@ fn load(staged: &Path) -> io::Result<Option<Journal>> {
 }
 
 async fn remove_journal(key: &Key, staged: &Path) -> Result<(), StoreError> {
-    let file = journal_of(staged);
+    remove(journal_of(staged), key).await
+}
+
+/// Removes a file; absence is success.
+pub(crate) async fn remove(file: PathBuf, key: &Key) -> Result<(), StoreError> {
     let remove = move || match fs::remove_file(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,

@@ -9,7 +9,7 @@ use domain::AssetId;
 use crate::error::blocking;
 use crate::folder::{Folder, sync_parent};
 use crate::store::Backend;
-use crate::{Key, MediaStore, StoreError, layout};
+use crate::{MediaStore, StoreError, layout, multipart};
 
 impl MediaStore {
     /// Takes a complete, staged file as the source of an asset; the staged file is gone afterwards.
@@ -40,7 +40,7 @@ impl MediaStore {
                 if let Backend::Bucket(bucket) = &self.inner.backend {
                     bucket.forget_journal(&key, &staged).await?;
                 }
-                remove_staged(staged, &key).await
+                multipart::remove(staged, &key).await
             }
             (None, Some(bytes)) => match &self.inner.backend {
                 Backend::Folder(folder) => {
@@ -48,10 +48,7 @@ impl MediaStore {
                     let adopt = move || folder.move_in(&staged, name.as_str());
                     blocking(adopt).await.map_err(StoreError::io("write", &key))
                 }
-                Backend::Bucket(bucket) => {
-                    bucket.put_source(&self.inner.objects, &key, &staged, bytes).await?;
-                    remove_staged(staged, &key).await
-                }
+                Backend::Bucket(bucket) => bucket.put_source(&self.inner.objects, &key, &staged, bytes).await,
             },
         }
     }
@@ -144,7 +141,7 @@ impl MediaStore {
     }
 }
 
-fn link(folder: &Folder, file: &Path, key: &Key) -> io::Result<()> {
+fn link(folder: &Folder, file: &Path, key: &crate::Key) -> io::Result<()> {
     let (file, target) = (fs::canonicalize(file)?, folder.make_parents(key.as_str())?);
     match std::os::unix::fs::symlink(&file, &target) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -161,13 +158,4 @@ fn size_of(path: &Path) -> io::Result<Option<u64>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-async fn remove_staged(staged: PathBuf, key: &Key) -> Result<(), StoreError> {
-    blocking(move || match fs::remove_file(staged) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    })
-    .await
-    .map_err(StoreError::io("stage", key))
 }

@@ -1,6 +1,7 @@
 //! The protocol as a client sees it: the router over a real catalogue, a real store and real files.
 
 mod admission;
+mod bucket;
 mod conformance;
 mod connections;
 mod draft_append;
@@ -8,11 +9,13 @@ mod draft_creation;
 mod draft_digests;
 mod draft_interop;
 mod durability;
+mod expiry;
 mod grants;
 mod ground;
 mod handover;
 mod imports;
 mod interruptions;
+mod joining;
 mod power_cut;
 mod recovery;
 mod requirements;

@@ -1,0 +1,146 @@
+//! Parts become one file: also after a crash, also when they come late, and only once.
+
+use axum::body::Body;
+use catalog_store::{Advance, Closing, NewUpload, Target, UploadKind, UploadState, UploadTerms};
+use domain::{AssetId, AssetState, PlaybackId, UploadId};
+
+use crate::ground::{Answer, Ground, eventually, noise, patch, request, send};
+
+async fn part(ground: &Ground, length: usize) -> UploadId {
+    let length = length.to_string();
+    let headers = [("upload-length", &*length), ("upload-concat", "partial")];
+    ground.send(request("POST", "/uploads", &headers, Body::empty())).await.id()
+}
+
+async fn complete_part(ground: &Ground, octets: &[u8]) -> UploadId {
+    let part = part(ground, octets.len()).await;
+    if !octets.is_empty() {
+        assert_eq!(ground.patch(part, 0, octets.to_vec()).await.offset(), Some(octets.len() as u64));
+    }
+    part
+}
+
+async fn join(ground: &Ground, parts: &[UploadId]) -> Answer {
+    let parts: Vec<String> = parts.iter().map(|part| format!("/uploads/{part}")).collect();
+    let concat = format!("final;{}", parts.join(" "));
+    ground.send(request("POST", "/uploads", &[("upload-concat", &*concat)], Body::empty())).await
+}
+
+async fn check_source(ground: &Ground, upload: UploadId, expected: &[u8]) {
+    eventually("the whole is complete", || async { ground.upload(upload).await.state == UploadState::Complete }).await;
+    let asset = ground.asset(upload).await;
+    assert_eq!((asset.state, ground.probes().await), (AssetState::Received, vec![asset.id]));
+    assert!(ground.source(asset.id).await == expected);
+}
+
+#[tokio::test]
+async fn parts_of_any_size_become_one_file_in_their_order_and_more_than_once() {
+    let (ground, file) = (Ground::new().await, noise(5_000_000));
+    let pieces = [&file[..1_234_567], &[], &file[1_234_567..]];
+    let mut parts = Vec::new();
+    for octets in pieces {
+        parts.push(complete_part(&ground, octets).await);
+    }
+    let joined = join(&ground, &parts).await;
+    assert_eq!(joined.status, 201, "{}", joined.body);
+    check_source(&ground, joined.id(), &file).await;
+    let twice = join(&ground, &[parts[2], parts[0], parts[2]]).await;
+    check_source(&ground, twice.id(), &[pieces[2], pieces[0], pieces[2]].concat()).await;
+}
+
+#[tokio::test]
+async fn the_same_request_again_makes_no_second_file() {
+    let ground = Ground::new().await;
+    let parts = [complete_part(&ground, b"abc").await, complete_part(&ground, b"def").await];
+    let answers = futures::future::join_all((0..8).map(|_| join(&ground, &parts))).await;
+    let first = answers[0].id();
+    assert!(answers.iter().all(|answer| answer.status == 201 && answer.id() == first), "{answers:?}");
+    check_source(&ground, first, b"abcdef").await;
+    assert_eq!(join(&ground, &parts).await.id(), first, "also when it is complete");
+    // What was deleted may be made anew.
+    let path = format!("/uploads/{first}");
+    assert_eq!(ground.send(request("DELETE", &path, &[], Body::empty())).await.status, 204);
+    let anew = join(&ground, &parts).await;
+    assert_ne!(anew.id(), first);
+    check_source_of_two(&ground, anew.id(), b"abcdef").await;
+}
+
+/// As [`check_source`], where another asset was deleted: its purge is queued too.
+async fn check_source_of_two(ground: &Ground, upload: UploadId, expected: &[u8]) {
+    eventually("the whole is complete", || async { ground.upload(upload).await.state == UploadState::Complete }).await;
+    assert!(ground.source(ground.asset(upload).await.id).await == expected);
+}
+
+#[tokio::test]
+async fn a_whole_may_be_asked_for_before_its_parts_are_there() {
+    let (ground, file) = (Ground::new().await, noise(300_000));
+    let parts = [part(&ground, 100_000).await, part(&ground, 200_000).await];
+    let joined = join(&ground, &parts).await;
+    assert_eq!(joined.status, 201, "{}", joined.body);
+    let upload = ground.upload(joined.id()).await;
+    assert_eq!((upload.state, upload.length), (UploadState::Open, Some(300_000)));
+    assert_eq!(ground.head(joined.id()).await.offset(), None, "nothing of it is there");
+    let late = futures::join!(
+        ground.patch(parts[1], 0, file[100_000..].to_vec()),
+        ground.patch(parts[0], 0, file[..100_000].to_vec()),
+    );
+    assert_eq!((late.0.offset(), late.1.offset()), (Some(200_000), Some(100_000)));
+    check_source(&ground, joined.id(), &file).await;
+}
+
+#[tokio::test]
+async fn a_whole_whose_part_is_given_up_is_refused_with_the_reason() {
+    let ground = Ground::new().await;
+    let parts = [complete_part(&ground, b"abc").await, part(&ground, 3).await];
+    let joined = join(&ground, &parts).await.id();
+    ground.send(request("DELETE", &format!("/uploads/{}", parts[1]), &[], Body::empty())).await;
+    ingest::look_after(&ground.state).await.expect("looks after");
+    let head = ground.head(joined).await;
+    assert_eq!((head.status.as_u16(), head.offset()), (410, None));
+    let asset = ground.asset(joined).await;
+    assert_eq!((asset.state, ground.probes().await), (AssetState::Failed, vec![]));
+    assert!(!ground.state.staging.path(joined).exists());
+}
+
+#[tokio::test]
+async fn a_concatenation_that_was_killed_goes_on_where_it_was_recorded() {
+    let (ground, file) = (Ground::new().await, noise(250_000));
+    let parts = [complete_part(&ground, &file[..100_000]).await, complete_part(&ground, &file[100_000..]).await];
+    for (recorded, is_staged_beyond) in [(0, true), (99_999, false), (100_000, true), (180_000, true)] {
+        let now = ground.state.clock.now();
+        let target = Target {
+            asset: AssetId::mint(now, ground.state.clock.entropy()),
+            playback: PlaybackId::mint(ground.state.clock.entropy()),
+        };
+        let id = UploadId::mint(now, ground.state.clock.entropy());
+        let terms = UploadTerms { parts: parts.to_vec(), ..UploadTerms::default() };
+        let new = NewUpload { kind: UploadKind::Final, terms, ..NewUpload::whole(id, target, Some(250_000), now) };
+        ground.state.staging.create(id).await.expect("creates");
+        ground.state.catalog.create_upload(&new).await.expect("creates");
+        let copied = usize::try_from(recorded).expect("fits");
+        let beyond = if is_staged_beyond { &b"not yet flushed"[..] } else { b"" };
+        std::fs::write(ground.state.staging.path(id), [&file[..copied], beyond].concat()).expect("writes");
+        let advance = Advance { id, offset: recorded, expires_at: None, is_full: false };
+        ground.state.catalog.advance_uploads(&[advance], now).await.expect("answers").remove(0).expect("advances");
+        let state = ground.restarted().await;
+        check_source(&ground, id, &file).await;
+        drop(state);
+    }
+}
+
+#[tokio::test]
+async fn a_whole_takes_no_octets_and_is_not_what_its_digest_does_not_say() {
+    let ground = Ground::new().await;
+    let parts = [complete_part(&ground, b"abc").await, complete_part(&ground, b"def").await];
+    let concat = format!("final;/uploads/{} /uploads/{}", parts[0], parts[1]);
+    let digest = "sha-256=:ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=:";
+    let headers = [("upload-concat", &*concat), ("repr-digest", digest)];
+    let refused = ground.send(request("POST", "/uploads", &headers, Body::empty())).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (410, "upload_refused"), "{}", refused.body);
+    let joined = join(&ground, &parts).await.id();
+    assert_eq!(send(&ground.state, patch(joined, 6, "g")).await.status, 403);
+    // The parts are still there for it.
+    check_source(&ground, joined, b"abcdef").await;
+    let closed = ground.state.catalog.close_upload(parts[0], &Closing::Terminated, ground.state.clock.now()).await;
+    assert!(closed.expect("answers"), "a part may be given up when it is taken");
+}
