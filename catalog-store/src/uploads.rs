@@ -44,6 +44,9 @@ pub struct UploadTerms {
     /// Digests the whole must have: algorithm, base64.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub digests: BTreeMap<String, String>,
+    /// Algorithms in which the client wants to be told the digest of the whole, the dearest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wanted_digests: Vec<String>,
     /// Media type of the whole, as the client declared it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,

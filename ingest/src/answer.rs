@@ -8,7 +8,7 @@ use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Upload, UploadKind, UploadState};
-use domain::AssetId;
+use domain::{AssetId, Timestamp};
 
 use crate::digest::{Algorithm, Expected, Hasher};
 use crate::protocol::checks;
@@ -16,6 +16,7 @@ use crate::protocol::draft::{self, Interop, Quirks, UPLOAD_LIMIT};
 use crate::protocol::metadata::UPLOAD_METADATA;
 use crate::protocol::tus::{UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH, UPLOAD_EXPIRES};
 use crate::protocol::{ASSET_LOCATION, Dialect, UPLOAD_LENGTH, UPLOAD_OFFSET};
+use crate::router::Call;
 use crate::{State, UploadError};
 
 /// Largest file whose digest is computed while a client waits for the answer: about a second's work.
@@ -114,16 +115,20 @@ pub(crate) fn appended(
     Ok(response)
 }
 
-/// The answer, with the digest of the whole that the client wants most of those that can be told.
+/// The answer, with the digest of the whole that the client wants most of those that can be told: as it
+/// said in this request, or when it created the upload.
 ///
 /// A digest that the client gave was verified when the upload was completed. Any other one is computed
 /// by reading the file, if it is not too large for an answer to wait.
 pub(crate) async fn with_digest(
     state: &State,
+    call: &Call,
     upload: &Upload,
-    wanted: &[Algorithm],
     mut response: Response,
 ) -> Result<Response, UploadError> {
+    let names = Some(checks::wanted(&call.headers)).filter(|names| !names.is_empty());
+    let names = names.unwrap_or_else(|| upload.terms.wanted_digests.clone());
+    let wanted: Vec<Algorithm> = names.iter().filter_map(|name| Algorithm::of_tus_name(name)).collect();
     let (Some(first), UploadState::Complete) = (wanted.first(), upload.state) else { return Ok(response) };
     let given = Expected::of_terms(&upload.terms.digests).unwrap_or_default();
     let known = wanted.iter().find_map(|wanted| given.iter().find(|digest| digest.algorithm == *wanted));
@@ -166,10 +171,16 @@ fn asset_location(asset: AssetId) -> Result<HeaderValue, UploadError> {
     HeaderValue::from_str(&format!("/api/v1/assets/{asset}")).map_err(|_| UploadError::Internal)
 }
 
+/// When the upload is given up unless more comes. What is complete stays, unless it is a part that
+/// waits for its whole.
+fn may_expire_at(upload: &Upload) -> Option<Timestamp> {
+    let may_expire = upload.state == UploadState::Open || upload.kind == UploadKind::Partial;
+    upload.expires_at.filter(|_| may_expire)
+}
+
 /// `Upload-Expires`, for as long as the upload may expire.
 fn tell_expiry(headers: &mut HeaderMap, upload: &Upload) {
-    let expires_at = upload.expires_at.filter(|_| upload.state == UploadState::Open);
-    let unix_ms = expires_at.and_then(|expires_at| u64::try_from(expires_at.unix_ms()).ok());
+    let unix_ms = may_expire_at(upload).and_then(|expires_at| u64::try_from(expires_at.unix_ms()).ok());
     let date = unix_ms.and_then(|unix_ms| UNIX_EPOCH.checked_add(Duration::from_millis(unix_ms)));
     if let Some(date) = date.map(httpdate::fmt_http_date).and_then(|date| HeaderValue::try_from(date).ok()) {
         headers.insert(UPLOAD_EXPIRES, date);
@@ -180,6 +191,6 @@ fn tell_expiry(headers: &mut HeaderMap, upload: &Upload) {
 fn tell_state(state: &State, version: Option<Interop>, headers: &mut HeaderMap, upload: &Upload) {
     let (name, value) = draft::completeness(version, draft::is_complete(upload));
     headers.insert(name, value);
-    let expires_at = upload.expires_at.filter(|_| upload.state == UploadState::Open);
+    let expires_at = may_expire_at(upload);
     headers.insert(UPLOAD_LIMIT, draft::limit(version, &state.limits, expires_at, state.clock.now()));
 }

@@ -35,9 +35,8 @@ pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body)
     let received = receive::receive(state, &upload, piece(call, turn, body, checks, completes)).await?;
     conclude(state, call, &upload, completes, received).await?;
     let upload = state.catalog.upload(id).await?.ok_or(UploadError::NotFound)?;
-    let wanted = checks::wanted(&call.headers);
     let response = answer::appended(state, call.dialect, &upload, call.location(id)?)?;
-    answer::with_digest(state, &upload, &wanted, response).await
+    answer::with_digest(state, call, &upload, response).await
 }
 
 /// The request's turn at the upload, and how the upload stands: exactly at `offset`.
@@ -155,19 +154,21 @@ pub(crate) async fn conclude(
             Err(UploadError::InconsistentLength { length, other: received.offset })
         }
         End::Whole => Ok(()),
-        End::BeyondLength if matches!(call.dialect, Dialect::Draft(_)) => {
+        End::BeyondLength => {
+            let error = match upload.length {
+                Some(_) => received.refusal(upload, state),
+                None => UploadError::TooLarge { size_max: state.limits.size_max },
+            };
             // The draft: who sends more than announced contradicts itself, and the upload is invalid.
-            give_up(state, upload, Closing::Refused(beyond(upload))).await?;
-            Err(received.refusal(upload, state))
+            if let Dialect::Draft(_) = call.dialect {
+                let message = format!("{error}: begin a new upload");
+                let failure = Failure::new(FailureCode::LimitExceeded, message);
+                give_up(state, upload, Closing::Refused(failure)).await?;
+            }
+            Err(error)
         }
         _ => Err(received.refusal(upload, state)),
     }
-}
-
-fn beyond(upload: &Upload) -> Failure {
-    let length = upload.length.unwrap_or(upload.offset);
-    let message = format!("more came than the announced {length} octets: begin a new upload");
-    Failure::new(FailureCode::LimitExceeded, message)
 }
 
 /// Ends an upload that can come to nothing.
@@ -185,7 +186,7 @@ async fn repeated(state: &State, call: &Call, upload: Upload, is_empty: bool) ->
     match call.dialect {
         _ if is_empty => {
             let response = answer::appended(state, call.dialect, &upload, call.location(upload.id)?)?;
-            answer::with_digest(state, &upload, &checks::wanted(&call.headers), response).await
+            answer::with_digest(state, call, &upload, response).await
         }
         Dialect::Tus => Err(UploadError::BeyondLength { length: upload.length.unwrap_or(offset), offset }),
         Dialect::Draft(_) => Err(UploadError::Completed { offset }),

@@ -63,7 +63,7 @@ pub(crate) async fn create(state: &State, call: &Call, body: Body) -> Result<Res
     match taken {
         Ok(()) => {
             let response = answer::created(state, call.dialect, &upload, location, order.is_piece)?;
-            answer::with_digest(state, &upload, &checks::wanted(&call.headers), response).await
+            answer::with_digest(state, call, &upload, response).await
         }
         // In the draft a client goes on from any answer that tells it where.
         Err(error) if matches!(call.dialect, Dialect::Draft(_)) => {
@@ -106,6 +106,7 @@ impl Order {
             concat,
             parts,
             digests: Expected::to_terms(&checks::of_whole(headers)?),
+            wanted_digests: checks::wanted(headers),
             media_type: metadata.media_type.clone(),
             ..UploadTerms::default()
         };
@@ -132,6 +133,7 @@ impl Order {
         let media_type = headers.get(CONTENT_TYPE).and_then(|value| plain_media_type(value.as_bytes()));
         let terms = UploadTerms {
             digests: Expected::to_terms(&checks::of_whole(headers)?),
+            wanted_digests: checks::wanted(headers),
             media_type: media_type.or(metadata.media_type.clone()),
             ..UploadTerms::default()
         };

@@ -41,8 +41,9 @@ pub(crate) fn come_as_trailers(headers: &HeaderMap) -> bool {
     is_trailer(headers, &UPLOAD_CHECKSUM) || is_trailer(headers, &CONTENT_DIGEST)
 }
 
-/// The algorithms in which the client wants to be told the digest of the whole, the dearest first.
-pub(crate) fn wanted(headers: &HeaderMap) -> Vec<Algorithm> {
+/// The algorithms in which the client wants to be told the digest of the whole, the dearest first; by
+/// their names in tus, which an upload's terms record.
+pub(crate) fn wanted(headers: &HeaderMap) -> Vec<String> {
     let Some(fields) = fields::dictionary(headers, &WANT_REPR_DIGEST) else { return Vec::new() };
     let preference = |(key, entry): (&sfv::Key, &sfv::ListEntry)| {
         let sfv::ListEntry::Item(item) = entry else { return None };
@@ -52,7 +53,7 @@ pub(crate) fn wanted(headers: &HeaderMap) -> Vec<Algorithm> {
     let mut wanted: Vec<(Algorithm, i64)> =
         fields.iter().filter_map(preference).filter(|(_, weight)| (1..=10).contains(weight)).collect();
     wanted.sort_by_key(|(_, weight)| -weight);
-    wanted.into_iter().map(|(algorithm, _)| algorithm).collect()
+    wanted.into_iter().map(|(algorithm, _)| algorithm.tus_name().to_owned()).collect()
 }
 
 /// A digest as the value of `Repr-Digest`; `None` where the algorithm has no key there.
@@ -139,8 +140,8 @@ mod tests {
     #[test]
     fn wishes_are_ordered_by_their_weight() {
         let read = |line: &str| wanted(&headers(WANT_REPR_DIGEST, &[line]));
-        assert_eq!(read("md5=1, sha-256=9, sha-512=3, x=10"), [Algorithm::Sha256, Algorithm::Sha512, Algorithm::Md5]);
-        assert_eq!(read("sha-256=0, sha-512=11, md5=?1"), []);
+        assert_eq!(read("md5=1, sha-256=9, sha-512=3, x=10"), ["sha256", "sha512", "md5"]);
+        assert!(read("sha-256=0, sha-512=11, md5=?1").is_empty());
         assert_eq!(wanted(&headers(WANT_REPR_DIGEST, &[WANTED.to_str().expect("is ASCII")])).len(), 2);
     }
 

@@ -177,6 +177,18 @@ async fn append_of_nothing_completes() {
     assert_eq!(server.file(upload).await, "abc");
 }
 
+/// Nothing more can come, whatever the client says: the server may complete an upload, and tells so.
+#[tokio::test]
+async fn append_up_to_the_known_length_completes() {
+    let server = Server::new().await;
+    let upload = server.careful(Some(6)).await;
+    assert_eq!(server.append(upload, 0, "?0", "abc").await.header("upload-complete"), Some("?0"));
+    assert_eq!(server.append(upload, 3, "?0", "def").await.header("upload-complete"), Some("?1"));
+    let last = server.append(upload, 6, "?1", "").await;
+    assert_eq!((last.status.as_u16(), last.header("upload-complete"), last.offset()), (201, Some("?1"), Some(6)));
+    assert_eq!(server.file(upload).await, "abcdef");
+}
+
 #[tokio::test]
 async fn append_beyond_the_length_is_refused_and_ends_the_upload() {
     let server = Server::new().await;

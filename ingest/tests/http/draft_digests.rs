@@ -117,6 +117,10 @@ async fn the_digest_that_is_wanted_is_told_with_the_final_answer() {
         let answer = server.call(append(if body.is_empty() { 6 } else { 3 }, "?1").body(body)).await;
         assert_eq!(answer.header("repr-digest"), Some(&*field(Algorithm::Sha256, "abcdef")));
     }
+    let headers = [("Upload-Complete", "?0"), ("Want-Repr-Digest", "sha=1")];
+    let early = server.call(draft(8, "POST", "/uploads").headers(&headers).body("abc")).await.id();
+    let answer = server.append(early, 3, "?1", "def").await;
+    assert_eq!(answer.header("repr-digest"), Some(&*field(Algorithm::Sha1, "abcdef")), "a wish of the creation stands");
     let given = field(Algorithm::Sha512, "abc");
     let headers = [("Upload-Complete", "?1"), want, ("Repr-Digest", &*given)];
     let known = server.call(draft(8, "POST", "/uploads").headers(&headers).body("abc")).await;

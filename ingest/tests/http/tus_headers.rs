@@ -148,6 +148,8 @@ async fn upload_expires_is_a_date_in_every_answer_about_an_upload_that_will_expi
     }
     let done = server.patch(upload, 3, "de").await;
     assert_eq!((done.status.as_u16(), done.header("upload-expires")), (204, None), "what is complete does not expire");
+    let part = server.create_with(&[("Upload-Length", "3"), ("Upload-Concat", "partial")]).await;
+    assert_eq!(server.patch(part, 0, "abc").await.header("upload-expires"), date, "unless it is a part");
     let forever = Server::with(ingest::Limits { expiry: None, ..Default::default() }).await;
     let upload = forever.create(5).await;
     assert_eq!(forever.patch(upload, 0, "a").await.header("upload-expires"), None);

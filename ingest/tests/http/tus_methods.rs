@@ -212,6 +212,10 @@ async fn get_returns_the_finished_file() {
     assert_eq!(part.header("content-range"), Some("bytes 3-5/10"));
     let outside = server.call(ask("GET", at(upload)).header("Range", "bytes=10-")).await;
     assert_eq!((outside.status.as_u16(), outside.header("content-range")), (416, Some("bytes */10")));
+    let own = server.create_with(&[("Upload-Length", "5"), ("Upload-Concat", "partial")]).await;
+    server.patch(own, 0, "abcde").await;
+    let of_part = server.call(ask("GET", at(own)).header("Range", "bytes=1-3")).await;
+    assert_eq!((of_part.status.as_u16(), of_part.body.as_str()), (206, "bcd"), "parts are files too");
     let page = server.create_with(&[("Upload-Length", "0"), ("Upload-Metadata", "filetype dGV4dC9odG1s")]).await;
     let page = server.call(ask("GET", at(page))).await;
     assert_eq!(page.header("content-type"), Some("application/octet-stream"), "never a page of this origin");
