@@ -72,6 +72,8 @@ struct Trial {
     is_overriding: bool,
     /// Largest body that passes, as far as is known.
     body_bytes_max: u64,
+    /// Octets of one request over HTTP/1.1, and what it took.
+    plain: Option<(u64, Duration)>,
     /// Everything that was created and not yet ended.
     created: Vec<Url>,
     findings: Vec<Finding>,

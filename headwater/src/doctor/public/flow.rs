@@ -33,10 +33,8 @@ impl Trial {
     async fn cut(&mut self, bytes: u64, sent: u64) -> Result<Duration, String> {
         let (body, passed) = line::begun(self.octets(sent));
         let request = self.patch().header("Content-Length", bytes).body(body).map_err(|error| error.to_string())?;
-        let held = self.site.hold(request, passed).await.map_err(|fault| told(&fault))?;
-        if !held.passed(sent, SENDING_MAX).await {
-            return Err(format!("{} cannot be sent within {} s", ByteSize(sent), SENDING_MAX.as_secs()));
-        }
+        let mut held = self.site.hold(request, passed).await.map_err(|fault| told(&fault))?;
+        held.passed(sent, SENDING_MAX).await?;
         tokio::time::sleep(self.tempo.settling).await;
         // The request is still open: what the server shows came through while it was under way.
         let took = self.settle().await?;

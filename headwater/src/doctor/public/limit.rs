@@ -18,23 +18,33 @@ enum Outcome {
 }
 
 impl Trial {
-    /// Announces bodies of different lengths and looks which ones are turned away at once.
+    /// Announces bodies of different lengths and looks which ones are turned away at once; then sends one.
     pub(super) async fn limit(&mut self) {
         let name = "body size";
-        match self.limit_found().await {
-            Ok(None) => {
-                let text = format!("requests of {} get through", ByteSize(self.body_bytes_max));
-                self.ok(name, text);
+        let advice = "clients that send a file in one request fail; lift the limit (nginx: client_max_body_size 0)";
+        let announced = match self.limit_found().await {
+            Ok(announced) => announced,
+            Err(said) => return self.warn(name, format!("cannot be told: {said}")),
+        };
+        let bytes = self.tempo.speed_bytes.min(self.body_bytes_max);
+        let sent = self.append(bytes).await;
+        self.plain = sent.as_ref().ok().map(|answer| (bytes, answer.took));
+        let most = ByteSize(self.body_bytes_max);
+        match (announced, sent) {
+            (Some(said), _) => {
+                self.fail(name, format!("requests of more than about {most} are refused ({said}): {advice}"))
             }
-            Ok(Some(said)) => {
-                let most = ByteSize(self.body_bytes_max);
-                let text = format!(
-                    "requests of more than about {most} are refused ({said}): clients that send a file in one request \
-                     fail; lift the limit (nginx: client_max_body_size 0)"
+            (None, Ok(_)) => self.ok(name, format!("requests of {most} get through")),
+            (None, Err(said)) => {
+                self.fail(
+                    name,
+                    format!("a request of {} is refused while it is sent ({said}): {advice}", ByteSize(bytes)),
                 );
-                self.fail(name, text);
+                self.body_bytes_max = LEAST_BYTES;
+                if let Err(said) = self.settle().await {
+                    self.warn(name, format!("afterwards the upload cannot be found: {said}"));
+                }
             }
-            Err(said) => self.warn(name, format!("cannot be told: {said}")),
         }
     }
 

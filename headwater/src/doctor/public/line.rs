@@ -175,16 +175,26 @@ impl Site {
 }
 
 impl Held {
-    /// Waits until `bytes` of the body went to the connection; false if an answer came first, or time ran out.
-    pub(super) async fn passed(&self, bytes: u64, patience: Duration) -> bool {
+    /// Waits until `bytes` of the body went to the connection.
+    ///
+    /// # Errors
+    /// With what came instead: an answer before all of them were sent, or nothing for too long.
+    pub(super) async fn passed(&mut self, bytes: u64, patience: Duration) -> Result<(), String> {
         let deadline = Instant::now() + patience;
         while self.passed.load(Ordering::Relaxed) < bytes {
+            if let Some(early) = self.exchange.try_join_next() {
+                return Err(match early {
+                    Ok(Ok(answer)) => format!("answered before it was sent: {}", answer.said()),
+                    Ok(Err(fault)) => super::told(&fault),
+                    Err(error) => error.to_string(),
+                });
+            }
             if Instant::now() >= deadline {
-                return false;
+                return Err(format!("{bytes} octets cannot be sent within {} s", patience.as_secs()));
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        true
+        Ok(())
     }
 
     /// The answer, if one comes within `patience`.

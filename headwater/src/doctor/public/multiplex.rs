@@ -49,17 +49,15 @@ impl Trial {
             Ok(multiplexed) => multiplexed,
             Err(_) => return self.ok(name, "not offered here; HTTP/1.1 serves uploads as well"),
         };
-        let bytes = self.tempo.speed_bytes.min(self.body_bytes_max);
-        let single = match self.append(bytes).await {
-            Ok(answer) => answer.took,
-            Err(said) => return self.warn(name, format!("cannot be compared, HTTP/1.1 failed: {said}")),
+        let Some((bytes, plain)) = self.plain else {
+            return self.ok(name, "offered; its speed cannot be compared while HTTP/1.1 takes no such request");
         };
         let round_trip = multiplexed.round_trip;
         let run = self.run_on(multiplexed, bytes).await;
         let settled = self.settle().await;
         match (run, settled) {
             (Ok(run), Ok(_)) if run.status.is_success() => {
-                let (verdict, text) = compared(bytes, single, &run, round_trip);
+                let (verdict, text) = compared(bytes, plain, &run, round_trip);
                 if verdict { self.ok(name, text) } else { self.warn(name, text) }
             }
             (Ok(run), Ok(_)) => self.warn(name, format!("a piece over HTTP/2 is answered {}", run.status)),
@@ -124,13 +122,13 @@ async fn sent(response: ResponseFuture, mut stream: SendStream<Bytes>, mut octet
 }
 
 /// Whether all is well, and what to say.
-fn compared(bytes: u64, single: Duration, run: &Run, round_trip: Duration) -> (bool, String) {
+fn compared(bytes: u64, plain: Duration, run: &Run, round_trip: Duration) -> (bool, String) {
     let rate = |took: Duration| {
         let rate = u128::from(bytes) * 1000 / took.as_millis().max(1);
         ByteSize(u64::try_from(rate).unwrap_or(u64::MAX))
     };
-    let (slow, fast) = (rate(run.took), rate(single));
-    if run.took <= single * SLOWER_MAX + CHANCE {
+    let (slow, fast) = (rate(run.took), rate(plain));
+    if run.took <= plain * SLOWER_MAX + CHANCE {
         return (true, format!("{slow}/s, HTTP/1.1 {fast}/s"));
     }
     let window = ByteSize(run.window_bytes as u64);

@@ -56,6 +56,12 @@ pub(super) async fn create(site: Site, abilities: Abilities, tempo: Tempo) -> Re
     let refused = |text: String| Finding::fail("create", text);
     let collection = collection(&site).map_err(refused)?;
     let size_max = abilities.size_max.unwrap_or(u64::MAX);
+    if size_max < LENGTHS[2] {
+        return Err(refused(format!(
+            "the server takes uploads of up to {} only: too small for a trial",
+            ByteSize(size_max)
+        )));
+    }
     let mut answered = None;
     for length in LENGTHS.map(|length| length.min(size_max)) {
         let answer = created(&site, &abilities, &collection, length).await.map_err(refused)?;
@@ -82,6 +88,7 @@ pub(super) async fn create(site: Site, abilities: Abilities, tempo: Tempo) -> Re
         offset: 0,
         is_overriding: false,
         body_bytes_max: length,
+        plain: None,
         created: vec![upload],
         findings: Vec::new(),
     };

@@ -5,6 +5,7 @@ use axum::Router;
 use axum::body::Body as AxumBody;
 use axum::extract::{Request as AxumRequest, State};
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
 use http::{HeaderValue, StatusCode};
 use tokio::task::JoinSet;
 
@@ -23,6 +24,8 @@ struct Manners {
     is_buffering: bool,
     /// It takes no longer bodies.
     body_bytes_max: Option<u64>,
+    /// It gives up on longer ones when it has seen so much of them.
+    counted_bytes_max: Option<usize>,
     /// It says that uploads are here.
     location: Option<&'static str>,
     /// It lets only `GET`, `POST` and `OPTIONS` through.
@@ -73,13 +76,27 @@ async fn pass(State(proxy): State<Proxy>, request: AxumRequest) -> Response {
             Err(_) => return StatusCode::BAD_REQUEST.into_response(),
         }
     } else {
-        reqwest::Body::wrap_stream(body.into_data_stream())
+        reqwest::Body::wrap_stream(counted(body, manners.counted_bytes_max.unwrap_or(usize::MAX)))
     };
     let target = proxy.server.join(head.uri.path()).expect("joins");
     let request = proxy.client.request(head.method, target).headers(head.headers).body(body);
-    let Ok(answer) = request.send().await else { return StatusCode::BAD_GATEWAY.into_response() };
+    let broken = if manners.counted_bytes_max.is_some() { 413 } else { 502 };
+    let Ok(answer) = request.send().await else {
+        return StatusCode::from_u16(broken).expect("a status").into_response();
+    };
     proxy.passed.fetch_add(1, Ordering::Relaxed);
     returned(manners, answer)
+}
+
+/// A body that breaks off when it has more octets.
+fn counted(body: AxumBody, most: usize) -> impl futures::Stream<Item = std::io::Result<Bytes>> {
+    body.into_data_stream().scan(0, move |seen, piece| {
+        *seen += piece.as_ref().map_or(0, Bytes::len);
+        let is_too_much = *seen > most;
+        let piece =
+            if is_too_much { Err(std::io::Error::other("too much")) } else { piece.map_err(std::io::Error::other) };
+        std::future::ready(Some(piece))
+    })
 }
 
 fn returned(manners: Manners, answer: reqwest::Response) -> Response {
@@ -173,6 +190,12 @@ async fn a_proxy_that_collects_requests_is_found_out() {
 async fn the_largest_body_is_measured() {
     let limited = Manners { body_bytes_max: Some(1 << 20), ..Manners::default() };
     check(limited, &[("body size", Verdict::Fail, "more than about 1.0M are refused (413")]).await;
+}
+
+#[tokio::test]
+async fn a_limit_that_is_not_announced_is_found_by_sending() {
+    let counting = Manners { counted_bytes_max: Some(150_000), ..Manners::default() };
+    check(counting, &[("body size", Verdict::Fail, "a request of 256.0K is refused while it is sent (413")]).await;
 }
 
 #[tokio::test]
