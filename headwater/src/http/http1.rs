@@ -13,9 +13,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 
 use self::wire::Wire;
-use super::listener::{HEAD_BYTES_MAX, HEADERS_MAX, Limits};
+use super::listener::{HEADERS_MAX, Limits};
 use super::surface::Surface;
 use crate::lifecycle::Lifecycle;
+
+/// Octets that are read at once when a client sends as many: each piece of a body is handed from one
+/// task to another. hyper bounds heads by the same figure; the surface refuses those that are too large
+/// for anybody.
+const READ_BYTES_MAX: usize = 256 * 1024;
 
 /// Serves one connection until it ends; after a soft stop, until its request is answered.
 pub(super) async fn serve(stream: TcpStream, surface: Surface, lifecycle: &Lifecycle, limits: Limits) {
@@ -35,7 +40,7 @@ pub(super) async fn serve(stream: TcpStream, surface: Surface, lifecycle: &Lifec
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header_timeout)
-        .max_buf_size(HEAD_BYTES_MAX)
+        .max_buf_size(READ_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .half_close(false);
     let mut served = pin!(builder.serve_connection(TokioIo::new(wire), service));

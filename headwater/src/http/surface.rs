@@ -8,11 +8,12 @@ use axum::Router;
 use axum::body::Body;
 use catalog_store::Catalog;
 use domain::Clock;
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tower::ServiceExt;
 use tracing::Instrument;
 
 use super::health::Health;
+use super::listener::HEAD_BYTES_MAX;
 use super::problem::problem;
 use super::route::Route;
 use super::{pages, request_id};
@@ -71,6 +72,7 @@ impl Surface {
             method = %method,
         );
         let response = match origin::guard::check(&request) {
+            _ if head_bytes(&request) > HEAD_BYTES_MAX => too_large(),
             Ok(()) => self.dispatch(route, request).instrument(span.clone()).await,
             Err(violation) => violation.respond(request.version()),
         };
@@ -122,6 +124,18 @@ impl Surface {
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }
+}
+
+/// What the target and the header fields take, as HTTP/1 writes them.
+fn head_bytes(request: &Request<Body>) -> usize {
+    let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let field_bytes = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
+    target_bytes + request.headers().iter().map(field_bytes).sum::<usize>()
+}
+
+fn too_large() -> Response<Body> {
+    let detail = format!("the head of a request takes {HEAD_BYTES_MAX} octets at most");
+    problem(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", &detail)
 }
 
 fn dressed(mut response: Response<Body>, id: HeaderValue) -> Response<Body> {

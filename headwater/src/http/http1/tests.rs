@@ -250,3 +250,15 @@ async fn a_soft_stop_waits_for_the_answer_and_then_closes() {
     let read = all(&mut stream).await;
     assert_eq!(read.last().map(|answer| (answer.status, answer.body.as_str())), Some((201, "2")));
 }
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let ground = Ground::new().await;
+    for (bytes, status) in [(48_000, 200), (70_000, 431)] {
+        let mut stream = connected(&ground).await;
+        let request = "GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
+        let request = format!("{request}x-large: {}\r\n\r\n", "x".repeat(bytes));
+        stream.write_all(request.as_bytes()).await.unwrap();
+        assert_eq!(statuses(&all(&mut stream).await), [status], "{bytes}");
+    }
+}
