@@ -3,6 +3,7 @@
 //! Every key stands in [`KEYS`] with its kind, default and meaning; the reference page, the sample
 //! file, the environment names and the refusal of unknown keys all come from there.
 
+mod admission;
 mod keys;
 mod reference;
 mod sources;
@@ -89,6 +90,18 @@ pub enum LogFormat {
     Json,
 }
 
+/// When uploaded octets are flushed to disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UploadSync {
+    /// While they arrive, and at the end of each request.
+    Interval,
+    /// At the end of each request.
+    End,
+    /// When the operating system likes.
+    None,
+}
+
 /// The whole configuration, checked. Field names are the keys; [`KEYS`] says what each means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,7 +120,18 @@ pub struct Config {
     pub connections_max: u32,
     pub header_timeout_s: u32,
     pub upload_size_max: u64,
+    pub upload_sync: UploadSync,
+    pub upload_expiry_s: u32,
+    pub upload_types: Vec<String>,
+    pub upload_tokens: Vec<String>,
+    pub upload_quota_bytes: u64,
+    pub upload_open_max: u64,
+    pub upload_rate_min: u64,
+    pub disk_reserve_bytes: u64,
+    pub import_networks: Vec<String>,
+    pub imports_max: u32,
     pub source_duration_s_max: u32,
+    pub source_pixels_max: u64,
     pub audio_tracks_max: u32,
     pub subtitle_tracks_max: u32,
     pub heavy_lanes: u32,
@@ -169,9 +193,21 @@ impl Config {
     pub fn source_limits(&self) -> domain::plan::Limits {
         domain::plan::Limits {
             duration_s_max: self.source_duration_s_max,
+            pixels_max: self.source_pixels_max,
             audio_tracks_max: usize::try_from(self.audio_tracks_max).unwrap_or(usize::MAX),
             subtitle_tracks_max: usize::try_from(self.subtitle_tracks_max).unwrap_or(usize::MAX),
         }
+    }
+
+    /// The bounds of every upload.
+    pub fn upload_limits(&self) -> ingest::Limits {
+        let sync = match self.upload_sync {
+            UploadSync::Interval => ingest::SyncPolicy::Interval,
+            UploadSync::End => ingest::SyncPolicy::End,
+            UploadSync::None => ingest::SyncPolicy::None,
+        };
+        let expiry = (self.upload_expiry_s > 0).then(|| Duration::from_secs(self.upload_expiry_s.into()));
+        ingest::Limits { size_max: self.upload_size_max, sync, expiry, ..ingest::Limits::default() }
     }
 
     /// The encoder settings of new generations.
@@ -200,6 +236,9 @@ impl Config {
         in_range("connections_max", self.connections_max.into(), 1, 100_000)?;
         in_range("header_timeout_s", self.header_timeout_s.into(), 1, 600)?;
         in_range("upload_size_max", self.upload_size_max, 1, 1 << 50)?;
+        in_range("upload_rate_min", self.upload_rate_min, 0, 1 << 30)?;
+        in_range("imports_max", self.imports_max.into(), 1, 256)?;
+        in_range("source_pixels_max", self.source_pixels_max, 1, 1 << 40)?;
         in_range("source_duration_s_max", self.source_duration_s_max.into(), 1, 7 * 86_400)?;
         in_range("audio_tracks_max", self.audio_tracks_max.into(), 1, 64)?;
         in_range("subtitle_tracks_max", self.subtitle_tracks_max.into(), 0, 128)?;
@@ -211,6 +250,7 @@ impl Config {
         if !keys::PRESETS.contains(&self.x264_preset.as_str()) {
             return Err(("x264_preset", format!("must be one of {}", keys::PRESETS.join(", "))));
         }
+        admission::check(self)?;
         check_scheme("database_url", &self.database_url, &["sqlite://", "postgres://", "postgresql://"])?;
         check_scheme("storage_url", &self.storage_url, &["file:///", "s3://"])
     }

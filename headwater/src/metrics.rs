@@ -1,5 +1,6 @@
 //! Numbers for Prometheus: requests by route, the job queue, encode speed.
 
+mod uploads;
 mod worker;
 
 use std::sync::Arc;
@@ -48,8 +49,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Numbers at zero; `worker` is what the pipeline counts.
-    pub fn new(worker: Arc<pipeline::Metrics>) -> Self {
+    /// Numbers at zero; `worker` is what the pipeline counts, `uploads` what ingest does.
+    pub fn new(worker: Arc<pipeline::Metrics>, uploads: Arc<ingest::Metrics>) -> Self {
         let mut registry = Registry::with_prefix("headwater");
         let requests = Family::default();
         registry.register("http_requests", "Requests answered", requests.clone());
@@ -60,6 +61,7 @@ impl Metrics {
         let jobs = Family::default();
         registry.register("jobs", "Jobs in the queue by kind and state", jobs.clone());
         registry.register_collector(Box::new(worker::WorkerCollector(worker)));
+        registry.register_collector(Box::new(uploads::UploadCollector(uploads)));
         Self { registry, requests, durations, connections, jobs }
     }
 
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn requests_jobs_and_encode_speed_are_all_there() {
-        let metrics = Metrics::new(Arc::default());
+        let metrics = Metrics::new(Arc::default(), Arc::default());
         let gone = http::StatusCode::NOT_FOUND;
         metrics.answered(Route::Segment, &http::Method::GET, gone, Duration::from_millis(2));
         metrics.answered(Route::Page, &http::Method::from_bytes(b"BREW").unwrap(), gone, Duration::ZERO);
@@ -126,6 +128,10 @@ mod tests {
             "headwater_jobs{kind=\"chunk\",state=\"queued\"} 3",
             "headwater_encoded_media_seconds_total{kind=\"video\"} 0",
             "headwater_encode_session_seconds_total{kind=\"video\"} 0",
+            "headwater_upload_hand_over_seconds_bucket{le=\"0.05\"} 0",
+            "headwater_upload_sync_seconds_count 0",
+            "headwater_upload_stall_seconds_bucket{le=\"3.0\"} 0",
+            "headwater_upload_received_bytes_total 0",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

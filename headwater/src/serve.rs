@@ -88,8 +88,9 @@ impl Base {
         lifecycle: &Lifecycle,
         counters: Arc<pipeline::Metrics>,
     ) -> anyhow::Result<Parts> {
+        let uploads = Arc::new(ingest::Metrics::default());
         let ingest = match self.catalog.as_ref().filter(|_| config.has(Role::Ingest)) {
-            Some(catalog) => Some(self.ingest(config, catalog, lifecycle).await?),
+            Some(catalog) => Some(self.ingest(config, catalog, lifecycle, Arc::clone(&uploads)).await?),
             None => None,
         };
         let api = self.catalog.as_ref().filter(|_| config.has(Role::Api)).map(|catalog| self.api(catalog, lifecycle));
@@ -99,27 +100,40 @@ impl Base {
             api,
             has_pages: config.has(Role::Api),
             health: self.health(lifecycle),
-            metrics: Arc::new(Metrics::new(counters)),
+            metrics: Arc::new(Metrics::new(counters, uploads)),
             catalog: self.catalog.clone(),
             clock: Arc::clone(&self.clock),
         })
     }
 
-    async fn ingest(&self, config: &Config, catalog: &Catalog, lifecycle: &Lifecycle) -> anyhow::Result<Router> {
+    async fn ingest(
+        &self,
+        config: &Config,
+        catalog: &Catalog,
+        lifecycle: &Lifecycle,
+        metrics: Arc<ingest::Metrics>,
+    ) -> anyhow::Result<Router> {
         let staging = Staging::open(self.data_dir.layout().uploads).await.context("cannot open the uploads folder")?;
         let state = ingest::State {
             catalog: catalog.clone(),
             store: self.store.clone(),
             staging,
             clock: Arc::clone(&self.clock),
-            limits: ingest::Limits { size_max: config.upload_size_max, ..ingest::Limits::default() },
+            limits: config.upload_limits(),
             tasks: lifecycle.tracker().clone(),
             shutdown: lifecycle.soft().clone(),
             sessions: ingest::Sessions::default(),
+            gate: config.gate(),
+            admission: wiring::admission(config)?,
+            live: ingest::Live::default(),
+            metrics,
+            imports: ingest::Imports::new(config.imports()),
         };
         // Uploads that a killed server left behind are brought in order before anybody appends to them.
         ingest::recover(&state).await.context("cannot recover the uploads of the last run")?;
-        Ok(ingest::router(state))
+        ingest::resume_imports(&state).await.context("cannot go on with the imports of the last run")?;
+        lifecycle.spawn_essential("upload janitor", ingest::janitor(state.clone()));
+        Ok(ingest::router(state.clone()).merge(ingest::api(state)))
     }
 
     fn api(&self, catalog: &Catalog, lifecycle: &Lifecycle) -> Router {
@@ -159,7 +173,7 @@ async fn prune_events(catalog: Catalog, clock: Arc<dyn Clock>, soft: Cancellatio
 }
 
 fn warn_if_open(config: &Config) {
-    let is_open = config.has(Role::Ingest) || config.has(Role::Api);
+    let is_open = (config.has(Role::Ingest) && config.upload_tokens.is_empty()) || config.has(Role::Api);
     if is_open && !config.listen.ip().is_loopback() {
         tracing::warn!(
             address = %config.listen,

@@ -12,6 +12,8 @@ use media_store::{MediaStore, StoreConfig};
 use pipeline::{Worker, WorkerConfig};
 use transcoder::{Engine, EngineConfig, EngineLimits};
 
+mod early;
+
 use crate::clock::SystemClock;
 use crate::config::{self, Config};
 use crate::data_dir::{DataDir, Layout};
@@ -97,6 +99,14 @@ pub async fn worker(
         metrics,
     };
     Ok(Worker::new(settings, parts))
+}
+
+/// Admission by the configured rules, with the engine to look into heads of files.
+///
+/// # Errors
+/// As [`engine`].
+pub fn admission(config: &Config) -> anyhow::Result<ingest::Admission> {
+    Ok(ingest::Admission::new(config.admission(), Some(Arc::new(early::EngineProber(engine()?)))))
 }
 
 /// The origin over this storage.

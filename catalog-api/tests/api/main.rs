@@ -270,8 +270,10 @@ mod described {
             .iter()
             .map(|(path, operations)| (path.clone(), operations.as_object().unwrap().keys().cloned().collect()))
             .collect();
+        // One description for all of /api/v1, whichever crate answers.
         let mut routes: Vec<(String, Vec<String>)> = catalog_api::ROUTES
             .iter()
+            .chain(ingest::API_ROUTES)
             .map(|(path, methods)| {
                 let mut methods: Vec<String> = methods.iter().map(ToString::to_string).collect();
                 methods.sort();

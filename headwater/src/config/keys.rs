@@ -34,12 +34,19 @@ const fn key(name: &'static str, kind: Kind, default: &'static str, doc: &'stati
     Key { name, kind, default, doc, is_secret: false }
 }
 
+impl Key {
+    /// The same, never printed.
+    const fn hidden(self) -> Self {
+        Self { is_secret: true, ..self }
+    }
+}
+
 const fn secret(name: &'static str, doc: &'static str) -> Key {
     Key { name, kind: Kind::Text, default: "\"\"", doc, is_secret: true }
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 22] = [
+pub const KEYS: [Key; 33] = [
     key(
         "data_dir",
         Kind::Text,
@@ -83,7 +90,69 @@ pub const KEYS: [Key; 22] = [
     key("connections_max", Kind::Number, "1024", "Connections served at once; more wait to be accepted."),
     key("header_timeout_s", Kind::Number, "10", "Seconds a client may take to send the head of a request."),
     key("upload_size_max", Kind::Number, "1099511627776", "Largest upload, in octets."),
+    key(
+        "upload_sync",
+        Kind::Text,
+        "\"interval\"",
+        "When uploaded octets are flushed to disk. `interval`: every second or 16 MiB while they arrive, and at the end of each request; what is acknowledged survives a power cut. `end`: at the end of each request only; what is acknowledged survives, but a crash in the middle of a request loses all that it brought. `none`: never; what is acknowledged survives a crash of the server, not one of the machine.",
+    ),
+    key(
+        "upload_expiry_s",
+        Kind::Number,
+        "604800",
+        "Seconds after which an unfinished upload is given up when nothing more comes; each octet that is recorded begins them anew. 0 keeps it for ever.",
+    ),
+    key(
+        "upload_types",
+        Kind::List,
+        "[\"video/*\", \"audio/*\"]",
+        "Media types that may be uploaded, such as `video/mp4` or `audio/*`, told by the file's first octets: what is no video or sound is refused after the first MiB. `*/*` takes anything without looking; whether it plays then shows when it is complete.",
+    ),
+    key(
+        "upload_tokens",
+        Kind::List,
+        "[]",
+        "Who may upload, each as `name:token` with a token of at least 16 characters, sent as `Authorization: Bearer token`. Empty means everybody who reaches the server. The names are what quotas are kept for.",
+    )
+    .hidden(),
+    key(
+        "upload_quota_bytes",
+        Kind::Number,
+        "0",
+        "Octets that the uploads of one name may take, unfinished and complete. Reserved when an upload is created. 0 means no bound.",
+    ),
+    key(
+        "upload_open_max",
+        Kind::Number,
+        "0",
+        "Unfinished uploads of one name at a time. 0 means no bound but that of the server.",
+    ),
+    key(
+        "upload_rate_min",
+        Kind::Number,
+        "64",
+        "Octets per second that a body must bring over each minute, or its connection is ended; what came is kept. 0 means no bound.",
+    ),
+    key(
+        "disk_reserve_bytes",
+        Kind::Number,
+        "1073741824",
+        "Octets of the disk that new uploads must leave free, besides what is promised to unfinished ones. Below it a new upload is told to come later; those that run can finish. 0 means not to look.",
+    ),
+    key(
+        "import_networks",
+        Kind::List,
+        "[]",
+        "Private networks that files may be imported from, such as `10.1.0.0/16`. All other private, local and special addresses are refused.",
+    ),
+    key("imports_max", Kind::Number, "4", "Files imported from other addresses at the same time; more wait."),
     key("source_duration_s_max", Kind::Number, "43200", "Longest source that is processed, in seconds."),
+    key(
+        "source_pixels_max",
+        Kind::Number,
+        "67108864",
+        "Most pixels of a source's picture, width times height. The default is that of 8192 by 8192.",
+    ),
     key(
         "audio_tracks_max",
         Kind::Number,

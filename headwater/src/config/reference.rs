@@ -29,6 +29,7 @@ pub fn reference() -> String {
             Kind::Text if key.is_secret => "secret",
             Kind::Text => "text",
             Kind::Number => "number",
+            Kind::List if key.is_secret => "list of secrets",
             Kind::List => "list",
         };
         let variable = format!("HEADWATER_{}", key.name.to_ascii_uppercase());
@@ -52,9 +53,12 @@ pub fn sample() -> String {
 pub fn effective(config: &Config) -> String {
     let mut table = toml::Table::try_from(config).unwrap_or_default();
     for key in KEYS.iter().filter(|key| key.is_secret) {
-        if table.get(key.name).and_then(toml::Value::as_str).is_some_and(|value| !value.is_empty()) {
-            table.insert(key.name.to_owned(), HIDDEN.into());
-        }
+        let hidden = match table.get(key.name) {
+            Some(toml::Value::String(value)) if !value.is_empty() => HIDDEN.into(),
+            Some(toml::Value::Array(values)) if !values.is_empty() => vec![HIDDEN; values.len()].into(),
+            _ => continue,
+        };
+        table.insert(key.name.to_owned(), hidden);
     }
     for name in ["database_url", "storage_url"] {
         if let Some(shown) = table.get(name).and_then(toml::Value::as_str).map(without_password) {

@@ -1,0 +1,86 @@
+//! From the settings to the rules of admission: who may upload what, and from where is imported.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use ingest::gate::{Gate, Open, Tokens};
+use ingest::{ImportRules, Policy, TypePattern};
+
+use super::Config;
+
+/// Shorter tokens could be guessed.
+const TOKEN_CHARS_MIN: usize = 16;
+
+type Wrong = (&'static str, String);
+
+/// Checks what the types of the values cannot say.
+pub(super) fn check(config: &Config) -> Result<(), Wrong> {
+    types(config)?;
+    networks(config)?;
+    let mut names = HashSet::new();
+    for (name, _) in tokens(config)? {
+        if !names.insert(name) {
+            return Err(("upload_tokens", format!("names \"{name}\" twice")));
+        }
+    }
+    Ok(())
+}
+
+fn types(config: &Config) -> Result<Vec<TypePattern>, Wrong> {
+    let types = config.upload_types.iter().map(|text| text.parse::<TypePattern>());
+    types.collect::<Result<_, _>>().map_err(|error| ("upload_types", format!("holds no media type: {error}")))
+}
+
+fn tokens(config: &Config) -> Result<Vec<(&str, &str)>, Wrong> {
+    let split = |text: &'_ String| -> Option<(usize, usize)> {
+        let at = text.find(':')?;
+        (at > 0 && text.len() - at > TOKEN_CHARS_MIN).then_some((at, at + 1))
+    };
+    // The problem must not show the token.
+    let wrong =
+        || ("upload_tokens", format!("must hold name:token, each token of {TOKEN_CHARS_MIN} characters or more"));
+    let each = |text| split(text).map(|(end, start)| (&text[..end], &text[start..])).ok_or_else(wrong);
+    config.upload_tokens.iter().map(each).collect()
+}
+
+fn networks(config: &Config) -> Result<Vec<ipnet::IpNet>, Wrong> {
+    let network = |text: &String| {
+        let wrong = || ("import_networks", format!("must hold networks such as 10.1.0.0/16, not \"{text}\""));
+        text.trim().parse().map_err(|_| wrong())
+    };
+    config.import_networks.iter().map(network).collect()
+}
+
+impl Config {
+    /// Who is asked whether somebody may upload.
+    pub fn gate(&self) -> Arc<dyn Gate> {
+        let tokens = tokens(self).unwrap_or_default();
+        if tokens.is_empty() {
+            return Arc::new(Open);
+        }
+        Arc::new(Tokens::new(tokens.into_iter().map(|(name, token)| (name.to_owned(), token.to_owned()))))
+    }
+
+    /// What may be uploaded, and how much.
+    pub fn admission(&self) -> Policy {
+        let some = |bound: u64| (bound > 0).then_some(bound);
+        Policy {
+            types: types(self).unwrap_or_default(),
+            quota_bytes: some(self.upload_quota_bytes),
+            open_uploads_max: some(self.upload_open_max),
+            disk_reserve_bytes: self.disk_reserve_bytes,
+            rate_min: self.upload_rate_min,
+            source: self.source_limits(),
+            ..Policy::default()
+        }
+    }
+
+    /// From where files are imported.
+    pub fn imports(&self) -> ImportRules {
+        ImportRules {
+            networks: networks(self).unwrap_or_default(),
+            at_once_max: usize::try_from(self.imports_max).unwrap_or(1),
+            ..ImportRules::default()
+        }
+    }
+}
