@@ -71,7 +71,7 @@ impl Watch {
     pub(crate) async fn written(&mut self, total: u64) -> Result<(), UploadError> {
         self.is_wanted()?;
         let is_whole = self.upload.length == Some(total);
-        if total >= early::FIRST_BYTES || is_whole {
+        if total >= early::FIRST_BYTES || (is_whole && total > 0) {
             self.sniff().await?;
         }
         if total >= early::FIRST_BYTES && !is_whole && self.upload.kind == UploadKind::Whole {
@@ -93,7 +93,10 @@ impl Watch {
     /// All `length` octets are in the staged file: the last check before the upload is complete.
     pub(crate) async fn finish(&mut self, length: u64) -> Result<(), UploadError> {
         self.is_wanted()?;
-        self.sniff().await?;
+        // An empty file is complete as soon as it is created; its probe says that it is empty.
+        if length > 0 {
+            self.sniff().await?;
+        }
         gate::still_holds(&self.state, &self.upload).await.inspect_err(|error| self.error = Some(error.to_string()))?;
         let bytes_max = admission::size_max(&self.state, &self.upload);
         if length > bytes_max {

@@ -146,6 +146,13 @@ async fn a_small_file_is_looked_at_when_it_is_complete() {
 }
 
 #[tokio::test]
+async fn an_empty_file_is_left_to_its_probe() {
+    let ground = ground(media_only(), None).await;
+    let upload = ground.create(0).await;
+    assert_eq!(ground.asset(upload).await.state, AssetState::Received);
+}
+
+#[tokio::test]
 async fn a_look_is_not_evaded_by_checksums() {
     let ground = ground(media_only(), None).await;
     let (upload, octets) = (ground.create(50 << 20).await, program(2 * MIB));
