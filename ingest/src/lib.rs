@@ -18,8 +18,15 @@
 //! | `interim` | what is said about a request before its final response |
 //! | `complete` | a full upload becomes the source of its asset |
 //! | `recover` | what a killed process left half done |
+//! | `gate`, `grant` | who may do what: principals, and capabilities for people without a name |
+//! | `admission`, `denial` | what is let in, and how much; the answer to the rest |
+//! | `watch`, `sniff`, `front`, `early` | what is seen of a file while it comes in, and when that is enough to refuse it |
+//! | `import`, `address` | files pulled from other addresses into the same uploads |
+//! | `status`, `live`, `metrics` | what its owner, a watcher and an operator see of an upload |
+//! | `api` | the routes below `/api/v1` |
 //!
-//! The crate does not look into the octets and does not know what happens to an asset afterwards.
+//! The crate decodes nothing: it knows containers by their first octets and hands heads of files to a
+//! [`Prober`]. It does not know what happens to an asset afterwards.
 //!
 //! Start with [`State`] and [`router()`].
 
