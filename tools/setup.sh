@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs by apt what a task of the Makefile needs and this machine lacks; does nothing when nothing is missing.
 #
-# Usage: tools/setup.sh build|demo|test|check|bench
+# Usage: tools/setup.sh build|demo|test|check|bench|fuzz
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
@@ -40,7 +40,8 @@ wanted=("${build_packages[@]}")
 case $task in
     build) ;;
     demo) wanted+=(ffmpeg python3 curl procps) ;;
-    test) wanted+=(ffmpeg python3 procps postgresql chromium) ;;
+    test) wanted+=(ffmpeg python3 python3-venv procps postgresql chromium curl) ;;
+    fuzz) ;;
     check) wanted+=(python3 python3-venv) ;;
     bench) wanted+=(ffmpeg python3 time) ;;
     *) fail "unknown task: $task" ;;

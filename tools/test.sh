@@ -12,9 +12,13 @@ if ! cargo nextest --version >/dev/null 2>&1; then
 fi
 
 if ! command -v node >/dev/null; then
-    say "Node is not here: the two browser tests are left out"
-    export HEADWATER_TEST_BROWSER=skip
+    [ -z "${CI:-}" ] || fail "Node is missing: the pages and the clients that run on it would go untested"
+    say "Node is not here: the tests of the pages and of the clients that run on it are left out"
+    export HEADWATER_TEST_NODE=skip
 fi
+# tuspy, a client of the upload tests.
+HEADWATER_TEST_TUSPY=$(tools/tool.sh tuspy)
+export HEADWATER_TEST_TUSPY
 
 say "Building the tests (the first time takes several minutes)"
 cargo nextest run --workspace --locked --no-run

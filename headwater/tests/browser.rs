@@ -63,7 +63,7 @@ fn browse(script: &str, arguments: &[&str]) -> Result<Value, String> {
 /// `make test` says so where there is no Node to drive the browser.
 #[expect(clippy::disallowed_methods, reason = "the test is told what the machine lacks")]
 fn is_left_out() -> bool {
-    std::env::var("HEADWATER_TEST_BROWSER").is_ok_and(|value| value == "skip")
+    std::env::var("HEADWATER_TEST_NODE").is_ok_and(|value| value == "skip")
 }
 
 fn clip() -> PathBuf {

@@ -1,4 +1,5 @@
-//! kill -9 at random moments, from the first byte of an upload to the published asset.
+//! kill -9 at random moments, from the first byte of an upload to the published asset. Kills that are aimed at uploads
+//! alone stand in `kill_uploads`.
 //!
 //! What is claimed: the asset ends ready without anybody repairing anything; no job is left; the
 //! segments are those of an undisturbed run; no row and no object belongs to nothing; and a kill
@@ -15,34 +16,25 @@ use std::time::{Duration, Instant};
 use catalog_store::Catalog;
 use domain::AssetId;
 use fixtures::media::{self, ClipSpec};
+use fixtures::{Dice, dice};
 use serde_json::Value;
 
 use crate::harness::{self, PATIENCE, Server, Upload};
 use crate::server::objects;
 
 /// Kills in the suite; `HEADWATER_TEST_KILLS` asks for more.
-const KILLS: u32 = 3;
+const KILLS: u64 = 3;
 /// Appends of one upload: each is a moment at which it can be interrupted.
 const APPENDS: usize = 16;
 /// Leases that end themselves soon: the harness also kills servers whose worker never came up.
 const SETTINGS: [&str; 4] = ["--set", "lease_s=5", "--set", "heavy_lanes=1"];
 
-#[expect(clippy::disallowed_methods, reason = "the environment of the test, not of the program")]
-fn variable(name: &str) -> Option<u64> {
-    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
-}
-
-/// Numbers that look random and come again with the same seed (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % end.max(1)
-    }
+/// The uploader of one file, over the lives of its server.
+#[derive(Default)]
+struct Uploading {
+    upload: Option<Upload>,
+    /// What is going on, for the count of what the kills hit.
+    doing: &'static str,
 }
 
 /// Name and hash of every segment and init segment of the one asset in a data folder.
@@ -54,15 +46,17 @@ async fn segments(data: &Path) -> BTreeMap<String, String> {
     rows.into_iter().map(|row| (format!("{}/{}", row.rendition, row.index), row.sha256)).collect()
 }
 
-/// Uploads the clip and waits for its asset, through whatever happens to the server in between.
-async fn uploaded(url: &str, bytes: &[u8], upload: &mut Option<Upload>) -> Option<()> {
-    if upload.is_none() {
-        *upload = Some(harness::create(url, bytes.len(), "clip.mp4").await?);
+/// Uploads the clip, as far as the server lives.
+async fn uploaded(url: &str, bytes: &[u8], uploading: &mut Uploading) -> Option<()> {
+    if uploading.upload.is_none() {
+        uploading.doing = "creating";
+        uploading.upload = Some(harness::create(url, bytes.len(), "clip.mp4").await?);
     }
-    let path = upload.as_ref()?.path.clone();
+    let path = uploading.upload.as_ref()?.path.clone();
     let mut at = harness::offset(url, &path).await?;
     while at < bytes.len() {
         let end = (at + bytes.len().div_ceil(APPENDS)).min(bytes.len());
+        uploading.doing = if end < bytes.len() { "appending" } else { "finishing" };
         harness::append(url, &path, at, bytes[at..end].to_vec()).await?;
         at = harness::offset(url, &path).await?;
     }
@@ -70,21 +64,20 @@ async fn uploaded(url: &str, bytes: &[u8], upload: &mut Option<Upload>) -> Optio
 }
 
 /// One attempt of uploader and viewer; returns when the asset is settled, or never.
-async fn settled(server: &Server, bytes: &[u8], upload: &mut Option<Upload>) {
-    while uploaded(&server.url, bytes, upload).await.is_none() {
+async fn settled(server: &Server, bytes: &[u8], uploading: &mut Uploading) {
+    while uploaded(&server.url, bytes, uploading).await.is_none() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let found = server.settled(&upload.as_ref().unwrap().asset).await;
+    uploading.doing = "encoding";
+    let found = server.settled(&uploading.upload.as_ref().unwrap().asset).await;
     assert_eq!(found["state"], "ready", "{found}");
+    uploading.doing = "idle";
 }
 
 #[tokio::test]
 async fn kills_at_random_moments_lose_nothing_and_double_nothing() {
-    let seed = variable("HEADWATER_TEST_SEED").unwrap_or_else(|| {
-        let entropy = domain::Clock::entropy(&headwater::clock::SystemClock);
-        u64::from_le_bytes(entropy[..8].try_into().unwrap())
-    });
-    let kills = variable("HEADWATER_TEST_KILLS").unwrap_or(u64::from(KILLS));
+    let seed = dice::seed();
+    let kills = dice::setting("HEADWATER_TEST_KILLS").unwrap_or(KILLS);
     println!("HEADWATER_TEST_SEED={seed} HEADWATER_TEST_KILLS={kills}");
     let clip = media::clip(&ClipSpec {
         seconds: 24.0,
@@ -99,29 +92,30 @@ async fn kills_at_random_moments_lose_nothing_and_double_nothing() {
     let calm = temp.path().join("calm");
     let begun = Instant::now();
     let server = Server::start_with(&calm, &SETTINGS);
-    settled(&server, &bytes, &mut None).await;
+    settled(&server, &bytes, &mut Uploading::default()).await;
     let undisturbed = begun.elapsed();
     drop(server);
 
     let data = temp.path().join("killed");
-    let mut dice = Dice(seed);
-    let (mut upload, mut done) = (None, 0);
+    let mut dice = Dice::new(seed);
+    let (mut uploading, mut hit) = (Uploading::default(), BTreeMap::<&str, u64>::new());
     let begun = Instant::now();
     // Moments are drawn over the time a whole run takes; a run that got ready early takes the last kills afterwards.
     let server = loop {
         let server = Server::start_with(&data, &SETTINGS);
-        if done == kills {
+        if hit.values().sum::<u64>() == kills {
             break server;
         }
         let moment = u64::try_from(undisturbed.as_millis()).unwrap() / kills.clamp(1, 6);
         let moment = Duration::from_millis(1 + dice.below(moment));
         // Whatever the client was doing when the time was up, it was interrupted there.
-        let _ = tokio::time::timeout(moment, settled(&server, &bytes, &mut upload)).await;
+        let _ = tokio::time::timeout(moment, settled(&server, &bytes, &mut uploading)).await;
         server.kill();
-        done += 1;
+        *hit.entry(uploading.doing).or_default() += 1;
         assert!(begun.elapsed() < PATIENCE * 2, "the kills take too long");
     };
-    settled(&server, &bytes, &mut upload).await;
+    println!("kills by phase: {hit:?}");
+    settled(&server, &bytes, &mut uploading).await;
     until_idle(&server).await;
     let log = server.log();
     server.kill();

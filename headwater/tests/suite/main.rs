@@ -5,15 +5,23 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![expect(clippy::print_stdout, reason = "seeds and outcomes are for whoever reads a failed run")]
 
+mod admission;
 #[path = "../hls_folder/check.rs"]
 mod check;
 mod cli;
-mod doctor;
+mod clients;
+mod contention;
 #[expect(clippy::needless_update, reason = "some files state every field of what they give")]
 mod corpus;
+mod curl;
+mod doctor;
 mod exactness;
 mod harness;
 mod hostile;
 mod kill;
+mod kill_uploads;
+mod outage;
 mod server;
 mod tidy;
+mod torture;
+mod uploader;
