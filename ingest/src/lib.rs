@@ -47,6 +47,8 @@ mod error;
 mod expire;
 mod fetch;
 mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gate;
 mod grant;
 mod head;
