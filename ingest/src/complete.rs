@@ -104,7 +104,7 @@ impl Completion {
         }
         let is_durable = state.limits.sync != SyncPolicy::None;
         self.writer.clone().seal(*length, is_durable && !is_recorded).await?;
-        if !has_digests(state, upload, 0..*length, &digests).await? {
+        if !self.holds(&digests).await? {
             return Err(self.refuse(&digests).await?);
         }
         let mut delay = RETRY_DELAY;
@@ -124,6 +124,20 @@ impl Completion {
                 () = tokio::time::sleep(delay) => {}
             }
             delay = (delay * 2).min(RETRY_DELAY_MAX);
+        }
+    }
+
+    /// Whether the file has the digests that were announced.
+    async fn holds(&self, digests: &[Expected]) -> Result<bool, UploadError> {
+        if digests.is_empty() {
+            return Ok(true);
+        }
+        let _permit = self.state.sessions.heavy().await;
+        let verification = has_digests(&self.state, &self.upload, 0..self.length, digests);
+        // What was read is lost with the branch; the next start reads again.
+        match self.state.shutdown.run_until_cancelled(verification).await {
+            Some(holds) => Ok(holds?),
+            None => Err(UploadError::Completing { offset: self.length.saturating_sub(1) }),
         }
     }
 

@@ -198,6 +198,7 @@ async fn concatenate(
     if upload.length.is_none() {
         state.catalog.set_upload_length(upload.id, length, state.clock.now()).await?;
     }
+    let permit = state.sessions.heavy().await;
     let writer = state.staging.writer(upload.id, upload.offset).await?;
     let mut join = Join { state, upload: &upload, turn: &turn, writer: &writer, recorded: upload.offset };
     let mut begin = 0;
@@ -206,6 +207,7 @@ async fn concatenate(
         begin += part_length;
     }
     let recorded = join.recorded;
+    drop(permit);
     let upload = Upload { offset: recorded, length: Some(length), ..upload };
     Watch::begin(state, &upload).finish(length).await?;
     complete::complete(state, &upload, turn, writer, length).await?;

@@ -39,12 +39,15 @@ pub async fn round(state: &State) -> Result<(), UploadError> {
     let staged = state.staging.uploads().await.map_err(|_| UploadError::Internal)?;
     let open = state.catalog.open_uploads().await?;
     let open_ids: HashSet<UploadId> = open.iter().map(|upload| upload.id).collect();
+    let mut finishing = Vec::new();
     for upload in open {
         if upload.is_full || !upload.terms.parts.is_empty() {
             // Whoever works on it has its turn, and then nothing happens here.
-            recover::finish(state, &upload).await;
+            finishing.push(state.tasks.spawn(recover::finish(state.clone(), upload)));
         }
     }
+    // None takes long: what does goes on in a task of its own.
+    futures::future::join_all(finishing).await;
     for id in staged.into_iter().filter(|id| !open_ids.contains(id)) {
         discard_closed(state, id).await?;
     }

@@ -1,12 +1,16 @@
 //! What a killed process left half done is finished.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use catalog_store::{Upload, UploadKind, UploadState};
 use domain::UploadId;
 
 use crate::error::Causes;
 use crate::{State, UploadError, complete, concat, expire};
+
+/// How long a start waits for uploads to be finished.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Completes uploads of which nothing more need come, and removes staged files that belong to no
 /// upload. Call it once, before [`crate::router()`] serves.
@@ -22,11 +26,10 @@ pub async fn recover(state: &State) -> Result<(), UploadError> {
     let staged: HashSet<UploadId> =
         state.staging.uploads().await.map_err(|_| UploadError::Internal)?.into_iter().collect();
     state.sessions.set_open_count(open.len());
-    for upload in &open {
-        if is_left_to_us(upload, staged.contains(&upload.id)) {
-            finish(state, upload).await;
-        }
-    }
+    let left_to_us = open.iter().filter(|upload| is_left_to_us(upload, staged.contains(&upload.id)));
+    let finishing: Vec<_> = left_to_us.map(|upload| state.tasks.spawn(finish(state.clone(), upload.clone()))).collect();
+    // Most are done at once; nobody is to wait for a store that is away, or for the reading of large files.
+    let _ = tokio::time::timeout(PATIENCE, futures::future::join_all(finishing)).await;
     for id in &staged {
         // A complete part waits in its file for a final upload.
         if !kept.contains(id) && is_complete_part(state, *id).await? {
@@ -45,10 +48,10 @@ pub(crate) fn is_left_to_us(upload: &Upload, is_staged: bool) -> bool {
 }
 
 /// Finishes an upload that has all it needs; whatever keeps it from that is logged, and tried again later.
-pub(crate) async fn finish(state: &State, upload: &Upload) {
+pub(crate) async fn finish(state: State, upload: Upload) {
     let finished = match upload.kind {
-        UploadKind::Final if !upload.is_full => concat::begin(state, upload.id).await,
-        _ => complete::resume(state, upload).await,
+        UploadKind::Final if !upload.is_full => concat::begin(&state, upload.id).await,
+        _ => complete::resume(&state, &upload).await,
     };
     match finished {
         Ok(()) => tracing::info!(upload.id = %upload.id, "upload taken up again"),

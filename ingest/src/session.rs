@@ -12,12 +12,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use domain::UploadId;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::committer::Committer;
 use crate::transfer::Transfers;
 
+/// Files that are read or copied from end to end at a time.
+const HEAVY_WORK_MAX: usize = 4;
 /// How many times longer a request waits for a completion than for another request.
 pub(crate) const COMPLETION_PATIENCE_FACTOR: u32 = 4;
 
@@ -29,6 +31,17 @@ pub struct Sessions {
     open: Arc<AtomicUsize>,
     pub(crate) committer: Committer,
     pub(crate) transfers: Transfers,
+    heavy: Heavy,
+}
+
+/// Permits for work that reads or copies whole files: a disk serves few such readers well.
+#[derive(Clone, Debug)]
+struct Heavy(Arc<Semaphore>);
+
+impl Default for Heavy {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(HEAVY_WORK_MAX)))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -122,6 +135,12 @@ impl Sessions {
                 None
             }
         }
+    }
+
+    /// Waits for a permit to read or copy a whole file; to be held meanwhile.
+    pub(crate) async fn heavy(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        self.heavy.0.clone().acquire_owned().await.ok()
     }
 
     /// How many uploads are open, as far as known: deletions through the catalogue go unnoticed.
