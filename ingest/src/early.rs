@@ -13,7 +13,7 @@
 //! | all tracks named, none of them picture or sound | more packets name no more tracks |
 
 use std::fs::File;
-use std::io::Write;
+use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::time::Duration;
@@ -23,14 +23,12 @@ use domain::container;
 use domain::plan::{Limits, Plan};
 use domain::{Failure, FailureCode, MediaTime, Probe, Recipe, Timescale, hms};
 
-use crate::front::{self, Front, Head};
+use crate::front::{self, FRONT_BYTES_MAX, Front, Head};
 use crate::live::Look;
 use crate::{State, admission, sniff};
 
 /// Octets after which a file is looked at for the first time.
 pub(crate) const FIRST_BYTES: u64 = 1 << 20;
-/// Most octets that are handed to the engine.
-const PREFIX_BYTES_MAX: u64 = 64 << 20;
 
 /// What a [`Prober`] made of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +91,7 @@ async fn look(state: &State, upload: &Upload, total: u64) -> Look {
         None => {
             tracing::debug!(upload.id = %upload.id, ?looked, "the head of an upload tells nothing");
             // A large first picture may need more octets than are there.
-            if total < PREFIX_BYTES_MAX / 8 { Look::At(total * 8) } else { Look::AtTheEnd }
+            if total < FRONT_BYTES_MAX / 8 { Look::At(total * 8) } else { Look::AtTheEnd }
         }
     }
 }
@@ -109,25 +107,40 @@ enum Prefix {
 /// lies outside; the rest reads as zeros and takes no memory.
 fn prefix(path: &std::path::Path, total: u64, length: Option<u64>) -> std::io::Result<Prefix> {
     let staged = File::open(path)?;
-    let bytes = total.min(PREFIX_BYTES_MAX);
-    let mut octets = vec![0; usize::try_from(bytes).unwrap_or(0)];
-    staged.read_exact_at(&mut octets, 0)?;
-    let beyond = |offset: u64, buffer: &mut [u8]| staged.read_at(buffer, offset).unwrap_or(0);
-    let Ok(container) = sniff::container(&octets[..octets.len().min(container::HEAD_BYTES)], beyond) else {
-        return Ok(Prefix::Unready(Look::AtTheEnd));
-    };
-    let head = match front::of(container, &octets) {
-        Front::Here(head) => head,
-        Front::After(wanted) if wanted > bytes => return Ok(Prefix::Unready(Look::At(wanted))),
-        Front::After(_) | Front::AtTheEnd => return Ok(Prefix::Unready(Look::AtTheEnd)),
+    let bytes = total.min(FRONT_BYTES_MAX);
+    let head = match head_of(&staged, bytes)? {
+        Ok(head) => head,
+        Err(look) => return Ok(Prefix::Unready(look)),
     };
     let memory = rustix::fs::memfd_create(c"upload head", rustix::fs::MemfdFlags::CLOEXEC)?;
     let mut file = File::from(memory);
-    file.write_all(&octets)?;
+    // The kernel moves them: they do not pass through this process.
+    std::io::copy(&mut (&staged).take(bytes), &mut file)?;
     if let Some(length) = length.filter(|_| head.is_indexed) {
         file.set_len(length)?;
     }
     Ok(Prefix::Ready { file, head, bytes })
+}
+
+/// The head of a staged file of which `bytes` octets may be read, or why there is none yet.
+fn head_of(staged: &File, bytes: u64) -> std::io::Result<Result<Head, Look>> {
+    let mut octets = Vec::new();
+    let mut wanted = FIRST_BYTES.min(bytes);
+    // Ends after a few rounds: each reads further than the one before, up to `bytes`.
+    loop {
+        octets.resize(usize::try_from(wanted).unwrap_or(0), 0);
+        staged.read_exact_at(&mut octets, 0)?;
+        let beyond = |offset: u64, buffer: &mut [u8]| staged.read_at(buffer, offset).unwrap_or(0);
+        let Ok(container) = sniff::container(&octets[..octets.len().min(container::HEAD_BYTES)], beyond) else {
+            return Ok(Err(Look::AtTheEnd));
+        };
+        match front::of(container, &octets) {
+            Front::Here(head) => return Ok(Ok(head)),
+            Front::After(more) if more > bytes && bytes < FRONT_BYTES_MAX => return Ok(Err(Look::At(more))),
+            Front::After(more) if more > wanted && more <= bytes => wanted = more,
+            Front::After(_) | Front::AtTheEnd => return Ok(Err(Look::AtTheEnd)),
+        }
+    }
 }
 
 /// How much of a file was looked at, and how much there will be.
@@ -198,6 +211,29 @@ mod tests {
         let limits = Limits { duration_s_max: 100, ..Limits::default() };
         let looked = Looked::Understood(Box::new(probe(seconds)));
         verdict(&looked, head, Extent { bytes: 1000, length }, &limits).is_some()
+    }
+
+    #[test]
+    fn an_index_of_several_mib_is_waited_for_and_read() {
+        use std::os::unix::fs::FileExt;
+
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("staged");
+        let index_bytes = 3u32 << 20;
+        let file = File::create(&path).expect("is made");
+        file.write_all_at(&[&index_bytes.to_be_bytes()[..], b"moov"].concat(), 0).expect("is written");
+        file.set_len(6 << 20).expect("grows");
+        let at = |total: u64| match prefix(&path, total, Some(1 << 30)).expect("reads") {
+            Prefix::Ready { file, head, bytes } => {
+                Ok((file.metadata().expect("is there").len(), head.is_indexed, bytes))
+            }
+            Prefix::Unready(look) => Err(look),
+        };
+        let Err(Look::At(wanted)) = at(1 << 20) else { panic!("it is not all there") };
+        assert!(wanted > 3 << 20 && wanted < 4 << 20, "{wanted}");
+        assert_eq!(at(5 << 20), Ok((1 << 30, true, 5 << 20)));
+        file.write_all_at(&(20u32 << 20).to_be_bytes(), 0).expect("is written");
+        assert_eq!(at(5 << 20), Err(Look::AtTheEnd), "an index of 20 MiB is left to the whole file");
     }
 
     const HEAD: Head = Head { is_indexed: false, names_tracks: true, claim: Some(Duration::from_secs(1000)) };

@@ -9,8 +9,8 @@ use domain::Container;
 
 /// Octets behind an index in which the first pictures and sounds of all tracks are expected.
 const SAMPLES_BYTES: u64 = 512 << 10;
-/// An index further on than this is waited for no longer.
-const FRONT_BYTES_MAX: u64 = 64 << 20;
+/// A head that ends further on than this is not waited for; that of ten hours of film is half as long.
+pub(crate) const FRONT_BYTES_MAX: u64 = 16 << 20;
 /// Boxes or elements that are walked.
 const STEPS_MAX: usize = 1000;
 
