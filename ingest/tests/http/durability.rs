@@ -122,6 +122,32 @@ async fn many_uploads_share_their_flushes() {
 }
 
 #[tokio::test]
+async fn a_slow_upload_is_flushed_seldom_but_flushed() {
+    let interval = Duration::from_millis(10);
+    let (ground, meter) = metered(Limits { checkpoint_interval: interval, ..Limits::default() }).await;
+    let upload = ground.create(100_000).await;
+    meter.file_syncs.store(0, Ordering::SeqCst);
+    let (sender, body) = slow_body();
+    let begun = std::time::Instant::now();
+    let request = ground.patch(upload, 0, body);
+    let drip = async {
+        for piece in noise(30_000).chunks(100) {
+            sender.unbounded_send(Ok(Bytes::copy_from_slice(piece))).expect("is read");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let recorded = ground.upload(upload).await.offset;
+        assert!(recorded > 0, "nothing is recorded while octets come slowly");
+        drop(sender);
+    };
+    let (answer, ()) = tokio::join!(request, drip);
+    assert_eq!(answer.offset(), Some(30_000));
+    // Few octets wait for eight intervals, and the end of the body is one more.
+    let flushes_max = begun.elapsed().as_millis() / (interval.as_millis() * 8) + 2;
+    let flushes = meter.file_syncs.load(Ordering::SeqCst);
+    assert!(flushes as u128 <= flushes_max, "{flushes} flushes, {flushes_max} expected at most");
+}
+
+#[tokio::test]
 async fn small_pieces_are_written_together() {
     let (ground, meter) = metered(Limits::default()).await;
     let upload = ground.create(100_000).await;
