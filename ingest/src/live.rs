@@ -62,7 +62,9 @@ struct Entry {
     durable: u64,
     bodies: u32,
     last_octet: Instant,
+    /// Weighted sum of the measured rates, and the sum of the weights, which approaches 1.
     rate: f64,
+    weight: f64,
     measured_at: Instant,
     measured: u64,
     stalls: u32,
@@ -99,6 +101,7 @@ impl Entry {
             bodies: 0,
             last_octet: now,
             rate: 0.0,
+            weight: 0.0,
             measured_at: now,
             measured: 0,
             stalls: 0,
@@ -119,6 +122,7 @@ impl Entry {
         let (seconds, bytes) = (passed.as_secs_f64(), f64::from(u32::try_from(bytes).unwrap_or(u32::MAX)));
         let weight = 1.0 - (-seconds / RATE_WINDOW_S).exp();
         self.rate += (bytes / seconds - self.rate) * weight;
+        self.weight += (1.0 - self.weight) * weight;
         (self.measured_at, self.measured) = (now, self.received);
     }
 }
@@ -130,6 +134,7 @@ impl Live {
             entry.bodies += 1;
             (entry.received, entry.durable) = (offset, offset);
             (entry.measured, entry.measured_at, entry.last_octet) = (offset, now, now);
+            (entry.rate, entry.weight) = (0.0, 0.0);
         });
     }
 
@@ -205,7 +210,8 @@ impl Live {
         let stalled = if is_receiving && silence >= STALL { entry.stalled + silence } else { entry.stalled };
         Some(Snapshot {
             received: entry.received.max(entry.durable),
-            rate: if is_receiving { entry.rate } else { 0.0 },
+            // By its weight, so that a body that has just begun is not taken for a slow one.
+            rate: if is_receiving && entry.weight > 0.0 { entry.rate / entry.weight } else { 0.0 },
             is_receiving,
             stalls: entry.stalls,
             stalled,
@@ -256,9 +262,10 @@ mod tests {
         for step in 1..=40u64 {
             tokio::time::advance(Duration::from_millis(500)).await;
             live.received(id, 1000 + step * 500, &metrics);
+            let rate = live.snapshot(id).expect("is there").rate;
+            assert!((rate - 1000.0).abs() < 1.0, "{rate} after {step} steps");
         }
         let seen = live.snapshot(id).expect("is there");
-        assert!((seen.rate - 1000.0).abs() < 50.0, "{}", seen.rate);
         assert_eq!((seen.received, seen.stalls, seen.is_receiving), (21_000, 0, true));
         tokio::time::advance(Duration::from_secs(10)).await;
         assert_eq!(live.snapshot(id).expect("is there").stalled, Duration::from_secs(10));
