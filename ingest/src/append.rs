@@ -12,7 +12,7 @@ use crate::protocol::{Dialect, UPLOAD_LENGTH, UPLOAD_OFFSET, checks, fields, med
 use crate::receive::{self, End, Piece, Received};
 use crate::router::Call;
 use crate::session::{Refused, Turn};
-use crate::{State, UploadError, answer};
+use crate::{State, UploadError, admission, answer};
 
 pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body) -> Result<Response, UploadError> {
     check_type(call)?;
@@ -28,7 +28,7 @@ pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body)
         return repeated(state, call, upload, is_empty).await;
     }
     settle_length(state, call, &mut upload, completes, body.size_hint().exact()).await?;
-    let length = upload.length.unwrap_or(state.limits.size_max);
+    let length = upload.length.unwrap_or(admission::size_max(state, &upload));
     if body.size_hint().lower() > length.saturating_sub(offset) {
         return Err(UploadError::BeyondLength { length, offset });
     }
@@ -129,10 +129,12 @@ async fn settle_length(
         (Some(told), None) if told < upload.offset => {
             Err(UploadError::InconsistentLength { length: told, other: upload.offset })
         }
-        (Some(told), None) if told > state.limits.size_max => {
-            Err(UploadError::TooLarge { size_max: state.limits.size_max })
+        (Some(told), None) if told > admission::size_max(state, upload) => {
+            Err(UploadError::TooLarge { size_max: admission::size_max(state, upload) })
         }
         (Some(told), None) => {
+            // What could not be asked when the upload was created.
+            admission::may_grow(state, upload, told - upload.offset).await?;
             state.catalog.set_upload_length(upload.id, told, state.clock.now()).await?;
             upload.length = Some(told);
             Ok(())
@@ -157,7 +159,7 @@ pub(crate) async fn conclude(
         End::BeyondLength => {
             let error = match upload.length {
                 Some(_) => received.refusal(upload, state),
-                None => UploadError::TooLarge { size_max: state.limits.size_max },
+                None => UploadError::TooLarge { size_max: admission::size_max(state, upload) },
             };
             // The draft: who sends more than announced contradicts itself, and the upload is invalid.
             if let Dialect::Draft(_) = call.dialect {

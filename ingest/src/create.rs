@@ -39,11 +39,10 @@ pub(crate) async fn create(state: &State, call: &Call, body: Body) -> Result<Res
         Dialect::Draft(_) => Order::of_draft(call, &body, &state.limits)?,
     };
     order.check_length(&body, &state.limits)?;
-    let demand = Demand { entrant: &call.entrant, length: order.length, media_type: order.terms.media_type.as_deref() };
-    let admitted = admission::admit(state, &demand).await?;
     if order.kind == UploadKind::Final {
         return join(state, call, order).await;
     }
+    let admitted = admission::admit(state, &order.demand(call, order.length)).await?;
     let new = order.new_upload(state, call, order.length);
     record(state, &new).await?;
     drop(admitted);
@@ -153,6 +152,10 @@ impl Order {
         }
     }
 
+    fn demand<'a>(&'a self, call: &'a Call, length: Option<u64>) -> Demand<'a> {
+        Demand { entrant: &call.entrant, length, media_type: self.terms.media_type.as_deref() }
+    }
+
     fn new_upload(&self, state: &State, call: &Call, length: Option<u64>) -> NewUpload {
         let (now, entropy) = (state.clock.now(), || state.clock.entropy());
         let target = Target { asset: AssetId::mint(now, entropy()), playback: PlaybackId::mint(entropy()) };
@@ -234,9 +237,7 @@ async fn join(state: &State, call: &Call, order: Order) -> Result<Response, Uplo
             Planned::Again(upload) => return joined(state, call, &upload),
             Planned::New { length, repeat_key } => (length, repeat_key),
         };
-        if length.is_some_and(|length| length > state.limits.size_max) {
-            return Err(UploadError::TooLarge { size_max: state.limits.size_max });
-        }
+        let _admitted = admission::admit(state, &order.demand(call, length)).await?;
         let new = NewUpload { repeat_key, expires_at: None, ..order.new_upload(state, call, length) };
         match record(state, &new).await {
             Ok(()) => {

@@ -19,6 +19,8 @@ const RETRY_DELAY: Duration = Duration::from_secs(2);
 /// The same while another request holds the upload.
 const BUSY_DELAY: Duration = Duration::from_secs(1);
 
+/// The code of every refusal of what was uploaded.
+const REFUSED: &str = "upload_refused";
 /// What stands before the names of the problems that IANA registers.
 const PROBLEM_TYPES: &str = "https://iana.org/assignments/http-problem-types#";
 
@@ -210,7 +212,7 @@ impl UploadError {
             Self::Gone => (S::GONE, "upload_gone"),
             Self::Denied(denial) => denial.status_and_code(),
             Self::Expired => (S::GONE, "upload_expired"),
-            Self::Refused(_) => (S::GONE, "upload_refused"),
+            Self::Refused(_) => (S::GONE, REFUSED),
             Self::Lost => (S::GONE, "upload_lost"),
             Self::Method { .. } => (S::METHOD_NOT_ALLOWED, "method_not_allowed"),
             Self::Header { .. } => (S::BAD_REQUEST, "invalid_header"),
@@ -287,7 +289,7 @@ impl UploadError {
 
     /// Whether the upload itself is answered, not the way in which it came.
     fn is_about_the_upload(&self) -> bool {
-        matches!(self, Self::Refused(_))
+        self.status_and_code().1 == REFUSED
     }
 
     /// The answer in the protocol of the request.

@@ -318,6 +318,27 @@ async fn a_quota_is_reserved_when_an_upload_is_created() {
 }
 
 #[tokio::test]
+async fn a_length_told_late_and_a_sum_of_parts_count_like_any_other() {
+    let ground = guarded(Policy { quota_bytes: Some(100), ..Policy::default() }).await;
+    let deferred = request("POST", "/uploads", &[("upload-defer-length", "1")], Body::empty());
+    let deferred = ground.send(as_ada(deferred)).await.id();
+    let settle = |length: &str| {
+        let headers =
+            [("upload-offset", "0"), ("upload-length", length), ("content-type", "application/offset+octet-stream")];
+        request("PATCH", &format!("/uploads/{deferred}"), &headers, Body::from("a"))
+    };
+    let refused = ground.send(as_ada(settle("101"))).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "quota_exceeded"));
+    assert_eq!(ground.upload(deferred).await.length, None);
+    assert_eq!(ground.send(as_ada(settle("40"))).await.status, 204);
+    let part = request("POST", "/uploads", &[("upload-length", "40"), ("upload-concat", "partial")], Body::empty());
+    let part = ground.send(as_ada(part)).await.id();
+    let concat = format!("final;/uploads/{part}");
+    let whole = request("POST", "/uploads", &[("upload-concat", &concat)], Body::empty());
+    assert_eq!(ground.send(as_ada(whole)).await.code(), "quota_exceeded", "40 and 40 and 40 again");
+}
+
+#[tokio::test]
 async fn two_that_come_at_once_cannot_both_take_the_last_place() {
     let ground = guarded(Policy { quota_bytes: Some(100), ..Policy::default() }).await;
     let answers = futures::future::join_all((0..8).map(|_| ground.send(as_ada(creation(60))))).await;
