@@ -1,6 +1,7 @@
 //! Pulls one file, over as many connections as it takes.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -9,6 +10,7 @@ use catalog_store::{CatalogError, ImportNote, Upload, UploadState};
 use domain::{Failure, FailureCode, UploadId};
 use futures::{StreamExt, TryStreamExt};
 use reqwest::Response;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_RANGE, LAST_MODIFIED,
     LOCATION, RANGE, TRANSFER_ENCODING,
@@ -133,7 +135,7 @@ async fn attempt(state: &State, upload: &Upload, note: &mut ImportNote) -> Resul
             "the server of the file does not say whether it changed, so a broken transfer cannot go on",
         ));
     }
-    let client = client(&url, &addresses)?;
+    let client = client(addresses)?;
     let answer = fetch(&client, url, upload.offset, note.validator.as_deref()).await?;
     let skip = checked(&answer, upload, note)?;
     let length = length_of(&answer, skip, upload.offset)?;
@@ -145,14 +147,24 @@ async fn attempt(state: &State, upload: &Upload, note: &mut ImportNote) -> Resul
     receive(state, &upload, answer, skip).await
 }
 
-/// A client that knows one host and follows nothing.
-fn client(url: &Url, addresses: &[SocketAddr]) -> Result<reqwest::Client, Trouble> {
+/// Resolves every name to the addresses that were checked, and asks nobody.
+struct Checked(Vec<SocketAddr>);
+
+impl Resolve for Checked {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses: Addrs = Box::new(self.0.clone().into_iter());
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
+/// A client that connects to these addresses, whatever it is asked for, and follows nothing.
+fn client(addresses: Vec<SocketAddr>) -> Result<reqwest::Client, Trouble> {
     let builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         // A proxy would connect to wherever it likes.
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
-        .resolve_to_addrs(url.host_str().unwrap_or_default(), addresses);
+        .dns_resolver(Arc::new(Checked(addresses)));
     builder.build().map_err(|error| Trouble::Passing(format!("no client: {}", Causes(&error))))
 }
 
@@ -322,6 +334,27 @@ fn body(answer: Response, skip: u64) -> Body {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_connection_goes_to_the_address_that_was_checked_and_to_no_other() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("has one");
+        let serve = async {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut head = [0; 1024];
+            let length = stream.read(&mut head).await.expect("reads");
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.expect("writes");
+            String::from_utf8_lossy(&head[..length]).to_lowercase()
+        };
+        // No name server knows this name.
+        let url = Url::parse(&format!("http://Films.Invalid.:{}/a", address.port())).expect("a URL");
+        let client = client(vec![address]).expect("a client");
+        let (answer, head) = tokio::join!(fetch(&client, url, 0, None), serve);
+        assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
+        assert!(head.contains("host: films.invalid"), "{head}");
+    }
 
     #[test]
     fn a_content_range_is_read_strictly() {
