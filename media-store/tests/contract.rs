@@ -34,6 +34,15 @@ impl Ground {
         Self { store: MediaStore::open(config.clone()).await.expect("opens"), config, dir }
     }
 
+    /// The names of the staged file and of what belongs to it.
+    fn beside_staged(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.dir.path()).expect("lists");
+        let names = names.map(|entry| entry.expect("is there").file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.filter(|name| name.starts_with("staged")).collect();
+        names.sort();
+        names
+    }
+
     fn staged(&self, body: &[u8]) -> PathBuf {
         let path = self.dir.path().join("staged");
         std::fs::write(&path, body).expect("writes");
@@ -85,6 +94,8 @@ on_every_store!(
     deleting_a_prefix_leaves_its_neighbours,
     a_source_is_adopted_once_whatever_is_repeated,
     a_source_of_several_parts_arrives_whole,
+    parts_put_ahead_end_in_the_same_source,
+    what_was_put_ahead_can_be_given_up,
     adopting_a_different_file_is_refused,
     an_empty_source_is_a_source,
     every_reader_of_a_source_has_its_own_position,
@@ -198,6 +209,35 @@ async fn a_source_is_adopted_once_whatever_is_repeated(ground: Ground) {
 async fn a_source_of_several_parts_arrives_whole(ground: Ground) {
     let body = noise((25 << 20) + 12_345);
     ground.store.adopt_source(asset(), &ground.staged(&body)).await.expect("adopts");
+    assert!(read(&ground.store).await == body, "the source reads back");
+}
+
+async fn parts_put_ahead_end_in_the_same_source(ground: Ground) {
+    let body = noise((25 << 20) + 12_345);
+    let (staged, length) = (ground.staged(&body), body.len() as u64);
+    for durable_bytes in [0, 7 << 20, 17 << 20, 17 << 20, length] {
+        ground.store.put_source_parts(asset(), &staged, durable_bytes, length).await.expect("puts");
+        assert_eq!(ground.store.source_size(asset()).await.expect("reads"), None, "a part is no source");
+    }
+    // A new process goes on from what lies beside the staged file.
+    let store = MediaStore::open(ground.config.clone()).await.expect("opens");
+    store.adopt_source(asset(), &staged).await.expect("adopts");
+    assert!(read(&store).await == body, "the source reads back");
+    ground.store.put_source_parts(asset(), &staged, length, length).await.expect("comes too late, which is fine");
+    ground.store.adopt_source(asset(), &staged).await.expect("adopts again");
+    assert_eq!(ground.beside_staged(), Vec::<String>::new());
+}
+
+async fn what_was_put_ahead_can_be_given_up(ground: Ground) {
+    let body = noise(25 << 20);
+    let (staged, length) = (ground.staged(&body), body.len() as u64);
+    ground.store.put_source_parts(asset(), &staged, 17 << 20, length).await.expect("puts");
+    for _ in 0..2 {
+        ground.store.abandon_source(&staged).await.expect("gives up");
+        assert_eq!(ground.beside_staged(), ["staged"]);
+    }
+    // Nothing of it is in the way of another attempt.
+    ground.store.adopt_source(asset(), &staged).await.expect("adopts");
     assert!(read(&ground.store).await == body, "the source reads back");
 }
 
