@@ -15,7 +15,7 @@ use catalog_store::{Grant, NewUpload, Upload};
 use domain::{Timestamp, UploadId};
 use sha2::{Digest, Sha256};
 
-use crate::{Denial, State, UploadError, grant};
+use crate::{Denial, State, UploadError, admission, grant};
 
 /// The answer of a [`Gate`], which may ask others for it.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Principal, Denial>> + Send + 'a>>;
@@ -127,14 +127,36 @@ pub(crate) async fn enter(
     method: &Method,
     upload: Option<UploadId>,
 ) -> Result<Entrant, UploadError> {
-    let entered = match presented(parts) {
-        Some(secret) => by_grant(state, parts, method, secret, upload).await,
-        None => by_name(state, parts, method, upload).await,
-    };
+    let entered = let_in(state, parts, method, upload).await;
     if let Err(UploadError::Denied(denial)) = &entered {
         state.metrics.refused(denial.status_and_code().1);
     }
     entered
+}
+
+async fn let_in(
+    state: &State,
+    parts: &Parts,
+    method: &Method,
+    upload: Option<UploadId>,
+) -> Result<Entrant, UploadError> {
+    let (entrant, upload) = match presented(parts) {
+        Some(secret) => by_grant(state, parts, method, secret, upload).await?,
+        None => by_name(state, parts, method, upload).await?,
+    };
+    if let Some(upload) = upload.filter(|upload| *method == Method::PATCH && upload.length.is_none()) {
+        // Before an octet is read: what is read is kept.
+        admission::may_grow(state, &upload, 0).await?;
+    }
+    Ok(entrant)
+}
+
+/// The upload that a request is about, if there is one.
+async fn known(state: &State, upload: Option<UploadId>) -> Result<Option<Upload>, UploadError> {
+    match upload {
+        Some(upload) => Ok(state.catalog.upload(upload).await?),
+        None => Ok(None),
+    }
 }
 
 /// The principal of a request that no capability can stand in for.
@@ -158,22 +180,19 @@ async fn by_grant(
     method: &Method,
     secret: &str,
     upload: Option<UploadId>,
-) -> Result<Entrant, UploadError> {
+) -> Result<(Entrant, Option<Upload>), UploadError> {
     let id = grant::id_of(secret);
     let grant = state.catalog.grant(&id).await?;
     let grant = usable(grant, state.clock.now())?;
     at_origin(&grant, parts, method)?;
-    match upload {
-        None if grant.uses_left == 0 => return Err(Denial::Grant { problem: "it was used before" }.into()),
-        None => {}
-        Some(upload) => {
-            let upload = state.catalog.upload(upload).await?;
-            if upload.is_some_and(|upload| upload.terms.grant.as_deref() != Some(&id)) {
-                return Err(Denial::Grant { problem: "it is for another upload" }.into());
-            }
-        }
+    if upload.is_none() && grant.uses_left == 0 {
+        return Err(Denial::Grant { problem: "it was used before" }.into());
     }
-    Ok(Entrant { principal: Principal::default(), grant: Some((grant, secret.to_owned())) })
+    let upload = known(state, upload).await?;
+    if upload.as_ref().is_some_and(|upload| upload.terms.grant.as_deref() != Some(&id)) {
+        return Err(Denial::Grant { problem: "it is for another upload" }.into());
+    }
+    Ok((Entrant { principal: Principal::default(), grant: Some((grant, secret.to_owned())) }, upload))
 }
 
 async fn by_name(
@@ -181,11 +200,10 @@ async fn by_name(
     parts: &Parts,
     method: &Method,
     upload: Option<UploadId>,
-) -> Result<Entrant, UploadError> {
+) -> Result<(Entrant, Option<Upload>), UploadError> {
     let principal = state.gate.principal(&parts.headers).await?;
-    if let Some(upload) = upload
-        && let Some(upload) = state.catalog.upload(upload).await?
-    {
+    let upload = known(state, upload).await?;
+    if let Some(upload) = &upload {
         let is_owner = principal.name.is_some() && principal.name == upload.owner;
         if upload.owner.is_some() && principal.name.is_some() && !is_owner {
             return Err(Denial::Forbidden { reason: "this upload belongs to somebody else" }.into());
@@ -197,10 +215,10 @@ async fn by_name(
         }
         // Its owner may always look after it; for anybody else the capability must still hold.
         if !is_owner {
-            under_its_grant(state, &upload, parts, method).await?;
+            under_its_grant(state, upload, parts, method).await?;
         }
     }
-    Ok(Entrant { principal, grant: None })
+    Ok((Entrant { principal, grant: None }, upload))
 }
 
 async fn under_its_grant(state: &State, upload: &Upload, parts: &Parts, method: &Method) -> Result<(), UploadError> {

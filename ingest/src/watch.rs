@@ -13,13 +13,15 @@ use crate::live::Look;
 use crate::{Denial, State, UploadError, admission, early, gate, sniff};
 
 /// Octets by which an upload of unknown length grows before it is asked again whether it may.
-const GROWTH_BYTES: u64 = 64 << 20;
+const GROWTH_BYTES: u64 = 8 << 20;
 
 /// Watches one body of one upload.
 pub(crate) struct Watch {
     state: State,
     upload: Upload,
     total: u64,
+    /// Octets that the catalogue knows of.
+    durable: u64,
     /// Where the present window of the rate began.
     window: (Instant, u64),
     is_sniffed: bool,
@@ -35,6 +37,7 @@ impl Watch {
             state: state.clone(),
             upload: upload.clone(),
             total: upload.offset,
+            durable: upload.offset,
             window: (Instant::now(), upload.offset),
             // A part shows nothing of the whole. Any other file is looked at once per body, wherever that begins: it
             // costs little, and nothing need be remembered over restarts.
@@ -77,16 +80,25 @@ impl Watch {
         if total >= early::FIRST_BYTES && !is_whole && self.upload.kind == UploadKind::Whole {
             early::begin(&self.state, &self.upload, total);
         }
-        if self.upload.length.is_none() && total > self.may_grow_to {
-            let grown = admission::may_grow(&self.state, &self.upload, GROWTH_BYTES).await;
-            grown.inspect_err(|error| self.error = Some(error.to_string()))?;
+        if total > self.may_grow_to {
+            self.grow(total).await?;
             self.may_grow_to = total + GROWTH_BYTES;
         }
         Ok(())
     }
 
+    /// Reserves what an upload of unknown length has become, as its creation could not.
+    async fn grow(&mut self, total: u64) -> Result<(), UploadError> {
+        if self.upload.length.is_some() {
+            return Ok(());
+        }
+        let grown = admission::may_grow(&self.state, &self.upload, total.saturating_sub(self.durable)).await;
+        grown.inspect_err(|error| self.error = Some(error.to_string()))
+    }
+
     /// The first `offset` octets are durable and recorded.
     pub(crate) fn durable(&mut self, offset: u64) {
+        self.durable = offset;
         self.state.live.durable(self.upload.id, offset);
     }
 
@@ -98,6 +110,7 @@ impl Watch {
             self.sniff().await?;
         }
         gate::still_holds(&self.state, &self.upload).await.inspect_err(|error| self.error = Some(error.to_string()))?;
+        self.grow(length).await?;
         let bytes_max = admission::size_max(&self.state, &self.upload);
         if length > bytes_max {
             return Err(self.failed(Denial::TooLarge { bytes_max }));

@@ -339,6 +339,28 @@ async fn a_length_told_late_and_a_sum_of_parts_count_like_any_other() {
 }
 
 #[tokio::test]
+async fn an_upload_of_unknown_length_is_held_to_the_quota_as_it_grows() {
+    let ground = guarded(Policy { quota_bytes: Some(100), ..Policy::default() }).await;
+    let created =
+        ground.send(as_ada(request("POST", "/uploads", &[("upload-defer-length", "1")], Body::empty()))).await;
+    let upload = created.id();
+    assert_eq!(ground.send(as_ada(patch(upload, 0, vec![7; 60]))).await.offset(), Some(60));
+    let refused = ground.send(as_ada(patch(upload, 60, vec![7; 41]))).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "quota_exceeded"));
+    assert_eq!(ground.send(as_ada(creation(41))).await.status, 413, "what came counts");
+    let path = format!("/uploads/{upload}");
+    let offset = async || {
+        let head = ground.send(as_ada(request("HEAD", &path, &[], Body::empty()))).await;
+        head.offset().expect("it is still there")
+    };
+    // What had come is kept, and nothing more is taken.
+    let stands_at = offset().await;
+    assert!((60..=101).contains(&stands_at), "{stands_at}");
+    assert_eq!(ground.send(as_ada(patch(upload, stands_at, vec![7; 50]))).await.code(), "quota_exceeded");
+    assert_eq!(offset().await.max(101), 101);
+}
+
+#[tokio::test]
 async fn two_that_come_at_once_cannot_both_take_the_last_place() {
     let ground = guarded(Policy { quota_bytes: Some(100), ..Policy::default() }).await;
     let answers = futures::future::join_all((0..8).map(|_| ground.send(as_ada(creation(60))))).await;
