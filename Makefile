@@ -3,12 +3,15 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench web
+.PHONY: help demo test check bench fuzz web
 
 # Settings of `make demo`; `make demo PORT=0 FILE=clip.mkv`.
 PORT ?= 8080
 FILE ?=
 DEMO_EXIT ?=
+# Settings of `make fuzz`: how long each target runs, and which; none means all.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?=
 
 help: ## Show this list
 	@printf 'Headwater. Tasks:\n\n'
@@ -37,6 +40,10 @@ bench: ## Measure: micro benches, and side by side with plain ffmpeg
 	@tools/setup.sh bench
 	@tools/web.sh build
 	@tools/bench.sh
+
+fuzz: ## Feed the upload server nonsense, FUZZ_SECONDS=600 for each target
+	@tools/setup.sh fuzz
+	@tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 web: ## Build the pages into web/dist
 	@tools/web.sh build

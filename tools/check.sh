@@ -6,9 +6,13 @@ cd "$(dirname "$0")/.."
 
 say "Formatting (cargo fmt)"
 cargo fmt --all --check
+cargo fmt --manifest-path fuzz/Cargo.toml --check
 
 say "Lints (cargo clippy)"
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+# Without the optimisation that fuzzing wants, they share what has been built already.
+CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo clippy --manifest-path fuzz/Cargo.toml --target-dir target --locked --quiet \
+    -- -D warnings
 
 say "Documentation (rustdoc)"
 RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
