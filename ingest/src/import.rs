@@ -78,7 +78,7 @@ struct Wanted {
     file_name: Option<String>,
 }
 
-/// Goes on with the imports that the last process left unfinished. Call it once, after [`crate::recover`].
+/// Goes on with the imports that the last process left unfinished. Call it once, after [`crate::recover()`].
 ///
 /// # Errors
 /// When the catalogue or the staging folder does not answer.

@@ -69,9 +69,9 @@ mod transfer;
 mod watch;
 
 pub use admission::{Admission, Policy};
+pub use api::{ROUTES as API_ROUTES, api};
 pub use committer::SyncPolicy;
 pub use denial::Denial;
-pub use api::{ROUTES as API_ROUTES, api};
 pub use early::{Finding, Looked, Prober};
 pub use error::UploadError;
 pub use expire::{janitor, round as look_after};

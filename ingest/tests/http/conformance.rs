@@ -27,7 +27,10 @@ async fn creation_tells_where_the_upload_and_its_asset_are() {
     let headers = [("upload-length", "5"), ("upload-metadata", "filename ZmlsbS5tcDQ=,is_x")];
     let answer = ground.send(request("POST", "/uploads", &headers, Body::empty())).await;
     let upload = ground.upload(answer.id()).await;
-    assert_eq!(answer.header("asset-location"), Some(&*format!("/api/v1/assets/{}", upload.target.expect("not a part").asset)));
+    assert_eq!(
+        answer.header("asset-location"),
+        Some(&*format!("/api/v1/assets/{}", upload.target.expect("not a part").asset))
+    );
     assert_eq!(answer.header("tus-resumable"), Some("1.0.0"));
     assert_eq!(upload.file_name.as_deref(), Some("film.mp4"));
     assert_eq!(ground.asset(upload.id).await.state, AssetState::Uploading);
