@@ -8,7 +8,9 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use fixtures::Proxy;
 use fixtures::media::{self, ClipSpec, Picture};
+use fixtures::proxy::{At, Cut, Fault};
 use serde_json::Value;
 
 /// A server of this test alone; it is killed when the test ends, however it ends.
@@ -19,11 +21,12 @@ struct Server {
 
 impl Server {
     #[expect(clippy::disallowed_methods, reason = "the test starts the real binary")]
-    fn start(data_dir: &Path) -> Self {
+    fn start(data_dir: &Path, args: &[&str]) -> Self {
         let log = std::fs::File::create(data_dir.join("server.log")).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_headwater"))
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir.join("data"))
+            .args(args)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
@@ -86,7 +89,7 @@ fn a_file_goes_in_through_the_upload_page_and_plays_through_the_watch_page() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(folder.path());
+    let server = Server::start(folder.path(), &[]);
     let explain = |what: &str, words: String| -> Value { panic!("{what}: {words}\n{}", log_in(folder.path())) };
     // Kept after the run, for people to look at.
     let picture = |name: &str| format!("{}/{name}.png", env!("CARGO_TARGET_TMPDIR"));
@@ -106,4 +109,36 @@ fn a_file_goes_in_through_the_upload_page_and_plays_through_the_watch_page() {
     assert_ne!(watched["audio"]["from"], watched["audio"]["to"]);
     assert!(watched["subtitles"]["cue"].as_str().unwrap().contains("cue"), "{watched}");
     assert_eq!(watched["chapter"]["count"], 3);
+}
+
+/// Runs on threads of its own, since the browser is waited for while the proxy works.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_files_go_in_together_through_the_upload_page_over_a_line_that_breaks() {
+    if is_left_out() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path(), &["--roles", "ingest,api"]);
+    // Whatever of the first connections carries this much up is reset there.
+    let cut = Fault::Cut { at: At::Body(1_500_000), by: Cut::Rst };
+    let proxy = Proxy::start(&server.url, move |index| if index < 10 { cut } else { Fault::None }).await;
+    let files: Vec<Vec<u8>> = (1..=3).map(|seed| media::padded(4 << 20, seed)).collect();
+    let path = |name: u64| folder.path().join(format!("{name}.mp4")).display().to_string();
+    let paths: Vec<String> = (1..=3).map(path).collect();
+    for (path, bytes) in paths.iter().zip(&files) {
+        std::fs::write(path, bytes).unwrap();
+    }
+    let url = proxy.url();
+    let arguments: Vec<&str> = std::iter::once(url.as_str()).chain(paths.iter().map(String::as_str)).collect();
+    let report = browse("together.mjs", &arguments);
+    let report = report.unwrap_or_else(|words| panic!("the upload page: {words}\n{}", log_in(folder.path())));
+    assert!(report["together"].as_u64().unwrap() >= 2, "{report}");
+    assert!(proxy.tally()["reset in body"] >= 2, "{:?}", proxy.tally());
+
+    let sources = std::fs::read_dir(folder.path().join("data/media/sources")).unwrap();
+    let mut arrived: Vec<Vec<u8>> = sources.map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect();
+    let mut sent = files;
+    arrived.sort();
+    sent.sort();
+    assert!(arrived == sent, "{} files arrived, and not all as they were sent", arrived.len());
 }
