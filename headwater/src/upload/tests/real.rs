@@ -187,8 +187,12 @@ async fn a_letter_is_turned_down_and_nothing_of_it_is_left() {
     let path = ground.dir.path().join("film.mp4");
     std::fs::write(&path, "Dear all, this is not a film.".repeat(100_000)).expect("writes");
     let source = Source::open(&path).expect("opens");
-    let refused = ground.send(&ground.server, &source, manner(1, 10)).await.expect_err("is no film");
+    let (wire, memory) = (Wire::new(&ground.server, None).expect("is usable"), ground.memory(&source));
+    let display = Transfer::start(&source.name, source.bytes);
+    let send = Send { wire: &wire, source: &source, memory: &memory, manner: manner(1, 10), display: &display };
+    let refused = send.run().await.expect_err("is no film");
     assert!(refused.to_string().starts_with("the server refuses it: "), "{refused:#}");
+    assert_eq!(display.figures()["sent_bytes"], 1 << 20, "the first request was enough");
     assert_eq!(ground.memory(&source).recall(), None);
     assert!(ground.state.catalog.open_uploads().await.expect("answers").is_empty());
 }
