@@ -12,7 +12,7 @@ use crate::protocol::{Dialect, UPLOAD_LENGTH, UPLOAD_OFFSET, checks, fields, med
 use crate::receive::{self, End, Piece, Received};
 use crate::router::Call;
 use crate::session::{Refused, Turn};
-use crate::{State, UploadError, admission, answer};
+use crate::{State, UploadError, admission, answer, expire};
 
 pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body) -> Result<Response, UploadError> {
     check_type(call)?;
@@ -175,10 +175,11 @@ pub(crate) async fn conclude(
 
 /// Ends an upload that can come to nothing.
 pub(crate) async fn give_up(state: &State, upload: &Upload, closing: Closing) -> Result<(), UploadError> {
+    // What is complete, or closed already, is not ours to remove.
     if state.catalog.close_upload(upload.id, &closing, state.clock.now()).await? {
         state.sessions.closed();
+        expire::discard(state, upload).await?;
     }
-    state.staging.discard(upload.id).await?;
     Ok(())
 }
 

@@ -198,8 +198,8 @@ impl Completion {
         let failure = Failure::new(FailureCode::Damaged, message);
         if state.catalog.close_upload(upload.id, &Closing::Refused(failure.clone()), state.clock.now()).await? {
             state.sessions.closed();
+            expire::discard(state, upload).await?;
         }
-        expire::discard(state, upload.id).await?;
         Ok(UploadError::Refused(failure))
     }
 }

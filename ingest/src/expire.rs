@@ -60,11 +60,16 @@ pub async fn round(state: &State) -> Result<(), UploadError> {
 }
 
 /// Removes what an upload that was given up left behind, here and in the store.
-pub(crate) async fn discard(state: &State, upload: UploadId) -> Result<(), UploadError> {
-    state.staging.discard(upload).await?;
-    if let Err(error) = state.store.abandon_source(&state.staging.path(upload)).await {
+pub(crate) async fn discard(state: &State, upload: &Upload) -> Result<(), UploadError> {
+    state.staging.discard(upload.id).await?;
+    if let Err(error) = state.store.abandon_source(&state.staging.path(upload.id)).await {
         // Its journal stays, and the next round tries again.
-        tracing::warn!(upload.id = %upload, error = %Causes(&error), "parts of an upload stay in the store for now");
+        tracing::warn!(upload.id = %upload.id, error = %Causes(&error), "parts of an upload stay in the store for now");
+    }
+    // A crash may have come between the source and its record. In a bucket a source is stored only when
+    // the upload is full, and then its asset is purged.
+    if let Some(target) = upload.target.filter(|_| state.store.is_folder()) {
+        state.store.delete(&layout::source(target.asset)).await?;
     }
     Ok(())
 }
@@ -86,7 +91,7 @@ async fn discard_closed(state: &State, id: UploadId) -> Result<(), UploadError> 
     let Some(upload) = state.catalog.upload(id).await? else { return Ok(()) };
     let is_closed = matches!(upload.state, UploadState::Terminated | UploadState::Expired | UploadState::Refused);
     match state.sessions.idle(id).filter(|_| is_closed) {
-        Some(_turn) => discard(state, id).await,
+        Some(_turn) => discard(state, &upload).await,
         None => Ok(()),
     }
 }
@@ -121,11 +126,7 @@ async fn give_up(state: &State, upload: &Upload) -> Result<bool, UploadError> {
     if upload.state == UploadState::Open {
         state.sessions.closed();
     }
-    discard(state, upload.id).await?;
-    if let Some(target) = upload.target {
-        // A crash may have come between the source and its record.
-        state.store.delete(&layout::source(target.asset)).await?;
-    }
+    discard(state, &upload).await?;
     tracing::info!(upload.id = %upload.id, offset = upload.offset, "upload expired");
     Ok(true)
 }

@@ -8,7 +8,7 @@ use domain::{JobId, UploadId};
 use crate::head::look_up;
 use crate::protocol::draft;
 use crate::router::Call;
-use crate::{State, UploadError};
+use crate::{State, UploadError, expire};
 
 pub(crate) async fn terminate(state: &State, call: &Call, id: UploadId) -> Result<Response, UploadError> {
     draft::check_question(call.dialect, &call.headers)?;
@@ -21,14 +21,20 @@ pub(crate) async fn terminate(state: &State, call: &Call, id: UploadId) -> Resul
     };
     let now = state.clock.now();
     let (was_open, is_part) = (upload.state == UploadState::Open, upload.target.is_none());
-    if (was_open || is_part) && state.catalog.close_upload(id, &Closing::Terminated, now).await? {
-        state.staging.discard(id).await?;
+    // The source of a full upload may be stored already: then it takes a purge to be rid of it.
+    let is_unstored = is_part || (was_open && !upload.is_full);
+    if is_unstored && state.catalog.close_upload(id, &Closing::Terminated, now).await? {
+        expire::discard(state, &upload).await?;
         if was_open {
             state.sessions.closed();
         }
     } else if let Some(target) = upload.target {
         let job = JobId::mint(now, state.clock.entropy());
         state.catalog.delete_asset(target.asset, job, now).await?;
+        if was_open {
+            expire::discard(state, &upload).await?;
+            state.sessions.closed();
+        }
     }
     tracing::info!(upload.id = %id, "upload terminated");
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -122,6 +122,30 @@ async fn the_file_of_an_upload_whose_asset_was_deleted_is_swept_away() {
 }
 
 #[tokio::test]
+async fn a_source_that_a_crash_left_without_its_record_goes_with_the_upload() {
+    for is_expired in [true, false] {
+        let (ground, clock) = wound().await;
+        let upload = ground.create(6).await;
+        ground.patch(upload, 0, "abc").await;
+        // Killed when the source had its name and the staged file still had its own.
+        let asset = ground.asset(upload).await.id;
+        let staged = ground.state.staging.path(upload);
+        std::fs::copy(&staged, staged.with_extension("kept")).expect("copies");
+        ground.state.store.adopt_source(asset, &staged).await.expect("adopts");
+        std::fs::rename(staged.with_extension("kept"), &staged).expect("renames");
+        if is_expired {
+            clock.advance(8 * DAY);
+            look_after(&ground).await;
+        } else {
+            let path = format!("/uploads/{upload}");
+            assert_eq!(ground.send(request("DELETE", &path, &[], Body::empty())).await.status, 204);
+        }
+        assert!(!staged.exists());
+        assert_eq!(ground.state.store.source_size(asset).await.expect("answers"), None, "{is_expired}");
+    }
+}
+
+#[tokio::test]
 async fn the_janitor_ends_with_the_server() {
     let (ground, _clock) = wound().await;
     ground.state.shutdown.cancel();

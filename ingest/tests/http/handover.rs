@@ -156,4 +156,7 @@ async fn an_upload_that_cannot_be_completed_can_be_terminated() {
     assert_eq!(terminated.status, 204, "{}", terminated.body);
     assert_eq!(last.status, 503, "{}", last.body);
     assert!(!ground.state.staging.path(upload).exists());
+    // Whether its source was stored is not known: the asset is purged.
+    let jobs = ground.state.catalog.jobs_of(ground.asset(upload).await.id).await.expect("answers");
+    assert_eq!(jobs.iter().map(|job| &job.spec).collect::<Vec<_>>(), [&domain::JobSpec::Purge]);
 }
