@@ -230,6 +230,12 @@ impl Send<'_> {
             }
         };
         self.until_whole(&whole.upload).await?;
+        // The server would keep the parts for other uploads that are made of them; there are none.
+        let parts: Vec<Url> = {
+            let progress = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            progress.parts.iter().filter_map(|part| part.upload.clone()).collect()
+        };
+        self.end(&parts).await;
         Ok(whole.asset)
     }
 

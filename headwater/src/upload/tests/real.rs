@@ -154,6 +154,12 @@ async fn parts_make_one_file_in_spite_of_cuts() {
     let (line, _) = bad_line(&mut tasks, &ground.server, 5, 1_500_000).await;
     ground.send(&line, &source, manner(4, 30)).await.expect("sends");
     ground.check_arrived(&source).await;
+    let staged = std::fs::read_dir(ground.dir.path().join("uploads")).expect("is there");
+    let staged: Vec<_> = staged.map(|entry| entry.expect("is there").path()).filter(|path| path.is_file()).collect();
+    assert!(
+        staged.iter().all(|path| !path.metadata().is_ok_and(|meta| meta.len() > 1 << 20)),
+        "parts are left: {staged:?}"
+    );
 }
 
 #[tokio::test]
