@@ -17,8 +17,8 @@ const ROUNDS: u64 = 30;
 const COPIES: u64 = 6;
 const TRIALS: usize = 100;
 /// The 99th percentile is printed; on a loaded machine it says more of the machine than of the server, so what is
-/// asserted is only that nobody waits for a timeout.
-const TAKEOVER_MAX: Duration = Duration::from_secs(1);
+/// asserted is only that nobody waits out the five seconds after which a request gives up.
+const TAKEOVER_MAX: Duration = Duration::from_secs(4);
 
 fn request(http: &Client, method: Method, server: &Server, upload: &str) -> RequestBuilder {
     http.request(method, format!("{}{upload}", server.url)).header("tus-resumable", "1.0.0")
