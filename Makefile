@@ -36,7 +36,7 @@ check: ## Check formatting, lints, documentation, pages, licences, dependencies,
 	@tools/web.sh build
 	@tools/check.sh
 
-bench: ## Measure: micro benches, and side by side with plain ffmpeg
+bench: ## Measure: micro benches, and side by side with ffmpeg and upload servers
 	@tools/setup.sh bench
 	@tools/web.sh build
 	@tools/bench.sh
