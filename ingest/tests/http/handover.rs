@@ -45,7 +45,7 @@ async fn a_body_that_never_pauses_is_not_drained_for_long() {
 }
 
 #[tokio::test]
-async fn a_stalled_request_is_taken_over_within_fifty_milliseconds() {
+async fn a_stalled_request_is_taken_over_long_before_it_is_given_up() {
     let ground = Ground::new().await;
     let mut took = Vec::new();
     for round in 0..100 {
@@ -65,9 +65,9 @@ async fn a_stalled_request_is_taken_over_within_fifty_milliseconds() {
         took.push(asked.elapsed());
     }
     took.sort();
-    // The machine that runs this may be busy with other things: half of them must be quick, and all soon.
     let (median, worst) = (took[50], took[99]);
-    assert!(median < Duration::from_millis(50), "median {median:?}, worst {worst:?}");
+    // No figure of a busy machine; but nobody waited for the silence to last too long.
+    assert!(worst < ground.state.limits.silence_max / 4, "median {median:?}, worst {worst:?}");
 }
 
 #[tokio::test]
