@@ -28,7 +28,7 @@ pub(super) async fn serve(stream: TcpStream, surface: Surface, lifecycle: &Lifec
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         let speech = speaker.offer(&mut request);
-        let answer = surface.clone().answer(request);
+        let answer = Box::pin(surface.clone().answer(request));
         async move {
             let response = answer.await;
             // From here on the answer may be written: nothing comes before it any more.

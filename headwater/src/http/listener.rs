@@ -90,7 +90,8 @@ impl Listener {
         // Without it a playlist waits for the acknowledgement of its own head.
         let _ = stream.set_nodelay(true);
         let (hard, metrics) = (lifecycle.hard().clone(), Arc::clone(surface.metrics()));
-        let connection = connection(stream, surface.clone(), lifecycle.clone(), self.limits);
+        // Boxed, as are the two below: a future that is moved into another is laid out in it twice.
+        let connection = Box::pin(connection(stream, surface.clone(), lifecycle.clone(), self.limits));
         lifecycle.tracker().spawn(async move {
             metrics.connections().inc();
             // A hard stop drops the connection; what was acknowledged on it is durable.
@@ -108,8 +109,8 @@ async fn connection(stream: TcpStream, surface: Surface, lifecycle: Lifecycle, l
         protocol = tokio::time::timeout(limits.header_timeout, protocol_of(&stream)) => protocol,
     };
     match protocol {
-        Ok(Some(Protocol::Http1)) => http1::serve(stream, surface, &lifecycle, limits).await,
-        Ok(Some(Protocol::Http2)) => http2::serve(stream, surface, &lifecycle, limits).await,
+        Ok(Some(Protocol::Http1)) => Box::pin(http1::serve(stream, surface, &lifecycle, limits)).await,
+        Ok(Some(Protocol::Http2)) => Box::pin(http2::serve(stream, surface, &lifecycle, limits)).await,
         Ok(None) => tracing::debug!("the client left without a word"),
         Err(_) => tracing::debug!("the client does not say what it speaks"),
     }
