@@ -61,12 +61,21 @@ impl Default for EngineLimits {
 #[derive(Clone, Debug)]
 pub struct Engine {
     config: Arc<EngineConfig>,
+    niceness: u8,
 }
 
 impl Engine {
     /// An engine that is started as `config` says.
     pub fn new(config: EngineConfig) -> Self {
-        Self { config: Arc::new(config) }
+        Self { config: Arc::new(config), niceness: 0 }
+    }
+
+    /// The same engine, whose children step back by `niceness` levels of nice behind this process.
+    ///
+    /// 0 for work that somebody waits for, up to 19 for work that takes what processors are left; the
+    /// kernel takes more for 19. The bytes that come out do not depend on it.
+    pub fn with_niceness(&self, niceness: u8) -> Self {
+        Self { config: Arc::clone(&self.config), niceness }
     }
 
     /// Describes a source: tracks, exact times, chapters, languages.
@@ -146,7 +155,7 @@ impl Engine {
         let wall = limits.wall_base.saturating_add(extra_wall);
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let cpu_seconds = wall.as_secs().saturating_mul(u64::try_from(cores).unwrap_or(1)).max(1);
-        let envelope = Envelope { memory_bytes: limits.memory.0, cpu_seconds, work };
+        let envelope = Envelope { memory_bytes: limits.memory.0, cpu_seconds, niceness: self.niceness, work };
         let child = Child::start(&self.config, source, &envelope, wall)?;
         Ok(Session { child: Some(child), read: Box::new(read) })
     }

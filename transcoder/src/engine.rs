@@ -96,6 +96,8 @@ fn run() -> Result<(), Stop> {
     let socket = File::from(std::io::stdout().as_fd().try_clone_to_owned().map_err(broken)?);
     let source = File::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(broken)?);
     let envelope = read_request(&socket)?;
+    // While there is one thread: all later ones inherit it.
+    priority::step_back(envelope.niceness);
     let line = socket.try_clone().map_err(broken)?;
     let allowance = Allowance { memory_bytes: envelope.memory_bytes, cpu_seconds: envelope.cpu_seconds };
     let landlock = cage::close(allowance).map_err(|error| Stop::Broken(error.to_string()))?;

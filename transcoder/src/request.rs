@@ -86,6 +86,8 @@ pub(crate) struct Envelope {
     pub(crate) memory_bytes: u64,
     /// CPU time the child may use.
     pub(crate) cpu_seconds: u64,
+    /// Levels of nice by which the child steps back behind its client.
+    pub(crate) niceness: u8,
     /// The work itself.
     pub(crate) work: Work,
 }

@@ -71,7 +71,7 @@ pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -
             let is_top = rung + 1 == request.rungs.len();
             let run = move || {
                 if !is_top {
-                    priority::step_back();
+                    priority::step_back(priority::STEP);
                 }
                 encode_rung(rung, settings, &spans, &frames, outlet)
             };

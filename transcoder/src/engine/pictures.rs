@@ -26,7 +26,7 @@ const BACKOFF_SECONDS: [u64; 3] = [0, 5, 30];
 
 /// Takes the pictures and sends them, in order; those that cannot be taken are left out.
 pub(crate) fn take(source: &Source, request: &PicturesRequest, outlet: &Outlet) -> Result<(), Stop> {
-    priority::step_back();
+    priority::step_back(priority::STEP);
     let largest = request.shots.iter().map(|shot| shot.resolution).max_by_key(|size| size.pixels());
     let Some(largest) = largest else { return Ok(()) };
     let mut track = decode::Pictures::open(source, &request.track, largest, outlet)?;
