@@ -14,8 +14,8 @@ use domain::{ByteSize, Probe};
 use crate::request::{Envelope, Work};
 use crate::wire::{Kind, Malformed, Message};
 use crate::{
-    AudioRequest, AudioSegment, CageReport, ChunkRequest, Cue, EngineError, Picture, PicturesRequest, SubtitlesRequest,
-    VideoSegment,
+    AudioRequest, AudioSegment, CageReport, ChunkRequest, Cue, EngineError, Headers, HeadersRequest, Picture,
+    PicturesRequest, SubtitlesRequest, VideoSegment,
 };
 use child::{Child, Heard};
 
@@ -91,6 +91,21 @@ impl Engine {
         self.only(self.session(source, Work::Probe, bytes_time(&self.config.limits, bytes), read)?).await
     }
 
+    /// What the init segments of an output are made of: known before anything is encoded, and the same afterwards.
+    ///
+    /// # Errors
+    /// [`EngineError::Protocol`] if the engine tells of more or fewer renditions than were asked for.
+    pub async fn headers(&self, request: HeadersRequest) -> Result<Headers, EngineError> {
+        let source = no_source()?;
+        let counts = (request.video.as_ref().map_or(0, |video| video.rungs.len()), request.audio_channels.len());
+        let read = |message: Message| answer::json(&message, Kind::Headers);
+        let headers: Headers = self.only(self.session(source, Work::Headers(request), Duration::ZERO, read)?).await?;
+        if (headers.video.len(), headers.audio.len()) != counts {
+            return Err(EngineError::Protocol { what: "headers of other renditions".into() });
+        }
+        Ok(headers)
+    }
+
     /// Encodes a run of segments of the picture. Segments of one rung come in order; rungs interleave.
     ///
     /// Must be called inside a Tokio runtime, as must be the other methods.
@@ -139,7 +154,7 @@ impl Engine {
     /// # Errors
     /// What went wrong with the child; a cage that leaks is not an error but in the report.
     pub async fn self_test(&self) -> Result<CageReport, EngineError> {
-        let source = File::open("/dev/null").map_err(|source| EngineError::Start { source })?;
+        let source = no_source()?;
         let read = |message: Message| answer::json(&message, Kind::Cage);
         self.only(self.session(source, Work::SelfTest, Duration::ZERO, read)?).await
     }
@@ -168,6 +183,11 @@ impl Engine {
             Some(_) => Err(EngineError::Protocol { what: "the engine answered twice".into() }),
         }
     }
+}
+
+/// For work that reads nothing.
+fn no_source() -> Result<File, EngineError> {
+    File::open("/dev/null").map_err(|source| EngineError::Start { source })
 }
 
 fn bytes_time(limits: &EngineLimits, bytes: u64) -> Duration {

@@ -3,6 +3,7 @@
 mod audio;
 mod chunk;
 mod decode;
+mod headers;
 mod look;
 mod nal;
 mod outlet;
@@ -115,6 +116,7 @@ fn work(work: Work, file: File, outlet: &Arc<Outlet>, landlock: &str) -> Result<
     av::init();
     match work {
         Work::Probe => Ok(outlet.json(Kind::Probe, &probe::probe(&Source::recognise(file)?, outlet)?)?),
+        Work::Headers(request) => headers::tell(&request, outlet),
         Work::Chunk(request) => chunk::encode(&Source::recognise(file)?, &request, outlet),
         Work::Audio(request) => audio::encode(&Source::recognise(file)?, &request, outlet),
         Work::Pictures(request) => pictures::take(&Source::recognise(file)?, &request, outlet),

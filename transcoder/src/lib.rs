@@ -34,5 +34,7 @@ mod wire;
 pub use client::{Engine, EngineConfig, EngineLimits, Session};
 pub use engine::engine_main;
 pub use error::EngineError;
-pub use output::{AudioSegment, CageReport, CageTrial, Cue, Picture, VideoSample, VideoSegment};
-pub use request::{AudioRequest, ChunkRequest, PicturesRequest, SegmentWork, Shot, SubtitlesRequest};
+pub use output::{
+    AudioSegment, CageReport, CageTrial, Cue, Headers, ParameterSets, Picture, VideoSample, VideoSegment,
+};
+pub use request::{AudioRequest, ChunkRequest, HeadersRequest, PicturesRequest, SegmentWork, Shot, SubtitlesRequest};

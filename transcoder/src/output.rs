@@ -29,6 +29,24 @@ pub struct VideoSample {
     pub data: Vec<u8>,
 }
 
+/// What the init segments of an output are made of.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Headers {
+    /// For each rung of the request.
+    pub video: Vec<ParameterSets>,
+    /// AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1) of each audio rendition of the request.
+    pub audio: Vec<Vec<u8>>,
+}
+
+/// What an H.264 decoder must know before the first picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ParameterSets {
+    /// Sequence parameter set, without start code.
+    pub sps: Vec<u8>,
+    /// Picture parameter set, without start code.
+    pub pps: Vec<u8>,
+}
+
 /// One encoded segment of an audio track.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AudioSegment {

@@ -33,6 +33,17 @@ pub struct SegmentWork {
     pub rungs: Vec<bool>,
 }
 
+/// Tell what the init segments of an output are made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadersRequest {
+    /// The encoder settings.
+    pub recipe: Recipe,
+    /// The picture, as it would be encoded; `work` does not matter. `None` without a picture.
+    pub video: Option<ChunkRequest>,
+    /// Channels of each audio rendition.
+    pub audio_channels: Vec<u16>,
+}
+
 /// Encode the missing segments of one audio track.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AudioRequest {
@@ -96,6 +107,7 @@ pub(crate) struct Envelope {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Work {
     Probe,
+    Headers(HeadersRequest),
     Chunk(ChunkRequest),
     Audio(AudioRequest),
     Pictures(PicturesRequest),

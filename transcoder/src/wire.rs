@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Cage = 8,
     /// The work is complete; the last message.
     Done = 9,
+    /// [`crate::Headers`] as JSON.
+    Headers = 10,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
             Self::Cue,
             Self::Cage,
             Self::Done,
+            Self::Headers,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -55,7 +58,7 @@ impl Kind {
             Self::Progress => 8,
             Self::Done => 0,
             Self::Failed | Self::Cage => 16 << 10,
-            Self::Cue => 64 << 10,
+            Self::Cue | Self::Headers => 64 << 10,
             // 64 streams and 10 000 chapters with titles of 500 characters.
             Self::Probe => 32 << 20,
             // 6.5 s at ten times the highest bit rate of the ladder.

@@ -52,6 +52,7 @@ pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -
     let settings = settings(request);
     // A rung below all wanted ones is not even scaled.
     let lowest = (0..request.rungs.len()).find(|rung| wanted.iter().any(|work| work.rungs[*rung])).unwrap_or(0);
+    let highest = (0..request.rungs.len()).rfind(|rung| wanted.iter().any(|work| work.rungs[*rung]));
     std::thread::scope(|scope| {
         let (shown, pictures) = sync_channel::<Shown>(FRAMES_IN_FLIGHT);
         let spans: Vec<Span> = wanted.iter().map(|work| work.span).collect();
@@ -68,9 +69,9 @@ pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -
                 spans: spans.clone(),
             });
             let name = format!("encode {}", request.rungs[rung].id);
-            let is_top = rung + 1 == request.rungs.len();
+            let is_highest = Some(rung) == highest;
             let run = move || {
-                if !is_top {
+                if !is_highest {
                     priority::step_back(priority::STEP);
                 }
                 encode_rung(rung, settings, &spans, &frames, outlet)
@@ -99,7 +100,8 @@ fn spawn<'scope, T: Send + 'scope>(
     started.map_err(|error| Stop::Broken(format!("cannot start a thread: {error}")))
 }
 
-fn settings(request: &ChunkRequest) -> Vec<X264Settings> {
+/// The settings of each rung's encoders.
+pub(crate) fn settings(request: &ChunkRequest) -> Vec<X264Settings> {
     let color = look::tags(&request.track);
     let rung = |rung: &domain::ladder::Rung| X264Settings {
         resolution: rung.resolution,

@@ -1,0 +1,29 @@
+//! What init segments are made of: encoders are opened and tell their parameter sets, nothing is encoded.
+
+use super::outlet::Outlet;
+use super::{Stop, chunk, nal};
+use crate::HeadersRequest;
+use crate::av::{AacEncoder, AvError, X264};
+use crate::output::{Headers, ParameterSets};
+use crate::wire::Kind;
+
+/// Opens an encoder per rendition and sends what they tell.
+pub(crate) fn tell(request: &HeadersRequest, outlet: &Outlet) -> Result<(), Stop> {
+    let broken = |error: AvError| Stop::Broken(format!("the encoder failed: {error}"));
+    let mut headers = Headers::default();
+    if let Some(video) = &request.video {
+        for settings in chunk::settings(video) {
+            let encoder = X264::open(&settings).map_err(broken)?;
+            outlet.step()?;
+            let sets = nal::parameter_sets(encoder.headers());
+            let (sps, pps) = sets.ok_or_else(|| Stop::Broken("the encoder gave no parameter sets".into()))?;
+            headers.video.push(ParameterSets { sps, pps });
+        }
+    }
+    for channels in &request.audio_channels {
+        let recipe = &request.recipe;
+        let encoder = AacEncoder::open(recipe.audio_sample_rate, *channels, recipe.audio_bitrate).map_err(broken)?;
+        headers.audio.push(encoder.config().to_vec());
+    }
+    Ok(outlet.json(Kind::Headers, &headers)?)
+}
