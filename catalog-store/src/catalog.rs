@@ -11,6 +11,9 @@ use crate::engine::{self, Arg, Engine, Row, Transaction, args};
 use crate::sql::{self, Sql};
 use crate::{CatalogError, LeasedJob};
 
+/// Where processes on PostgreSQL tell each other that there is work.
+const WORK_CHANNEL: &str = "headwater_jobs";
+
 /// The catalogue of one installation. Cheap to clone; all clones share connections and wake-ups.
 ///
 /// # Cancellation
@@ -67,8 +70,29 @@ impl Catalog {
         self.inner.commits.subscribe()
     }
 
+    /// Hears of work that other processes add, and wakes whoever waits on [`changed`](Self::changed).
+    ///
+    /// Never returns while the database is reached; call it again after an error. On SQLite it waits for ever:
+    /// there polling has to do.
+    ///
+    /// # Errors
+    /// [`CatalogError::Statement`] when the connection is lost.
+    pub async fn listen(&self) -> Result<std::convert::Infallible, CatalogError> {
+        let mut listener = self.inner.engine.listener(WORK_CHANNEL).await?;
+        loop {
+            // Ends with the connection.
+            listener.heard().await?;
+            self.inner.commits.send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
+    }
+
     pub(crate) async fn begin(&self) -> Result<Tx, CatalogError> {
-        Ok(Tx { transaction: self.inner.engine.begin().await?, events: Vec::new(), catalog: self.clone() })
+        Ok(Tx {
+            transaction: self.inner.engine.begin().await?,
+            events: Vec::new(),
+            has_work: false,
+            catalog: self.clone(),
+        })
     }
 
     pub(crate) async fn rows<R: Row>(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<R>, CatalogError> {
@@ -101,6 +125,12 @@ pub(crate) struct Number {
     pub(crate) number: i64,
 }
 
+/// A row with one text in it.
+#[derive(sqlx::FromRow)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+}
+
 /// A row with perhaps a number in it.
 #[derive(sqlx::FromRow)]
 pub(crate) struct MaybeNumber {
@@ -114,6 +144,8 @@ pub(crate) struct MaybeNumber {
 pub(crate) struct Tx {
     transaction: Transaction,
     events: Vec<NewEvent>,
+    /// A job was added.
+    has_work: bool,
     catalog: Catalog,
 }
 
@@ -165,12 +197,20 @@ impl Tx {
         Ok(state)
     }
 
+    /// Tells other processes at the commit that there is work.
+    pub(crate) fn tell_of_work(&mut self) {
+        self.has_work = true;
+    }
+
     pub(crate) async fn commit(mut self) -> Result<(), CatalogError> {
         for event in std::mem::take(&mut self.events) {
             let seq: Option<Number> = self.row(sql::events::NEXT_SEQ, args![]).await?;
             let seq = seq.ok_or_else(|| engine::corrupt("event_counter", "no row"))?.number;
             let args = args![seq, event.at, event.topic, event.asset, event.data.to_string()];
             self.execute(sql::events::INSERT, args).await?;
+        }
+        if self.has_work {
+            self.execute(sql::jobs::WAKE, args![]).await?;
         }
         self.transaction.commit().await?;
         self.catalog.inner.commits.send_modify(|commits| *commits = commits.wrapping_add(1));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::{AssetId, Generation, JobId, PlaybackId, RenditionId, Timestamp, UploadId};
 use sqlx::Connection as _;
-use sqlx::postgres::{PgPool, PgPoolOptions, PgRow, Postgres};
+use sqlx::postgres::{PgListener, PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
@@ -138,6 +138,18 @@ impl Engine {
         })
     }
 
+    /// Hears of what is told on `channel`.
+    pub(crate) async fn listener(&self, channel: &str) -> Result<Listener, CatalogError> {
+        Ok(match self {
+            Self::Sqlite { .. } => Listener::Deaf,
+            Self::Postgres(pool) => {
+                let mut listener = PgListener::connect_with(pool).await?;
+                listener.listen(channel).await?;
+                Listener::Postgres(Box::new(listener))
+            }
+        })
+    }
+
     /// Rows as they were last committed.
     pub(crate) async fn rows<R: Row>(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<R>, CatalogError> {
         Ok(match self {
@@ -149,6 +161,26 @@ impl Engine {
     /// The first row, as it was last committed.
     pub(crate) async fn row<R: Row>(&self, sql: Sql, args: Vec<Arg>) -> Result<Option<R>, CatalogError> {
         Ok(self.rows(sql, args).await?.into_iter().next())
+    }
+}
+
+/// Hears of what other processes tell.
+pub(crate) enum Listener {
+    /// Processes on one SQLite file tell each other nothing.
+    Deaf,
+    Postgres(Box<PgListener>),
+}
+
+impl Listener {
+    /// Returns when something was told; never where nothing can be.
+    pub(crate) async fn heard(&mut self) -> Result<(), CatalogError> {
+        match self {
+            Self::Deaf => std::future::pending().await,
+            Self::Postgres(listener) => {
+                listener.recv().await?;
+                Ok(())
+            }
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use domain::{AssetId, Failure, FailureCode, JobId, JobSpec, JobState, Timestamp};
+use domain::job::PRIORITY_STEP;
+use domain::{AssetId, Failure, FailureCode, JobId, JobLane, JobSpec, JobState, Timestamp};
 
 use crate::catalog::{MaybeNumber, Tx};
 use crate::engine::{args, corrupt, count, count32, document, json, parsed};
@@ -24,8 +25,8 @@ const POISON_PER_CLAIM_MAX: usize = 16;
 pub struct Claim<'a> {
     /// Name of the worker, for people and for [`Catalog::expire_leases`].
     pub worker: &'a str,
-    /// Heavy jobs or light ones.
-    pub heavy: bool,
+    /// The lane that is free.
+    pub lane: JobLane,
     /// How long the lease lasts without a heartbeat.
     pub lease: Duration,
     /// The present.
@@ -47,6 +48,8 @@ pub struct LeasedJob {
     pub failures: u32,
     /// Proves the lease; rises with every claim.
     pub fence: i64,
+    /// Since when it may run: for a demand, when it was last asked for.
+    pub due: Timestamp,
 }
 
 /// A job as the catalogue knows it, for tests and administration.
@@ -87,9 +90,10 @@ impl Catalog {
     /// A job that lost its worker more than [`CRASHES_MAX`] times in a row is not handed out: it fails, and its
     /// asset with it.
     pub async fn claim(&self, claim: &Claim<'_>) -> Result<Option<LeasedJob>, CatalogError> {
+        let step_ms = i64::try_from(PRIORITY_STEP.as_millis()).unwrap_or(i64::MAX);
         for _ in 0..POISON_PER_CLAIM_MAX {
             let mut tx = self.begin().await?;
-            let args = args![claim.worker, claim.now.plus(claim.lease), claim.now, claim.heavy];
+            let args = args![claim.worker, claim.now.plus(claim.lease), claim.now, claim.lane.as_str(), step_ms];
             let Some(row) = tx.row::<LeaseRow>(sql::jobs::CLAIM, args).await? else { return Ok(None) };
             tx.commit().await?;
             let is_poison = row.crashes > i64::from(CRASHES_MAX);
@@ -140,9 +144,9 @@ impl Catalog {
         Ok(expired)
     }
 
-    /// When the next job can be claimed: at once if that lies in the past; `None` if none waits or runs.
-    pub async fn next_due(&self, heavy: bool) -> Result<Option<Timestamp>, CatalogError> {
-        let row: Option<MaybeNumber> = self.row(sql::jobs::NEXT_DUE, args![heavy]).await?;
+    /// When the next job of a lane can be claimed: at once if that lies in the past; `None` if none waits or runs.
+    pub async fn next_due(&self, lane: JobLane) -> Result<Option<Timestamp>, CatalogError> {
+        let row: Option<MaybeNumber> = self.row(sql::jobs::NEXT_DUE, args![lane.as_str()]).await?;
         Ok(row.and_then(|row| row.number).map(Timestamp::from_unix_ms))
     }
 
@@ -183,7 +187,8 @@ impl Tx {
     ) -> Result<(), CatalogError> {
         let kind = spec.kind();
         let text = json("jobs.spec", spec)?;
-        let args = args![id, asset, kind.as_str(), text, kind.is_heavy(), spec.priority(), now];
+        let args = args![id, asset, kind.as_str(), text, kind.lane().as_str(), spec.priority(), now];
+        self.tell_of_work();
         self.execute(sql::jobs::INSERT, args).await.map(|_| ())
     }
 }
@@ -202,6 +207,7 @@ struct LeaseRow {
     crashes: i64,
     failures: i64,
     fence: i64,
+    run_at: i64,
 }
 
 impl TryFrom<LeaseRow> for LeasedJob {
@@ -215,6 +221,7 @@ impl TryFrom<LeaseRow> for LeasedJob {
             attempt: count32("jobs.attempts", row.attempts)?,
             failures: count32("jobs.failures", row.failures)?,
             fence: row.fence,
+            due: Timestamp::from_unix_ms(row.run_at),
         })
     }
 }

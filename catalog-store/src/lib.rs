@@ -19,6 +19,7 @@
 
 pub mod assets;
 mod catalog;
+pub mod demand;
 mod engine;
 mod error;
 pub mod events;
@@ -34,6 +35,7 @@ pub mod uploads;
 
 pub use assets::{Asset, NewAsset};
 pub use catalog::Catalog;
+pub use demand::{Demand, Wanted};
 pub use error::CatalogError;
 pub use events::Event;
 pub use generations::{Output, RenditionKind, RenditionProgress};

@@ -3,6 +3,7 @@
 use domain::presentation::{KeyframeRange, SegmentEntry};
 use domain::{AssetId, Generation, RenditionId, Timestamp};
 
+use crate::catalog::Text;
 use crate::engine::{args, column, count, count32, document, json, parsed};
 use crate::generations::{PROGRESS_INTERVAL, mark_progress, push_progress};
 use crate::{Catalog, CatalogError, LeasedJob, sql};
@@ -96,11 +97,6 @@ impl Catalog {
         let rows: Vec<StoredSegment> = self.rows(sql::segments::OF_RENDITION, args).await?;
         rows.into_iter().map(SegmentRow::try_from).collect()
     }
-}
-
-#[derive(sqlx::FromRow)]
-struct Text {
-    text: String,
 }
 
 /// `segments` as stored.

@@ -64,6 +64,16 @@ impl Catalog {
         tx.commit().await
     }
 
+    /// Settles a demand: what was waited for is committed, or nobody waits any more.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`].
+    pub async fn settle_demand(&self, job: &LeasedJob, now: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        done(&mut tx, job, now).await?;
+        tx.commit().await
+    }
+
     /// Settles the verification and publication of a generation: the asset is ready.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! Durable background work: what there is to do, and where it stands.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Generation, RenditionId};
@@ -34,6 +36,15 @@ pub enum JobSpec {
         /// Which output.
         generation: Generation,
     },
+    /// Encode a segment that a viewer waits for, and the ones after it.
+    Demand {
+        /// Which output.
+        generation: Generation,
+        /// Which rendition: of the picture or of the sound.
+        rendition: RenditionId,
+        /// The segment that was asked for.
+        segment: u32,
+    },
     /// Verify all rows and publish the final presentation.
     Publish {
         /// Which output.
@@ -42,6 +53,12 @@ pub enum JobSpec {
     /// Remove every object of a deleted asset.
     Purge,
 }
+
+/// How long a job waits for its priority to rise by one.
+pub const PRIORITY_STEP: Duration = Duration::from_secs(60);
+
+/// Priority of the batch work around a place that a viewer has gone to: before all that nobody looks at.
+pub const WATCHED_PRIORITY: i32 = 1500;
 
 /// The kind of a job, without its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -53,8 +70,35 @@ pub enum JobKind {
     Audio,
     Subtitles,
     Images,
+    Demand,
     Publish,
     Purge,
+}
+
+/// Which lanes of a worker run a job: long work must not keep short work waiting, nor either a viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobLane {
+    /// Somebody waits for it: it is short.
+    Urgent,
+    /// It keeps a processor busy at most.
+    Light,
+    /// It keeps several processors busy for long.
+    Heavy,
+}
+
+impl JobLane {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Urgent, Self::Light, Self::Heavy];
+
+    /// The name used in the database and in logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Urgent => "urgent",
+            Self::Light => "light",
+            Self::Heavy => "heavy",
+        }
+    }
 }
 
 impl JobKind {
@@ -66,14 +110,19 @@ impl JobKind {
             Self::Audio => "audio",
             Self::Subtitles => "subtitles",
             Self::Images => "images",
+            Self::Demand => "demand",
             Self::Publish => "publish",
             Self::Purge => "purge",
         }
     }
 
-    /// Heavy work keeps several cores busy for long; light work must not wait behind it.
-    pub fn is_heavy(self) -> bool {
-        matches!(self, Self::Chunk)
+    /// The lanes that run it.
+    pub fn lane(self) -> JobLane {
+        match self {
+            Self::Probe | Self::Demand | Self::Publish => JobLane::Urgent,
+            Self::Chunk => JobLane::Heavy,
+            Self::Audio | Self::Subtitles | Self::Images | Self::Purge => JobLane::Light,
+        }
     }
 }
 
@@ -86,6 +135,7 @@ impl JobSpec {
             Self::Audio { .. } => JobKind::Audio,
             Self::Subtitles { .. } => JobKind::Subtitles,
             Self::Images { .. } => JobKind::Images,
+            Self::Demand { .. } => JobKind::Demand,
             Self::Publish { .. } => JobKind::Publish,
             Self::Purge => JobKind::Purge,
         }
@@ -98,17 +148,20 @@ impl JobSpec {
             | Self::Audio { generation, .. }
             | Self::Subtitles { generation }
             | Self::Images { generation }
+            | Self::Demand { generation, .. }
             | Self::Publish { generation } => Some(*generation),
             Self::Probe | Self::Purge => None,
         }
     }
 
-    /// Its priority when enqueued; the job with the highest runs first, the oldest of equals.
+    /// Its priority when enqueued; in its lane the job with the highest runs first, the oldest of equals.
     ///
-    /// What lets a viewer start comes first: probe, then the head of the video and the sound, then
-    /// pictures; later chunks of all assets follow in order of their number, so assets share fairly.
+    /// A viewer who waits comes before everything. What lets one start is next: probe, then the head of the
+    /// video and the sound, then pictures; later chunks of all assets follow in order of their number, so
+    /// assets share fairly. Waiting raises it ([`PRIORITY_STEP`]), so nobody waits for ever behind newcomers.
     pub fn priority(&self) -> i32 {
         match self {
+            Self::Demand { .. } => 2000,
             Self::Probe => 1000,
             Self::Publish { .. } => 950,
             Self::Audio { .. } => 900,

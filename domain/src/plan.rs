@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::ladder::{self, Rung};
 use crate::probe::{AudioTrack, SubtitleTrack};
 use crate::{
-    AAC_FRAME_SAMPLES, Cadence, Failure, FailureCode, FrameRate, Language, MediaTime, Probe, Recipe, RenditionId, Span,
-    Timescale,
+    AAC_FRAME_SAMPLES, Bitrate, Cadence, Failure, FailureCode, FrameRate, Language, MediaTime, Probe, Recipe,
+    RenditionId, Span, Timescale,
 };
 
 /// What a server accepts; beyond it a source is refused with [`FailureCode::LimitExceeded`].
@@ -62,6 +62,17 @@ pub struct VideoPlan {
     pub frame_count: u64,
     /// The renditions, smallest first.
     pub rungs: Vec<Rung>,
+}
+
+/// What the quality that players begin with should cost (HLS authoring 1.32).
+pub const FIRST_VARIANT_BITRATE: Bitrate = Bitrate(2_000_000);
+
+impl VideoPlan {
+    /// Index of the rung that players begin with: the one whose cap is nearest to [`FIRST_VARIANT_BITRATE`].
+    pub fn first_rung(&self) -> Option<usize> {
+        let distance = |rung: &Rung| rung.bitrate_max.0.abs_diff(FIRST_VARIANT_BITRATE.0);
+        (0..self.rungs.len()).min_by_key(|at| distance(&self.rungs[*at]))
+    }
 }
 
 /// What is made of one audio track.

@@ -134,6 +134,7 @@ pub struct Config {
     pub source_pixels_max: u64,
     pub audio_tracks_max: u32,
     pub subtitle_tracks_max: u32,
+    pub urgent_lanes: u32,
     pub heavy_lanes: u32,
     pub light_lanes: u32,
     pub lease_s: u32,
@@ -242,6 +243,7 @@ impl Config {
         in_range("source_duration_s_max", self.source_duration_s_max.into(), 1, 7 * 86_400)?;
         in_range("audio_tracks_max", self.audio_tracks_max.into(), 1, 64)?;
         in_range("subtitle_tracks_max", self.subtitle_tracks_max.into(), 0, 128)?;
+        in_range("urgent_lanes", self.urgent_lanes.into(), 1, 256)?;
         in_range("heavy_lanes", self.heavy_lanes.into(), 0, 256)?;
         in_range("light_lanes", self.light_lanes.into(), 1, 256)?;
         in_range("lease_s", self.lease_s.into(), 5, 3600)?;

@@ -24,6 +24,9 @@ const EVENTS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 /// Time between two looks for events that are older.
 const EVENTS_PRUNED_EVERY: Duration = Duration::from_secs(3600);
 
+/// Pause before the next try to hear of work that other processes add.
+const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
 /// Runs the server until it is stopped.
 ///
 /// # Errors
@@ -45,9 +48,12 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let counters = Arc::new(pipeline::Metrics::new());
     if let Some(catalog) = base.catalog.as_ref().filter(|_| config.has(Role::Worker)) {
         let worker =
-            wiring::worker(&config, &base.data_dir, catalog, &base.store, &base.clock, Arc::clone(&counters)).await?;
+            wiring::worker(&config, &base.data_dir, catalog, &base.store, &base.clock, Arc::clone(&counters), true)
+                .await?;
         let (soft, hard) = (lifecycle.soft().clone(), lifecycle.hard().clone());
         lifecycle.spawn_essential("worker", async move { worker.run(soft, hard).await });
+        let listen = listen_for_work(catalog.clone(), lifecycle.soft().clone());
+        lifecycle.spawn_essential("work listener", listen);
         let prune = prune_events(catalog.clone(), Arc::clone(&base.clock), lifecycle.soft().clone());
         lifecycle.spawn_essential("event pruner", prune);
     }
@@ -95,7 +101,7 @@ impl Base {
         };
         let api = self.catalog.as_ref().filter(|_| config.has(Role::Api)).map(|catalog| self.api(catalog, lifecycle));
         Ok(Parts {
-            origin: config.has(Role::Origin).then(|| wiring::origin(self.store.clone())),
+            origin: config.has(Role::Origin).then(|| wiring::origin(self.store.clone(), self.demand(lifecycle))),
             ingest,
             api,
             has_pages: config.has(Role::Api),
@@ -136,6 +142,14 @@ impl Base {
         Ok(ingest::router(state.clone()).merge(ingest::api(state)))
     }
 
+    /// Where the origin tells what viewers wait for; nobody listens in a process without a database.
+    fn demand(&self, lifecycle: &Lifecycle) -> origin::DemandHook {
+        let Some(catalog) = self.catalog.clone() else { return origin::DemandHook::none() };
+        let (hook, listen) = wiring::demand(catalog, Arc::clone(&self.clock), lifecycle.soft().clone());
+        lifecycle.spawn_essential("demands", listen);
+        hook
+    }
+
     fn api(&self, catalog: &Catalog, lifecycle: &Lifecycle) -> Router {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
         catalog_api::router(catalog_api::State::new(catalog.clone(), store, clock, lifecycle.soft().clone()))
@@ -154,6 +168,15 @@ impl Base {
             }));
         }
         Health::new(lifecycle.soft().clone(), probes)
+    }
+}
+
+/// Wakes the worker when another process adds work, so that nobody waits for the next look at the queue.
+async fn listen_for_work(catalog: Catalog, soft: CancellationToken) {
+    // Ends with the soft signal. What is told while nobody listens is found by looking at the queue.
+    while let Some(Err(error)) = soft.run_until_cancelled(catalog.listen()).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot hear of new work");
+        let _ = soft.run_until_cancelled(tokio::time::sleep(LISTEN_AGAIN_AFTER)).await;
     }
 }
 

@@ -112,7 +112,7 @@ async fn work(
     store: &MediaStore,
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Option<Asset>> {
-    let worker = wiring::worker(config, folder.data_dir(), catalog, store, clock, Arc::default()).await?;
+    let worker = wiring::worker(config, folder.data_dir(), catalog, store, clock, Arc::default(), false).await?;
     let lifecycle = Lifecycle::new();
     let (asset, soft, hard) = (folder.asset(), lifecycle.soft().clone(), lifecycle.hard().clone());
     let running = lifecycle.tracker().spawn(async move {

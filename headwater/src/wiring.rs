@@ -12,9 +12,12 @@ use media_store::{MediaStore, StoreConfig};
 use pipeline::{Worker, WorkerConfig};
 use transcoder::{Engine, EngineConfig, EngineLimits};
 
+mod demand;
 mod early;
 
 use crate::clock::SystemClock;
+pub use demand::demand;
+
 use crate::config::{self, Config};
 use crate::data_dir::{DataDir, Layout};
 use crate::{cli, terminal};
@@ -62,7 +65,7 @@ pub async fn catalog(config: &Config, data_dir: &Path) -> anyhow::Result<Catalog
     Ok(catalog)
 }
 
-/// A worker over these parts. Leases that an earlier run of the same data folder left behind end here.
+/// A worker over these parts; with viewers it does first what they wait for. Leases that an earlier run of the same data folder left behind end here.
 ///
 /// # Errors
 /// If the data folder or the database cannot be used.
@@ -73,6 +76,7 @@ pub async fn worker(
     store: &MediaStore,
     clock: &Arc<dyn Clock>,
     metrics: Arc<pipeline::Metrics>,
+    has_viewers: bool,
 ) -> anyhow::Result<Worker> {
     let name = worker_name(data_dir, &**clock)?;
     // The folder's lock is ours, so whoever held these leases is dead: their jobs need not wait.
@@ -82,8 +86,10 @@ pub async fn worker(
     }
     let settings = WorkerConfig {
         name,
+        urgent_lanes: usize::try_from(config.urgent_lanes).unwrap_or(1),
         heavy_lanes: config.heavy_lane_count(),
         light_lanes: usize::try_from(config.light_lanes).unwrap_or(1),
+        has_viewers,
         lease: config.lease(),
         // Jobs are given back before the deadline cuts them off, so that nobody waits for their leases.
         grace: config.shutdown_deadline() * 3 / 4,
@@ -109,9 +115,9 @@ pub fn admission(config: &Config) -> anyhow::Result<ingest::Admission> {
     Ok(ingest::Admission::new(config.admission(), Some(Arc::new(early::EngineProber(engine()?)))))
 }
 
-/// The origin over this storage.
-pub fn origin(store: MediaStore) -> origin::Origin {
-    origin::Origin::new(origin::OriginConfig::default(), store)
+/// The origin over this storage, which tells `demand` what viewers wait for.
+pub fn origin(store: MediaStore, demand: origin::DemandHook) -> origin::Origin {
+    origin::Origin::new(origin::OriginConfig::default(), store, demand)
 }
 
 /// The name of the worker that works from this data folder: made once, so that a server that was

@@ -6,7 +6,7 @@
 //! path -> route      what is asked for, in words of the presentation; never a path into the store
 //!      -> library    playback id -> pointer -> presentation, kept in memory, asked anew every second
 //!      -> resource   a text to render with `packager`, or an object with its media type and standing
-//!      -> objects    memory first, then one read for all who ask; waits for what is still being encoded
+//!      -> objects    memory first, then one read for all who ask; waits for what is planned, and tells that it waits
 //!      -> answer     preconditions, then the range: 200, 206, 304, 412 or 416
 //! ```
 //!
@@ -17,7 +17,7 @@
 //! ```no_run
 //! # async fn example(store: media_store::MediaStore) {
 //! use tower::ServiceExt;
-//! let origin = origin::Origin::new(origin::OriginConfig::default(), store);
+//! let origin = origin::Origin::new(origin::OriginConfig::default(), store, origin::DemandHook::none());
 //! let request = http::Request::get("/v/plb_00000000000000000000000007/master.m3u8").body(()).expect("a request");
 //! let response = origin.oneshot(request).await.expect("never fails");
 //! # }
@@ -26,6 +26,7 @@
 mod answer;
 mod body;
 mod conditional;
+mod demand;
 mod flights;
 pub mod guard;
 mod library;
@@ -38,4 +39,5 @@ mod route;
 mod service;
 
 pub use body::Body;
+pub use demand::{DemandHook, Wanted};
 pub use service::{Origin, OriginConfig};

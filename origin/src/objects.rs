@@ -13,12 +13,15 @@ use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::demand::DemandHook;
 use crate::flights::Flights;
 use crate::library::Published;
 use crate::resource::{self, Standing, Stored, Text};
 
 /// Time between two looks for an object that is not there yet.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+/// Looks after which the hook is told again that somebody still waits.
+const LOOKS_PER_TELLING: u32 = 40;
 /// Time a read may take, with the wait for its turn.
 const READ_PATIENCE: Duration = Duration::from_secs(20);
 /// Content longer than this is hashed off the async threads.
@@ -90,10 +93,11 @@ pub(crate) struct Objects {
     reads: Semaphore,
     waiters: Semaphore,
     wait: Duration,
+    demand: DemandHook,
 }
 
 impl Objects {
-    pub(crate) fn new(store: MediaStore, limits: Limits) -> Self {
+    pub(crate) fn new(store: MediaStore, limits: Limits, demand: DemandHook) -> Self {
         let items = usize::try_from(limits.cache_bytes / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX).max(16);
         let options = OptionsBuilder::new()
             .shards(CACHE_SHARDS)
@@ -109,6 +113,7 @@ impl Objects {
             reads: Semaphore::new(limits.reads_max),
             waiters: Semaphore::new(limits.waiters_max),
             wait: limits.wait,
+            demand,
         }
     }
 
@@ -148,7 +153,12 @@ impl Objects {
     /// Looks again and again. Ends with the object, or by being dropped with the last request for it.
     fn arrival(self: Arc<Self>, wanted: Stored) -> BoxFuture<'static, Fetched> {
         let arrival = async move {
+            let mut looks = 0u32;
             loop {
+                if let (0, Standing::Planned(Some(segment))) = (looks % LOOKS_PER_TELLING, &wanted.standing) {
+                    self.demand.tell(segment);
+                }
+                looks += 1;
                 sleep(POLL_INTERVAL).await;
                 match self.stored(&wanted).await {
                     Ok(None) => {}
@@ -180,7 +190,7 @@ impl Objects {
                 return Err(FetchError::Corrupt);
             }
             Standing::Measured { etag, .. } => etag,
-            Standing::Committed | Standing::Planned => hashed(bytes.clone()).await,
+            Standing::Committed | Standing::Planned(_) => hashed(bytes.clone()).await,
         };
         tracing::debug!(%key, bytes = bytes.len(), "object read");
         let object = Object { bytes, etag };

@@ -7,6 +7,7 @@ use media_store::{Key, layout};
 use packager::{chapters, hls, webvtt};
 use sha2::{Digest, Sha256};
 
+use crate::demand::Wanted;
 use crate::route::{Part, Target};
 
 /// Hexadecimal digits of the hash in an entity-tag: 128 bits.
@@ -61,8 +62,9 @@ pub(crate) enum Standing {
     },
     /// Committed, not measured.
     Committed,
-    /// It will be there once it is encoded, unless it is there already.
-    Planned,
+    /// It will be there once it is encoded, unless it is there already. Names the segment, if it is one that
+    /// can be asked for.
+    Planned(Option<Wanted>),
 }
 
 impl Text {
@@ -114,15 +116,19 @@ pub(crate) fn resolve(presentation: &Presentation, target: Target) -> Option<Res
 
 fn init(presentation: &Presentation, rendition: &RenditionId) -> Option<Stored> {
     let (media_type, _) = coded(presentation, rendition)?;
-    let standing = if presentation.revision > 0 { Standing::Committed } else { Standing::Planned };
+    let standing = if presentation.revision > 0 { Standing::Committed } else { Standing::Planned(None) };
     Some(Stored { key: layout::init(presentation.asset, presentation.generation, rendition), media_type, standing })
 }
 
 fn media(presentation: &Presentation, rendition: &RenditionId, index: u32) -> Option<Stored> {
     let (media_type, entries) = coded(presentation, rendition)?;
-    let standing = standing(entries.get(usize::try_from(index).ok()?)?);
-    let key = layout::segment(presentation.asset, presentation.generation, rendition, index);
-    Some(Stored { key, media_type, standing })
+    let (asset, generation) = (presentation.asset, presentation.generation);
+    let wanted = || Wanted { asset, generation, rendition: rendition.clone(), segment: index };
+    let standing = match standing(entries.get(usize::try_from(index).ok()?)?) {
+        Standing::Planned(_) => Standing::Planned(Some(wanted())),
+        known => known,
+    };
+    Some(Stored { key: layout::segment(asset, generation, rendition, index), media_type, standing })
 }
 
 /// The media type and segments of a video or audio rendition.
@@ -157,7 +163,7 @@ fn standing(entry: &SegmentEntry) -> Standing {
             Some(etag) => Standing::Measured { bytes, etag },
             None => Standing::Committed,
         },
-        _ => Standing::Planned,
+        _ => Standing::Planned(None),
     }
 }
 

@@ -15,6 +15,7 @@ use tower::Service;
 
 use crate::answer::{self, Representation};
 use crate::body::Body;
+use crate::demand::DemandHook;
 use crate::guard;
 use crate::library::Library;
 use crate::objects::{FetchError, Limits, Object, Objects};
@@ -63,13 +64,13 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// An origin of what lies in `store`.
-    pub fn new(config: OriginConfig, store: MediaStore) -> Self {
+    /// An origin of what lies in `store`, which tells `demand` which planned segments are waited for.
+    pub fn new(config: OriginConfig, store: MediaStore, demand: DemandHook) -> Self {
         let OriginConfig { cache_bytes, library_bytes, wait, waiters_max, reads_max } = config;
         let limits = Limits { cache_bytes, reads_max, waiters_max, wait };
         Self {
             library: Arc::new(Library::new(store.clone(), library_bytes)),
-            objects: Arc::new(Objects::new(store, limits)),
+            objects: Arc::new(Objects::new(store, limits, demand)),
         }
     }
 
@@ -137,7 +138,7 @@ impl Origin {
     async fn object(&self, playback: PlaybackId, stored: &Stored) -> Result<Object, Refusal> {
         match self.objects.stored(stored).await? {
             Some(object) => Ok(object),
-            None if stored.standing == Standing::Planned => Ok(self.objects.awaited(stored).await?),
+            None if matches!(stored.standing, Standing::Planned(_)) => Ok(self.objects.awaited(stored).await?),
             // It was committed, so either the asset has been deleted within the last second, or it is lost.
             None => match self.library.find_afresh(playback).await {
                 Ok(None) => Err(Refusal::UnknownPlayback),

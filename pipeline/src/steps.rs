@@ -2,7 +2,10 @@
 
 mod audio;
 mod chunk;
+mod demand;
+
 mod images;
+mod inits;
 mod probe;
 pub(crate) mod publish;
 pub(crate) mod purge;
@@ -11,8 +14,13 @@ mod subtitles;
 use catalog_store::{Asset, LeasedJob};
 use domain::{AssetState, Generation, JobId, JobKind, JobSpec, Plan, Probe};
 
+use transcoder::Engine;
+
 use crate::error::JobError;
 use crate::worker::{Parts, WorkerConfig};
+
+/// Levels of nice by which batch work steps back: it gets about a tenth of a processor that is wanted otherwise.
+const BATCH_NICENESS: u8 = 10;
 
 /// One run of one job.
 pub(crate) struct Step<'a> {
@@ -28,6 +36,8 @@ pub(crate) enum Settlement {
     Probed { probe: Box<Probe>, generation: Generation, plan: Box<Plan>, jobs: Vec<JobSpec> },
     /// A part of a generation is complete.
     Part,
+    /// What a viewer waited for is committed, or nobody waits any more.
+    Demand,
     /// The verified presentation is published.
     Published,
     /// All objects of a deleted asset are gone.
@@ -43,6 +53,9 @@ impl Step<'_> {
             JobSpec::Audio { generation, rendition } => audio::run(self, *generation, rendition).await,
             JobSpec::Subtitles { generation } => subtitles::run(self, *generation).await,
             JobSpec::Images { generation } => images::run(self, *generation).await,
+            JobSpec::Demand { generation, rendition, segment } => {
+                demand::run(self, *generation, rendition, *segment).await
+            }
             JobSpec::Publish { generation } => publish::run(self, *generation).await,
             JobSpec::Purge => purge::run(self).await,
         }
@@ -57,6 +70,7 @@ impl Step<'_> {
                 catalog.settle_probe(self.job, probe, *generation, plan, &jobs, now).await?;
             }
             Settlement::Part => catalog.settle_part(self.job, self.mint(), now).await?,
+            Settlement::Demand => catalog.settle_demand(self.job, now).await?,
             Settlement::Published => catalog.settle_publish(self.job, now).await?,
             Settlement::Purged => catalog.settle_purge(self.job, now).await?,
         }
@@ -96,6 +110,15 @@ impl Step<'_> {
     /// The source, opened anew: an engine child owns its descriptor.
     async fn source(&self) -> Result<std::fs::File, JobError> {
         Ok(self.parts.store.open_source(self.job.asset).await?)
+    }
+
+    /// The engine for work that nobody waits for: it steps back behind what viewers wait for.
+    fn batch_engine(&self) -> Engine {
+        if self.config.has_viewers {
+            self.parts.engine.with_niceness(BATCH_NICENESS)
+        } else {
+            self.parts.engine.clone()
+        }
     }
 
     /// Fails unless this worker still has the job: asked right before what cannot be taken back.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use catalog_store::{Catalog, LeasedJob};
 use domain::plan::Limits;
-use domain::{Clock, Recipe};
+use domain::{Clock, JobLane, Recipe};
 use media_store::MediaStore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -44,10 +44,14 @@ impl std::fmt::Debug for Parts {
 pub struct WorkerConfig {
     /// Its name, unique among all worker processes of the catalogue.
     pub name: String,
-    /// Jobs that keep several cores busy, at the same time.
-    pub heavy_lanes: usize,
-    /// Other jobs at the same time, so that they need not wait behind the heavy ones.
+    /// Jobs at the same time, in the lane for what somebody waits for.
+    pub urgent_lanes: usize,
+    /// Jobs at the same time that keep a processor busy at most.
     pub light_lanes: usize,
+    /// Jobs that keep several processors busy, at the same time.
+    pub heavy_lanes: usize,
+    /// Viewers may watch while it works: what they wait for goes first, at some cost to everything else.
+    pub has_viewers: bool,
     /// How long a job stays ours without a heartbeat; a third of it passes between two heartbeats.
     pub lease: Duration,
     /// Longest pause between two looks at the queue; commits of this process wake it earlier.
@@ -61,17 +65,30 @@ pub struct WorkerConfig {
 }
 
 impl Default for WorkerConfig {
-    /// One heavy and two light lanes, leases of 30 s, a look at the queue every 2 s, 10 s of grace.
+    /// One heavy, two light and two urgent lanes, leases of 30 s, a look at the queue every 2 s, 10 s of grace.
     fn default() -> Self {
         Self {
             name: "worker".into(),
-            heavy_lanes: 1,
+            urgent_lanes: 2,
             light_lanes: 2,
+            heavy_lanes: 1,
+            has_viewers: true,
             lease: Duration::from_secs(30),
             poll: Duration::from_secs(2),
             grace: Duration::from_secs(10),
             recipe: Recipe::default(),
             limits: Limits::default(),
+        }
+    }
+}
+
+impl WorkerConfig {
+    /// Jobs of this lane at the same time.
+    fn lanes(&self, lane: JobLane) -> usize {
+        match lane {
+            JobLane::Urgent => self.urgent_lanes,
+            JobLane::Light => self.light_lanes,
+            JobLane::Heavy => self.heavy_lanes,
         }
     }
 }
@@ -130,18 +147,16 @@ impl Worker {
                 lane
             });
         };
-        for (count, is_heavy) in [(self.config.heavy_lanes, true), (self.config.light_lanes, false)] {
-            for number in 0..count {
-                spawn(
-                    &mut lanes,
-                    Lane::new(self.config.clone(), self.parts.clone(), failures.clone(), is_heavy, number),
-                );
+        for kind in JobLane::ALL {
+            for number in 0..self.config.lanes(kind) {
+                spawn(&mut lanes, Lane::new(self.config.clone(), self.parts.clone(), failures.clone(), kind, number));
             }
         }
         tracing::info!(
             worker = self.config.name,
-            heavy_lanes = self.config.heavy_lanes,
+            urgent_lanes = self.config.urgent_lanes,
             light_lanes = self.config.light_lanes,
+            heavy_lanes = self.config.heavy_lanes,
             "worker started"
         );
         // A lane ends when a token is cancelled, or by a panic in a job, whose lease then runs out.

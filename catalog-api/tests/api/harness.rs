@@ -11,8 +11,8 @@ use domain::plan::{Limits, Plan};
 use domain::presentation::Images;
 use domain::probe::{AudioTrack, Chapter, Color, Extent, Orientation, SubtitleTrack, VideoTrack};
 use domain::{
-    AssetId, ByteSize, Clock, FrameRate, Generation, JobId, JobKind, JobSpec, Language, ManualClock, MediaTime,
-    PlaybackId, Probe, Recipe, RenditionId, Resolution, Timescale, Timestamp, UploadId,
+    AssetId, ByteSize, Clock, FrameRate, Generation, JobId, JobKind, JobLane, JobSpec, Language, ManualClock,
+    MediaTime, PlaybackId, Probe, Recipe, RenditionId, Resolution, Timescale, Timestamp, UploadId,
 };
 use http_body_util::BodyExt;
 use media_store::{MediaStore, StoreConfig};
@@ -124,15 +124,15 @@ impl Server {
         self.catalog.asset(asset).await.unwrap().unwrap()
     }
 
-    pub(crate) async fn claim(&self, heavy: bool) -> LeasedJob {
-        let claim = Claim { worker: "test", heavy, lease: Duration::from_secs(60), now: at(1) };
+    pub(crate) async fn claim(&self, lane: JobLane) -> LeasedJob {
+        let claim = Claim { worker: "test", lane, lease: Duration::from_secs(60), now: at(1) };
         self.catalog.claim(&claim).await.unwrap().unwrap()
     }
 
     /// An asset whose plan has one chunk job and one images job.
     pub(crate) async fn processing(&self) -> Asset {
         let asset = self.received().await;
-        let job = self.claim(false).await;
+        let job = self.claim(JobLane::Urgent).await;
         let plan = Plan::new(&probe(), &Recipe::default(), &Limits::default()).unwrap();
         let parts = [JobSpec::Chunk { generation: GENERATION, chunk: 0 }, JobSpec::Images { generation: GENERATION }];
         let parts = parts.map(|spec| (self.job_id(), spec));
@@ -141,7 +141,7 @@ impl Server {
     }
 
     pub(crate) async fn commit_segment(&self, asset: &Asset, rendition: &str, index: u32) {
-        let job = self.claim(true).await;
+        let job = self.claim(JobLane::Heavy).await;
         let row = SegmentRow {
             asset: asset.id,
             generation: GENERATION,
@@ -157,14 +157,14 @@ impl Server {
 
     /// Settles all that is left of an asset that is processing.
     pub(crate) async fn finish(&self, asset: &Asset, images: &Images) {
-        let chunk = self.claim(true).await;
+        let chunk = self.claim(JobLane::Heavy).await;
         self.catalog.settle_part(&chunk, self.job_id(), at(2)).await.unwrap();
-        let job = self.claim(false).await;
+        let job = self.claim(JobLane::Light).await;
         assert_eq!((job.asset, job.spec.kind()), (asset.id, JobKind::Images));
         self.catalog.put_images(&job, images, at(2)).await.unwrap();
         self.catalog.settle_part(&job, self.job_id(), at(2)).await.unwrap();
         // The publish job is due at 2 ms, after the claims of this harness.
-        let claim = Claim { worker: "test", heavy: false, lease: Duration::from_secs(60), now: at(3) };
+        let claim = Claim { worker: "test", lane: JobLane::Urgent, lease: Duration::from_secs(60), now: at(3) };
         let publish = self.catalog.claim(&claim).await.unwrap().unwrap();
         self.catalog.settle_publish(&publish, at(3)).await.unwrap();
     }

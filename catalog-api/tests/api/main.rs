@@ -85,7 +85,7 @@ async fn progress_is_shown_per_rendition() {
 async fn a_failed_asset_says_why() {
     let server = Server::start().await;
     let asset = server.received().await;
-    let job = server.claim(false).await;
+    let job = server.claim(domain::JobLane::Urgent).await;
     let failure = Failure::new(FailureCode::UnknownFormat, "this is not a media file");
     server.catalog.fail(&job, &failure, at(2)).await.unwrap();
     let shown = server.get(&format!("/api/v1/assets/{}", asset.id)).await.ok();

@@ -2,25 +2,38 @@
 
 use super::{Sql, both, statements};
 
-/// Leases the most urgent job that is due: queued, or abandoned by a worker whose lease ran out.
+/// Leases the most urgent job that is due: queued, or abandoned by a worker whose lease ran out. $5 is the time in
+/// which waiting raises a priority by one.
 macro_rules! claim {
     ($lock:literal) => {
         concat!(
             "update jobs set state = 'running', worker = $1, lease_until = $2, fence = fence + 1, \
              attempts = attempts + 1, crashes = crashes + case when state = 'running' then 1 else 0 end, updated_at = $3 \
-             where id = (select id from jobs where is_heavy = $4 and ((state = 'queued' and run_at <= $3) \
-             or (state = 'running' and lease_until < $3)) order by priority desc, id limit 1",
+             where id = (select id from jobs where lane = $4 and ((state = 'queued' and run_at <= $3) \
+             or (state = 'running' and lease_until < $3)) order by priority + ($3 - created_at) / $5 desc, id limit 1",
             $lock,
-            ") returning id, asset_id, spec, attempts, crashes, failures, fence"
+            ") returning id, asset_id, spec, attempts, crashes, failures, fence, run_at"
         )
     };
 }
 
 statements! {
-    INSERT = both("insert into jobs (id, asset_id, kind, spec, state, is_heavy, priority, run_at, created_at, updated_at) \
+    INSERT = both("insert into jobs (id, asset_id, kind, spec, state, lane, priority, run_at, created_at, updated_at) \
         values ($1, $2, $3, $4, 'queued', $5, $6, $7, $7, $7)");
+    /// Adds a job that exists once; one that still waits is told that it is still wanted.
+    DEMAND = both("insert into jobs (id, asset_id, kind, spec, state, lane, priority, run_at, created_at, updated_at, dedup_key) \
+        values ($1, $2, $3, $4, 'queued', $5, $6, $7, $7, $7, $8) \
+        on conflict (dedup_key) do update set run_at = excluded.run_at where jobs.state = 'queued'");
+    RAISE = both("update jobs set priority = $3 where asset_id = $1 and spec = $2 and state = 'queued' and priority < $3");
+    STATE_OF_SPEC = both("select state as text from jobs \
+        where asset_id = $1 and spec = $2 and state in ('queued', 'running')");
+    DEMANDED = both("select count(*) as number from jobs where kind = $1 and state in ('queued', 'running')");
+    DEMANDED_OF_ASSET = both("select count(*) as number from jobs \
+        where asset_id = $1 and kind = $2 and state in ('queued', 'running')");
     // SQLite has one writer at a time, so there is nothing to skip.
     CLAIM = Sql { sqlite: claim!(""), postgres: claim!(" for update skip locked") };
+    /// Wakes the workers of other processes; SQLite knows no such thing, and they look at the queue now and then.
+    WAKE = Sql { sqlite: "select 1", postgres: "select pg_notify('headwater_jobs', '')" };
     HEARTBEAT = both("update jobs set lease_until = $3, updated_at = $4 \
         where id = $1 and fence = $2 and state = 'running'");
     /// Proves the lease inside a transaction; progress forgives earlier crashes.
@@ -29,11 +42,11 @@ statements! {
         run_at = $3, updated_at = $3 where id = $1 and fence = $2 and state = 'running'");
     RETRY = both("update jobs set state = 'queued', lease_until = null, worker = null, crashes = 0, failures = failures + 1, error = $3, \
         run_at = $4, updated_at = $5 where id = $1 and fence = $2 and state = 'running'");
-    DONE = both("update jobs set state = 'done', lease_until = null, error = null, updated_at = $3 \
+    DONE = both("update jobs set state = 'done', lease_until = null, error = null, dedup_key = null, updated_at = $3 \
         where id = $1 and fence = $2 and state = 'running'");
-    FAILED = both("update jobs set state = 'failed', lease_until = null, error = $3, updated_at = $4 \
+    FAILED = both("update jobs set state = 'failed', lease_until = null, error = $3, dedup_key = null, updated_at = $4 \
         where id = $1 and fence = $2 and state = 'running'");
-    CANCEL_OF_ASSET = both("update jobs set state = 'failed', lease_until = null, error = $2, updated_at = $3 \
+    CANCEL_OF_ASSET = both("update jobs set state = 'failed', lease_until = null, error = $2, dedup_key = null, updated_at = $3 \
         where asset_id = $1 and state in ('queued', 'running')");
     /// Gives back what a worker of this name held when its process ended.
     EXPIRE_OF_WORKER = both("update jobs set lease_until = 0, updated_at = $2 where worker = $1 and state = 'running'");
@@ -45,5 +58,5 @@ statements! {
         where asset_id = $1 and state in ('queued', 'running')");
     COUNTS = both("select kind, state, count(*) as number from jobs group by kind, state order by kind, state");
     NEXT_DUE = both("select min(case when state = 'queued' then run_at else lease_until + 1 end) as number from jobs \
-        where is_heavy = $1 and state in ('queued', 'running')");
+        where lane = $1 and state in ('queued', 'running')");
 }

@@ -8,8 +8,8 @@ use catalog_store::{Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow, 
 use domain::plan::{Limits, Plan};
 use domain::probe::{AudioTrack, Color, Extent, Orientation, VideoTrack};
 use domain::{
-    AssetId, ByteSize, FrameRate, Generation, JobId, JobSpec, MediaTime, PlaybackId, Probe, Recipe, RenditionId,
-    Resolution, Timescale, Timestamp, UploadId,
+    AssetId, ByteSize, FrameRate, Generation, JobId, JobLane, JobSpec, MediaTime, PlaybackId, Probe, Recipe,
+    RenditionId, Resolution, Timescale, Timestamp, UploadId,
 };
 
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
@@ -19,6 +19,7 @@ pub(crate) const GENERATION: Generation = Generation(1);
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) catalog: Catalog,
+    url: String,
     next: Arc<AtomicU64>,
 }
 
@@ -34,7 +35,7 @@ pub(crate) async fn on_postgres<F: Future<Output = ()>>(case: impl FnOnce(World)
 async fn run<F: Future<Output = ()>>(url: &str, case: impl FnOnce(World) -> F) {
     let catalog = Catalog::open(url).await.expect("the database opens");
     catalog.migrate().await.expect("the schema is made");
-    let world = World { catalog: catalog.clone(), next: Arc::new(AtomicU64::new(1)) };
+    let world = World { catalog: catalog.clone(), url: url.to_owned(), next: Arc::new(AtomicU64::new(1)) };
     case(world).await;
     assert_eq!(catalog.integrity().await.expect("it reads").orphan_rows, 0);
     catalog.close().await;
@@ -48,6 +49,12 @@ pub(crate) fn at(ms: i64) -> Timestamp {
 impl World {
     fn fresh(&self) -> u128 {
         u128::from(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The same database as another process has it.
+    pub(crate) async fn another_process(&self) -> Self {
+        let catalog = Catalog::open(&self.url).await.expect("the database opens");
+        Self { catalog, url: self.url.clone(), next: self.next.clone() }
     }
 
     pub(crate) fn job_id(&self) -> JobId {
@@ -78,6 +85,10 @@ impl World {
 
     /// An asset with a complete source and a queued probe.
     pub(crate) async fn received(&self) -> AssetId {
+        self.received_at(at(0)).await
+    }
+
+    async fn received_at(&self, now: Timestamp) -> AssetId {
         let asset = AssetId::from_u128(self.fresh());
         let new = NewAsset {
             asset,
@@ -85,7 +96,7 @@ impl World {
             file_name: None,
             size: ByteSize(1000),
             job: self.job_id(),
-            now: at(0),
+            now,
         };
         self.catalog.create_received_asset(&new).await.expect("an asset");
         asset
@@ -93,10 +104,15 @@ impl World {
 
     /// An asset whose probe is settled: two chunks, one audio and one images job are queued.
     pub(crate) async fn processing(&self) -> AssetId {
-        let asset = self.received().await;
-        let probe = self.claim(false, at(0)).await.expect("the probe");
+        self.processing_at(at(0)).await
+    }
+
+    /// The same at another time.
+    pub(crate) async fn processing_at(&self, now: Timestamp) -> AssetId {
+        let asset = self.received_at(now).await;
+        let probe = self.claim_in(JobLane::Urgent, now).await.expect("the probe");
         assert_eq!(probe.asset, asset);
-        self.settle_probe(&probe, at(0)).await;
+        self.settle_probe(&probe, now).await;
         asset
     }
 
@@ -116,8 +132,20 @@ impl World {
         settled.expect("the probe settles");
     }
 
+    /// What a worker with free lanes takes: a heavy job, or else an urgent one before a light one.
     pub(crate) async fn claim(&self, heavy: bool, now: Timestamp) -> Option<LeasedJob> {
-        self.catalog.claim(&Claim { worker: "worker", heavy, lease: LEASE, now }).await.expect("a claim answers")
+        let lanes: &[JobLane] = if heavy { &[JobLane::Heavy] } else { &[JobLane::Urgent, JobLane::Light] };
+        for lane in lanes {
+            if let Some(job) = self.claim_in(*lane, now).await {
+                return Some(job);
+            }
+        }
+        None
+    }
+
+    /// What a worker with one free lane takes.
+    pub(crate) async fn claim_in(&self, lane: JobLane, now: Timestamp) -> Option<LeasedJob> {
+        self.catalog.claim(&Claim { worker: "worker", lane, lease: LEASE, now }).await.expect("a claim answers")
     }
 
     /// Claims and settles all parts, so that only the publish job is left.

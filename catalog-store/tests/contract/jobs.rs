@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use catalog_store::jobs::CRASHES_MAX;
 use catalog_store::{CatalogError, LeasedJob};
-use domain::{AssetState, Failure, FailureCode, JobKind, JobState};
+use domain::{AssetState, Failure, FailureCode, JobKind, JobLane, JobState};
 
 use crate::harness::{LEASE, World, at, segment};
 
@@ -135,13 +135,13 @@ pub(crate) async fn leases_of_an_ended_process_can_be_claimed_at_once(world: Wor
 }
 
 pub(crate) async fn the_next_due_instant_is_known(world: World) {
-    assert_eq!(world.catalog.next_due(false).await.unwrap(), None);
+    assert_eq!(world.catalog.next_due(JobLane::Urgent).await.unwrap(), None);
     world.received().await;
-    assert_eq!(world.catalog.next_due(false).await.unwrap(), Some(at(0)));
+    assert_eq!(world.catalog.next_due(JobLane::Urgent).await.unwrap(), Some(at(0)));
     let job = world.claim(false, at(5)).await.expect("the probe");
     let expiry = at(5).plus(LEASE).plus(Duration::from_millis(1));
-    assert_eq!(world.catalog.next_due(false).await.unwrap(), Some(expiry));
+    assert_eq!(world.catalog.next_due(JobLane::Urgent).await.unwrap(), Some(expiry));
     world.catalog.retry(&job, "later", at(777), at(6)).await.unwrap();
-    assert_eq!(world.catalog.next_due(false).await.unwrap(), Some(at(777)));
-    assert_eq!(world.catalog.next_due(true).await.unwrap(), None);
+    assert_eq!(world.catalog.next_due(JobLane::Urgent).await.unwrap(), Some(at(777)));
+    assert_eq!(world.catalog.next_due(JobLane::Heavy).await.unwrap(), None);
 }

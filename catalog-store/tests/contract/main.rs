@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; the cases are plain functions")]
 
 mod concurrency;
+mod demands;
 mod events;
 mod grants;
 mod harness;
@@ -62,6 +63,13 @@ contract! {
         progress_forgives_crashes
         leases_of_an_ended_process_can_be_claimed_at_once
         the_next_due_instant_is_known;
+    demands:
+        a_demanded_segment_comes_before_everything_and_its_chunk_before_other_chunks
+        a_segment_is_demanded_once_however_often_it_is_asked_for
+        what_is_there_or_about_to_come_is_not_demanded
+        what_no_plan_has_cannot_be_demanded
+        one_asset_cannot_demand_without_bound
+        waiting_raises_a_job_above_newcomers;
     settling:
         an_asset_goes_all_the_way_to_ready
         a_settled_probe_settles_again_without_effect
@@ -89,4 +97,9 @@ contract! {
         a_reader_never_sees_a_gap_between_events
         a_call_dropped_anywhere_leaves_all_or_nothing
         deletion_and_settling_race_without_leftovers;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn work_that_another_process_adds_is_heard_of_on_postgres() {
+    harness::on_postgres(demands::work_that_another_process_adds_is_heard_of).await;
 }

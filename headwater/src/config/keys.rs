@@ -46,7 +46,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 33] = [
+pub const KEYS: [Key; 34] = [
     key(
         "data_dir",
         Kind::Text,
@@ -166,12 +166,18 @@ pub const KEYS: [Key; 33] = [
         "Most subtitle tracks of one source that become renditions; further ones are left out.",
     ),
     key(
+        "urgent_lanes",
+        Kind::Number,
+        "2",
+        "Jobs that somebody waits for (probing, publishing, segments that a viewer has gone to) run at once.",
+    ),
+    key(
         "heavy_lanes",
         Kind::Number,
         "0",
         "Video chunks encoded at once. 0 means half the processors, since each chunk uses several threads.",
     ),
-    key("light_lanes", Kind::Number, "2", "Other jobs (probing, sound, pictures, publishing) run at once."),
+    key("light_lanes", Kind::Number, "2", "Other jobs (sound, subtitles, pictures, removals) run at once."),
     key(
         "lease_s",
         Kind::Number,

@@ -20,6 +20,7 @@ mod harness;
 mod hostile;
 mod kill;
 mod kill_uploads;
+mod on_demand;
 mod outage;
 mod server;
 mod tidy;

@@ -1,12 +1,13 @@
 //! What is kept in memory, for how long, and what is waited for.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
 use http::StatusCode;
 use media_store::layout;
-use origin::OriginConfig;
+use origin::{DemandHook, OriginConfig, Wanted};
 
 use crate::stage::{GENERATION, Stage, asset, content, playback, presentation, rendition};
 
@@ -133,6 +134,26 @@ async fn a_segment_that_is_being_encoded_is_waited_for() {
     assert_eq!((whole.status, whole.body), (StatusCode::OK, content("720p", 0)));
     assert_eq!(whole.headers["cache-control"], "public, max-age=31536000, immutable");
     assert_eq!((ranged.status, ranged.body), (StatusCode::PARTIAL_CONTENT, content("720p", 0).slice(..10)));
+}
+
+#[tokio::test]
+async fn what_is_waited_for_is_told_once_however_many_wait() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let list = told.clone();
+    let hook = DemandHook::new(move |wanted: Wanted| list.lock().unwrap().push((wanted.rendition, wanted.segment)));
+    let stage = Stage::with_nothing_encoded(0).await.telling(hook);
+    let encode = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        stage.put_segment("720p", 1).await;
+    };
+    let gets = join_all((0..5).map(|_| stage.get("g3/720p/1.m4s")));
+    let (replies, ()) = tokio::join!(gets, encode);
+    assert!(replies.iter().all(|reply| reply.status == StatusCode::OK));
+    stage.get("g3/720p/1.m4s").await;
+    stage.get("g3/720p/init.mp4").await;
+    let told = told.lock().unwrap();
+    let told: Vec<_> = told.iter().map(|(rendition, segment)| (rendition.as_str(), *segment)).collect();
+    assert_eq!(told, [("720p", 1)], "not what is there, nor what is no segment");
 }
 
 #[tokio::test]

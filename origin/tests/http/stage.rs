@@ -14,7 +14,7 @@ use domain::{
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use media_store::{Key, MediaStore, StoreConfig, layout};
-use origin::{Origin, OriginConfig};
+use origin::{DemandHook, Origin, OriginConfig};
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 
@@ -176,14 +176,20 @@ impl Stage {
         };
         let store = MediaStore::open(config).await.unwrap();
         let config = OriginConfig { wait: Duration::from_millis(800), waiters_max: 2, ..OriginConfig::default() };
-        let stage = Self { origin: Origin::new(config, store.clone()), store, _dir: dir };
+        let stage = Self { origin: Origin::new(config, store.clone(), DemandHook::none()), store, _dir: dir };
         stage.publish(&presentation(revision)).await;
         stage
     }
 
+    /// The same store behind an origin that tells `demand` what is waited for.
+    pub(crate) fn telling(self, demand: DemandHook) -> Self {
+        let config = OriginConfig { wait: Duration::from_millis(800), ..OriginConfig::default() };
+        Self { origin: Origin::new(config, self.store.clone(), demand), ..self }
+    }
+
     /// The same store behind another origin.
     pub(crate) fn behind(self, config: OriginConfig) -> Self {
-        Self { origin: Origin::new(config, self.store.clone()), ..self }
+        Self { origin: Origin::new(config, self.store.clone(), DemandHook::none()), ..self }
     }
 
     pub(crate) async fn publish(&self, presentation: &Presentation) {

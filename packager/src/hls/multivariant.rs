@@ -1,13 +1,11 @@
 //! The multivariant playlist: which renditions there are and how they go together.
 
 use domain::Presentation;
+use domain::plan::FIRST_VARIANT_BITRATE;
 use domain::presentation::{AudioRendition, SubtitleRendition, VideoRendition};
 
 use super::attribute::{List, clean};
 use super::{Playlist, bit_rates};
-
-/// What the variant listed first should cost: players begin with it (HLS authoring 1.32).
-const FIRST_VARIANT_BITRATE: u64 = 2_000_000;
 
 const AUDIO_GROUP: &str = "audio";
 const SUBTITLE_GROUP: &str = "subtitles";
@@ -45,7 +43,7 @@ pub fn multivariant(presentation: &Presentation, prefix: &str) -> String {
     if variants.is_empty() {
         variants.extend(audio.iter().find(|one| one.is_default).or(audio.first()).map(|one| sound.variant(one)));
     }
-    let first = variants.iter().enumerate().min_by_key(|(_, one)| one.bandwidth.abs_diff(FIRST_VARIANT_BITRATE));
+    let first = variants.iter().enumerate().min_by_key(|(_, one)| one.bandwidth.abs_diff(FIRST_VARIANT_BITRATE.0));
     let first = first.map_or(0, |(at, _)| at);
     if let Some(head) = variants.get_mut(..=first) {
         head.rotate_right(1);

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 
 use domain::plan::VideoPlan;
-use domain::{Generation, Plan, Span};
+use domain::{Generation, Plan, Probe, Span};
 use packager::cmaf::VideoConfig;
 use tokio::time::Instant;
-use transcoder::{ChunkRequest, SegmentWork, VideoSegment};
+use transcoder::{ChunkRequest, Engine, ParameterSets, SegmentWork};
 
 use super::{Settlement, Step};
 use crate::commit::Committer;
@@ -17,24 +17,51 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation, chunk: u32) -> 
     let plan = step.plan(generation).await?;
     let Some(video) = &plan.video else { return Err(JobError::inconsistent("a chunk of a plan without video")) };
     let spans = spans(&plan, chunk)?;
-    let work = missing(step, generation, video, &spans).await?;
-    if work.is_empty() {
-        return Ok(Settlement::Part);
+    // The head of what players begin with, before its other qualities: a viewer can start.
+    let head = if chunk == 0 && step.config.has_viewers { video.first_rung() } else { None };
+    if let (Some(rung), Some(first)) = (head, spans.first()) {
+        encode_missing(step, &step.parts.engine, generation, &plan, &[*first], |at| at == rung).await?;
     }
-    let probe = step.probe().await?;
-    let track = probe.video.into_iter().find(|track| track.stream_index == video.stream_index);
+    encode_missing(step, &step.batch_engine(), generation, &plan, &spans, |_| true).await?;
+    Ok(Settlement::Part)
+}
+
+/// Encodes those segments of the wanted rungs that have no row yet, and commits them.
+pub(super) async fn encode_missing(
+    step: &Step<'_>,
+    engine: &Engine,
+    generation: Generation,
+    plan: &Plan,
+    spans: &[Span],
+    is_wanted: impl Fn(usize) -> bool,
+) -> Result<(), JobError> {
+    let Some(video) = &plan.video else { return Err(JobError::inconsistent("a picture of a plan without video")) };
+    let work = missing(step, generation, video, spans, is_wanted).await?;
+    if work.is_empty() {
+        return Ok(());
+    }
+    let request = request(plan, video, &step.probe().await?, work)?;
+    encode(step, engine, generation, plan, video, request).await
+}
+
+/// What the engine must know of a picture to encode `work`.
+pub(super) fn request(
+    plan: &Plan,
+    video: &VideoPlan,
+    probe: &Probe,
+    work: Vec<SegmentWork>,
+) -> Result<ChunkRequest, JobError> {
+    let track = probe.video.iter().find(|track| track.stream_index == video.stream_index);
     let track = track.ok_or_else(|| JobError::inconsistent("the planned video track was not probed"))?;
-    let request = ChunkRequest {
-        track,
+    Ok(ChunkRequest {
+        track: track.clone(),
         origin: plan.origin,
         recipe: plan.recipe.clone(),
         cadence: plan.cadence,
         frame_count: video.frame_count,
         rungs: video.rungs.clone(),
         work,
-    };
-    encode(step, generation, &plan, video, request).await?;
-    Ok(Settlement::Part)
+    })
 }
 
 /// The grid cells of one chunk.
@@ -46,25 +73,29 @@ fn spans(plan: &Plan, chunk: u32) -> Result<Vec<Span>, JobError> {
     Ok(plan.video_spans().into_iter().filter(|span| cells.contains(&span.index)).collect())
 }
 
-/// What has no row yet; empty once the chunk is complete.
+/// What has no row yet; empty once all of it is committed.
 async fn missing(
     step: &Step<'_>,
     generation: Generation,
     video: &VideoPlan,
     spans: &[Span],
+    is_wanted: impl Fn(usize) -> bool,
 ) -> Result<Vec<SegmentWork>, JobError> {
     let mut committed: HashSet<(usize, u32)> = HashSet::new();
-    for (at, rung) in video.rungs.iter().enumerate() {
+    for (at, rung) in video.rungs.iter().enumerate().filter(|(at, _)| is_wanted(*at)) {
         let rows = step.parts.catalog.segments_of(step.job.asset, generation, &rung.id).await?;
         committed.extend(rows.into_iter().map(|row| (at, row.index)));
     }
-    let lacks = |span: &Span| (0..video.rungs.len()).map(|at| !committed.contains(&(at, span.index))).collect();
+    let lacks = |span: &Span| {
+        (0..video.rungs.len()).map(|at| is_wanted(at) && !committed.contains(&(at, span.index))).collect()
+    };
     let work = spans.iter().map(|span| SegmentWork { span: *span, rungs: lacks(span) });
     Ok(work.filter(|work| work.rungs.contains(&true)).collect())
 }
 
 async fn encode(
     step: &Step<'_>,
+    engine: &Engine,
     generation: Generation,
     plan: &Plan,
     video: &VideoPlan,
@@ -76,7 +107,7 @@ async fn encode(
     }
     let wanted = open.len();
     let started = Instant::now();
-    let mut session = step.parts.engine.encode_chunk(step.source().await?, request)?;
+    let mut session = engine.encode_chunk(step.source().await?, request)?;
     let mut committer = Committer::new(step, generation, SegmentKind::Video);
     // Serial on purpose: what is not committed when this worker is killed is at most one segment
     // per rung. Meanwhile the pipe to the engine holds the next one.
@@ -85,20 +116,22 @@ async fn encode(
         let Some(rung) = video.rungs.get(segment.rung).filter(|_| open.remove(&place)) else {
             return Err(JobError::inconsistent("the engine sent a segment that nobody asked for"));
         };
-        let config = config(plan, rung, &segment);
+        let sets = ParameterSets { sps: segment.sps.clone(), pps: segment.pps.clone() };
+        let config = config(plan, rung, sets);
         committer.video(&rung.id, config, plan.cadence.gop_frames, segment).await?;
     }
     step.parts.metrics.session_ended(SegmentKind::Video, started.elapsed());
     if open.is_empty() { Ok(()) } else { Err(JobError::Incomplete { missing: open.len(), wanted }) }
 }
 
-fn config(plan: &Plan, rung: &domain::ladder::Rung, segment: &VideoSegment) -> VideoConfig {
+/// How the segments of a rung are packaged.
+pub(super) fn config(plan: &Plan, rung: &domain::ladder::Rung, sets: ParameterSets) -> VideoConfig {
     let rate = plan.cadence.frame_rate;
     VideoConfig {
         resolution: rung.resolution,
         timescale: rate.timescale(),
         frame_ticks: rate.frame_ticks(),
-        sps: segment.sps.clone(),
-        pps: segment.pps.clone(),
+        sps: sets.sps,
+        pps: sets.pps,
     }
 }

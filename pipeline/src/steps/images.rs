@@ -21,7 +21,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
     let track = probe.video.into_iter().find(|track| track.stream_index == video.stream_index);
     let track = track.ok_or_else(|| JobError::inconsistent("the planned video track was not probed"))?;
     let request = PicturesRequest { track, origin: plan.origin, shots: album.shots.clone() };
-    let mut session = parts.engine.pictures(step.source().await?, request)?;
+    let mut session = step.batch_engine().pictures(step.source().await?, request)?;
     while let Some(picture) = session.next().await? {
         // Compressing a picture takes milliseconds: the album goes to another thread and back.
         album = blocking(move || {

@@ -6,7 +6,7 @@
 use domain::plan::Limits;
 use domain::{Generation, JobSpec, Plan, Presentation};
 
-use super::{Settlement, Step, publish};
+use super::{Settlement, Step, inits, publish};
 use crate::chapters;
 use crate::error::JobError;
 
@@ -20,6 +20,10 @@ pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
         chapters: chapters::of(&probe, plan.origin, plan.duration),
         ..Presentation::planned(asset.id, asset.playback, generation, &plan)
     };
+    if step.config.has_viewers {
+        // Players ask for them first, wherever they begin.
+        inits::store(step, generation, &probe, &plan).await?;
+    }
     publish::show(step, &presentation).await?;
     tracing::info!(
         generation = generation.0,

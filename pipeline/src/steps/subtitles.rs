@@ -70,7 +70,7 @@ async fn read(step: &Step<'_>, plan: &Plan) -> Result<HashMap<u32, Vec<Cue>>, Jo
         return Ok(read);
     }
     let request = SubtitlesRequest { stream_indices, origin: plan.origin };
-    let mut session = step.parts.engine.subtitles(step.source().await?, request)?;
+    let mut session = step.batch_engine().subtitles(step.source().await?, request)?;
     let mut count = 0;
     while let Some(cue) = session.next().await? {
         count += 1;

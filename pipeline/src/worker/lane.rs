@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use catalog_store::{CatalogError, Claim, LeasedJob};
-use domain::{Failure, FailureCode, JobId, JobKind};
+use domain::{Failure, FailureCode, JobId, JobKind, JobLane};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,9 @@ use crate::steps::{Settlement, Step, publish, purge};
 /// Shortest pause of an idle lane, however often it is woken.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 
+/// Longest time that encoding goes on once the worker stops.
+const ENCODING_GRACE_MAX: Duration = Duration::from_millis(1500);
+
 /// Jobs whose errors are remembered; beyond it memory starts afresh.
 const REMEMBERED_MAX: usize = 10_000;
 
@@ -33,13 +36,13 @@ pub(super) struct Lane {
     config: Arc<WorkerConfig>,
     parts: Parts,
     failures: Failures,
-    is_heavy: bool,
+    kind: JobLane,
     number: usize,
 }
 
 impl std::fmt::Debug for Lane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} lane {}", if self.is_heavy { "heavy" } else { "light" }, self.number)
+        write!(f, "{} lane {}", self.kind.as_str(), self.number)
     }
 }
 
@@ -48,10 +51,10 @@ impl Lane {
         config: Arc<WorkerConfig>,
         parts: Parts,
         failures: Failures,
-        is_heavy: bool,
+        kind: JobLane,
         number: usize,
     ) -> Self {
-        Self { config, parts, failures, is_heavy, number }
+        Self { config, parts, failures, kind, number }
     }
 
     /// Runs one job after the other until a token is cancelled.
@@ -85,16 +88,16 @@ impl Lane {
     /// The most urgent job that is due. Idle lanes only read: claiming takes the write lock.
     async fn claim(&self) -> Result<Option<LeasedJob>, CatalogError> {
         let now = self.parts.clock.now();
-        if self.parts.catalog.next_due(self.is_heavy).await?.is_none_or(|due| due > now) {
+        if self.parts.catalog.next_due(self.kind).await?.is_none_or(|due| due > now) {
             return Ok(None);
         }
-        let claim = Claim { worker: &self.config.name, heavy: self.is_heavy, lease: self.config.lease, now };
+        let claim = Claim { worker: &self.config.name, lane: self.kind, lease: self.config.lease, now };
         self.parts.catalog.claim(&claim).await
     }
 
     /// How long to wait for the next job that is known, or for one that another process enqueues.
     async fn until_due(&self) -> Duration {
-        let due = self.parts.catalog.next_due(self.is_heavy).await.ok().flatten();
+        let due = self.parts.catalog.next_due(self.kind).await.ok().flatten();
         let wait = due.map_or(self.config.poll, |due| due.since(self.parts.clock.now()));
         wait.clamp(PAUSE_MIN, self.config.poll.max(PAUSE_MIN))
     }
@@ -125,7 +128,7 @@ impl Lane {
         let step = Step { parts: &self.parts, config: &self.config, job };
         let grace_over = async {
             soft.cancelled().await;
-            sleep(self.config.grace).await;
+            sleep(self.grace()).await;
         };
         // The branches that lose are dropped: the engine of the work dies, its uncommitted segment with it.
         let worked = tokio::select! {
@@ -146,6 +149,14 @@ impl Lane {
                 Outcome::Done
             }
             Err(error) => self.failed(&step, error, soft.is_cancelled()).await,
+        }
+    }
+
+    /// How long a job may go on once the worker stops: encoding is given up soon, since what is committed is kept.
+    fn grace(&self) -> Duration {
+        match self.kind {
+            JobLane::Urgent => self.config.grace,
+            JobLane::Light | JobLane::Heavy => self.config.grace.min(ENCODING_GRACE_MAX),
         }
     }
 
@@ -190,6 +201,11 @@ impl Lane {
                 let now = clock.now();
                 let retried = self.parts.catalog.retry(job, &cause, now.plus(after), now).await;
                 (retried.map_err(JobError::from), Outcome::Retried)
+            }
+            // The batch job of the same segment decides what becomes of the asset.
+            Verdict::GoWithout(_) | Verdict::Fail(_) if job.spec.kind() == JobKind::Demand => {
+                tracing::warn!(error = cause.as_str(), "demand given up");
+                (step.settle(&Settlement::Demand).await, Outcome::WentWithout)
             }
             Verdict::GoWithout(_) => {
                 tracing::warn!(error = cause.as_str(), "part left out: the asset plays without it");

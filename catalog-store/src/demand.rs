@@ -1,0 +1,146 @@
+//! What viewers wait for: a segment that is planned but not yet encoded is asked for here.
+
+use domain::job::WATCHED_PRIORITY;
+use domain::{AssetId, AssetState, Generation, JobId, JobKind, JobSpec, Plan, RenditionId, Timestamp};
+
+use crate::catalog::{MaybeNumber, Number, Text, Tx};
+use crate::engine::{args, count, json};
+use crate::{Catalog, CatalogError, sql};
+
+/// Segments of all assets that are waited for at the same time.
+const DEMANDS_MAX: u64 = 64;
+
+/// Segments of one asset that are waited for at the same time.
+const DEMANDS_OF_ASSET_MAX: u64 = 16;
+
+/// A segment that somebody waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// The asset.
+    pub asset: AssetId,
+    /// The output that is played.
+    pub generation: Generation,
+    /// The rendition.
+    pub rendition: RenditionId,
+    /// The number of the segment in it.
+    pub segment: u32,
+}
+
+/// What was done about a segment that somebody waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// A job will encode it before everything else, or one that waits for its turn is kept fresh.
+    Enqueued,
+    /// It is committed, or the job that runs now has it next.
+    Coming,
+    /// Too much is waited for already.
+    Full,
+    /// There is no such segment to be made: the asset is not in the making, or the plan has no such place.
+    Nothing,
+}
+
+impl Catalog {
+    /// Has a planned segment encoded before everything else, and what follows it before what nobody looks at.
+    ///
+    /// Repeat it while somebody waits: a demand that was not repeated for long is dropped by its worker.
+    ///
+    /// # Errors
+    /// Only those of the database.
+    pub async fn demand(&self, wanted: &Wanted, id: JobId, now: Timestamp) -> Result<Demand, CatalogError> {
+        // Most of what is asked for comes by itself: look before taking the write lock.
+        let Some(plan) = self.plan(wanted.asset, wanted.generation).await? else { return Ok(Demand::Nothing) };
+        let Some(place) = Place::of(&plan, wanted) else { return Ok(Demand::Nothing) };
+        let key = args![wanted.asset, wanted.generation, &wanted.rendition, wanted.segment];
+        if self.row::<Text>(sql::segments::HASH, key).await?.is_some() || self.is_next(wanted, &place).await? {
+            return Ok(Demand::Coming);
+        }
+        if self.is_full(wanted.asset).await? {
+            return Ok(Demand::Full);
+        }
+        let mut tx = self.begin().await?;
+        if tx.lock_asset(wanted.asset, now).await?.state()? != AssetState::Processing {
+            return Ok(Demand::Nothing);
+        }
+        tx.insert_demand(wanted, id, now).await?;
+        for job in place.batch.iter().chain(&place.after) {
+            let args = args![wanted.asset, json("jobs.spec", job)?, WATCHED_PRIORITY];
+            tx.execute(sql::jobs::RAISE, args).await?;
+        }
+        tx.commit().await?;
+        Ok(Demand::Enqueued)
+    }
+
+    /// True if the batch job of the segment runs and has nothing of this rendition to do before it.
+    async fn is_next(&self, wanted: &Wanted, place: &Place) -> Result<bool, CatalogError> {
+        let Some(batch) = &place.batch else { return Ok(false) };
+        let state: Option<Text> =
+            self.row(sql::jobs::STATE_OF_SPEC, args![wanted.asset, json("jobs.spec", batch)?]).await?;
+        if state.is_none_or(|state| state.text != domain::JobState::Running.as_str()) {
+            return Ok(false);
+        }
+        let (first, last) = place.segments;
+        let args = args![wanted.asset, wanted.generation, &wanted.rendition, first, last];
+        let done: Option<MaybeNumber> = self.row(sql::segments::LAST_BETWEEN, args).await?;
+        let next = done.and_then(|row| row.number).map_or(i64::from(first), |last| last.saturating_add(1));
+        Ok(i64::from(wanted.segment) == next)
+    }
+
+    async fn is_full(&self, asset: AssetId) -> Result<bool, CatalogError> {
+        let kind = JobKind::Demand.as_str();
+        let all: Option<Number> = self.row(sql::jobs::DEMANDED, args![kind]).await?;
+        let own: Option<Number> = self.row(sql::jobs::DEMANDED_OF_ASSET, args![asset, kind]).await?;
+        let counted = |row: Option<Number>| count("jobs.count", row.map_or(0, |row| row.number));
+        Ok(counted(all)? >= DEMANDS_MAX || counted(own)? >= DEMANDS_OF_ASSET_MAX)
+    }
+}
+
+impl Tx {
+    async fn insert_demand(&mut self, wanted: &Wanted, id: JobId, now: Timestamp) -> Result<(), CatalogError> {
+        let Wanted { asset, generation, rendition, segment } = wanted.clone();
+        let dedup_key = format!("{asset}/{generation}/{rendition}/{segment}");
+        let spec = JobSpec::Demand { generation, rendition, segment };
+        let kind = spec.kind();
+        let text = json("jobs.spec", &spec)?;
+        let args = args![id, asset, kind.as_str(), text, kind.lane().as_str(), spec.priority(), now, dedup_key];
+        self.tell_of_work();
+        self.execute(sql::jobs::DEMAND, args).await.map(|_| ())
+    }
+}
+
+/// Where a segment stands in the batch work.
+struct Place {
+    /// The job that makes it; `None` if it is made alone.
+    batch: Option<JobSpec>,
+    /// The job after that one.
+    after: Option<JobSpec>,
+    /// First and last segment of the batch job.
+    segments: (u32, u32),
+}
+
+impl Place {
+    /// `None` if the plan has no such segment.
+    fn of(plan: &Plan, wanted: &Wanted) -> Option<Self> {
+        let generation = wanted.generation;
+        let video = plan.video.as_ref().filter(|video| video.rungs.iter().any(|rung| rung.id == wanted.rendition));
+        if video.is_some() {
+            let chunks = plan.chunks();
+            let at = chunks.iter().position(|chunk| {
+                (chunk.first_segment..chunk.first_segment.saturating_add(chunk.segment_count)).contains(&wanted.segment)
+            })?;
+            let job = |chunk: &domain::plan::Chunk| JobSpec::Chunk { generation, chunk: chunk.index };
+            let chunk = chunks.get(at)?;
+            let last = chunk.first_segment + chunk.segment_count.saturating_sub(1);
+            return Some(Self {
+                batch: Some(job(chunk)),
+                after: chunks.get(at + 1).map(job),
+                segments: (chunk.first_segment, last),
+            });
+        }
+        let audio = plan.audio_rendition(&wanted.rendition)?;
+        let spans = plan.audio_spans(audio);
+        spans.get(usize::try_from(wanted.segment).ok()?)?;
+        let last = u32::try_from(spans.len()).unwrap_or(u32::MAX).saturating_sub(1);
+        let rendition = wanted.rendition.clone();
+        Some(Self { batch: Some(JobSpec::Audio { generation, rendition }), after: None, segments: (0, last) })
+    }
+}

@@ -1,0 +1,42 @@
+//! Encodes what a viewer waits for, and a little more: the same segments that the batch jobs would make.
+
+use std::time::Duration;
+
+use domain::{Generation, RenditionId};
+
+use super::{Settlement, Step, audio, chunk};
+use crate::error::JobError;
+
+/// Segments that are encoded behind the one that was asked for: players ask for them next.
+const LOOK_AHEAD: u32 = 2;
+
+/// A demand that was not repeated for so long is nobody's any more.
+const FRESH: Duration = Duration::from_secs(10);
+
+pub(super) async fn run(
+    step: &Step<'_>,
+    generation: Generation,
+    rendition: &RenditionId,
+    segment: u32,
+) -> Result<Settlement, JobError> {
+    let waited = step.parts.clock.now().since(step.job.due);
+    if waited > FRESH {
+        tracing::debug!(rendition.id = %rendition, segment, "nobody waits any more");
+        return Ok(Settlement::Demand);
+    }
+    let plan = step.plan(generation).await?;
+    let wanted = segment..=segment.saturating_add(LOOK_AHEAD);
+    let rung = plan.video.as_ref().and_then(|video| video.rungs.iter().position(|rung| rung.id == *rendition));
+    match rung {
+        Some(rung) => {
+            let mut spans = plan.video_spans();
+            spans.retain(|span| wanted.contains(&span.index));
+            chunk::encode_missing(step, &step.parts.engine, generation, &plan, &spans, |at| at == rung).await?;
+        }
+        None => {
+            let is_wanted = |index| wanted.contains(&index);
+            audio::encode_missing(step, &step.parts.engine, generation, &plan, rendition, is_wanted).await?;
+        }
+    }
+    Ok(Settlement::Demand)
+}
