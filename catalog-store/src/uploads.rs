@@ -186,12 +186,21 @@ pub struct Upload {
     /// Why its bytes are not wanted.
     pub failure: Option<Failure>,
     /// All its bytes are durable, also the last one, which is not counted before the upload is complete: nothing
-    /// more need come from the client.
+    /// more need come from the client. Where no length is announced, the offset is the length then.
     pub is_full: bool,
     /// When it was created.
     pub created_at: Timestamp,
     /// When its offset or state last changed.
     pub updated_at: Timestamp,
+}
+
+impl Upload {
+    /// Its length, once nothing more need come from the client; `None` while bytes are missing, or while nobody can
+    /// tell whether they are. What a final upload needs comes from its parts.
+    pub fn full_length(&self) -> Option<u64> {
+        let is_all_counted = self.kind != UploadKind::Final && self.length == Some(self.offset);
+        (self.is_full || is_all_counted).then(|| self.length.unwrap_or(self.offset))
+    }
 }
 
 /// That the first `offset` bytes of an upload are durable.
@@ -319,8 +328,11 @@ impl Catalog {
 
     /// Announces the length of an upload that had none.
     ///
+    /// A length that is reached already is not announced but recorded by [`Catalog::finish_upload`]: whoever finds the
+    /// offset equal to the length takes the upload for complete.
+    ///
     /// # Errors
-    /// [`CatalogError::Offset`] if another length is announced or more bytes are there,
+    /// [`CatalogError::Offset`] if another length is announced or as many bytes are there,
     /// [`CatalogError::UploadClosed`] and [`CatalogError::NoUpload`] if it takes no bytes.
     pub async fn set_upload_length(&self, id: UploadId, length: u64, now: Timestamp) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;

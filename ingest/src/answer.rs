@@ -31,7 +31,12 @@ pub(crate) fn whereabouts(state: &State, dialect: Dialect, upload: &Upload) -> R
     if upload.kind != UploadKind::Final || upload.state == UploadState::Complete || dialect != Dialect::Tus {
         headers.insert(UPLOAD_OFFSET, upload.offset.into());
     }
-    match (upload.length, dialect) {
+    // A client of tus takes an upload for complete whose offset is its length; the draft has a field for that.
+    let length = match dialect {
+        Dialect::Tus => upload.length,
+        Dialect::Draft(_) => upload.length.or(upload.full_length()),
+    };
+    match (length, dialect) {
         (Some(length), _) => drop(headers.insert(UPLOAD_LENGTH, length.into())),
         (None, Dialect::Tus) if upload.kind != UploadKind::Final => {
             headers.insert(UPLOAD_DEFER_LENGTH, HeaderValue::from_static("1"));

@@ -28,7 +28,8 @@ pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body)
         return repeated(state, call, upload, is_empty).await;
     }
     settle_length(state, call, &mut upload, completes, body.size_hint().exact()).await?;
-    let length = upload.length.unwrap_or(admission::size_max(state, &upload));
+    let known = upload.length.or(upload.full_length());
+    let length = known.unwrap_or(admission::size_max(state, &upload));
     if body.size_hint().lower() > length.saturating_sub(offset) {
         return Err(UploadError::BeyondLength { length, offset });
     }
@@ -108,7 +109,7 @@ pub(crate) fn piece(
     Piece { turn, body, checks, trailer, completes, progress }
 }
 
-/// Records the length if the request tells one that was not known.
+/// Takes note of the length if the request tells one that was not known.
 async fn settle_length(
     state: &State,
     call: &Call,
@@ -122,7 +123,7 @@ async fn settle_length(
             draft::length(&call.headers, upload.offset, content_bytes, completes == Some(true), upload.length)?
         }
     };
-    match (told, upload.length) {
+    match (told, upload.length.or(upload.full_length())) {
         (None, _) => Ok(()),
         (Some(told), Some(known)) if told == known => Ok(()),
         (Some(told), Some(known)) => Err(UploadError::InconsistentLength { length: known, other: told }),
@@ -135,7 +136,10 @@ async fn settle_length(
         (Some(told), None) => {
             // What could not be asked when the upload was created.
             admission::may_grow(state, upload, told - upload.offset).await?;
-            state.catalog.set_upload_length(upload.id, told, state.clock.now()).await?;
+            // One that is reached already is recorded only together with the end of the upload.
+            if told > upload.offset {
+                state.catalog.set_upload_length(upload.id, told, state.clock.now()).await?;
+            }
             upload.length = Some(told);
             Ok(())
         }

@@ -5,11 +5,15 @@
 //! Whoever finds some of them done does the rest. The steps are taken in a task that no request can
 //! interrupt, and repeated while the store is away; requests wait for it only for so long. A part has
 //! no source: its file stays staged until a final upload takes it.
+//!
+//! Before all that is done, nobody may see an offset that equals the length, for it tells a client that
+//! it may forget its file. Where the length was known, the last octet is not counted meanwhile; where all
+//! octets were counted before the length was told, the length is not recorded meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog_store::{Advance, Closing, Upload, UploadKind};
+use catalog_store::{Advance, Closing, Upload, UploadKind, UploadState};
 use domain::{Failure, FailureCode, JobId};
 use media_store::layout;
 use media_store::staging::Writer;
@@ -30,7 +34,8 @@ const PATIENCE_MIN: Duration = Duration::from_secs(1);
 /// What an attempt under way gets when the server stops; the next start goes on from there.
 const STOPPING_GRACE: Duration = Duration::from_secs(2);
 
-/// Completes an upload of which all `length` octets are written.
+/// Completes an upload of which all `length` octets are written; its offset says how many are recorded, and
+/// its length is what was announced.
 ///
 /// Dropping the future does not stop the completion.
 ///
@@ -46,35 +51,38 @@ pub(crate) async fn complete(
 ) -> Result<(), UploadError> {
     turn.completing();
     let completion = Completion { state: state.clone(), upload: upload.clone(), turn, writer, length };
-    let offset = length.saturating_sub(1);
     let task = state.tasks.spawn(Box::pin(completion.run()));
     // A lost wait loses nothing: the task goes on.
     let patience = (state.limits.handover_max * COMPLETION_PATIENCE_FACTOR).max(PATIENCE_MIN);
     match tokio::time::timeout(patience, task).await {
         Ok(joined) => joined.map_err(|_| UploadError::Internal)?,
-        Err(_) => Err(UploadError::Completing { offset }),
+        // Its request is told what is recorded by now: the rest may not be on the disk yet.
+        Err(_) => match state.catalog.upload(upload.id).await?.ok_or(UploadError::NotFound)? {
+            now if now.state == UploadState::Complete => Ok(()),
+            now => Err(UploadError::Completing { offset: now.offset }),
+        },
     }
 }
 
 /// Completes an upload that a former process, or a former attempt, left full; nothing if somebody has
 /// its turn.
 pub(crate) async fn resume(state: &State, upload: &Upload) -> Result<(), UploadError> {
-    let (Some(length), Some(turn)) = (upload.length, state.sessions.idle(upload.id)) else { return Ok(()) };
+    let Some(turn) = state.sessions.idle(upload.id) else { return Ok(()) };
     // It may have been completed since the row was read.
-    match state.catalog.upload(upload.id).await? {
-        Some(now) if now.state == upload.state => {}
-        _ => return Ok(()),
-    }
-    if state.staging.len(upload.id).await?.is_none() && complete_adopted(state, upload).await? {
+    let upload = state.catalog.upload(upload.id).await?.filter(|now| now.state == UploadState::Open);
+    let Some(upload) = upload else { return Ok(()) };
+    let Some(length) = upload.full_length().or(upload.length) else { return Ok(()) };
+    if state.staging.len(upload.id).await?.is_none() && complete_adopted(state, &upload).await? {
         return Ok(());
     }
     let writer = state.staging.writer(upload.id, length).await?;
-    complete(state, upload, Arc::new(turn), writer, length).await
+    complete(state, &upload, Arc::new(turn), writer, length).await
 }
 
 /// Completes an upload whose source object exists already; false when it does not.
 pub(crate) async fn complete_adopted(state: &State, upload: &Upload) -> Result<bool, UploadError> {
-    let (Some(length), Some(target)) = (upload.length, upload.target) else { return Ok(false) };
+    let length = upload.full_length().or(upload.length);
+    let (Some(length), Some(target)) = (length, upload.target) else { return Ok(false) };
     if state.store.source_size(target.asset).await? != Some(length) {
         return Ok(false);
     }
@@ -96,9 +104,11 @@ impl Completion {
     async fn run(self) -> Result<(), UploadError> {
         let Self { state, upload, length, .. } = &self;
         let digests = Expected::of_terms(&upload.terms.digests).ok_or(UploadError::Internal)?;
-        // What may take long is first made so that no client has to come back for it.
+        // What may take long is first made so that no client has to come back for it. So is what only its client
+        // knows to be all: the row does not tell the length.
         let mut is_recorded = upload.is_full;
-        if !is_recorded && (!state.store.is_folder() || !digests.is_empty()) {
+        let is_unannounced = self.tellable() == *length;
+        if !is_recorded && (is_unannounced || !state.store.is_folder() || !digests.is_empty()) {
             self.record_full().await?;
             is_recorded = true;
         }
@@ -137,7 +147,7 @@ impl Completion {
         // What was read is lost with the branch; the next start reads again.
         match self.state.shutdown.run_until_cancelled(verification).await {
             Some(holds) => Ok(holds?),
-            None => Err(UploadError::Completing { offset: self.length.saturating_sub(1) }),
+            None => Err(UploadError::Completing { offset: self.tellable() }),
         }
     }
 
@@ -157,7 +167,7 @@ impl Completion {
         };
         tokio::select! {
             outcome = self.store_and_finish() => outcome,
-            () = quit => Err(UploadError::Completing { offset: self.length.saturating_sub(1) }),
+            () = quit => Err(UploadError::Completing { offset: self.tellable() }),
         }
     }
 
@@ -173,9 +183,17 @@ impl Completion {
         Ok(())
     }
 
+    /// How many octets may be counted before the upload is complete: an offset never falls, and without a length
+    /// beside it, it says nothing of the end.
+    fn tellable(&self) -> u64 {
+        match self.upload.length {
+            Some(length) => length.saturating_sub(1).max(self.upload.offset),
+            None => self.length,
+        }
+    }
+
     fn full(&self) -> Advance {
-        let offset = self.length.saturating_sub(1).max(self.upload.offset);
-        Advance { id: self.upload.id, offset, expires_at: None, is_full: true }
+        Advance { id: self.upload.id, offset: self.tellable(), expires_at: None, is_full: true }
     }
 
     /// Makes every octet durable and records that: from here on nothing is needed of the client.

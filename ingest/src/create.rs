@@ -4,7 +4,7 @@ use axum::body::{Body, HttpBody};
 use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use axum::response::Response;
-use catalog_store::{Closing, NewUpload, Target, Upload, UploadKind, UploadTerms};
+use catalog_store::{Closing, NewUpload, Target, Upload, UploadKind, UploadState, UploadTerms};
 use domain::{AssetId, PlaybackId, UploadId};
 
 use crate::admission::{self, Demand};
@@ -204,6 +204,10 @@ async fn first_piece(
     let turn = state.sessions.append_at(new.id, 0, state.limits.handover_max).await;
     let turn = turn.map_err(|_| UploadError::Busy)?;
     let upload = state.catalog.upload(new.id).await?.ok_or(UploadError::Gone)?;
+    if upload.state == UploadState::Complete {
+        // An empty one needs nobody, and was found by who looks after those.
+        return Ok(());
+    }
     let piece = piece(call, turn, body, order.checks.clone(), order.completes);
     let error = match receive::receive(state, &upload, piece).await {
         Ok(received) => match conclude(state, call, &upload, order.completes, received).await {

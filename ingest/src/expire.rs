@@ -41,7 +41,7 @@ pub async fn round(state: &State) -> Result<(), UploadError> {
     let open_ids: HashSet<UploadId> = open.iter().map(|upload| upload.id).collect();
     let mut finishing = Vec::new();
     for upload in open {
-        if upload.is_full || !upload.terms.parts.is_empty() {
+        if upload.full_length().is_some() || !upload.terms.parts.is_empty() {
             // Whoever works on it has its turn, and then nothing happens here.
             finishing.push(state.tasks.spawn(recover::finish(state.clone(), upload)));
         }

@@ -1,23 +1,30 @@
 //! `HEAD /uploads/{id}`: where an upload stands.
 
 use axum::response::Response;
-use catalog_store::{Upload, UploadState};
+use catalog_store::{Upload, UploadKind, UploadState};
 use domain::{AssetState, UploadId};
 
-use crate::protocol::draft;
+use crate::protocol::{Dialect, draft};
 use crate::router::Call;
 use crate::session::Refused;
-use crate::{State, UploadError, answer, complete};
+use crate::{State, UploadError, answer, complete, recover};
 
 pub(crate) async fn head(state: &State, call: &Call, id: UploadId) -> Result<Response, UploadError> {
     draft::check_question(call.dialect, &call.headers)?;
     // Whoever asks wants to go on from the answer: a request that still appends would move the offset.
-    let (_turn, upload) = match state.sessions.drain(id, state.limits.handover_max).await {
+    let (turn, upload) = match state.sessions.drain(id, state.limits.handover_max).await {
         Ok(turn) => (Some(turn), look_up(state, id).await?),
         // All octets are there and recorded as far as they may be: nothing can move before that is done.
         Err(Refused::Completing) => (None, find(state, id).await?),
         Err(_) => return Err(UploadError::Busy),
     };
+    let is_all_counted = upload.kind != UploadKind::Final && upload.length == Some(upload.offset);
+    if call.dialect == Dialect::Tus && upload.state == UploadState::Open && is_all_counted {
+        // The answer would say that the upload is complete.
+        drop(turn);
+        state.tasks.spawn(recover::finish(state.clone(), upload));
+        return Err(UploadError::Busy);
+    }
     answer::whereabouts(state, call.dialect, &upload)
 }
 

@@ -110,7 +110,7 @@ async fn work(state: State, upload: Upload, piece: Piece) -> Result<Received, Up
     let turn = Arc::new(turn);
     // All octets are there, from a request whose completion did not come to its end: what comes again
     // is not needed.
-    if let (true, Some(length)) = (upload.is_full, upload.length) {
+    if let (true, Some(length)) = (upload.is_full, upload.full_length()) {
         let writer = state.staging.writer(upload.id, length).await?;
         complete::complete(&state, &upload, turn, writer, length).await?;
         return Ok(Received { offset: length, end: End::Whole, is_complete: true });
@@ -136,30 +136,16 @@ async fn work(state: State, upload: Upload, piece: Piece) -> Result<Received, Up
     if end != End::Whole {
         watch.ended(end.as_str());
     }
-    let length = full_length(&state, &upload, completes, end, written).await?;
+    // A length that the end of the body tells is recorded together with the end of the upload.
+    let is_told_by_the_end = upload.length.is_none() && completes == Some(true) && end == End::Whole;
+    let length = if is_told_by_the_end { Some(written) } else { upload.length };
     let Some(length) = length.filter(|length| *length == written && end != End::BeyondLength) else {
         return Ok(Received { offset: recorded, end, is_complete: false });
     };
     watch.finish(length).await?;
-    let upload = Upload { offset: recorded, length: Some(length), ..upload };
+    let upload = Upload { offset: recorded, ..upload };
     complete::complete(&state, &upload, turn, writer, length).await?;
     Ok(Received { offset: length, end: End::Whole, is_complete: true })
-}
-
-/// The length of the upload, as far as it is known when a body is over.
-async fn full_length(
-    state: &State,
-    upload: &Upload,
-    completes: Option<bool>,
-    end: End,
-    written: u64,
-) -> Result<Option<u64>, UploadError> {
-    let is_announced = upload.length.is_none() && completes == Some(true) && end == End::Whole;
-    if is_announced {
-        state.catalog.set_upload_length(upload.id, written, state.clock.now()).await?;
-        return Ok(Some(written));
-    }
-    Ok(upload.length)
 }
 
 impl Intake<'_> {

@@ -44,7 +44,7 @@ pub async fn recover(state: &State) -> Result<(), UploadError> {
 
 /// Whether an open upload has all it needs of its client.
 pub(crate) fn is_left_to_us(upload: &Upload, is_staged: bool) -> bool {
-    upload.is_full || !is_staged || upload.kind == UploadKind::Final || upload.length == Some(0)
+    upload.full_length().is_some() || !is_staged || upload.kind == UploadKind::Final
 }
 
 /// Finishes an upload that has all it needs; whatever keeps it from that is logged, and tried again later.

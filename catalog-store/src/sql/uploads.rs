@@ -21,8 +21,10 @@ statements! {
     ADVANCE = both("update uploads set offset_bytes = $2, updated_at = $3, expires_at = coalesce($4, expires_at), \
         is_full = case when $5 = 1 then 1 else is_full end \
         where id = $1 and state = 'open' and offset_bytes <= $2 and (length_bytes is null or $2 <= length_bytes)");
+    /// Never so that the offset is the length; a final upload, whose offset nobody is told, may be empty.
     SET_LENGTH = both("update uploads set length_bytes = $2, updated_at = $3 where id = $1 and state = 'open' \
-        and offset_bytes <= $2 and (length_bytes is null or length_bytes = $2)");
+        and (offset_bytes < $2 or (kind = 'final' and offset_bytes = $2)) \
+        and (length_bytes is null or length_bytes = $2)");
     COMPLETE = both("update uploads set state = 'complete', length_bytes = $2, offset_bytes = $2, updated_at = $3 \
         where id = $1 and state = 'open' and offset_bytes <= $2 and (length_bytes is null or length_bytes = $2)");
     /// Ends an open upload in another way than by its last octet.

@@ -44,6 +44,7 @@ contract! {
         a_refused_upload_fails_its_asset_with_the_reason
         what_uploads_reserve_is_known
         what_is_full_stays_full_and_does_not_expire
+        without_a_length_an_upload_is_full_where_it_stands
         a_creation_with_a_known_repeat_key_happens_once
         open_finals_are_known_and_their_parts_expire_when_taken;
     grants:

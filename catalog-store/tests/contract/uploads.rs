@@ -119,8 +119,11 @@ pub(crate) async fn a_length_is_announced_once(world: World) {
     let new = world.new_upload(None);
     world.catalog.create_upload(&new).await.unwrap();
     advance(&world, new.id, 600).await.unwrap();
-    let too_short = world.catalog.set_upload_length(new.id, 599, at(1)).await;
-    assert!(matches!(too_short, Err(CatalogError::Offset { current: 600, wanted: 599, .. })), "{too_short:?}");
+    // One that is reached would make the upload look complete.
+    for wanted in [599, 600] {
+        let too_short = world.catalog.set_upload_length(new.id, wanted, at(1)).await;
+        assert!(matches!(too_short, Err(CatalogError::Offset { current: 600, .. })), "{too_short:?}");
+    }
     for _ in 0..2 {
         world.catalog.set_upload_length(new.id, 1000, at(1)).await.unwrap();
     }
@@ -179,7 +182,23 @@ pub(crate) async fn what_is_full_stays_full_and_does_not_expire(world: World) {
     }
     let upload = world.catalog.upload(new.id).await.unwrap().expect("it");
     assert_eq!((upload.offset, upload.is_full, upload.state), (999, true, UploadState::Open));
-    assert_eq!(due().await, 0);
+    assert_eq!((upload.full_length(), due().await), (Some(1000), 0));
+}
+
+pub(crate) async fn without_a_length_an_upload_is_full_where_it_stands(world: World) {
+    let new = world.new_upload(None);
+    world.catalog.create_upload(&new).await.unwrap();
+    let full_length = async || world.catalog.upload(new.id).await.unwrap().expect("it").full_length();
+    for (is_full, expected) in [(false, None), (true, Some(600))] {
+        let advance = Advance { id: new.id, offset: 600, expires_at: None, is_full };
+        world.catalog.advance_uploads(&[advance], at(1)).await.unwrap().remove(0).unwrap();
+        assert_eq!(full_length().await, expected);
+    }
+    let empty = world.new_upload(Some(0));
+    world.catalog.create_upload(&empty).await.unwrap();
+    assert_eq!(world.catalog.upload(empty.id).await.unwrap().expect("it").full_length(), Some(0));
+    world.catalog.finish_upload(new.id, 600, world.job_id(), at(2)).await.unwrap();
+    assert_eq!(world.catalog.upload(new.id).await.unwrap().expect("it").length, Some(600));
 }
 
 pub(crate) async fn a_creation_with_a_known_repeat_key_happens_once(world: World) {

@@ -110,7 +110,7 @@ async fn killed(data: &Path, settings: &[&str], store: StoreConfig) {
 fn uploader(dice: &mut Dice, index: usize, aim: Phase) -> Uploader {
     let manner = match aim {
         Phase::Concatenating | Phase::FinishingPart => Manner::Parts,
-        Phase::Finishing => Manner::ALL[[0, 2, 3, 4][index % 4]],
+        Phase::Finishing => Manner::ALL[[5, 0, 2, 3, 4][index % 5]],
         _ => Manner::ALL[index % Manner::ALL.len()],
     };
     let bytes = usize::try_from((1 << 20) + dice.below(6 << 20)).unwrap();

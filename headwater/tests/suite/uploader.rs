@@ -28,6 +28,8 @@ pub(crate) enum Manner {
     Checked,
     /// tus, with the length told at the end.
     Deferred,
+    /// tus, with the length told by a request of its own, when every byte is there.
+    Late,
     /// The IETF draft, interop version 8.
     Draft,
     /// tus, in three parts that are put together at the end.
@@ -35,7 +37,8 @@ pub(crate) enum Manner {
 }
 
 impl Manner {
-    pub(crate) const ALL: [Self; 5] = [Self::Tus, Self::Parts, Self::Draft, Self::Checked, Self::Deferred];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Tus, Self::Parts, Self::Draft, Self::Checked, Self::Deferred, Self::Late];
 }
 
 /// What an uploader is about to do, or does.
@@ -132,6 +135,7 @@ impl Uploader {
             (None, _) => Phase::Creating,
             (_, None) => Phase::Asking,
             (_, Some(at)) if resource.range.len() - at > piece_max => Phase::Appending,
+            (_, Some(at)) if self.manner == Manner::Late && at < resource.range.len() => Phase::Appending,
             _ if self.manner == Manner::Parts => Phase::FinishingPart,
             _ => Phase::Finishing,
         }
@@ -188,7 +192,9 @@ impl Uploader {
         let request = self.request(Method::POST, &format!("{url}/uploads"));
         let request = match self.manner {
             Manner::Draft => request.header("upload-complete", "?0").header("upload-length", length),
-            Manner::Deferred => request.header("upload-defer-length", 1).header("upload-metadata", metadata),
+            Manner::Deferred | Manner::Late => {
+                request.header("upload-defer-length", 1).header("upload-metadata", metadata)
+            }
             Manner::Parts => request.header("upload-concat", "partial").header("upload-length", length),
             _ => request.header("upload-length", length).header("upload-metadata", metadata),
         };
@@ -212,7 +218,9 @@ impl Uploader {
         resource.learn(at);
         resource.at = Some(at);
         let is_complete = answer.headers().get("upload-complete").map(|value| value == "?1");
-        self.ends(index, is_complete.unwrap_or(at == self.resources[index].range.len()));
+        // As clients of tus tell it.
+        let is_at_end = number(answer.headers(), "upload-length") == Some(at);
+        self.ends(index, is_complete.unwrap_or(is_at_end));
         Some(())
     }
 
@@ -221,7 +229,7 @@ impl Uploader {
         // Whatever becomes of the request, the place is unknown until an answer tells it.
         let at = resource.at.take().unwrap();
         let end = resource.range.len().min(at.saturating_add(piece_max));
-        let is_last = end == resource.range.len();
+        let is_last = end == resource.range.len() && (self.manner != Manner::Late || at == end);
         resource.sent = resource.sent.max(end);
         let (path, range) = (resource.path.clone().unwrap(), resource.range.clone());
         let body = self.file.slice(range.start + at..range.start + end);
@@ -235,7 +243,7 @@ impl Uploader {
         if self.manner == Manner::Checked {
             request = request.header("upload-checksum", format!("sha256 {}", STANDARD.encode(Sha256::digest(&body))));
         }
-        if self.manner == Manner::Deferred && is_last {
+        if matches!(self.manner, Manner::Deferred | Manner::Late) && is_last {
             request = request.header("upload-length", range.len());
         }
         let answer = self.send("PATCH", request.body(body)).await?;

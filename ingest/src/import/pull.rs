@@ -92,7 +92,8 @@ async fn run(state: &State, id: UploadId) {
 
 /// The upload and what is noted of it, while it takes octets.
 async fn known(state: &State, id: UploadId) -> Result<Option<(Upload, ImportNote)>, UploadError> {
-    let upload = state.catalog.upload(id).await?.filter(|upload| upload.state == UploadState::Open);
+    let upload = state.catalog.upload(id).await?;
+    let upload = upload.filter(|upload| upload.state == UploadState::Open && upload.full_length().is_none());
     let Some(upload) = upload else { return Ok(None) };
     let note = state.catalog.import_note(id).await?;
     Ok(Some((upload, note)))
@@ -137,6 +138,13 @@ async fn attempt(state: &State, upload: &Upload, note: &mut ImportNote) -> Resul
     }
     let client = client(addresses)?;
     let answer = fetch(&client, url, upload.offset, note.validator.as_deref()).await?;
+    if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+        // Every octet came, and only the end of the file was not seen; unless it was longer when it was begun.
+        if upload.length.is_some() {
+            return Err(final_(CHANGED));
+        }
+        return receive(state, upload, Body::empty()).await;
+    }
     let skip = checked(&answer, upload, note)?;
     let length = length_of(&answer, skip, upload.offset)?;
     if upload.offset == 0 {
@@ -144,7 +152,7 @@ async fn attempt(state: &State, upload: &Upload, note: &mut ImportNote) -> Resul
         keep(state, upload.id, note).await;
     }
     let upload = announced(state, upload, length).await?;
-    receive(state, &upload, answer, skip).await
+    receive(state, &upload, body(answer, skip)).await
 }
 
 /// Resolves every name to the addresses that were checked, and asks nobody.
@@ -192,6 +200,7 @@ async fn fetch(client: &reqwest::Client, url: Url, offset: u64, validator: Optio
         }
         return match status {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(answer),
+            StatusCode::RANGE_NOT_SATISFIABLE if length_beyond(&answer) == Some(offset) => Ok(answer),
             StatusCode::RANGE_NOT_SATISFIABLE => Err(final_(CHANGED)),
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 Err(Trouble::Passing(format!("the server of the file answers {status}")))
@@ -249,6 +258,11 @@ fn range(text: &str) -> Option<(u64, Option<u64>)> {
     if total == "*" { Some((start, None)) } else { Some((start, Some(total.parse().ok()?))) }
 }
 
+/// The length of the whole file, as a server tells it that has nothing to send of it.
+fn length_beyond(answer: &Response) -> Option<u64> {
+    text(answer, &CONTENT_RANGE)?.strip_prefix("bytes */")?.trim().parse().ok()
+}
+
 /// The length of the whole file; `None` if the server does not know it either, yet marks its end.
 fn length_of(answer: &Response, skip: u64, offset: u64) -> Result<Option<u64>, Trouble> {
     if let Some(bytes) = text(answer, &CONTENT_LENGTH) {
@@ -285,6 +299,10 @@ async fn announced(state: &State, upload: &Upload, length: Option<u64>) -> Resul
         }
         Err(error) => return Err(Trouble::Passing(error.to_string())),
     }
+    if length == upload.offset {
+        // It is recorded together with the end of the upload.
+        return Ok(Upload { length: Some(length), ..upload.clone() });
+    }
     match state.catalog.set_upload_length(upload.id, length, state.clock.now()).await {
         Ok(()) => Ok(Upload { length: Some(length), ..upload.clone() }),
         Err(CatalogError::Offset { .. }) => Err(final_(CHANGED)),
@@ -293,12 +311,12 @@ async fn announced(state: &State, upload: &Upload, length: Option<u64>) -> Resul
     }
 }
 
-async fn receive(state: &State, upload: &Upload, answer: Response, skip: u64) -> Result<(), Trouble> {
+async fn receive(state: &State, upload: &Upload, body: Body) -> Result<(), Trouble> {
     let busy = |_| Trouble::Interrupted;
     let turn = state.sessions.append_at(upload.id, upload.offset, state.limits.handover_max).await.map_err(busy)?;
     let piece = Piece {
         turn,
-        body: body(answer, skip),
+        body,
         checks: Vec::new(),
         trailer: None,
         completes: upload.length.is_none().then_some(true),

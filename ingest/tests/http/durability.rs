@@ -317,6 +317,60 @@ async fn a_file_without_its_announced_digest_is_refused_and_never_becomes_a_sour
 }
 
 #[tokio::test]
+async fn a_length_told_when_all_octets_are_there_is_not_seen_before_the_asset() {
+    let (ground, meter) = metered(Limits { handover_max: Duration::ZERO, ..Limits::default() }).await;
+    let deferred = request("POST", "/uploads", &[("upload-defer-length", "1")], Body::empty());
+    let upload = ground.send(deferred).await.id();
+    assert_eq!(ground.patch(upload, 0, "abcdef").await.offset(), Some(6));
+    let settle = || {
+        let mut request = patch(upload, 6, "");
+        request.headers_mut().insert("upload-length", HeaderValue::from_static("6"));
+        request
+    };
+    meter.is_held.store(true, Ordering::SeqCst);
+    let answer = ground.send(settle()).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "completing"));
+    assert_eq!(answer.offset(), Some(6), "what was acknowledged stays so");
+    let head = ground.head(upload).await;
+    assert_eq!((head.status.as_u16(), head.offset(), head.header("upload-length")), (200, Some(6), None));
+    assert_eq!(head.header("upload-defer-length"), Some("1"));
+    assert_eq!(ground.asset(upload).await.state, AssetState::Uploading);
+    meter.is_held.store(false, Ordering::SeqCst);
+    eventually("it is complete", || async { ground.upload(upload).await.state == UploadState::Complete }).await;
+    assert_eq!(ground.send(settle()).await.offset(), Some(6), "a lost answer is repeated");
+    assert_eq!(ground.probes().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_length_told_when_all_octets_are_there_is_none_when_more_octets_come() {
+    let ground = Ground::new().await;
+    let deferred = request("POST", "/uploads", &[("upload-defer-length", "1")], Body::empty());
+    let upload = ground.send(deferred).await.id();
+    ground.patch(upload, 0, "abcdef").await;
+    for body in [Body::from("g"), trailed(b"g", None)] {
+        let mut beyond = patch(upload, 6, body);
+        beyond.headers_mut().insert("upload-length", HeaderValue::from_static("6"));
+        let answer = ground.send(beyond).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (413, "beyond_length"));
+        assert_eq!((ground.upload(upload).await.length, ground.upload(upload).await.offset), (None, 6));
+    }
+    assert_eq!(ground.patch(upload, 6, "g").await.offset(), Some(7), "its length is still open");
+}
+
+#[tokio::test]
+async fn what_a_slow_completion_tells_is_on_the_disk() {
+    let (ground, meter) = metered(Limits { handover_max: Duration::ZERO, ..Limits::default() }).await;
+    let upload = ground.create(6).await;
+    assert_eq!(ground.patch(upload, 0, "abc").await.offset(), Some(3));
+    meter.is_held.store(true, Ordering::SeqCst);
+    let answer = ground.patch(upload, 3, "def").await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "completing"));
+    assert_eq!(answer.offset(), Some(3), "the rest is not flushed");
+    meter.is_held.store(false, Ordering::SeqCst);
+    eventually("it is complete", || async { ground.upload(upload).await.state == UploadState::Complete }).await;
+}
+
+#[tokio::test]
 async fn the_last_request_may_be_repeated_when_its_answer_was_lost() {
     let ground = Ground::new().await;
     let upload = ground.create(6).await;

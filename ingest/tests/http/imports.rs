@@ -221,6 +221,29 @@ async fn a_file_of_unknown_length_ends_with_its_last_chunk() {
 }
 
 #[tokio::test]
+async fn a_file_of_unknown_length_is_whole_when_only_its_end_was_missed() {
+    let headers = [("transfer-encoding", "chunked".into()), ("etag", "\"v1\"".into())];
+    let unended = answer("200 OK", &headers, b"5\r\nabcde\r\n3\r\nfgh\r\n");
+    for (total, is_whole) in [(8, true), (7, false)] {
+        let unended = unended.clone();
+        let origin = Origin::new(move |n, _| match n {
+            0 => unended.clone(),
+            _ => answer("416 Range Not Satisfiable", &[("content-range", format!("bytes */{total}"))], b"no such range"),
+        })
+        .await;
+        let ground = ground().await;
+        let upload = import(&ground, &origin.url()).await;
+        if is_whole {
+            assert_eq!(ended(&ground, upload).await, UploadState::Complete);
+            assert_eq!(ground.source(ground.asset(upload).await.id).await, b"abcdefgh");
+        } else {
+            assert!(failure(&ground, upload).await.contains("changed"));
+        }
+        assert_eq!(asked(&origin.head(1)), 8);
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_will_not_get_better_ends_the_import() {
     let ground = ground().await;
     let check = async |answer: Vec<u8>, part: &str, requests: usize| {

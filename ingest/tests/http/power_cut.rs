@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::http::Request;
 use catalog_store::Catalog;
 use domain::UploadId;
 use ingest::{Limits, Sessions, State, SyncPolicy};
@@ -203,9 +204,56 @@ impl Scene {
         upload
     }
 
+    /// Sends all of `file` before anybody knows that it is all: with tus a request without octets tells the length,
+    /// in the draft the end of the body does.
+    async fn upload_unannounced(&self, file: &[u8], is_draft: bool) -> UploadId {
+        let length = file.len() as u64;
+        let first = if is_draft { draft("POST", "/uploads", "?0", Body::empty()) } else { deferred() };
+        let upload = send(&self.state, first).await.id();
+        self.plug.acknowledge(upload, 0);
+        let path = format!("/uploads/{upload}");
+        let (sender, body) = slow_body();
+        sender.unbounded_send(Ok(axum::body::Bytes::copy_from_slice(file))).expect("is read");
+        let appended = async {
+            if is_draft {
+                return send(&self.state, draft("PATCH", &path, "?1", body)).await;
+            }
+            send(&self.state, patch(upload, 0, body)).await;
+            self.plug.acknowledge(upload, length);
+            send(&self.state, settling(upload, length, length, Body::empty())).await
+        };
+        let end = async {
+            eventually("octets are recorded", || async { self.base.upload(upload).await.offset == length }).await;
+            drop(sender);
+        };
+        let (answer, ()) = tokio::join!(appended, end);
+        assert_eq!(answer.offset(), Some(length), "{}", answer.body);
+        self.plug.acknowledge(upload, length);
+        upload
+    }
+
     fn cuts(&self) -> Vec<Cut> {
         std::mem::take(&mut self.plug.memory.lock().expect("is whole").cuts)
     }
+}
+
+fn deferred() -> Request<Body> {
+    request("POST", "/uploads", &[("upload-defer-length", "1")], Body::empty())
+}
+
+/// Tells the length with the octets from `offset` on.
+fn settling(upload: UploadId, offset: u64, length: u64, body: Body) -> Request<Body> {
+    let mut request = patch(upload, offset, body);
+    request.headers_mut().insert("upload-length", length.into());
+    request
+}
+
+/// A request of the draft that begins an upload, or appends at its beginning.
+fn draft(method: &str, path: &str, completes: &str, body: Body) -> Request<Body> {
+    let request = Request::builder().method(method).uri(path).header("upload-draft-interop-version", "8");
+    let request = request.header("upload-complete", completes).header("content-type", "application/partial-upload");
+    let request = if method == "PATCH" { request.header("upload-offset", "0") } else { request };
+    request.body(body).expect("valid")
 }
 
 /// The server as it starts again after `cut`.
@@ -299,6 +347,45 @@ async fn a_power_cut_while_digests_are_verified_or_nothing_comes_at_all_is_no_di
     let empty = send(&scene.state, request("POST", "/uploads", &[("upload-length", "0")], Body::empty())).await;
     scene.plug.acknowledge(empty.id(), 0);
     check_all(&scene, &[file, Vec::new()], 20).await;
+}
+
+/// As [`check`], of an upload whose length only its client knows.
+async fn check_unannounced(scene: &Scene, cut: &Cut, unflushed: Unflushed, file: &[u8]) {
+    let what = format!("{unflushed:?}, {}", cut.what);
+    let ground = revived(scene, cut, unflushed).await;
+    for (upload, acknowledged) in &cut.acknowledged {
+        let head = ground.head(*upload).await;
+        let offset = head.offset().unwrap_or_else(|| panic!("{what}: {head:?}"));
+        assert!(offset >= *acknowledged, "{what}: {acknowledged} octets were acknowledged, {offset} are left");
+        // With this, a client would be content.
+        let is_told_complete = head.header("upload-length") == head.header("upload-offset");
+        if !is_told_complete {
+            let from = usize::try_from(offset).expect("fits");
+            let last = settling(*upload, offset, file.len() as u64, file[from..].to_vec().into());
+            let last = ground.send(last).await;
+            assert_eq!(last.offset(), Some(file.len() as u64), "{what}: {}", last.body);
+        }
+        let asset = ground.asset(*upload).await;
+        assert_eq!(asset.state, domain::AssetState::Received, "{what}");
+        assert!(ground.source(asset.id).await == *file, "{what}: the source is the file");
+        assert_eq!(ground.probes().await, [asset.id], "{what}: one job");
+    }
+    ground.state.catalog.close().await;
+}
+
+#[tokio::test]
+async fn a_power_cut_between_the_last_octet_and_the_length_is_no_different() {
+    for is_draft in [false, true] {
+        let (scene, file) = (Scene::new(SyncPolicy::Interval).await, noise(100_000));
+        scene.upload_unannounced(&file, is_draft).await;
+        let cuts = scene.cuts();
+        assert!(cuts.len() >= 12, "only {} moments at which power could be cut", cuts.len());
+        for cut in &cuts {
+            for unflushed in [Unflushed::Dropped, Unflushed::Kept, Unflushed::Torn] {
+                check_unannounced(&scene, cut, unflushed, &file).await;
+            }
+        }
+    }
 }
 
 #[tokio::test]

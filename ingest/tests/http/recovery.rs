@@ -1,6 +1,6 @@
 use domain::AssetState;
 
-use crate::ground::{Ground, patch, request, send};
+use crate::ground::{Ground, eventually, patch, request, send};
 
 #[tokio::test]
 async fn octets_behind_the_acknowledged_ones_are_cut_off_after_a_crash() {
@@ -67,6 +67,22 @@ async fn an_empty_upload_that_was_not_completed_is_completed_at_the_next_start()
     ground.restarted().await;
     assert_eq!(ground.asset(empty.id).await.state, AssetState::Received);
     assert_eq!(ground.upload(upload).await, row, "an upload that waits for octets is left alone");
+}
+
+#[tokio::test]
+async fn an_empty_upload_that_was_not_completed_is_not_told_to_be_complete() {
+    let ground = Ground::new().await;
+    let target =
+        catalog_store::Target { asset: domain::AssetId::from_u128(1), playback: domain::PlaybackId::from_u128(1) };
+    let now = ground.state.clock.now();
+    let empty = catalog_store::NewUpload::whole(domain::UploadId::from_u128(1), target, Some(0), now);
+    ground.state.staging.create(empty.id).await.expect("creates");
+    ground.state.catalog.create_upload(&empty).await.expect("creates");
+    let head = ground.head(empty.id).await;
+    assert_eq!((head.status.as_u16(), head.offset(), head.header("retry-after")), (423, None, Some("1")));
+    // Being asked for it is enough to have it completed.
+    eventually("it is complete", || async { ground.head(empty.id).await.offset() == Some(0) }).await;
+    assert_eq!(ground.asset(empty.id).await.state, AssetState::Received);
 }
 
 #[tokio::test]
