@@ -138,7 +138,7 @@ impl<'a> Intake<'a> {
                 () = self.turn.stopped() => return self.drain(body).await,
                 () = self.state.shutdown.cancelled() => return Ok(End::Stopping),
                 outcome = under_way(&mut self.commit) => {
-                    self.committed(outcome).await?;
+                    self.committed(outcome)?;
                     if is_choked {
                         last_octet = Instant::now();
                     }
@@ -362,13 +362,9 @@ impl<'a> Intake<'a> {
         self.commit = Some(Box::pin(async move { committer.commit(&state, commit).await }));
     }
 
-    async fn committed(&mut self, outcome: Result<(), UploadError>) -> Result<(), UploadError> {
+    fn committed(&mut self, outcome: Result<(), UploadError>) -> Result<(), UploadError> {
         self.commit = None;
-        if let Err(error) = outcome {
-            // An upload that is closed may have been refused: the reason says more than the fact.
-            self.watch.written(self.written).await?;
-            return Err(error);
-        }
+        outcome?;
         self.watch.durable(self.recorded);
         if let Some(tell) = &self.progress {
             tell(self.recorded);
@@ -416,7 +412,7 @@ impl<'a> Intake<'a> {
         match self.commit.take() {
             Some(commit) => {
                 let outcome = commit.await;
-                self.committed(outcome).await
+                self.committed(outcome)
             }
             None => Ok(()),
         }

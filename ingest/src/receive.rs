@@ -15,9 +15,10 @@ use media_store::StagingError;
 use crate::complete;
 use crate::digest::{Expected, Hasher};
 use crate::intake::Intake;
+use crate::live::Look;
 use crate::session::Turn;
 use crate::watch::Watch;
-use crate::{State, UploadError, admission};
+use crate::{Denial, State, UploadError, admission};
 
 /// Why a body is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,6 +103,21 @@ pub(crate) async fn receive(state: &State, upload: &Upload, piece: Piece) -> Res
 }
 
 async fn work(state: State, upload: Upload, piece: Piece) -> Result<Received, UploadError> {
+    let id = upload.id;
+    match take(&state, upload, piece).await {
+        Err(error) if !matches!(error, UploadError::Denied(_) | UploadError::Refused(_)) => {
+            // Whoever refuses an upload closes it and removes its file. Whatever a body fails of then, at any step, is
+            // a consequence; the client is told the reason.
+            match state.live.look(id) {
+                Look::Refused(failure) => Err(Denial::Unwanted(failure).into()),
+                _ => Err(error),
+            }
+        }
+        other => other,
+    }
+}
+
+async fn take(state: &State, upload: Upload, piece: Piece) -> Result<Received, UploadError> {
     let Piece { turn, body, checks, trailer, completes, progress } = piece;
     if let Some(waited) = turn.hand_over() {
         state.metrics.hand_over(waited);
@@ -112,14 +128,14 @@ async fn work(state: State, upload: Upload, piece: Piece) -> Result<Received, Up
     // is not needed.
     if let (true, Some(length)) = (upload.is_full, upload.full_length()) {
         let writer = state.staging.writer(upload.id, length).await?;
-        complete::complete(&state, &upload, turn, writer, length).await?;
+        complete::complete(state, &upload, turn, writer, length).await?;
         return Ok(Received { offset: length, end: End::Whole, is_complete: true });
     }
     let writer = state.staging.writer(upload.id, upload.offset).await?;
     let is_checked = !checks.is_empty() || trailer.is_some();
-    let mut watch = Watch::begin(&state, &upload);
-    let mut intake = Intake::new(&state, &upload, &turn, &writer, &mut watch, progress);
-    intake.size_max = admission::size_max(&state, &upload);
+    let mut watch = Watch::begin(state, &upload);
+    let mut intake = Intake::new(state, &upload, &turn, &writer, &mut watch, progress);
+    intake.size_max = admission::size_max(state, &upload);
     intake.is_checked = is_checked;
     let outcome = match intake.run(body).await {
         Ok(end) if is_checked => intake.verify(end, checks, trailer).await.map(|()| end),
@@ -144,7 +160,7 @@ async fn work(state: State, upload: Upload, piece: Piece) -> Result<Received, Up
     };
     watch.finish(length).await?;
     let upload = Upload { offset: recorded, ..upload };
-    complete::complete(&state, &upload, turn, writer, length).await?;
+    complete::complete(state, &upload, turn, writer, length).await?;
     Ok(Received { offset: length, end: End::Whole, is_complete: true })
 }
 

@@ -237,6 +237,26 @@ async fn a_file_without_tracks_is_refused_when_its_head_names_them_all() {
 }
 
 #[tokio::test]
+async fn a_body_that_pauses_while_it_is_refused_is_told_the_reason() {
+    let prober = Double::new(Looked::Refused(Failure::new(FailureCode::NoMedia, "neither a picture nor sound")));
+    let ground = ground(media_only(), Some(prober)).await;
+    let (upload, octets) = (ground.create(64 << 20).await, fast_start(2 * MIB));
+    let (sender, body) = slow_body();
+    sender.unbounded_send(Ok(Bytes::from(octets))).expect("is taken");
+    let pausing = async {
+        let file = ground.state.staging.path(upload);
+        let is_closed = || async { ground.upload(upload).await.state == UploadState::Refused && !file.exists() };
+        eventually("the upload is closed, its file is gone", is_closed).await;
+        sender.unbounded_send(Ok(Bytes::from(vec![7; 2 * MIB]))).expect("is taken");
+        drop(sender);
+    };
+    let (answer, ()) = tokio::join!(ground.patch(upload, 0, body), pausing);
+    // On 423, clients would try again, find nothing, and begin the same file once more.
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (415, "upload_refused"), "{}", answer.body);
+    assert_refused(&ground, upload, "neither a picture nor sound").await;
+}
+
+#[tokio::test]
 async fn an_index_at_the_end_is_not_guessed_at() {
     let prober = Double::new(plays_for(1_000_000));
     let ground = ground(media_only(), Some(prober.clone())).await;
