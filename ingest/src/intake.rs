@@ -270,10 +270,7 @@ impl<'a> Intake<'a> {
         outcome?;
         self.written = self.writing;
         self.start_writeback();
-        if !self.is_checked {
-            self.watch.written(self.written).await?;
-        }
-        Ok(())
+        self.watch.written(self.written, self.is_checked).await
     }
 
     async fn settle_write(&mut self) -> Result<(), UploadError> {
@@ -390,6 +387,8 @@ impl<'a> Intake<'a> {
         let settled = self.settle().await;
         let written = self.write().await;
         let outcome = outcome.and_then(|end| settled.and(written).map(|()| end));
+        // What there was no room or quota for is cut off again by the next writer.
+        self.written = self.watch.kept(self.written).max(self.recorded);
         // A completion flushes and records by itself.
         let will_complete = match (&outcome, self.upload.length) {
             (Ok(End::Whole), None) => completes == Some(true),

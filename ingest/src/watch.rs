@@ -26,6 +26,8 @@ pub(crate) struct Watch {
     window: (Instant, u64),
     is_sniffed: bool,
     may_grow_to: u64,
+    /// What was allowed before more was refused.
+    grown_to: Option<u64>,
     error: Option<String>,
 }
 
@@ -43,6 +45,7 @@ impl Watch {
             // costs little, and nothing need be remembered over restarts.
             is_sniffed: upload.kind == UploadKind::Partial,
             may_grow_to: upload.length.unwrap_or(upload.offset),
+            grown_to: None,
             error: None,
         }
     }
@@ -71,10 +74,13 @@ impl Watch {
     }
 
     /// `total` octets are in the staged file. Fails when they are not wanted; then the upload is closed already.
-    pub(crate) async fn written(&mut self, total: u64) -> Result<(), UploadError> {
+    ///
+    /// Octets that are still to be verified (`is_checked`) are looked at like any others, so that nobody sends a file
+    /// in vain; but at the end of a body its digest comes first.
+    pub(crate) async fn written(&mut self, total: u64, is_checked: bool) -> Result<(), UploadError> {
         self.is_wanted()?;
         let is_whole = self.upload.length == Some(total);
-        if total >= early::FIRST_BYTES || (is_whole && total > 0) {
+        if total >= early::FIRST_BYTES || (is_whole && total > 0 && !is_checked) {
             self.sniff().await?;
         }
         if total >= early::FIRST_BYTES && !is_whole && self.upload.kind == UploadKind::Whole {
@@ -93,7 +99,13 @@ impl Watch {
             return Ok(());
         }
         let grown = admission::may_grow(&self.state, &self.upload, total.saturating_sub(self.durable)).await;
+        self.grown_to = if grown.is_err() { Some(self.may_grow_to) } else { None };
         grown.inspect_err(|error| self.error = Some(error.to_string()))
+    }
+
+    /// How many of `total` octets may be kept: not those for which the upload was refused to grow.
+    pub(crate) fn kept(&self, total: u64) -> u64 {
+        self.grown_to.map_or(total, |grown_to| total.min(grown_to))
     }
 
     /// The first `offset` octets are durable and recorded.

@@ -156,17 +156,8 @@ async fn an_empty_file_is_left_to_its_probe() {
 async fn a_look_is_not_evaded_by_checksums() {
     let ground = ground(media_only(), None).await;
     let (upload, octets) = (ground.create(50 << 20).await, program(2 * MIB));
-    let digest = {
-        let mut hasher = ingest::digest::Hasher::new(ingest::digest::Algorithm::Sha1);
-        hasher.update(&octets);
-        base64::Engine::encode(&base64::engine::general_purpose::STANDARD, hasher.finish())
-    };
-    let checksum = format!("sha1 {digest}");
-    let path = format!("/uploads/{upload}");
-    let headers =
-        [("upload-offset", "0"), ("content-type", "application/offset+octet-stream"), ("upload-checksum", &checksum)];
-    let checked = ground.send(request("PATCH", &path, &headers, octets.into())).await;
-    assert_eq!((checked.status.as_u16(), checked.code().as_str()), (415, "upload_refused"));
+    let answer = ground.send(checked(upload, &octets, octets.clone().into())).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (415, "upload_refused"));
     assert_refused(&ground, upload, "a program").await;
 }
 
@@ -373,11 +364,66 @@ async fn an_upload_of_unknown_length_is_held_to_the_quota_as_it_grows() {
         let head = ground.send(as_ada(request("HEAD", &path, &[], Body::empty()))).await;
         head.offset().expect("it is still there")
     };
-    // What had come is kept, and nothing more is taken.
-    let stands_at = offset().await;
-    assert!((60..=101).contains(&stands_at), "{stands_at}");
-    assert_eq!(ground.send(as_ada(patch(upload, stands_at, vec![7; 50]))).await.code(), "quota_exceeded");
-    assert_eq!(offset().await.max(101), 101);
+    // What had come is kept, and what there was no quota for is not.
+    assert_eq!(offset().await, 60);
+    assert_eq!(ground.send(as_ada(patch(upload, 60, vec![7; 50]))).await.code(), "quota_exceeded");
+    assert_eq!(offset().await, 60);
+    assert_eq!(ground.send(as_ada(patch(upload, 60, vec![7; 40]))).await.offset(), Some(100), "the rest is there");
+}
+
+/// As [`patch`], with the checksum of these octets.
+fn checked(upload: domain::UploadId, octets: &[u8], body: Body) -> Request<Body> {
+    let mut hasher = ingest::digest::Hasher::new(ingest::digest::Algorithm::Sha1);
+    hasher.update(octets);
+    let digest = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, hasher.finish());
+    let mut request = patch(upload, 0, body);
+    request.headers_mut().insert("upload-checksum", format!("sha1 {digest}").parse().expect("a value"));
+    request
+}
+
+#[tokio::test]
+async fn a_quota_is_not_evaded_by_checksums() {
+    let ground = guarded(Policy { quota_bytes: Some(1 << 20), ..Policy::default() }).await;
+    let deferred = || request("POST", "/uploads", &[("upload-defer-length", "1")], Body::empty());
+    let octets = noise(3 << 20);
+    let upload = ground.send(as_ada(deferred())).await.id();
+    let (sender, body) = slow_body();
+    sender.unbounded_send(Ok(Bytes::from(octets.clone()))).expect("is taken");
+    // The body stays open: who has no quota is told so before everything was sent.
+    let answer = ground.send(as_ada(checked(upload, &octets, body)));
+    let answer = tokio::time::timeout(Duration::from_secs(20), answer).await.expect("at once");
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (413, "quota_exceeded"));
+    drop(sender);
+    // A right checksum does not make octets count that there is no quota for.
+    let answer = ground.send(as_ada(checked(upload, &octets, octets.clone().into()))).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (413, "quota_exceeded"));
+    assert_eq!(ground.upload(upload).await.offset, 0);
+    let fits = &octets[..1 << 20];
+    let answer = ground.send(as_ada(checked(upload, fits, fits.to_vec().into()))).await;
+    assert_eq!(answer.offset(), Some(1 << 20), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn what_is_no_medium_is_refused_early_although_its_checksum_is_still_to_come() {
+    let ground = ground(media_only(), None).await;
+    let (upload, octets) = (ground.create(50 << 20).await, program(2 * MIB));
+    let (sender, body) = slow_body();
+    sender.unbounded_send(Ok(Bytes::from(octets.clone()))).expect("is taken");
+    let answer = ground.send(checked(upload, &octets, body));
+    let answer = tokio::time::timeout(Duration::from_secs(20), answer).await.expect("at once");
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (415, "upload_refused"));
+    drop(sender);
+    assert_refused(&ground, upload, "a program").await;
+}
+
+#[tokio::test]
+async fn a_small_file_that_came_damaged_is_sent_again_and_not_refused() {
+    let ground = ground(media_only(), None).await;
+    let (right, damaged) = (fast_start(1000), program(1000));
+    let upload = ground.create(1000).await;
+    let answer = ground.send(checked(upload, &right, damaged.into())).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (460, "checksum_mismatch"));
+    assert_eq!(ground.send(checked(upload, &right, right.clone().into())).await.offset(), Some(1000));
 }
 
 #[tokio::test]
