@@ -1,11 +1,11 @@
 //! What is let in, and how much: types, sizes, quota, room on the disk.
 //!
 //! A new upload is admitted before a single octet of its body is asked for, and what it announced is
-//! reserved at that moment: an upload that was admitted can finish.
+//! reserved at that moment: an upload that was admitted can finish. Of several that come at once, one is
+//! looked at after the other, so that none is refused for the sake of another that is refused too.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use catalog_store::{Closing, Upload};
@@ -17,6 +17,7 @@ use crate::error::Causes;
 use crate::gate::Entrant;
 use crate::live::Look;
 use crate::sniff::{self, TypePattern};
+use crate::turnstile::{Passage, Promise, Turnstile};
 use crate::{Denial, Prober, State, UploadError};
 
 /// Heads of files that the engine looks at, at the same time.
@@ -66,7 +67,7 @@ pub struct Admission {
     /// Looks into heads of files; `None` for not at all.
     pub(crate) prober: Option<Arc<dyn Prober>>,
     pub(crate) looks: Arc<Semaphore>,
-    pending: Arc<Mutex<Pending>>,
+    turnstile: Turnstile,
 }
 
 impl Default for Admission {
@@ -79,16 +80,8 @@ impl Admission {
     /// Admission by these rules; `prober` looks into the heads of files while the rest is still coming.
     pub fn new(policy: Policy, prober: Option<Arc<dyn Prober>>) -> Self {
         let looks = Arc::new(Semaphore::new(LOOKS_MAX));
-        Self { policy: Arc::new(policy), prober, looks, pending: Arc::default() }
+        Self { policy: Arc::new(policy), prober, looks, turnstile: Turnstile::default() }
     }
-}
-
-/// What was admitted and is not in the catalogue yet.
-#[derive(Debug, Default)]
-struct Pending {
-    bytes: u64,
-    /// Uploads and octets of each owner.
-    of_owners: HashMap<String, (u64, u64)>,
 }
 
 /// What a new upload asks for.
@@ -100,38 +93,12 @@ pub(crate) struct Demand<'a> {
     pub(crate) media_type: Option<&'a str>,
 }
 
-/// The right to create one upload. Hold it until the upload is in the catalogue, which knows it from there on.
+/// The right to create one upload. Hold it until the upload is in the catalogue, which knows it from there on, and
+/// not longer: the next one waits.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    pending: Arc<Mutex<Pending>>,
-    owner: Option<String>,
-    bytes: u64,
-}
-
-impl Admitted {
-    fn reserve(admission: &Admission, owner: Option<&str>, bytes: u64) -> Self {
-        let mut pending = lock(&admission.pending);
-        pending.bytes = pending.bytes.saturating_add(bytes);
-        if let Some(owner) = owner {
-            let (count, sum) = pending.of_owners.entry(owner.to_owned()).or_default();
-            (*count, *sum) = (*count + 1, sum.saturating_add(bytes));
-        }
-        Self { pending: Arc::clone(&admission.pending), owner: owner.map(str::to_owned), bytes }
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        let mut pending = lock(&self.pending);
-        pending.bytes = pending.bytes.saturating_sub(self.bytes);
-        let Some(owner) = self.owner.take() else { return };
-        if let Some((count, sum)) = pending.of_owners.get_mut(&owner) {
-            (*count, *sum) = (count.saturating_sub(1), sum.saturating_sub(self.bytes));
-            if *count == 0 {
-                pending.of_owners.remove(&owner);
-            }
-        }
-    }
+    _owner: Option<Passage>,
+    _room: Option<Promise>,
 }
 
 /// Admits a new upload, or says why not.
@@ -151,16 +118,34 @@ async fn check(state: &State, demand: &Demand<'_>) -> Result<Admitted, UploadErr
     }
     within_capacity(state).await?;
     declared(state, grant.map_or(&[][..], |grant| &grant.types), demand.media_type)?;
-    let owner = demand.entrant.owner();
-    // Reserved first and counted with the others: two that come at once cannot both take the last place.
-    let admitted = Admitted::reserve(&state.admission, owner, demand.length.unwrap_or(0));
-    if let Some(owner) = owner {
-        let (count, bytes) = lock(&state.admission.pending).of_owners.get(owner).copied().unwrap_or_default();
-        within_share(state, owner, Share { count, bytes }).await?;
+    let bytes = demand.length.unwrap_or(0);
+    let passage = match demand.entrant.owner() {
+        Some(owner) => {
+            let passage = state.admission.turnstile.enter(owner).await;
+            within_share(state, owner, Share { count: 1, bytes }).await?;
+            Some(passage)
+        }
+        None => None,
+    };
+    Ok(Admitted { _owner: passage, _room: promised(state, bytes).await? })
+}
+
+/// Room on the disk for an upload of so many octets; `None` if nobody cares.
+async fn promised(state: &State, bytes: u64) -> Result<Option<Promise>, UploadError> {
+    if state.admission.policy.disk_reserve_bytes == 0 || bytes == 0 {
+        return Ok(None);
     }
-    let pending = lock(&state.admission.pending).bytes;
-    has_room(state, pending, demand.length.unwrap_or(0)).await?;
-    Ok(admitted)
+    let turnstile = &state.admission.turnstile;
+    let beside = turnstile.promise(bytes).await;
+    match has_room(state, beside.pending, bytes).await {
+        // The others may be in the catalogue by now and be counted twice, or be refused themselves.
+        Err(UploadError::Denied(Denial::NoRoom { .. })) if beside.pending > bytes => {}
+        outcome => return outcome.map(|()| Some(beside)),
+    }
+    drop(beside);
+    let alone = turnstile.promise_alone(bytes).await;
+    has_room(state, alone.pending, bytes).await?;
+    Ok(Some(alone))
 }
 
 /// Whether this server may hold one more unfinished upload, whoever it is from.
@@ -219,7 +204,7 @@ pub(crate) async fn may_grow(state: &State, upload: &Upload, bytes: u64) -> Resu
     if let Some(owner) = &upload.owner {
         within_share(state, owner, Share { count: 0, bytes }).await?;
     }
-    let pending = lock(&state.admission.pending).bytes.saturating_add(bytes);
+    let pending = state.admission.turnstile.pending().saturating_add(bytes);
     has_room(state, pending, bytes).await
 }
 
@@ -306,29 +291,5 @@ pub(crate) async fn refuse(state: &State, upload: &Upload, failure: &Failure) {
         Err(error) => {
             tracing::warn!(upload.id = %upload.id, error = %Causes(&error), "an upload cannot be refused now");
         }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_admitted_is_counted_until_it_is_let_go() {
-        let admission = Admission::default();
-        let first = Admitted::reserve(&admission, Some("ada"), 10);
-        let second = Admitted::reserve(&admission, Some("ada"), 5);
-        let nameless = Admitted::reserve(&admission, None, 1);
-        assert_eq!(lock(&admission.pending).of_owners.get("ada"), Some(&(2, 15)));
-        assert_eq!(lock(&admission.pending).bytes, 16);
-        drop((first, nameless));
-        assert_eq!(lock(&admission.pending).of_owners.get("ada"), Some(&(1, 5)));
-        drop(second);
-        assert!(lock(&admission.pending).of_owners.is_empty());
-        assert_eq!(lock(&admission.pending).bytes, 0);
     }
 }

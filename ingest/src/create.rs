@@ -235,32 +235,30 @@ async fn join(state: &State, call: &Call, order: Order) -> Result<Response, Uplo
     let (owner, parts) = (call.entrant.owner(), &order.terms.parts);
     // Whatever else was asked for tells one request from another.
     let wish = serde_json::to_string(&(&order.metadata.header, &order.terms)).map_err(|_| UploadError::Internal)?;
-    // The same request may come twice at once: whoever is second finds what the first made.
-    for is_last in [false, true] {
-        let (length, repeat_key) = match concat::plan(state, owner, parts.clone(), &wish).await? {
-            Planned::Again(upload) => return joined(state, call, &upload),
-            Planned::New { length, repeat_key } => (length, repeat_key),
+    let (length, repeat_key) = match concat::plan(state, owner, parts.clone(), &wish).await? {
+        Planned::Again(upload) => return joined(state, call, &upload),
+        Planned::New { length, repeat_key } => (length, repeat_key),
+    };
+    let new = NewUpload { repeat_key, expires_at: None, ..order.new_upload(state, call, length) };
+    let recorded = match admission::admit(state, &order.demand(call, length)).await {
+        Ok(_admitted) => record(state, &new).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = recorded {
+        // The same request may have come twice at once: whoever is second finds what the first made.
+        return match concat::plan(state, owner, parts.clone(), &wish).await? {
+            Planned::Again(upload) => joined(state, call, &upload),
+            Planned::New { .. } => Err(error),
         };
-        let _admitted = admission::admit(state, &order.demand(call, length)).await?;
-        let new = NewUpload { repeat_key, expires_at: None, ..order.new_upload(state, call, length) };
-        match record(state, &new).await {
-            Ok(()) => {
-                match concat::begin(state, new.id).await {
-                    Ok(()) => {}
-                    Err(error @ (UploadError::Refused(_) | UploadError::Denied(_))) => return Err(error),
-                    // The upload exists, and its parts are put together later.
-                    Err(error) => {
-                        tracing::warn!(upload.id = %new.id, error = %Causes(&error), "parts were not joined yet")
-                    }
-                }
-                let upload = state.catalog.upload(new.id).await?.ok_or(UploadError::Gone)?;
-                return joined(state, call, &upload);
-            }
-            Err(error) if is_last => return Err(error),
-            Err(error) => tracing::debug!(error = %Causes(&error), "a final upload was not recorded"),
-        }
     }
-    Err(UploadError::Busy)
+    match concat::begin(state, new.id).await {
+        Ok(()) => {}
+        Err(error @ (UploadError::Refused(_) | UploadError::Denied(_))) => return Err(error),
+        // The upload exists, and its parts are put together later.
+        Err(error) => tracing::warn!(upload.id = %new.id, error = %Causes(&error), "parts were not joined yet"),
+    }
+    let upload = state.catalog.upload(new.id).await?.ok_or(UploadError::Gone)?;
+    joined(state, call, &upload)
 }
 
 fn joined(state: &State, call: &Call, upload: &Upload) -> Result<Response, UploadError> {

@@ -19,7 +19,7 @@
 //! | `complete` | a full upload becomes the source of its asset |
 //! | `recover` | what a killed process left half done |
 //! | `gate`, `grant` | who may do what: principals, and capabilities for people without a name |
-//! | `admission`, `denial` | what is let in, and how much; the answer to the rest |
+//! | `admission`, `turnstile`, `denial` | what is let in, and how much; one after the other; the answer to the rest |
 //! | `watch`, `sniff`, `front`, `early` | what is seen of a file while it comes in, and when that is enough to refuse it |
 //! | `import`, `address` | files pulled from other addresses into the same uploads |
 //! | `status`, `live`, `metrics` | what its owner, a watcher and an operator see of an upload |
@@ -66,6 +66,7 @@ mod sniff;
 mod status;
 mod terminate;
 mod transfer;
+mod turnstile;
 mod watch;
 
 pub use admission::{Admission, Policy};

@@ -430,7 +430,22 @@ async fn a_small_file_that_came_damaged_is_sent_again_and_not_refused() {
 async fn two_that_come_at_once_cannot_both_take_the_last_place() {
     let ground = guarded(Policy { quota_bytes: Some(100), ..Policy::default() }).await;
     let answers = futures::future::join_all((0..8).map(|_| ground.send(as_ada(creation(60))))).await;
-    assert!(answers.iter().filter(|answer| answer.status == 201).count() <= 1);
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1, "nor does nobody get it");
+    let others = futures::future::join_all((0..40).map(|_| ground.send(as_ada(creation(1))))).await;
+    assert!(others.iter().all(|answer| answer.status == 201), "nobody is counted twice: {others:?}");
+}
+
+#[tokio::test]
+async fn two_that_come_at_once_cannot_both_take_the_last_room_of_the_disk() {
+    let mut ground = ground(Policy::default(), None).await;
+    let disk = rustix::fs::statvfs(ground.dir.path()).expect("answers");
+    let free = disk.f_bavail * disk.f_frsize;
+    // Others use the same disk: half of it is left to them, and one upload takes more than half of the rest.
+    let policy = Policy { disk_reserve_bytes: free / 2, ..Policy::default() };
+    ground.state.admission = Admission::new(policy, None);
+    let answers = futures::future::join_all((0..8).map(|_| ground.send(creation(free / 10 * 3)))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1, "{answers:?}");
+    assert!(answers.iter().all(|answer| answer.status == 201 || answer.code() == "out_of_space"), "{answers:?}");
 }
 
 #[tokio::test]
