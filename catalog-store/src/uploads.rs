@@ -228,7 +228,8 @@ pub enum Closing {
 }
 
 impl Catalog {
-    /// Creates an upload and, unless it is a part, its asset in the state `uploading`.
+    /// Creates an upload and, unless it is a part, its asset in the state `uploading`. The parts of a final upload are
+    /// taken by it: see [`Catalog::usage_of`].
     ///
     /// # Errors
     /// [`CatalogError::Statement`] if one of the ids exists, [`CatalogError::GrantSpent`] if it is created under a
@@ -250,8 +251,13 @@ impl Catalog {
         let expires_at = new.expires_at.map(Timestamp::unix_ms);
         let (metadata, file_name, owner) = (new.metadata.clone(), new.file_name.clone(), new.owner.clone());
         let (kind, key) = (new.kind.as_str(), new.repeat_key.clone());
-        let args = args![new.id, kind, asset, length, metadata, file_name, terms, owner, expires_at, new.now, key];
+        let grant = new.terms.grant.clone();
+        let args =
+            args![new.id, kind, asset, length, metadata, file_name, terms, owner, expires_at, new.now, key, grant];
         tx.execute(sql::uploads::INSERT, args).await?;
+        for part in in_order(&new.terms.parts) {
+            tx.execute(sql::uploads::TAKE_PART, args![part, new.id]).await?;
+        }
         tx.commit().await
     }
 
@@ -276,8 +282,7 @@ impl Catalog {
     /// Lets complete parts expire at `at`, unless they do so earlier.
     pub async fn expire_parts_at(&self, parts: &[UploadId], at: Timestamp) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
-        // In one order everywhere, so that no two transactions wait for each other in a circle.
-        for part in parts.iter().copied().collect::<BTreeSet<_>>() {
+        for part in in_order(parts) {
             tx.execute(sql::uploads::EXPIRE_PART_AT, args![part, at]).await?;
         }
         tx.commit().await
@@ -426,10 +431,22 @@ impl Catalog {
     }
 
     /// Open uploads of one owner, and the bytes of all that is theirs: announced or stored.
+    ///
+    /// The bytes of parts count as those of the final upload that took them last, once its length is known; as their
+    /// own again when that is given up.
     pub async fn usage_of(&self, owner: &str) -> Result<(u64, ByteSize), CatalogError> {
         let open = self.number(sql::uploads::COUNT_OF_OWNER, args![owner]).await?;
         let bytes = self.number(sql::uploads::BYTES_OF_OWNER, args![owner]).await?;
         Ok((open, ByteSize(bytes)))
+    }
+
+    /// How much of the bytes in [`Catalog::usage_of`] these uploads are.
+    pub async fn bytes_of(&self, uploads: &[UploadId]) -> Result<ByteSize, CatalogError> {
+        let mut sum = 0u64;
+        for upload in in_order(uploads) {
+            sum = sum.saturating_add(self.number(sql::uploads::BYTES_OF_ONE, args![upload]).await?);
+        }
+        Ok(ByteSize(sum))
     }
 
     async fn refusal_in(
@@ -449,6 +466,11 @@ impl Catalog {
         let row: Option<UploadRow> = tx.row(sql::uploads::BY_ID, args![id]).await?;
         row.ok_or(CatalogError::NoUpload(id))?.try_into()
     }
+}
+
+/// Each once, and in one order everywhere, so that no two transactions wait for each other in a circle.
+fn in_order(uploads: &[UploadId]) -> BTreeSet<UploadId> {
+    uploads.iter().copied().collect()
 }
 
 fn refusal(upload: &Upload, wanted: u64) -> CatalogError {

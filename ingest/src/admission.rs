@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use catalog_store::{Closing, Upload};
 use domain::plan::Limits;
-use domain::{ByteSize, Container, Failure};
+use domain::{ByteSize, Container, Failure, UploadId};
 use tokio::sync::Semaphore;
 
 use crate::error::Causes;
@@ -91,6 +91,8 @@ pub(crate) struct Demand<'a> {
     pub(crate) length: Option<u64>,
     /// As declared by the client.
     pub(crate) media_type: Option<&'a str>,
+    /// What it is made of, and counts as from then on.
+    pub(crate) parts: &'a [UploadId],
 }
 
 /// The right to create one upload. Hold it until the upload is in the catalogue, which knows it from there on, and
@@ -122,7 +124,7 @@ async fn check(state: &State, demand: &Demand<'_>) -> Result<Admitted, UploadErr
     let passage = match demand.entrant.owner() {
         Some(owner) => {
             let passage = state.admission.turnstile.enter(owner).await;
-            within_share(state, owner, Share { count: 1, bytes }).await?;
+            within_share(state, owner, Share { count: 1, bytes, parts: demand.parts }).await?;
             Some(passage)
         }
         None => None,
@@ -178,12 +180,14 @@ fn declared(state: &State, granted: &[String], media_type: Option<&str>) -> Resu
 
 /// New uploads and octets of one owner.
 #[derive(Clone, Copy, Debug)]
-struct Share {
+struct Share<'a> {
     count: u64,
     bytes: u64,
+    /// Uploads whose octets are among the new ones.
+    parts: &'a [UploadId],
 }
 
-async fn within_share(state: &State, owner: &str, new: Share) -> Result<(), UploadError> {
+async fn within_share(state: &State, owner: &str, new: Share<'_>) -> Result<(), UploadError> {
     let policy = &state.admission.policy;
     if policy.quota_bytes.is_none() && policy.open_uploads_max.is_none() {
         return Ok(());
@@ -192,8 +196,10 @@ async fn within_share(state: &State, owner: &str, new: Share) -> Result<(), Uplo
     if let Some(count_max) = policy.open_uploads_max.filter(|max| open + new.count > *max) {
         return Err(Denial::TooManyOpen { count_max }.into());
     }
-    if let Some(quota) = policy.quota_bytes.filter(|quota| used.0.saturating_add(new.bytes) > *quota) {
-        let left = ByteSize(quota.saturating_sub(used.0));
+    let Some(quota) = policy.quota_bytes else { return Ok(()) };
+    let used = used.0.saturating_sub(state.catalog.bytes_of(new.parts).await?.0);
+    if used.saturating_add(new.bytes) > quota {
+        let left = ByteSize(quota.saturating_sub(used));
         return Err(Denial::Quota { wanted: ByteSize(new.bytes), left }.into());
     }
     Ok(())
@@ -202,7 +208,7 @@ async fn within_share(state: &State, owner: &str, new: Share) -> Result<(), Uplo
 /// Whether an upload whose length is not announced may grow by `bytes`.
 pub(crate) async fn may_grow(state: &State, upload: &Upload, bytes: u64) -> Result<(), UploadError> {
     if let Some(owner) = &upload.owner {
-        within_share(state, owner, Share { count: 0, bytes }).await?;
+        within_share(state, owner, Share { count: 0, bytes, parts: &upload.terms.parts }).await?;
     }
     let pending = state.admission.turnstile.pending().saturating_add(bytes);
     has_room(state, pending, bytes).await
@@ -215,7 +221,7 @@ async fn has_room(state: &State, pending: u64, wanted: u64) -> Result<(), Upload
         return Ok(());
     }
     let promised = state.catalog.reserved_bytes().await?.saturating_add(pending).saturating_add(reserve);
-    let file = state.staging.path(domain::UploadId::from_u128(0));
+    let file = state.staging.path(UploadId::from_u128(0));
     let free = tokio::task::spawn_blocking(move || free_bytes(file.parent().unwrap_or(&file))).await;
     match free {
         Ok(Ok(free)) if promised <= free => Ok(()),

@@ -104,7 +104,8 @@ pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> 
         Err(error) => return Err(refused(error)),
     }
     let entrant = Entrant { principal, grant: None };
-    let admitted = admission::admit(&state, &Demand { entrant: &entrant, length: None, media_type: None }).await?;
+    let demand = Demand { entrant: &entrant, length: None, media_type: None, parts: &[] };
+    let admitted = admission::admit(&state, &demand).await?;
     let now = state.clock.now();
     let asset = AssetId::mint(now, state.clock.entropy());
     let target = Target { asset, playback: PlaybackId::mint(state.clock.entropy()) };

@@ -10,9 +10,20 @@ macro_rules! columns {
     };
 }
 
+/// What counts against the quota of an owner: all but the parts of a whole that counts itself.
+macro_rules! counted {
+    () => {
+        "u.state in ('open', 'complete') and not exists (select 1 from uploads w where w.id = u.taken_by \
+         and w.state in ('open', 'complete') and w.length_bytes is not null)"
+    };
+}
+
 statements! {
     INSERT = both("insert into uploads (id, kind, asset_id, state, length_bytes, metadata, file_name, terms, owner, \
-        expires_at, created_at, updated_at, repeat_key) values ($1, $2, $3, 'open', $4, $5, $6, $7, $8, $9, $10, $10, $11)");
+        expires_at, created_at, updated_at, repeat_key, grant_id) \
+        values ($1, $2, $3, 'open', $4, $5, $6, $7, $8, $9, $10, $10, $11, $12)");
+    /// The last upload that a part went into.
+    TAKE_PART = both("update uploads set taken_by = $2 where id = $1 and kind = 'partial'");
     BY_ID = both(concat!("select ", columns!(), " where u.id = $1"));
     BY_REPEAT_KEY = both(concat!("select ", columns!(), " where u.repeat_key = $1"));
     OPEN = both(concat!("select ", columns!(), " where u.state = 'open' order by u.id"));
@@ -51,6 +62,9 @@ statements! {
         as number from uploads where state = 'open'");
     COUNT_OF_OWNER = both("select count(*) as number from uploads where state = 'open' and owner = $1");
     /// What an owner occupies or has reserved, in octets.
-    BYTES_OF_OWNER = both("select cast(coalesce(sum(coalesce(length_bytes, offset_bytes)), 0) as bigint) as number \
-        from uploads where owner = $1 and state in ('open', 'complete')");
+    BYTES_OF_OWNER = both(concat!("select cast(coalesce(sum(coalesce(u.length_bytes, u.offset_bytes)), 0) as bigint) \
+        as number from uploads u where u.owner = $1 and ", counted!()));
+    /// How much of that is this upload's.
+    BYTES_OF_ONE = both(concat!("select cast(coalesce(sum(coalesce(u.length_bytes, u.offset_bytes)), 0) as bigint) \
+        as number from uploads u where u.id = $1 and ", counted!()));
 }

@@ -43,6 +43,7 @@ contract! {
         a_part_has_no_asset_and_can_be_given_up_when_it_is_complete
         a_refused_upload_fails_its_asset_with_the_reason
         what_uploads_reserve_is_known
+        parts_count_as_the_whole_that_took_them
         what_is_full_stays_full_and_does_not_expire
         without_a_length_an_upload_is_full_where_it_stands
         a_creation_with_a_known_repeat_key_happens_once

@@ -171,6 +171,27 @@ pub(crate) async fn what_uploads_reserve_is_known(world: World) {
     assert_eq!(world.catalog.usage_of("nobody").await.unwrap(), (0, ByteSize(0)));
 }
 
+pub(crate) async fn parts_count_as_the_whole_that_took_them(world: World) {
+    let owned = |new: NewUpload| NewUpload { owner: Some("eve".into()), ..new };
+    let parts = [owned(world.new_part(4, at(50))), owned(NewUpload { length: None, ..world.new_part(0, at(50)) })];
+    for part in &parts {
+        world.catalog.create_upload(part).await.unwrap();
+    }
+    advance(&world, parts[1].id, 6).await.unwrap();
+    let ids = [parts[0].id, parts[1].id, parts[0].id];
+    let used = async || world.catalog.usage_of("eve").await.unwrap().1.0;
+    let of_parts = async || world.catalog.bytes_of(&ids).await.unwrap().0;
+    assert_eq!((used().await, of_parts().await), (10, 10));
+    let terms = UploadTerms { parts: ids.to_vec(), ..UploadTerms::default() };
+    let whole = NewUpload { kind: UploadKind::Final, terms, ..owned(world.new_upload(None)) };
+    world.catalog.create_upload(&whole).await.unwrap();
+    assert_eq!((used().await, of_parts().await), (10, 10), "a whole of unknown length takes nothing");
+    world.catalog.set_upload_length(whole.id, 14, at(1)).await.unwrap();
+    assert_eq!((used().await, of_parts().await), (14, 0));
+    assert!(terminate(&world, whole.id).await.unwrap());
+    assert_eq!((used().await, of_parts().await), (10, 10));
+}
+
 pub(crate) async fn what_is_full_stays_full_and_does_not_expire(world: World) {
     let new = NewUpload { expires_at: Some(at(10)), ..world.new_upload(Some(1000)) };
     world.catalog.create_upload(&new).await.unwrap();

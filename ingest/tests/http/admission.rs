@@ -329,7 +329,7 @@ async fn a_quota_is_reserved_when_an_upload_is_created() {
 }
 
 #[tokio::test]
-async fn a_length_told_late_and_a_sum_of_parts_count_like_any_other() {
+async fn a_length_told_late_counts_like_any_other() {
     let ground = guarded(Policy { quota_bytes: Some(100), ..Policy::default() }).await;
     let deferred = request("POST", "/uploads", &[("upload-defer-length", "1")], Body::empty());
     let deferred = ground.send(as_ada(deferred)).await.id();
@@ -342,11 +342,43 @@ async fn a_length_told_late_and_a_sum_of_parts_count_like_any_other() {
     assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "quota_exceeded"));
     assert_eq!(ground.upload(deferred).await.length, None);
     assert_eq!(ground.send(as_ada(settle("40"))).await.status, 204);
-    let part = request("POST", "/uploads", &[("upload-length", "40"), ("upload-concat", "partial")], Body::empty());
-    let part = ground.send(as_ada(part)).await.id();
-    let concat = format!("final;/uploads/{part}");
-    let whole = request("POST", "/uploads", &[("upload-concat", &concat)], Body::empty());
-    assert_eq!(ground.send(as_ada(whole)).await.code(), "quota_exceeded", "40 and 40 and 40 again");
+    assert_eq!(ground.send(as_ada(creation(61))).await.code(), "quota_exceeded");
+    assert_eq!(ground.send(as_ada(creation(60))).await.status, 201);
+}
+
+async fn part(ground: &Ground, length: Option<u64>) -> domain::UploadId {
+    let length = length.map_or(("upload-defer-length", "1".into()), |length| ("upload-length", length.to_string()));
+    let headers = [(length.0, &*length.1), ("upload-concat", "partial")];
+    let created = ground.send(as_ada(request("POST", "/uploads", &headers, Body::empty()))).await;
+    assert_eq!(created.status, 201, "{}", created.body);
+    created.id()
+}
+
+fn joining(parts: &[domain::UploadId]) -> Request<Body> {
+    let parts: Vec<String> = parts.iter().map(|part| format!("/uploads/{part}")).collect();
+    as_ada(request("POST", "/uploads", &[("upload-concat", &format!("final;{}", parts.join(" ")))], Body::empty()))
+}
+
+#[tokio::test]
+async fn a_file_in_parts_takes_no_more_quota_than_in_one_piece() {
+    // As many octets as the whole quota: told with the parts, or with the last octet of the last one.
+    for lengths in [[Some(60), Some(40)], [Some(60), None]] {
+        let ground = guarded(Policy { quota_bytes: Some(100), ..Policy::default() }).await;
+        let parts = [part(&ground, lengths[0]).await, part(&ground, lengths[1]).await];
+        let whole = ground.send(joining(&parts)).await;
+        assert_eq!(whole.status, 201, "{}", whole.body);
+        assert_eq!(ground.send(joining(&parts)).await.id(), whole.id(), "the same request takes nothing more");
+        assert_eq!(ground.send(as_ada(creation(41))).await.status, 413);
+        ground.send(as_ada(patch(parts[0], 0, vec![7; 60]))).await;
+        let mut last = patch(parts[1], 0, vec![8; 40]);
+        last.headers_mut().insert("upload-length", "40".parse().expect("a value"));
+        assert_eq!(ground.send(as_ada(last)).await.offset(), Some(40));
+        let is_complete = || async { ground.upload(whole.id()).await.state == UploadState::Complete };
+        eventually("the whole is complete", is_complete).await;
+        assert_eq!(ground.send(as_ada(creation(1))).await.code(), "quota_exceeded", "100 octets are there");
+        let again = ground.send(joining(&[parts[1], parts[0]])).await;
+        assert_eq!(again.code(), "quota_exceeded", "another file of the same parts is another file");
+    }
 }
 
 #[tokio::test]
