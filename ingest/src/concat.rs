@@ -3,14 +3,17 @@
 //! The parts are copied by the kernel, within the staging folder and in bounded steps; a file system
 //! that can share blocks copies nothing. It happens in a task of its own: the request waits a little,
 //! and a crash loses at most a few steps. A final upload may name parts that still grow, and begins
-//! when the last of them is complete. The same request twice makes one upload.
+//! when the last of them is complete. The same request twice makes one upload. One that cannot become
+//! anything is refused with the reason, and none waits longer than its parts do.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog_store::{Advance, Closing, Upload, UploadKind, UploadState};
+use catalog_store::{Advance, Upload, UploadKind, UploadState};
 use domain::{AssetState, Failure, FailureCode, UploadId};
+use media_store::StagingError;
 use media_store::staging::Writer;
 
 use crate::committer::Commit;
@@ -18,7 +21,7 @@ use crate::digest::{Algorithm, Hasher};
 use crate::error::Causes;
 use crate::session::Turn;
 use crate::watch::Watch;
-use crate::{State, UploadError, complete};
+use crate::{Denial, State, UploadError, admission, complete, gate};
 
 /// Most parts of one upload.
 const PARTS_MAX: usize = 10_000;
@@ -169,8 +172,11 @@ async fn join_if_complete(state: State, id: UploadId) -> Result<(), UploadError>
         }
         match parts_of(&state, &upload).await? {
             Parts::Complete(parts) => return concatenate(&state, upload, Arc::new(turn), &parts).await,
-            Parts::Gone => return Err(refuse(&state, &upload).await?),
-            Parts::Growing => {}
+            Parts::Gone => {
+                let message = "a part of this file was given up before the file was put together: upload it again";
+                return Err(refuse(&state, &upload, Failure::new(FailureCode::Damaged, message)).await);
+            }
+            Parts::Growing => postpone(&state, &upload).await?,
         }
     }
     Ok(())
@@ -188,19 +194,69 @@ async fn parts_of(state: &State, upload: &Upload) -> Result<Parts, UploadError> 
     Ok(Parts::Complete(complete))
 }
 
+/// A whole lives for as long as one of its parts does that still grows.
+async fn postpone(state: &State, upload: &Upload) -> Result<(), UploadError> {
+    let (Some(expiry), now) = (state.limits.expiry, state.clock.now()) else { return Ok(()) };
+    // Now and then is enough: it is looked at often.
+    if upload.expires_at.is_some_and(|due| due > now.plus(expiry / 2)) {
+        return Ok(());
+    }
+    let expires_at = Some(now.plus(expiry));
+    let advance = Advance { id: upload.id, offset: upload.offset, expires_at, is_full: false };
+    let outcomes = state.catalog.advance_uploads(&[advance], now).await?;
+    outcomes.into_iter().try_for_each(|outcome| outcome.map_err(UploadError::from))
+}
+
+/// Puts complete parts together; what will not be allowed tomorrow either is refused for good.
 async fn concatenate(
     state: &State,
     upload: Upload,
     turn: Arc<Turn>,
     parts: &[(UploadId, u64)],
 ) -> Result<(), UploadError> {
-    let length = parts.iter().map(|(_, length)| length).sum();
+    match put_together(state, &upload, turn, parts).await {
+        // There may be room later.
+        Err(error @ UploadError::Denied(Denial::NoRoom { .. })) => Err(error),
+        Err(UploadError::Denied(denial)) => {
+            let failure = match &denial {
+                Denial::Unwanted(failure) => failure.clone(),
+                denial => Failure::new(FailureCode::LimitExceeded, denial.to_string()),
+            };
+            refuse(state, &upload, failure).await;
+            Err(denial.into())
+        }
+        Err(UploadError::Lost) => {
+            let message = "octets of this file were lost before it was put together: upload it again";
+            Err(refuse(state, &upload, Failure::new(FailureCode::Damaged, message)).await)
+        }
+        other => other,
+    }
+}
+
+/// Whether the whole may be as long as its parts are together, asked before they are copied.
+async fn length_allowed(state: &State, upload: &Upload, parts: &[(UploadId, u64)]) -> Result<u64, UploadError> {
+    let bytes_max = admission::size_max(state, upload);
+    let sum = parts.iter().try_fold(0u64, |sum, (_, length)| sum.checked_add(*length));
+    let length = sum.filter(|sum| *sum <= bytes_max).ok_or(Denial::TooLarge { bytes_max })?;
+    gate::still_holds(state, upload).await?;
     if upload.length.is_none() {
+        // What could not be asked when it was created.
+        admission::may_grow(state, upload, length).await?;
         state.catalog.set_upload_length(upload.id, length, state.clock.now()).await?;
     }
+    Ok(length)
+}
+
+async fn put_together(
+    state: &State,
+    upload: &Upload,
+    turn: Arc<Turn>,
+    parts: &[(UploadId, u64)],
+) -> Result<(), UploadError> {
+    let length = length_allowed(state, upload, parts).await?;
     let permit = state.sessions.heavy().await;
     let writer = state.staging.writer(upload.id, upload.offset).await?;
-    let mut join = Join { state, upload: &upload, turn: &turn, writer: &writer, recorded: upload.offset };
+    let mut join = Join { state, upload, turn: &turn, writer: &writer, recorded: upload.offset };
     let mut begin = 0;
     for (part, part_length) in parts {
         join.append(*part, begin, *part_length, length).await?;
@@ -208,7 +264,7 @@ async fn concatenate(
     }
     let recorded = join.recorded;
     drop(permit);
-    let upload = Upload { offset: recorded, length: Some(length), ..upload };
+    let upload = Upload { offset: recorded, length: Some(length), ..upload.clone() };
     Watch::begin(state, &upload).finish(length).await?;
     complete::complete(state, &upload, turn, writer, length).await?;
     let ids: Vec<UploadId> = parts.iter().map(|(part, _)| *part).collect();
@@ -237,7 +293,10 @@ impl Join<'_> {
             if self.state.shutdown.is_cancelled() {
                 return Err(UploadError::Stopping { offset: self.recorded });
             }
-            let copied = self.writer.copy_from(&path, at - begin, at, end - at).await?;
+            let copied = match self.writer.copy_from(&path, at - begin, at, end - at).await {
+                Err(StagingError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => 0,
+                other => other?,
+            };
             if copied == 0 {
                 tracing::error!(upload.id = %part, "a complete part is shorter than it was");
                 return Err(UploadError::Lost);
@@ -259,12 +318,8 @@ impl Join<'_> {
     }
 }
 
-async fn refuse(state: &State, upload: &Upload) -> Result<UploadError, UploadError> {
-    let message = "a part of this file was given up before the file was put together: upload it again";
-    let failure = Failure::new(FailureCode::Damaged, message);
-    if state.catalog.close_upload(upload.id, &Closing::Refused(failure.clone()), state.clock.now()).await? {
-        state.sessions.closed();
-    }
-    state.staging.discard(upload.id).await?;
-    Ok(UploadError::Refused(failure))
+/// Gives a whole up that nothing can become of, and tells why.
+async fn refuse(state: &State, upload: &Upload, failure: Failure) -> UploadError {
+    admission::refuse(state, upload, &failure).await;
+    UploadError::Refused(failure)
 }

@@ -240,7 +240,7 @@ async fn join(state: &State, call: &Call, order: Order) -> Result<Response, Uplo
         Planned::Again(upload) => return joined(state, call, &upload),
         Planned::New { length, repeat_key } => (length, repeat_key),
     };
-    let new = NewUpload { repeat_key, expires_at: None, ..order.new_upload(state, call, length) };
+    let new = NewUpload { repeat_key, ..order.new_upload(state, call, length) };
     let recorded = match admission::admit(state, &order.demand(call, length)).await {
         Ok(_admitted) => record(state, &new).await,
         Err(error) => Err(error),

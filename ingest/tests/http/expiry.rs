@@ -109,6 +109,31 @@ async fn parts_expire_too_but_not_while_a_whole_waits_for_them() {
 }
 
 #[tokio::test]
+async fn a_whole_that_finds_no_room_is_given_up_in_time_and_its_parts_with_it() {
+    let (mut ground, clock) = wound().await;
+    let headers = [("upload-defer-length", "1"), ("upload-concat", "partial")];
+    let part = ground.send(request("POST", "/uploads", &headers, Body::empty())).await.id();
+    ground.patch(part, 0, "abc").await;
+    let concat = format!("final;/uploads/{part}");
+    let whole = ground.send(request("POST", "/uploads", &[("upload-concat", &*concat)], Body::empty())).await;
+    assert!(whole.header("upload-expires").is_some());
+    let policy = ingest::Policy { disk_reserve_bytes: 1 << 60, ..ingest::Policy::default() };
+    ground.state.admission = ingest::Admission::new(policy, None);
+    let mut settled = crate::ground::patch(part, 3, "");
+    settled.headers_mut().insert("upload-length", "3".parse().expect("a value"));
+    assert_eq!(ground.send(settled).await.offset(), Some(3));
+    look_after(&ground).await;
+    assert_eq!(ground.upload(whole.id()).await.state, UploadState::Open, "there may be room tomorrow");
+    assert_eq!(ground.state.staging.len(whole.id()).await.expect("answers"), Some(0), "nothing was copied in vain");
+    clock.advance(8 * DAY);
+    for _ in 0..2 {
+        look_after(&ground).await;
+    }
+    assert_eq!(ground.upload(whole.id()).await.state, UploadState::Expired);
+    assert_eq!(ground.upload(part).await.state, UploadState::Expired);
+}
+
+#[tokio::test]
 async fn the_file_of_an_upload_whose_asset_was_deleted_is_swept_away() {
     let (ground, _clock) = wound().await;
     let (upload, other) = (ground.create(6).await, ground.create(6).await);

@@ -148,6 +148,30 @@ async fn a_capability_that_is_taken_back_ends_its_upload_at_once() {
 }
 
 #[tokio::test]
+async fn a_whole_whose_capability_is_taken_back_meanwhile_is_refused_for_good() {
+    let guarded = Guarded::new().await;
+    let grant = guarded.grant(&json!({})).await;
+    let by_ada = ("authorization", "Bearer the-token-of-ada");
+    let part = guarded.create("/uploads", &[("upload-length", "3"), ("upload-concat", "partial"), by_ada]).await;
+    let part = part.header("location").expect("is there").to_owned();
+    let concat = format!("final;{part}");
+    let whole = guarded.create(url(&grant), &[("upload-concat", &concat)]).await;
+    assert_eq!(whole.status, 201, "{}", whole.body);
+    let id = grant["id"].as_str().expect("is there");
+    let revoked = guarded.call("DELETE", &format!("/api/v1/upload-grants/{id}"), "the-token-of-ada", "").await;
+    assert_eq!(revoked.0, 204);
+    let mut last = at(&part, 0, b"abc");
+    last.headers_mut().insert(by_ada.0, by_ada.1.parse().expect("a value"));
+    assert_eq!(guarded.ground.send(last).await.offset(), Some(3));
+    let finals = async || guarded.ground.state.catalog.open_finals().await.expect("answers");
+    crate::ground::eventually("nobody tries again", || async { finals().await.is_empty() }).await;
+    assert!(guarded.ground.probes().await.is_empty());
+    let id = whole.header("location").and_then(|path| path.strip_prefix("/uploads/")?.split('?').next());
+    let refused = guarded.ground.upload(id.expect("an id").parse().expect("an id")).await;
+    assert!(refused.failure.is_some_and(|failure| failure.message.contains("taken back")));
+}
+
+#[tokio::test]
 async fn a_capability_ends_in_time() {
     let guarded = Guarded::new().await;
     let grant = guarded.grant(&json!({ "expires_in_s": 60, "uses": 2 })).await;

@@ -102,6 +102,46 @@ async fn a_whole_whose_part_is_given_up_is_refused_with_the_reason() {
     assert!(!ground.state.staging.path(joined).exists());
 }
 
+async fn deferred_part(ground: &Ground) -> UploadId {
+    let headers = [("upload-defer-length", "1"), ("upload-concat", "partial")];
+    ground.send(request("POST", "/uploads", &headers, Body::empty())).await.id()
+}
+
+async fn assert_refused(ground: &Ground, whole: UploadId, part: &str) {
+    eventually("the whole is refused", || async { ground.upload(whole).await.state == UploadState::Refused }).await;
+    let asset = ground.asset(whole).await;
+    assert_eq!((asset.state, ground.probes().await), (AssetState::Failed, vec![]));
+    assert!(asset.failure.as_ref().is_some_and(|failure| failure.message.contains(part)), "{asset:?}");
+    eventually("its file is gone", || async { !ground.state.staging.path(whole).exists() }).await;
+    assert!(ground.state.catalog.open_finals().await.expect("answers").is_empty(), "nobody tries again");
+}
+
+#[tokio::test]
+async fn a_whole_that_turns_out_longer_than_it_may_be_is_refused_for_good() {
+    let ground = Ground::with(ingest::Limits { size_max: 10, ..ingest::Limits::default() }).await;
+    let parts = [deferred_part(&ground).await, deferred_part(&ground).await];
+    let whole = join(&ground, &parts).await.id();
+    for part in parts {
+        let mut last = patch(part, 0, "abcdef");
+        last.headers_mut().insert("upload-length", "6".parse().expect("a value"));
+        assert_eq!(ground.send(last).await.offset(), Some(6));
+    }
+    assert_refused(&ground, whole, "up to 10 octets").await;
+}
+
+#[tokio::test]
+async fn a_whole_of_which_a_part_is_lost_is_refused_for_good() {
+    for is_gone in [false, true] {
+        let ground = Ground::new().await;
+        let parts = [complete_part(&ground, b"abc").await, part(&ground, 3).await];
+        let whole = join(&ground, &parts).await.id();
+        let file = ground.state.staging.path(parts[0]);
+        if is_gone { std::fs::remove_file(&file) } else { std::fs::write(&file, b"a") }.expect("is lost");
+        ground.patch(parts[1], 0, "def").await;
+        assert_refused(&ground, whole, "lost").await;
+    }
+}
+
 #[tokio::test]
 async fn a_concatenation_that_was_killed_goes_on_where_it_was_recorded() {
     let (ground, file) = (Ground::new().await, noise(250_000));
