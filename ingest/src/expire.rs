@@ -119,7 +119,9 @@ async fn give_up(state: &State, upload: &Upload) -> Result<bool, UploadError> {
     let Some(_turn) = state.sessions.idle(upload.id) else { return Ok(false) };
     let now = state.clock.now();
     let Some(upload) = state.catalog.upload(upload.id).await? else { return Ok(false) };
-    let is_due = upload.expires_at.is_some_and(|expiry| expiry <= now) && !upload.is_full;
+    // Of an open upload that is full nothing more is to come from anybody. A part stays full when it is complete.
+    let is_ours = upload.state == UploadState::Open && upload.full_length().is_some();
+    let is_due = upload.expires_at.is_some_and(|expiry| expiry <= now) && !is_ours;
     if !is_due || !state.catalog.close_upload(upload.id, &Closing::Expired, now).await? {
         return Ok(false);
     }
