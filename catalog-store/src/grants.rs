@@ -1,6 +1,6 @@
 //! Upload capabilities: who holds the secret may upload, within bounds, a number of times.
 
-use domain::{AssetId, Timestamp};
+use domain::{AssetId, ByteSize, Timestamp};
 
 use crate::engine::{args, column, count, count32, document, json};
 use crate::{Catalog, CatalogError, UploadTerms, sql};
@@ -30,6 +30,17 @@ pub struct Grant {
     pub created_at: Timestamp,
 }
 
+/// Parts under a capability that are not paid for by a use of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnpaidParts {
+    /// How many.
+    pub count: u64,
+    /// What they announced, or hold where that is unknown.
+    pub bytes: ByteSize,
+    /// Uses that are spent already, on uploads that some of these parts still grow for.
+    pub waiting: u64,
+}
+
 impl Catalog {
     /// Records a capability.
     ///
@@ -51,6 +62,17 @@ impl Catalog {
     pub async fn grant(&self, id: &str) -> Result<Option<Grant>, CatalogError> {
         let row: Option<GrantRow> = self.row(sql::grants::BY_ID, args![id]).await?;
         row.map(Grant::try_from).transpose()
+    }
+
+    /// The live parts under a capability that came before the use that pays for them.
+    pub async fn unpaid_parts(&self, grant: &str) -> Result<UnpaidParts, CatalogError> {
+        let parts: Option<PartsRow> = self.row(sql::grants::PARTS, args![grant]).await?;
+        let (parts_count, bytes) = parts.map_or((0, 0), |row| (row.count, row.bytes));
+        Ok(UnpaidParts {
+            count: count("uploads.count", parts_count)?,
+            bytes: ByteSize(count("uploads.bytes", bytes)?),
+            waiting: self.number(sql::grants::WAITING, args![grant]).await?,
+        })
     }
 
     /// The terms of the upload that an asset came from; `None` if it was not uploaded.
@@ -79,6 +101,12 @@ impl Catalog {
 #[derive(sqlx::FromRow)]
 struct Text {
     text: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct PartsRow {
+    count: i64,
+    bytes: i64,
 }
 
 /// `upload_grants` as stored.

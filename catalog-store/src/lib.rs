@@ -39,7 +39,7 @@ pub use demand::{Demand, Wanted};
 pub use error::CatalogError;
 pub use events::Event;
 pub use generations::{Output, RenditionKind, RenditionProgress};
-pub use grants::Grant;
+pub use grants::{Grant, UnpaidParts};
 pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob};

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog_store::{Closing, Upload};
+use catalog_store::{Closing, Grant, Upload, UploadKind};
 use domain::plan::Limits;
 use domain::{ByteSize, Container, Failure, UploadId};
 use tokio::sync::Semaphore;
@@ -23,6 +23,8 @@ use crate::{Denial, Prober, State, UploadError};
 /// Heads of files that the engine looks at, at the same time.
 const LOOKS_MAX: usize = 2;
 
+/// Parts under one capability for each use of it.
+const PARTS_PER_USE_MAX: u64 = 64;
 /// Time over which a body must reach the least rate.
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 
@@ -88,6 +90,7 @@ impl Admission {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Demand<'a> {
     pub(crate) entrant: &'a Entrant,
+    pub(crate) kind: UploadKind,
     pub(crate) length: Option<u64>,
     /// As declared by the client.
     pub(crate) media_type: Option<&'a str>,
@@ -121,14 +124,19 @@ async fn check(state: &State, demand: &Demand<'_>) -> Result<Admitted, UploadErr
     within_capacity(state).await?;
     declared(state, grant.map_or(&[][..], |grant| &grant.types), demand.media_type)?;
     let bytes = demand.length.unwrap_or(0);
-    let passage = match demand.entrant.owner() {
-        Some(owner) => {
-            let passage = state.admission.turnstile.enter(owner).await;
-            within_share(state, owner, Share { count: 1, bytes, parts: demand.parts }).await?;
-            Some(passage)
-        }
+    let owner = demand.entrant.owner();
+    // All uploads under a capability are its owner's; where nobody has a name, it stands for itself.
+    let passage = match owner.or(grant.map(|grant| grant.id.as_str())) {
+        Some(name) => Some(state.admission.turnstile.enter(name).await),
         None => None,
     };
+    let new = Share { count: 1, bytes, parts: demand.parts };
+    if let Some(owner) = owner {
+        within_share(state, owner, new).await?;
+    }
+    if let Some(grant) = grant.filter(|_| demand.kind == UploadKind::Partial) {
+        within_grant(state, grant, new).await?;
+    }
     Ok(Admitted { _owner: passage, _room: promised(state, bytes).await? })
 }
 
@@ -178,7 +186,7 @@ fn declared(state: &State, granted: &[String], media_type: Option<&str>) -> Resu
     Ok(())
 }
 
-/// New uploads and octets of one owner.
+/// New uploads and octets.
 #[derive(Clone, Copy, Debug)]
 struct Share<'a> {
     count: u64,
@@ -205,10 +213,32 @@ async fn within_share(state: &State, owner: &str, new: Share<'_>) -> Result<(), 
     Ok(())
 }
 
+/// Whether a capability allows more parts. They come before the use that pays for them, so together they may hold
+/// what its uses may: otherwise one use would be good for any amount.
+async fn within_grant(state: &State, grant: &Grant, new: Share<'_>) -> Result<(), UploadError> {
+    let parts = state.catalog.unpaid_parts(&grant.id).await?;
+    let uses = u64::from(grant.uses_left) + parts.waiting;
+    let count_max = uses.saturating_mul(PARTS_PER_USE_MAX);
+    // What is there may go on, whatever became of the use it was meant for.
+    if new.count > 0 && parts.count + new.count > count_max {
+        return Err(Denial::TooManyOpen { count_max }.into());
+    }
+    let bytes_max = grant.bytes_max.unwrap_or(u64::MAX).min(state.limits.size_max).saturating_mul(uses);
+    if parts.bytes.0.saturating_add(new.bytes) > bytes_max {
+        return Err(Denial::TooLarge { bytes_max: bytes_max.saturating_sub(parts.bytes.0) }.into());
+    }
+    Ok(())
+}
+
 /// Whether an upload whose length is not announced may grow by `bytes`.
 pub(crate) async fn may_grow(state: &State, upload: &Upload, bytes: u64) -> Result<(), UploadError> {
+    let new = Share { count: 0, bytes, parts: &upload.terms.parts };
     if let Some(owner) = &upload.owner {
-        within_share(state, owner, Share { count: 0, bytes, parts: &upload.terms.parts }).await?;
+        within_share(state, owner, new).await?;
+    }
+    if let Some(id) = upload.terms.grant.as_ref().filter(|_| upload.kind == UploadKind::Partial) {
+        let grant = state.catalog.grant(id).await?.ok_or(Denial::Grant { problem: "it is not known" })?;
+        within_grant(state, &grant, new).await?;
     }
     let pending = state.admission.turnstile.pending().saturating_add(bytes);
     has_room(state, pending, bytes).await

@@ -154,7 +154,7 @@ impl Order {
 
     fn demand<'a>(&'a self, call: &'a Call, length: Option<u64>) -> Demand<'a> {
         let media_type = self.terms.media_type.as_deref();
-        Demand { entrant: &call.entrant, length, media_type, parts: &self.terms.parts }
+        Demand { entrant: &call.entrant, kind: self.kind, length, media_type, parts: &self.terms.parts }
     }
 
     fn new_upload(&self, state: &State, call: &Call, length: Option<u64>) -> NewUpload {

@@ -10,7 +10,7 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use catalog_store::{Upload, UploadState};
+use catalog_store::{Upload, UploadKind, UploadState};
 use domain::UploadId;
 use media_store::{MediaStore, layout};
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -19,7 +19,7 @@ use tokio_util::io::ReaderStream;
 use crate::head::{find, head};
 use crate::protocol::{Dialect, UPLOAD_LENGTH, UPLOAD_OFFSET, draft};
 use crate::router::Call;
-use crate::{State, UploadError};
+use crate::{Denial, State, UploadError};
 
 /// Octets asked of the store at a time.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -37,6 +37,10 @@ pub(crate) async fn fetch(state: &State, call: &Call, id: UploadId) -> Result<Re
         let mut response = crate::answer::whereabouts(state, call.dialect, &upload)?;
         *response.status_mut() = StatusCode::NO_CONTENT;
         return Ok(response);
+    }
+    if upload.kind == UploadKind::Partial && call.entrant.grant.is_some() {
+        // An upload link is no way to hand files on.
+        return Err(Denial::Forbidden { reason: "a part is read by its owner only: put the parts together" }.into());
     }
     let length = upload.length.unwrap_or(upload.offset);
     let Some(range) = range(&call.headers, length) else {

@@ -14,7 +14,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use catalog_store::{NewUpload, Target};
+use catalog_store::{NewUpload, Target, UploadKind};
 use domain::{AssetId, PlaybackId, UploadId};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -104,7 +104,8 @@ pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> 
         Err(error) => return Err(refused(error)),
     }
     let entrant = Entrant { principal, grant: None };
-    let demand = Demand { entrant: &entrant, length: None, media_type: None, parts: &[] };
+    let kind = UploadKind::Whole;
+    let demand = Demand { entrant: &entrant, kind, length: None, media_type: None, parts: &[] };
     let admitted = admission::admit(&state, &demand).await?;
     let now = state.clock.now();
     let asset = AssetId::mint(now, state.clock.entropy());

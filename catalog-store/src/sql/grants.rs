@@ -18,5 +18,13 @@ statements! {
     REVOKE = both("update upload_grants set revoked_at = $2 where id = $1 and revoked_at is null");
     /// What the upload of an asset was created under.
     TERMS_OF_ASSET = both("select terms as text from uploads where asset_id = $1 and kind <> 'partial'");
+    /// Parts that no use was spent on yet: nothing took them, or what did may still take more of them.
+    PARTS = both("select count(*) as count, cast(coalesce(sum(coalesce(u.length_bytes, u.offset_bytes)), 0) as bigint) \
+        as bytes from uploads u where u.grant_id = $1 and u.kind = 'partial' and u.state in ('open', 'complete') \
+        and (u.taken_by is null or exists (select 1 from uploads w where w.id = u.taken_by \
+        and w.state = 'open' and w.length_bytes is null))");
+    /// Uses that were spent on uploads whose parts still grow.
+    WAITING = both("select count(*) as number from uploads where grant_id = $1 and kind = 'final' \
+        and state = 'open' and length_bytes is null");
     PRUNE = both("delete from upload_grants where expires_at < $1");
 }

@@ -1,6 +1,6 @@
 //! Capabilities and imports: used as often as allowed, and kept over restarts.
 
-use catalog_store::{CatalogError, Grant, ImportNote, NewUpload, UploadTerms};
+use catalog_store::{CatalogError, Closing, Grant, ImportNote, NewUpload, UploadKind, UploadTerms};
 
 use crate::harness::{World, at};
 
@@ -55,6 +55,37 @@ pub(crate) async fn a_grant_is_used_as_often_as_allowed_and_parts_do_not_count(w
     assert_eq!(terms.expect("they are kept").grant, Some(id));
     assert_eq!(world.catalog.upload_terms_of(refused.target.expect("not a part").asset).await.unwrap(), None);
     assert_eq!(world.catalog.upload(refused.id).await.unwrap(), None, "nothing is left of it");
+}
+
+pub(crate) async fn parts_are_unpaid_until_a_use_is_spent_on_them(world: World) {
+    let id = format!("f{}", world.job_id());
+    world.catalog.create_grant(&Grant { uses_left: 2, ..grant(&id) }).await.unwrap();
+    let unpaid = async || {
+        let parts = world.catalog.unpaid_parts(&id).await.unwrap();
+        (parts.count, parts.bytes.0, parts.waiting)
+    };
+    let terms = under(&world, &id).terms;
+    let parts = [10, 20, 30].map(|length| NewUpload { terms: terms.clone(), ..world.new_part(length, at(50)) });
+    for part in &parts {
+        world.catalog.create_upload(part).await.unwrap();
+    }
+    world.catalog.create_upload(&world.new_part(5, at(50))).await.unwrap();
+    assert_eq!(unpaid().await, (3, 60, 0));
+    world.catalog.close_upload(parts[0].id, &Closing::Terminated, at(1)).await.unwrap();
+    assert_eq!(unpaid().await, (2, 50, 0));
+    let whole = |length, part: &NewUpload| NewUpload {
+        kind: UploadKind::Final,
+        length,
+        terms: UploadTerms { parts: vec![part.id], ..terms.clone() },
+        ..under(&world, &id)
+    };
+    world.catalog.create_upload(&whole(Some(20), &parts[1])).await.unwrap();
+    assert_eq!(unpaid().await, (1, 30, 0));
+    let waiting = whole(None, &parts[2]);
+    world.catalog.create_upload(&waiting).await.unwrap();
+    assert_eq!(unpaid().await, (1, 30, 1), "it may still grow");
+    world.catalog.close_upload(waiting.id, &Closing::Terminated, at(2)).await.unwrap();
+    assert_eq!(unpaid().await, (0, 0, 0), "the use is spent all the same");
 }
 
 pub(crate) async fn a_grant_that_ended_or_was_taken_back_is_of_no_use(world: World) {

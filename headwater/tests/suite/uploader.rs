@@ -37,8 +37,7 @@ pub(crate) enum Manner {
 }
 
 impl Manner {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Tus, Self::Parts, Self::Draft, Self::Checked, Self::Deferred, Self::Late];
+    pub(crate) const ALL: [Self; 6] = [Self::Tus, Self::Parts, Self::Draft, Self::Checked, Self::Deferred, Self::Late];
 }
 
 /// What an uploader is about to do, or does.

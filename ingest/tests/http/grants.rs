@@ -10,7 +10,7 @@ use ingest::gate::Tokens;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::ground::{Answer, Ground, noise, patch, request};
+use crate::ground::{Answer, Ground, eventually, noise, patch, request};
 
 struct Guarded {
     ground: Ground,
@@ -147,6 +147,87 @@ async fn a_capability_that_is_taken_back_ends_its_upload_at_once() {
     assert!(guarded.ground.probes().await.is_empty(), "nothing became of it");
 }
 
+fn path(created: &Answer) -> &str {
+    assert_eq!(created.status, 201, "{}", created.body);
+    created.header("location").expect("is there")
+}
+
+const PARTIAL: (&str, &str) = ("upload-concat", "partial");
+const DEFERRED: (&str, &str) = ("upload-defer-length", "1");
+
+fn joining(parts: &[&Answer]) -> String {
+    let paths: Vec<&str> = parts.iter().map(|part| path(part).split('?').next().expect("a path")).collect();
+    format!("final;{}", paths.join(" "))
+}
+
+#[tokio::test]
+async fn parts_under_a_capability_hold_no_more_than_its_uses_allow() {
+    let guarded = Guarded::new().await;
+    let grant = guarded.grant(&json!({ "max_bytes": 10 })).await;
+    let part = async |length: &str| guarded.create(url(&grant), &[("upload-length", length), PARTIAL]).await;
+    let parts = [part("6").await, part("4").await];
+    let refused = part("1").await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "upload_too_large"));
+    // What is given up makes room again.
+    assert_eq!(guarded.ground.send(request("DELETE", path(&parts[1]), &[], Body::empty())).await.status, 204);
+    let parts = [&parts[0], &part("4").await];
+    for (part, octets) in parts.into_iter().zip([&b"abcdef"[..], b"ghij"]) {
+        assert_eq!(guarded.ground.send(at(path(part), 0, octets)).await.offset(), Some(octets.len() as u64));
+    }
+    let whole = guarded.create(url(&grant), &[("upload-concat", &joining(&parts))]).await;
+    eventually("the whole is complete", || async { guarded.ground.probes().await.len() == 1 }).await;
+    let id = path(&whole).strip_prefix("/uploads/").and_then(|path| path.split('?').next()).expect("an id");
+    let asset = guarded.ground.asset(id.parse().expect("an id")).await.id;
+    assert_eq!(guarded.ground.source(asset).await, b"abcdefghij");
+    assert_eq!(part("1").await.code(), "grant_invalid", "it was used");
+}
+
+#[tokio::test]
+async fn parts_of_unknown_length_under_a_capability_are_held_to_it_as_they_grow() {
+    let guarded = Guarded::new().await;
+    let grant = guarded.grant(&json!({ "max_bytes": 10 })).await;
+    let parts = [
+        guarded.create(url(&grant), &[DEFERRED, PARTIAL]).await,
+        guarded.create(url(&grant), &[DEFERRED, PARTIAL]).await,
+    ];
+    // The use is spent before the parts grow, which makes no difference.
+    let whole = guarded.create(url(&grant), &[("upload-concat", &joining(&[&parts[0], &parts[1]]))]).await;
+    let settled = |part: &Answer, octets: &[u8]| {
+        let mut request = at(path(part), 0, octets);
+        request.headers_mut().insert("upload-length", octets.len().into());
+        request
+    };
+    assert_eq!(guarded.ground.send(settled(&parts[0], b"abcdef")).await.offset(), Some(6));
+    for request in [settled(&parts[1], b"ghijk"), at(path(&parts[1]), 0, b"ghijk")] {
+        let refused = guarded.ground.send(request).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "upload_too_large"));
+    }
+    let head = guarded.ground.send(request("HEAD", path(&parts[1]), &[], Body::empty())).await;
+    assert_eq!(head.offset(), Some(0), "nothing of it is kept");
+    assert_eq!(guarded.ground.send(settled(&parts[1], b"ghij")).await.offset(), Some(4));
+    let head = async || guarded.ground.send(request("HEAD", path(&whole), &[], Body::empty())).await;
+    eventually("the whole is complete", || async { head().await.offset() == Some(10) }).await;
+}
+
+#[tokio::test]
+async fn parts_under_a_capability_are_so_many_and_no_way_to_hand_files_on() {
+    let guarded = Guarded::new().await;
+    let grant = guarded.grant(&json!({})).await;
+    let part = async |length: &str| guarded.create(url(&grant), &[("upload-length", length), PARTIAL]).await;
+    let first = part("3").await;
+    assert_eq!(guarded.ground.send(at(path(&first), 0, b"abc")).await.offset(), Some(3));
+    let read = guarded.ground.send(request("GET", path(&first), &[], Body::empty())).await;
+    assert_eq!((read.status.as_u16(), read.code().as_str()), (403, "forbidden"));
+    let by_ada = [("authorization", "Bearer the-token-of-ada")];
+    let own = path(&first).split('?').next().expect("a path");
+    assert_eq!(guarded.ground.send(request("GET", own, &by_ada, Body::empty())).await.body, "abc");
+    for _ in 1..64 {
+        assert_eq!(part("0").await.status, 201);
+    }
+    let refused = part("0").await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (429, "too_many_open_uploads"));
+}
+
 #[tokio::test]
 async fn a_whole_whose_capability_is_taken_back_meanwhile_is_refused_for_good() {
     let guarded = Guarded::new().await;
@@ -164,7 +245,7 @@ async fn a_whole_whose_capability_is_taken_back_meanwhile_is_refused_for_good() 
     last.headers_mut().insert(by_ada.0, by_ada.1.parse().expect("a value"));
     assert_eq!(guarded.ground.send(last).await.offset(), Some(3));
     let finals = async || guarded.ground.state.catalog.open_finals().await.expect("answers");
-    crate::ground::eventually("nobody tries again", || async { finals().await.is_empty() }).await;
+    eventually("nobody tries again", || async { finals().await.is_empty() }).await;
     assert!(guarded.ground.probes().await.is_empty());
     let id = whole.header("location").and_then(|path| path.strip_prefix("/uploads/")?.split('?').next());
     let refused = guarded.ground.upload(id.expect("an id").parse().expect("an id")).await;

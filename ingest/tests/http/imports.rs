@@ -228,7 +228,9 @@ async fn a_file_of_unknown_length_is_whole_when_only_its_end_was_missed() {
         let unended = unended.clone();
         let origin = Origin::new(move |n, _| match n {
             0 => unended.clone(),
-            _ => answer("416 Range Not Satisfiable", &[("content-range", format!("bytes */{total}"))], b"no such range"),
+            _ => {
+                answer("416 Range Not Satisfiable", &[("content-range", format!("bytes */{total}"))], b"no such range")
+            }
         })
         .await;
         let ground = ground().await;
