@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use catalog_store::{Asset, Catalog, Claim, Upload};
-use domain::{AssetId, JobSpec, ManualClock, Timestamp, UploadId};
+use domain::{AssetId, JobLane, JobSpec, ManualClock, Timestamp, UploadId};
 use futures::channel::mpsc;
 use http_body_util::BodyExt;
 use ingest::{Limits, Sessions, State};
@@ -116,10 +116,12 @@ impl Ground {
     pub(crate) async fn probes(&self) -> Vec<AssetId> {
         let mut assets = Vec::new();
         let now = self.state.clock.now();
-        let claim = Claim { worker: "test", heavy: false, lease: Duration::from_secs(60), now };
-        while let Some(job) = self.state.catalog.claim(&claim).await.expect("answers") {
-            assert_eq!(job.spec, JobSpec::Probe);
-            assets.push(job.asset);
+        for lane in [JobLane::Urgent, JobLane::Light] {
+            let claim = Claim { worker: "test", lane, lease: Duration::from_secs(60), now };
+            while let Some(job) = self.state.catalog.claim(&claim).await.expect("answers") {
+                assert_eq!(job.spec, JobSpec::Probe);
+                assets.push(job.asset);
+            }
         }
         assets
     }
