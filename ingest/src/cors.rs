@@ -14,7 +14,7 @@ const REQUEST_HEADERS: HeaderValue = HeaderValue::from_static(
      x-request-id, x-requested-with",
 );
 const RESPONSE_HEADERS: HeaderValue = HeaderValue::from_static(
-    "accept-ranges, asset-location, content-disposition, content-range, location, repr-digest, retry-after, \
+    "accept-patch, accept-ranges, asset-location, content-disposition, content-range, location, repr-digest, retry-after, \
      tus-checksum-algorithm, tus-extension, tus-max-size, tus-resumable, tus-version, upload-checksum, \
      upload-complete, upload-concat, upload-defer-length, upload-draft-interop-version, upload-expires, \
      upload-incomplete, upload-length, upload-limit, upload-metadata, upload-offset, want-repr-digest, x-request-id",

@@ -9,9 +9,9 @@ use catalog_store::CatalogError;
 use domain::{Failure, Timestamp};
 use media_store::{StagingError, StoreError};
 
-use crate::protocol::draft::{PARTIAL_UPLOAD, UPLOAD_LIMIT, completeness, limit};
+use crate::protocol::draft::{PARTIAL_UPLOAD, Quirks, UPLOAD_LIMIT, completeness, limit};
 use crate::protocol::tus::{OFFSET_OCTET_STREAM, TUS_VERSION, VERSION};
-use crate::protocol::{Dialect, UPLOAD_OFFSET};
+use crate::protocol::{ACCEPT_PATCH, Dialect, PIECES, UPLOAD_OFFSET};
 use crate::{Denial, Limits};
 
 /// What a client should wait before it asks again.
@@ -277,11 +277,17 @@ impl UploadError {
     }
 
     /// The type of the problem where one is registered.
-    fn kind(&self) -> Option<&'static str> {
+    fn kind(&self, dialect: Dialect) -> Option<&'static str> {
+        let has_completed_upload = match dialect {
+            Dialect::Tus => true,
+            Dialect::Draft(version) => version.has_completed_upload(),
+        };
         match self {
             Self::Offset { .. } => Some("mismatching-upload-offset"),
             Self::InconsistentLength { .. } => Some("inconsistent-upload-length"),
-            Self::Completed { .. } => Some("completed-upload"),
+            Self::Completed { .. } if has_completed_upload => Some("completed-upload"),
+            // The length was told, and these octets lie beyond it.
+            Self::Completed { .. } => Some("inconsistent-upload-length"),
             Self::ChecksumMismatch { .. } => Some("digest-mismatching-values"),
             _ => None,
         }
@@ -301,7 +307,7 @@ impl UploadError {
             status => status,
         };
         let (name, value) = completeness(version, self.is_about_the_upload());
-        let mut response = self.into_response_with(status);
+        let mut response = self.into_response_with(status, dialect);
         response.headers_mut().insert(name, value);
         if status == StatusCode::PAYLOAD_TOO_LARGE {
             let limit = limit(version, limits, None, Timestamp::from_unix_ms(0));
@@ -320,13 +326,13 @@ impl UploadError {
         Self::Busy
     }
 
-    fn into_response_with(self, status: StatusCode) -> Response {
+    fn into_response_with(self, status: StatusCode, dialect: Dialect) -> Response {
         let (_, code) = self.status_and_code();
         if self.is_ours() {
             tracing::error!(code, error = %Causes(&self), "an upload request failed");
         }
         let mut problem = serde_json::json!({
-            "type": self.kind().map_or("about:blank".to_owned(), |kind| format!("{PROBLEM_TYPES}{kind}")),
+            "type": self.kind(dialect).map_or("about:blank".to_owned(), |kind| format!("{PROBLEM_TYPES}{kind}")),
             "title": status.canonical_reason().unwrap_or("Checksum Mismatch"),
             "status": status.as_u16(),
             "code": code,
@@ -352,6 +358,7 @@ impl UploadError {
             Self::Denied(denial) if denial.is_unauthorized() => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
+            Self::ContentType => drop(headers.insert(ACCEPT_PATCH, PIECES)),
             Self::Coding => drop(headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
             _ => {}
         }
@@ -362,7 +369,7 @@ impl UploadError {
 impl IntoResponse for UploadError {
     fn into_response(self) -> Response {
         let (status, _) = self.status_and_code();
-        self.into_response_with(status)
+        self.into_response_with(status, Dialect::Tus)
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod metadata;
 pub(crate) mod tus;
 
 use axum::http::header::CONTENT_TYPE;
-use axum::http::{HeaderMap, HeaderName, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use self::draft::{Interop, PARTIAL_UPLOAD, UPLOAD_COMPLETE, UPLOAD_INCOMPLETE, UPLOAD_INTEROP};
 use self::tus::{TUS_RESUMABLE, VERSION};
@@ -20,6 +20,10 @@ pub(crate) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-off
 pub(crate) const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 pub(crate) const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
 pub(crate) const ASSET_LOCATION: HeaderName = HeaderName::from_static("asset-location");
+pub(crate) const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
+/// The pieces that an upload takes (RFC 5789 §3.1): that of tus and that of the draft.
+pub(crate) const PIECES: HeaderValue =
+    HeaderValue::from_static("application/offset+octet-stream, application/partial-upload");
 
 /// The protocol of one request and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +65,11 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_pieces_that_are_accepted_are_those_of_both_protocols() {
+        assert_eq!(PIECES, format!("{}, {PARTIAL_UPLOAD}", tus::OFFSET_OCTET_STREAM));
+    }
 
     fn spoken(method: Method, headers: &[(&str, &str)]) -> Option<Dialect> {
         let pair = |(name, value): &(&str, &str)| {

@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 use crate::protocol::draft::{self, Interop};
 use crate::protocol::tus::{EXTENSIONS, TUS_CHECKSUM_ALGORITHM, TUS_EXTENSION, TUS_MAX_SIZE, TUS_RESUMABLE};
 use crate::protocol::tus::{TUS_VERSION, VERSION};
-use crate::protocol::{Dialect, METHOD_OVERRIDE, checks};
+use crate::protocol::{ACCEPT_PATCH, Dialect, METHOD_OVERRIDE, PIECES, checks};
 use crate::{Interim, Sessions, UploadError, append, cors, create, fetch, head, status, terminate};
 
 const COLLECTION: &str = "/uploads";
@@ -227,6 +227,7 @@ fn options(state: &State) -> Response {
         (TUS_MAX_SIZE, state.limits.size_max.into()),
         (TUS_CHECKSUM_ALGORITHM, checks::algorithms()),
         (checks::WANT_REPR_DIGEST, checks::WANTED),
+        (ACCEPT_PATCH, PIECES),
         (draft::UPLOAD_LIMIT, draft::limit(Some(Interop::V8), &state.limits, expires_at, now)),
     ];
     let mut response = (StatusCode::NO_CONTENT, headers, Body::empty()).into_response();

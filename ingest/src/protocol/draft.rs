@@ -55,6 +55,9 @@ pub(crate) trait Quirks {
     fn has_media_type(self) -> bool;
     /// A piece is acknowledged with 201, not 204.
     fn acknowledges_with_created(self) -> bool;
+    /// Octets for a complete upload are told to be that, and not a length that contradicts the known one: -10 and
+    /// -11 demand the latter, -12 knows no other type for it.
+    fn has_completed_upload(self) -> bool;
     /// `HEAD` and `DELETE` must not bear headers about the state of an upload.
     fn forbids_state_in_questions(self) -> bool;
 }
@@ -66,6 +69,10 @@ impl Quirks for Option<Interop> {
 
     fn acknowledges_with_created(self) -> bool {
         matches!(self, Some(Interop::V3 | Interop::V5))
+    }
+
+    fn has_completed_upload(self) -> bool {
+        matches!(self, Some(Interop::V3 | Interop::V5 | Interop::V6))
     }
 
     fn forbids_state_in_questions(self) -> bool {

@@ -9,6 +9,7 @@ use tokio::io::AsyncWriteExt;
 use crate::ground::{Answer, eventually};
 use crate::wire::{PARTIAL, Server, ask, at, draft, tus};
 
+const PIECES: &str = "application/offset+octet-stream, application/partial-upload";
 const MISMATCH: &str = "https://iana.org/assignments/http-problem-types#mismatching-upload-offset";
 
 impl Server {
@@ -107,6 +108,7 @@ async fn append_demands_its_media_type() {
         let headers = [("Content-Type", kind), ("Upload-Offset", "0"), ("Upload-Complete", "?1")];
         let answer = server.call(draft(8, "PATCH", at(upload)).headers(&headers).body("abc")).await;
         assert_eq!((answer.status.as_u16(), answer.header("upload-complete")), (415, Some("?0")), "{kind}");
+        assert_eq!(answer.header("accept-patch"), Some(PIECES), "RFC 5789 section 2.2");
     }
     assert_eq!(server.state_of(upload).await.offset(), Some(0));
 }
@@ -246,6 +248,28 @@ async fn options_tells_the_limits() {
     let boundless = Limits { size_max: i64::MAX.unsigned_abs(), expiry: None, ..Limits::default() };
     let server = Server::with(boundless).await;
     assert_eq!(server.call(ask("OPTIONS", "/uploads")).await.header("upload-limit"), Some("min-size=0"));
+}
+
+#[tokio::test]
+async fn options_tells_which_pieces_are_accepted() {
+    let server = Server::new().await;
+    for path in ["/uploads".to_owned(), at(server.careful(None).await)] {
+        let answer = server.call(ask("OPTIONS", path)).await;
+        assert_eq!(answer.header("accept-patch"), Some(PIECES));
+        assert!(answer.header("access-control-expose-headers").is_some_and(|exposed| exposed.contains("accept-patch")));
+    }
+}
+
+#[tokio::test]
+async fn append_to_a_complete_upload_contradicts_its_length() {
+    let server = Server::new().await;
+    let upload = server.careful(None).await;
+    assert_eq!(server.append(upload, 0, "?1", "abc").await.status, 201);
+    let more = server.append(upload, 3, "?1", "d").await;
+    assert_eq!((more.status.as_u16(), more.code().as_str(), more.offset()), (400, "upload_complete", Some(3)));
+    assert!(more.body.contains("http-problem-types#inconsistent-upload-length"), "{}", more.body);
+    assert_eq!(more.header("upload-complete"), Some("?0"), "the answer is not that of the file");
+    assert_eq!(server.file(upload).await, "abc");
 }
 
 #[tokio::test]
