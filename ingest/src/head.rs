@@ -11,6 +11,12 @@ use crate::{State, UploadError, answer, complete, recover};
 
 pub(crate) async fn head(state: &State, call: &Call, id: UploadId) -> Result<Response, UploadError> {
     draft::check_question(call.dialect, &call.headers)?;
+    let upload = find(state, id).await?;
+    // What is imported takes octets from no client, so nobody can go on from the answer: the transfer must not
+    // end for it, least of all one that cannot be gone on with.
+    if upload.terms.url.is_some() {
+        return answer::whereabouts(state, call.dialect, &upload);
+    }
     // Whoever asks wants to go on from the answer: a request that still appends would move the offset.
     let (turn, upload) = match state.sessions.drain(id, state.limits.handover_max).await {
         Ok(turn) => (Some(turn), look_up(state, id).await?),

@@ -13,6 +13,7 @@ use ingest::{ImportRules, Imports, State};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 
@@ -54,6 +55,23 @@ impl Origin {
         let mut serving = JoinSet::new();
         serving.spawn(serve);
         Self { address, heads, _serving: serving }
+    }
+
+    /// One connection: the head and the first `pause_at` octets of a body at once, the rest when it is called for.
+    async fn halting(head: &str, body: Vec<u8>, pause_at: usize) -> (Self, Arc<Notify>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("has one");
+        let (rest, head) = (Arc::new(Notify::new()), format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n"));
+        let called = Arc::clone(&rest);
+        let serve = async move {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            stream.write_all(&[head.as_bytes(), &body[..pause_at]].concat()).await.expect("is read");
+            called.notified().await;
+            let _ = stream.write_all(&body[pause_at..]).await;
+        };
+        let mut serving = JoinSet::new();
+        serving.spawn(serve);
+        (Self { address, heads: Arc::default(), _serving: serving }, rest)
     }
 
     fn url(&self) -> String {
@@ -316,6 +334,33 @@ async fn private_addresses_are_refused_before_anything_is_connected() {
     assert!(ground.state.catalog.open_uploads().await.expect("answers").is_empty());
 }
 
+/// What the owner of an import sees of it.
+async fn status(ground: &Ground, upload: UploadId) -> Value {
+    let path = format!("/uploads/{upload}");
+    let asked = crate::ground::request("GET", &path, &[("accept", "application/json")], Body::empty());
+    serde_json::from_str(&ground.send(asked).await.body).expect("is JSON")
+}
+
+#[tokio::test]
+async fn a_question_does_not_interrupt_an_import() {
+    let file = noise(600_000);
+    // Nothing tells whether the file is still the same: a transfer that ends early cannot go on.
+    let (origin, rest) = Origin::halting("content-length: 600000", file.clone(), 300_000).await;
+    let ground = ground().await;
+    let upload = import(&ground, &origin.url()).await;
+    eventually("the first octets are seen", || async { status(&ground, upload).await["received"] == 300_000 }).await;
+    let draft = Request::get(format!("/uploads/{upload}")).header("upload-draft-interop-version", "8");
+    let draft = ground.send(draft.body(Body::empty()).expect("valid")).await;
+    for answer in [ground.head(upload).await, draft] {
+        assert!(answer.status.is_success() && answer.offset() <= Some(300_000), "{answer:?}");
+        assert_eq!(answer.header("upload-length"), Some("600000"));
+    }
+    rest.notify_one();
+    assert_eq!(ended(&ground, upload).await, UploadState::Complete);
+    assert!(ground.source(ground.asset(upload).await.id).await == file);
+    assert_eq!(ground.head(upload).await.offset(), Some(600_000));
+}
+
 #[tokio::test]
 async fn an_imported_upload_takes_octets_from_nobody_else_and_can_be_given_up() {
     let origin = Origin::new(|n, head| match n {
@@ -335,8 +380,7 @@ async fn an_imported_upload_takes_octets_from_nobody_else_and_can_be_given_up() 
     assert_eq!(ground.patch(upload, 1_000_000, "x").await.status, 403);
     assert_eq!(ground.send(patch(upload, 5, "x")).await.status, 403);
     let path = format!("/uploads/{upload}");
-    let status = crate::ground::request("GET", &path, &[("accept", "application/json")], Body::empty());
-    let status: Value = serde_json::from_str(&ground.send(status).await.body).expect("is JSON");
+    let status = status(&ground, upload).await;
     assert!(status["import"]["url"].as_str().is_some_and(|url| url.ends_with("/films/clip.mp4")), "{status}");
     let gone = ground.send(crate::ground::request("DELETE", &path, &[], Body::empty())).await;
     assert_eq!(gone.status, 204);
