@@ -11,7 +11,7 @@ use crate::protocol::draft::{self, Interop, PARTIAL_UPLOAD, Quirks};
 use crate::protocol::{Dialect, UPLOAD_LENGTH, UPLOAD_OFFSET, checks, fields, media_type, tus};
 use crate::receive::{self, End, Piece, Received};
 use crate::router::Call;
-use crate::session::{Refused, Turn};
+use crate::session::{self, Refused, Turn};
 use crate::{State, UploadError, admission, answer, expire};
 
 pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body) -> Result<Response, UploadError> {
@@ -42,7 +42,7 @@ pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body)
 
 /// The request's turn at the upload, and how the upload stands: exactly at `offset`.
 async fn enter(state: &State, id: UploadId, offset: u64) -> Result<(Turn, Upload), UploadError> {
-    let turn = match state.sessions.append_at(id, offset, state.limits.handover_max).await {
+    let turn = match session::append_at(state, id, offset).await {
         Ok(turn) => turn,
         Err(Refused::Elsewhere) => {
             let stands_at = find(state, id).await?.offset;

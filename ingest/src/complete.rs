@@ -11,7 +11,7 @@
 //! octets were counted before the length was told, the length is not recorded meanwhile.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use catalog_store::{Advance, Closing, Upload, UploadKind, UploadState};
 use domain::{Failure, FailureCode, JobId};
@@ -113,7 +113,12 @@ impl Completion {
             is_recorded = true;
         }
         let is_durable = state.limits.sync != SyncPolicy::None;
-        self.writer.clone().seal(*length, is_durable && !is_recorded).await?;
+        let is_flushed = is_durable && !is_recorded;
+        let begun = Instant::now();
+        self.writer.clone().seal(*length, is_flushed).await?;
+        if is_flushed {
+            state.metrics.synced(begun.elapsed());
+        }
         if !self.holds(&digests).await? {
             return Err(self.refuse(&digests).await?);
         }

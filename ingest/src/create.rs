@@ -17,7 +17,7 @@ use crate::protocol::tus::{Concat, UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH};
 use crate::protocol::{Dialect, UPLOAD_LENGTH, checks, draft, tus};
 use crate::receive;
 use crate::router::Call;
-use crate::{Limits, State, UploadError, answer};
+use crate::{Limits, State, UploadError, answer, session};
 
 /// What a creating request asks for.
 struct Order {
@@ -202,7 +202,7 @@ async fn first_piece(
     new: &NewUpload,
     body: Body,
 ) -> Result<(), UploadError> {
-    let turn = state.sessions.append_at(new.id, 0, state.limits.handover_max).await;
+    let turn = session::append_at(state, new.id, 0).await;
     let turn = turn.map_err(|_| UploadError::Busy)?;
     let upload = state.catalog.upload(new.id).await?.ok_or(UploadError::Gone)?;
     if upload.state == UploadState::Complete {

@@ -6,24 +6,12 @@ use domain::{AssetState, UploadId};
 
 use crate::protocol::{Dialect, draft};
 use crate::router::Call;
-use crate::session::Refused;
+use crate::session::{self, Refused, Turn};
 use crate::{State, UploadError, answer, complete, recover};
 
 pub(crate) async fn head(state: &State, call: &Call, id: UploadId) -> Result<Response, UploadError> {
     draft::check_question(call.dialect, &call.headers)?;
-    let upload = find(state, id).await?;
-    // What is imported takes octets from no client, so nobody can go on from the answer: the transfer must not
-    // end for it, least of all one that cannot be gone on with.
-    if upload.terms.url.is_some() {
-        return answer::whereabouts(state, call.dialect, &upload);
-    }
-    // Whoever asks wants to go on from the answer: a request that still appends would move the offset.
-    let (turn, upload) = match state.sessions.drain(id, state.limits.handover_max).await {
-        Ok(turn) => (Some(turn), look_up(state, id).await?),
-        // All octets are there and recorded as far as they may be: nothing can move before that is done.
-        Err(Refused::Completing) => (None, find(state, id).await?),
-        Err(_) => return Err(UploadError::Busy),
-    };
+    let (turn, upload) = asked(state, id).await?;
     let is_all_counted = upload.kind != UploadKind::Final && upload.length == Some(upload.offset);
     if call.dialect == Dialect::Tus && upload.state == UploadState::Open && is_all_counted {
         // The answer would say that the upload is complete.
@@ -32,6 +20,23 @@ pub(crate) async fn head(state: &State, call: &Call, id: UploadId) -> Result<Res
         return Err(UploadError::Busy);
     }
     answer::whereabouts(state, call.dialect, &upload)
+}
+
+/// An upload as it stands for whoever asks, and the turn that keeps it so.
+async fn asked(state: &State, id: UploadId) -> Result<(Option<Turn>, Upload), UploadError> {
+    let upload = find(state, id).await?;
+    // What is imported takes octets from no client, so nobody can go on from the answer: the transfer must not end
+    // for it, least of all one that cannot be gone on with.
+    if upload.terms.url.is_some() {
+        return Ok((None, upload));
+    }
+    // Whoever asks wants to go on from the answer: a request that still appends would move the offset.
+    match session::drain(state, id).await {
+        Ok(turn) => Ok((Some(turn), look_up(state, id).await?)),
+        // All octets are there and recorded as far as they may be: nothing can move before that is done.
+        Err(Refused::Completing) => Ok((None, find(state, id).await?)),
+        Err(_) => Err(UploadError::Busy),
+    }
 }
 
 /// The upload that a request is about, whose turn it holds. What a failed completion left half done

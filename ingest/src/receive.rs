@@ -119,10 +119,6 @@ async fn work(state: State, upload: Upload, piece: Piece) -> Result<Received, Up
 
 async fn take(state: &State, upload: Upload, piece: Piece) -> Result<Received, UploadError> {
     let Piece { turn, body, checks, trailer, completes, progress } = piece;
-    if let Some(waited) = turn.hand_over() {
-        state.metrics.hand_over(waited);
-        state.live.handed_over(upload.id);
-    }
     let turn = Arc::new(turn);
     // All octets are there, from a request whose completion did not come to its end: what comes again
     // is not needed.

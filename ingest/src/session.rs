@@ -15,6 +15,7 @@ use domain::UploadId;
 use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::State;
 use crate::committer::Committer;
 use crate::transfer::Transfers;
 
@@ -96,25 +97,45 @@ pub(crate) struct Turn {
     arrival: u64,
     stop: CancellationToken,
     superseded: CancellationToken,
+    /// How long it took a request that appended to let go; `None` when none did.
     hand_over: Option<Duration>,
     /// Released last of all.
     _guard: OwnedMutexGuard<()>,
 }
 
+/// Waits for the turn to append to `upload` at `offset`; longer while the upload is being completed.
+pub(crate) async fn append_at(state: &State, upload: UploadId, offset: u64) -> Result<Turn, Refused> {
+    state.sessions.append_at(upload, offset, state.limits.handover_max).await.inspect(|turn| note(state, turn))
+}
+
+/// Stops whoever works on `upload` and waits until it is quiet.
+pub(crate) async fn quiesce(state: &State, upload: UploadId) -> Result<Turn, Refused> {
+    state.sessions.quiesce(upload, state.limits.handover_max).await.inspect(|turn| note(state, turn))
+}
+
+/// Stops whoever appends to `upload` as soon as it has taken in what lies ready, and waits for that.
+pub(crate) async fn drain(state: &State, upload: UploadId) -> Result<Turn, Refused> {
+    state.sessions.drain(upload, state.limits.handover_max).await.inspect(|turn| note(state, turn))
+}
+
+/// Counts a take-over, whatever request it was for and whatever becomes of that.
+fn note(state: &State, turn: &Turn) {
+    if let Some(waited) = turn.hand_over {
+        state.metrics.hand_over(waited);
+        state.live.handed_over(turn.upload);
+    }
+}
+
 impl Sessions {
-    /// Waits for the turn to append to `upload` at `offset`, at most for `patience`; longer while the
-    /// upload is being completed.
-    pub(crate) async fn append_at(&self, upload: UploadId, offset: u64, patience: Duration) -> Result<Turn, Refused> {
+    async fn append_at(&self, upload: UploadId, offset: u64, patience: Duration) -> Result<Turn, Refused> {
         self.enter(upload, Wish::AppendAt(offset), patience).await
     }
 
-    /// Stops whoever works on `upload` and waits until it is quiet, at most for `patience`.
-    pub(crate) async fn quiesce(&self, upload: UploadId, patience: Duration) -> Result<Turn, Refused> {
+    async fn quiesce(&self, upload: UploadId, patience: Duration) -> Result<Turn, Refused> {
         self.enter(upload, Wish::Quiet, patience).await
     }
 
-    /// Stops whoever appends to `upload` as soon as it has taken in what lies ready, and waits for that.
-    pub(crate) async fn drain(&self, upload: UploadId, patience: Duration) -> Result<Turn, Refused> {
+    async fn drain(&self, upload: UploadId, patience: Duration) -> Result<Turn, Refused> {
         self.enter(upload, Wish::Position, patience).await
     }
 
@@ -166,9 +187,10 @@ impl Sessions {
     async fn enter(&self, upload: UploadId, wish: Wish, patience: Duration) -> Result<Turn, Refused> {
         let slot = lock(&self.slots).entry(upload).or_default().clone();
         let (asked, mut patience) = (Instant::now(), patience);
-        let (arrival, has_holder) = {
+        let (arrival, takes_over) = {
             let mut queue = lock(&slot.queue);
-            let has_holder = queue.holder.is_some();
+            // Only from a request that appends: two that ask wait for each other, too.
+            let takes_over = queue.holder.as_ref().is_some_and(|holder| holder.position.is_some());
             if let Some(holder) = &mut queue.holder {
                 match wish {
                     Wish::Position if holder.is_completing => return Err(Refused::Completing),
@@ -185,7 +207,7 @@ impl Sessions {
                 }
             }
             queue.arrivals += 1;
-            (queue.arrivals, has_holder)
+            (queue.arrivals, takes_over)
         };
         // Dropping the wait gives up the place in the queue and nothing else.
         let guard = tokio::time::timeout(patience, slot.turn.clone().lock_owned()).await;
@@ -197,7 +219,7 @@ impl Sessions {
             }
         };
         let position = if let Wish::AppendAt(offset) = wish { Some(offset) } else { None };
-        let hand_over = has_holder.then(|| asked.elapsed());
+        let hand_over = takes_over.then(|| asked.elapsed());
         Ok(self.turn(upload, slot, arrival, position, guard, hand_over))
     }
 
@@ -264,11 +286,6 @@ impl Turn {
     pub(crate) fn stopped(&self) -> impl Future<Output = ()> + '_ {
         self.stop.cancelled()
     }
-
-    /// How long it took another request to let go; `None` when nobody had the turn.
-    pub(crate) fn hand_over(&self) -> Option<Duration> {
-        self.hand_over
-    }
 }
 
 impl Drop for Turn {
@@ -297,7 +314,7 @@ mod tests {
     async fn the_newest_request_at_the_position_takes_over_and_the_older_admits_nothing_more() {
         let sessions = Sessions::default();
         let older = sessions.append_at(upload(), 0, PATIENCE).await.expect("a turn");
-        assert!(older.admit(10) && older.hand_over().is_none());
+        assert!(older.admit(10) && older.hand_over.is_none());
         let newer = sessions.append_at(upload(), 10, PATIENCE);
         let let_go = async {
             older.stopped().await;
@@ -306,7 +323,7 @@ mod tests {
         };
         let (newer, ()) = tokio::join!(newer, let_go);
         let newer = newer.expect("a turn");
-        assert!(newer.admit(1) && newer.hand_over().is_some());
+        assert!(newer.admit(1) && newer.hand_over.is_some());
     }
 
     #[tokio::test]

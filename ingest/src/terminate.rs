@@ -8,11 +8,11 @@ use domain::{JobId, UploadId};
 use crate::head::look_up;
 use crate::protocol::draft;
 use crate::router::Call;
-use crate::{State, UploadError, expire};
+use crate::{State, UploadError, expire, session};
 
 pub(crate) async fn terminate(state: &State, call: &Call, id: UploadId) -> Result<Response, UploadError> {
     draft::check_question(call.dialect, &call.headers)?;
-    let turn = state.sessions.quiesce(id, state.limits.handover_max).await;
+    let turn = session::quiesce(state, id).await;
     let _turn = turn.map_err(|_| UploadError::Busy)?;
     let upload = match look_up(state, id).await {
         // Nothing can be done with it any more, except this.

@@ -20,7 +20,7 @@ use url::Url;
 use crate::address::{self, AddressError};
 use crate::error::Causes;
 use crate::receive::{self, End, Piece};
-use crate::{Denial, State, UploadError, admission};
+use crate::{Denial, State, UploadError, admission, session};
 
 /// Time for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -313,7 +313,7 @@ async fn announced(state: &State, upload: &Upload, length: Option<u64>) -> Resul
 
 async fn receive(state: &State, upload: &Upload, body: Body) -> Result<(), Trouble> {
     let busy = |_| Trouble::Interrupted;
-    let turn = state.sessions.append_at(upload.id, upload.offset, state.limits.handover_max).await.map_err(busy)?;
+    let turn = session::append_at(state, upload.id, upload.offset).await.map_err(busy)?;
     let piece = Piece {
         turn,
         body,

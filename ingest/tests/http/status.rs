@@ -63,6 +63,39 @@ async fn a_take_over_is_counted_and_measured() {
     assert!(ground.state.metrics.received_bytes() >= 10);
 }
 
+#[tokio::test]
+async fn a_question_and_a_termination_that_end_a_request_are_take_overs_too() {
+    let ground = Ground::new().await;
+    let take_overs = || ground.state.metrics.hand_overs().buckets.iter().sum::<u64>();
+    for (method, status_after, count) in [("HEAD", 200, 1), ("DELETE", 204, 2)] {
+        let upload = ground.create(10).await;
+        let (sender, body) = slow_body();
+        let state = ground.state.clone();
+        let older = state.tasks.spawn({
+            let state = state.clone();
+            async move { send(&state, patch(upload, 0, body)).await }
+        });
+        sender.unbounded_send(Ok(Bytes::from_static(b"abc"))).expect("is taken");
+        eventually("the octets are seen", || async { status(&ground, upload).await["received"] == 3 }).await;
+        let newer = ground.send(request(method, &format!("/uploads/{upload}"), &[], Body::empty())).await;
+        assert_eq!(newer.status, status_after, "{method}");
+        assert!(older.await.expect("ends").status.is_client_error(), "{method}");
+        assert_eq!(status(&ground, upload).await["hand_overs"], 1, "{method}");
+        assert_eq!(take_overs(), count, "{method}");
+        // Nobody is there any more to be taken over from.
+        ground.head(upload).await;
+        assert_eq!(take_overs(), count, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn the_flush_that_completes_an_upload_is_measured() {
+    let ground = Ground::new().await;
+    let upload = ground.create(3).await;
+    assert_eq!(ground.patch(upload, 0, "abc").await.status, 204);
+    assert_eq!(ground.state.metrics.syncs().buckets.iter().sum::<u64>(), 1);
+}
+
 /// The documents of the events in a piece of a stream.
 fn documents(text: &str) -> Vec<Value> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("data:"));
