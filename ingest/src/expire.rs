@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use catalog_store::{Closing, Upload, UploadState};
 use domain::{Timestamp, UploadId};
+use futures::StreamExt;
 use media_store::layout;
 
 use crate::error::Causes;
@@ -16,6 +17,10 @@ const ROUND_EVERY: Duration = Duration::from_secs(60);
 const PAGE_UPLOADS: u32 = 100;
 /// Pages in one round.
 const PAGES_MAX: u32 = 100;
+/// Time that one round spends with the store, so that one that is away holds nothing else up.
+const SWEEP_MAX: Duration = Duration::from_secs(10);
+/// Uploads whose parts are removed from the store at a time.
+const ABANDONED_AT_ONCE_MAX: usize = 4;
 /// How long a part that was given up is remembered, so that its address answers 410 and not 404.
 const TOMBSTONE_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
@@ -52,20 +57,25 @@ pub async fn round(state: &State) -> Result<(), UploadError> {
         discard_closed(state, id).await?;
     }
     expire(state).await?;
-    abandon_transfers(state).await?;
     let oldest =
         state.clock.now().unix_ms().saturating_sub(i64::try_from(TOMBSTONE_AGE.as_millis()).unwrap_or(i64::MAX));
     state.catalog.prune_parts(Timestamp::from_unix_ms(oldest)).await?;
-    Ok(())
+    // Last, for it asks the store, which may be away: the journals that stay are for the next round.
+    let sweep = tokio::time::timeout(SWEEP_MAX, abandon_transfers(state));
+    match state.shutdown.run_until_cancelled(sweep).await {
+        Some(Ok(swept)) => swept,
+        Some(Err(_)) => {
+            tracing::warn!("the store does not answer: parts of uploads that were given up stay there for now");
+            Ok(())
+        }
+        None => Ok(()),
+    }
 }
 
-/// Removes what an upload that was given up left behind, here and in the store.
+/// Removes what an upload that was given up left behind on this disk. Its parts in a bucket go with the next
+/// round: whoever gives an upload up need not wait for a store that may be away.
 pub(crate) async fn discard(state: &State, upload: &Upload) -> Result<(), UploadError> {
     state.staging.discard(upload.id).await?;
-    if let Err(error) = state.store.abandon_source(&state.staging.path(upload.id)).await {
-        // Its journal stays, and the next round tries again.
-        tracing::warn!(upload.id = %upload.id, error = %Causes(&error), "parts of an upload stay in the store for now");
-    }
     // A crash may have come between the source and its record. In a bucket a source is stored only when
     // the upload is full, and then its asset is purged.
     if let Some(target) = upload.target.filter(|_| state.store.is_folder()) {
@@ -75,13 +85,19 @@ pub(crate) async fn discard(state: &State, upload: &Upload) -> Result<(), Upload
 }
 
 /// Removes from the store the parts of uploads that are not open any more.
-pub(crate) async fn abandon_transfers(state: &State) -> Result<(), UploadError> {
+async fn abandon_transfers(state: &State) -> Result<(), UploadError> {
+    let mut closed = Vec::new();
     for upload in state.staging.transfers().await.map_err(|_| UploadError::Internal)? {
-        let is_open = state.catalog.upload(upload).await?.is_some_and(|upload| upload.state == UploadState::Open);
-        if !is_open && let Err(error) = state.store.abandon_source(&state.staging.path(upload)).await {
-            tracing::warn!(upload.id = %upload, error = %Causes(&error), "parts of an upload stay in the store for now");
+        if state.catalog.upload(upload).await?.is_none_or(|upload| upload.state != UploadState::Open) {
+            closed.push(upload);
         }
     }
+    let abandon = |upload: UploadId| async move {
+        if let Err(error) = state.store.abandon_source(&state.staging.path(upload)).await {
+            tracing::warn!(upload.id = %upload, error = %Causes(&error), "parts of an upload stay in the store for now");
+        }
+    };
+    futures::stream::iter(closed).for_each_concurrent(ABANDONED_AT_ONCE_MAX, abandon).await;
     Ok(())
 }
 

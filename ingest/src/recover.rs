@@ -7,7 +7,7 @@ use catalog_store::{Upload, UploadKind, UploadState};
 use domain::UploadId;
 
 use crate::error::Causes;
-use crate::{State, UploadError, complete, concat, expire};
+use crate::{State, UploadError, complete, concat};
 
 /// How long a start waits for uploads to be finished.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// upload. Call it once, before [`crate::router()`] serves.
 ///
 /// Uploads that wait for octets are left alone: the next request cuts their file back to what was
-/// acknowledged. What takes long goes on in the background.
+/// acknowledged. What takes long goes on in the background; what was left in the store is for the first round of
+/// [`crate::janitor()`].
 ///
 /// # Errors
 /// When the catalogue or the staging folder does not answer; it may be repeated.
@@ -39,7 +40,7 @@ pub async fn recover(state: &State) -> Result<(), UploadError> {
     for leftover in staged.difference(&kept) {
         state.staging.discard(*leftover).await?;
     }
-    expire::abandon_transfers(state).await
+    Ok(())
 }
 
 /// Whether an open upload has all it needs of its client.

@@ -91,6 +91,35 @@ async fn parts_of_an_upload_that_is_given_up_are_removed() {
     assert!(!journal(&ground, upload).exists());
 }
 
+/// A store that takes connections and never says a word.
+async fn silent_store(ground: &Ground) -> (MediaStore, tokio::net::TcpListener) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let config = StoreConfig {
+        url: format!("s3://bkt?endpoint=http://{}", listener.local_addr().expect("has one")),
+        access_key: Some("a".into()),
+        secret_key: Some("b".into()),
+        scratch: ground.dir.path().join("scratch"),
+    };
+    (MediaStore::open(config).await.expect("opens"), listener)
+}
+
+#[tokio::test]
+async fn neither_a_start_nor_a_termination_waits_for_a_store_that_is_away() {
+    let mut ground = Ground::new().await;
+    let (store, _listener) = silent_store(&ground).await;
+    ground.state.store = store;
+    let upload = ground.create(40 * MIB as u64).await;
+    let text = format!("parts-1 {} {} sources/x\nid\n", 40 * MIB, 8 * MIB);
+    std::fs::write(journal(&ground, upload), &text).expect("writes");
+    let path = format!("/uploads/{upload}");
+    let given_up = async {
+        assert_eq!(ground.send(request("DELETE", &path, &[], Body::empty())).await.status, 204);
+        ground.restarted().await
+    };
+    tokio::time::timeout(Duration::from_secs(20), given_up).await.expect("nobody waits for the store");
+    assert!(journal(&ground, upload).exists(), "its parts are not forgotten");
+}
+
 #[tokio::test]
 async fn a_source_put_but_not_recorded_is_recorded_by_the_next_start() {
     for is_staged in [false, true] {
