@@ -8,7 +8,7 @@ use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Upload, UploadKind, UploadState};
-use domain::{AssetId, Timestamp};
+use domain::{AssetId, Timestamp, UploadId};
 
 use crate::digest::{Algorithm, Expected, Hasher};
 use crate::protocol::checks;
@@ -120,6 +120,19 @@ pub(crate) fn appended(
     Ok(response)
 }
 
+/// A piece was not taken.
+///
+/// tus wants each answer to a `PATCH` to tell when the upload expires: whoever is refused a piece has to know how
+/// long there is time for another try.
+pub(crate) async fn refused_piece(state: &State, dialect: Dialect, id: UploadId, error: UploadError) -> Response {
+    let is_told = dialect == Dialect::Tus && !matches!(error, UploadError::Catalog(_));
+    let mut response = error.into_answer(dialect, &state.limits);
+    if is_told && let Ok(Some(upload)) = state.catalog.upload(id).await {
+        tell_expiry(response.headers_mut(), &upload);
+    }
+    response
+}
+
 /// The answer, with the digest of the whole that the client wants most of those that can be told: as it
 /// said in this request, or when it created the upload.
 ///
@@ -179,7 +192,11 @@ fn asset_location(asset: AssetId) -> Result<HeaderValue, UploadError> {
 /// When the upload is given up unless more comes. What is complete stays, unless it is a part that
 /// waits for its whole.
 fn may_expire_at(upload: &Upload) -> Option<Timestamp> {
-    let may_expire = upload.state == UploadState::Open || upload.kind == UploadKind::Partial;
+    let may_expire = match upload.state {
+        UploadState::Open => true,
+        UploadState::Complete => upload.kind == UploadKind::Partial,
+        _ => false,
+    };
     upload.expires_at.filter(|_| may_expire)
 }
 

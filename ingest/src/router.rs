@@ -27,7 +27,7 @@ use crate::protocol::draft::{self, Interop};
 use crate::protocol::tus::{EXTENSIONS, TUS_CHECKSUM_ALGORITHM, TUS_EXTENSION, TUS_MAX_SIZE, TUS_RESUMABLE};
 use crate::protocol::tus::{TUS_VERSION, VERSION};
 use crate::protocol::{ACCEPT_PATCH, Dialect, METHOD_OVERRIDE, PIECES, checks};
-use crate::{Interim, Sessions, UploadError, append, cors, create, fetch, head, status, terminate};
+use crate::{Interim, Sessions, UploadError, answer, append, cors, create, fetch, head, status, terminate};
 
 const COLLECTION: &str = "/uploads";
 /// What lies below an upload: its live status.
@@ -213,7 +213,10 @@ async fn dispatch(
         (Some(upload), Method::GET) if has_events => status::events(state, upload).await,
         (Some(upload), Method::GET) if status::is_asked_for(&call.headers) => status::show(state, upload).await,
         (Some(upload), Method::GET) => fetch::fetch(state, &call, upload).await,
-        (Some(upload), Method::PATCH) => append::append(state, &call, upload, body).await,
+        (Some(upload), Method::PATCH) => match append::append(state, &call, upload, body).await {
+            Err(error) => Ok(answer::refused_piece(state, call.dialect, upload, error).await),
+            taken => taken,
+        },
         (Some(upload), _) => terminate::terminate(state, &call, upload).await,
     }
 }

@@ -156,6 +156,32 @@ async fn upload_expires_is_a_date_in_every_answer_about_an_upload_that_will_expi
 }
 
 #[tokio::test]
+async fn upload_expires_is_told_with_a_refused_piece_too() {
+    let server = Server::new().await;
+    let upload = server.create(5).await;
+    let date = server.head(upload).await.header("upload-expires").map(str::to_owned);
+    assert!(date.is_some());
+    let piece = |offset: u64| tus("PATCH", at(upload)).headers(&[PIECE]).header("Upload-Offset", offset);
+    let wrong = format!("sha256 {}", BASE64_STANDARD.encode([0; 32]));
+    for (ask, status) in [
+        (piece(3).body("abc"), 409),
+        (piece(0).header("Upload-Checksum", wrong).body("abc"), 460),
+        (piece(0).body("abcdef"), 413),
+        (tus("PATCH", at(upload)).header("Upload-Offset", 0).body("abc"), 415),
+        (tus("PATCH", at(upload)).headers(&[PIECE]).body("abc"), 400),
+    ] {
+        let answer = server.call(ask).await;
+        assert_eq!((answer.status.as_u16(), answer.header("upload-expires")), (status, date.as_deref()));
+    }
+    let part = server.create_with(&[("Upload-Length", "3"), ("Upload-Concat", "partial")]).await;
+    for ended in [upload, part] {
+        assert_eq!(server.call(tus("DELETE", at(ended))).await.status, 204);
+        let answer = server.patch(ended, 0, "abc").await;
+        assert_eq!((answer.status.as_u16(), answer.header("upload-expires")), (410, None), "it does not expire again");
+    }
+}
+
+#[tokio::test]
 async fn tus_checksum_algorithm_lists_lower_case_names_with_sha1() {
     let options = Server::new().await.call(ask("OPTIONS", "/uploads")).await;
     let names: Vec<&str> = options.header("tus-checksum-algorithm").expect("is there").split(',').collect();
