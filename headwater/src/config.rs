@@ -130,6 +130,9 @@ pub struct Config {
     pub disk_reserve_bytes: u64,
     pub import_networks: Vec<String>,
     pub imports_max: u32,
+    pub imports_of_one_max: u32,
+    pub import_rate_min: u64,
+    pub import_time_s_max: u32,
     pub source_duration_s_max: u32,
     pub source_pixels_max: u64,
     pub audio_tracks_max: u32,
@@ -239,6 +242,9 @@ impl Config {
         in_range("upload_size_max", self.upload_size_max, 1, 1 << 50)?;
         in_range("upload_rate_min", self.upload_rate_min, 0, 1 << 30)?;
         in_range("imports_max", self.imports_max.into(), 1, 256)?;
+        in_range("imports_of_one_max", self.imports_of_one_max.into(), 1, 256)?;
+        in_range("import_rate_min", self.import_rate_min, 0, 1 << 30)?;
+        in_range("import_time_s_max", self.import_time_s_max.into(), 1, 30 * 86_400)?;
         in_range("source_pixels_max", self.source_pixels_max, 1, 1 << 40)?;
         in_range("source_duration_s_max", self.source_duration_s_max.into(), 1, 7 * 86_400)?;
         in_range("audio_tracks_max", self.audio_tracks_max.into(), 1, 64)?;

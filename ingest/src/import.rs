@@ -5,7 +5,8 @@
 
 mod pull;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State as Extract};
@@ -18,7 +19,7 @@ use catalog_store::{NewUpload, Target, UploadKind};
 use domain::{AssetId, PlaybackId, UploadId};
 use ipnet::IpNet;
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
 
 use crate::address::{self, AddressError};
@@ -35,17 +36,35 @@ const FILE_NAME_CHARS_MAX: usize = 255;
 pub struct ImportRules {
     /// Networks that are imported from although they are private.
     pub networks: Vec<IpNet>,
-    /// Files pulled at the same time; more wait.
+    /// Files pulled at the same time; more wait for a place.
     pub at_once_max: usize,
+    /// Files pulled for one principal at the same time.
+    pub of_one_max: usize,
     /// Attempts in a row that bring nothing before an import is given up.
     pub attempts_max: u32,
     /// Pause after the first of them; it doubles each time.
     pub pause: Duration,
+    /// Octets per second that an import must bring on average while it has its place, pauses included; 0 for no bound.
+    pub rate_min: u64,
+    /// How long it has its place before that is judged.
+    pub rate_window: Duration,
+    /// How long it may have its place.
+    pub time_max: Duration,
 }
 
 impl Default for ImportRules {
     fn default() -> Self {
-        Self { networks: Vec::new(), at_once_max: 4, attempts_max: 10, pause: Duration::from_secs(1) }
+        Self {
+            networks: Vec::new(),
+            at_once_max: 4,
+            of_one_max: 2,
+            attempts_max: 10,
+            pause: Duration::from_secs(1),
+            rate_min: 16 << 10,
+            // About as long as the pauses of all attempts together.
+            rate_window: Duration::from_secs(15 * 60),
+            time_max: Duration::from_secs(24 * 60 * 60),
+        }
     }
 }
 
@@ -54,6 +73,15 @@ impl Default for ImportRules {
 pub struct Imports {
     rules: Arc<ImportRules>,
     places: Arc<Semaphore>,
+    /// The places of each principal that has one or waits for one.
+    of_owners: Arc<Mutex<HashMap<String, Arc<Semaphore>>>>,
+}
+
+/// The right to pull one file, until dropped.
+#[derive(Debug)]
+struct Place {
+    _of_owner: Option<OwnedSemaphorePermit>,
+    _of_all: OwnedSemaphorePermit,
 }
 
 impl Default for Imports {
@@ -66,7 +94,26 @@ impl Imports {
     /// Imports by these rules.
     pub fn new(rules: ImportRules) -> Self {
         let places = Arc::new(Semaphore::new(rules.at_once_max.max(1)));
-        Self { rules: Arc::new(rules), places }
+        Self { rules: Arc::new(rules), places, of_owners: Arc::default() }
+    }
+
+    /// Waits for a place: for one of its owner's first, so that whoever imports much waits outside.
+    async fn place(&self, owner: Option<&str>) -> Option<Place> {
+        // Semaphores that nobody closes.
+        let of_owner = match owner {
+            Some(owner) => Some(self.places_of(owner).acquire_owned().await.ok()?),
+            None => None,
+        };
+        let of_all = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        Some(Place { _of_owner: of_owner, _of_all: of_all })
+    }
+
+    fn places_of(&self, owner: &str) -> Arc<Semaphore> {
+        let mut owners = self.of_owners.lock().unwrap_or_else(PoisonError::into_inner);
+        // Places that nobody holds or waits for are as good as new ones.
+        owners.retain(|_, places| Arc::strong_count(places) > 1);
+        let new = || Arc::new(Semaphore::new(self.rules.of_one_max.max(1)));
+        Arc::clone(owners.entry(owner.to_owned()).or_insert_with(new))
     }
 }
 
@@ -87,7 +134,7 @@ pub async fn resume_imports(state: &State) -> Result<(), UploadError> {
         // What is staged elsewhere is another process's to go on with.
         if upload.terms.url.is_some() && state.staging.len(upload.id).await?.is_some() {
             tracing::info!(upload.id = %upload.id, offset = upload.offset, "import goes on after a restart");
-            pull::begin(state, upload.id);
+            pull::begin(state, upload.id, upload.owner);
         }
     }
     Ok(())
@@ -128,7 +175,7 @@ pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> 
     drop(admitted);
     state.sessions.opened();
     tracing::info!(upload.id = %new.id, asset.id = %asset, host = url.host_str(), "import begun");
-    pull::begin(&state, new.id);
+    pull::begin(&state, new.id, new.owner);
     let document = serde_json::json!({ "upload": new.id.to_string(), "asset": asset });
     let mut response = (StatusCode::ACCEPTED, axum::Json(document)).into_response();
     let value = |text: String| HeaderValue::from_str(&text).map_err(|_| UploadError::Internal);

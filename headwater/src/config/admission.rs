@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ingest::gate::{Gate, Open, Tokens};
 use ingest::{ImportRules, Policy, TypePattern};
@@ -80,6 +81,9 @@ impl Config {
         ImportRules {
             networks: networks(self).unwrap_or_default(),
             at_once_max: usize::try_from(self.imports_max).unwrap_or(1),
+            of_one_max: usize::try_from(self.imports_of_one_max).unwrap_or(1),
+            rate_min: self.import_rate_min,
+            time_max: Duration::from_secs(self.import_time_s_max.into()),
             ..ImportRules::default()
         }
     }

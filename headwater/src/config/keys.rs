@@ -46,7 +46,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 34] = [
+pub const KEYS: [Key; 37] = [
     key(
         "data_dir",
         Kind::Text,
@@ -146,6 +146,24 @@ pub const KEYS: [Key; 34] = [
         "Private networks that files may be imported from, such as `10.1.0.0/16`. All other private, local and special addresses are refused.",
     ),
     key("imports_max", Kind::Number, "4", "Files imported from other addresses at the same time; more wait."),
+    key(
+        "imports_of_one_max",
+        Kind::Number,
+        "2",
+        "Files imported for one name of `upload_tokens` at the same time; more wait.",
+    ),
+    key(
+        "import_rate_min",
+        Kind::Number,
+        "16384",
+        "Octets per second that an import must bring on average, judged after a quarter of an hour; a slower one is given up, so that it does not keep others waiting. 0 means no bound.",
+    ),
+    key(
+        "import_time_s_max",
+        Kind::Number,
+        "86400",
+        "Seconds that one import may take, waiting for its turn aside; a restart begins them anew. Then it is given up.",
+    ),
     key("source_duration_s_max", Kind::Number, "43200", "Longest source that is processed, in seconds."),
     key(
         "source_pixels_max",

@@ -1,22 +1,24 @@
 //! Pulls one file, over as many connections as it takes.
 
+mod extent;
+mod pace;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::http::{StatusCode, Version};
+use axum::http::StatusCode;
 use catalog_store::{CatalogError, ImportNote, Upload, UploadState};
 use domain::{Failure, FailureCode, UploadId};
 use futures::{StreamExt, TryStreamExt};
 use reqwest::Response;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_RANGE, LAST_MODIFIED,
-    LOCATION, RANGE, TRANSFER_ENCODING,
-};
+use reqwest::header::{ACCEPT_ENCODING, IF_RANGE, LOCATION, RANGE};
 use url::Url;
 
+use self::extent::{Extent, text, validator};
+use self::pace::Pace;
 use crate::address::{self, AddressError};
 use crate::error::Causes;
 use crate::receive::{self, End, Piece};
@@ -30,12 +32,16 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 const REDIRECTS_MAX: usize = 5;
 /// Longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(300);
+/// A piece of so many octets that ended where it said is followed by the next one without a pause.
+const PIECE_BYTES_MIN: u64 = 64 << 10;
 
 /// Why an attempt did not bring the whole file.
 #[derive(Debug)]
 enum Trouble {
     /// Another attempt may bring the rest.
     Passing(String),
+    /// A piece of the file came whole: the next request brings more.
+    More,
     /// Somebody else took the turn, such as a client that asked where the upload stands: nobody is to blame.
     Interrupted,
     /// No attempt will.
@@ -45,19 +51,19 @@ enum Trouble {
 }
 
 /// Pulls the file of an import in a task of its own.
-pub(super) fn begin(state: &State, id: UploadId) {
+pub(super) fn begin(state: &State, id: UploadId, owner: Option<String>) {
     let owned = state.clone();
     state.tasks.spawn(async move {
         let stop = owned.shutdown.clone();
         // Octets that are on their way are recorded by their own task; the next process goes on from there.
-        stop.run_until_cancelled(run(&owned, id)).await;
+        stop.run_until_cancelled(run(&owned, id, owner.as_deref())).await;
     });
 }
 
-async fn run(state: &State, id: UploadId) {
-    // Closed never.
-    let Ok(_place) = state.imports.places.acquire().await else { return };
-    // Ends when the upload does, or with the last attempt that brings nothing.
+async fn run(state: &State, id: UploadId, owner: Option<&str>) {
+    let Some(_place) = state.imports.place(owner).await else { return };
+    let pace = Pace::begin(&state.imports.rules);
+    // Ends when the upload does, with the last attempt that brings nothing, or when it was given enough time.
     loop {
         let (upload, note) = match known(state, id).await {
             Ok(Some(known)) => known,
@@ -68,9 +74,13 @@ async fn run(state: &State, id: UploadId) {
                 continue;
             }
         };
+        if let Err(failure) = pace.check() {
+            return admission::refuse(state, &upload, &failure).await;
+        }
         let mut next = note.clone();
-        match attempt(state, &upload, &mut next).await {
+        match attempt(state, &upload, &mut next, &pace).await {
             Ok(()) | Err(Trouble::Over) => return,
+            Err(Trouble::More) => {}
             Err(Trouble::Final(failure)) => return admission::refuse(state, &upload, &failure).await,
             Err(Trouble::Interrupted) => tokio::time::sleep(state.imports.rules.pause).await,
             Err(Trouble::Passing(why)) => {
@@ -90,7 +100,7 @@ async fn run(state: &State, id: UploadId) {
     }
 }
 
-/// The upload and what is noted of it, while it takes octets.
+/// The upload and what is noted of it, while it takes octets. One that is full is completed by others.
 async fn known(state: &State, id: UploadId) -> Result<Option<(Upload, ImportNote)>, UploadError> {
     let upload = state.catalog.upload(id).await?;
     let upload = upload.filter(|upload| upload.state == UploadState::Open && upload.full_length().is_none());
@@ -123,7 +133,7 @@ fn final_(message: impl Into<String>) -> Trouble {
 const CHANGED: &str = "the file at the address changed while it was fetched: import it again";
 
 /// One connection: asks for what is missing and takes what comes.
-async fn attempt(state: &State, upload: &Upload, note: &mut ImportNote) -> Result<(), Trouble> {
+async fn attempt(state: &State, upload: &Upload, note: &mut ImportNote, pace: &Pace) -> Result<(), Trouble> {
     let url = upload.terms.url.as_deref().unwrap_or_default();
     let url = address::parsed(url).map_err(|error| final_(error.to_string()))?;
     let addresses = match address::resolved(&url, &state.imports.rules.networks).await {
@@ -140,19 +150,16 @@ async fn attempt(state: &State, upload: &Upload, note: &mut ImportNote) -> Resul
     let answer = fetch(&client, url, upload.offset, note.validator.as_deref()).await?;
     if answer.status() == StatusCode::RANGE_NOT_SATISFIABLE {
         // Every octet came, and only the end of the file was not seen; unless it was longer when it was begun.
-        if upload.length.is_some() {
-            return Err(final_(CHANGED));
-        }
-        return receive(state, upload, Body::empty()).await;
+        let is_whole = extent::length_of_nothing(&answer) == Some(upload.offset) && upload.length.is_none();
+        return if is_whole { receive(state, upload, Body::empty(), true).await } else { Err(final_(CHANGED)) };
     }
-    let skip = checked(&answer, upload, note)?;
-    let length = length_of(&answer, skip, upload.offset)?;
+    let extent = extent::of(&answer, upload.offset, note)?;
     if upload.offset == 0 {
         note.validator = validator(&answer);
         keep(state, upload.id, note).await;
     }
-    let upload = announced(state, upload, length).await?;
-    receive(state, &upload, body(answer, skip)).await
+    let upload = announced(state, upload, extent.length).await?;
+    receive(state, &upload, body(answer, extent, pace), extent.ends_file).await
 }
 
 /// Resolves every name to the addresses that were checked, and asks nobody.
@@ -200,8 +207,7 @@ async fn fetch(client: &reqwest::Client, url: Url, offset: u64, validator: Optio
         }
         return match status {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(answer),
-            StatusCode::RANGE_NOT_SATISFIABLE if length_beyond(&answer) == Some(offset) => Ok(answer),
-            StatusCode::RANGE_NOT_SATISFIABLE => Err(final_(CHANGED)),
+            StatusCode::RANGE_NOT_SATISFIABLE if offset > 0 => Ok(answer),
             StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY | StatusCode::TOO_MANY_REQUESTS => {
                 Err(Trouble::Passing(format!("the server of the file answers {status}")))
             }
@@ -217,65 +223,6 @@ async fn fetch(client: &reqwest::Client, url: Url, offset: u64, validator: Optio
 /// Without the address, which may hold a secret.
 fn causes(error: reqwest::Error) -> String {
     Causes(&error.without_url()).to_string()
-}
-
-fn text(answer: &Response, name: &HeaderName) -> Option<String> {
-    answer.headers().get(name)?.to_str().ok().map(str::to_owned)
-}
-
-/// What tells whether the file is still the same: a strong `ETag`, else its date.
-fn validator(answer: &Response) -> Option<String> {
-    let etag = text(answer, &ETAG).filter(|etag| etag.starts_with('"'));
-    etag.or_else(|| text(answer, &LAST_MODIFIED))
-}
-
-/// Octets at the beginning of an answer's body that are there already. Fails if it is not the file that was begun.
-fn checked(answer: &Response, upload: &Upload, note: &ImportNote) -> Result<u64, Trouble> {
-    let coding = text(answer, &CONTENT_ENCODING).filter(|coding| !coding.eq_ignore_ascii_case("identity"));
-    if coding.is_some() {
-        return Err(final_("the server of the file sends it compressed only"));
-    }
-    match answer.status() {
-        StatusCode::PARTIAL_CONTENT => {
-            let range = text(answer, &CONTENT_RANGE).as_deref().and_then(range);
-            let (start, total) =
-                range.ok_or_else(|| final_("the server of the file sends a piece nobody asked for"))?;
-            let is_same = total.is_none() || upload.length.is_none() || total == upload.length;
-            if start == upload.offset && is_same { Ok(0) } else { Err(final_(CHANGED)) }
-        }
-        // The whole file: either it cannot be cut there, or it is another one.
-        _ if upload.offset == 0 => Ok(0),
-        _ if validator(answer) == note.validator => Ok(upload.offset),
-        _ => Err(final_(CHANGED)),
-    }
-}
-
-/// `bytes 5-9/10` as (5, Some(10)).
-fn range(text: &str) -> Option<(u64, Option<u64>)> {
-    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
-    let start = range.split_once('-')?.0.trim().parse().ok()?;
-    let total = total.trim();
-    if total == "*" { Some((start, None)) } else { Some((start, Some(total.parse().ok()?))) }
-}
-
-/// The length of the whole file, as a server tells it that has nothing to send of it.
-fn length_beyond(answer: &Response) -> Option<u64> {
-    text(answer, &CONTENT_RANGE)?.strip_prefix("bytes */")?.trim().parse().ok()
-}
-
-/// The length of the whole file; `None` if the server does not know it either, yet marks its end.
-fn length_of(answer: &Response, skip: u64, offset: u64) -> Result<Option<u64>, Trouble> {
-    if let Some(bytes) = text(answer, &CONTENT_LENGTH) {
-        let bytes: u64 =
-            bytes.trim().parse().map_err(|_| final_("the server of the file sends a length that is none"))?;
-        return Ok(Some(bytes.saturating_add(offset - skip)));
-    }
-    let is_chunked = text(answer, &TRANSFER_ENCODING).is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
-    // Without either, a broken connection looks like the end of the file.
-    if is_chunked || answer.version() >= Version::HTTP_2 {
-        return Ok(None);
-    }
-    Err(final_("the server of the file does not say how long it is"))
 }
 
 /// The upload with its length, which is announced as soon as it is known and admitted like any other.
@@ -311,42 +258,51 @@ async fn announced(state: &State, upload: &Upload, length: Option<u64>) -> Resul
     }
 }
 
-async fn receive(state: &State, upload: &Upload, body: Body) -> Result<(), Trouble> {
+/// Takes in the octets of a body; `ends_file` tells whether its end is that of the file, where no length does.
+async fn receive(state: &State, upload: &Upload, body: Body, ends_file: bool) -> Result<(), Trouble> {
     let busy = |_| Trouble::Interrupted;
     let turn = session::append_at(state, upload.id, upload.offset).await.map_err(busy)?;
-    let piece = Piece {
-        turn,
-        body,
-        checks: Vec::new(),
-        trailer: None,
-        completes: upload.length.is_none().then_some(true),
-        progress: None,
-    };
+    let completes = upload.length.is_none().then_some(ends_file);
+    let piece = Piece { turn, body, checks: Vec::new(), trailer: None, completes, progress: None };
     match receive::receive(state, upload, piece).await {
         Ok(received) if received.is_complete => Ok(()),
         Ok(received) => match received.end {
             End::Stopping => Err(Trouble::Over),
             End::TakenOver => Err(Trouble::Interrupted),
             End::BeyondLength => Err(final_(CHANGED)),
+            End::Whole if received.offset.saturating_sub(upload.offset) >= PIECE_BYTES_MIN => Err(Trouble::More),
             _ => Err(Trouble::Passing("the connection to the server of the file broke".into())),
         },
-        // Whoever refuses closes the upload.
-        Err(UploadError::Denied(Denial::Unwanted(_)) | UploadError::Gone | UploadError::NotFound) => Err(Trouble::Over),
+        // Whoever refuses closes the upload; what is full is completed without us.
+        Err(
+            UploadError::Denied(Denial::Unwanted(_))
+            | UploadError::Gone
+            | UploadError::NotFound
+            | UploadError::Completing { .. },
+        ) => Err(Trouble::Over),
         Err(error) => Err(Trouble::Passing(error.to_string())),
     }
 }
 
-/// The octets of an answer without the first `skip`.
-fn body(answer: Response, skip: u64) -> Body {
-    let mut skip = skip;
+/// The octets of an answer that belong to the file and are not there yet; it ends early when they come too slowly.
+fn body(answer: Response, extent: Extent, pace: &Pace) -> Body {
+    let (mut skip, mut left, pace) = (extent.skip, extent.bytes.unwrap_or(u64::MAX), pace.clone());
     let octets = answer.bytes_stream().map_err(|error| std::io::Error::other(causes(error)));
-    Body::from_stream(octets.map(move |piece| {
-        piece.map(|mut piece: Bytes| {
-            let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
-            skip -= skipped as u64;
-            piece.split_off(skipped)
-        })
-    }))
+    let wanted = move |piece: std::io::Result<Bytes>| {
+        let mut piece = piece?;
+        let skipped = bounded(skip, piece.len());
+        let mut new = piece.split_off(skipped);
+        new.truncate(bounded(left, new.len()));
+        (skip, left) = (skip - skipped as u64, left - new.len() as u64);
+        pace.brought((skipped + new.len()) as u64);
+        pace.check().map_err(std::io::Error::other)?;
+        Ok::<_, std::io::Error>(new)
+    };
+    Body::from_stream(octets.map(wanted))
+}
+
+fn bounded(bytes: u64, most: usize) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX).min(most)
 }
 
 #[cfg(test)]
@@ -372,14 +328,5 @@ mod tests {
         let (answer, head) = tokio::join!(fetch(&client, url, 0, None), serve);
         assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
         assert!(head.contains("host: films.invalid"), "{head}");
-    }
-
-    #[test]
-    fn a_content_range_is_read_strictly() {
-        assert_eq!(range("bytes 5-9/10"), Some((5, Some(10))));
-        assert_eq!(range("bytes 5-9/*"), Some((5, None)));
-        for wrong in ["", "bytes */10", "bytes 5-9", "items 5-9/10", "bytes x-9/10", "bytes 5-9/x"] {
-            assert_eq!(range(wrong), None, "{wrong}");
-        }
     }
 }

@@ -12,7 +12,7 @@ use domain::{AssetState, FailureCode, UploadId};
 use ingest::{ImportRules, Imports, State};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tower::ServiceExt;
@@ -38,14 +38,7 @@ impl Origin {
         let serve = async move {
             // Ends when the set is dropped.
             while let Ok((mut stream, _)) = listener.accept().await {
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") && head.len() < 10_000 {
-                    match stream.read_u8().await {
-                        Ok(octet) => head.push(octet),
-                        Err(_) => break,
-                    }
-                }
-                let head = String::from_utf8_lossy(&head).to_lowercase();
+                let head = request_head(&mut stream).await;
                 seen.lock().expect("not poisoned").push(head.clone());
                 let answer = script(count.fetch_add(1, Ordering::Relaxed), &head);
                 let _ = stream.write_all(&answer).await;
@@ -65,6 +58,7 @@ impl Origin {
         let called = Arc::clone(&rest);
         let serve = async move {
             let (mut stream, _) = listener.accept().await.expect("a connection");
+            request_head(&mut stream).await;
             stream.write_all(&[head.as_bytes(), &body[..pause_at]].concat()).await.expect("is read");
             called.notified().await;
             let _ = stream.write_all(&body[pause_at..]).await;
@@ -85,6 +79,18 @@ impl Origin {
     fn count(&self) -> usize {
         self.heads.lock().expect("not poisoned").len()
     }
+}
+
+/// The head of a request in lower case: an unread one would turn the end of the connection into a reset.
+async fn request_head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") && head.len() < 10_000 {
+        match stream.read_u8().await {
+            Ok(octet) => head.push(octet),
+            Err(_) => break,
+        }
+    }
+    String::from_utf8_lossy(&head).to_lowercase()
 }
 
 fn answer(status: &str, headers: &[(&str, String)], body: &[u8]) -> Vec<u8> {
@@ -236,6 +242,89 @@ async fn a_file_of_unknown_length_ends_with_its_last_chunk() {
     let endless = Origin::new(|_, _| answer("200 OK", &[], b"abc")).await;
     let upload = import(&ground, &endless.url()).await;
     assert!(failure(&ground, upload).await.contains("how long"), "a broken connection would look like the end");
+}
+
+/// The octets from where a request wants them, at most `bytes` of them, as a server sends that cuts files up.
+fn cut_up(head: &str, file: &[u8], bytes: usize) -> Vec<u8> {
+    let from = asked(head);
+    let end = file.len().min(from + bytes);
+    let range = format!("bytes {from}-{}/{}", end - 1, file.len());
+    answer(
+        "206 Partial Content",
+        &[("content-range", range), ("content-length", (end - from).to_string())],
+        &file[from..end],
+    )
+}
+
+/// All of `file` in one chunk, cut off after `bytes`: its end is not there.
+fn unended(file: &[u8], bytes: usize) -> Vec<u8> {
+    let body = [format!("{:x}\r\n", file.len()).as_bytes(), &file[..bytes]].concat();
+    answer("200 OK", &[("etag", "\"v1\"".into()), ("transfer-encoding", "chunked".into())], &body)
+}
+
+#[tokio::test]
+async fn a_piece_that_ends_early_is_not_the_end_of_the_file() {
+    let file = noise(1_000_000);
+    let served = file.clone();
+    let origin = Origin::new(move |n, head| match n {
+        // The length is not known when the first connection breaks.
+        0 => unended(&served, 500_000),
+        _ => cut_up(head, &served, 100_000),
+    })
+    .await;
+    let ground = ground().await;
+    let upload = import(&ground, &origin.url()).await;
+    assert_eq!(ended(&ground, upload).await, UploadState::Complete);
+    assert_eq!(ground.upload(upload).await.length, Some(1_000_000));
+    assert!(ground.source(ground.asset(upload).await.id).await == file);
+    assert_eq!(origin.count(), 6);
+}
+
+#[tokio::test]
+async fn an_import_that_hardly_moves_is_given_up() {
+    let slow = ImportRules { rate_min: 1 << 20, rate_window: Duration::from_millis(50), ..ImportRules::default() };
+    let long = ImportRules { rate_min: 0, time_max: Duration::from_millis(50), ..ImportRules::default() };
+    for (rules, reason) in [(slow, "less than 1048576 octets a second"), (long, "did not come within")] {
+        // One octet for each connection: never an attempt that brings nothing.
+        let origin = Origin::new(|_, head| ranged(head, &noise(3_000_000), "\"v1\"", 1)).await;
+        let mut ground = ground().await;
+        let networks = vec!["127.0.0.0/8".parse().expect("a network")];
+        ground.state.imports = Imports::new(ImportRules { networks, pause: Duration::from_millis(2), ..rules });
+        let upload = import(&ground, &origin.url()).await;
+        assert!(failure(&ground, upload).await.contains(reason));
+    }
+}
+
+#[tokio::test]
+async fn one_principal_does_not_take_the_places_of_all() {
+    let (held, rest) = Origin::halting("content-length: 600000", noise(600_000), 300_000).await;
+    let quick = Origin::new(|_, head| ranged(head, &noise(1000), "\"v1\"", usize::MAX)).await;
+    let waiting = Origin::new(|_, head| ranged(head, &noise(1000), "\"v1\"", usize::MAX)).await;
+    let mut ground = ground().await;
+    let tokens = [("ada", "token-of-ada-lovelace"), ("bob", "token-of-bob-the-builder")];
+    let owned = tokens.map(|(name, token)| (name.to_owned(), token.to_owned()));
+    ground.state.gate = Arc::new(ingest::gate::Tokens::new(owned.into_iter()));
+    let networks = vec!["127.0.0.0/8".parse().expect("a network")];
+    ground.state.imports =
+        Imports::new(ImportRules { networks, at_once_max: 2, of_one_max: 1, ..ImportRules::default() });
+    let begin = async |token: &str, origin: &Origin| {
+        let request = Request::post("/api/v1/imports").header("content-type", "application/json");
+        let request = request.header("authorization", format!("Bearer {token}"));
+        let request = request.body(Body::from(json!({ "url": origin.url() }).to_string())).expect("valid");
+        let response = ingest::api(ground.state.clone()).oneshot(request).await.expect("is infallible");
+        let location = response.headers()["location"].to_str().expect("is ASCII").to_owned();
+        location.strip_prefix("/uploads/").expect("is relative").parse::<UploadId>().expect("an id")
+    };
+    let first = begin(tokens[0].1, &held).await;
+    eventually("the first is under way", || async { ground.upload(first).await.length.is_some() }).await;
+    let second = begin(tokens[0].1, &waiting).await;
+    let other = begin(tokens[1].1, &quick).await;
+    assert_eq!(ended(&ground, other).await, UploadState::Complete);
+    assert_eq!(waiting.count(), 0, "another place is free, but not for the same principal");
+    rest.notify_one();
+    for upload in [first, second] {
+        assert_eq!(ended(&ground, upload).await, UploadState::Complete);
+    }
 }
 
 #[tokio::test]
