@@ -91,7 +91,7 @@ impl Ground {
 
 /// `announced` speaks first and reads then, `counted` reads first, `gated` waits before it reads,
 /// `detached` reads in a task of its own, which outlives its client, `streamed` speaks while its answer is
-/// under way, `large` has much to answer, `old-fashioned` answers with headers of HTTP/1.
+/// under way, `refused` reads nothing, `large` has much to answer, `old-fashioned` answers with headers of HTTP/1.
 fn uploads(saw: mpsc::Sender<Seen>, is_open: watch::Receiver<bool>) -> Router {
     let counted = saw.clone();
     let announced = saw.clone();
@@ -111,6 +111,7 @@ fn uploads(saw: mpsc::Sender<Seen>, is_open: watch::Receiver<bool>) -> Router {
         )
         .route("/uploads/detached", any(move |request| detached(receive(request, false, outliving.clone()))))
         .route("/uploads/streamed", get(streamed))
+        .route("/uploads/refused", any(async || (StatusCode::PAYLOAD_TOO_LARGE, "too large")))
         .route("/uploads/old-fashioned", get(async || (StatusCode::NO_CONTENT, HTTP1_HEADERS)))
         .route("/uploads/large", get(async || vec![7_u8; LARGE_BYTES]))
 }

@@ -1,5 +1,6 @@
 //! HTTP/1 connections: hyper's, on a socket that can speak before the answer.
 
+mod linger;
 mod wire;
 
 use std::pin::pin;
@@ -26,7 +27,7 @@ const READ_BYTES_MAX: usize = 256 * 1024;
 pub(super) async fn serve(stream: TcpStream, surface: Surface, lifecycle: &Lifecycle, limits: Limits) {
     let (wire, speaker) = Wire::new(stream);
     let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
+        let mut request = request.map(|body| Body::new(speaker.watch(body)));
         let speech = speaker.offer(&mut request);
         let answer = Box::pin(surface.clone().answer(request));
         async move {

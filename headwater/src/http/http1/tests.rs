@@ -251,6 +251,51 @@ async fn a_soft_stop_waits_for_the_answer_and_then_closes() {
     assert_eq!(read.last().map(|answer| (answer.status, answer.body.as_str())), Some((201, "2")));
 }
 
+/// Announces a body that never ends and is refused.
+async fn refused(ground: &Ground) -> TcpStream {
+    let mut stream = connected(ground).await;
+    let request = "PATCH /uploads/refused HTTP/1.1\r\nhost: a\r\ncontent-length: 53687091200\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn an_early_answer_reaches_a_client_that_is_still_sending() {
+    let ground = Ground::new().await;
+    let mut stream = refused(&ground).await;
+    // More than the sockets hold, and sent before anything is read.
+    for _ in 0..32 {
+        stream.write_all(&vec![7; 1 << 20]).await.expect("the server takes what still comes");
+    }
+    let read = all(&mut stream).await;
+    assert_eq!((statuses(&read), read[0].body.as_str()), (vec![413], "too large"));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_on_sending_is_cut_off() {
+    let ground = Ground::new().await;
+    let mut stream = refused(&ground).await;
+    let mut sent_mib = 0;
+    while stream.write_all(&vec![7; 1 << 20]).await.is_ok() {
+        sent_mib += 1;
+        assert!(sent_mib < 1024, "nobody takes that much");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_with_nothing_left_to_read_is_closed_at_once() {
+    let ground = Ground::new().await;
+    let mut stream = connected(&ground).await;
+    let request = "POST /uploads/counted HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 3\r\n\r\nabc";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert_eq!(statuses(&all(&mut stream).await), [201]);
+    ground.lifecycle.soft().cancel();
+    ground.lifecycle.tracker().close();
+    // The client holds its end open: a connection that lingers would be waited for.
+    let first = tokio::time::timeout(std::time::Duration::from_secs(3), ground.lifecycle.tracker().wait()).await;
+    assert!(first.is_ok(), "the connection is still there");
+}
+
 #[tokio::test]
 async fn a_head_that_is_too_large_is_refused() {
     let ground = Ground::new().await;

@@ -12,10 +12,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Request};
+use hyper::body::Incoming;
 use ingest::interim::Outbox;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::interim;
+use super::linger::{Linger, Unread, Watched};
 
 /// What `104` means, in the words of its registration.
 const REASON: &str = "Upload Resumption Supported";
@@ -31,11 +33,14 @@ pub(super) struct Wire<S> {
     at_hand: AtHand,
     /// The rest of an interim response, to be written before anything else.
     rest: Bytes,
+    unread: Unread,
+    /// The end of the connection, once it has begun.
+    linger: Option<Box<Linger>>,
 }
 
-/// Lets the requests of one connection speak.
+/// Lets the requests of one connection speak, and knows which of them were read to their end.
 #[derive(Clone, Debug)]
-pub(super) struct Speaker(AtHand);
+pub(super) struct Speaker(AtHand, Unread);
 
 /// The time in which a request may speak: until this is dropped.
 #[derive(Debug)]
@@ -44,8 +49,9 @@ pub(super) struct Speech(AtHand);
 impl<S> Wire<S> {
     /// Wraps a socket.
     pub(super) fn new(socket: S) -> (Self, Speaker) {
-        let at_hand = AtHand::default();
-        (Self { socket, at_hand: at_hand.clone(), rest: Bytes::new() }, Speaker(at_hand))
+        let (at_hand, unread) = (AtHand::default(), Unread::default());
+        let speaker = Speaker(at_hand.clone(), unread.clone());
+        (Self { socket, at_hand, rest: Bytes::new(), unread, linger: None }, speaker)
     }
 }
 
@@ -55,6 +61,11 @@ impl Speaker {
         let outbox = interim::offer(request)?;
         *lock(&self.0) = Some(outbox);
         Some(Speech(self.0.clone()))
+    }
+
+    /// The body of a request, which must be read through this.
+    pub(super) fn watch(&self, body: Incoming) -> Watched {
+        self.1.watch(body)
     }
 }
 
@@ -97,11 +108,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
+        let filled = buffer.filled().len();
+        let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if buffer.filled().len() > filled {
+            self.unread.came();
+        }
+        read
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_rest(context))?;
         Pin::new(&mut self.socket).poll_write(context, octets)
@@ -126,8 +142,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_rest(context))?;
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        let this = &mut *self;
+        if this.linger.is_none() {
+            ready!(this.poll_rest(context))?;
+            ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
+            if !this.unread.is_due() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        let linger = this.linger.get_or_insert_with(|| Box::new(Linger::begin()));
+        linger.poll(&mut this.socket, context).map(Ok)
     }
 }
 
