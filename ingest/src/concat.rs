@@ -19,12 +19,11 @@ use media_store::staging::Writer;
 use crate::committer::Commit;
 use crate::digest::{Algorithm, Hasher};
 use crate::error::Causes;
+use crate::protocol::tus::PARTS_MAX;
 use crate::session::Turn;
 use crate::watch::Watch;
 use crate::{Denial, State, UploadError, admission, complete, gate};
 
-/// Most parts of one upload.
-const PARTS_MAX: usize = 10_000;
 /// Octets copied after which they are flushed and recorded.
 const CHECKPOINT_BYTES: u64 = 1 << 30;
 /// How often an upload whose request is repeated may have been given up before.
@@ -54,7 +53,7 @@ pub(crate) async fn plan(
     metadata: &str,
 ) -> Result<Planned, UploadError> {
     if parts.is_empty() || parts.len() > PARTS_MAX {
-        return Err(UploadError::Part { reason: "there must be at least one and not more than ten thousand" });
+        return Err(UploadError::Part { reason: "there must be at least one and not more than a thousand" });
     }
     let key = repeat_key(owner, &parts, metadata);
     for life in 0..LIVES_MAX {

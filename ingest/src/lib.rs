@@ -11,6 +11,7 @@
 //! | `protocol` | which protocol a request speaks, and the headers of both |
 //! | `create`, `append`, `head`, `terminate`, `fetch` | one file for each kind of request |
 //! | `answer`, `error` | what a client is told |
+//! | `door` | what a server must know that answers some requests before the router sees them |
 //! | `cors` | what pages of other origins may send and read |
 //! | `receive` | a body becomes durable octets, in a task that outlives its request |
 //! | `session` | who may append: the newest request takes over from a stalled one |
@@ -42,6 +43,7 @@ mod cors;
 mod create;
 mod denial;
 pub mod digest;
+pub mod door;
 mod early;
 mod error;
 mod expire;

@@ -24,12 +24,10 @@ use crate::import::Imports;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::protocol::draft::{self, Interop};
-use crate::protocol::tus::{EXTENSIONS, TUS_CHECKSUM_ALGORITHM, TUS_EXTENSION, TUS_MAX_SIZE, TUS_RESUMABLE};
-use crate::protocol::tus::{TUS_VERSION, VERSION};
+use crate::protocol::tus::{EXTENSIONS, TUS_CHECKSUM_ALGORITHM, TUS_EXTENSION, TUS_MAX_SIZE, TUS_VERSION, VERSION};
 use crate::protocol::{ACCEPT_PATCH, Dialect, METHOD_OVERRIDE, PIECES, checks};
-use crate::{Interim, Sessions, UploadError, answer, append, cors, create, fetch, head, status, terminate};
+use crate::{Interim, Sessions, UploadError, answer, append, cors, create, door, fetch, head, status, terminate};
 
-const COLLECTION: &str = "/uploads";
 /// What lies below an upload: its live status.
 const EVENTS: &str = "/events";
 
@@ -161,17 +159,13 @@ async fn serve(Extract(state): Extract<State>, request: Request) -> Response {
         }
         Err(error) => error.into_response(),
     };
-    let headers = response.headers_mut();
-    headers.insert(TUS_RESUMABLE, VERSION);
-    cors::expose(headers);
+    door::dress(response.headers_mut());
     response
 }
 
-/// The method that counts: the one in the override header, whatever request carries it.
 fn method(headers: &HeaderMap, carrier: &Method) -> Result<Method, UploadError> {
-    let Some(value) = headers.get(METHOD_OVERRIDE) else { return Ok(carrier.clone()) };
-    let refused = |_| UploadError::Header { header: METHOD_OVERRIDE, reason: "expected the name of a method" };
-    Method::from_bytes(&value.as_bytes().to_ascii_uppercase()).map_err(refused)
+    let reason = "expected the name of a method";
+    door::method(headers, carrier).ok_or(UploadError::Header { header: METHOD_OVERRIDE, reason })
 }
 
 /// The methods of the collection, of an upload, and of what lies below it.
@@ -192,7 +186,7 @@ async fn dispatch(
     body: Body,
 ) -> Result<Response, UploadError> {
     let path = parts.uri.path().to_owned();
-    let name = path.strip_prefix(COLLECTION).unwrap_or_default().trim_start_matches('/');
+    let name = path.strip_prefix(door::COLLECTION).unwrap_or_default().trim_start_matches('/');
     let allowed = allowed(name, matches!(dialect, Ok(Dialect::Draft(_))));
     let method = parts.method.clone();
     if !allowed.split(", ").any(|allowed| allowed == method.as_str()) {

@@ -56,11 +56,19 @@ impl Violation {
 /// # Errors
 /// The first [`Violation`] found.
 pub fn check<B>(request: &Request<B>) -> Result<(), Violation> {
+    check_as(request, request.method())
+}
+
+/// The same for a request that names its method elsewhere: that `method` tells whether there may be a body.
+///
+/// # Errors
+/// The first [`Violation`] found.
+pub fn check_as<B>(request: &Request<B>, method: &Method) -> Result<(), Violation> {
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
         return Err(Violation::Target);
     }
     check_host(request.version(), request.uri(), request.headers())?;
-    check_bodiless(request.method(), request.headers())
+    check_bodiless(method, request.headers())
 }
 
 fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Violation> {
@@ -149,6 +157,14 @@ mod tests {
             check_bodiless(&Method::POST, &HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(9))])),
             Ok(())
         );
+    }
+
+    #[test]
+    fn a_method_that_stands_elsewhere_tells_whether_there_is_a_body() {
+        let request = Request::get("/").header("host", "a").header("content-length", "1").body(()).unwrap();
+        assert_eq!(check(&request), Err(Violation::Body));
+        assert_eq!(check_as(&request, &Method::PATCH), Ok(()));
+        assert_eq!(check_as(&request, &Method::HEAD), Err(Violation::Body));
     }
 
     #[test]

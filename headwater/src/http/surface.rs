@@ -9,6 +9,8 @@ use axum::body::Body;
 use catalog_store::Catalog;
 use domain::Clock;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use ingest::door;
+use origin::guard::{self, Violation};
 use tower::ServiceExt;
 use tracing::Instrument;
 
@@ -71,10 +73,9 @@ impl Surface {
             route = route.name(),
             method = %method,
         );
-        let response = match origin::guard::check(&request) {
-            _ if head_bytes(&request) > HEAD_BYTES_MAX => too_large(),
-            Ok(()) => self.dispatch(route, request).instrument(span.clone()).await,
-            Err(violation) => violation.respond(request.version()),
+        let response = match self.refusal(&request) {
+            None => self.dispatch(route, request).instrument(span.clone()).await,
+            Some(refusal) => refusal,
         };
         let took = begun.elapsed();
         self.0.metrics.answered(route, &method, response.status(), took);
@@ -87,6 +88,28 @@ impl Surface {
             tracing::debug!(status = response.status().as_u16(), elapsed_ms, "request answered");
         }
         Ok(dressed(response, id))
+    }
+
+    /// The answer to a request that nobody should see.
+    fn refusal(&self, request: &Request<Body>) -> Option<Response<Body>> {
+        let is_upload = self.0.ingest.is_some() && door::leads_to_uploads(request.uri().path());
+        let checked = match guard::check(request) {
+            // A `GET` may carry a `PATCH` of an upload with its body, where nothing else gets through.
+            Err(Violation::Body) if is_upload => match door::method(request.headers(), request.method()) {
+                Some(method) => guard::check_as(request, &method),
+                None => Err(Violation::Body),
+            },
+            checked => checked,
+        };
+        let mut refusal = match checked {
+            _ if head_bytes(request) > HEAD_BYTES_MAX => too_large(),
+            Ok(()) => return None,
+            Err(violation) => violation.respond(request.version()),
+        };
+        if is_upload {
+            door::dress(refusal.headers_mut());
+        }
+        Some(refusal)
     }
 
     async fn dispatch(&self, route: Route, request: Request<Body>) -> Response<Body> {

@@ -135,7 +135,12 @@ async fn a_104_does_not_take_the_place_of_100_continue() {
         ("Content-Length", "3"),
     ]);
     let mut connection = server.begin(&ask).await;
-    assert_eq!(connection.next().await.status, 100);
+    let mut interim = connection.next().await;
+    // Where the connection can say it, the address comes first.
+    if interim.status == 104 {
+        interim = connection.next().await;
+    }
+    assert_eq!(interim.status, 100);
     connection.socket.write_all(b"abc").await.expect("sends");
     assert_eq!(connection.answer().await.status, 201);
 }

@@ -16,6 +16,7 @@ mod handover;
 mod imports;
 mod interruptions;
 mod joining;
+mod listen;
 mod power_cut;
 mod recovery;
 mod requirements;

@@ -16,7 +16,9 @@ async fn tus_resumable_is_demanded_on_every_method_and_told_in_every_answer() {
         for version in [None, Some(""), Some("1.0"), Some("0.2.2"), Some("1.0.0, 2.0.0")] {
             let plain = ask(method, &path).headers(&[PIECE, ("Upload-Length", "5"), ("Upload-Offset", "0")]);
             let stated = version.map_or(plain.clone(), |version| plain.header("Tus-Resumable", version));
-            let answer = server.call(stated.body("abc")).await;
+            // A question has no body.
+            let asked = if method == "HEAD" { stated } else { stated.body("abc") };
+            let answer = server.call(asked).await;
             assert_eq!(
                 (answer.status.as_u16(), answer.header("tus-version")),
                 (412, Some("1.0.0")),

@@ -8,10 +8,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use domain::UploadId;
 use ingest::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::ground::{Answer, Ground};
+use crate::listen;
 
 /// How long any one answer may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -23,7 +24,7 @@ pub(crate) const PARTIAL: (&str, &str) = ("Content-Type", "application/partial-u
 /// A server that listens for as long as it lives.
 pub(crate) struct Server {
     pub(crate) ground: Ground,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _task: JoinSet<()>,
 }
 
@@ -129,11 +130,8 @@ impl Server {
 
     pub(crate) async fn with(limits: Limits) -> Self {
         let ground = Ground::with(limits).await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let address = listener.local_addr().expect("has an address");
-        let router = ingest::router(ground.state.clone());
-        let serve = async move { axum::serve(listener, router).await.expect("serves") };
-        Self { ground, address, _task: JoinSet::from_iter([serve]) }
+        let (address, task) = listen::serve(ingest::router(ground.state.clone())).await;
+        Self { ground, address, _task: task }
     }
 
     /// Sends a request on a connection of its own and reads the final answer.
