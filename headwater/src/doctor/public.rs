@@ -33,13 +33,20 @@ pub(super) struct Tempo {
     settling: Duration,
     /// For an answer to a request whose body is not finished.
     early_answer: Duration,
+    /// Until the server has recorded what it received and says so.
+    recording: Duration,
     /// Octets by which the speeds are compared.
     speed_bytes: u64,
 }
 
 impl Default for Tempo {
     fn default() -> Self {
-        Self { settling: Duration::from_secs(1), early_answer: Duration::from_millis(1500), speed_bytes: 4 << 20 }
+        Self {
+            settling: Duration::from_secs(1),
+            early_answer: Duration::from_millis(1500),
+            recording: Duration::from_secs(3),
+            speed_bytes: 4 << 20,
+        }
     }
 }
 
@@ -97,6 +104,7 @@ pub(super) async fn all(base: &Url, token: Option<&str>, tempo: Tempo) -> anyhow
     findings.append(&mut trial.findings);
     trial.findings = findings;
     if trial.methods().await {
+        trial.cors_of_answers().await;
         trial.limit().await;
         trial.flow().await;
         trial.integrity().await;

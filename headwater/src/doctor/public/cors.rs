@@ -3,10 +3,11 @@
 use http::HeaderMap;
 
 use super::line::{self, Answer, Site};
-use super::{Finding, told};
+use super::{Finding, Trial, told};
+use crate::doctor::Verdict;
 
 /// A page that nobody has.
-const ORIGIN: &str = "https://headwater-doctor.example";
+pub(super) const ORIGIN: &str = "https://headwater-doctor.example";
 /// What uploading pages send.
 const METHODS: [&str; 4] = ["post", "head", "patch", "delete"];
 const REQUEST_HEADERS: [&str; 9] = [
@@ -32,9 +33,19 @@ const EXPOSED: [&str; 8] = [
     "upload-offset",
 ];
 
-/// Asks as a browser would before a page's first request, and then as the page would.
+/// What a page reads from the answer to each of its requests.
+const READ: [(&str, &[&str]); 4] = [
+    ("POST", &["location", "upload-offset"]),
+    ("HEAD", &["upload-length", "upload-offset"]),
+    ("PATCH", &["upload-expires", "upload-offset"]),
+    ("DELETE", &[]),
+];
+const NAME: &str = "cors";
+const ADVICE: &str = "let the server's own headers through and add none";
+
+/// Asks as a browser would before a page's first request.
 pub(super) async fn check(site: &Site) -> Finding {
-    let name = "cors";
+    let name = NAME;
     let found = async {
         let preflight = asked(site, "PATCH").await?;
         let answered = asked(site, "").await?;
@@ -43,11 +54,78 @@ pub(super) async fn check(site: &Site) -> Finding {
     match found.await {
         Ok(complaints) if complaints.is_empty() => Finding::ok(name, "pages of other hosts may upload"),
         Ok(complaints) => {
-            let advice = "let the server's own headers through and add none";
-            Finding::warn(name, format!("pages of other hosts cannot upload: {}; {advice}", complaints.join("; ")))
+            Finding::warn(name, format!("pages of other hosts cannot upload: {}; {ADVICE}", complaints.join("; ")))
         }
         Err(said) => Finding::warn(name, format!("cannot be told: {said}")),
     }
+}
+
+impl Trial {
+    /// Sends the requests of a page, and looks whether it may read the answers: what is right for a preflight may
+    /// be missing there.
+    pub(super) async fn cors_of_answers(&mut self) {
+        let found = self.answers_to_page().await.map(|answers| complaints_about(&answers));
+        let Some(finding) = self.findings.iter_mut().find(|finding| finding.name == NAME) else { return };
+        let is_ok = finding.verdict == Verdict::Ok;
+        let said = match found {
+            Ok(complaints) => {
+                // What is wrong with preflights as well was told with them.
+                let is_new = |(what, _): &(String, _)| is_ok || !finding.text.contains(what.as_str());
+                let new: Vec<String> = complaints
+                    .into_iter()
+                    .filter(is_new)
+                    .map(|(what, methods)| format!("{what} in answers to {}", methods.join(", ")))
+                    .collect();
+                if new.is_empty() {
+                    return;
+                }
+                format!("pages of other hosts cannot read what they are told: {}; {ADVICE}", new.join("; "))
+            }
+            Err(said) => format!("what pages of other hosts are told cannot be seen: {said}"),
+        };
+        let before = if is_ok { String::new() } else { format!("{}; ", finding.text) };
+        *finding = Finding::warn(NAME, before + &said);
+    }
+
+    /// The answers in the order of [`READ`].
+    async fn answers_to_page(&mut self) -> Result<Vec<Answer>, String> {
+        let (upload, created) = self.another().await?;
+        let mut answers = vec![created];
+        for method in ["HEAD", "PATCH", "DELETE"] {
+            let request = self.tus(method, &upload).header("Origin", ORIGIN);
+            let request = match method {
+                "PATCH" => request.header("Upload-Offset", 0).header("Content-Type", "application/offset+octet-stream"),
+                _ => request,
+            };
+            answers.push(self.ask(request.body(line::empty())).await.map_err(|fault| told(&fault))?);
+        }
+        if answers.last().is_some_and(|ended| ended.status.is_success()) {
+            self.created.retain(|created| *created != upload);
+        }
+        Ok(answers)
+    }
+}
+
+/// What is wrong, and in the answers to which methods.
+fn complaints_about(answers: &[Answer]) -> Vec<(String, Vec<&'static str>)> {
+    let mut complaints: Vec<(String, Vec<&'static str>)> = Vec::new();
+    for ((method, read), answer) in READ.iter().zip(answers) {
+        let lacking = lacking(answer, "access-control-expose-headers", read);
+        for what in origin_complaint(&answer.headers).into_iter().chain(lacking) {
+            match complaints.iter_mut().find(|(known, _)| *known == what) {
+                Some((_, methods)) => methods.push(method),
+                None => complaints.push((what, vec![method])),
+            }
+        }
+    }
+    complaints
+}
+
+/// What a list in a header lacks.
+fn lacking(answer: &Answer, header: &str, wanted: &[&str]) -> Option<String> {
+    let given = answer.members(header);
+    let missing: Vec<&str> = wanted.iter().copied().filter(|name| !given.iter().any(|member| member == name)).collect();
+    (!missing.is_empty()).then(|| format!("{header} lacks {}", missing.join(", ")))
 }
 
 async fn asked(site: &Site, wanted: &str) -> Result<Answer, String> {
@@ -77,12 +155,7 @@ fn complaints(preflight: &Answer, answered: &Answer) -> Vec<String> {
         ("access-control-allow-headers", REQUEST_HEADERS.as_slice(), preflight),
         ("access-control-expose-headers", EXPOSED.as_slice(), answered),
     ] {
-        let given = answer.members(header);
-        let missing: Vec<&str> =
-            wanted.iter().copied().filter(|name| !given.iter().any(|member| member == name)).collect();
-        if !missing.is_empty() {
-            complaints.push(format!("{header} lacks {}", missing.join(", ")));
-        }
+        complaints.extend(lacking(answer, header, wanted));
     }
     complaints
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt, stream};
 use http::header::{AUTHORIZATION, HOST};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, request};
 use http_body::Frame;
@@ -280,6 +280,15 @@ pub(super) fn empty() -> Body {
 /// A body of known length.
 pub(super) fn full(octets: Bytes) -> Body {
     Full::new(octets).map_err(|never| match never {}).boxed_unsync()
+}
+
+/// A body of known length that stops for a while before its last octets.
+pub(super) fn pausing(first: Bytes, pause: Duration, last: Bytes) -> Body {
+    let frames = stream::iter([(Duration::ZERO, first), (pause, last)]).then(|(pause, octets)| async move {
+        tokio::time::sleep(pause).await;
+        Ok(Frame::data(octets))
+    });
+    StreamBody::new(frames).boxed_unsync()
 }
 
 /// A body without an announced length that ends with a trailer.

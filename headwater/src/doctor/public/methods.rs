@@ -3,7 +3,7 @@
 use url::Url;
 
 use super::line::{self, Answer};
-use super::{Trial, told};
+use super::{Trial, cors, told};
 
 /// Octets of the first piece.
 const PIECE_BYTES: u64 = 16 << 10;
@@ -53,7 +53,7 @@ impl Trial {
     }
 
     async fn passage(&mut self, method: &str) -> Result<Passage, String> {
-        let target = if method == "DELETE" { self.another().await? } else { self.upload.clone() };
+        let target = if method == "DELETE" { self.another().await?.0 } else { self.upload.clone() };
         let answer = self.tried(method, &target, false).await?;
         if let Some(complaint) = self.complaint(method, &answer) {
             if answer.is_of_server() {
@@ -102,17 +102,18 @@ impl Trial {
         }
     }
 
-    /// Another upload, to be deleted.
-    async fn another(&mut self) -> Result<Url, String> {
+    /// Another upload, to be deleted, and the answer to the page that created it.
+    pub(super) async fn another(&mut self) -> Result<(Url, Answer), String> {
         let collection = self.site.base.join("uploads").map_err(|error| error.to_string())?;
         let request =
             self.site.request("POST", &collection).header("Tus-Resumable", "1.0.0").header("Upload-Length", 1);
+        let request = request.header("Origin", cors::ORIGIN);
         let request =
             if self.abilities.has("concatenation") { request.header("Upload-Concat", "partial") } else { request };
         let answer = self.ask(request.body(line::empty())).await.map_err(|fault| told(&fault))?;
         let location = answer.header("location").ok_or_else(|| format!("a second upload: {}", answer.said()))?;
         let (upload, _) = super::reach::located(&self.site.base, &collection, location);
         self.created.push(upload.clone());
-        Ok(upload)
+        Ok((upload, answer))
     }
 }

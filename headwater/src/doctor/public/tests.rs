@@ -14,8 +14,12 @@ use crate::doctor::Verdict;
 use crate::upload::tests::ground::Ground;
 use crate::upload::tests::serve;
 
-const TEMPO: Tempo =
-    Tempo { settling: Duration::from_millis(300), early_answer: Duration::from_millis(300), speed_bytes: 256 << 10 };
+const TEMPO: Tempo = Tempo {
+    settling: Duration::from_millis(300),
+    early_answer: Duration::from_millis(300),
+    recording: Duration::from_millis(300),
+    speed_bytes: 256 << 10,
+};
 
 /// What a proxy does to what passes.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,6 +42,8 @@ struct Manners {
     hides: &'static [&'static str],
     /// It has a CORS header of its own.
     is_meddling: bool,
+    /// It answers preflights itself, and takes the CORS headers off everything else.
+    is_shy: bool,
     /// It turns statuses it does not know into 502.
     is_narrow: bool,
     /// It answers every request itself.
@@ -78,6 +84,7 @@ async fn pass(State(proxy): State<Proxy>, request: AxumRequest) -> Response {
     } else {
         reqwest::Body::wrap_stream(counted(body, manners.counted_bytes_max.unwrap_or(usize::MAX)))
     };
+    let is_bared = manners.is_shy && head.method != "OPTIONS";
     let target = proxy.server.join(head.uri.path()).expect("joins");
     let request = proxy.client.request(head.method, target).headers(head.headers).body(body);
     let broken = if manners.counted_bytes_max.is_some() { 413 } else { 502 };
@@ -85,7 +92,12 @@ async fn pass(State(proxy): State<Proxy>, request: AxumRequest) -> Response {
         return StatusCode::from_u16(broken).expect("a status").into_response();
     };
     proxy.passed.fetch_add(1, Ordering::Relaxed);
-    returned(manners, answer)
+    let mut returned = returned(manners, answer);
+    if is_bared {
+        returned.headers_mut().remove("access-control-allow-origin");
+        returned.headers_mut().remove("access-control-expose-headers");
+    }
+    returned
 }
 
 /// A body that breaks off when it has more octets.
@@ -229,6 +241,14 @@ async fn missing_and_doubled_cors_headers_are_told() {
     check(hidden, &[("cors", Verdict::Warn, "access-control-expose-headers lacks location")]).await;
     let meddling = Manners { is_meddling: true, ..Manners::default() };
     check(meddling, &[("cors", Verdict::Warn, "access-control-allow-origin is there twice")]).await;
+}
+
+#[tokio::test]
+async fn cors_headers_that_only_preflights_have_are_told() {
+    let shy = Manners { is_shy: true, ..Manners::default() };
+    let text = "access-control-allow-origin is missing in answers to POST, HEAD, PATCH, DELETE; \
+                access-control-expose-headers lacks location, upload-offset in answers to POST";
+    check(shy, &[("cors", Verdict::Warn, text)]).await;
 }
 
 #[tokio::test]
