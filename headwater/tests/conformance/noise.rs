@@ -29,8 +29,11 @@ fn seeds(upload: &str) -> Vec<Vec<u8>> {
     let mut files: Vec<_> = files.collect();
     files.sort();
     let text = |file| String::from_utf8_lossy(&std::fs::read(file).expect("reads")).into_owned();
-    // Some seeds have no Host, which every request must have here.
-    let hosted = |text: String| text.replacen(" HTTP/1.1\r\n", " HTTP/1.1\r\nHost: upload.example\r\n", 1);
+    // Most seeds have no Host, which every request must have here.
+    let hosted = |text: String| match text.to_lowercase().contains("\nhost:") {
+        true => text,
+        false => text.replace(" HTTP/1.1\r\n", " HTTP/1.1\r\nHost: upload.example\r\n"),
+    };
     files.into_iter().map(|file| hosted(text(file)).replace(PLACEHOLDER, upload).into_bytes()).collect()
 }
 
