@@ -6,7 +6,7 @@ use crate::ladder::{self, Rung};
 use crate::probe::{AudioTrack, SubtitleTrack};
 use crate::{
     AAC_FRAME_SAMPLES, Bitrate, Cadence, Failure, FailureCode, FrameRate, Language, MediaTime, Probe, Recipe,
-    RenditionId, Span, Timescale,
+    RenditionId, Resolution, Span, Timescale,
 };
 
 /// What a server accepts; beyond it a source is refused with [`FailureCode::LimitExceeded`].
@@ -14,7 +14,7 @@ use crate::{
 pub struct Limits {
     /// Longest source.
     pub duration_s_max: u32,
-    /// Most pixels of any picture track.
+    /// Most pixels of any picture track; [`PIXELS_MAX`] unless a server is set up otherwise.
     pub pixels_max: u64,
     /// Most audio tracks that become renditions; further ones are left out.
     pub audio_tracks_max: usize,
@@ -24,8 +24,25 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { duration_s_max: 12 * 3600, pixels_max: 8192 * 8192, audio_tracks_max: 16, subtitle_tracks_max: 32 }
+        Self { duration_s_max: 12 * 3600, pixels_max: PIXELS_MAX, audio_tracks_max: 16, subtitle_tracks_max: 32 }
     }
+}
+
+/// Most pixels of a picture unless a server is set up otherwise: 8192 by 4352, the largest picture of
+/// any level of H.264 (ITU-T H.264 table A-1).
+pub const PIXELS_MAX: u64 = 8192 * 4352;
+
+/// Refuses a coded picture of more than `pixels_max`.
+///
+/// # Errors
+/// [`FailureCode::LimitExceeded`] with a sentence for the uploader.
+pub fn check_pixels(coded: Resolution, pixels_max: u64) -> Result<(), Failure> {
+    if coded.pixels() <= pixels_max {
+        return Ok(());
+    }
+    let sentence =
+        format!("the picture of {coded} has more than the {pixels_max} pixels allowed here: export it smaller");
+    Err(Failure::new(FailureCode::LimitExceeded, sentence))
 }
 
 /// Segments in every chunk but the first, which holds the three short ones.
@@ -138,15 +155,7 @@ impl Plan {
                 format!("the file plays for {}, more than the {} allowed here", crate::hms(duration), crate::hms(max)),
             ));
         }
-        if let Some(track) = probe.video.iter().find(|track| track.coded.pixels() > limits.pixels_max) {
-            return Err(Failure::new(
-                FailureCode::LimitExceeded,
-                format!(
-                    "the picture of {} has more than the {} pixels allowed here: export it smaller",
-                    track.coded, limits.pixels_max
-                ),
-            ));
-        }
+        probe.video.iter().try_for_each(|track| check_pixels(track.coded, limits.pixels_max))?;
         let main = probe.main_video();
         let rate = main.map(|track| ladder::output_rate(track.measured_rate));
         let cadence = rate.map_or_else(Cadence::for_audio, Cadence::for_video);

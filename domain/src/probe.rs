@@ -1,6 +1,10 @@
 //! What is known of a source: tracks, times, languages, chapters, orientation, colour.
 
+mod check;
+
 use serde::{Deserialize, Serialize};
+
+pub use check::ProbeFault;
 
 use crate::{ByteSize, FrameRate, Language, MediaTime, Resolution};
 
@@ -26,6 +30,35 @@ pub struct Probe {
 /// The longest text taken over from a source's metadata, in characters.
 pub const TEXT_CHARS_MAX: usize = 500;
 
+/// Most tracks of one source.
+pub const TRACKS_MAX: usize = 64;
+
+/// Most chapters of one source.
+pub const CHAPTERS_MAX: usize = 10_000;
+
+/// Longest side of a coded picture, in pixels.
+pub const SIDE_MAX: u32 = 16_384;
+
+/// Most pictures a second of a video track, over its whole length.
+pub const FRAMES_PER_SECOND_MAX: u32 = 240;
+
+/// Most channels of an audio track.
+pub const CHANNELS_MAX: u32 = 16;
+
+/// Sample rates of audio tracks, in Hz.
+pub const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1000..=384_000;
+
+/// Seconds between a container's zero and any time in it: recordings of live streams count from 1970.
+pub const SECONDS_MAX: u64 = 1 << 33;
+
+/// How many times as wide as high, or as high as wide, a sample may be.
+const ASPECT_MAX: u32 = 20;
+
+/// True for the shape of a sample, as (width, height), that is no lie.
+pub fn is_sane_aspect((width, height): (u32, u32)) -> bool {
+    width > 0 && height > 0 && width / height < ASPECT_MAX && height / width < ASPECT_MAX
+}
+
 /// When the packets of a track play.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extent {
@@ -39,6 +72,14 @@ impl Extent {
     /// `end − start`, never negative.
     pub fn duration(self) -> MediaTime {
         self.end.minus(self.start).filter(|time| time.ticks > 0).unwrap_or(MediaTime::new(0, self.end.scale))
+    }
+
+    /// Most pictures that can play in it: [`FRAMES_PER_SECOND_MAX`] in every second that has begun, and
+    /// in one more, since a single picture is no rate.
+    pub fn frames_max(self) -> u64 {
+        let duration = self.duration();
+        let seconds = u64::try_from(duration.ticks).unwrap_or(0).div_ceil(u64::from(duration.scale.per_second()));
+        seconds.saturating_add(1).saturating_mul(u64::from(FRAMES_PER_SECOND_MAX))
     }
 }
 

@@ -1,0 +1,163 @@
+//! What a description of a source may say at all.
+//!
+//! Descriptions come from the engine, which reads hostile files and may be taken over by one: whatever
+//! is stored, shown or computed with is checked here first.
+
+use super::{
+    AudioTrack, CHANNELS_MAX, CHAPTERS_MAX, Chapter, Extent, Probe, SAMPLE_RATES, SECONDS_MAX, SIDE_MAX, SubtitleTrack,
+    TEXT_CHARS_MAX, TRACKS_MAX, VideoTrack, is_sane_aspect,
+};
+use crate::container::Container;
+use crate::{Language, MediaTime};
+
+/// Longest of libav's names: of codecs, pixel formats, colours.
+const NAME_BYTES_MAX: usize = 40;
+
+/// Why a description is not taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeFault {
+    /// There is more of something than can be dealt with.
+    #[error("the file has {found} {what}, more than the {max} allowed here")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        found: u64,
+        /// How many there may be.
+        max: u64,
+    },
+    /// A number lies outside of its range.
+    #[error("the file states an impossible {what}")]
+    Impossible {
+        /// Which one.
+        what: &'static str,
+    },
+    /// A text is too long, or holds what could do harm where it is shown.
+    #[error("the file has an unusable {what}")]
+    Text {
+        /// Which one.
+        what: &'static str,
+    },
+}
+
+type Checked = Result<(), ProbeFault>;
+
+impl Probe {
+    /// Checks that everything is of sane size and form, so that it can be stored, shown and planned from.
+    ///
+    /// # Errors
+    /// The first [`ProbeFault`].
+    pub fn check(&self) -> Checked {
+        if !Container::ALL.iter().any(|container| container.as_str() == self.container) {
+            return Err(ProbeFault::Text { what: "container" });
+        }
+        at_most("tracks", self.video.len() + self.audio.len() + self.subtitles.len(), TRACKS_MAX)?;
+        at_most("chapters", self.chapters.len(), CHAPTERS_MAX)?;
+        text("title", self.title.as_deref())?;
+        self.video.iter().try_for_each(video)?;
+        self.audio.iter().try_for_each(audio)?;
+        self.subtitles.iter().try_for_each(subtitle)?;
+        self.chapters.iter().try_for_each(chapter)?;
+        self.check_order()
+    }
+
+    /// No stream twice, and chapters in order.
+    fn check_order(&self) -> Checked {
+        let video = self.video.iter().map(|track| track.stream_index);
+        let audio = self.audio.iter().map(|track| track.stream_index);
+        let subtitles = self.subtitles.iter().map(|track| track.stream_index);
+        let mut indices: Vec<u32> = video.chain(audio).chain(subtitles).collect();
+        indices.sort_unstable();
+        possible("stream number", indices.is_sorted_by(|a, b| a < b))?;
+        possible("order of chapters", self.chapters.is_sorted_by_key(|chapter| chapter.start))
+    }
+}
+
+fn at_most(what: &'static str, found: usize, max: usize) -> Checked {
+    let count = |count| u64::try_from(count).unwrap_or(u64::MAX);
+    if found <= max { Ok(()) } else { Err(ProbeFault::TooMany { what, found: count(found), max: count(max) }) }
+}
+
+fn possible(what: &'static str, is_possible: bool) -> Checked {
+    if is_possible { Ok(()) } else { Err(ProbeFault::Impossible { what }) }
+}
+
+/// Text for people: short, without control characters, and not empty where it is there.
+fn text(what: &'static str, text: Option<&str>) -> Checked {
+    let is_plain =
+        |text: &str| !text.is_empty() && text.chars().count() <= TEXT_CHARS_MAX && !text.chars().any(char::is_control);
+    if text.is_none_or(is_plain) { Ok(()) } else { Err(ProbeFault::Text { what }) }
+}
+
+/// One of libav's own words.
+fn name(what: &'static str, name: &str) -> Checked {
+    let is_letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let is_name = !name.is_empty() && name.len() <= NAME_BYTES_MAX && name.bytes().all(is_letter);
+    if is_name { Ok(()) } else { Err(ProbeFault::Text { what }) }
+}
+
+fn language(language: Option<&Language>) -> Checked {
+    let is_known = language.is_none_or(|language| Language::from_code(language.tag()).as_ref() == Some(language));
+    if is_known { Ok(()) } else { Err(ProbeFault::Text { what: "language" }) }
+}
+
+fn stream(index: u32) -> Checked {
+    possible("stream number", usize::try_from(index).is_ok_and(|index| index < TRACKS_MAX))
+}
+
+fn time(what: &'static str, time: MediaTime) -> Checked {
+    possible(what, (time.ticks / i64::from(time.scale.per_second())).unsigned_abs() <= SECONDS_MAX)
+}
+
+fn extent(extent: Extent) -> Checked {
+    time("start of a track", extent.start)?;
+    time("end of a track", extent.end)?;
+    possible("length of a track", extent.start <= extent.end)
+}
+
+fn video(track: &VideoTrack) -> Checked {
+    stream(track.stream_index)?;
+    name("codec", &track.codec)?;
+    name("pixel format", &track.pixel_format)?;
+    let color = &track.color;
+    for stated in [&color.primaries, &color.transfer, &color.matrix, &color.range].into_iter().flatten() {
+        name("colour", stated)?;
+    }
+    let sides = [track.coded.width, track.coded.height];
+    possible("size of the picture", sides.iter().all(|side| (1..=SIDE_MAX).contains(side)))?;
+    possible("shape of pixels", is_sane_aspect(track.sample_aspect))?;
+    extent(track.extent)?;
+    let frames_max = track.extent.frames_max();
+    if track.frame_count > frames_max {
+        return Err(ProbeFault::TooMany { what: "pictures for its length", found: track.frame_count, max: frames_max });
+    }
+    language(track.language.as_ref())
+}
+
+fn audio(track: &AudioTrack) -> Checked {
+    stream(track.stream_index)?;
+    name("codec", &track.codec)?;
+    possible("sample rate", SAMPLE_RATES.contains(&track.sample_rate))?;
+    possible("number of channels", (1..=CHANNELS_MAX).contains(&u32::from(track.channels)))?;
+    extent(track.extent)?;
+    text("title of a track", track.title.as_deref())?;
+    language(track.language.as_ref())
+}
+
+fn subtitle(track: &SubtitleTrack) -> Checked {
+    stream(track.stream_index)?;
+    name("codec", &track.codec)?;
+    text("title of a track", track.title.as_deref())?;
+    language(track.language.as_ref())
+}
+
+fn chapter(chapter: &Chapter) -> Checked {
+    time("chapter", chapter.start)?;
+    time("chapter", chapter.end)?;
+    possible("length of a chapter", chapter.start <= chapter.end)?;
+    text("title of a chapter", Some(chapter.title.as_str()).filter(|title| !title.is_empty()))
+}
+
+#[cfg(test)]
+mod tests;
