@@ -17,6 +17,8 @@ use std::ffi::{CStr, CString, c_char, c_int};
 
 use ffmpeg_next::ffi;
 
+use crate::cage::policy;
+
 pub(crate) use decoder::Decoder;
 pub(crate) use encoder::{AacEncoder, X264, X264Settings};
 pub(crate) use frame::{Frame, Packet};
@@ -25,9 +27,6 @@ pub(crate) use input::{Input, StreamInfo, StreamKind, TimeBase};
 pub(crate) use resampler::Resampler;
 pub(crate) use scaler::Scaler;
 pub(crate) use subtitle::SubtitleDecoder;
-
-/// Largest single allocation libav may make.
-const ALLOCATION_BYTES_MAX: usize = 512 << 20;
 
 /// What every installation must be able to encode.
 const ENCODERS: [&CStr; 2] = [c"libx264", c"aac"];
@@ -79,6 +78,8 @@ impl AvError {
     pub(crate) const NO_MEMORY: Self = Self(ffi::AVERROR(libc::ENOMEM));
     pub(crate) const INVALID: Self = Self(ffi::AVERROR_INVALIDDATA);
     pub(crate) const DECODER_NOT_FOUND: Self = Self(ffi::AVERROR_DECODER_NOT_FOUND);
+    /// The source could not be read; no code of libav's own.
+    pub(crate) const UNREADABLE: Self = Self(c_int::MIN);
 }
 
 #[expect(unsafe_code, reason = "libav writes its message into a buffer")]
@@ -111,7 +112,7 @@ pub(crate) fn init() {
     // SAFETY: plain setters, called before any other use of libav and before any thread.
     unsafe {
         ffi::av_log_set_level(ffi::AV_LOG_ERROR);
-        ffi::av_max_alloc(ALLOCATION_BYTES_MAX);
+        ffi::av_max_alloc(policy::ALLOCATION_BYTES_MAX);
     }
 }
 
@@ -132,6 +133,7 @@ unsafe fn text(text: *const c_char) -> Option<String> {
 }
 
 /// Options for libav, of which those it did not know can be listed.
+#[repr(transparent)]
 struct Options(*mut ffi::AVDictionary);
 
 #[expect(unsafe_code, reason = "dictionaries are C objects")]

@@ -1,6 +1,6 @@
 //! The half that runs in the server: starts a caged child per piece of work and checks its answers.
 
-mod answer;
+pub(crate) mod answer;
 mod child;
 
 use std::ffi::OsString;
@@ -9,15 +9,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use domain::{ByteSize, Probe};
+use domain::plan::Limits;
+use domain::{ByteSize, Probe, Tally};
 
+use crate::cage::policy;
 use crate::request::{Envelope, Work};
 use crate::wire::{Kind, Malformed, Message};
 use crate::{
     AudioRequest, AudioSegment, CageReport, ChunkRequest, Cue, EngineError, Headers, HeadersRequest, Picture,
     PicturesRequest, SubtitlesRequest, VideoSegment,
 };
-use child::{Child, Heard};
+use child::{Bounds, Child, Heard};
 
 /// How to start an engine and what it may use.
 #[derive(Clone, Debug)]
@@ -33,8 +35,11 @@ pub struct EngineConfig {
 /// What one child may use before it is killed.
 #[derive(Clone, Debug)]
 pub struct EngineLimits {
-    /// Address space of the child.
+    /// Address space of a child at most; kinds of work that need less get less.
     pub memory: ByteSize,
+    /// Most pixels of a picture that is decoded; larger ones are refused with
+    /// [`FailureCode::LimitExceeded`](domain::FailureCode::LimitExceeded).
+    pub pixels_max: u64,
     /// Longest wait for a sign of progress.
     pub stall: Duration,
     /// Wall time for any work, however small.
@@ -49,6 +54,7 @@ impl Default for EngineLimits {
     fn default() -> Self {
         Self {
             memory: ByteSize(4 << 30),
+            pixels_max: Limits::default().pixels_max,
             stall: Duration::from_secs(60),
             wall_base: Duration::from_secs(120),
             wall_per_media_second: Duration::from_secs(20),
@@ -83,11 +89,13 @@ impl Engine {
     /// `source` must be opened for this call alone, as must be the sources of all other calls: the
     /// child owns the descriptor.
     ///
+    /// What comes back has passed [`Probe::check`].
+    ///
     /// # Errors
     /// [`EngineError::Refused`] if nothing in the source can be played; else what went wrong.
     pub async fn probe(&self, source: File) -> Result<Probe, EngineError> {
         let bytes = source.metadata().map_err(|source| EngineError::Start { source })?.len();
-        let read = |message: Message| answer::json(&message, Kind::Probe);
+        let read = |message: Message| answer::probe(&message);
         self.only(self.session(source, Work::Probe, bytes_time(&self.config.limits, bytes), read)?).await
     }
 
@@ -98,12 +106,8 @@ impl Engine {
     pub async fn headers(&self, request: HeadersRequest) -> Result<Headers, EngineError> {
         let source = no_source()?;
         let counts = (request.video.as_ref().map_or(0, |video| video.rungs.len()), request.audio_channels.len());
-        let read = |message: Message| answer::json(&message, Kind::Headers);
-        let headers: Headers = self.only(self.session(source, Work::Headers(request), Duration::ZERO, read)?).await?;
-        if (headers.video.len(), headers.audio.len()) != counts {
-            return Err(EngineError::Protocol { what: "headers of other renditions".into() });
-        }
-        Ok(headers)
+        let read = move |message: Message| answer::headers(&message, counts);
+        self.only(self.session(source, Work::Headers(request), Duration::ZERO, read)?).await
     }
 
     /// Encodes a run of segments of the picture. Segments of one rung come in order; rungs interleave.
@@ -170,9 +174,12 @@ impl Engine {
         let wall = limits.wall_base.saturating_add(extra_wall);
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
         let cpu_seconds = wall.as_secs().saturating_mul(u64::try_from(cores).unwrap_or(1)).max(1);
-        let envelope = Envelope { memory_bytes: limits.memory.0, cpu_seconds, niceness: self.niceness, work };
-        let child = Child::start(&self.config, source, &envelope, wall)?;
-        Ok(Session { child: Some(child), read: Box::new(read) })
+        let memory_bytes = policy::memory(&work).0.min(limits.memory.0);
+        let (niceness, pixels_max) = (self.niceness, limits.pixels_max);
+        let envelope = Envelope { memory_bytes, cpu_seconds, niceness, pixels_max, work };
+        let bounds = Bounds { stall: limits.stall, wall, bytes_max: answer::bytes_max(&envelope.work) };
+        let child = Child::start(&self.config, source, &envelope, bounds)?;
+        Ok(Session { child: Some(child), tally: None, read: Box::new(read) })
     }
 
     async fn only<T>(&self, mut session: Session<T>) -> Result<T, EngineError> {
@@ -202,6 +209,7 @@ fn contradiction(malformed: Malformed) -> EngineError {
 pub struct Session<T> {
     /// `None` once the work is complete or has failed.
     child: Option<Child>,
+    tally: Option<Tally>,
     read: Box<dyn FnMut(Message) -> Result<T, Malformed> + Send>,
 }
 
@@ -224,9 +232,15 @@ impl<T> Session<T> {
             Ok(Heard::Done) => Ok(None),
             Err(error) => Err(error),
         };
+        self.tally = child.tally();
         // Dropping the child kills it, whatever it is doing.
         self.child = None;
         result
+    }
+
+    /// How the decoding went, once the work is complete; `None` before, and for work without pictures.
+    pub fn tally(&self) -> Option<Tally> {
+        self.tally
     }
 }
 

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use domain::{Failure, FailureCode};
 
 use crate::av::{self, AvError};
-use crate::cage::{self, Allowance};
+use crate::cage::{Allowance, Cage};
 use crate::output::CageReport;
 use crate::request::{Envelope, Work};
 use crate::wire::{Kind, REQUEST_BYTES_MAX};
@@ -44,14 +44,21 @@ pub(crate) enum Stop {
     /// A neighbouring thread ended first; it knows the reason.
     #[error("a neighbouring thread ended")]
     Abandoned,
+    /// The disk or the network below the source is at fault; the client is told.
+    #[error("the source cannot be read")]
+    Unreadable,
     /// The engine is at fault; it ends with this sentence in its log.
     #[error("{0}")]
     Broken(String),
 }
 
 impl From<AvError> for Stop {
-    /// Errors that no step has dealt with are the source's fault, save that memory ran out.
+    /// Errors that no step has dealt with are the source's fault, save that memory ran out or that it
+    /// could not be read.
     fn from(error: AvError) -> Self {
+        if error == AvError::UNREADABLE {
+            return Self::Unreadable;
+        }
         if error == AvError::NO_MEMORY {
             return Self::refused(FailureCode::LimitExceeded, "the file needs more memory than is allowed here");
         }
@@ -101,32 +108,49 @@ fn run() -> Result<(), Stop> {
     priority::step_back(envelope.niceness);
     let line = socket.try_clone().map_err(broken)?;
     let allowance = Allowance { memory_bytes: envelope.memory_bytes, cpu_seconds: envelope.cpu_seconds };
-    let landlock = cage::close(allowance).map_err(|error| Stop::Broken(error.to_string()))?;
+    let cage = Cage::close(allowance).map_err(|error| Stop::Broken(error.to_string()))?;
     lifeline(line).map_err(broken)?;
     let outlet = Arc::new(Outlet::new(socket));
-    let done = work(envelope.work, source, &outlet, landlock);
+    av::init();
+    let done = match envelope.work {
+        Work::SelfTest => Ok(outlet.json(Kind::Cage, &report(&cage))?),
+        Work::Headers(request) => headers::tell(&request, &outlet),
+        work => Source::recognise(source, envelope.pixels_max).and_then(|source| {
+            let done = perform(work, &source, &outlet);
+            // Bytes that could not be read explain any failure, and spoil any success.
+            source.check().and(done)
+        }),
+    };
     match done {
         Ok(()) => Ok(outlet.done()?),
         Err(Stop::Refused(failure)) => Ok(outlet.json(Kind::Failed, &failure)?),
+        Err(Stop::Unreadable) => Ok(outlet.unreadable()?),
         Err(other) => Err(other),
     }
 }
 
-fn work(work: Work, file: File, outlet: &Arc<Outlet>, landlock: &str) -> Result<(), Stop> {
-    av::init();
+fn perform(work: Work, source: &Source, outlet: &Outlet) -> Result<(), Stop> {
     match work {
-        Work::Probe => Ok(outlet.json(Kind::Probe, &probe::probe(&Source::recognise(file)?, outlet)?)?),
-        Work::Headers(request) => headers::tell(&request, outlet),
-        Work::Chunk(request) => chunk::encode(&Source::recognise(file)?, &request, outlet),
-        Work::Audio(request) => audio::encode(&Source::recognise(file)?, &request, outlet),
-        Work::Pictures(request) => pictures::take(&Source::recognise(file)?, &request, outlet),
-        Work::Subtitles(request) => subtitles::read(&Source::recognise(file)?, &request, outlet),
-        Work::SelfTest => {
-            let landlock = landlock.to_owned();
-            let (libav, codecs_missing) = (av::version(), av::codecs_missing());
-            let report = CageReport { landlock, trials: cage::trials(), libav, codecs_missing };
-            Ok(outlet.json(Kind::Cage, &report)?)
-        }
+        Work::Probe => Ok(outlet.json(Kind::Probe, &probe::probe(source, outlet)?)?),
+        Work::Chunk(request) => chunk::encode(source, &request, outlet),
+        Work::Audio(request) => audio::encode(source, &request, outlet),
+        Work::Pictures(request) => pictures::take(source, &request, outlet),
+        Work::Subtitles(request) => subtitles::read(source, &request, outlet),
+        // Neither reads a source.
+        Work::Headers(_) | Work::SelfTest => Ok(()),
+    }
+}
+
+fn report(cage: &Cage) -> CageReport {
+    CageReport {
+        namespaces: cage.namespaces.iter().map(|&name| name.to_owned()).collect(),
+        limits: cage.limits.clone(),
+        landlock: cage.landlock.to_owned(),
+        landlock_abi: cage.landlock_abi,
+        niceness: priority::niceness(),
+        trials: cage.trials(),
+        libav: av::version(),
+        codecs_missing: av::codecs_missing(),
     }
 }
 

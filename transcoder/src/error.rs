@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use domain::{Failure, FailureCode};
 
+use crate::wire::Malformed;
+
 /// Why the engine gave no result.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,6 +35,9 @@ pub enum EngineError {
         /// What was wrong.
         what: String,
     },
+    /// The source could not be read: the fault of the disk or the network below it.
+    #[error("the source cannot be read")]
+    Unreadable,
     /// The child could not be started.
     #[error("cannot start the engine")]
     Start {
@@ -40,6 +45,12 @@ pub enum EngineError {
         #[source]
         source: std::io::Error,
     },
+}
+
+impl From<Malformed> for EngineError {
+    fn from(malformed: Malformed) -> Self {
+        Self::Protocol { what: malformed.0 }
+    }
 }
 
 impl EngineError {
@@ -55,10 +66,19 @@ impl EngineError {
                 FailureCode::EngineStalled,
                 "the file kept the decoder busy without giving pictures or sound; it is probably damaged",
             ),
+            Self::Unreadable => {
+                Failure::new(FailureCode::Internal, "the server could not read the file it keeps; try again later")
+            }
             Self::Start { .. } => {
                 Failure::new(FailureCode::Internal, "the server could not start its transcoder; try again later")
             }
         }
+    }
+
+    /// True if neither the source nor the engine is at fault but the machine: a later try may succeed,
+    /// however many have failed.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreadable | Self::Start { .. })
     }
 
     /// True if the same request may succeed another time.

@@ -27,14 +27,18 @@ mod cage;
 mod client;
 mod engine;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod output;
+pub mod release;
 pub mod request;
+mod source_file;
 mod wire;
 
 pub use client::{Engine, EngineConfig, EngineLimits, Session};
 pub use engine::engine_main;
 pub use error::EngineError;
 pub use output::{
-    AudioSegment, CageReport, CageTrial, Cue, Headers, ParameterSets, Picture, VideoSample, VideoSegment,
+    AudioSegment, CageLimit, CageReport, CageTrial, Cue, Headers, ParameterSets, Picture, VideoSample, VideoSegment,
 };
 pub use request::{AudioRequest, ChunkRequest, HeadersRequest, PicturesRequest, SegmentWork, Shot, SubtitlesRequest};

@@ -85,6 +85,14 @@ pub struct Cue {
 /// What the engine could and could not do inside its cage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CageReport {
+    /// Namespaces that the child has to itself: of `network`, `ipc` and `user` those that the kernel gave.
+    pub namespaces: Vec<String>,
+    /// The limits on its resources.
+    pub limits: Vec<CageLimit>,
+    /// The kernel's version of Landlock; 0 without it.
+    pub landlock_abi: i32,
+    /// Its level of nice.
+    pub niceness: i32,
     /// How far Landlock is enforced: `fully`, `partially` or `not`.
     pub landlock: String,
     /// Everything that was tried.
@@ -93,6 +101,15 @@ pub struct CageReport {
     pub libav: String,
     /// Encoders and decoders that Headwater counts on and this libav lacks.
     pub codecs_missing: Vec<String>,
+}
+
+/// One limit on the resources of a caged child.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CageLimit {
+    /// What is limited, such as `address space`.
+    pub name: String,
+    /// To how much: octets, seconds or a number.
+    pub max: u64,
 }
 
 /// One thing that was tried inside the cage.

@@ -99,6 +99,8 @@ pub(crate) struct Envelope {
     pub(crate) cpu_seconds: u64,
     /// Levels of nice by which the child steps back behind its client.
     pub(crate) niceness: u8,
+    /// Most pixels of a picture that is decoded.
+    pub(crate) pixels_max: u64,
     /// The work itself.
     pub(crate) work: Work,
 }

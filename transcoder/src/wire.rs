@@ -33,6 +33,10 @@ pub(crate) enum Kind {
     Done = 9,
     /// [`crate::Headers`] as JSON.
     Headers = 10,
+    /// The source could not be read; the last message.
+    Unreadable = 11,
+    /// How the decoding went, as a [`domain::Tally`] in JSON; at most one, before the last message.
+    Tally = 12,
 }
 
 impl Kind {
@@ -48,6 +52,8 @@ impl Kind {
             Self::Cage,
             Self::Done,
             Self::Headers,
+            Self::Unreadable,
+            Self::Tally,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -56,7 +62,8 @@ impl Kind {
     pub(crate) fn payload_bytes_max(self) -> usize {
         match self {
             Self::Progress => 8,
-            Self::Done => 0,
+            Self::Done | Self::Unreadable => 0,
+            Self::Tally => 256,
             Self::Failed | Self::Cage => 16 << 10,
             Self::Cue | Self::Headers => 64 << 10,
             // 64 streams and 10 000 chapters with titles of 500 characters.
@@ -89,22 +96,49 @@ pub(crate) struct Message {
     pub(crate) payload: Vec<u8>,
 }
 
-/// Takes the first whole message off `buffer`; `None` while it is incomplete.
-pub(crate) fn take_message(buffer: &mut Vec<u8>) -> Result<Option<Message>, Malformed> {
-    let Some(&[kind, a, b, c, d]) = buffer.first_chunk::<HEADER_BYTES>() else { return Ok(None) };
-    let kind = Kind::from_byte(kind).ok_or_else(|| Malformed::new(format!("message of unknown kind {kind}")))?;
-    let length = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
-    if length > kind.payload_bytes_max() {
-        return Err(Malformed::new(format!("{kind:?} message of {length} bytes")));
+/// What has arrived and was not taken yet.
+///
+/// Messages are taken from the front without moving the rest, so that a flood of short ones costs no more
+/// than their bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    bytes: Vec<u8>,
+    /// Bytes at the start of `bytes` that were taken.
+    taken: usize,
+}
+
+impl Inbox {
+    /// Where bytes that arrive are appended.
+    pub(crate) fn tail(&mut self) -> &mut Vec<u8> {
+        self.bytes.drain(..self.taken);
+        self.taken = 0;
+        &mut self.bytes
     }
-    if buffer.len() < HEADER_BYTES + length {
-        buffer.reserve(HEADER_BYTES + length - buffer.len());
-        return Ok(None);
+
+    /// Takes the first whole message; `None` while it is incomplete.
+    pub(crate) fn take(&mut self) -> Result<Option<Message>, Malformed> {
+        let held = self.bytes.get(self.taken..).unwrap_or_default();
+        let Some((&[kind, a, b, c, d], rest)) = held.split_first_chunk::<HEADER_BYTES>() else { return Ok(None) };
+        let kind = Kind::from_byte(kind).ok_or_else(|| Malformed::new(format!("message of unknown kind {kind}")))?;
+        let length = usize::try_from(u32::from_le_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+        if length > kind.payload_bytes_max() {
+            return Err(Malformed::new(format!("{kind:?} message of {length} bytes")));
+        }
+        let Some(payload) = rest.get(..length) else {
+            let missing = length - rest.len();
+            self.tail().reserve(missing);
+            return Ok(None);
+        };
+        let message = Message { kind, payload: payload.to_vec() };
+        self.taken += HEADER_BYTES + length;
+        Ok(Some(message))
     }
-    let rest = buffer.split_off(HEADER_BYTES + length);
-    let mut whole = std::mem::replace(buffer, rest);
-    whole.drain(..HEADER_BYTES);
-    Ok(Some(Message { kind, payload: whole }))
+
+    /// Bytes that are held, or set aside for a message that has begun.
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.bytes.len() - self.taken
+    }
 }
 
 /// Builds one message.
@@ -198,34 +232,37 @@ mod tests {
         let mut writer = Writer::new(Kind::Progress);
         writer.u64(7);
         let sent = writer.finish().expect("short");
-        let mut buffer = Vec::new();
+        let mut inbox = Inbox::default();
         for byte in &sent[..sent.len() - 1] {
-            buffer.push(*byte);
-            assert_eq!(take_message(&mut buffer), Ok(None));
+            inbox.tail().push(*byte);
+            assert_eq!(inbox.take(), Ok(None));
         }
-        buffer.push(sent[sent.len() - 1]);
-        let message = take_message(&mut buffer).expect("well-formed").expect("complete");
+        inbox.tail().push(sent[sent.len() - 1]);
+        let message = inbox.take().expect("well-formed").expect("complete");
         assert_eq!(message.kind, Kind::Progress);
         let mut reader = Reader::new(&message.payload);
         assert_eq!(reader.u64(), Ok(7));
         assert_eq!(reader.end(), Ok(()));
-        assert!(buffer.is_empty());
+        assert_eq!(inbox.len(), 0);
+        assert_eq!(inbox.take(), Ok(None));
     }
 
     #[test]
     fn a_length_above_the_kinds_maximum_is_refused_before_anything_is_stored() {
-        let mut buffer = vec![Kind::Progress as u8, 9, 0, 0, 0];
-        assert!(take_message(&mut buffer).is_err());
-        let mut buffer = vec![Kind::Video as u8, 0xff, 0xff, 0xff, 0xff];
-        assert!(take_message(&mut buffer).is_err());
+        for header in [[Kind::Progress as u8, 9, 0, 0, 0], [Kind::Video as u8, 0xff, 0xff, 0xff, 0xff]] {
+            let mut inbox = Inbox::default();
+            inbox.tail().extend(header);
+            assert!(inbox.take().is_err());
+        }
     }
 
     proptest! {
         #[test]
         fn random_bytes_never_panic_and_never_grow(bytes in prop::collection::vec(any::<u8>(), 0..4096)) {
-            let mut buffer = bytes.clone();
+            let mut inbox = Inbox::default();
+            inbox.tail().extend(&bytes);
             let mut taken = 0;
-            while let Ok(Some(message)) = take_message(&mut buffer) {
+            while let Ok(Some(message)) = inbox.take() {
                 taken += HEADER_BYTES + message.payload.len();
                 let mut reader = Reader::new(&message.payload);
                 let _ = reader.u32();
@@ -233,7 +270,7 @@ mod tests {
                 let _ = reader.u64();
                 prop_assert!(reader.rest().len() <= message.payload.len());
             }
-            prop_assert_eq!(taken + buffer.len(), bytes.len());
+            prop_assert_eq!(taken + inbox.len(), bytes.len());
         }
     }
 }

@@ -5,11 +5,8 @@ use std::ptr;
 
 use ffmpeg_next::ffi;
 
-use super::input::DECODERS;
 use super::{AvError, Frame, Input, Options, Packet, check};
-
-/// The largest picture that is decoded: 8192 x 4352 pixels.
-const PIXELS_MAX: &str = "35651584";
+use crate::cage::policy;
 
 /// An open decoder.
 pub(crate) struct Decoder(*mut ffi::AVCodecContext);
@@ -23,8 +20,8 @@ impl Decoder {
         let (parameters, time_base) = input.parameters(index).ok_or(AvError::INVALID)?;
         let threads = threads.to_string();
         let mut options = Options::new(&[
-            ("codec_whitelist", DECODERS),
-            ("max_pixels", PIXELS_MAX),
+            ("codec_whitelist", policy::DECODERS),
+            ("max_pixels", &input.pixels_max().to_string()),
             ("threads", &threads),
             ("thread_type", "frame"),
         ]);

@@ -2,48 +2,18 @@
 #![expect(unsafe_code, reason = "owner of AVFormatContext and its custom IO")]
 
 use std::ffi::{CStr, c_int, c_void};
-use std::fs::File;
-use std::io::{Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
 use std::ptr;
 use std::sync::Arc;
 
-use domain::{MediaTime, Timescale};
+use domain::{MediaTime, Resolution, Timescale, probe};
 use ffmpeg_next::ffi;
 
 use super::{AvError, Options, Packet, c_text, check, dictionary_value, text};
+use crate::cage::policy;
+use crate::source_file::SourceFile;
 
 /// Buffer between the file and libav.
 const IO_BUFFER_BYTES: c_int = 64 << 10;
-
-/// Demuxers that may be used, by libav's names.
-const DEMUXERS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpegts,mpeg,avi,flv,ogg,wav,mp3,flac,aac";
-
-/// Decoders that may be used, by libav's names: what people upload, without the curiosities that make
-/// up most of libav's attack surface.
-pub(super) const DECODERS: &str = "h264,hevc,libdav1d,av1,vp8,vp9,mpeg1video,mpeg2video,mpegvideo,mpeg4,msmpeg4v1,\
-msmpeg4v2,msmpeg4,h263,h263p,flv,wmv1,wmv2,wmv3,vc1,theora,mjpeg,cinepak,svq1,svq3,prores,dnxhd,ffv1,huffyuv,\
-ffvhuff,utvideo,rawvideo,qtrle,rpza,dvvideo,cfhd,vp6,vp6f,vp6a,\
-aac,aac_latm,ac3,eac3,dca,truehd,mlp,mp1,mp1float,mp2,mp2float,mp3,mp3float,flac,alac,vorbis,opus,\
-pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_u8,pcm_s8,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,\
-pcm_mulaw,pcm_alaw,pcm_bluray,pcm_dvd,adpcm_ima_qt,adpcm_ima_wav,adpcm_ms,adpcm_swf,amrnb,amrwb,wmav1,wmav2,\
-nellymoser,speex,gsm,gsm_ms,\
-subrip,srt,ass,ssa,webvtt,mov_text,text";
-
-/// Streams in one source.
-const STREAMS_MAX: &str = "64";
-
-/// Bytes that libav may read to understand a source.
-const PROBE_BYTES: &str = "33554432";
-
-/// Media time that libav may read to understand a source, in microseconds.
-const ANALYZE_US: &str = "10000000";
-
-/// Index entries that are read of one stream: 24 hours at 60 frames a second, with room.
-const INDEX_ENTRIES_MAX: c_int = 8_000_000;
-
-/// Chapters that are read of one source.
-const CHAPTERS_MAX: u32 = 10_000;
 
 /// What a stream holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +35,8 @@ pub(crate) struct StreamInfo {
     pub(crate) is_default: bool,
     pub(crate) is_forced: bool,
     pub(crate) is_text: bool,
+    /// Size of a picture as the container or the codec's header states it; zeros if neither does.
+    pub(crate) coded: Resolution,
     pub(crate) sample_aspect: (i32, i32),
     pub(crate) primaries: Option<String>,
     pub(crate) transfer: Option<String>,
@@ -123,7 +95,7 @@ pub(crate) struct ChapterInfo {
 
 /// What libav's callbacks read from.
 struct Source {
-    file: Arc<File>,
+    file: Arc<SourceFile>,
     position: u64,
     size: u64,
 }
@@ -135,20 +107,22 @@ pub(crate) struct Input {
     source: *mut Source,
     /// The streams whose packets are read; empty for all.
     selected: Vec<u32>,
+    /// Most pixels of a picture that is decoded.
+    pixels_max: u64,
 }
 
 // SAFETY: all pointers are owned, and libav's contexts are not tied to a thread.
 unsafe impl Send for Input {}
 
 impl Input {
-    /// Opens `file` with the demuxer `format` and no other.
-    pub(crate) fn open(file: Arc<File>, format: &str) -> Result<Self, AvError> {
-        // By seeking, since the cage has no call that could also look at a path. Reads name their place.
-        let size = (&*file).seek(SeekFrom::End(0)).map_err(|_| AvError::INVALID)?;
+    /// Opens `file` with the demuxer `format` and no other; pictures of more than `pixels_max` are not decoded.
+    pub(crate) fn open(file: Arc<SourceFile>, format: &str, pixels_max: u64) -> Result<Self, AvError> {
+        let size = file.size().map_err(|_| AvError::UNREADABLE)?;
         let source = Box::into_raw(Box::new(Source { file, position: 0, size }));
         // SAFETY: `source` and `io` are owned by the `Input` from here on, whose drop frees them in order.
         unsafe {
-            let mut input = Self { context: ptr::null_mut(), io: ptr::null_mut(), source, selected: Vec::new() };
+            let mut input =
+                Self { context: ptr::null_mut(), io: ptr::null_mut(), source, selected: Vec::new(), pixels_max };
             let buffer = ffi::av_malloc(usize::try_from(IO_BUFFER_BYTES).unwrap_or(0)).cast::<u8>();
             if buffer.is_null() {
                 return Err(AvError::NO_MEMORY);
@@ -163,19 +137,20 @@ impl Input {
             (*input.context).flags |= ffi::AVFMT_FLAG_CUSTOM_IO;
             // Whatever a demuxer wants to open besides the source does not exist.
             (*input.context).io_open = Some(open_nothing);
-            input.open_context(format)?;
+            let opened = input.open_context(format);
+            input.unless_unreadable(opened)?;
             Ok(input)
         }
     }
 
     fn open_context(&mut self, format: &str) -> Result<(), AvError> {
         let mut options = Options::new(&[
-            ("format_whitelist", DEMUXERS),
-            ("codec_whitelist", DECODERS),
-            ("protocol_whitelist", ""),
-            ("probesize", PROBE_BYTES),
-            ("analyzeduration", ANALYZE_US),
-            ("max_streams", STREAMS_MAX),
+            ("format_whitelist", policy::DEMUXERS),
+            ("codec_whitelist", policy::DECODERS),
+            ("protocol_whitelist", policy::PROTOCOLS),
+            ("probesize", &policy::PROBE_BYTES.to_string()),
+            ("analyzeduration", &policy::ANALYZE_US.to_string()),
+            ("max_streams", &probe::TRACKS_MAX.to_string()),
         ]);
         let format = c_text(format);
         // SAFETY: the context is ours; on failure libav frees it and sets the pointer to null.
@@ -191,9 +166,24 @@ impl Input {
                 // A limit that libav does not know is a limit that does not hold.
                 return Err(AvError(ffi::AVERROR_OPTION_NOT_FOUND));
             }
-            check(ffi::avformat_find_stream_info(self.context, ptr::null_mut()))?;
+            // One set for each stream known by now, since libav decodes some frames to understand them.
+            let pixels_max = self.pixels_max.to_string();
+            let mut each: Vec<Options> =
+                (0..self.stream_count()).map(|_| Options::new(&[("max_pixels", &pixels_max)])).collect();
+            check(ffi::avformat_find_stream_info(self.context, each.as_mut_ptr().cast()))?;
         }
         Ok(())
+    }
+
+    /// `result`, unless the source could not be read: then whatever libav made of it counts for nothing.
+    fn unless_unreadable<T>(&self, result: Result<T, AvError>) -> Result<T, AvError> {
+        // SAFETY: the source lives as long as `self`.
+        if unsafe { (*self.source).file.has_failed() } { Err(AvError::UNREADABLE) } else { result }
+    }
+
+    /// Most pixels of a picture that is decoded.
+    pub(super) fn pixels_max(&self) -> u64 {
+        self.pixels_max
     }
 
     /// Length of the source.
@@ -243,6 +233,10 @@ impl Input {
                 is_default: disposition(ffi::AV_DISPOSITION_DEFAULT),
                 is_forced: disposition(ffi::AV_DISPOSITION_FORCED),
                 is_text: properties & ffi::AV_CODEC_PROP_TEXT_SUB != 0,
+                coded: Resolution {
+                    width: u32::try_from((*parameters).width).unwrap_or(0),
+                    height: u32::try_from((*parameters).height).unwrap_or(0),
+                },
                 sample_aspect: (aspect.num, aspect.den),
                 primaries: color_name(
                     (&raw const (*parameters).color_primaries).cast(),
@@ -288,7 +282,7 @@ impl Input {
     pub(crate) fn chapters(&self) -> Vec<ChapterInfo> {
         // SAFETY: the context is open; the array holds `nb_chapters` pointers.
         unsafe {
-            let count = (*self.context).nb_chapters.min(CHAPTERS_MAX);
+            let count = (*self.context).nb_chapters.min(u32::try_from(probe::CHAPTERS_MAX).unwrap_or(u32::MAX));
             let chapter = |at: u32| {
                 let chapter = *(*self.context).chapters.add(at as usize);
                 let base = TimeBase::of((*chapter).time_base);
@@ -322,12 +316,16 @@ impl Input {
     }
 
     /// Reads the next packet; `false` at the end of the source.
+    ///
+    /// Once the source could not be read, this fails for good with [`AvError::UNREADABLE`]: libav takes
+    /// such a place for damage, and gives what it has of a packet as if it were all.
     pub(crate) fn read(&mut self, packet: &mut Packet) -> Result<bool, AvError> {
         loop {
             // Ends with a packet, or at the end of the source.
             packet.clear();
             // SAFETY: both are live and ours.
-            match check(unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) }) {
+            let read = check(unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) });
+            match self.unless_unreadable(read) {
                 // Packets that libav read ahead to understand the source come out whatever was selected.
                 Ok(_) if self.selected.is_empty() || self.selected.contains(&packet.stream_index()) => return Ok(true),
                 Ok(_) => {}
@@ -349,7 +347,8 @@ impl Input {
         let Some(stream) = self.stream(index) else { return Vec::new() };
         // SAFETY: the stream lives as long as `self`; entries are read one by one before anything changes them.
         unsafe {
-            let count = ffi::avformat_index_get_entries_count(stream).min(INDEX_ENTRIES_MAX);
+            let count = ffi::avformat_index_get_entries_count(stream);
+            let count = count.min(c_int::try_from(policy::INDEX_ENTRIES_MAX).unwrap_or(c_int::MAX));
             let entry = |at: c_int| {
                 let entry = ffi::avformat_index_get_entry(stream, at);
                 (!entry.is_null()).then(|| IndexEntry {

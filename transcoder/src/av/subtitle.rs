@@ -3,8 +3,8 @@
 
 use ffmpeg_next::ffi;
 
-use super::input::DECODERS;
 use super::{AvError, Input, Options, Packet, check, text};
+use crate::cage::policy;
 
 /// Rectangles that are read of one subtitle.
 const RECTANGLES_MAX: u32 = 64;
@@ -26,7 +26,7 @@ impl SubtitleDecoder {
     /// A decoder for stream `index`.
     pub(crate) fn open(input: &Input, index: u32) -> Result<Self, AvError> {
         let (parameters, time_base) = input.parameters(index).ok_or(AvError::INVALID)?;
-        let mut options = Options::new(&[("codec_whitelist", DECODERS)]);
+        let mut options = Options::new(&[("codec_whitelist", policy::DECODERS)]);
         // SAFETY: the parameters live as long as `input`, which is borrowed; the context is ours.
         unsafe {
             let codec = ffi::avcodec_find_decoder((*parameters).codec_id);
@@ -40,6 +40,9 @@ impl SubtitleDecoder {
             check(ffi::avcodec_parameters_to_context(decoder.0, parameters))?;
             (*decoder.0).pkt_timebase = time_base;
             check(ffi::avcodec_open2(decoder.0, codec, &raw mut options.0))?;
+            if options.left_over().is_some() {
+                return Err(AvError(ffi::AVERROR_OPTION_NOT_FOUND));
+            }
             Ok(decoder)
         }
     }

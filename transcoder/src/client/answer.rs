@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 
-use domain::{Resolution, Span};
+use domain::probe::TEXT_CHARS_MAX;
+use domain::{Failure, MediaTime, Probe, Resolution, Span, Tally};
 use serde::de::DeserializeOwned;
 
+use crate::request::Work;
 use crate::wire::{Kind, Malformed, Message, Reader};
 use crate::{
-    AudioRequest, AudioSegment, ChunkRequest, Cue, Picture, PicturesRequest, SubtitlesRequest, VideoSample,
+    AudioRequest, AudioSegment, ChunkRequest, Cue, Headers, Picture, PicturesRequest, SubtitlesRequest, VideoSample,
     VideoSegment,
 };
 
@@ -41,13 +43,109 @@ const PICTURE_SIDE_MAX: u32 = 4096;
 /// Subtitles in one source.
 const CUES_MAX: usize = 500_000;
 
+/// Longest text of one subtitle, in characters.
+const CUE_CHARS_MAX: usize = 4000;
+
+/// All subtitles of one source, as JSON.
+const CUES_BYTES_MAX: u64 = 64 << 20;
+
+/// Signs of progress: four a second for three days.
+const SIGNS_BYTES_MAX: u64 = 16 << 20;
+
+/// How many times its rung's highest bit rate a segment may take: a rate's buffer lasts two seconds,
+/// which is more than some segments do.
+const RATE_FACTOR_MAX: u64 = 8;
+
+/// Bytes of a segment besides its rate: parameter sets, and a number and two lengths for each frame.
+const SEGMENT_BYTES_BASE: u64 = 64 << 10;
+
+/// Pictures of one source: what fits into a file, ten times over.
+const PICTURES_MAX: u64 = 1 << 32;
+
 /// Most seconds of media that wall time is granted for.
 const SECONDS_MAX: u64 = 100_000;
 
 /// A message of `kind` whose payload is JSON.
-pub(super) fn json<T: DeserializeOwned>(message: &Message, kind: Kind) -> Result<T, Malformed> {
+pub(crate) fn json<T: DeserializeOwned>(message: &Message, kind: Kind) -> Result<T, Malformed> {
     expect(message, kind)?;
     serde_json::from_slice(&message.payload).map_err(|error| Malformed::new(format!("bad JSON: {error}")))
+}
+
+/// A description of a source that can be stored, shown and planned from.
+pub(crate) fn probe(message: &Message) -> Result<Probe, Malformed> {
+    let probe: Probe = json(message, Kind::Probe)?;
+    probe.check().map_err(|fault| Malformed::new(format!("a description that cannot be: {fault}")))?;
+    Ok(probe)
+}
+
+/// What init segments are made of, for as many renditions of picture and of sound.
+pub(crate) fn headers(message: &Message, (video, audio): (usize, usize)) -> Result<Headers, Malformed> {
+    let headers: Headers = json(message, Kind::Headers)?;
+    if (headers.video.len(), headers.audio.len()) != (video, audio) {
+        return Err(Malformed::new("headers of other renditions"));
+    }
+    let fits = |set: &[u8], kind: u8| set.len() <= PARAMETER_SET_BYTES_MAX && nal_type(set) == Some(kind);
+    if !headers.video.iter().all(|sets| fits(&sets.sps, 7) && fits(&sets.pps, 8)) {
+        return Err(Malformed::new("not parameter sets"));
+    }
+    if !headers.audio.iter().all(|config| (1..=AUDIO_CONFIG_BYTES_MAX).contains(&config.len())) {
+        return Err(Malformed::new("no AudioSpecificConfig"));
+    }
+    Ok(headers)
+}
+
+/// How the decoding of one run of pictures went.
+pub(crate) fn tally(message: &Message) -> Result<Tally, Malformed> {
+    let tally: Tally = json(message, Kind::Tally)?;
+    if [tally.good, tally.bad, tally.repeated].iter().any(|count| *count > PICTURES_MAX) {
+        return Err(Malformed::new("more pictures than a source can hold"));
+    }
+    Ok(tally)
+}
+
+/// Why the engine refuses a source, as a sentence that can be shown.
+pub(crate) fn failure(message: &Message) -> Result<Failure, Malformed> {
+    let failure: Failure = json(message, Kind::Failed)?;
+    let plain = |char: char| if char.is_control() { ' ' } else { char };
+    Ok(Failure { message: failure.message.chars().map(plain).take(TEXT_CHARS_MAX).collect(), ..failure })
+}
+
+/// Most bytes that can come of this work, all messages together.
+pub(crate) fn bytes_max(work: &Work) -> u64 {
+    let kind = |kind: Kind| u64::try_from(kind.payload_bytes_max()).unwrap_or(u64::MAX);
+    let results = match work {
+        Work::Probe => kind(Kind::Probe),
+        Work::SelfTest => kind(Kind::Cage),
+        Work::Headers(_) => kind(Kind::Headers),
+        Work::Chunk(request) => chunk_bytes(request),
+        Work::Audio(request) => {
+            let frames: u64 = request.work.iter().map(|span| u64::from(span.count)).sum();
+            let segments = u64::try_from(request.work.len()).unwrap_or(u64::MAX);
+            let frame = u64::try_from(AAC_FRAME_BYTES_MAX).unwrap_or(u64::MAX);
+            frames.saturating_mul(frame).saturating_add(segments.saturating_mul(SEGMENT_BYTES_BASE))
+        }
+        Work::Pictures(request) => {
+            request.shots.iter().map(|shot| shot.resolution.pixels().saturating_mul(3) + 64).sum()
+        }
+        Work::Subtitles(_) => CUES_BYTES_MAX,
+    };
+    results.saturating_add(SIGNS_BYTES_MAX)
+}
+
+/// The highest rate of each rung over the frames that it still lacks, with room.
+fn chunk_bytes(request: &ChunkRequest) -> u64 {
+    let rate = request.cadence.frame_rate;
+    let segment = |span: &Span, rung: &domain::ladder::Rung| {
+        let bits =
+            u128::from(rung.bitrate_max.0) * u128::from(span.count) * u128::from(rate.den()) / u128::from(rate.num());
+        let bytes = u64::try_from(bits / 8).unwrap_or(u64::MAX).saturating_mul(RATE_FACTOR_MAX);
+        bytes.saturating_add(SEGMENT_BYTES_BASE)
+    };
+    let wanted = |work: &crate::SegmentWork| {
+        let rungs = request.rungs.iter().zip(&work.rungs).filter(|(_, is_wanted)| **is_wanted);
+        rungs.map(|(rung, _)| segment(&work.span, rung)).fold(0, u64::saturating_add)
+    };
+    request.work.iter().map(wanted).fold(0, u64::saturating_add)
 }
 
 fn expect(message: &Message, kind: Kind) -> Result<(), Malformed> {
@@ -55,7 +153,7 @@ fn expect(message: &Message, kind: Kind) -> Result<(), Malformed> {
 }
 
 /// Seconds from the chunk's first to its last frame; the seek may cost as much again.
-pub(super) fn chunk_seconds(request: &ChunkRequest) -> u32 {
+pub(crate) fn chunk_seconds(request: &ChunkRequest) -> u32 {
     let frames: u64 = request.work.iter().map(|work| u64::from(work.span.count)).sum();
     let rate = request.cadence.frame_rate;
     let seconds = frames.saturating_mul(u64::from(rate.den())) / u64::from(rate.num());
@@ -63,7 +161,7 @@ pub(super) fn chunk_seconds(request: &ChunkRequest) -> u32 {
 }
 
 /// Seconds of the whole track: it is decoded from its start.
-pub(super) fn audio_seconds(request: &AudioRequest) -> u32 {
+pub(crate) fn audio_seconds(request: &AudioRequest) -> u32 {
     let samples = request.frame_count.saturating_mul(u64::from(domain::AAC_FRAME_SAMPLES));
     let seconds = samples / u64::from(request.recipe.audio_sample_rate.max(1));
     u32::try_from(seconds.min(SECONDS_MAX)).unwrap_or(u32::MAX)
@@ -81,14 +179,14 @@ fn check_spans<'a>(spans: impl Iterator<Item = &'a Span>) -> Result<(), Malforme
 }
 
 /// Checks the segments of a chunk.
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     /// For each rung the segments still to come, in order.
     expected: Vec<VecDeque<Span>>,
     gop_frames: u32,
 }
 
 impl Chunk {
-    pub(super) fn new(request: &ChunkRequest) -> Result<Self, Malformed> {
+    pub(crate) fn new(request: &ChunkRequest) -> Result<Self, Malformed> {
         check_spans(request.work.iter().map(|work| &work.span))?;
         let rungs = request.rungs.len();
         if rungs == 0 || rungs > RUNGS_MAX || request.work.iter().any(|work| work.rungs.len() != rungs) {
@@ -102,7 +200,7 @@ impl Chunk {
         Ok(Self { expected, gop_frames: request.cadence.gop_frames })
     }
 
-    pub(super) fn into_reader(mut self) -> impl FnMut(Message) -> Result<VideoSegment, Malformed> + Send + 'static {
+    pub(crate) fn into_reader(mut self) -> impl FnMut(Message) -> Result<VideoSegment, Malformed> + Send + 'static {
         move |message| self.segment(&message)
     }
 
@@ -166,12 +264,12 @@ fn is_idr(data: &[u8]) -> Result<bool, Malformed> {
 }
 
 /// Checks the segments of an audio track.
-pub(super) struct Audio {
+pub(crate) struct Audio {
     expected: VecDeque<Span>,
 }
 
 impl Audio {
-    pub(super) fn new(request: &AudioRequest) -> Result<Self, Malformed> {
+    pub(crate) fn new(request: &AudioRequest) -> Result<Self, Malformed> {
         check_spans(request.work.iter())?;
         if request.work.iter().any(|span| span.end() > request.frame_count) {
             return Err(Malformed::new("a segment ends behind the track"));
@@ -182,7 +280,7 @@ impl Audio {
         Ok(Self { expected: request.work.iter().copied().collect() })
     }
 
-    pub(super) fn into_reader(mut self) -> impl FnMut(Message) -> Result<AudioSegment, Malformed> + Send + 'static {
+    pub(crate) fn into_reader(mut self) -> impl FnMut(Message) -> Result<AudioSegment, Malformed> + Send + 'static {
         move |message| {
             expect(&message, Kind::Audio)?;
             let mut reader = Reader::new(&message.payload);
@@ -199,13 +297,13 @@ impl Audio {
 }
 
 /// Checks still pictures.
-pub(super) struct Pictures {
+pub(crate) struct Pictures {
     expected: Vec<Resolution>,
     next: usize,
 }
 
 impl Pictures {
-    pub(super) fn new(request: &PicturesRequest) -> Result<Self, Malformed> {
+    pub(crate) fn new(request: &PicturesRequest) -> Result<Self, Malformed> {
         let fits = |size: &Resolution| {
             (1..=PICTURE_SIDE_MAX).contains(&size.width) && (1..=PICTURE_SIDE_MAX).contains(&size.height)
         };
@@ -216,7 +314,7 @@ impl Pictures {
         Ok(Self { expected, next: 0 })
     }
 
-    pub(super) fn into_reader(mut self) -> impl FnMut(Message) -> Result<Picture, Malformed> + Send + 'static {
+    pub(crate) fn into_reader(mut self) -> impl FnMut(Message) -> Result<Picture, Malformed> + Send + 'static {
         move |message| {
             expect(&message, Kind::Picture)?;
             let mut reader = Reader::new(&message.payload);
@@ -234,22 +332,28 @@ impl Pictures {
 }
 
 /// Checks subtitles.
-pub(super) struct Cues {
+pub(crate) struct Cues {
     streams: Vec<u32>,
     count: usize,
 }
 
 impl Cues {
-    pub(super) fn new(request: &SubtitlesRequest) -> Result<Self, Malformed> {
+    pub(crate) fn new(request: &SubtitlesRequest) -> Result<Self, Malformed> {
         Ok(Self { streams: request.stream_indices.clone(), count: 0 })
     }
 
-    pub(super) fn into_reader(mut self) -> impl FnMut(Message) -> Result<Cue, Malformed> + Send + 'static {
+    pub(crate) fn into_reader(mut self) -> impl FnMut(Message) -> Result<Cue, Malformed> + Send + 'static {
         move |message| {
             let cue: Cue = json(&message, Kind::Cue)?;
             self.count += 1;
-            if self.count > CUES_MAX || !self.streams.contains(&cue.stream_index) || cue.end < cue.start {
-                return Err(Malformed::new("too many subtitles, or not asked for, or ending before they begin"));
+            if self.count > CUES_MAX || !self.streams.contains(&cue.stream_index) {
+                return Err(Malformed::new("too many subtitles, or not asked for"));
+            }
+            if cue.end < cue.start || cue.start < MediaTime::zero() {
+                return Err(Malformed::new("a subtitle that ends before it begins, or begins before zero"));
+            }
+            if cue.ass.chars().any(char::is_control) || cue.ass.chars().count() > CUE_CHARS_MAX {
+                return Err(Malformed::new("a subtitle that is too long or holds control characters"));
             }
             Ok(cue)
         }

@@ -5,15 +5,16 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
+use domain::Tally;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::process::ChildStderr;
 use tokio::time::Instant;
 
-use super::EngineConfig;
+use super::{EngineConfig, answer};
 use crate::EngineError;
 use crate::request::Envelope;
-use crate::wire::{Kind, Message, REQUEST_BYTES_MAX, Reader, take_message};
+use crate::wire::{HEADER_BYTES, Inbox, Kind, Malformed, Message, REQUEST_BYTES_MAX, Reader};
 
 /// Makes glibc hand out zeroed memory, as a fresh process sees it.
 ///
@@ -32,6 +33,17 @@ const EXIT_WAIT: Duration = Duration::from_secs(5);
 /// How many bytes are read from the socket at once.
 const READ_BYTES: usize = 256 << 10;
 
+/// What a child may use of our patience and memory.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// Longest wait for a sign of progress.
+    pub(super) stall: Duration,
+    /// Longest wait for everything.
+    pub(super) wall: Duration,
+    /// Most bytes of all answers together.
+    pub(super) bytes_max: u64,
+}
+
 /// What a child had to say.
 pub(super) enum Heard {
     /// A result.
@@ -49,13 +61,13 @@ pub(super) struct Child {
     log: Vec<u8>,
     request: Vec<u8>,
     request_sent: usize,
-    inbox: Vec<u8>,
+    inbox: Inbox,
     progress: u64,
     /// The child said that the work is complete.
     is_done: bool,
-    stall: Duration,
-    /// Wall time still left.
-    wall: Duration,
+    tally: Option<Tally>,
+    /// What is left of each bound; the wait for progress begins anew with every call.
+    left: Bounds,
 }
 
 impl Child {
@@ -65,7 +77,7 @@ impl Child {
         config: &EngineConfig,
         source: File,
         envelope: &Envelope,
-        wall: Duration,
+        bounds: Bounds,
     ) -> Result<Self, EngineError> {
         let json = serde_json::to_vec(envelope).map_err(|error| start_error(error.into()))?;
         if json.len() > REQUEST_BYTES_MAX {
@@ -99,12 +111,17 @@ impl Child {
             log: Vec::new(),
             request,
             request_sent: 0,
-            inbox: Vec::new(),
+            inbox: Inbox::default(),
             progress: 0,
             is_done: false,
-            stall: config.limits.stall,
-            wall,
+            tally: None,
+            left: bounds,
         })
+    }
+
+    /// How the decoding went, as far as the child has said it.
+    pub(super) fn tally(&self) -> Option<Tally> {
+        self.tally
     }
 
     /// Waits for a result, the end, a failure, or a watchdog.
@@ -118,34 +135,32 @@ impl Child {
                 let _ = tokio::time::timeout(EXIT_WAIT, self.process.wait()).await;
                 return Ok(Heard::Done);
             }
-            let message = take_message(&mut self.inbox).map_err(|error| EngineError::Protocol { what: error.0 })?;
-            match message {
-                Some(message) if message.kind == Kind::Progress => {
-                    let count = Reader::new(&message.payload).u64();
-                    let count = count.map_err(|error| EngineError::Protocol { what: error.0 })?;
+            let Some(message) = self.inbox.take()? else {
+                let deadline = (moved + self.left.stall).min(began + self.left.wall);
+                match tokio::time::timeout_at(deadline, self.exchange()).await {
+                    Err(_) => return Err(self.stalled(began)),
+                    Ok(Ok(true)) => continue,
+                    Ok(Ok(false) | Err(_)) => return Err(self.crashed().await),
+                }
+            };
+            let bytes = u64::try_from(HEADER_BYTES + message.payload.len()).unwrap_or(u64::MAX);
+            self.left.bytes_max = self.left.bytes_max.checked_sub(bytes).ok_or_else(too_much)?;
+            match message.kind {
+                Kind::Progress => {
+                    let count = Reader::new(&message.payload).u64()?;
                     // Only real progress counts as a sign of life.
                     if count > self.progress {
                         self.progress = count;
                         moved = Instant::now();
                     }
                 }
-                Some(message) if message.kind == Kind::Done => self.is_done = true,
-                Some(message) if message.kind == Kind::Failed => {
-                    let failure = serde_json::from_slice(&message.payload);
-                    let failure = failure.map_err(|error| EngineError::Protocol { what: error.to_string() })?;
-                    return Err(EngineError::Refused(failure));
-                }
-                Some(message) => {
-                    self.wall = self.wall.saturating_sub(began.elapsed());
+                Kind::Tally => self.tally = Some(answer::tally(&message)?),
+                Kind::Done => self.is_done = true,
+                Kind::Failed => return Err(EngineError::Refused(answer::failure(&message)?)),
+                Kind::Unreadable => return Err(EngineError::Unreadable),
+                _ => {
+                    self.left.wall = self.left.wall.saturating_sub(began.elapsed());
                     return Ok(Heard::Message(message));
-                }
-                None => {
-                    let deadline = (moved + self.stall).min(began + self.wall);
-                    match tokio::time::timeout_at(deadline, self.exchange()).await {
-                        Err(_) => return Err(self.stalled(began)),
-                        Ok(Ok(true)) => {}
-                        Ok(Ok(false) | Err(_)) => return Err(self.crashed().await),
-                    }
                 }
             }
         }
@@ -153,7 +168,8 @@ impl Child {
 
     /// Moves some bytes: request, answers or log. `false` once the child has closed its end.
     async fn exchange(&mut self) -> std::io::Result<bool> {
-        self.inbox.reserve(READ_BYTES);
+        let inbox = self.inbox.tail();
+        inbox.reserve(READ_BYTES);
         let (mut answers, mut request) = self.socket.split();
         let unsent = &self.request[self.request_sent..];
         let mut log = [0; 1024];
@@ -170,7 +186,7 @@ impl Child {
                 // A child that died early leaves its reason in the log and its end in the socket.
                 self.request_sent += sent.unwrap_or(unsent.len());
             }
-            length = answers.read_buf(&mut self.inbox) => return Ok(length? > 0),
+            length = answers.read_buf(inbox) => return Ok(length? > 0),
             length = read_log, if has_log => match length {
                 Ok(length) if length > 0 => keep_end(&mut self.log, &log[..length]),
                 _ => self.stderr = None,
@@ -221,6 +237,10 @@ fn keep_end(log: &mut Vec<u8>, bytes: &[u8]) {
     if log.len() > LOG_BYTES_MAX {
         log.drain(..log.len() - LOG_BYTES_MAX);
     }
+}
+
+fn too_much() -> Malformed {
+    Malformed::new("the engine sends more than can come of what was asked for")
 }
 
 fn start_error(source: std::io::Error) -> EngineError {

@@ -9,7 +9,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use domain::{FailureCode, Span};
+use domain::{FailureCode, Span, Tally};
 
 use super::decode::Pictures;
 use super::look;
@@ -130,14 +130,17 @@ fn decode(
     let top = top.ok_or_else(|| Stop::Broken("no rungs".into()))?;
     let mut pictures = Pictures::open(source, &request.track, top, outlet)?;
     let grid = Grid { base: pictures.base(), origin: request.origin, rate: request.cadence.frame_rate };
+    pictures.count_in(grid.ticks(range.0)..grid.ticks(range.1));
     let mut next = Some(start(&mut pictures, grid, range.0, request.track.is_interlaced)?);
     let mut picker = Picker::new(range.0, range.1);
     let mut count = 0;
     let mut is_abandoned = false;
+    let (mut last_shown, mut repeated) = (0, 0);
     let mut show = |output: u64, held: &(Frame, u64)| -> Result<(), Stop> {
         if is_abandoned || !spans.iter().any(|span| (span.first..span.end()).contains(&output)) {
             return Ok(());
         }
+        repeated += u64::from(std::mem::replace(&mut last_shown, held.1) == held.1);
         let frame = held.0.share()?;
         // The receiver is gone only when it has failed, and then it says why.
         is_abandoned = shown.send(Shown { frame, output, source: held.1 }).is_err();
@@ -150,10 +153,9 @@ fn decode(
         picker.push((frame, count), slot, &mut show)?;
         next = pictures.next()?;
     }
-    if pictures.is_damaged() {
-        return Err(Stop::refused(FailureCode::Damaged, "too much of the picture is damaged"));
-    }
-    picker.finish(&mut show)
+    picker.finish(&mut show)?;
+    let (good, bad) = pictures.counted();
+    Ok(outlet.json(Kind::Tally, &Tally { good, bad, repeated })?)
 }
 
 /// Moves to a place from which output frame `first` comes out right; returns the first picture there.

@@ -1,5 +1,7 @@
 //! One video track as a row of upright pictures, from any place of the source.
 
+use std::ops::Range;
+
 use domain::probe::VideoTrack;
 use domain::{FailureCode, Resolution};
 
@@ -12,11 +14,8 @@ use crate::av::{AvError, Decoder, Frame, Graph, Input, Packet, TimeBase};
 /// Threads of the decoder. Two frames in flight are enough to keep it ahead of the encoders.
 const DECODER_THREADS: u8 = 2;
 
-/// Share of frames that may be undecodable before a source counts as damaged, in percent.
-const ERRORS_PERCENT_MAX: u64 = 5;
-
-/// Errors that are always tolerated, however short the chunk.
-const ERRORS_FREE: u64 = 3;
+/// Errors behind the last picture that are put down to a source that was cut off; more are damage.
+const CUT_OFF_ERRORS_MAX: u64 = 50;
 
 /// Decodes a track and turns its pictures upright.
 pub(crate) struct Pictures<'a> {
@@ -32,26 +31,49 @@ pub(crate) struct Pictures<'a> {
     frame: Frame,
     /// The decoder has been told that the stream ended.
     is_drained: bool,
-    tally: Tally,
+    /// Time of the latest packet.
+    reached: i64,
+    counts: Counts,
 }
 
-/// Counts frames and errors. Errors behind the last good frame do not count: a source that was cut
-/// off ends in one.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tally {
+/// Counts pictures and errors of the part of the track that somebody wants.
+///
+/// Errors before the first picture after a seek do not count: what they refer to was not decoded.
+#[derive(Clone, Debug)]
+struct Counts {
+    /// In ticks of the track; what lies outside was decoded for the sake of others, and is theirs to count.
+    wanted: Range<i64>,
     good: u64,
     bad: u64,
     bad_since_good: u64,
+    has_sought: bool,
+    has_picture: bool,
 }
 
-impl Tally {
-    fn good(&mut self) {
-        self.good += 1;
-        self.bad += std::mem::take(&mut self.bad_since_good);
+impl Counts {
+    fn new(wanted: Range<i64>) -> Self {
+        Self { wanted, good: 0, bad: 0, bad_since_good: 0, has_sought: false, has_picture: false }
     }
 
-    fn is_damaged(self) -> bool {
-        self.bad > ERRORS_FREE && self.bad * 100 > (self.good + self.bad) * ERRORS_PERCENT_MAX
+    fn good(&mut self, time: i64) {
+        self.has_picture = true;
+        self.bad += std::mem::take(&mut self.bad_since_good);
+        if self.wanted.contains(&time) {
+            self.good += 1;
+        }
+    }
+
+    fn bad(&mut self, time: i64) {
+        let is_lost = self.has_picture || !self.has_sought;
+        if is_lost && self.wanted.contains(&time) {
+            self.bad_since_good += 1;
+        }
+    }
+
+    /// Pictures that were decoded, and those that could not be.
+    fn total(&self) -> (u64, u64) {
+        let tail = Some(self.bad_since_good).filter(|errors| *errors > CUT_OFF_ERRORS_MAX);
+        (self.good, self.bad + tail.unwrap_or(0))
     }
 }
 
@@ -63,6 +85,7 @@ impl<'a> Pictures<'a> {
         top: Resolution,
         outlet: &'a Outlet,
     ) -> Result<Self, Stop> {
+        source.check_size(track.coded)?;
         let mut input = source.open()?;
         let info = input.stream_info(track.stream_index);
         let base = info.ok_or_else(|| Stop::refused(FailureCode::Damaged, "the video track has vanished"))?.time_base;
@@ -80,7 +103,8 @@ impl<'a> Pictures<'a> {
             packet: Packet::empty()?,
             frame: Frame::empty()?,
             is_drained: false,
-            tally: Tally::default(),
+            reached: i64::MIN,
+            counts: Counts::new(i64::MIN..i64::MAX),
         })
     }
 
@@ -93,11 +117,17 @@ impl<'a> Pictures<'a> {
         self.base
     }
 
+    /// Counts what lies in this part of the track, in its ticks, and nothing else.
+    pub(crate) fn count_in(&mut self, wanted: Range<i64>) {
+        self.counts = Counts::new(wanted);
+    }
+
     /// Goes back to the start of the source.
     pub(crate) fn rewind(&mut self) -> Result<(), Stop> {
         self.input = self.source.open()?;
         self.input.select(&[self.track.stream_index]);
         self.reset();
+        self.counts.has_sought = false;
         Ok(())
     }
 
@@ -112,7 +142,8 @@ impl<'a> Pictures<'a> {
         self.decoder.flush();
         self.graph = None;
         self.is_drained = false;
-        self.tally = Tally::default();
+        self.reached = i64::MIN;
+        self.counts = Counts { has_sought: true, ..Counts::new(self.counts.wanted.clone()) };
     }
 
     /// The next picture, with its time as `pts`; `None` at the end.
@@ -144,9 +175,9 @@ impl<'a> Pictures<'a> {
         }
     }
 
-    /// True if more frames were lost than can be overlooked.
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.tally.is_damaged()
+    /// How many pictures were decoded since the last seek, and how many could not be.
+    pub(crate) fn counted(&self) -> (u64, u64) {
+        self.counts.total()
     }
 
     fn filtered(&mut self) -> Result<Option<Frame>, Stop> {
@@ -176,8 +207,8 @@ impl<'a> Pictures<'a> {
             match self.decoder.receive(&mut self.frame) {
                 Ok(Some(())) => {
                     self.outlet.step()?;
-                    self.tally.good();
                     let Some(time) = self.frame.timestamp() else { continue };
+                    self.counts.good(time);
                     self.frame.set_pts(time);
                     return Ok(Some(()));
                 }
@@ -190,6 +221,7 @@ impl<'a> Pictures<'a> {
             }
             if next_packet(&mut self.input, &mut self.packet)? {
                 self.outlet.step()?;
+                self.reached = self.packet.pts().or(self.packet.dts()).unwrap_or(self.reached);
                 // An empty packet says that the picture stays as it is, which it does by itself.
                 if self.packet.data().is_empty() {
                     continue;
@@ -210,7 +242,7 @@ impl<'a> Pictures<'a> {
         if error == AvError::NO_MEMORY {
             return Err(error.into());
         }
-        self.tally.bad_since_good += 1;
+        self.counts.bad(self.reached);
         Ok(())
     }
 }
@@ -219,15 +251,30 @@ impl<'a> Pictures<'a> {
 mod tests {
     use super::*;
 
+    fn counted(counts: &mut Counts, run: &str) -> (u64, u64) {
+        for (time, letter) in (0..).zip(run.chars()) {
+            if letter == 'x' { counts.bad(time) } else { counts.good(time) }
+        }
+        counts.total()
+    }
+
     #[test]
-    fn a_cut_off_tail_is_no_damage_but_holes_are() {
-        let mut tally = Tally::default();
-        (0..100).for_each(|_| tally.good());
-        tally.bad_since_good = 50;
-        assert!(!tally.is_damaged(), "the end was cut off");
-        tally.good();
-        assert!(tally.is_damaged(), "the hole is in the middle");
-        let short = Tally { good: 2, bad: 3, bad_since_good: 0 };
-        assert!(!short.is_damaged(), "a handful is tolerated");
+    fn holes_count_and_a_cut_off_tail_does_not() {
+        let all = || Counts::new(i64::MIN..i64::MAX);
+        assert_eq!(counted(&mut all(), "..xx..x."), (5, 3));
+        assert_eq!(counted(&mut all(), "xx.."), (2, 2));
+        assert_eq!(counted(&mut all(), &format!("..{}", "x".repeat(50))), (2, 0), "the end was cut off");
+        assert_eq!(counted(&mut all(), &format!("..{}", "x".repeat(51))), (2, 51), "half of it is damaged");
+    }
+
+    #[test]
+    fn after_a_seek_nothing_counts_before_the_first_picture() {
+        let mut counts = Counts { has_sought: true, ..Counts::new(i64::MIN..i64::MAX) };
+        assert_eq!(counted(&mut counts, "xxx.x."), (2, 1));
+    }
+
+    #[test]
+    fn only_what_is_wanted_counts() {
+        assert_eq!(counted(&mut Counts::new(3..6), ".x..x.x."), (2, 1));
     }
 }

@@ -54,6 +54,11 @@ impl Outlet {
         self.send(Writer::new(Kind::Done))
     }
 
+    /// Says that the source could not be read.
+    pub(crate) fn unreadable(&self) -> Result<(), Unsent> {
+        self.send(Writer::new(Kind::Unreadable))
+    }
+
     /// Counts one unit of real work; now and then tells the client.
     pub(crate) fn step(&self) -> Result<(), Unsent> {
         let steps = self.steps.fetch_add(1, Ordering::Relaxed) + 1;

@@ -15,3 +15,9 @@ pub(crate) fn step_back(levels: u8) {
         libc::setpriority(libc::PRIO_PROCESS, 0, now.saturating_add(levels.into()));
     }
 }
+
+/// The level of nice of this thread, 19 at most.
+pub(crate) fn niceness() -> i32 {
+    // SAFETY: as above.
+    unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) }
+}

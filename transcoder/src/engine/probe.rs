@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use domain::probe::{AudioTrack, Chapter, Color, Orientation, Rotation, SubtitleTrack, TEXT_CHARS_MAX, VideoTrack};
+use domain::probe::{
+    AudioTrack, CHANNELS_MAX, Chapter, Color, Orientation, Rotation, SAMPLE_RATES, SIDE_MAX, SubtitleTrack,
+    TEXT_CHARS_MAX, VideoTrack, is_sane_aspect,
+};
 use domain::{ByteSize, FailureCode, Language, Probe, Resolution};
 
 use super::outlet::Outlet;
@@ -12,15 +15,6 @@ use crate::av::{AvError, Decoder, Frame, Packet, StreamInfo, StreamKind};
 
 /// Packets of a track that are tried before it counts as undecodable.
 const TRIAL_PACKETS_MAX: usize = 200;
-
-/// Channels that are understood; more are refused.
-const CHANNELS_MAX: u32 = 16;
-
-/// Sample rates that are understood, in Hz.
-const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1000..=384_000;
-
-/// Sides of a picture that are understood.
-const SIDE_MAX: u32 = 16_384;
 
 /// What decoding the first packets of a track showed.
 struct Sample {
@@ -52,6 +46,9 @@ pub(crate) fn probe(source: &Source, outlet: &Outlet) -> Result<Probe, Stop> {
     let mut unplayable = Vec::new();
     for stream in streams.iter().filter(|stream| !stream.is_attached_picture) {
         let Some(timing) = timings.get(&stream.index) else { continue };
+        if stream.kind == StreamKind::Video {
+            source.check_size(stream.coded)?;
+        }
         match (first_decoded(source, stream, outlet)?, stream.kind) {
             (Ok(sample), StreamKind::Video) => probe.video.extend(video_track(stream, &sample, timing)),
             (Ok(sample), StreamKind::Audio) => probe.audio.extend(audio_track(stream, &sample, timing)),
@@ -73,6 +70,8 @@ pub(crate) fn probe(source: &Source, outlet: &Outlet) -> Result<Probe, Stop> {
         .collect();
     chapters.sort_by_key(|chapter| chapter.start);
     probe.chapters = chapters;
+    // The client takes no other description.
+    probe.check().map_err(|fault| Stop::refused(FailureCode::LimitExceeded, fault.to_string()))?;
     Ok(probe)
 }
 
@@ -167,7 +166,7 @@ fn video_track(stream: &StreamInfo, sample: &Sample, timing: &Timing) -> Option<
 /// A sample aspect between 1:20 and 20:1; anything else is a lie.
 fn aspect((num, den): (i32, i32)) -> (u32, u32) {
     match (u32::try_from(num), u32::try_from(den)) {
-        (Ok(num), Ok(den)) if num > 0 && den > 0 && num / den < 20 && den / num < 20 => (num, den),
+        (Ok(num), Ok(den)) if is_sane_aspect((num, den)) => (num, den),
         _ => (1, 1),
     }
 }

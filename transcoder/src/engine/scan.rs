@@ -8,10 +8,8 @@ use domain::{FrameRate, MediaTime};
 
 use super::outlet::Outlet;
 use super::{Source, Stop};
-use crate::av::{Input, Packet, StreamInfo, StreamKind, TimeBase};
-
-/// Packets of one track whose times are kept: 24 hours at 60 frames a second, with room.
-const PACKETS_MAX: usize = 8_000_000;
+use crate::av::{AvError, Input, Packet, StreamInfo, StreamKind, TimeBase};
+use crate::cage::policy;
 
 /// Packets at the start among which the first in presentation order is looked for.
 const HEAD_PACKETS: usize = 32;
@@ -46,7 +44,7 @@ struct Track {
 
 impl Track {
     fn note(&mut self, packet: &Packet) {
-        if packet.is_discarded() || self.times.len() >= PACKETS_MAX {
+        if packet.is_discarded() || self.times.len() >= policy::INDEX_ENTRIES_MAX {
             return;
         }
         if let Some(time) = packet.dts() {
@@ -111,12 +109,13 @@ fn from_packets(source: &Source, streams: &[&StreamInfo], outlet: &Outlet) -> Re
     Ok(streams.iter().filter_map(timing).collect())
 }
 
-/// Reads the next packet, over damaged places; `false` at the end.
+/// Reads the next packet, over damaged places; `false` at the end. A source that cannot be read is
+/// neither.
 pub(crate) fn next_packet(input: &mut Input, packet: &mut Packet) -> Result<bool, Stop> {
     for _ in 0..READ_ERRORS_MAX {
         match input.read(packet) {
             Ok(more) => return Ok(more),
-            Err(error) if error == crate::av::AvError::NO_MEMORY => return Err(error.into()),
+            Err(error @ (AvError::NO_MEMORY | AvError::UNREADABLE)) => return Err(error.into()),
             Err(_) => {}
         }
     }

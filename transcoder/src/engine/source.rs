@@ -1,21 +1,22 @@
 //! The source: recognised by its first bytes before libav sees it, opened as what it is and nothing else.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use domain::FailureCode;
 use domain::container::{self, Container};
+use domain::{FailureCode, Resolution, plan};
 
 use super::Stop;
 use crate::av::{AvError, Input};
+use crate::source_file::SourceFile;
 
 /// Top-level boxes of an MP4 that are looked at.
 const BOXES_MAX: usize = 100_000;
 
 /// A recognised source, which can be opened any number of times.
 pub(crate) struct Source {
-    file: Arc<File>,
+    file: Arc<SourceFile>,
+    pixels_max: u64,
     demuxer: &'static str,
     /// The container's name as people know it.
     pub(crate) container: &'static str,
@@ -24,25 +25,41 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Looks at the first bytes.
-    pub(crate) fn recognise(file: File) -> Result<Self, Stop> {
+    /// Looks at the first bytes. Pictures of more than `pixels_max` will not be decoded.
+    pub(crate) fn recognise(file: File, pixels_max: u64) -> Result<Self, Stop> {
+        let file = SourceFile::new(file);
         let mut head = vec![0; container::HEAD_BYTES];
-        let length = read_up_to(&file, &mut head, 0).map_err(|error| Stop::Broken(format!("no source: {error}")))?;
+        let length = file.read_up_to(&mut head, 0).map_err(|_| Stop::Unreadable)?;
         head.truncate(length);
-        let read = |offset: u64, buffer: &mut [u8]| read_up_to(&file, buffer, offset).unwrap_or(0);
-        let container = Container::recognise(&head, read).map_err(Stop::Refused)?;
+        let read = |offset: u64, buffer: &mut [u8]| file.read_up_to(buffer, offset).unwrap_or(0);
+        let recognised = Container::recognise(&head, read);
+        let container =
+            if file.has_failed() { return Err(Stop::Unreadable) } else { recognised.map_err(Stop::Refused)? };
         let demuxer = demuxer(container);
         let is_indexed = demuxer == "mov" && !has_fragments(&file);
-        Ok(Self { file: Arc::new(file), demuxer, container: container.as_str(), is_indexed })
+        Ok(Self { file: Arc::new(file), pixels_max, demuxer, container: container.as_str(), is_indexed })
     }
 
     /// Opens the source anew, at its start.
     pub(crate) fn open(&self) -> Result<Input, Stop> {
-        Input::open(Arc::clone(&self.file), self.demuxer).map_err(|error| self.unreadable(error))
+        Input::open(Arc::clone(&self.file), self.demuxer, self.pixels_max).map_err(|error| self.unreadable(error))
+    }
+
+    /// Fails if some of the source could not be read: nothing that was made of it is believed then.
+    pub(crate) fn check(&self) -> Result<(), Stop> {
+        if self.file.has_failed() { Err(Stop::Unreadable) } else { Ok(()) }
+    }
+
+    /// Refuses pictures that are too large to be decoded.
+    pub(crate) fn check_size(&self, coded: Resolution) -> Result<(), Stop> {
+        plan::check_pixels(coded, self.pixels_max).map_err(Stop::Refused)
     }
 
     fn unreadable(&self, error: AvError) -> Stop {
         let container = self.container;
+        if error == AvError::UNREADABLE {
+            return Stop::Unreadable;
+        }
         if error == AvError::NO_MEMORY {
             return Stop::refused(
                 FailureCode::LimitExceeded,
@@ -56,20 +73,6 @@ impl Source {
         };
         Stop::refused(FailureCode::Damaged, format!("the file looks like {container} but cannot be read: {hint}"))
     }
-}
-
-fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], offset + u64::try_from(filled).unwrap_or(0)) {
-            // Ends at the end of the file, or with a full buffer.
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// libav's demuxer for a container.
@@ -90,11 +93,11 @@ fn demuxer(container: Container) -> &'static str {
 }
 
 /// True if an MP4 has fragments, whose packets its index does not list.
-fn has_fragments(file: &File) -> bool {
+fn has_fragments(file: &SourceFile) -> bool {
     let mut offset = 0u64;
     for _ in 0..BOXES_MAX {
         let mut header = [0; 16];
-        let Ok(length) = read_up_to(file, &mut header, offset) else { return true };
+        let Ok(length) = file.read_up_to(&mut header, offset) else { return true };
         let Some((size, kind)) = header.first_chunk::<4>().zip(header.get(4..8)).filter(|_| length >= 8) else {
             return false;
         };

@@ -6,6 +6,7 @@ mod pictures;
 mod probe;
 mod setup;
 mod subtitles;
+mod trouble;
 mod video;
 mod watchdog;
 
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
     match args.next().as_deref().and_then(std::ffi::OsStr::to_str) {
         Some("engine") => return transcoder::engine_main(args),
+        Some("bad-disk") => return trouble::engine_on_a_bad_disk(args),
         Some("misbehave") => return watchdog::misbehave(args),
         _ => {}
     }
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         pictures::trials(),
         probe::trials(),
         subtitles::trials(),
+        trouble::trials(),
         video::trials(),
         watchdog::trials(),
     ]

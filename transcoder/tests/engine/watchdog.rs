@@ -17,6 +17,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("idle_signs_of_life_are_no_progress", idle_signs_of_life_are_no_progress),
         trial("a_child_that_dies_is_a_crash_with_its_last_words", a_child_that_dies_is_a_crash_with_its_last_words),
         trial("a_child_that_lies_is_refused", a_child_that_lies_is_refused),
+        trial("a_description_that_cannot_be_is_refused", a_description_that_cannot_be_is_refused),
+        trial("a_flood_of_answers_is_cut_off", a_flood_of_answers_is_cut_off),
         trial("a_program_that_does_not_exist_cannot_start", a_program_that_does_not_exist_cannot_start),
         trial("an_engine_ends_when_its_client_is_gone", an_engine_ends_when_its_client_is_gone),
     ]
@@ -43,6 +45,25 @@ pub(crate) fn misbehave(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         "lie" => {
             let _ = client.write_all(&[3, 0xff, 0xff, 0xff, 0x7f, 1, 2, 3]);
             ExitCode::SUCCESS
+        }
+        "invent" => {
+            let probe =
+                br#"{"container":"hls","size":1,"video":[],"audio":[],"subtitles":[],"chapters":[],"title":null}"#;
+            let length = u32::try_from(probe.len()).expect("short").to_le_bytes();
+            let _ = client.write_all(&[&[3], &length[..], probe].concat());
+            ExitCode::SUCCESS
+        }
+        "flood" => {
+            let mut count = 0u64;
+            loop {
+                // Ends when nobody listens any more.
+                let messages: Vec<u8> =
+                    (0..4096u64).flat_map(|at| [1, 8, 0, 0, 0].into_iter().chain((count + at).to_le_bytes())).collect();
+                count += 4096;
+                if client.write_all(&messages).is_err() {
+                    return ExitCode::FAILURE;
+                }
+            }
         }
         _ => loop {
             std::thread::park();
@@ -83,6 +104,16 @@ async fn a_child_that_dies_is_a_crash_with_its_last_words() {
 async fn a_child_that_lies_is_refused() {
     let error = probe_with("lie").await;
     assert!(matches!(error, EngineError::Protocol { .. }), "{error:?}");
+}
+
+async fn a_description_that_cannot_be_is_refused() {
+    let error = probe_with("invent").await;
+    assert!(matches!(&error, EngineError::Protocol { what } if what.contains("container")), "{error:?}");
+}
+
+async fn a_flood_of_answers_is_cut_off() {
+    let error = probe_with("flood").await;
+    assert!(matches!(&error, EngineError::Protocol { what } if what.contains("more than")), "{error:?}");
 }
 
 async fn a_program_that_does_not_exist_cannot_start() {

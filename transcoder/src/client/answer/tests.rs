@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::SegmentWork;
-use crate::wire::{Writer, take_message};
+use crate::wire::{Inbox, Writer};
 
 fn request(counts: &[u32]) -> ChunkRequest {
     let rate = FrameRate::new(25, 1).expect("a rate");
@@ -57,8 +57,9 @@ fn segment(index: u32, samples: &[(u32, u8)]) -> Message {
     for &(display, kind) in samples {
         writer.u32(display).bytes(&nal(kind));
     }
-    let mut bytes = writer.finish().expect("short");
-    take_message(&mut bytes).expect("well-formed").expect("complete")
+    let mut inbox = Inbox::default();
+    inbox.tail().extend(writer.finish().expect("short"));
+    inbox.take().expect("well-formed").expect("complete")
 }
 
 fn check(index: u32, samples: &[(u32, u8)]) -> Result<VideoSegment, Malformed> {
