@@ -90,18 +90,41 @@ pub enum CatalogError {
 }
 
 impl CatalogError {
-    /// True if the same call may succeed later without anybody doing something: the database is away or busy.
+    /// True if the same call may succeed later without anybody changing it: the database is away, busy or
+    /// out of space.
     pub fn is_transient(&self) -> bool {
         use sqlx::Error as E;
-        match self {
-            Self::Statement(E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed) | Self::Open(E::Io(_)) => {
-                true
-            }
-            // SQLite: busy (5) and its extended forms; PostgreSQL: serialisation failure, deadlock, shutdown.
-            Self::Statement(E::Database(error)) => {
-                matches!(error.code().as_deref(), Some("5" | "261" | "517" | "40001" | "40P01" | "57P01" | "57P03"))
-            }
+        let (Self::Statement(error) | Self::Open(error)) = self else { return false };
+        match error {
+            E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => true,
+            E::Database(error) => error.code().is_some_and(|code| is_outage(&code)),
             _ => false,
+        }
+    }
+}
+
+/// True for the codes of a database that cannot do its work now, as opposed to one that refuses it.
+fn is_outage(code: &str) -> bool {
+    // PostgreSQL's codes have five letters or digits, SQLite's are smaller numbers.
+    if code.len() == 5 {
+        // Serialisation failure and deadlock; then connections, resources, shutdown, system errors.
+        return matches!(code, "40001" | "40P01") || matches!(&code[..2], "08" | "53" | "57" | "58");
+    }
+    // The low octet is the kind: busy, locked, out of memory, input or output, full, cannot open.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 7 | 10 | 13 | 14))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_busy_or_full_is_told_from_one_that_refuses() {
+        for code in ["5", "261", "517", "13", "10", "778", "40001", "40P01", "57P01", "53100", "08006"] {
+            assert!(is_outage(code), "{code}");
+        }
+        for code in ["1", "19", "1555", "2067", "23505", "42601", "22003", ""] {
+            assert!(!is_outage(code), "{code}");
         }
     }
 }

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use domain::presentation::{Images, SubtitleRendition};
-use domain::{AssetId, Generation, Plan, RenditionId, Timestamp};
+use domain::{AssetId, Generation, LeftOut, Plan, RenditionId, Tally, Timestamp};
 use serde_json::json;
 
 use crate::catalog::Tx;
-use crate::engine::{Arg, args, count, count32, document, json as text, parsed};
+use crate::engine::{Arg, args, column, count, count32, document, json as text, parsed};
 use crate::settle::generation_of;
 use crate::sql::Sql;
 use crate::{Catalog, CatalogError, LeasedJob, sql};
@@ -46,6 +46,8 @@ pub struct Output {
     pub images: Option<Images>,
     /// The subtitle renditions, once they are made.
     pub subtitles: Vec<SubtitleRendition>,
+    /// What could not be made, and why.
+    pub left_out: Vec<LeftOut>,
 }
 
 /// How many segments of a rendition are committed.
@@ -82,6 +84,39 @@ impl Catalog {
     ) -> Result<Vec<SubtitleRendition>, CatalogError> {
         let subtitles = self.generation_row(asset, generation).await?.and_then(|row| row.subtitles);
         subtitles.map_or(Ok(vec![]), |subtitles| document("generations.subtitles", &subtitles))
+    }
+
+    /// What could not be made of a generation, and why; empty if it has everything.
+    pub async fn left_out(&self, asset: AssetId, generation: Generation) -> Result<Vec<LeftOut>, CatalogError> {
+        let row = self.generation_row(asset, generation).await?;
+        row.map_or(Ok(vec![]), |row| document("generations.left_out", &row.left_out))
+    }
+
+    /// How the decoding of a generation's pictures went so far, over all its chunks.
+    pub async fn tally(&self, asset: AssetId, generation: Generation) -> Result<Tally, CatalogError> {
+        let Some(row) = self.generation_row(asset, generation).await? else { return Ok(Tally::default()) };
+        Ok(Tally {
+            good: count("generations.pictures_good", row.pictures_good)?,
+            bad: count("generations.pictures_bad", row.pictures_bad)?,
+            repeated: count("generations.pictures_repeated", row.pictures_repeated)?,
+        })
+    }
+
+    /// Adds how the decoding of a run of pictures went to the job's generation.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`]; [`CatalogError::NoGeneration`] if the job has none.
+    pub async fn add_tally(&self, job: &LeasedJob, tally: Tally, now: Timestamp) -> Result<(), CatalogError> {
+        let generation = generation_of(job)?;
+        let counts = [tally.good, tally.bad, tally.repeated].map(column);
+        let [good, bad, repeated] = counts;
+        let mut tx = self.begin().await?;
+        let args = args![job.asset, generation, good?, bad?, repeated?];
+        if tx.execute(sql::generations::ADD_TALLY, args).await? != 1 {
+            return Err(CatalogError::NoGeneration(job.id));
+        }
+        tx.fenced(job, sql::jobs::PROGRESS, args![job.id, job.fence, now]).await?;
+        tx.commit().await
     }
 
     /// Records the pictures of the job's generation.
@@ -130,7 +165,8 @@ impl Catalog {
         });
         let renditions = planned(&plan).map(|(id, kind, total)| entry(id, kind, total)).chain(texts).collect();
         let images = row.images.map(|images| document("generations.images", &images)).transpose()?;
-        Ok(Some(Output { renditions, images, subtitles }))
+        let left_out = document("generations.left_out", &row.left_out)?;
+        Ok(Some(Output { renditions, images, subtitles, left_out }))
     }
 
     async fn generation_row(
@@ -176,6 +212,20 @@ pub(crate) async fn insert(
     tx.execute(sql::generations::INSERT, args).await.map(|_| ())
 }
 
+/// Adds what is missing to the list of a generation, whose asset is locked.
+pub(crate) async fn leave_out(
+    tx: &mut Tx,
+    (asset, generation): (AssetId, Generation),
+    missing: &LeftOut,
+) -> Result<(), CatalogError> {
+    let row: Option<GenerationRow> = tx.row(sql::generations::BY_ID, args![asset, generation]).await?;
+    let Some(row) = row else { return Ok(()) };
+    let mut left_out: Vec<LeftOut> = document("generations.left_out", &row.left_out)?;
+    left_out.push(missing.clone());
+    let args = args![asset, generation, text("generations.left_out", &left_out)?];
+    tx.execute(sql::generations::SET_LEFT_OUT, args).await.map(|_| ())
+}
+
 /// True if the last progress event is at least `interval` old; then the row is held until commit.
 pub(crate) async fn mark_progress(
     tx: &mut Tx,
@@ -208,6 +258,10 @@ struct GenerationRow {
     plan: String,
     images: Option<String>,
     subtitles: Option<String>,
+    left_out: String,
+    pictures_good: i64,
+    pictures_bad: i64,
+    pictures_repeated: i64,
 }
 
 #[derive(sqlx::FromRow)]

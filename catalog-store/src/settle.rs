@@ -2,7 +2,7 @@
 //!
 //! Every call is fenced: if the lease is lost it returns [`CatalogError::LostLease`] and changes nothing.
 
-use domain::{AssetEvent, AssetState, Failure, Generation, JobId, JobKind, JobSpec, Plan, Probe, Timestamp};
+use domain::{AssetEvent, AssetState, Failure, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe, Timestamp};
 use serde_json::json;
 
 use crate::catalog::{Number, Tx};
@@ -50,6 +50,30 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::LostLease`]; [`CatalogError::NoGeneration`] if the job makes no part of one.
     pub async fn settle_part(&self, job: &LeasedJob, publish_job: JobId, now: Timestamp) -> Result<(), CatalogError> {
+        self.close_part(job, None, publish_job, now).await
+    }
+
+    /// Settles a job that could not make its part, and records what the generation lacks from now on.
+    ///
+    /// # Errors
+    /// As [`settle_part`](Self::settle_part).
+    pub async fn settle_without(
+        &self,
+        job: &LeasedJob,
+        missing: &LeftOut,
+        publish_job: JobId,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        self.close_part(job, Some(missing), publish_job, now).await
+    }
+
+    async fn close_part(
+        &self,
+        job: &LeasedJob,
+        missing: Option<&LeftOut>,
+        publish_job: JobId,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
         let generation = generation_of(job)?;
         let mut tx = self.begin().await?;
         // Whoever deletes the asset or fails a sibling must see the job that is enqueued here.
@@ -57,6 +81,10 @@ impl Catalog {
         let open: Option<Number> = tx.row(sql::generations::CLOSE_JOB, args![job.asset, generation]).await?;
         done(&mut tx, job, now).await?;
         let open = open.ok_or(CatalogError::NoGeneration(job.id))?.number;
+        if let Some(missing) = missing {
+            generations::leave_out(&mut tx, (job.asset, generation), missing).await?;
+            tx.event(now, "asset.updated", job.asset, json!({ "generation": generation }));
+        }
         if open == 0 {
             tx.enqueue(publish_job, job.asset, &JobSpec::Publish { generation }, now).await?;
         }
@@ -115,6 +143,23 @@ impl Catalog {
     pub async fn retry(&self, job: &LeasedJob, error: &str, at: Timestamp, now: Timestamp) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
         tx.fenced(job, sql::jobs::RETRY, args![job.id, job.fence, error, at, now]).await?;
+        tx.commit().await
+    }
+
+    /// Puts a job back in the queue as [`retry`](Self::retry) does, without counting a failure: the machine
+    /// was at fault, not the work.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`].
+    pub async fn postpone(
+        &self,
+        job: &LeasedJob,
+        error: &str,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        tx.fenced(job, sql::jobs::POSTPONE, args![job.id, job.fence, error, at, now]).await?;
         tx.commit().await
     }
 

@@ -42,6 +42,9 @@ statements! {
         run_at = $3, updated_at = $3 where id = $1 and fence = $2 and state = 'running'");
     RETRY = both("update jobs set state = 'queued', lease_until = null, worker = null, crashes = 0, failures = failures + 1, error = $3, \
         run_at = $4, updated_at = $5 where id = $1 and fence = $2 and state = 'running'");
+    /// As `RETRY`, but it was nobody's failure.
+    POSTPONE = both("update jobs set state = 'queued', lease_until = null, worker = null, crashes = 0, error = $3, \
+        run_at = $4, updated_at = $5 where id = $1 and fence = $2 and state = 'running'");
     DONE = both("update jobs set state = 'done', lease_until = null, error = null, dedup_key = null, updated_at = $3 \
         where id = $1 and fence = $2 and state = 'running'");
     FAILED = both("update jobs set state = 'failed', lease_until = null, error = $3, dedup_key = null, updated_at = $4 \

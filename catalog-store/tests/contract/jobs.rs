@@ -82,6 +82,20 @@ pub(crate) async fn a_retried_job_waits_for_its_time_and_counts_its_failures(wor
     assert_eq!((again.attempt, again.failures), (2, 1));
 }
 
+pub(crate) async fn a_postponed_job_waits_for_its_time_and_counts_no_failure(world: World) {
+    world.received().await;
+    let job = world.claim(false, at(0)).await.expect("the probe");
+    world.catalog.retry(&job, "the engine crashed", at(1), at(1)).await.unwrap();
+    let job = world.claim(false, at(1)).await.expect("the probe again");
+    world.catalog.postpone(&job, "the store is away", at(5_000), at(2)).await.unwrap();
+    let row = &world.catalog.jobs_of(job.asset).await.unwrap()[0];
+    assert_eq!((row.state, row.error.as_deref()), (JobState::Queued, Some("the store is away")));
+    assert_eq!(world.claim(false, at(4_999)).await, None);
+    let again = world.claim(false, at(5_000)).await.expect("its time has come");
+    assert_eq!((again.attempt, again.failures), (3, 1));
+    assert!(is_lost(world.catalog.postpone(&job, "late", at(6_000), at(6_000)).await));
+}
+
 pub(crate) async fn a_released_job_is_due_at_once_and_the_attempt_does_not_count(world: World) {
     world.received().await;
     let job = world.claim(false, at(0)).await.expect("the probe");

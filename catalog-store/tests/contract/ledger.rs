@@ -2,7 +2,7 @@
 
 use catalog_store::{CatalogError, RenditionKind};
 use domain::presentation::{Images, SegmentEntry, SubtitleRendition};
-use domain::{Resolution, Timescale};
+use domain::{Resolution, Tally, Timescale};
 
 use crate::harness::{GENERATION, World, at, rendition, segment};
 
@@ -99,4 +99,19 @@ pub(crate) async fn pages_of_assets_are_newest_first_and_without_gaps(world: Wor
         seen.extend(page.into_iter().map(|asset| asset.id));
     }
     assert_eq!(seen, made);
+}
+
+pub(crate) async fn the_tallies_of_all_chunks_add_up(world: World) {
+    let asset = world.processing().await;
+    assert_eq!(world.catalog.tally(asset, GENERATION).await.unwrap(), Tally::default());
+    for bad in [0, 7] {
+        let chunk = world.claim(true, at(1)).await.expect("a chunk");
+        let tally = Tally { good: 100, bad, repeated: 1 };
+        world.catalog.add_tally(&chunk, tally, at(2)).await.unwrap();
+        world.catalog.settle_part(&chunk, world.job_id(), at(3)).await.unwrap();
+        let late = world.catalog.add_tally(&chunk, tally, at(4)).await;
+        assert!(matches!(late, Err(CatalogError::LostLease { .. })), "{late:?}");
+    }
+    let expected = Tally { good: 200, bad: 7, repeated: 2 };
+    assert_eq!(world.catalog.tally(asset, GENERATION).await.unwrap(), expected);
 }

@@ -61,6 +61,7 @@ contract! {
         a_heartbeat_keeps_a_lease_and_tells_when_it_is_lost
         a_lost_lease_is_never_completed
         a_retried_job_waits_for_its_time_and_counts_its_failures
+        a_postponed_job_waits_for_its_time_and_counts_no_failure
         a_released_job_is_due_at_once_and_the_attempt_does_not_count
         a_job_whose_workers_vanish_is_given_up
         progress_forgives_crashes
@@ -82,12 +83,14 @@ contract! {
         deleting_twice_changes_nothing
         a_purged_asset_leaves_only_its_id_until_it_is_forgotten
         an_illegal_step_leaves_nothing_behind
-        an_asset_is_playable_once;
+        an_asset_is_playable_once
+        what_a_generation_lacks_is_known_and_the_last_part_publishes_it;
     ledger:
         a_segment_is_recorded_once_and_another_hash_is_refused
         a_lost_lease_records_no_segment
         progress_counts_segments_per_rendition
         images_and_subtitles_read_back
+        the_tallies_of_all_chunks_add_up
         pages_of_assets_are_newest_first_and_without_gaps;
     events:
         every_change_of_state_is_told_in_order

@@ -1,7 +1,7 @@
 //! How jobs end, and what follows from it.
 
 use catalog_store::CatalogError;
-use domain::{AssetState, Failure, FailureCode, JobKind, JobSpec, JobState};
+use domain::{AssetState, Failure, FailureCode, JobKind, JobSpec, JobState, LeftOut};
 
 use crate::harness::{GENERATION, World, at, plan, probe};
 
@@ -127,4 +127,31 @@ pub(crate) async fn an_asset_is_playable_once(world: World) {
     world.catalog.delete_asset(asset, world.job_id(), at(3)).await.unwrap();
     assert!(!world.catalog.mark_playable(asset, at(4)).await.unwrap());
     assert!(!world.catalog.asset(asset).await.unwrap().expect("it").is_playable);
+}
+
+pub(crate) async fn what_a_generation_lacks_is_known_and_the_last_part_publishes_it(world: World) {
+    let asset = world.processing().await;
+    let lacks = async || world.catalog.output(asset, GENERATION).await.unwrap().expect("it").left_out;
+    assert_eq!(lacks().await, []);
+    for _ in 0..2 {
+        let chunk = world.claim(true, at(1)).await.expect("a chunk");
+        world.catalog.settle_part(&chunk, world.job_id(), at(2)).await.unwrap();
+    }
+    let reason = Failure::new(FailureCode::Damaged, "the sound cannot be decoded");
+    let mut missing = vec![];
+    for _ in 0..2 {
+        let job = world.claim(false, at(3)).await.expect("sound, then pictures");
+        let lack = LeftOut::of(&job.spec, reason.clone());
+        world.catalog.settle_without(&job, &lack, world.job_id(), at(4)).await.unwrap();
+        let again = world.catalog.settle_without(&job, &lack, world.job_id(), at(4)).await;
+        assert!(matches!(again, Err(CatalogError::LostLease { .. })), "{again:?}");
+        missing.push(lack);
+    }
+    let found: Vec<_> =
+        missing.iter().map(|lack| (lack.kind, lack.rendition.as_ref().map(ToString::to_string))).collect();
+    assert_eq!(found, [(JobKind::Audio, Some("audio-0".to_owned())), (JobKind::Images, None)]);
+    assert_eq!(lacks().await, missing);
+    assert_eq!(world.catalog.left_out(asset, GENERATION).await.unwrap(), missing);
+    let publish = world.claim(false, at(5)).await.expect("publish");
+    assert_eq!(publish.spec, JobSpec::Publish { generation: GENERATION });
 }
