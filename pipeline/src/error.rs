@@ -2,7 +2,7 @@
 
 use catalog_store::CatalogError;
 use domain::{Failure, FailureCode, JobKind, RenditionId};
-use media_store::StoreError;
+use media_store::{Retry, StoreError};
 use packager::cmaf::CmafError;
 use packager::verify::VerifyError;
 use transcoder::EngineError;
@@ -82,11 +82,31 @@ impl JobError {
         Self::Inconsistent { what: what.into() }
     }
 
+    /// True if the source is at fault for good.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Refused(_) => true,
+            Self::Engine(error) => !error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// True if the machine is at fault, and the same work may succeed once it is well again.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Engine(error) => error.is_outage(),
+            Self::Store(error) => matches!(error.retry(), Retry::After(_)),
+            Self::Catalog(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
     /// True if working on this very source went wrong, rather than a store, the catalogue or the machine.
     pub(crate) fn is_decoding(&self) -> bool {
         match self {
-            Self::Engine(error) => !matches!(error, EngineError::Start { .. }),
+            Self::Engine(error) => !error.is_outage(),
             Self::Incomplete { .. } | Self::Package { .. } | Self::Verify { .. } => true,
+            Self::Picture(_) | Self::Panicked => true,
             _ => false,
         }
     }
@@ -96,7 +116,7 @@ impl JobError {
         match self {
             Self::Refused(failure) => failure.clone(),
             Self::Engine(error) => error.failure(),
-            Self::Incomplete { .. } | Self::Package { .. } | Self::Verify { .. } => Failure::new(
+            Self::Incomplete { .. } | Self::Package { .. } | Self::Verify { .. } | Self::Panicked => Failure::new(
                 FailureCode::EngineCrashed,
                 "the file could not be turned into a complete video; it is probably damaged: try to export or record it again",
             ),

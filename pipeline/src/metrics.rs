@@ -16,6 +16,8 @@ pub enum Outcome {
     WentWithout,
     /// An error; it is tried again later.
     Retried,
+    /// The machine was at fault; it is tried again later.
+    Postponed,
     /// An error that ended the asset.
     Failed,
     /// Given back because the worker stops.
@@ -31,6 +33,7 @@ impl Outcome {
             Self::Done => "done",
             Self::WentWithout => "went_without",
             Self::Retried => "retried",
+            Self::Postponed => "postponed",
             Self::Failed => "failed",
             Self::Released => "released",
             Self::Lost => "lost",

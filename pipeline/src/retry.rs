@@ -1,4 +1,14 @@
 //! What becomes of a job that failed: again later, given up, or settled without its product.
+//!
+//! | at fault | becomes |
+//! |---|---|
+//! | the machine: store, catalogue, disk, no process | postponed, as often as it takes; it counts as nobody's failure |
+//! | the source, for good | given up at once |
+//! | the source, perhaps: a crash, a stall, segments that do not fit | tried three times, then given up |
+//! | what is stored, or this program | tried five times where that may help, then the asset fails |
+//!
+//! Giving up means to go without the product where the asset plays without it, which is recorded; else
+//! the asset fails.
 
 use std::time::Duration;
 
@@ -6,21 +16,41 @@ use domain::{Failure, JobKind};
 
 use crate::error::JobError;
 
-/// Recorded errors after which a job is given up.
+/// Failures of this program, or of what is stored, after which a job is given up.
 const FAILURES_MAX: u32 = 5;
 
-/// Recorded engine crashes and stalls after which a job is given up: the same source crashes the
-/// same code, so more tries than for a store or database that may come back.
+/// Engine crashes and stalls after which a job is given up: the same source crashes the same code, so
+/// fewer tries than for what may be chance.
 const ENGINE_FAILURES_MAX: u32 = 3;
+
+/// Runs of a demand that the machine may spoil: a viewer who still waits asks again.
+const DEMAND_OUTAGES_MAX: u32 = 3;
 
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
+
+/// A job that ended in an error.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Case {
+    /// What it does.
+    pub(crate) kind: JobKind,
+    /// The asset plays without what it makes.
+    pub(crate) is_optional: bool,
+    /// Failures before this one, of all workers.
+    pub(crate) failures: u32,
+    /// Other runs before this one that came to no end: outages, mostly.
+    pub(crate) outages: u32,
+    /// Outages after which the machine is given up, if anybody waits for the end.
+    pub(crate) outages_max: Option<u32>,
+}
 
 /// What to do with a job that ended in an error.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// The job is somebody else's, or its asset is gone: touch nothing.
     Forget,
+    /// Try again after this time; nobody has failed.
+    Postpone(Duration),
     /// Try again after this time.
     Retry(Duration),
     /// Settle the part without its product; the asset plays without it.
@@ -29,25 +59,35 @@ pub(crate) enum Verdict {
     Fail(Failure),
 }
 
-/// Decides after `error` in a job that had `failures` recorded errors before this one.
+/// Decides what `error` means for the job of `case`.
 ///
 /// `entropy` spreads the retries of jobs that failed together.
-pub(crate) fn verdict(error: &JobError, kind: JobKind, is_optional: bool, failures: u32, entropy: u8) -> Verdict {
-    let failure = match error {
-        JobError::LostLease | JobError::Gone => return Verdict::Forget,
-        JobError::Refused(failure) => failure.clone(),
-        JobError::Inconsistent { .. } => error.failure(kind),
-        JobError::Engine(cause) if !cause.is_transient() => cause.failure(),
-        _ => {
-            let limit = if error.is_decoding() { ENGINE_FAILURES_MAX } else { FAILURES_MAX };
-            // Nobody waits for the removal of a deleted asset, and giving up would leak its objects.
-            if failures + 1 < limit || kind == JobKind::Purge {
-                return Verdict::Retry(backoff(failures, entropy));
-            }
-            error.failure(kind)
-        }
+pub(crate) fn verdict(error: &JobError, case: Case, entropy: u8) -> Verdict {
+    if matches!(error, JobError::LostLease | JobError::Gone) {
+        return Verdict::Forget;
+    }
+    // Nobody waits for the removal of a deleted asset, and giving up would leak its objects.
+    let is_purge = case.kind == JobKind::Purge;
+    if error.is_outage() {
+        let outages_max = if case.kind == JobKind::Demand { Some(DEMAND_OUTAGES_MAX) } else { case.outages_max };
+        return match outages_max {
+            Some(max) if case.outages.saturating_add(1) >= max && !is_purge => Verdict::Fail(error.failure(case.kind)),
+            _ => Verdict::Postpone(backoff(case.outages, entropy)),
+        };
+    }
+    let failures_max = match error {
+        _ if error.is_refusal() => 1,
+        JobError::Inconsistent { .. } => 1,
+        _ if error.is_decoding() => ENGINE_FAILURES_MAX,
+        _ => FAILURES_MAX,
     };
-    if is_optional { Verdict::GoWithout(failure) } else { Verdict::Fail(failure) }
+    if case.failures.saturating_add(1) < failures_max || is_purge {
+        return Verdict::Retry(backoff(case.failures, entropy));
+    }
+    let failure = error.failure(case.kind);
+    // Only what is wrong with the source is a reason to show the rest of it.
+    let is_source = error.is_refusal() || error.is_decoding();
+    if case.is_optional && is_source { Verdict::GoWithout(failure) } else { Verdict::Fail(failure) }
 }
 
 /// 1 s, doubled with every failure up to a minute, give or take a quarter.
@@ -58,23 +98,95 @@ fn backoff(failures: u32, entropy: u8) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use catalog_store::{Catalog, CatalogError};
     use domain::FailureCode;
+    use media_store::StoreError;
+    use transcoder::EngineError;
 
     use super::*;
 
-    fn broken_store() -> JobError {
-        JobError::Panicked
+    const CHUNK: Case = Case { kind: JobKind::Chunk, is_optional: false, failures: 0, outages: 0, outages_max: None };
+    const SOUND: Case = Case { kind: JobKind::Audio, is_optional: true, ..CHUNK };
+
+    fn outages() -> [JobError; 4] {
+        let source = || std::io::Error::other("the disk is away");
+        let store = StoreError::Io { action: "write", key: "media/1".into(), source: source() };
+        [
+            JobError::Store(store),
+            JobError::Catalog(closed_database()),
+            JobError::Engine(EngineError::Start { source: source() }),
+            JobError::Engine(EngineError::Unreadable),
+        ]
+    }
+
+    fn closed_database() -> CatalogError {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().expect("a folder");
+            let url = format!("sqlite://{}", folder.path().join("catalog.db").display());
+            let catalog = Catalog::open(&url).await.expect("a database");
+            catalog.close().await;
+            catalog.unfinished_job_count().await.expect_err("nobody answers")
+        })
+    }
+
+    fn crash() -> JobError {
+        JobError::Engine(EngineError::Crashed { status: "signal: 11".into(), log: String::new() })
+    }
+
+    fn pause(verdict: Verdict) -> Option<u64> {
+        match verdict {
+            Verdict::Retry(after) | Verdict::Postpone(after) => Some(after.as_secs()),
+            _ => None,
+        }
     }
 
     #[test]
-    fn a_transient_error_is_retried_with_growing_pauses_and_then_given_up() {
-        let pause = |failures| match verdict(&broken_store(), JobKind::Chunk, false, failures, 128) {
-            Verdict::Retry(after) => Some(after.as_secs()),
-            _ => None,
-        };
-        assert_eq!([0, 1, 2, 3].map(pause), [Some(1), Some(2), Some(4), Some(8)]);
-        assert_eq!(pause(4), None);
-        assert!(matches!(verdict(&broken_store(), JobKind::Chunk, false, 4, 0), Verdict::Fail(_)));
+    fn an_outage_is_waited_out_whatever_the_job_and_however_long_it_lasts() {
+        for error in outages() {
+            for case in [CHUNK, SOUND] {
+                for outages in [0, 4, 1000] {
+                    let verdict = verdict(&error, Case { outages, ..case }, 0);
+                    assert!(
+                        matches!(verdict, Verdict::Postpone(after) if after <= BACKOFF_MAX),
+                        "{error}: {verdict:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn somebody_who_waits_for_the_end_learns_of_an_outage() {
+        for error in outages() {
+            let case = |outages| Case { outages, outages_max: Some(5), ..SOUND };
+            assert_eq!([0, 3].map(|outages| pause(verdict(&error, case(outages), 128))), [Some(1), Some(8)]);
+            assert!(matches!(verdict(&error, case(4), 0), Verdict::Fail(_)), "never without sound");
+        }
+    }
+
+    #[test]
+    fn a_demand_is_not_kept_through_an_outage() {
+        let errors = outages();
+        let demand = |outages| verdict(&errors[0], Case { kind: JobKind::Demand, outages, ..CHUNK }, 128);
+        assert_eq!([0, 1, 2].map(demand).map(pause), [Some(1), Some(2), None]);
+    }
+
+    #[test]
+    fn a_crash_is_retried_with_growing_pauses_and_then_given_up() {
+        let after = |failures| verdict(&crash(), Case { failures, ..CHUNK }, 128);
+        assert_eq!([0, 1, 2].map(after).map(pause), [Some(1), Some(2), None]);
+        assert!(matches!(after(2), Verdict::Fail(failure) if failure.code == FailureCode::EngineCrashed));
+        assert!(matches!(verdict(&crash(), Case { failures: 2, ..SOUND }, 0), Verdict::GoWithout(_)));
+    }
+
+    #[test]
+    fn a_fault_of_ours_is_no_reason_to_leave_something_out() {
+        let ours = JobError::inconsistent("a planned asset has no probe");
+        assert!(matches!(verdict(&ours, SOUND, 0), Verdict::Fail(_)));
+        let unreadable = || JobError::Document(serde_json::from_str::<u8>("x").expect_err("no number"));
+        assert!(matches!(verdict(&unreadable(), SOUND, 0), Verdict::Retry(_)));
+        assert!(matches!(verdict(&unreadable(), Case { failures: 4, ..SOUND }, 0), Verdict::Fail(_)));
     }
 
     #[test]
@@ -85,15 +197,18 @@ mod tests {
 
     #[test]
     fn a_refused_source_fails_at_once_and_an_optional_part_is_left_out() {
-        let refused = JobError::Refused(Failure::new(FailureCode::Damaged, "broken"));
-        let failure = Failure::new(FailureCode::Damaged, "broken");
-        assert_eq!(verdict(&refused, JobKind::Chunk, false, 0, 0), Verdict::Fail(failure.clone()));
-        assert_eq!(verdict(&refused, JobKind::Images, true, 0, 0), Verdict::GoWithout(failure));
+        let failure = || Failure::new(FailureCode::Damaged, "broken");
+        for refused in [JobError::Refused(failure()), JobError::Engine(EngineError::Refused(failure()))] {
+            assert_eq!(verdict(&refused, CHUNK, 0), Verdict::Fail(failure()));
+            assert_eq!(verdict(&refused, SOUND, 0), Verdict::GoWithout(failure()));
+        }
     }
 
     #[test]
     fn a_lost_lease_touches_nothing_and_a_purge_never_gives_up() {
-        assert_eq!(verdict(&JobError::LostLease, JobKind::Audio, true, 9, 0), Verdict::Forget);
-        assert!(matches!(verdict(&broken_store(), JobKind::Purge, false, 1000, 0), Verdict::Retry(_)));
+        assert_eq!(verdict(&JobError::LostLease, Case { failures: 9, ..SOUND }, 0), Verdict::Forget);
+        let purge = Case { kind: JobKind::Purge, failures: 1000, outages: 1000, outages_max: Some(5), ..CHUNK };
+        assert!(matches!(verdict(&crash(), purge, 0), Verdict::Retry(_)));
+        outages().iter().for_each(|error| assert!(matches!(verdict(error, purge, 0), Verdict::Postpone(_))));
     }
 }

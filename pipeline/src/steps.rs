@@ -12,7 +12,7 @@ pub(crate) mod purge;
 mod subtitles;
 
 use catalog_store::{Asset, LeasedJob};
-use domain::{AssetState, Generation, JobId, JobKind, JobSpec, Plan, Probe};
+use domain::{AssetState, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe};
 
 use transcoder::Engine;
 
@@ -36,6 +36,8 @@ pub(crate) enum Settlement {
     Probed { probe: Box<Probe>, generation: Generation, plan: Box<Plan>, jobs: Vec<JobSpec> },
     /// A part of a generation is complete.
     Part,
+    /// A part of a generation cannot be made; it is recorded what that means.
+    Without(LeftOut),
     /// What a viewer waited for is committed, or nobody waits any more.
     Demand,
     /// The verified presentation is published.
@@ -70,6 +72,7 @@ impl Step<'_> {
                 catalog.settle_probe(self.job, probe, *generation, plan, &jobs, now).await?;
             }
             Settlement::Part => catalog.settle_part(self.job, self.mint(), now).await?,
+            Settlement::Without(missing) => catalog.settle_without(self.job, missing, self.mint(), now).await?,
             Settlement::Demand => catalog.settle_demand(self.job, now).await?,
             Settlement::Published => catalog.settle_publish(self.job, now).await?,
             Settlement::Purged => catalog.settle_purge(self.job, now).await?,
@@ -78,15 +81,15 @@ impl Step<'_> {
     }
 
     /// True if the asset plays without what this job makes.
-    pub(crate) async fn is_optional(&self) -> bool {
+    pub(crate) async fn is_optional(&self) -> Result<bool, JobError> {
         match &self.job.spec {
-            JobSpec::Images { .. } | JobSpec::Subtitles { .. } => true,
+            JobSpec::Images { .. } | JobSpec::Subtitles { .. } => Ok(true),
             // A broken sound track among others, or beside a picture, is no reason to show nothing.
-            JobSpec::Audio { generation, .. } => match self.plan(*generation).await {
-                Ok(plan) => plan.video.is_some() || plan.audio.len() > 1,
-                Err(_) => false,
-            },
-            _ => false,
+            JobSpec::Audio { generation, .. } => {
+                let plan = self.plan(*generation).await?;
+                Ok(plan.video.is_some() || plan.audio.len() > 1)
+            }
+            _ => Ok(false),
         }
     }
 

@@ -16,7 +16,7 @@ use transcoder::Engine;
 
 use crate::Metrics;
 use crate::steps::Step;
-use lane::{Failures, Lane};
+use lane::Lane;
 
 /// What a worker works with. Cheap to clone.
 #[derive(Clone)]
@@ -58,6 +58,9 @@ pub struct WorkerConfig {
     pub poll: Duration,
     /// How long running jobs may go on after a soft shutdown before they are given back.
     pub grace: Duration,
+    /// Runs that a job may lose to a store, a database or a disk that is away, before its asset fails.
+    /// `None` waits as long as it takes: right for a server, not for somebody at a terminal.
+    pub outages_max: Option<u32>,
     /// What new generations are made with.
     pub recipe: Recipe,
     /// Which sources are accepted.
@@ -65,7 +68,8 @@ pub struct WorkerConfig {
 }
 
 impl Default for WorkerConfig {
-    /// One heavy, two light and two urgent lanes, leases of 30 s, a look at the queue every 2 s, 10 s of grace.
+    /// One heavy, two light and two urgent lanes, leases of 30 s, a look at the queue every 2 s, 10 s of grace;
+    /// outages are waited out.
     fn default() -> Self {
         Self {
             name: "worker".into(),
@@ -76,6 +80,7 @@ impl Default for WorkerConfig {
             lease: Duration::from_secs(30),
             poll: Duration::from_secs(2),
             grace: Duration::from_secs(10),
+            outages_max: None,
             recipe: Recipe::default(),
             limits: Limits::default(),
         }
@@ -104,6 +109,13 @@ impl Worker {
     /// A worker that has not started yet.
     pub fn new(config: WorkerConfig, parts: Parts) -> Self {
         Self { config: Arc::new(config), parts }
+    }
+
+    /// The same worker, which fails an asset once one of its jobs has lost this many runs to the machine.
+    #[must_use]
+    pub fn with_outages_max(self, outages_max: u32) -> Self {
+        let config = WorkerConfig { outages_max: Some(outages_max), ..(*self.config).clone() };
+        Self { config: Arc::new(config), ..self }
     }
 
     /// What it works with.
@@ -139,7 +151,6 @@ impl Worker {
     /// future does the same. Either way a later run goes on after the last committed segment.
     pub async fn run(&self, soft: CancellationToken, hard: CancellationToken) {
         let mut lanes = JoinSet::new();
-        let failures = Failures::default();
         let spawn = |lanes: &mut JoinSet<Lane>, lane: Lane| {
             let (soft, hard) = (soft.clone(), hard.clone());
             lanes.spawn(async move {
@@ -149,7 +160,7 @@ impl Worker {
         };
         for kind in JobLane::ALL {
             for number in 0..self.config.lanes(kind) {
-                spawn(&mut lanes, Lane::new(self.config.clone(), self.parts.clone(), failures.clone(), kind, number));
+                spawn(&mut lanes, Lane::new(self.config.clone(), self.parts.clone(), kind, number));
             }
         }
         tracing::info!(

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use domain::plan::VideoPlan;
-use domain::{Generation, Plan, Probe, Span};
+use domain::{Generation, Plan, Probe, Span, Tally};
 use packager::cmaf::VideoConfig;
 use tokio::time::Instant;
 use transcoder::{ChunkRequest, Engine, ParameterSets, SegmentWork};
@@ -22,11 +22,16 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation, chunk: u32) -> 
     if let (Some(rung), Some(first)) = (head, spans.first()) {
         encode_missing(step, &step.parts.engine, generation, &plan, &[*first], |at| at == rung).await?;
     }
-    encode_missing(step, &step.batch_engine(), generation, &plan, &spans, |_| true).await?;
+    let tally = encode_missing(step, &step.batch_engine(), generation, &plan, &spans, |_| true).await?;
+    // What was decoded ahead for somebody who waits is not counted: here the same pictures are decoded for
+    // all. Nor is a run that is killed right before this: nothing decodes its segments again.
+    if let Some(tally) = tally {
+        step.parts.catalog.add_tally(step.job, tally, step.parts.clock.now()).await?;
+    }
     Ok(Settlement::Part)
 }
 
-/// Encodes those segments of the wanted rungs that have no row yet, and commits them.
+/// Encodes those segments of the wanted rungs that have no row yet, and commits them; how the decoding went.
 pub(super) async fn encode_missing(
     step: &Step<'_>,
     engine: &Engine,
@@ -34,11 +39,11 @@ pub(super) async fn encode_missing(
     plan: &Plan,
     spans: &[Span],
     is_wanted: impl Fn(usize) -> bool,
-) -> Result<(), JobError> {
+) -> Result<Option<Tally>, JobError> {
     let Some(video) = &plan.video else { return Err(JobError::inconsistent("a picture of a plan without video")) };
     let work = missing(step, generation, video, spans, is_wanted).await?;
     if work.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let request = request(plan, video, &step.probe().await?, work)?;
     encode(step, engine, generation, plan, video, request).await
@@ -100,7 +105,7 @@ async fn encode(
     plan: &Plan,
     video: &VideoPlan,
     request: ChunkRequest,
-) -> Result<(), JobError> {
+) -> Result<Option<Tally>, JobError> {
     let mut open: HashSet<(usize, u32)> = HashSet::new();
     for work in &request.work {
         open.extend((0..video.rungs.len()).filter(|at| work.rungs[*at]).map(|at| (at, work.span.index)));
@@ -121,7 +126,10 @@ async fn encode(
         committer.video(&rung.id, config, plan.cadence.gop_frames, segment).await?;
     }
     step.parts.metrics.session_ended(SegmentKind::Video, started.elapsed());
-    if open.is_empty() { Ok(()) } else { Err(JobError::Incomplete { missing: open.len(), wanted }) }
+    if !open.is_empty() {
+        return Err(JobError::Incomplete { missing: open.len(), wanted });
+    }
+    Ok(session.tally())
 }
 
 /// How the segments of a rung are packaged.

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 
 use catalog_store::{Asset, SegmentRow};
 use domain::presentation::{AudioRendition, Pointer, SegmentEntry, VideoRendition};
-use domain::{AssetId, Failure, FailureCode, Generation, PlaybackId, Presentation, Probe, RenditionId, Timescale};
+use domain::{
+    AssetId, Failure, FailureCode, Generation, LeftOut, PlaybackId, Presentation, Probe, RenditionId, Tally, Timescale,
+};
 use futures::{StreamExt, TryStreamExt};
 use media_store::{Key, MediaStore, layout};
 
@@ -23,6 +25,8 @@ type Rows = HashMap<RenditionId, Vec<SegmentRow>>;
 pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settlement, JobError> {
     let (asset, plan) = (step.asset().await?, step.plan(generation).await?);
     let probe = step.probe().await?;
+    judge(step.parts.catalog.tally(asset.id, generation).await?)?;
+    let left_out = step.parts.catalog.left_out(asset.id, generation).await?;
     let mut rows = Rows::new();
     for row in step.parts.catalog.segments(asset.id, generation).await? {
         rows.entry(row.rendition.clone()).or_default().push(row);
@@ -32,7 +36,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
     for rendition in &planned.video {
         video.push(measured_video(step, generation, rendition, &mut rows).await?);
     }
-    let audio = measured_audio(&planned, &mut rows)?;
+    let audio = measured_audio(&planned, &mut rows, &left_out)?;
     if video.is_empty() && audio.is_empty() {
         return Err(JobError::Refused(Failure::new(
             FailureCode::Damaged,
@@ -114,14 +118,32 @@ async fn measured_video(
     })
 }
 
-/// The audio renditions that are complete: one that is not was given up by its job, which says why.
-fn measured_audio(planned: &Presentation, rows: &mut Rows) -> Result<Vec<AudioRendition>, JobError> {
+/// Refuses a source of whose picture too much was lost, over its whole length.
+fn judge(tally: Tally) -> Result<(), JobError> {
+    let Tally { good, bad, repeated } = tally;
+    tracing::debug!(good, bad, repeated, "pictures counted");
+    if !tally.is_damaged() {
+        return Ok(());
+    }
+    let sentence =
+        format!("{bad} of {} pictures of the file cannot be decoded: it is damaged", good.saturating_add(bad));
+    Err(JobError::Refused(Failure::new(FailureCode::Damaged, sentence)))
+}
+
+/// The audio renditions that are complete: of one that is not it is recorded that it was left out, and why.
+fn measured_audio(
+    planned: &Presentation,
+    rows: &mut Rows,
+    left_out: &[LeftOut],
+) -> Result<Vec<AudioRendition>, JobError> {
     let mut renditions: Vec<AudioRendition> = Vec::new();
     for planned in &planned.audio {
         let rows = rows.remove(&planned.id).unwrap_or_default();
-        let Some((segments, rates)) = complete(&planned.segments, rows, planned.timescale) else {
-            tracing::warn!(rendition.id = %planned.id, "sound track left out: it is not complete");
+        if left_out.iter().any(|missing| missing.rendition.as_ref() == Some(&planned.id)) {
             continue;
+        }
+        let Some((segments, rates)) = complete(&planned.segments, rows, planned.timescale) else {
+            return Err(JobError::inconsistent(format!("{} is not complete", planned.id)));
         };
         renditions.push(AudioRendition {
             is_default: renditions.is_empty(),

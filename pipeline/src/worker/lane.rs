@@ -1,12 +1,10 @@
 //! One lane: claims a job, runs it under its lease, records how it ended, and begins again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use catalog_store::{CatalogError, Claim, LeasedJob};
-use domain::{Failure, FailureCode, JobId, JobKind, JobLane};
-use tokio::sync::Mutex;
+use domain::{Failure, FailureCode, JobKind, JobLane, LeftOut};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -14,7 +12,7 @@ use tracing::Instrument;
 use super::{Parts, WorkerConfig, lease};
 use crate::error::JobError;
 use crate::metrics::Outcome;
-use crate::retry::{self, Verdict};
+use crate::retry::{self, Case, Verdict};
 use crate::steps::{Settlement, Step, publish, purge};
 
 /// Shortest pause of an idle lane, however often it is woken.
@@ -23,19 +21,10 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 /// Longest time that encoding goes on once the worker stops.
 const ENCODING_GRACE_MAX: Duration = Duration::from_millis(1500);
 
-/// Jobs whose errors are remembered; beyond it memory starts afresh.
-const REMEMBERED_MAX: usize = 10_000;
-
-/// Errors of each unfinished job, of all lanes of this worker.
-///
-/// They are counted here and not by claims, since a claim that was cut short by `kill -9` is no error.
-pub(super) type Failures = Arc<Mutex<HashMap<JobId, u32>>>;
-
 /// One lane of a worker.
 pub(super) struct Lane {
     config: Arc<WorkerConfig>,
     parts: Parts,
-    failures: Failures,
     kind: JobLane,
     number: usize,
 }
@@ -47,14 +36,8 @@ impl std::fmt::Debug for Lane {
 }
 
 impl Lane {
-    pub(super) fn new(
-        config: Arc<WorkerConfig>,
-        parts: Parts,
-        failures: Failures,
-        kind: JobLane,
-        number: usize,
-    ) -> Self {
-        Self { config, parts, failures, kind, number }
+    pub(super) fn new(config: Arc<WorkerConfig>, parts: Parts, kind: JobLane, number: usize) -> Self {
+        Self { config, parts, kind, number }
     }
 
     /// Runs one job after the other until a token is cancelled.
@@ -144,10 +127,7 @@ impl Lane {
             Err(error) => Err(error),
         };
         match settled {
-            Ok(()) => {
-                self.failures.lock().await.remove(&job.id);
-                Outcome::Done
-            }
+            Ok(()) => Outcome::Done,
             Err(error) => self.failed(&step, error, soft.is_cancelled()).await,
         }
     }
@@ -182,9 +162,19 @@ impl Lane {
     /// Records an error as what it means for the job.
     async fn failed(&self, step: &Step<'_>, error: JobError, is_stopping: bool) -> Outcome {
         let (job, clock) = (step.job, &self.parts.clock);
-        let failures = self.count_failure(job.id, &error).await;
-        let entropy = clock.entropy()[0];
-        let verdict = retry::verdict(&error, job.spec.kind(), step.is_optional().await, failures, entropy);
+        // Where the plan cannot be read, that is what counts: what is optional must not fail the asset.
+        let (error, is_optional) = match step.is_optional().await {
+            Ok(is_optional) => (error, is_optional),
+            Err(unknown) => (unknown, false),
+        };
+        let case = Case {
+            kind: job.spec.kind(),
+            is_optional,
+            failures: job.failures,
+            outages: job.attempt.saturating_sub(1).saturating_sub(job.failures),
+            outages_max: self.config.outages_max,
+        };
+        let verdict = retry::verdict(&error, case, clock.entropy()[0]);
         // Ctrl-C in a terminal reaches the engines as well: that they died then is no fault of the source.
         if is_stopping && !matches!(error, JobError::Refused(_)) && verdict != Verdict::Forget {
             return self.release(job).await;
@@ -195,9 +185,17 @@ impl Lane {
                 tracing::info!(error = cause.as_str(), "job dropped");
                 return self.lost(job).await;
             }
+            Verdict::Postpone(after) => {
+                let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(error = cause.as_str(), after_ms, "job waits until the machine is well again");
+                let now = clock.now();
+                let postponed = self.parts.catalog.postpone(job, &cause, now.plus(after), now).await;
+                (postponed.map_err(JobError::from), Outcome::Postponed)
+            }
             Verdict::Retry(after) => {
                 let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-                tracing::warn!(error = cause.as_str(), failures = failures + 1, after_ms, "job will be tried again");
+                let failures = job.failures.saturating_add(1);
+                tracing::warn!(error = cause.as_str(), failures, after_ms, "job will be tried again");
                 let now = clock.now();
                 let retried = self.parts.catalog.retry(job, &cause, now.plus(after), now).await;
                 (retried.map_err(JobError::from), Outcome::Retried)
@@ -207,9 +205,10 @@ impl Lane {
                 tracing::warn!(error = cause.as_str(), "demand given up");
                 (step.settle(&Settlement::Demand).await, Outcome::WentWithout)
             }
-            Verdict::GoWithout(_) => {
+            Verdict::GoWithout(failure) => {
                 tracing::warn!(error = cause.as_str(), "part left out: the asset plays without it");
-                (step.settle(&Settlement::Part).await, Outcome::WentWithout)
+                let missing = Settlement::Without(LeftOut::of(&job.spec, failure));
+                (step.settle(&missing).await, Outcome::WentWithout)
             }
             Verdict::Fail(failure) => {
                 tracing::warn!(error = cause.as_str(), code = ?failure.code, "asset failed");
@@ -221,24 +220,7 @@ impl Lane {
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot record how the job ended");
             return Outcome::Lost;
         }
-        if outcome != Outcome::Retried {
-            self.failures.lock().await.remove(&job.id);
-        }
         outcome
-    }
-
-    /// Errors of this job before this one; counts this one.
-    async fn count_failure(&self, job: JobId, error: &JobError) -> u32 {
-        if matches!(error, JobError::LostLease | JobError::Gone) {
-            return 0;
-        }
-        let mut failures = self.failures.lock().await;
-        if failures.len() >= REMEMBERED_MAX {
-            failures.clear();
-        }
-        let count = failures.entry(job).or_default();
-        *count += 1;
-        *count - 1
     }
 
     async fn fail(&self, job: &LeasedJob, failure: &Failure) -> Result<(), JobError> {

@@ -5,6 +5,7 @@
 mod outputs;
 mod resume;
 mod rig;
+mod trouble;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,6 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let trial = |(name, test): Case| Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()));
-    let trials = outputs::CASES.iter().chain(resume::CASES).copied().map(trial).collect();
+    let trials = outputs::CASES.iter().chain(resume::CASES).chain(trouble::CASES).copied().map(trial).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -1,7 +1,7 @@
 //! Tests of the checks between the ledger and a presentation.
 
 use domain::plan::AudioPlan;
-use domain::{Cadence, MediaTime, Plan, Recipe};
+use domain::{Cadence, JobSpec, MediaTime, Plan, Recipe};
 
 use super::*;
 
@@ -49,17 +49,35 @@ fn committed(planned: &AudioRendition) -> Vec<SegmentRow> {
     (0u32..).zip(&planned.segments).map(|(index, entry)| row(index, entry.ticks, 1000)).collect()
 }
 
+fn missing(id: &RenditionId) -> LeftOut {
+    let spec = JobSpec::Audio { generation: Generation(1), rendition: id.clone() };
+    LeftOut::of(&spec, Failure::new(FailureCode::Damaged, "broken"))
+}
+
 #[test]
-fn an_incomplete_sound_track_is_left_out_and_the_next_becomes_the_default() {
+fn a_sound_track_that_was_left_out_is_missing_and_the_next_becomes_the_default() {
     let planned = planned();
     assert_eq!(planned.audio[0].segments.len(), 2);
     let mut rows = Rows::new();
     rows.insert(planned.audio[0].id.clone(), committed(&planned.audio[0])[..1].to_vec());
     rows.insert(planned.audio[1].id.clone(), committed(&planned.audio[1]));
     rows.insert(planned.audio[2].id.clone(), committed(&planned.audio[2]));
-    let found = measured_audio(&planned, &mut rows).expect("two are complete");
+    let left_out = [missing(&planned.audio[0].id)];
+    let found = measured_audio(&planned, &mut rows, &left_out).expect("two are complete");
     let names: Vec<(&str, bool)> = found.iter().map(|audio| (audio.id.as_str(), audio.is_default)).collect();
     assert_eq!(names, [("audio-1", true), ("audio-2", false)]);
+}
+
+#[test]
+fn an_incomplete_sound_track_of_which_nobody_said_so_is_refused() {
+    let planned = planned();
+    let mut rows = Rows::new();
+    rows.insert(planned.audio[0].id.clone(), committed(&planned.audio[0])[..1].to_vec());
+    for at in [1, 2] {
+        rows.insert(planned.audio[at].id.clone(), committed(&planned.audio[at]));
+    }
+    let refused = measured_audio(&planned, &mut rows, &[]);
+    assert!(matches!(refused, Err(JobError::Inconsistent { .. })), "{refused:?}");
 }
 
 #[test]
@@ -67,7 +85,19 @@ fn rows_of_an_unknown_rendition_are_refused() {
     let planned = planned();
     let mut rows = Rows::new();
     rows.insert(RenditionId::new("stranger").expect("a name"), committed(&planned.audio[0]));
-    assert!(measured_audio(&planned, &mut rows).is_err());
+    let left_out: Vec<LeftOut> = planned.audio.iter().map(|audio| missing(&audio.id)).collect();
+    assert!(measured_audio(&planned, &mut rows, &left_out).is_err());
+}
+
+#[test]
+fn damage_is_judged_over_the_whole_source() {
+    let bad_minute = Tally { good: 0, bad: 1500, repeated: 1500 };
+    let good_hour = Tally { good: 88_500, bad: 0, repeated: 0 };
+    assert!(judge(good_hour.plus(bad_minute)).is_ok());
+    match judge(bad_minute) {
+        Err(JobError::Refused(failure)) => assert_eq!(failure.code, FailureCode::Damaged),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn check(rows: Vec<SegmentRow>) -> Option<u64> {
