@@ -1,7 +1,7 @@
 //! How an asset looks in JSON.
 
 use catalog_store::{Asset, Output, RenditionKind};
-use domain::{AssetId, AssetState, ByteSize, Failure, Language, MediaTime, PlaybackId, Probe, RenditionId};
+use domain::{AssetId, AssetState, ByteSize, Failure, Language, LeftOut, MediaTime, PlaybackId, Probe, RenditionId};
 use serde::Serialize;
 
 /// An asset, as the API shows it. Fields are only ever added.
@@ -30,6 +30,8 @@ pub(crate) struct AssetView {
     renditions: Vec<RenditionView>,
     /// Committed segments over planned ones, 0 to 1; 1 exactly when the asset is ready.
     progress: f64,
+    /// What of the source could not be made, and why; empty if nothing is missing.
+    left_out: Vec<LeftOut>,
     failure: Option<Failure>,
 }
 
@@ -112,6 +114,7 @@ impl AssetView {
             playback: playback(&asset, &output),
             progress: progress(&asset, &output),
             renditions: output.renditions.iter().map(RenditionView::from).collect(),
+            left_out: output.left_out,
             file_name: asset.file_name,
             title: asset.title,
             failure: asset.failure,

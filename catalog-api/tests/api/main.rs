@@ -6,7 +6,7 @@ mod harness;
 
 use axum::http::StatusCode;
 use domain::presentation::{Images, Storyboard};
-use domain::{Failure, FailureCode, MediaTime, Resolution};
+use domain::{Failure, FailureCode, JobLane, LeftOut, MediaTime, Resolution};
 use harness::{Server, at};
 use serde_json::{Value, json};
 
@@ -85,11 +85,25 @@ async fn progress_is_shown_per_rendition() {
 async fn a_failed_asset_says_why() {
     let server = Server::start().await;
     let asset = server.received().await;
-    let job = server.claim(domain::JobLane::Urgent).await;
+    let job = server.claim(JobLane::Urgent).await;
     let failure = Failure::new(FailureCode::UnknownFormat, "this is not a media file");
     server.catalog.fail(&job, &failure, at(2)).await.unwrap();
     let shown = server.get(&format!("/api/v1/assets/{}", asset.id)).await.ok();
     assert_eq!(shown["failure"], json!({ "code": "unknown_format", "message": "this is not a media file" }));
+}
+
+#[tokio::test]
+async fn an_asset_says_what_it_lacks_and_why() {
+    let server = Server::start().await;
+    let asset = server.processing().await;
+    let path = format!("/api/v1/assets/{}", asset.id);
+    assert_eq!(server.get(&path).await.ok()["left_out"], json!([]));
+    let job = server.claim(JobLane::Light).await;
+    let missing = LeftOut::of(&job.spec, Failure::new(FailureCode::Damaged, "no picture can be decoded"));
+    server.catalog.settle_without(&job, &missing, server.job_id(), at(2)).await.unwrap();
+    let reason = json!({ "code": "damaged", "message": "no picture can be decoded" });
+    let expected = json!([{ "kind": "images", "rendition": null, "reason": reason }]);
+    assert_eq!(server.get(&path).await.ok()["left_out"], expected);
 }
 
 #[tokio::test]
