@@ -210,8 +210,9 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         }
         Command::Upload(args) => on_runtime(upload::run(args)),
         Command::Probe(args) => {
-            quietly(&load(Vec::new())?)?;
-            on_runtime(probe::run(args))
+            let config = load(Vec::new())?;
+            quietly(&config)?;
+            on_runtime(probe::run(args, config))
         }
         Command::Transcode(args) => {
             let config = load(Vec::new())?;

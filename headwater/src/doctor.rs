@@ -1,6 +1,7 @@
 //! `headwater doctor`: is this machine fit, or a public address, and if not, what to do.
 
 mod checks;
+mod engine;
 mod public;
 
 use std::process::ExitCode;

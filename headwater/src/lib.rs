@@ -23,6 +23,7 @@ pub mod clock;
 pub mod config;
 pub mod data_dir;
 pub mod doctor;
+mod engine;
 pub mod http;
 pub mod lifecycle;
 pub mod metrics;

@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use transcoder::release::{self, Standing};
 
 use crate::http::Route;
 
@@ -38,6 +39,12 @@ struct JobLabels {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FfmpegLabels {
+    version: String,
+    is_fixed: &'static str,
+}
+
 /// All numbers of one process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -46,6 +53,7 @@ pub struct Metrics {
     durations: Family<RouteLabels, Histogram>,
     connections: Gauge,
     jobs: Family<JobLabels, Gauge>,
+    ffmpeg: Family<FfmpegLabels, Gauge>,
 }
 
 impl Metrics {
@@ -60,9 +68,12 @@ impl Metrics {
         registry.register("http_connections", "Connections open now", connections.clone());
         let jobs = Family::default();
         registry.register("jobs", "Jobs in the queue by kind and state", jobs.clone());
+        let ffmpeg = Family::default();
+        let help = "FFmpeg's version, and whether it holds the fixes of memory errors that are known";
+        registry.register("ffmpeg_info", help, ffmpeg.clone());
         registry.register_collector(Box::new(worker::WorkerCollector(worker)));
         registry.register_collector(Box::new(uploads::UploadCollector(uploads)));
-        Self { registry, requests, durations, connections, jobs }
+        Self { registry, requests, durations, connections, jobs, ffmpeg }
     }
 
     /// Counts one answered request.
@@ -84,6 +95,17 @@ impl Metrics {
             let labels = JobLabels { kind, state: state.as_str() };
             self.jobs.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// Says which FFmpeg the engine has, as it told itself.
+    pub fn set_ffmpeg(&self, version: &str) {
+        let is_fixed = match release::standing(version) {
+            Standing::Fixed => "yes",
+            Standing::Old => "no",
+            Standing::Unknown => "unknown",
+        };
+        self.ffmpeg.clear();
+        self.ffmpeg.get_or_create(&FfmpegLabels { version: version.to_owned(), is_fixed }).set(1);
     }
 
     /// Everything in the OpenMetrics text format.
@@ -120,12 +142,14 @@ mod tests {
         metrics.answered(Route::Segment, &http::Method::GET, gone, Duration::from_millis(2));
         metrics.answered(Route::Page, &http::Method::from_bytes(b"BREW").unwrap(), gone, Duration::ZERO);
         metrics.set_jobs([JobCount { kind: "chunk".into(), state: domain::JobState::Queued, count: 3 }]);
+        metrics.set_ffmpeg("5.1.9-0+deb12u1");
         let text = metrics.render();
         for line in [
             "headwater_http_requests_total{route=\"segment\",method=\"GET\",status=\"404\"} 1",
             "headwater_http_requests_total{route=\"page\",method=\"other\",status=\"404\"} 1",
             "headwater_http_request_seconds_bucket{le=\"0.003\",route=\"segment\"} 1",
             "headwater_jobs{kind=\"chunk\",state=\"queued\"} 3",
+            "headwater_ffmpeg_info{version=\"5.1.9-0+deb12u1\",is_fixed=\"yes\"} 1",
             "headwater_encoded_media_seconds_total{kind=\"video\"} 0",
             "headwater_encode_session_seconds_total{kind=\"video\"} 0",
             "headwater_upload_hand_over_seconds_bucket{le=\"0.05\"} 0",

@@ -8,6 +8,7 @@ use anyhow::Context;
 use domain::probe::{Chapter, SubtitleTrack, VideoTrack};
 use domain::{Language, Probe, hms};
 
+use crate::config::Config;
 use crate::{cli, terminal, wiring};
 
 /// What to describe, and how.
@@ -25,9 +26,9 @@ pub struct Args {
 /// # Errors
 /// If the file cannot be read or the engine cannot run; a source that the engine refuses is
 /// reported on standard error and by the exit code.
-pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub async fn run(args: Args, config: Config) -> anyhow::Result<ExitCode> {
     let source = open(&args.file)?;
-    let probe = match wiring::engine()?.probe(source).await {
+    let probe = match wiring::engine(&config.source_limits())?.probe(source).await {
         Ok(probe) => probe,
         Err(error) => {
             terminal::complain(&format!("headwater: {}: {}", args.file.display(), error.failure()));

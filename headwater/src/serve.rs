@@ -16,7 +16,7 @@ use crate::data_dir::DataDir;
 use crate::http::{Health, Limits, Listener, Parts, Probe, Surface};
 use crate::lifecycle::{Lifecycle, Stop};
 use crate::metrics::Metrics;
-use crate::{cli, terminal, wiring};
+use crate::{cli, engine, terminal, wiring};
 
 /// How long an event can be replayed: a week.
 const EVENTS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -57,7 +57,12 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         let prune = prune_events(catalog.clone(), Arc::clone(&base.clock), lifecycle.soft().clone());
         lifecycle.spawn_essential("event pruner", prune);
     }
-    let surface = Surface::new(base.parts(&config, &lifecycle, counters).await?);
+    let parts = base.parts(&config, &lifecycle, counters).await?;
+    if config.has(Role::Worker) || config.has(Role::Ingest) {
+        let (metrics, soft) = (Arc::clone(&parts.metrics), lifecycle.soft().clone());
+        lifecycle.tracker().spawn(engine::look(wiring::engine(&config.source_limits())?, metrics, soft));
+    }
+    let surface = Surface::new(parts);
     lifecycle.spawn_essential("listener", listener.run(surface, lifecycle.clone()));
     // Whoever started this process waits for the line: from here on requests are answered.
     terminal::say(&format!("listening on http://{address}"));

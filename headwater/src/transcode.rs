@@ -23,6 +23,9 @@ use crate::{cli, probe, terminal, wiring};
 use folder::Folder;
 use progress::Display;
 
+/// Runs of a job that a disk may spoil before somebody at a terminal is told: about a quarter of a minute.
+const OUTAGES_MAX: u32 = 5;
+
 /// What to transcode, and where to.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -113,6 +116,7 @@ async fn work(
     clock: &Arc<dyn Clock>,
 ) -> anyhow::Result<Option<Asset>> {
     let worker = wiring::worker(config, folder.data_dir(), catalog, store, clock, Arc::default(), false).await?;
+    let worker = worker.with_outages_max(OUTAGES_MAX);
     let lifecycle = Lifecycle::new();
     let (asset, soft, hard) = (folder.asset(), lifecycle.soft().clone(), lifecycle.hard().clone());
     let running = lifecycle.tracker().spawn(async move {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use catalog_store::Catalog;
 use domain::Clock;
+use domain::plan::Limits;
 use media_store::{MediaStore, StoreConfig};
 use pipeline::{Worker, WorkerConfig};
 use transcoder::{Engine, EngineConfig, EngineLimits};
@@ -27,13 +28,13 @@ pub fn clock() -> Arc<dyn Clock> {
     Arc::new(SystemClock)
 }
 
-/// An engine whose children are this very program.
+/// An engine whose children are this very program, within the limits for sources.
 ///
 /// # Errors
 /// If the system does not tell which program this is.
-pub fn engine() -> anyhow::Result<Engine> {
+pub fn engine(limits: &Limits) -> anyhow::Result<Engine> {
     let program = std::env::current_exe().context("cannot find the path of this program")?;
-    let limits = EngineLimits::default();
+    let limits = EngineLimits { pixels_max: limits.pixels_max, ..EngineLimits::default() };
     Ok(Engine::new(EngineConfig { program, args: vec!["engine".into()], limits }))
 }
 
@@ -100,7 +101,7 @@ pub async fn worker(
     let parts = pipeline::Parts {
         catalog: catalog.clone(),
         store: store.clone(),
-        engine: engine()?,
+        engine: engine(&config.source_limits())?,
         clock: Arc::clone(clock),
         metrics,
     };
@@ -112,7 +113,10 @@ pub async fn worker(
 /// # Errors
 /// As [`engine`].
 pub fn admission(config: &Config) -> anyhow::Result<ingest::Admission> {
-    Ok(ingest::Admission::new(config.admission(), Some(Arc::new(early::EngineProber(engine()?)))))
+    Ok(ingest::Admission::new(
+        config.admission(),
+        Some(Arc::new(early::EngineProber(engine(&config.source_limits())?))),
+    ))
 }
 
 /// The origin over this storage, which tells `demand` what viewers wait for.

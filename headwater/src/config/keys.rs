@@ -168,8 +168,8 @@ pub const KEYS: [Key; 37] = [
     key(
         "source_pixels_max",
         Kind::Number,
-        "67108864",
-        "Most pixels of a source's picture, width times height. The default is that of 8192 by 8192.",
+        "35651584",
+        "Most pixels of a source's picture, width times height. The default is that of 8192 by 4352, H.264's largest.",
     ),
     key(
         "audio_tracks_max",

@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use domain::{ByteSize, Clock};
-use transcoder::CageReport;
 
-use super::Finding;
+use super::{Finding, engine};
 use crate::clock::SystemClock;
 use crate::config::{Config, Role};
 use crate::{cli, wiring};
@@ -20,7 +19,7 @@ const FREE_SPACE_WARN: u64 = 20 << 30;
 const EARLIEST_UNIX_MS: i64 = 1_735_689_600_000;
 
 pub(super) async fn all(config: &Config) -> Vec<Finding> {
-    let mut findings = engine().await;
+    let mut findings = engine::all(&config.source_limits()).await;
     let folder = data_folder(&config.data_dir);
     let is_usable = folder.verdict != super::Verdict::Fail;
     findings.push(folder);
@@ -38,40 +37,6 @@ pub(super) async fn all(config: &Config) -> Vec<Finding> {
 
 fn told(error: &anyhow::Error) -> String {
     cli::with_causes(error)
-}
-
-/// What the engine says of itself: its cage and its codecs.
-async fn engine() -> Vec<Finding> {
-    let report = match wiring::engine() {
-        Ok(engine) => engine.self_test().await.map_err(|error| told(&error.into())),
-        Err(error) => Err(told(&error)),
-    };
-    match report {
-        Ok(report) => vec![cage(&report), codecs(&report)],
-        Err(error) => {
-            vec![Finding::fail("cage", format!("the engine cannot be caged: {error}; a kernel from 5.13 is needed"))]
-        }
-    }
-}
-
-fn cage(report: &CageReport) -> Finding {
-    let name = "cage";
-    if report.is_tight() {
-        let tried = report.trials.len();
-        return Finding::ok(name, format!("all {tried} escapes denied, Landlock {} enforced", report.landlock));
-    }
-    let open: Vec<&str> =
-        report.trials.iter().filter(|trial| !trial.is_denied).map(|trial| trial.name.as_str()).collect();
-    Finding::fail(name, format!("the decoder could {}; use a kernel with Landlock and seccomp", open.join(", ")))
-}
-
-fn codecs(report: &CageReport) -> Finding {
-    let name = "codecs";
-    let (libav, missing) = (&report.libav, report.codecs_missing.join(", "));
-    if missing.is_empty() {
-        return Finding::ok(name, format!("FFmpeg {libav} has every codec that is needed"));
-    }
-    Finding::fail(name, format!("FFmpeg {libav} lacks {missing}; install Debian's build of its libraries"))
 }
 
 fn data_folder(root: &Path) -> Finding {

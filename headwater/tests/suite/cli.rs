@@ -160,7 +160,9 @@ fn a_killed_transcode_goes_on_with_its_own_file_only() {
 fn a_doctor_names_every_check() {
     let temp = tempfile::tempdir().unwrap();
     let report = stdout(&run(&["doctor", "--data-dir", text(&temp.path().join("data"))]));
-    for check in ["cage", "storage", "database", "disk", "clock", "limits", "access"] {
+    for check in
+        ["kernel", "cage", "rlimits", "codecs", "ffmpeg", "storage", "database", "disk", "clock", "limits", "access"]
+    {
         assert!(report.lines().any(|line| line.contains(check)), "{check} is missing in\n{report}");
     }
     assert!(report.lines().all(|line| ["ok ", "warn ", "fail "].iter().any(|word| line.starts_with(word))), "{report}");
