@@ -41,7 +41,7 @@ bench: ## Measure: micro benches, and side by side with ffmpeg and upload server
 	@tools/web.sh build
 	@tools/bench.sh
 
-fuzz: ## Feed the upload server nonsense, FUZZ_SECONDS=600 for each target
+fuzz: ## Feed the upload server and the engine nonsense, FUZZ_SECONDS=600 for each target
 	@tools/setup.sh fuzz
 	@tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 

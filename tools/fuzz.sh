@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Feeds the upload server what no client would send, one target after the other, and fails on the first that breaks.
+# Feeds the upload server what no client would send, and the engine what no camera would write, one target after the
+# other; fails on the first that breaks.
 #
 # Usage: tools/fuzz.sh SECONDS [TARGET...]
 #
@@ -13,11 +14,11 @@ seconds=${1:?"usage: tools/fuzz.sh SECONDS [TARGET...]"}
 shift
 targets=("$@")
 if [ "${#targets[@]}" -eq 0 ]; then
-    targets=(requests metadata structured_fields concat digests)
+    targets=(requests metadata structured_fields concat digests answers probe)
 fi
 
 host=$(rustc -vV | sed -n 's/^host: //p')
-# What cargo-fuzz would set, without the sanitisers: the code under test has no unsafe block. The host is named so that
+# What cargo-fuzz would set, without the sanitisers: the code under test has no unsafe block, and libav runs in children. The host is named so that
 # build scripts and macros stay as they are.
 coverage="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
 coverage+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing"
@@ -30,8 +31,14 @@ for target in "${targets[@]}"; do
     say "Fuzzing $target for $seconds s"
     mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
     options=(-max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 -print_final_stats=1 -verbosity=0)
-    options+=(-artifact_prefix="fuzz/artifacts/$target/" -dict=fuzz/words.dict)
-    if [ "$target" = requests ]; then options+=(-max_len=4096 -close_fd_mask=1); else options+=(-max_len=1024 -only_ascii=0); fi
+    options+=(-artifact_prefix="fuzz/artifacts/$target/")
+    case $target in
+    requests) options+=(-max_len=4096 -close_fd_mask=1 -dict=fuzz/words.dict) ;;
+    answers) options+=(-max_len=4096) ;;
+    # A list of damages to a real file.
+    probe) options+=(-max_len=256) ;;
+    *) options+=(-max_len=1024 -only_ascii=0 -dict=fuzz/words.dict) ;;
+    esac
     "fuzz/target/$host/debug/$target" "${options[@]}" "fuzz/corpus/$target" "fuzz/seeds/$target" ||
         fail "$target broke: see fuzz/artifacts/$target"
 done

@@ -41,7 +41,7 @@ case $task in
     build) ;;
     demo) wanted+=(ffmpeg python3 curl procps) ;;
     test) wanted+=(ffmpeg python3 python3-venv procps postgresql chromium curl) ;;
-    fuzz) ;;
+    fuzz) wanted+=(ffmpeg) ;;
     check) wanted+=(python3 python3-venv) ;;
     bench) wanted+=(ffmpeg python3 time) ;;
     *) fail "unknown task: $task" ;;

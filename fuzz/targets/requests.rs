@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::play(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| fuzz::uploads::play(input));
