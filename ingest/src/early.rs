@@ -159,6 +159,8 @@ fn verdict(looked: &Looked, head: Head, extent: Extent, limits: &Limits) -> Opti
             refused.or_else(|| overlong(probe, head, extent, limits))
         }
         Looked::Refused(failure) if failure.code == FailureCode::NoMedia && head.names_tracks => Some(failure.clone()),
+        // What a part of the file exceeds, the whole file exceeds as well.
+        Looked::Refused(failure) if failure.code == FailureCode::LimitExceeded => Some(failure.clone()),
         Looked::Refused(_) | Looked::Unclear(_) => None,
     }
 }
@@ -256,12 +258,13 @@ mod tests {
     }
 
     #[test]
-    fn only_a_head_that_names_all_tracks_can_say_that_there_are_none() {
+    fn what_the_engine_refuses_for_its_size_is_refused_and_for_its_tracks_only_if_the_head_names_all() {
         let limits = Limits::default();
         let extent = Extent { bytes: 1000, length: None };
         let found = |code, head| verdict(&Looked::Refused(Failure::new(code, "x")), head, extent, &limits).is_some();
         assert!(found(FailureCode::NoMedia, HEAD));
         assert!(!found(FailureCode::NoMedia, Head { names_tracks: false, ..HEAD }));
+        assert!(found(FailureCode::LimitExceeded, Head { names_tracks: false, ..HEAD }));
         assert!(!found(FailureCode::Damaged, HEAD) && !found(FailureCode::Unsupported, HEAD));
         assert!(verdict(&Looked::Unclear("crashed".into()), HEAD, extent, &limits).is_none());
     }
