@@ -14,7 +14,7 @@ seconds=${1:?"usage: tools/fuzz.sh SECONDS [TARGET...]"}
 shift
 targets=("$@")
 if [ "${#targets[@]}" -eq 0 ]; then
-    targets=(requests metadata structured_fields concat digests answers probe)
+    targets=(requests metadata structured_fields concat digests answers probe texts)
 fi
 
 host=$(rustc -vV | sed -n 's/^host: //p')

@@ -70,6 +70,7 @@ fn film() -> Presentation {
         language: None,
         name: "English".into(),
         is_forced: false,
+        is_default: false,
         timescale: scale(1000),
         segments: entries(&cadence.video_spans(frames), 33, None),
     };
@@ -79,6 +80,7 @@ fn film() -> Presentation {
         playback: PlaybackId::from_u128(2),
         generation: Generation(1),
         revision: 1,
+        is_complete: Some(true),
         title: Some("A film".into()),
         duration: MediaTime::new(7200, scale(1)),
         cadence,
@@ -160,6 +162,7 @@ fn subtitles(criterion: &mut Criterion) {
             start: at(number * 4800),
             end: at(number * 4800 + 3000),
             text: webvtt::from_ass(r"{\i1}Some words{\i0} that someone says,\Non two lines."),
+            settings: String::new(),
         })
         .collect();
     let mut group = criterion.benchmark_group("subtitles of a two-hour film");

@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::assets::PAGE_ASSETS_MAX;
-use catalog_store::{Asset, CatalogError};
+use catalog_store::{Asset, CatalogError, Output, Text};
 use domain::{AssetId, AssetState, JobId, PlaybackId};
 use serde::{Deserialize, Serialize};
 
@@ -81,8 +81,7 @@ pub(crate) async fn show(
     Shared(state): Shared<State>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let asset = state.catalog.asset(asset_in(path)?).await?.filter(|asset| !is_gone(asset));
-    let asset = asset.ok_or(Problem::not_found("there is no such asset"))?;
+    let asset = living(&state, asset_in(path)?).await?;
     Ok((no_store(), Json(view(&state, asset).await?)).into_response())
 }
 
@@ -104,11 +103,25 @@ pub(crate) async fn delete(
 }
 
 async fn view(state: &State, asset: Asset) -> Result<AssetView, CatalogError> {
+    let (output, texts) = output_of(state, &asset).await?;
+    Ok(AssetView::new(asset, &output, &texts))
+}
+
+/// What is made of an asset so far, and its subtitle files.
+pub(crate) async fn output_of(state: &State, asset: &Asset) -> Result<(Output, Vec<Text>), CatalogError> {
     let output = match asset.generation {
         Some(generation) => state.catalog.output(asset.id, generation).await?,
         None => None,
     };
-    Ok(AssetView::new(asset, output.unwrap_or_default()))
+    let mut texts = state.catalog.texts(asset.id).await?;
+    texts.retain(|text| !text.is_removed);
+    Ok((output.unwrap_or_default(), texts))
+}
+
+/// The asset of this id, unless it is deleted.
+pub(crate) async fn living(state: &State, id: AssetId) -> Result<Asset, Problem> {
+    let asset = state.catalog.asset(id).await?.filter(|asset| !is_gone(asset));
+    asset.ok_or(Problem::not_found("there is no such asset"))
 }
 
 /// A deleted asset is only an id.
@@ -116,7 +129,7 @@ fn is_gone(asset: &Asset) -> bool {
     asset.state == AssetState::Deleted
 }
 
-fn asset_in(path: Result<Path<String>, PathRejection>) -> Result<AssetId, Problem> {
+pub(crate) fn asset_in(path: Result<Path<String>, PathRejection>) -> Result<AssetId, Problem> {
     let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
     asset_id(&text)
 }
@@ -126,6 +139,6 @@ pub(crate) fn asset_id(text: &str) -> Result<AssetId, Problem> {
 }
 
 /// What changes any moment is not kept by anybody.
-fn no_store() -> HeaderMap {
+pub(crate) fn no_store() -> HeaderMap {
     HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
 }

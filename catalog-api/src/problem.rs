@@ -1,10 +1,13 @@
 //! Every error as a problem document (RFC 9457) with a stable code.
 
+use std::time::Duration;
+
 use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use catalog_store::CatalogError;
+use media_store::StoreError;
 use serde::Serialize;
 
 /// An error, told to the client.
@@ -46,6 +49,35 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_path", detail)
     }
 
+    pub(crate) fn invalid_body(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_body", detail)
+    }
+
+    pub(crate) fn body_too_large(bytes_max: usize) -> Self {
+        let detail = format!("the body has at most {bytes_max} octets here");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+    }
+
+    pub(crate) fn body_too_slow(patience: Duration) -> Self {
+        let detail = format!("the body did not arrive within {} s", patience.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+    }
+
+    pub(crate) fn too_many_bodies() -> Self {
+        let detail = "too many files are being added at this moment, try again later";
+        Self { retry_after_s: Some(2), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_bodies", detail) }
+    }
+
+    pub(crate) fn not_text() -> Self {
+        let detail =
+            "the body is no text: subtitle files are SubRip (SRT), WebVTT or ASS; pictures cannot be converted";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_text", detail)
+    }
+
+    pub(crate) fn asset_failed() -> Self {
+        Self::new(StatusCode::CONFLICT, "asset_failed", "the asset has failed: nothing can be added to it")
+    }
+
     pub(crate) fn not_found(detail: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
@@ -62,6 +94,15 @@ impl Problem {
 
 impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::NoAsset(_) => return Self::not_found("there is no such asset"),
+            CatalogError::AssetFailed(_) => return Self::asset_failed(),
+            CatalogError::TooManyTexts(_) => {
+                let detail = format!("an asset has at most {} subtitle files: remove one", domain::text::COUNT_MAX);
+                return Self::new(StatusCode::CONFLICT, "too_many_subtitles", detail);
+            }
+            _ => {}
+        }
         if error.is_transient() {
             tracing::warn!(error = %chain(&error), "the catalogue is away");
             let detail = "the catalogue cannot be reached, try again later";
@@ -72,6 +113,14 @@ impl From<CatalogError> for Problem {
         }
         tracing::error!(error = %chain(&error), "the catalogue failed");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong on the server")
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::warn!(error = %chain(&error), "the store failed");
+        let detail = "the storage cannot be reached, try again later";
+        Self { retry_after_s: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "storage_unavailable", detail) }
     }
 }
 

@@ -12,8 +12,9 @@ use media_store::MediaStore;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::body::BODIES_MAX;
 use crate::problem::Problem;
-use crate::{assets, events, problem};
+use crate::{assets, chapters, events, problem, subtitles};
 
 /// Event streams that may be open at the same time; one more is told to come back later.
 const STREAMS_MAX: usize = 512;
@@ -22,6 +23,9 @@ const STREAMS_MAX: usize = 512;
 pub const ROUTES: &[(&str, &[&str])] = &[
     ("/api/v1/assets", &["get"]),
     ("/api/v1/assets/{id}", &["get", "delete"]),
+    ("/api/v1/assets/{id}/subtitles", &["get", "post"]),
+    ("/api/v1/assets/{id}/subtitles/{subtitle}", &["get", "delete"]),
+    ("/api/v1/assets/{id}/chapters", &["get", "put", "delete"]),
     ("/api/v1/events", &["get"]),
     ("/api/v1/openapi.json", &["get"]),
 ];
@@ -35,12 +39,14 @@ pub struct State {
     /// Ends the event streams, so that a shutdown need not wait for them.
     pub(crate) shutdown: CancellationToken,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) bodies: Arc<Semaphore>,
 }
 
 impl State {
     /// The API over this catalogue; event streams end when `shutdown` is cancelled.
     pub fn new(catalog: Catalog, store: MediaStore, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
-        Self { catalog, store, clock, shutdown, streams: Arc::new(Semaphore::new(STREAMS_MAX)) }
+        let (streams, bodies) = (Arc::new(Semaphore::new(STREAMS_MAX)), Arc::new(Semaphore::new(BODIES_MAX)));
+        Self { catalog, store, clock, shutdown, streams, bodies }
     }
 }
 
@@ -49,6 +55,9 @@ pub fn router(state: State) -> Router {
     Router::new()
         .route("/api/v1/assets", get(assets::list))
         .route("/api/v1/assets/{id}", get(assets::show).delete(assets::delete))
+        .route("/api/v1/assets/{id}/subtitles", get(subtitles::list).post(subtitles::add))
+        .route("/api/v1/assets/{id}/subtitles/{subtitle}", get(subtitles::show).delete(subtitles::remove))
+        .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/events", get(events::stream))
         .route("/api/v1/openapi.json", get(openapi))
         .fallback(async || Problem::not_found("there is nothing at this path"))

@@ -1,8 +1,14 @@
 //! How an asset looks in JSON.
 
-use catalog_store::{Asset, Output, RenditionKind};
+use catalog_store::{Asset, Output, RenditionKind, Text};
+use domain::presentation::SubtitleRendition;
+use domain::probe::Chapter;
 use domain::{AssetId, AssetState, ByteSize, Failure, Language, LeftOut, MediaTime, PlaybackId, Probe, RenditionId};
 use serde::Serialize;
+
+mod subtitles;
+
+pub(crate) use subtitles::{SubtitleView, subtitles};
 
 /// An asset, as the API shows it. Fields are only ever added.
 #[derive(Serialize)]
@@ -25,7 +31,9 @@ pub(crate) struct AssetView {
     audio_languages: Vec<Language>,
     subtitle_languages: Vec<Language>,
     has_subtitles: bool,
+    subtitles: Vec<SubtitleView>,
     chapters: Vec<ChapterView>,
+    chapters_source: ChapterSource,
     playback: Option<PlaybackView>,
     renditions: Vec<RenditionView>,
     /// Committed segments over planned ones, 0 to 1; 1 exactly when the asset is ready.
@@ -58,9 +66,25 @@ struct AudioView {
     title: Option<String>,
 }
 
+/// Where chapters come from.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ChapterSource {
+    /// The file.
+    File,
+    /// Somebody set them.
+    Added,
+}
+
+impl ChapterSource {
+    pub(crate) fn of(asset: &Asset) -> Self {
+        if asset.chapters.is_some() { Self::Added } else { Self::File }
+    }
+}
+
 /// A chapter, on the timeline of the output.
 #[derive(Serialize)]
-struct ChapterView {
+pub(crate) struct ChapterView {
     start_seconds: f64,
     end_seconds: f64,
     title: String,
@@ -87,10 +111,13 @@ struct RenditionView {
 }
 
 impl AssetView {
-    pub(crate) fn new(asset: Asset, output: Output) -> Self {
+    pub(crate) fn new(asset: Asset, output: &Output, texts: &[Text]) -> Self {
         let probe = asset.probe.as_ref();
         let duration = probe.map(Probe::duration);
         let languages = |languages: Vec<Option<&Language>>| unique(languages.into_iter().flatten());
+        let subtitles = subtitles(&asset, output, texts);
+        let (chapters, chapters_source) = (chapters(&asset), ChapterSource::of(&asset));
+        let added = texts.iter().filter_map(|text| text.cut.as_ref().map(|(_, rendition)| rendition));
         Self {
             id: asset.id,
             state: asset.state,
@@ -106,15 +133,22 @@ impl AssetView {
             audio_languages: probe.map_or_else(Vec::new, |probe| {
                 languages(probe.audio.iter().map(|track| track.language.as_ref()).collect())
             }),
-            subtitle_languages: probe.map_or_else(Vec::new, |probe| {
-                languages(probe.subtitles.iter().map(|track| track.language.as_ref()).collect())
-            }),
-            has_subtitles: probe.is_some_and(|probe| !probe.subtitles.is_empty()),
-            chapters: probe.map_or_else(Vec::new, chapters),
-            playback: playback(&asset, &output),
-            progress: progress(&asset, &output),
-            renditions: output.renditions.iter().map(RenditionView::from).collect(),
-            left_out: output.left_out,
+            subtitle_languages: languages(
+                subtitles.iter().filter(|one| one.is_convertible()).map(SubtitleView::language).collect(),
+            ),
+            has_subtitles: subtitles.iter().any(SubtitleView::is_convertible),
+            subtitles,
+            playback: playback(&asset, output, !chapters.is_empty()),
+            chapters,
+            chapters_source,
+            progress: progress(&asset, output),
+            renditions: output
+                .renditions
+                .iter()
+                .map(RenditionView::from)
+                .chain(added.map(RenditionView::from))
+                .collect(),
+            left_out: output.left_out.clone(),
             file_name: asset.file_name,
             title: asset.title,
             failure: asset.failure,
@@ -129,6 +163,18 @@ impl From<&catalog_store::RenditionProgress> for RenditionView {
             kind: progress.kind.as_str(),
             segments_done: progress.done,
             segments_total: progress.total,
+        }
+    }
+}
+
+impl From<&SubtitleRendition> for RenditionView {
+    fn from(rendition: &SubtitleRendition) -> Self {
+        let segments = u32::try_from(rendition.segments.len()).unwrap_or(u32::MAX);
+        Self {
+            id: rendition.id.clone(),
+            kind: RenditionKind::Subtitles.as_str(),
+            segments_done: segments,
+            segments_total: segments,
         }
     }
 }
@@ -178,24 +224,26 @@ fn audio(probe: &Probe) -> Vec<AudioView> {
     probe.audio.iter().map(view).collect()
 }
 
-fn chapters(probe: &Probe) -> Vec<ChapterView> {
-    let origin = probe.origin();
-    let on_output = |time: MediaTime| time.minus(origin).map_or(0.0, |time| seconds(time).max(0.0));
-    let view = |chapter: &domain::probe::Chapter| ChapterView {
-        start_seconds: on_output(chapter.start),
-        end_seconds: on_output(chapter.end),
-        title: chapter.title.clone(),
+/// The chapters as players get them; those that were set for a file of which nothing is known yet as they were set.
+pub(crate) fn chapters(asset: &Asset) -> Vec<ChapterView> {
+    let view = |chapter: Chapter| ChapterView {
+        start_seconds: seconds(chapter.start),
+        end_seconds: seconds(chapter.end),
+        title: chapter.title,
     };
-    probe.chapters.iter().map(view).collect()
+    let shown = match &asset.probe {
+        Some(probe) => domain::chapters::shown(asset.chapters.as_deref(), probe, probe.origin(), probe.duration()),
+        None => asset.chapters.clone().unwrap_or_default(),
+    };
+    shown.into_iter().map(view).collect()
 }
 
-fn playback(asset: &Asset, output: &Output) -> Option<PlaybackView> {
+fn playback(asset: &Asset, output: &Output, has_chapters: bool) -> Option<PlaybackView> {
     let generation = asset.generation.filter(|_| asset.is_playable)?;
     let id = asset.playback;
     let images = output.images.as_ref();
     // The storyboard's index is rendered from the final presentation, so it waits for that.
     let storyboard = images.and_then(|images| images.storyboard.as_ref()).filter(|_| asset.state == AssetState::Ready);
-    let has_chapters = asset.probe.as_ref().is_some_and(|probe| !probe.chapters.is_empty());
     Some(PlaybackView {
         playback_id: id,
         hls: format!("/v/{id}/master.m3u8"),

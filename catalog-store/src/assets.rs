@@ -1,5 +1,6 @@
 //! One row per asset, from the creation of its upload to its deletion.
 
+use domain::probe::Chapter;
 use domain::{
     AssetEvent, AssetId, AssetState, ByteSize, Failure, Generation, JobId, JobSpec, PlaybackId, Probe, Timestamp,
 };
@@ -35,6 +36,8 @@ pub struct Asset {
     pub failure: Option<Failure>,
     /// A presentation is published: players may start.
     pub is_playable: bool,
+    /// The chapters that somebody set, on the timeline of the output; `None` while the file's own are shown.
+    pub chapters: Option<Vec<Chapter>>,
     /// Rises with every change of the row.
     pub version: u64,
     /// When its upload was created.
@@ -188,12 +191,17 @@ pub(crate) struct AssetRow {
     generation: Option<i64>,
     failure: Option<String>,
     is_playable: i64,
+    chapters: Option<String>,
     version: i64,
     created_at: i64,
     updated_at: i64,
 }
 
 impl AssetRow {
+    pub(crate) fn generation(&self) -> Result<Option<Generation>, CatalogError> {
+        self.generation.map(|number| count32("assets.generation", number).map(Generation)).transpose()
+    }
+
     pub(crate) fn state(&self) -> Result<AssetState, CatalogError> {
         AssetState::from_name(&self.state).ok_or_else(|| corrupt("assets.state", &self.state))
     }
@@ -203,16 +211,17 @@ impl TryFrom<AssetRow> for Asset {
     type Error = CatalogError;
 
     fn try_from(row: AssetRow) -> Result<Self, CatalogError> {
-        let generation = |number| count32("assets.generation", number).map(Generation);
+        let (state, generation) = (row.state()?, row.generation()?);
         Ok(Self {
             id: parsed("assets.id", &row.id)?,
             playback: parsed("assets.playback_id", &row.playback_id)?,
-            state: row.state()?,
+            state,
             size: row.size_bytes.map(|size| count("assets.size_bytes", size).map(ByteSize)).transpose()?,
             probe: row.probe.map(|probe| document("assets.probe", &probe)).transpose()?,
-            generation: row.generation.map(generation).transpose()?,
+            generation,
             failure: row.failure.map(|failure| document("assets.failure", &failure)).transpose()?,
             is_playable: row.is_playable != 0,
+            chapters: row.chapters.map(|chapters| document("assets.chapters", &chapters)).transpose()?,
             version: count("assets.version", row.version)?,
             created_at: Timestamp::from_unix_ms(row.created_at),
             updated_at: Timestamp::from_unix_ms(row.updated_at),

@@ -6,7 +6,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use domain::{AssetId, Generation, JobId, PlaybackId, RenditionId, Timestamp, UploadId};
+use domain::{AssetId, Generation, JobId, PlaybackId, RenditionId, TextId, Timestamp, UploadId};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgListener, PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::sqlite::{
@@ -255,7 +255,7 @@ macro_rules! text_arg {
         fn from(value: $type) -> Self { Self::Text(Some(value.to_string())) }
     })* };
 }
-text_arg!(&str, String, AssetId, PlaybackId, UploadId, JobId, &RenditionId);
+text_arg!(&str, String, AssetId, PlaybackId, UploadId, JobId, TextId, &RenditionId);
 
 impl From<Option<String>> for Arg {
     fn from(value: Option<String>) -> Self {

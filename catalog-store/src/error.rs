@@ -37,6 +37,12 @@ pub enum CatalogError {
     /// There is no such asset.
     #[error("no asset {0}")]
     NoAsset(AssetId),
+    /// The asset has failed: nothing can be added to it.
+    #[error("asset {0} has failed")]
+    AssetFailed(AssetId),
+    /// The asset has as many texts as it may have.
+    #[error("asset {0} has {max} texts already", max = domain::text::COUNT_MAX)]
+    TooManyTexts(AssetId),
     /// There is no such upload.
     #[error("no upload {0}")]
     NoUpload(UploadId),

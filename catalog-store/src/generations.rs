@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::plan::SubtitlePlan;
 use domain::presentation::{Images, SubtitleRendition};
 use domain::{AssetId, Generation, LeftOut, Plan, RenditionId, Tally, Timestamp};
 use serde_json::json;
@@ -44,10 +45,12 @@ pub struct Output {
     pub renditions: Vec<RenditionProgress>,
     /// The pictures, once they are made.
     pub images: Option<Images>,
-    /// The subtitle renditions, once they are made.
+    /// The subtitle renditions of the source's own tracks, once they are made.
     pub subtitles: Vec<SubtitleRendition>,
     /// What could not be made, and why.
     pub left_out: Vec<LeftOut>,
+    /// Which of the source's subtitle tracks become renditions.
+    pub subtitle_plans: Vec<SubtitlePlan>,
 }
 
 /// How many segments of a rendition are committed.
@@ -166,7 +169,7 @@ impl Catalog {
         let renditions = planned(&plan).map(|(id, kind, total)| entry(id, kind, total)).chain(texts).collect();
         let images = row.images.map(|images| document("generations.images", &images)).transpose()?;
         let left_out = document("generations.left_out", &row.left_out)?;
-        Ok(Some(Output { renditions, images, subtitles, left_out }))
+        Ok(Some(Output { renditions, images, subtitles, left_out, subtitle_plans: plan.subtitles }))
     }
 
     async fn generation_row(

@@ -8,6 +8,8 @@
 //! | [`jobs`] | the durable queue: leases, fences, attempts, priorities |
 //! | [`settle`] | how each kind of job ends, in one transaction with what it causes |
 //! | [`generations`] | plans, images and subtitles of one output |
+//! | [`editions`] | which document of a generation is in force |
+//! | [`texts`] | subtitle files that are added, and chapters that are set |
 //! | [`segments`] | the ledger of committed segments |
 //! | [`events`] | everything that changed, numbered without gaps |
 //!
@@ -20,6 +22,7 @@
 pub mod assets;
 mod catalog;
 pub mod demand;
+pub mod editions;
 mod engine;
 mod error;
 pub mod events;
@@ -31,11 +34,13 @@ pub mod jobs;
 pub mod segments;
 pub mod settle;
 mod sql;
+pub mod texts;
 pub mod uploads;
 
 pub use assets::{Asset, NewAsset};
 pub use catalog::Catalog;
 pub use demand::{Demand, Wanted};
+pub use editions::Edition;
 pub use error::CatalogError;
 pub use events::Event;
 pub use generations::{Output, RenditionKind, RenditionProgress};
@@ -44,4 +49,5 @@ pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob};
 pub use segments::SegmentRow;
+pub use texts::{NewText, Text};
 pub use uploads::{Advance, Closing, NewUpload, Target, Upload, UploadKind, UploadState, UploadTerms};

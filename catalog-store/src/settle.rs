@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::catalog::{Number, Tx};
 use crate::engine::{args, column, json as text};
-use crate::{Catalog, CatalogError, LeasedJob, generations, sql};
+use crate::{Catalog, CatalogError, LeasedJob, generations, sql, texts};
 
 impl Catalog {
     /// Settles a probe: the asset is probed and processing, `generation` planned, and `jobs` will make it.
@@ -119,6 +119,16 @@ impl Catalog {
         tx.commit().await
     }
 
+    /// Settles the publication of what was added to an asset.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`].
+    pub async fn settle_texts(&self, job: &LeasedJob, now: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        done(&mut tx, job, now).await?;
+        tx.commit().await
+    }
+
     /// Settles the removal of a deleted asset's objects: only the row with its id remains.
     ///
     /// # Errors
@@ -129,6 +139,7 @@ impl Catalog {
         tx.lock_asset(asset, now).await?;
         tx.execute(sql::assets::BLANK, args![asset]).await?;
         tx.execute(sql::generations::DELETE_OF_ASSET, args![asset]).await?;
+        tx.execute(sql::texts::DELETE_OF_ASSET, args![asset]).await?;
         done(&mut tx, job, now).await?;
         tx.execute(sql::jobs::DELETE_SETTLED_OF_ASSET, args![asset]).await?;
         tx.execute(sql::uploads::DELETE_OF_ASSET, args![asset]).await?;
@@ -165,7 +176,8 @@ impl Catalog {
 
     /// Gives a job up: its asset fails for this reason, and the asset's other jobs are cancelled.
     ///
-    /// An asset that is ready or deleted stays so; then only the job fails.
+    /// An asset that is ready or deleted stays so; then only the job fails. So does a job that does not decide
+    /// about its asset: what it was to read is unusable then.
     ///
     /// # Errors
     /// [`CatalogError::LostLease`].
@@ -174,7 +186,9 @@ impl Catalog {
         let mut tx = self.begin().await?;
         let state = tx.lock_asset(asset, now).await?.state()?;
         tx.fenced(job, sql::jobs::FAILED, args![job.id, job.fence, failure.message.clone(), now]).await?;
-        if state.after(AssetEvent::Failed).is_ok() {
+        if !job.spec.kind().decides_asset() {
+            texts::give_up(&mut tx, asset, &failure.message, now).await?;
+        } else if state.after(AssetEvent::Failed).is_ok() {
             tx.apply((asset, state), AssetEvent::Failed, json!({ "failure": failure }), now).await?;
             tx.execute(sql::assets::SET_FAILURE, args![asset, text("assets.failure", failure)?]).await?;
             tx.execute(sql::jobs::CANCEL_OF_ASSET, args![asset, "cancelled: the asset failed", now]).await?;

@@ -9,6 +9,7 @@ pub(crate) mod grants;
 pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod segments;
+pub(crate) mod texts;
 pub(crate) mod uploads;
 
 /// One statement, as each engine wants it.
@@ -36,7 +37,16 @@ use statements;
 /// Every statement with its name.
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
-    let tables =
-        [assets::ALL, events::ALL, generations::ALL, grants::ALL, imports::ALL, jobs::ALL, segments::ALL, uploads::ALL];
+    let tables = [
+        assets::ALL,
+        events::ALL,
+        generations::ALL,
+        grants::ALL,
+        imports::ALL,
+        jobs::ALL,
+        segments::ALL,
+        texts::ALL,
+        uploads::ALL,
+    ];
     tables.into_iter().flatten().copied()
 }

@@ -130,9 +130,21 @@ id!(
     /// The public, unguessable name under which an asset is served: `plb_` and 26 digits.
     PlaybackId, "plb"
 );
+id!(
+    /// A subtitle file that was added to an asset: `txt_` and 26 digits.
+    TextId, "txt"
+);
 ordered_by_birth!(AssetId);
 ordered_by_birth!(UploadId);
 ordered_by_birth!(JobId);
+ordered_by_birth!(TextId);
+
+impl TextId {
+    /// The rendition that is made of the text: never that of another one, since its segments are kept for ever.
+    pub fn rendition(self) -> RenditionId {
+        RenditionId(format!("text-{}", encode(self.0.as_u128())))
+    }
+}
 
 impl PlaybackId {
     /// A new playback id: all 128 bits random, so it tells nothing of when the asset was made.
@@ -239,6 +251,13 @@ mod tests {
         let upload = UploadId::from_u128(7).to_string();
         assert_eq!(upload.parse::<AssetId>(), Err(IdError::Prefix { expected: "ast" }));
         assert_eq!("ast_short".parse::<AssetId>(), Err(IdError::Digits { expected: "ast" }));
+    }
+
+    #[test]
+    fn the_rendition_of_a_text_has_a_valid_name() {
+        let name = TextId::from_u128(u128::MAX).rendition();
+        assert_eq!(RenditionId::new(name.as_str()), Ok(name.clone()));
+        assert_eq!(name.as_str(), "text-7zzzzzzzzzzzzzzzzzzzzzzzzz");
     }
 
     #[test]

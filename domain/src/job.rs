@@ -50,6 +50,13 @@ pub enum JobSpec {
         /// Which output.
         generation: Generation,
     },
+    /// Publish the generation anew with the texts and chapters that were added, changed or removed.
+    ///
+    /// No part of the generation: it never decides whether the asset is ready or failed.
+    Texts {
+        /// Which output.
+        generation: Generation,
+    },
     /// Remove every object of a deleted asset.
     Purge,
 }
@@ -72,6 +79,7 @@ pub enum JobKind {
     Images,
     Demand,
     Publish,
+    Texts,
     Purge,
 }
 
@@ -112,14 +120,20 @@ impl JobKind {
             Self::Images => "images",
             Self::Demand => "demand",
             Self::Publish => "publish",
+            Self::Texts => "texts",
             Self::Purge => "purge",
         }
+    }
+
+    /// True if the asset stands and falls with it: its failure for good is the asset's.
+    pub fn decides_asset(self) -> bool {
+        !matches!(self, Self::Texts)
     }
 
     /// The lanes that run it.
     pub fn lane(self) -> JobLane {
         match self {
-            Self::Probe | Self::Demand | Self::Publish => JobLane::Urgent,
+            Self::Probe | Self::Demand | Self::Publish | Self::Texts => JobLane::Urgent,
             Self::Chunk => JobLane::Heavy,
             Self::Audio | Self::Subtitles | Self::Images | Self::Purge => JobLane::Light,
         }
@@ -137,6 +151,7 @@ impl JobSpec {
             Self::Images { .. } => JobKind::Images,
             Self::Demand { .. } => JobKind::Demand,
             Self::Publish { .. } => JobKind::Publish,
+            Self::Texts { .. } => JobKind::Texts,
             Self::Purge => JobKind::Purge,
         }
     }
@@ -149,7 +164,8 @@ impl JobSpec {
             | Self::Subtitles { generation }
             | Self::Images { generation }
             | Self::Demand { generation, .. }
-            | Self::Publish { generation } => Some(*generation),
+            | Self::Publish { generation }
+            | Self::Texts { generation } => Some(*generation),
             Self::Probe | Self::Purge => None,
         }
     }
@@ -164,6 +180,8 @@ impl JobSpec {
             Self::Demand { .. } => 2000,
             Self::Probe => 1000,
             Self::Publish { .. } => 950,
+            // Somebody waits for it, and it takes a moment.
+            Self::Texts { .. } => 940,
             Self::Audio { .. } => 900,
             Self::Chunk { chunk, .. } => 800 - i32::try_from(*chunk).unwrap_or(i32::MAX).min(600),
             Self::Subtitles { .. } => 850,

@@ -12,6 +12,7 @@
 //! | recipe: everything that decides the output bytes | [`Recipe`] |
 //! | generation: one complete output of an asset under one recipe | [`Generation`] |
 //! | presentation: the published document of one generation | [`Presentation`] |
+//! | text: a subtitle file that somebody adds to an asset | [`TextId`], [`text::Report`] |
 //! | job, lease: durable background work; the time-limited right to run it | [`JobSpec`], [`JobState`] |
 //!
 //! Read [`Probe`], [`Plan`] and [`Presentation`] first: everything else serves the way between them.
@@ -26,6 +27,7 @@
 //! ```
 
 mod asset;
+pub mod chapters;
 mod clock;
 pub mod container;
 mod grid;
@@ -40,13 +42,14 @@ pub mod probe;
 mod recipe;
 mod size;
 mod tally;
+pub mod text;
 mod time;
 
 pub use asset::{AssetEvent, AssetState, Failure, FailureCode, IllegalTransition};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use container::Container;
 pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
-pub use id::{AssetId, Generation, IdError, JobId, PlaybackId, RenditionId, UploadId};
+pub use id::{AssetId, Generation, IdError, JobId, PlaybackId, RenditionId, TextId, UploadId};
 pub use job::{JobKind, JobLane, JobSpec, JobState};
 pub use language::Language;
 pub use left_out::LeftOut;

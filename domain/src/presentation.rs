@@ -22,8 +22,11 @@ pub struct Presentation {
     pub playback: PlaybackId,
     /// The output it describes.
     pub generation: Generation,
-    /// 0 for the plan, before anything is encoded; 1 for the verified whole.
+    /// 0 for the plan, before anything is encoded; rises with every document of the generation that is published.
     pub revision: u32,
+    /// Every part is there and verified. `None` in documents that do not say: ask [`is_complete`](Self::is_complete).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_complete: Option<bool>,
     /// Title shown to people.
     pub title: Option<String>,
     /// From zero to the end of the last track.
@@ -55,6 +58,26 @@ pub struct Pointer {
     pub generation: Generation,
     /// The revision of its presentation.
     pub revision: u32,
+    /// As in the presentation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_complete: Option<bool>,
+}
+
+impl Pointer {
+    /// True if the presentation is the verified whole, false if parts of it are still being made.
+    pub fn is_complete(&self) -> bool {
+        is_complete(self.is_complete, self.revision)
+    }
+
+    /// What decides between two pointers of one playback id: the higher is in force.
+    pub fn rank(&self) -> (Generation, u32) {
+        (self.generation, self.revision)
+    }
+}
+
+/// Documents that do not say whether they are complete have the revision 0 for the plan and 1 for the whole.
+fn is_complete(stated: Option<bool>, revision: u32) -> bool {
+    stated.unwrap_or(revision > 0)
 }
 
 /// One video rendition.
@@ -68,9 +91,9 @@ pub struct VideoRendition {
     pub frame_rate: FrameRate,
     /// RFC 6381 codec string, such as `avc1.64001f`.
     pub codecs: String,
-    /// Peak segment rate, with all overhead: measured in revision 1, the recipe's cap in revision 0.
+    /// Peak segment rate, with all overhead: measured once complete, the recipe's cap before.
     pub peak_bitrate: Bitrate,
-    /// Mean rate over all segments: measured in revision 1, the recipe's cap in revision 0.
+    /// Mean rate over all segments: measured once complete, the recipe's cap before.
     pub average_bitrate: Bitrate,
     /// Ticks per second of the segments' durations.
     pub timescale: Timescale,
@@ -114,6 +137,9 @@ pub struct SubtitleRendition {
     pub name: String,
     /// Only shown for foreign speech.
     pub is_forced: bool,
+    /// Shown unless the viewer chooses otherwise.
+    #[serde(default)]
+    pub is_default: bool,
     /// Ticks per second of the segments' durations.
     pub timescale: Timescale,
     /// All segments, in order.
@@ -189,7 +215,18 @@ pub struct Storyboard {
 impl Presentation {
     /// The pointer that makes this presentation the current one.
     pub fn pointer(&self) -> Pointer {
-        Pointer { schema: self.schema, asset: self.asset, generation: self.generation, revision: self.revision }
+        Pointer {
+            schema: self.schema,
+            asset: self.asset,
+            generation: self.generation,
+            revision: self.revision,
+            is_complete: self.is_complete,
+        }
+    }
+
+    /// True if it is the verified whole, false if parts of it are still being made.
+    pub fn is_complete(&self) -> bool {
+        is_complete(self.is_complete, self.revision)
     }
 
     /// Revision 0 of a generation: every segment of the plan, none of them measured.
@@ -227,6 +264,7 @@ impl Presentation {
             playback,
             generation,
             revision: 0,
+            is_complete: Some(false),
             title: None,
             duration: plan.duration,
             cadence: plan.cadence,
@@ -255,9 +293,22 @@ mod tests {
 
     #[test]
     fn a_pointer_reads_back_from_its_json() {
-        let pointer = Pointer { schema: SCHEMA, asset: AssetId::from_u128(1), generation: Generation(2), revision: 1 };
+        let (asset, generation) = (AssetId::from_u128(1), Generation(2));
+        let pointer = Pointer { schema: SCHEMA, asset, generation, revision: 1, is_complete: Some(false) };
         let json = serde_json::to_string(&pointer).expect("serialises");
-        assert_eq!(json, r#"{"schema":1,"asset":"ast_00000000000000000000000001","generation":2,"revision":1}"#);
+        let head = r#"{"schema":1,"asset":"ast_00000000000000000000000001","generation":2,"revision":1"#;
+        assert_eq!(json, format!(r#"{head},"is_complete":false}}"#));
         assert_eq!(serde_json::from_str::<Pointer>(&json).expect("reads back"), pointer);
+        assert!(!pointer.is_complete());
+    }
+
+    #[test]
+    fn documents_that_do_not_say_whether_they_are_complete_tell_it_by_their_revision() {
+        let read = |revision: u32| {
+            let head = r#"{"schema":1,"asset":"ast_00000000000000000000000001","generation":2"#;
+            serde_json::from_str::<Pointer>(&format!(r#"{head},"revision":{revision}}}"#)).expect("an older form")
+        };
+        assert!(!read(0).is_complete());
+        assert!(read(1).is_complete());
     }
 }

@@ -6,6 +6,7 @@
 
 mod folder;
 mod progress;
+mod sidecars;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +35,9 @@ pub struct Args {
     /// Folder for the result; made if missing
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
+    /// Add a subtitle file (SRT, WebVTT or ASS), perhaps with its language: film.srt:de (can be repeated)
+    #[arg(long = "subtitles", value_name = "FILE[:LANG]")]
+    subtitles: Vec<String>,
 }
 
 /// Runs the command.
@@ -44,6 +48,7 @@ pub struct Args {
 pub async fn run(args: Args, config: Config) -> anyhow::Result<ExitCode> {
     let source = args.file.canonicalize().with_context(|| format!("cannot open {}", args.file.display()))?;
     let size = ByteSize(probe::open(&source)?.metadata()?.len());
+    let sidecars = sidecars::read(&args.subtitles)?;
     let config = embedded(config);
     let clock = wiring::clock();
     let folder = match Folder::open(&args.output, &source, &config.recipe(), &*clock) {
@@ -64,9 +69,13 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<ExitCode> {
         let playback = folder.playback();
         catalog.create_received_asset(&NewAsset { asset, playback, file_name, size, job, now }).await?;
     }
+    sidecars::add(&sidecars, asset, &catalog, &store, &*clock).await?;
     let worked = work(&config, &folder, &catalog, &store, &clock).await;
     let end = match worked {
-        Ok(Some(asset)) => finish(&folder, &catalog, &store, asset).await,
+        Ok(Some(asset)) => {
+            sidecars::report(&sidecars, asset.id, &catalog).await?;
+            finish(&folder, &catalog, &store, asset).await
+        }
         Ok(None) => Ok(End::Stopped),
         Err(error) => Err(error),
     };

@@ -137,6 +137,7 @@ async fn publish(data_dir: &Path) {
         playback,
         generation,
         revision: 1,
+        is_complete: Some(true),
         title: None,
         duration: MediaTime::new(2, Timescale::new(1).unwrap()),
         cadence: Cadence::for_audio(),

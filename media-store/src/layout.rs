@@ -5,13 +5,14 @@
 //! media/{asset}/{generation}/{rendition}/init.mp4 | {index}.m4s
 //! media/{asset}/{generation}/images/{file}
 //! media/{asset}/{generation}/subtitles/{rendition}/{index}.vtt
+//! texts/{asset}/{text}
 //! presentations/{asset}/{generation}-{revision}.json
 //! current/{playback}.json
 //! ```
 
 use std::fmt;
 
-use domain::{AssetId, Generation, PlaybackId, RenditionId};
+use domain::{AssetId, Generation, PlaybackId, RenditionId, TextId};
 
 /// The name of one object. Only this module makes them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +83,21 @@ pub fn subtitle(asset: AssetId, generation: Generation, rendition: &RenditionId,
     Key(format!("media/{asset}/{generation}/subtitles/{rendition}/{index}.vtt"))
 }
 
+/// All segments of a subtitle rendition.
+pub fn subtitle_of(asset: AssetId, generation: Generation, rendition: &RenditionId) -> Prefix {
+    Prefix(format!("media/{asset}/{generation}/subtitles/{rendition}"))
+}
+
+/// A subtitle file that was added to an asset, as it was sent.
+pub fn text(asset: AssetId, text: TextId) -> Key {
+    Key(format!("texts/{asset}/{text}"))
+}
+
+/// All subtitle files that were added to an asset.
+pub fn texts_of(asset: AssetId) -> Prefix {
+    Prefix(format!("texts/{asset}"))
+}
+
 /// A poster, thumbnail or storyboard sheet.
 ///
 /// # Errors
@@ -138,6 +154,7 @@ mod tests {
             (init(asset, generation, &rendition), format!("media/{id}/2/720p/init.mp4")),
             (segment(asset, generation, &rendition, 17), format!("media/{id}/2/720p/17.m4s")),
             (subtitle(asset, generation, &rendition, 3), format!("media/{id}/2/subtitles/720p/3.vtt")),
+            (text(asset, TextId::from_u128(3)), format!("texts/{id}/txt_00000000000000000000000003")),
             (image(asset, generation, "poster.jpg").expect("a name"), format!("media/{id}/2/images/poster.jpg")),
             (presentation(asset, generation, 1), format!("presentations/{id}/2-1.json")),
             (pointer(PlaybackId::from_u128(1)), "current/plb_00000000000000000000000001.json".into()),

@@ -6,10 +6,12 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-use crate::resource::Resource;
+use crate::resource::{Resource, Text};
 
 /// Never changes under its address: a year.
 pub(crate) const IMMUTABLE: &str = "public, max-age=31536000, immutable";
+/// Changes when subtitles or chapters are added, and then people wait for it. Without `s-maxage`, as below.
+const LIVELY: &str = "public, max-age=15, stale-while-revalidate=30, stale-if-error=86400";
 /// Changes only when the asset is encoded anew. Without `s-maxage`, which forbids stale answers (RFC 9111 §5.2.2.10).
 const SETTLED: &str = "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400";
 /// Changes when processing ends.
@@ -30,13 +32,14 @@ const REQUEST_HEADERS: &str = "Range, If-Match, If-None-Match, If-Modified-Since
 const RESPONSE_HEADERS: &str =
     "Content-Length, Content-Range, Accept-Ranges, Date, ETag, Retry-After, Server-Timing, X-Request-Id";
 
-/// How long `resource` may be kept, being part of a presentation of this revision.
-pub(crate) fn cache_control(resource: &Resource, revision: u32) -> &'static str {
+/// How long `resource` may be kept, being part of a presentation that is complete or not.
+pub(crate) fn cache_control(resource: &Resource, is_complete: bool) -> &'static str {
     match resource {
         // Objects are put once: what is there stays, even while its neighbours are being encoded.
         Resource::Stored(_) => IMMUTABLE,
-        Resource::Text(_) if revision > 0 => SETTLED,
-        Resource::Text(_) => UNSETTLED,
+        Resource::Text(_) if !is_complete => UNSETTLED,
+        Resource::Text(Text::Master | Text::ChaptersJson | Text::ChaptersVtt) => LIVELY,
+        Resource::Text(Text::StoryboardVtt | Text::Playlist(_) | Text::Iframes(_)) => SETTLED,
     }
 }
 

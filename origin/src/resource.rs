@@ -116,7 +116,7 @@ pub(crate) fn resolve(presentation: &Presentation, target: Target) -> Option<Res
 
 fn init(presentation: &Presentation, rendition: &RenditionId) -> Option<Stored> {
     let (media_type, _) = coded(presentation, rendition)?;
-    let standing = if presentation.revision > 0 { Standing::Committed } else { Standing::Planned(None) };
+    let standing = if presentation.is_complete() { Standing::Committed } else { Standing::Planned(None) };
     Some(Stored { key: layout::init(presentation.asset, presentation.generation, rendition), media_type, standing })
 }
 

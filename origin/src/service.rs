@@ -7,7 +7,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::PlaybackId;
 use http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, request};
 use media_store::MediaStore;
@@ -22,7 +21,7 @@ use crate::objects::{FetchError, Limits, Object, Objects};
 use crate::policy;
 use crate::problem::Problem;
 use crate::resource::{self, Resource, Standing, Stored};
-use crate::route::{self, RouteError};
+use crate::route::{self, Route, RouteError};
 
 /// What a client is to wait before it asks again for something that is not ready, in seconds.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("2");
@@ -102,22 +101,23 @@ impl Origin {
         let route = route::parse(head.uri.path())?;
         let published = self.library.find(route.playback).await.map_err(|_| Refusal::Unavailable)?;
         let published = published.ok_or(Refusal::UnknownPlayback)?;
-        let revision = published.presentation.revision;
-        let resource = resource::resolve(&published.presentation, route.target).ok_or(Refusal::absent(revision))?;
-        let cache_control = policy::cache_control(&resource, revision);
+        let is_complete = published.presentation.is_complete();
+        let absent = Refusal::absent(is_complete);
+        let resource = resource::resolve(&published.presentation, route.target.clone()).ok_or(absent)?;
+        let cache_control = policy::cache_control(&resource, is_complete);
         match resource {
             Resource::Text(text) => {
-                let object = self.objects.rendered(&published, &text).await?.ok_or(Refusal::absent(revision))?;
+                let object = self.objects.rendered(&published, &text).await?.ok_or(absent)?;
                 Ok(finish(head, text.media_type(), cache_control, object))
             }
-            Resource::Stored(stored) => self.serve_stored(head, route.playback, &stored, cache_control).await,
+            Resource::Stored(stored) => self.serve_stored(head, route, &stored, cache_control).await,
         }
     }
 
     async fn serve_stored(
         &self,
         head: &request::Parts,
-        playback: PlaybackId,
+        route: Route,
         stored: &Stored,
         cache_control: &'static str,
     ) -> Result<Response<Body>, Refusal> {
@@ -130,20 +130,23 @@ impl Origin {
                 return Ok(answer.respond(&representation, Bytes::new()));
             }
         }
-        let object = self.object(playback, stored).await?;
+        let object = self.object(route, stored).await?;
         Ok(finish(head, stored.media_type, cache_control, object))
     }
 
     /// The object, after a wait if it is still being encoded.
-    async fn object(&self, playback: PlaybackId, stored: &Stored) -> Result<Object, Refusal> {
+    async fn object(&self, route: Route, stored: &Stored) -> Result<Object, Refusal> {
         match self.objects.stored(stored).await? {
             Some(object) => Ok(object),
             None if matches!(stored.standing, Standing::Planned(_)) => Ok(self.objects.awaited(stored).await?),
-            // It was committed, so either the asset has been deleted within the last second, or it is lost.
-            None => match self.library.find_afresh(playback).await {
+            // It was committed, so either the asset or this part has been deleted within the last second, or it is lost.
+            None => match self.library.find_afresh(route.playback).await {
                 Ok(None) => Err(Refusal::UnknownPlayback),
+                Ok(Some(published)) if resource::resolve(&published.presentation, route.target).is_none() => {
+                    Err(Refusal::NoSuchPart)
+                }
                 Ok(Some(_)) => {
-                    tracing::error!(playback.id = %playback, key = %stored.key, "committed object is missing");
+                    tracing::error!(playback.id = %route.playback, key = %stored.key, "committed object is missing");
                     Err(Refusal::Broken)
                 }
                 Err(_) => Err(Refusal::Unavailable),
@@ -201,8 +204,8 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn absent(revision: u32) -> Self {
-        if revision == 0 { Self::NoSuchPartYet } else { Self::NoSuchPart }
+    fn absent(is_complete: bool) -> Self {
+        if is_complete { Self::NoSuchPart } else { Self::NoSuchPartYet }
     }
 
     fn problem(self) -> Problem {

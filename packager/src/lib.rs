@@ -9,6 +9,7 @@
 //! | [`cmaf`] | H.264 and AAC samples of one grid cell | initialization and media segments |
 //! | [`verify`] | the bytes of a finished segment | proof that it holds what the plan says |
 //! | [`hls`] | a [`domain::Presentation`] | multivariant, media and I-frame playlists |
+//! | [`texts`] | subtitle files in any form and character set | cues, and what was left out |
 //! | [`webvtt`] | cues, chapters, a storyboard | WebVTT, segmented or whole |
 //! | [`chapters`] | chapters | the JSON that Apple's players read |
 //!
@@ -18,12 +19,14 @@
 //! use domain::MediaTime;
 //! use packager::webvtt::{self, Cue};
 //!
-//! let cue = Cue { start: MediaTime::zero(), end: MediaTime::zero(), text: webvtt::from_ass(r"{\an8}Hi\Nthere") };
+//! let text = webvtt::from_ass(r"{\an8}Hi\Nthere");
+//! let cue = Cue { start: MediaTime::zero(), end: MediaTime::zero(), text, settings: String::new() };
 //! assert_eq!(cue.text, "Hi\nthere");
 //! ```
 
 pub mod chapters;
 pub mod cmaf;
 pub mod hls;
+pub mod texts;
 pub mod verify;
 pub mod webvtt;

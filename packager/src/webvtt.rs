@@ -6,6 +6,7 @@ use domain::presentation::Storyboard;
 use domain::probe::Chapter;
 use domain::{MediaTime, Timescale};
 
+pub(crate) use ass::Writer;
 pub use ass::from_ass;
 
 /// One text that is shown for a while.
@@ -17,6 +18,8 @@ pub struct Cue {
     pub end: MediaTime,
     /// WebVTT cue text: `&`, `<` and `>` are escaped or part of a tag; see [`from_ass`].
     pub text: String,
+    /// Where it appears: settings of WebVTT such as `line:10% align:start`; empty for the usual place.
+    pub settings: String,
 }
 
 /// RFC 8216 §3.5: cue times count from the zero of the media's timestamps.
@@ -85,22 +88,25 @@ pub fn storyboard(storyboard: &Storyboard, prefix: &str) -> String {
 }
 
 fn render<'a>(header: &str, cues: impl Iterator<Item = &'a Cue>) -> String {
-    let mut cues: Vec<(i64, i64, String)> = cues.filter_map(payload).collect();
-    cues.sort_by_key(|(start, end, _)| (*start, *end));
+    let mut cues: Vec<(i64, i64, &str, String)> = cues.filter_map(payload).collect();
+    cues.sort_by_key(|(start, end, ..)| (*start, *end));
     let mut out = format!("WEBVTT\n{header}");
-    for (start, end, text) in cues {
-        out.push_str(&format!("\n{}\n{text}\n", timing(start, end)));
+    for (start, end, settings, text) in cues {
+        let gap = if settings.is_empty() { "" } else { " " };
+        out.push_str(&format!("\n{}{gap}{settings}\n{text}\n", timing(start, end)));
     }
     out
 }
 
 /// What is written of a cue; `None` if it would be empty or never visible.
-fn payload(cue: &Cue) -> Option<(i64, i64, String)> {
+fn payload(cue: &Cue) -> Option<(i64, i64, &str, String)> {
     let (start, end) = (cue.start.as_ms().max(0), cue.end.as_ms());
     // A blank line ends a cue and an arrow begins another one, so neither may come from its text.
     let lines: Vec<&str> = cue.text.split(['\n', '\r', '\0']).filter(|line| !line.trim().is_empty()).collect();
     let text = lines.join("\n").replace("-->", "--&gt;");
-    (end > start && !text.is_empty()).then_some((start, end, text))
+    // Settings stand on the line of the times and may hold no arrow either.
+    let settings = if cue.settings.contains(['\n', '\r']) || cue.settings.contains("-->") { "" } else { &cue.settings };
+    (end > start && !text.is_empty()).then_some((start, end, settings, text))
 }
 
 /// `HH:MM:SS.mmm --> HH:MM:SS.mmm`; hours may take more than two digits.
@@ -108,12 +114,24 @@ fn timing(start_ms: i64, end_ms: i64) -> String {
     format!("{} --> {}", timestamp(start_ms), timestamp(end_ms))
 }
 
-fn timestamp(ms: i64) -> String {
+pub(crate) fn timestamp(ms: i64) -> String {
     format!("{}.{:03}", domain::hms(MediaTime::new(ms, Timescale::MILLISECONDS)), ms % 1000)
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+pub(crate) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    text.chars().for_each(|c| push_escaped(&mut out, c));
+    out
+}
+
+/// Adds a character so that it is text and no markup.
+pub(crate) fn push_escaped(out: &mut String, c: char) {
+    match c {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        c => out.push(c),
+    }
 }
 
 #[cfg(test)]

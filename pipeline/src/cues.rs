@@ -9,25 +9,36 @@ const CUES_MAX: usize = 50_000;
 /// Most octets of text in one track.
 const TEXT_BYTES_MAX: usize = 16 << 20;
 
-/// Cues of one track in order: inside the presentation, visible, with text, and not endlessly many.
+/// Cues of one track of a source in order, as [`shown`].
 pub(crate) fn clean(cues: Vec<transcoder::Cue>, duration: MediaTime) -> Vec<webvtt::Cue> {
-    let end_ms = duration.as_ms();
-    let ms = |ticks| MediaTime::new(ticks, Timescale::MILLISECONDS);
-    let shown = |cue: transcoder::Cue| {
-        let (start, end) = (cue.start.as_ms().clamp(0, end_ms), cue.end.as_ms().clamp(0, end_ms));
-        let text = webvtt::from_ass(&cue.ass);
-        (start < end && !text.trim().is_empty()).then_some((start, end, text))
+    let cue = |cue: transcoder::Cue| webvtt::Cue {
+        start: cue.start,
+        end: cue.end,
+        text: webvtt::from_ass(&cue.ass),
+        settings: String::new(),
     };
-    let mut shown: Vec<(i64, i64, String)> = cues.into_iter().filter_map(shown).collect();
+    shown(cues.into_iter().map(cue).collect(), duration)
+}
+
+/// Cues in order: inside the presentation, visible, with text, and not endlessly many.
+pub(crate) fn shown(cues: Vec<webvtt::Cue>, duration: MediaTime) -> Vec<webvtt::Cue> {
+    let end_ms = duration.as_ms().max(0);
+    let ms = |ticks| MediaTime::new(ticks, Timescale::MILLISECONDS);
+    let shown = |cue: webvtt::Cue| {
+        let (start, end) = (cue.start.as_ms().clamp(0, end_ms), cue.end.as_ms().clamp(0, end_ms));
+        (start < end && !cue.text.trim().is_empty()).then_some((start, end, cue.text, cue.settings))
+    };
+    let mut shown: Vec<(i64, i64, String, String)> = cues.into_iter().filter_map(shown).collect();
     shown.sort();
     shown.dedup();
     let mut bytes = 0usize;
-    shown.retain(|(.., text)| {
+    shown.retain(|(_, _, text, _)| {
         bytes = bytes.saturating_add(text.len());
         bytes <= TEXT_BYTES_MAX
     });
     shown.truncate(CUES_MAX);
-    shown.into_iter().map(|(start, end, text)| webvtt::Cue { start: ms(start), end: ms(end), text }).collect()
+    let cue = |(start, end, text, settings)| webvtt::Cue { start: ms(start), end: ms(end), text, settings };
+    shown.into_iter().map(cue).collect()
 }
 
 /// One WebVTT segment and how long it lasts, in milliseconds.

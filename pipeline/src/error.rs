@@ -56,6 +56,9 @@ pub(crate) enum JobError {
     /// A picture cannot be written as JPEG.
     #[error("cannot write a picture")]
     Picture(#[from] image::ImageError),
+    /// Others published so often meanwhile that no document was built in time.
+    #[error("other documents came into force too often meanwhile")]
+    Outpaced,
     /// The object store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -97,6 +100,8 @@ impl JobError {
             Self::Engine(error) => error.is_outage(),
             Self::Store(error) => matches!(error.retry(), Retry::After(_)),
             Self::Catalog(error) => error.is_transient(),
+            // Others publish as well: this one comes after them.
+            Self::Outpaced => true,
             _ => false,
         }
     }
@@ -110,7 +115,6 @@ impl JobError {
             _ => false,
         }
     }
-
     /// What the uploader is told once this error is final.
     pub(crate) fn failure(&self, kind: JobKind) -> Failure {
         match self {

@@ -110,7 +110,7 @@ pub async fn to_folder(
 async fn published(store: &MediaStore, playback: domain::PlaybackId) -> Result<Option<Presentation>, ExportError> {
     let Some(pointer) = store.pointer(playback).await? else { return Ok(None) };
     let pointer: Pointer = serde_json::from_slice(&pointer)?;
-    if pointer.revision == 0 {
+    if !pointer.is_complete() {
         return Ok(None);
     }
     let key = layout::presentation(pointer.asset, pointer.generation, pointer.revision);
@@ -171,9 +171,10 @@ fn documents(presentation: &Presentation) -> Vec<(String, String)> {
 fn metadata(presentation: &Presentation, probe: &domain::Probe) -> Result<String, ExportError> {
     let mut audio_languages: Vec<&str> =
         probe.audio.iter().filter_map(|track| track.language.as_ref()).map(domain::Language::tag).collect();
+    // Not those of the probe: pictures are no subtitles here, and others may have been added.
     let mut subtitle_languages: Vec<&str> =
-        probe.subtitles.iter().filter_map(|track| track.language.as_ref()).map(domain::Language::tag).collect();
-    // Each language once, in the file's order.
+        presentation.subtitles.iter().filter_map(|track| track.language.as_ref()).map(domain::Language::tag).collect();
+    // Each language once, in the order of the tracks.
     for languages in [&mut audio_languages, &mut subtitle_languages] {
         let mut seen = std::collections::HashSet::new();
         languages.retain(|language| seen.insert(*language));

@@ -6,6 +6,7 @@
 //! | chunk, audio | plan and ledger | the segments that the ledger still lacks |
 //! | images, subtitles | the source | poster, thumbnails, storyboard; WebVTT |
 //! | publish | the ledger | the verified presentation, and the pointer to it |
+//! | texts | added subtitle files and chapters | the presentation once more, with them |
 //! | purge | a deleted asset | nothing |
 //!
 //! Every step may be killed anywhere and run again: what is committed is found, not made twice.
@@ -25,7 +26,6 @@
 //! ```
 
 mod avcc;
-mod chapters;
 mod commit;
 mod cues;
 mod error;

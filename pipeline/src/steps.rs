@@ -3,13 +3,14 @@
 mod audio;
 mod chunk;
 mod demand;
-
+pub(crate) mod edition;
 mod images;
 mod inits;
 mod probe;
 pub(crate) mod publish;
 pub(crate) mod purge;
 mod subtitles;
+mod texts;
 
 use catalog_store::{Asset, LeasedJob};
 use domain::{AssetState, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe};
@@ -42,6 +43,8 @@ pub(crate) enum Settlement {
     Demand,
     /// The verified presentation is published.
     Published,
+    /// What was added to the asset is published, as far as it can be.
+    Texts,
     /// All objects of a deleted asset are gone.
     Purged,
 }
@@ -59,6 +62,7 @@ impl Step<'_> {
                 demand::run(self, *generation, rendition, *segment).await
             }
             JobSpec::Publish { generation } => publish::run(self, *generation).await,
+            JobSpec::Texts { generation } => texts::run(self, *generation).await,
             JobSpec::Purge => purge::run(self).await,
         }
     }
@@ -75,6 +79,7 @@ impl Step<'_> {
             Settlement::Without(missing) => catalog.settle_without(self.job, missing, self.mint(), now).await?,
             Settlement::Demand => catalog.settle_demand(self.job, now).await?,
             Settlement::Published => catalog.settle_publish(self.job, now).await?,
+            Settlement::Texts => catalog.settle_texts(self.job, now).await?,
             Settlement::Purged => catalog.settle_purge(self.job, now).await?,
         }
         Ok(())

@@ -64,10 +64,14 @@ impl Server {
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str) -> Answer {
-        let (head, body) = self.answer(method, path, None).await.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let text = String::from_utf8(body.to_vec()).unwrap();
-        Answer { status: head.status, headers: head.headers, text }
+        Answer::of(self.answer(method, path, None).await).await
+    }
+
+    /// Likewise, with a body.
+    pub(crate) async fn send_body(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+        Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -178,6 +182,13 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    async fn of(response: Response<Body>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        Self { status: head.status, headers: head.headers, text }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
@@ -186,6 +197,12 @@ impl Answer {
     pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text);
         assert_eq!(self.header("content-type"), Some("application/json"));
+        serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// The JSON of what was made.
+    pub(crate) fn created(self) -> Value {
+        assert_eq!(self.status, StatusCode::CREATED, "{}", self.text);
         serde_json::from_str(&self.text).unwrap()
     }
 
@@ -280,11 +297,11 @@ fn probe() -> Probe {
         title: None,
         is_default: stream_index == 1,
     };
-    let subtitles = SubtitleTrack {
-        stream_index: 4,
-        codec: "subrip".into(),
-        is_text: true,
-        language: Language::from_code("fra"),
+    let subtitles = |stream_index, codec: &str, language| SubtitleTrack {
+        stream_index,
+        codec: codec.into(),
+        is_text: codec == "subrip",
+        language: Language::from_code(language),
         title: None,
         is_default: false,
         is_forced: false,
@@ -295,7 +312,7 @@ fn probe() -> Probe {
         size: ByteSize(1_572_864),
         video: vec![video],
         audio: vec![audio(1, "eng"), audio(2, "ger"), audio(3, "eng")],
-        subtitles: vec![subtitles],
+        subtitles: vec![subtitles(4, "subrip", "fra"), subtitles(5, "hdmv_pgs_subtitle", "spa")],
         chapters: vec![chapter(2000, 12_500, "One"), chapter(12_500, 32_000, "Two")],
         title: Some("A title".into()),
     }

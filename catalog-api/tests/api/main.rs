@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; helpers are plain functions")]
 
 mod harness;
+mod texts;
 
 use axum::http::StatusCode;
 use domain::presentation::{Images, Storyboard};
@@ -165,6 +166,7 @@ async fn every_error_is_a_problem_document() {
     let server = Server::start().await;
     let unknown = domain::AssetId::from_u128(7);
     let upload = domain::UploadId::from_u128(7);
+    let text = domain::TextId::from_u128(7);
     let cases = [
         ("GET", "/api".to_owned(), 404, "not_found"),
         ("GET", "/api/v2/assets".to_owned(), 404, "not_found"),
@@ -182,6 +184,15 @@ async fn every_error_is_a_problem_document() {
         ("GET", format!("/api/v1/assets?playback_id={unknown}"), 400, "invalid_id"),
         ("GET", "/api/v1/events?asset=x".to_owned(), 400, "invalid_id"),
         ("GET", "/api/v1/events?after=-1".to_owned(), 400, "invalid_query"),
+        ("GET", format!("/api/v1/assets/{unknown}/subtitles"), 404, "not_found"),
+        ("GET", format!("/api/v1/assets/{unknown}/subtitles/7"), 400, "invalid_id"),
+        ("DELETE", format!("/api/v1/assets/{unknown}/subtitles/{text}"), 404, "not_found"),
+        ("POST", format!("/api/v1/assets/{unknown}/subtitles"), 404, "not_found"),
+        ("POST", format!("/api/v1/assets/{unknown}/subtitles?language=xx"), 400, "invalid_query"),
+        ("POST", format!("/api/v1/assets/{unknown}/subtitles?forced=perhaps"), 400, "invalid_query"),
+        ("GET", format!("/api/v1/assets/{unknown}/chapters"), 404, "not_found"),
+        ("PUT", format!("/api/v1/assets/{unknown}/chapters"), 404, "not_found"),
+        ("DELETE", format!("/api/v1/assets/{unknown}/chapters"), 404, "not_found"),
         ("POST", "/api/v1/assets".to_owned(), 405, "method_not_allowed"),
         ("PUT", format!("/api/v1/assets/{unknown}"), 405, "method_not_allowed"),
     ];
@@ -199,8 +210,8 @@ proptest::proptest! {
 
     #[test]
     fn no_request_whatever_breaks_the_server(
-        method in proptest::sample::select(vec!["GET", "HEAD", "DELETE", "POST", "PATCH", "OPTIONS"]),
-        path in "(/api)?(/v1)?(/assets|/events|/[a-z%.]{0,8})?(/[!-~]{0,32})?",
+        method in proptest::sample::select(vec!["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS"]),
+        path in "(/api)?(/v1)?(/assets|/events|/[a-z%.]{0,8})?(/[!-~]{0,32})?(/subtitles|/chapters)?(/[!-~]{0,32})?",
         query in "(limit|after|asset|playback_id|[a-z]{0,4})=[!-~]{0,32}",
     ) {
         let uri = format!("/{}?{query}", path.trim_start_matches('/'));
@@ -301,10 +312,12 @@ mod described {
     #[tokio::test]
     async fn every_described_operation_is_routed_and_no_other() {
         let server = Server::start().await;
-        let asset = server.received().await;
-        for (path, methods) in catalog_api::ROUTES {
-            let path = path.replace("{id}", &asset.id.to_string());
+        for (route, methods) in catalog_api::ROUTES {
             for method in ["get", "post", "put", "patch", "delete"] {
+                // Each its own, since some are deleted.
+                let asset = server.received().await;
+                let text = server.text(&asset).await;
+                let path = route.replace("{id}", &asset.id.to_string()).replace("{subtitle}", &text.to_string());
                 let answer = server.head_of(&method.to_uppercase(), &path).await;
                 let is_routed = answer != StatusCode::METHOD_NOT_ALLOWED;
                 assert_eq!(is_routed, methods.contains(&method), "{method} {path}");
@@ -320,6 +333,15 @@ mod described {
         let asset = server.processing().await;
         server.catalog.mark_playable(asset.id, at(1)).await.unwrap();
         server.finish(&asset, &images()).await;
+        let subtitles = format!("/api/v1/assets/{}/subtitles", asset.id);
+        let text = server.text(&asset).await;
+        server.read(text, Some("text")).await;
+        let list = server.get(&subtitles).await.ok();
+        check(&document, &document["components"]["schemas"]["SubtitleList"], &list, "subtitles");
+        let one = server.get(&format!("{subtitles}/{text}")).await.ok();
+        check(&document, &document["components"]["schemas"]["Subtitle"], &one, "subtitle");
+        let chapters = server.get(&format!("/api/v1/assets/{}/chapters", asset.id)).await.ok();
+        check(&document, &document["components"]["schemas"]["ChapterList"], &chapters, "chapters");
         let page = server.get("/api/v1/assets").await.ok();
         check(&document, &document["components"]["schemas"]["AssetPage"], &page, "page");
         let problem = serde_json::from_str(&server.get("/api/v1/none").await.text).unwrap();

@@ -4,8 +4,8 @@ use super::{both, statements};
 
 macro_rules! columns {
     () => {
-        "id, playback_id, state, file_name, title, size_bytes, probe, generation, failure, is_playable, version, \
-         created_at, updated_at"
+        "id, playback_id, state, file_name, title, size_bytes, probe, generation, failure, is_playable, chapters, \
+         version, created_at, updated_at"
     };
 }
 
@@ -18,10 +18,12 @@ statements! {
     SET_SIZE = both("update assets set size_bytes = $2 where id = $1");
     SET_PROBED = both("update assets set probe = $2, title = $3, generation = $4, size_bytes = $5 where id = $1");
     SET_FAILURE = both("update assets set failure = $2 where id = $1");
+    SET_CHAPTERS = both("update assets set chapters = $2 where id = $1");
+    COUNT_WISH = both("update assets set wishes = wishes + 1 where id = $1");
     SET_PLAYABLE = both("update assets set is_playable = $2 where id = $1");
     /// What remains of a deleted asset is its id.
     BLANK = both("update assets set file_name = null, title = null, size_bytes = null, probe = null, \
-        generation = null, failure = null where id = $1");
+        generation = null, failure = null, chapters = null where id = $1");
     DELETE = both("delete from assets where id = $1");
     BY_ID = both(concat!("select ", columns!(), " from assets where id = $1"));
     BY_PLAYBACK = both(concat!("select ", columns!(), " from assets where playback_id = $1"));
@@ -41,8 +43,9 @@ statements! {
             where j.asset_id = a.id and j.state in ('queued', 'running'))) \
         or (a.state = 'uploading' and not exists (select 1 from uploads u \
             where u.asset_id = a.id and u.state = 'open'))");
-    /// Work that is left although its asset is final.
+    /// Work that is left although its asset is final. Texts may be added to one that is ready.
     IDLE_JOBS = both("select count(*) as number from jobs j join assets a on a.id = j.asset_id \
-        where j.state in ('queued', 'running') and j.kind <> 'purge' and a.state in ('ready', 'failed', 'deleted')");
+        where j.state in ('queued', 'running') and j.kind <> 'purge' and a.state in ('ready', 'failed', 'deleted') \
+            and not (j.kind = 'texts' and a.state = 'ready')");
     PING = both("select seq as number from event_counter where id = 1");
 }

@@ -20,5 +20,13 @@ statements! {
     PROGRESS = both("select g.segments_total as total, (select count(*) from segments s \
         where s.asset_id = g.asset_id and s.generation = g.generation) as done \
         from generations g where g.asset_id = $1 and g.generation = $2");
+    EDITION = both("select g.revision, g.is_complete, a.wishes from generations g join assets a on a.id = g.asset_id \
+        where g.asset_id = $1 and g.generation = $2");
+    TAKE_REVISION = both("update generations set revision_taken = revision_taken + 1 \
+        where asset_id = $1 and generation = $2 returning revision_taken as number");
+    /// Only if what was in force ($3) still is, and nobody wished for anything since ($6).
+    PUT_IN_FORCE = both("update generations set revision = $4, is_complete = $5 \
+        where asset_id = $1 and generation = $2 and revision = $3 and $4 > $3 \
+        and exists (select 1 from assets a where a.id = $1 and a.wishes = $6)");
     DELETE_OF_ASSET = both("delete from generations where asset_id = $1");
 }

@@ -38,6 +38,8 @@ statements! {
         where id = $1 and fence = $2 and state = 'running'");
     /// Proves the lease inside a transaction; progress forgives earlier crashes.
     PROGRESS = both("update jobs set crashes = 0, updated_at = $3 where id = $1 and fence = $2 and state = 'running'");
+    /// Has a job that waits run at once; how many there are.
+    HASTEN = both("update jobs set run_at = $3, updated_at = $3 where asset_id = $1 and spec = $2 and state = 'queued'");
     RELEASE = both("update jobs set state = 'queued', lease_until = null, worker = null, attempts = attempts - 1, \
         run_at = $3, updated_at = $3 where id = $1 and fence = $2 and state = 'running'");
     RETRY = both("update jobs set state = 'queued', lease_until = null, worker = null, crashes = 0, failures = failures + 1, error = $3, \

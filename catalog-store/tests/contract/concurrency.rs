@@ -32,6 +32,34 @@ pub(crate) async fn parallel_claims_hand_out_each_job_once(world: World) {
     assert_eq!((all.len(), all.iter().collect::<BTreeSet<_>>().len()), (40, 40));
 }
 
+pub(crate) async fn parallel_publishers_never_share_a_number_and_never_go_back(world: World) {
+    const TIMES: usize = 5;
+    let asset = processing_chunks(&world, 8).await;
+    let mut workers = JoinSet::new();
+    for _ in 0..WORKERS {
+        let world = world.clone();
+        workers.spawn(async move {
+            let job = world.claim(true, at(1)).await.expect("a job of the generation");
+            let mut mine = vec![];
+            // Ends since one of those that try at the same time always succeeds.
+            while mine.len() < TIMES {
+                let before = world.catalog.edition(asset, GENERATION).await.unwrap().expect("it is planned");
+                let revision = world.catalog.take_revision(&job, at(2)).await.unwrap();
+                if world.catalog.put_in_force(&job, before, (revision, true), at(2)).await.unwrap() {
+                    mine.push(u64::from(revision));
+                }
+            }
+            mine
+        });
+    }
+    let mut all: Vec<u64> = workers.join_all().await.into_iter().flatten().collect();
+    all.sort_unstable();
+    let events = world.catalog.events_of(asset, 0, 1000).await.unwrap();
+    let in_force: Vec<u64> = events.iter().filter_map(|event| event.data["revision"].as_u64()).collect();
+    assert_eq!(in_force, all, "each once, in rising order");
+    assert_eq!(all.len(), WORKERS * TIMES);
+}
+
 /// An asset with `count` chunks to make.
 async fn processing_chunks(world: &World, count: u32) -> domain::AssetId {
     let asset = world.received().await;

@@ -10,6 +10,7 @@ mod harness;
 mod jobs;
 mod ledger;
 mod settling;
+mod texts;
 mod uploads;
 
 /// Makes two tests of each case: one per engine.
@@ -92,6 +93,19 @@ contract! {
         images_and_subtitles_read_back
         the_tallies_of_all_chunks_add_up
         pages_of_assets_are_newest_first_and_without_gaps;
+    texts:
+        a_text_waits_for_the_first_publication_or_has_a_job_of_its_own
+        several_wishes_wait_in_one_job
+        what_became_of_a_text_reads_back
+        a_removed_text_is_forgotten_once_its_objects_are_gone
+        a_failed_or_deleted_asset_takes_no_text
+        an_asset_has_only_so_many_texts
+        chapters_are_set_replaced_and_given_back
+        a_given_up_job_makes_texts_unusable_and_fails_no_asset
+        texts_neither_hold_up_nor_hasten_the_publication
+        a_document_is_put_in_force_only_in_place_of_what_it_was_made_from
+        a_lost_lease_publishes_nothing
+        a_failed_asset_publishes_nothing;
     events:
         every_change_of_state_is_told_in_order
         progress_is_told_at_most_twice_a_second
@@ -101,6 +115,7 @@ contract! {
         parallel_claims_hand_out_each_job_once
         the_last_of_many_parallel_parts_publishes_exactly_once
         a_reader_never_sees_a_gap_between_events
+        parallel_publishers_never_share_a_number_and_never_go_back
         a_call_dropped_anywhere_leaves_all_or_nothing
         deletion_and_settling_race_without_leftovers;
 }

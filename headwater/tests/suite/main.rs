@@ -23,6 +23,7 @@ mod kill_uploads;
 mod on_demand;
 mod outage;
 mod server;
+mod texts;
 mod tidy;
 mod torture;
 mod uploader;

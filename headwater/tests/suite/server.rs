@@ -88,7 +88,7 @@ async fn played(server: &Server, master: &str) -> usize {
     segments
 }
 
-async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, is_so: impl Fn() -> F) {
     let begun = Instant::now();
     while !is_so().await {
         assert!(begun.elapsed() < harness::PATIENCE, "waited in vain: {what}");

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::Presentation;
 use futures::future::join_all;
 use http::StatusCode;
 use media_store::layout;
@@ -28,9 +29,37 @@ async fn playlists_are_settled_only_when_processing_has_ended() {
     stage.publish(&presentation(1)).await;
     pass(Duration::from_secs(2)).await;
     let expected = "public, max-age=300, stale-while-revalidate=3600, stale-if-error=86400";
-    for rest in ["master.m3u8", "g3/720p/playlist.m3u8", "chapters.json", "storyboard.vtt"] {
+    for rest in ["g3/720p/playlist.m3u8", "g3/text-0-de/playlist.m3u8", "storyboard.vtt"] {
         assert_eq!(stage.get(rest).await.header("cache-control"), Some(expected), "{rest}");
     }
+    // What tells of subtitles and chapters must not be kept for long: both may be added at any time.
+    let expected = "public, max-age=15, stale-while-revalidate=30, stale-if-error=86400";
+    for rest in ["master.m3u8", "chapters.json", "chapters.vtt"] {
+        assert_eq!(stage.get(rest).await.header("cache-control"), Some(expected), "{rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_later_revision_that_is_not_complete_is_not_settled() {
+    let stage = Stage::with_everything(0).await;
+    let revised = Presentation { revision: 3, subtitles: presentation(1).subtitles, ..presentation(0) };
+    stage.publish(&revised).await;
+    let master = stage.get("master.m3u8").await;
+    assert_eq!(master.header("cache-control"), Some("public, max-age=2"));
+    assert!(String::from_utf8_lossy(&master.body).contains("TYPE=SUBTITLES"));
+    assert_eq!(stage.get("g3/720p/9.m4s").await.header("cache-control"), Some("public, max-age=1"));
+}
+
+#[tokio::test]
+async fn a_subtitle_track_removed_a_moment_ago_is_not_called_damaged() {
+    let stage = Stage::with_everything(1).await;
+    assert_eq!(stage.get("master.m3u8").await.status, StatusCode::OK);
+    let revised = Presentation { revision: 2, subtitles: vec![], ..presentation(1) };
+    stage.publish(&revised).await;
+    for index in 0..3 {
+        stage.store.delete(&layout::subtitle(asset(), GENERATION, &rendition("text-0-de"), index)).await.unwrap();
+    }
+    assert_eq!(stage.get("g3/text-0-de/0.vtt").await.status, StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ pub(crate) fn presentation(revision: u32) -> Presentation {
         playback: playback(),
         generation: GENERATION,
         revision,
+        is_complete: Some(revision > 0),
         title: Some("Test".into()),
         duration: ms(6000),
         cadence: Cadence::for_video(rate),
@@ -101,6 +102,7 @@ pub(crate) fn presentation(revision: u32) -> Presentation {
                 language: Language::from_code("de"),
                 name: "Deutsch".into(),
                 is_forced: false,
+                is_default: false,
                 timescale: Timescale::MILLISECONDS,
                 segments: (0..SEGMENTS).map(|index| entry("text-0-de", index, 2000, vec![])).collect(),
             }]

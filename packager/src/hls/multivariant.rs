@@ -152,14 +152,16 @@ impl Groups<'_> {
                 .quoted("CHANNELS", &rendition.channels.to_string());
             out.line(list.quoted("URI", &format!("{}{}/playlist.m3u8", self.prefix, rendition.id)).finish());
         }
+        // RFC 8216 §4.3.4.1.1 allows one default in a group.
+        let default = self.subtitles.iter().position(|one| one.is_default);
         let names = unique(self.subtitles.iter().map(|one| one.name.as_str()), "Subtitles");
-        for (rendition, name) in self.subtitles.iter().zip(names) {
+        for (at, (rendition, name)) in self.subtitles.iter().zip(names).enumerate() {
             let list = List::of("EXT-X-MEDIA")
                 .plain("TYPE", "SUBTITLES")
                 .quoted("GROUP-ID", SUBTITLE_GROUP)
                 .quoted("NAME", &name)
                 .quoted("LANGUAGE", rendition.language.as_ref().map_or(UNDETERMINED, domain::Language::tag))
-                .yes_or_no("DEFAULT", false)
+                .yes_or_no("DEFAULT", Some(at) == default)
                 .yes_or_no("AUTOSELECT", true)
                 .yes_or_no("FORCED", rendition.is_forced);
             out.line(list.quoted("URI", &format!("{}{}/playlist.m3u8", self.prefix, rendition.id)).finish());

@@ -72,6 +72,7 @@ fn subtitle(name: &str, language: &str, title: &str) -> SubtitleRendition {
         language: Language::from_code(language),
         name: title.into(),
         is_forced: false,
+        is_default: false,
         timescale: scale(1000),
         segments: segments(&[2000, 2000, 2000, 6000, 1514], 0, true),
     }
@@ -86,6 +87,7 @@ fn film() -> Presentation {
         playback: PlaybackId::from_u128(2),
         generation: Generation(3),
         revision: 1,
+        is_complete: Some(true),
         title: Some("A \"film\"".into()),
         duration: at(13_514),
         cadence: Cadence::for_video(FrameRate::new(30_000, 1001).expect("a rate")),

@@ -36,8 +36,9 @@ pub fn from_ass(text: &str) -> String {
     out.finish()
 }
 
+/// Writes cue text with the styles that WebVTT has, properly nested, without blank lines and not too long.
 #[derive(Default)]
-struct Writer {
+pub(crate) struct Writer {
     text: String,
     chars: usize,
     /// Which of [`STYLES`] are wanted, and which tags are open.
@@ -50,7 +51,7 @@ struct Writer {
 
 impl Writer {
     /// Applies the override tags of one `{...}` block.
-    fn apply(&mut self, overrides: &str) {
+    pub(crate) fn apply(&mut self, overrides: &str) {
         for tag in overrides.split('\\').skip(1) {
             let name_end = tag.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tag.len());
             let (name, argument) = tag.split_at(name_end);
@@ -59,9 +60,9 @@ impl Writer {
                 "p" => self.is_drawing = number > 0,
                 "r" => self.wanted = [false; 3],
                 _ => {
-                    for (style, wanted) in STYLES.iter().zip(&mut self.wanted) {
-                        if style.0 == name {
-                            *wanted = number > 0;
+                    for (style, tag) in STYLES {
+                        if style == name {
+                            self.set(tag, number > 0);
                         }
                     }
                 }
@@ -69,7 +70,16 @@ impl Writer {
         }
     }
 
-    fn push(&mut self, c: char) {
+    /// Switches the style of this tag of WebVTT on or off.
+    pub(crate) fn set(&mut self, tag: char, is_on: bool) {
+        for ((_, known), wanted) in STYLES.iter().zip(&mut self.wanted) {
+            if *known == tag {
+                *wanted = is_on;
+            }
+        }
+    }
+
+    pub(crate) fn push(&mut self, c: char) {
         if self.is_drawing || self.chars >= TEXT_CHARS_MAX {
             return;
         }
@@ -79,12 +89,7 @@ impl Writer {
             c if c.is_control() || c == '\u{feff}' => {}
             c => {
                 self.match_tags();
-                match c {
-                    '&' => self.text.push_str("&amp;"),
-                    '<' => self.text.push_str("&lt;"),
-                    '>' => self.text.push_str("&gt;"),
-                    c => self.text.push(c),
-                }
+                super::push_escaped(&mut self.text, c);
                 self.chars += 1;
             }
         }
@@ -117,7 +122,7 @@ impl Writer {
         }
     }
 
-    fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.close_from(0);
         self.text
     }

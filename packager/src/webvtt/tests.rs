@@ -8,7 +8,7 @@ fn at(ms: i64) -> MediaTime {
 }
 
 fn cue(start_ms: i64, end_ms: i64, text: &str) -> Cue {
-    Cue { start: at(start_ms), end: at(end_ms), text: text.into() }
+    Cue { start: at(start_ms), end: at(end_ms), text: text.into(), settings: String::new() }
 }
 
 #[test]
@@ -54,6 +54,16 @@ fn the_whole_file_is_in_order_and_without_dead_cues() {
          00:00:01.000 --> 00:00:02.000\none\n--&gt;\ntwo\n\n\
          100:00:00.000 --> 100:00:01.000\nhundred hours\n"
     );
+}
+
+#[test]
+fn settings_stand_behind_the_times() {
+    let placed = |settings: &str| Cue { settings: settings.into(), ..cue(1000, 2000, "top") };
+    assert_eq!(
+        whole(&[placed("line:0 align:start")]),
+        "WEBVTT\n\n00:00:01.000 --> 00:00:02.000 line:0 align:start\ntop\n"
+    );
+    assert_eq!(whole(&[placed("line:0\n\nforged")]), "WEBVTT\n\n00:00:01.000 --> 00:00:02.000\ntop\n");
 }
 
 #[test]

@@ -4,10 +4,9 @@
 //! jobs. Killed in between, the next run writes the same objects again and goes on.
 
 use domain::plan::Limits;
-use domain::{Generation, JobSpec, Plan, Presentation};
+use domain::{Generation, JobSpec, Plan, Presentation, chapters};
 
-use super::{Settlement, Step, inits, publish};
-use crate::chapters;
+use super::{Settlement, Step, edition, inits, publish};
 use crate::error::JobError;
 
 pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
@@ -17,14 +16,14 @@ pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
     let generation = Generation(asset.generation.map_or(1, |last| last.0.saturating_add(1)));
     let presentation = Presentation {
         title: publish::title(&asset, &probe),
-        chapters: chapters::of(&probe, plan.origin, plan.duration),
+        chapters: chapters::shown(asset.chapters.as_deref(), &probe, plan.origin, plan.duration),
         ..Presentation::planned(asset.id, asset.playback, generation, &plan)
     };
     if step.config.has_viewers {
         // Players ask for them first, wherever they begin.
         inits::store(step, generation, &probe, &plan).await?;
     }
-    publish::show(step, &presentation).await?;
+    edition::show_plan(step, &presentation).await?;
     tracing::info!(
         generation = generation.0,
         duration_ms = plan.duration.as_ms(),
@@ -32,7 +31,11 @@ pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
         audio_tracks = plan.audio.len(),
         "source understood"
     );
-    let jobs = jobs(&plan, generation);
+    let mut jobs = jobs(&plan, generation);
+    // What was added before anything was known of the file can be shown from now on.
+    if !step.parts.catalog.texts(asset.id).await?.is_empty() {
+        jobs.push(JobSpec::Texts { generation });
+    }
     Ok(Settlement::Probed { probe: Box::new(probe), generation, plan: Box::new(plan), jobs })
 }
 

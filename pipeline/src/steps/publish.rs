@@ -5,17 +5,17 @@
 use std::collections::HashMap;
 
 use catalog_store::{Asset, SegmentRow};
-use domain::presentation::{AudioRendition, Pointer, SegmentEntry, VideoRendition};
+use domain::presentation::{AudioRendition, SegmentEntry, VideoRendition};
 use domain::{
-    AssetId, Failure, FailureCode, Generation, LeftOut, PlaybackId, Presentation, Probe, RenditionId, Tally, Timescale,
+    AssetId, Failure, FailureCode, Generation, LeftOut, Presentation, Probe, RenditionId, Tally, Timescale, chapters,
 };
 use futures::{StreamExt, TryStreamExt};
 use media_store::{Key, MediaStore, layout};
 
-use super::{Settlement, Step};
+use super::{Settlement, Step, edition, texts};
+use crate::avcc;
 use crate::error::JobError;
 use crate::rates::{self, Rates};
-use crate::{avcc, chapters};
 
 /// Objects whose presence is checked at the same time.
 const CHECKS_IN_FLIGHT: usize = 16;
@@ -43,46 +43,29 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
             "no sound track of the file could be decoded; it is probably damaged",
         )));
     }
-    let presentation = Presentation {
-        revision: 1,
+    let whole = Presentation {
+        is_complete: Some(true),
         title: title(&asset, &probe),
-        chapters: chapters::of(&probe, plan.origin, plan.duration),
         subtitles: step.parts.catalog.subtitles(asset.id, generation).await?,
         images: step.parts.catalog.images(asset.id, generation).await?,
         video,
         audio,
         ..planned
     };
-    check_objects(&step.parts.store, objects(&presentation)?).await?;
-    show(step, &presentation).await?;
-    Ok(Settlement::Published)
-}
-
-/// Stores a presentation and makes it the current one, unless a newer one is.
-///
-/// The document first, then the pointer: whoever follows the pointer finds what it names.
-pub(super) async fn show(step: &Step<'_>, presentation: &Presentation) -> Result<(), JobError> {
-    let (parts, pointer) = (step.parts, presentation.pointer());
-    let key = layout::presentation(pointer.asset, pointer.generation, pointer.revision);
-    parts.store.put_once(&key, serde_json::to_vec(presentation)?.into()).await?;
-    // A worker that was stopped for long must not bring back what has been replaced or deleted.
-    step.still_ours().await?;
-    let current = current(&parts.store, presentation.playback).await?;
-    let rank = |pointer: Pointer| (pointer.generation, pointer.revision);
-    if current.is_none_or(|current| rank(current) < rank(pointer)) {
-        parts.store.put_pointer(presentation.playback, serde_json::to_vec(&pointer)?.into()).await?;
+    check_objects(&step.parts.store, objects(&whole)?).await?;
+    for _ in 0..edition::ATTEMPTS_MAX {
+        let before = edition::in_force(step, generation).await?;
+        let asset = step.asset().await?;
+        let texts = texts::read_all(step, generation, &plan).await?;
+        let mut next = whole.clone();
+        next.subtitles.extend(texts.renditions.iter().cloned());
+        next.chapters = chapters::shown(asset.chapters.as_deref(), &probe, plan.origin, plan.duration);
+        if edition::replace(step, &before, next).await? {
+            texts::sweep(step, texts).await?;
+            return Ok(Settlement::Published);
+        }
     }
-    parts.catalog.mark_playable(pointer.asset, parts.clock.now()).await?;
-    Ok(())
-}
-
-/// Takes back the plan of a generation that failed, so that no player waits for segments that never come.
-pub(crate) async fn withdraw(store: &MediaStore, playback: PlaybackId, generation: Generation) -> Result<(), JobError> {
-    let current = current(store, playback).await?;
-    if current.is_some_and(|current| current.generation == generation && current.revision == 0) {
-        store.delete_pointer(playback).await?;
-    }
-    Ok(())
+    Err(JobError::Outpaced)
 }
 
 /// The title shown to people: the one in the catalogue, else the container's, else the file's name.
@@ -90,11 +73,6 @@ pub(super) fn title(asset: &Asset, probe: &Probe) -> Option<String> {
     let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
     let file = asset.file_name.as_deref().map(stem);
     [asset.title.clone(), probe.title.clone(), file].into_iter().flatten().find(|title| !title.trim().is_empty())
-}
-
-async fn current(store: &MediaStore, playback: PlaybackId) -> Result<Option<Pointer>, JobError> {
-    // A pointer that cannot be read is of an older form: it is replaced.
-    Ok(store.pointer(playback).await?.and_then(|body| serde_json::from_slice(&body).ok()))
 }
 
 async fn measured_video(

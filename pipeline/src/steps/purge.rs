@@ -26,5 +26,6 @@ async fn objects(store: &MediaStore, asset: AssetId, playback: PlaybackId) -> Re
     store.delete_pointer(playback).await?;
     store.delete_prefix(&layout::presentations_of(asset)).await?;
     store.delete_prefix(&layout::media_of(asset)).await?;
+    store.delete_prefix(&layout::texts_of(asset)).await?;
     store.delete(&layout::source(asset)).await
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use domain::presentation::{SegmentEntry, SubtitleRendition};
-use domain::{Generation, Plan, Timescale};
+use domain::{Generation, Plan, RenditionId, Timescale};
 use futures::{StreamExt, TryStreamExt};
 use media_store::layout;
 use transcoder::{Cue, SubtitlesRequest};
@@ -38,28 +38,39 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         }
         // A track whose cues all lie outside the picture stays: the source has that language.
         let cut = move || Ok(cues::segments(&cues::clean(found, duration), cadence, duration));
-        let segments = blocking(cut).await?;
-        let keyed = (0u32..).map(|index| layout::subtitle(asset, generation, &planned.id, index)).zip(segments);
-        let put = |(key, segment): (media_store::Key, cues::Segment)| async move {
-            let (ticks, body) = (segment.ticks, bytes::Bytes::from(segment.body));
-            let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
-            let sha256 = sha256_hex(&body);
-            parts.store.put_once(&key, body).await?;
-            parts.metrics.segment_committed(SegmentKind::Subtitles, bytes, ticks);
-            Ok::<_, JobError>(SegmentEntry { ticks, bytes: Some(bytes), sha256: Some(sha256), keyframes: vec![] })
-        };
-        let entries = futures::stream::iter(keyed).map(put).buffered(PUTS_IN_FLIGHT).try_collect().await?;
+        let entries = store(step, generation, &planned.id, blocking(cut).await?).await?;
         renditions.push(SubtitleRendition {
             id: planned.id.clone(),
             language: planned.language.clone(),
             name: planned.name.clone(),
             is_forced: planned.is_forced,
+            is_default: false,
             timescale: Timescale::MILLISECONDS,
             segments: entries,
         });
     }
     parts.catalog.put_subtitles(step.job, &renditions, parts.clock.now()).await?;
     Ok(Settlement::Part)
+}
+
+/// Stores the segments of one rendition; what a presentation says of them.
+pub(super) async fn store(
+    step: &Step<'_>,
+    generation: Generation,
+    rendition: &RenditionId,
+    segments: Vec<cues::Segment>,
+) -> Result<Vec<SegmentEntry>, JobError> {
+    let (parts, asset) = (step.parts, step.job.asset);
+    let keyed = (0u32..).map(|index| layout::subtitle(asset, generation, rendition, index)).zip(segments);
+    let put = |(key, segment): (media_store::Key, cues::Segment)| async move {
+        let (ticks, body) = (segment.ticks, bytes::Bytes::from(segment.body));
+        let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let sha256 = sha256_hex(&body);
+        parts.store.put_once(&key, body).await?;
+        parts.metrics.segment_committed(SegmentKind::Subtitles, bytes, ticks);
+        Ok(SegmentEntry { ticks, bytes: Some(bytes), sha256: Some(sha256), keyframes: vec![] })
+    };
+    futures::stream::iter(keyed).map(put).buffered(PUTS_IN_FLIGHT).try_collect().await
 }
 
 /// All cues by stream.

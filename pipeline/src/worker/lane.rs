@@ -13,7 +13,7 @@ use super::{Parts, WorkerConfig, lease};
 use crate::error::JobError;
 use crate::metrics::Outcome;
 use crate::retry::{self, Case, Verdict};
-use crate::steps::{Settlement, Step, publish, purge};
+use crate::steps::{Settlement, Step, edition, purge};
 
 /// Shortest pause of an idle lane, however often it is woken.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -211,7 +211,7 @@ impl Lane {
                 (step.settle(&missing).await, Outcome::WentWithout)
             }
             Verdict::Fail(failure) => {
-                tracing::warn!(error = cause.as_str(), code = ?failure.code, "asset failed");
+                tracing::warn!(error = cause.as_str(), code = ?failure.code, "job given up");
                 (self.fail(job, &failure).await, Outcome::Failed)
             }
         };
@@ -225,14 +225,25 @@ impl Lane {
 
     async fn fail(&self, job: &LeasedJob, failure: &Failure) -> Result<(), JobError> {
         // First what players see: a crash in between leaves a job that fails again.
-        if let (Some(generation), Some(asset)) = (job.spec.generation(), self.parts.catalog.asset(job.asset).await?) {
-            publish::withdraw(&self.parts.store, asset.playback, generation).await?;
-        }
+        self.withdraw(job).await?;
         self.parts.catalog.fail(job, failure, self.parts.clock.now()).await?;
+        // A job that ran beside this one may have shown the plan once more before it was cancelled.
+        self.withdraw(job).await?;
         if failure.code == FailureCode::Internal && job.spec.kind() != JobKind::Purge {
-            tracing::error!(message = failure.message, "an asset failed by no fault of its source");
+            tracing::error!(message = failure.message, "a job failed by no fault of the source");
         }
         Ok(())
+    }
+
+    /// Takes the plan back that the failed job worked on, if the asset fails with it.
+    async fn withdraw(&self, job: &LeasedJob) -> Result<(), JobError> {
+        let asset = self.parts.catalog.asset(job.asset).await?;
+        match (job.spec.generation(), asset) {
+            (Some(generation), Some(asset)) if job.spec.kind().decides_asset() => {
+                edition::withdraw(&self.parts.store, asset.playback, generation).await
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 mod outputs;
 mod resume;
 mod rig;
+mod texts;
 mod trouble;
 
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let trial = |(name, test): Case| Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()));
-    let trials = outputs::CASES.iter().chain(resume::CASES).chain(trouble::CASES).copied().map(trial).collect();
+    let cases = [outputs::CASES, resume::CASES, texts::CASES, trouble::CASES].concat();
+    let trials = cases.into_iter().map(trial).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -1,28 +1,37 @@
-//! The source's chapters as the presentation shows them.
+//! Chapters as they are shown: those that somebody set, else the source's own.
 
-use domain::probe::Chapter;
-use domain::{MediaTime, Probe, Timescale};
+use crate::probe::Chapter;
+use crate::{MediaTime, Probe, Timescale};
 
 /// Most chapters that are shown; further ones are left out.
-const CHAPTERS_MAX: usize = 2000;
+pub const COUNT_MAX: usize = 2000;
 
-/// Chapters on the output's timeline: relative to the origin, within the duration, in order, not
-/// overlapping, each with a title. In milliseconds.
-pub(crate) fn of(probe: &Probe, origin: MediaTime, duration: MediaTime) -> Vec<Chapter> {
+/// The chapters of an asset: `set` on the output's timeline if somebody set them, else the source's.
+///
+/// The result is in milliseconds from zero, within the duration, in order, not overlapping, and each
+/// has a title.
+pub fn shown(set: Option<&[Chapter]>, probe: &Probe, origin: MediaTime, duration: MediaTime) -> Vec<Chapter> {
+    match set {
+        Some(chapters) => on_timeline(chapters, MediaTime::zero(), duration),
+        None => on_timeline(&probe.chapters, origin, duration),
+    }
+}
+
+/// `chapters` relative to `origin`.
+fn on_timeline(chapters: &[Chapter], origin: MediaTime, duration: MediaTime) -> Vec<Chapter> {
     let end_ms = duration.as_ms();
-    let on_timeline = |time: MediaTime| time.minus(origin).map_or(0, MediaTime::as_ms).clamp(0, end_ms);
-    let mut spans: Vec<(i64, i64, &str)> = probe
-        .chapters
+    let on_timeline = |time: MediaTime| time.minus(origin).map_or(0, MediaTime::as_ms).clamp(0, end_ms.max(0));
+    let mut spans: Vec<(i64, i64, &str)> = chapters
         .iter()
         .map(|chapter| (on_timeline(chapter.start), on_timeline(chapter.end), chapter.title.trim()))
         .filter(|(start, ..)| *start < end_ms)
         .collect();
     spans.sort_by_key(|(start, ..)| *start);
-    // Of chapters that begin together, the last one in the file is meant.
+    // Of chapters that begin together, the last one in the list is meant.
     spans.reverse();
     spans.dedup_by_key(|(start, ..)| *start);
     spans.reverse();
-    spans.truncate(CHAPTERS_MAX);
+    spans.truncate(COUNT_MAX);
     let starts: Vec<i64> = spans.iter().skip(1).map(|(start, ..)| *start).collect();
     let chapter = |(at, (start, end, title)): (usize, (i64, i64, &str))| {
         let next = starts.get(at).copied().unwrap_or(end_ms);
@@ -37,7 +46,7 @@ pub(crate) fn of(probe: &Probe, origin: MediaTime, duration: MediaTime) -> Vec<C
 
 #[cfg(test)]
 mod tests {
-    use domain::ByteSize;
+    use crate::ByteSize;
 
     use super::*;
 
@@ -57,7 +66,7 @@ mod tests {
             chapters: chapters.iter().map(chapter).collect(),
             title: None,
         };
-        assert_eq!(of(&probe, ms(1000), ms(10_000)), expected.iter().map(chapter).collect::<Vec<_>>());
+        assert_eq!(shown(None, &probe, ms(1000), ms(10_000)), expected.iter().map(chapter).collect::<Vec<_>>());
     }
 
     #[test]
@@ -74,5 +83,23 @@ mod tests {
     #[test]
     fn chapters_are_sorted_and_do_not_overlap() {
         check(&[(6000, 9000, "b"), (1000, 11_000, "whole"), (1000, 8000, "a")], &[(0, 5000, "a"), (5000, 8000, "b")]);
+    }
+
+    #[test]
+    fn chapters_that_somebody_set_replace_those_of_the_source() {
+        let chapter = |start, end, title: &str| Chapter { start: ms(start), end: ms(end), title: title.into() };
+        let probe = Probe {
+            container: "matroska".into(),
+            size: ByteSize(1),
+            video: vec![],
+            audio: vec![],
+            subtitles: vec![],
+            chapters: vec![chapter(1000, 9000, "the file's")],
+            title: None,
+        };
+        let set = [chapter(5000, 0, "Two"), chapter(0, 0, "One"), chapter(10_000, 0, "after the end")];
+        let expected = [chapter(0, 5000, "One"), chapter(5000, 10_000, "Two")];
+        assert_eq!(shown(Some(&set), &probe, ms(1000), ms(10_000)), expected);
+        assert_eq!(shown(Some(&[]), &probe, ms(1000), ms(10_000)), []);
     }
 }

@@ -1,0 +1,193 @@
+//! Subtitle files of an asset: added, shown, removed.
+//!
+//! The file is stored as it is; a job reads it. What can be refused without reading is refused here.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use catalog_store::NewText;
+use domain::text::{BYTES_MAX, NAME_CHARS_MAX};
+use domain::{AssetId, AssetState, JobId, Language, TextId};
+use media_store::layout;
+use serde::{Deserialize, Serialize};
+
+use crate::assets::{asset_id, asset_in, living, no_store, output_of};
+use crate::problem::{Problem, chain};
+use crate::view::{SubtitleView, subtitles};
+use crate::{State, body};
+
+/// Longest label of a character set, in octets.
+const CHARSET_BYTES_MAX: usize = 40;
+
+/// What is said of a file besides its octets.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AddQuery {
+    language: Option<String>,
+    name: Option<String>,
+    charset: Option<String>,
+    #[serde(default)]
+    forced: bool,
+    #[serde(default)]
+    default: bool,
+}
+
+/// All subtitles of an asset.
+#[derive(Serialize)]
+struct SubtitleList {
+    data: Vec<SubtitleView>,
+}
+
+pub(crate) async fn list(
+    Shared(state): Shared<State>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let asset = living(&state, asset_in(path)?).await?;
+    let (output, texts) = output_of(&state, &asset).await?;
+    Ok((no_store(), Json(SubtitleList { data: subtitles(&asset, &output, &texts) })).into_response())
+}
+
+pub(crate) async fn show(
+    Shared(state): Shared<State>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (asset, id) = text_in(path)?;
+    living(&state, asset).await?;
+    let text = state.catalog.text(asset, id).await?.ok_or(NO_TEXT)?;
+    Ok((no_store(), Json(SubtitleView::from(&text))).into_response())
+}
+
+pub(crate) async fn add(
+    Shared(state): Shared<State>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<AddQuery>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let asset = asset_in(path)?;
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let now = state.clock.now();
+    let new = described(asset, TextId::mint(now, state.clock.entropy()), query)?;
+    // Asked before the body is taken, and again in the transaction that adds it.
+    if living(&state, asset).await?.state == AssetState::Failed {
+        return Err(Problem::asset_failed());
+    }
+    let content = body::read(&state, &headers, body, BYTES_MAX).await?;
+    check(&content)?;
+    let (key, bytes) = (layout::text(asset, new.id), content.len());
+    state.store.put_once(&key, content).await?;
+    if let Err(error) = state.catalog.add_text(&new, JobId::mint(now, state.clock.entropy()), now).await {
+        // Nobody knows of it, so nobody else removes it before the asset is deleted.
+        if let Err(left) = state.store.delete(&key).await {
+            tracing::warn!(asset.id = %asset, error = %chain(&left), "a refused text is left in the store");
+        }
+        return Err(error.into());
+    }
+    tracing::info!(asset.id = %asset, text.id = %new.id, bytes, "text added");
+    let text = state.catalog.text(asset, new.id).await?.ok_or(NO_TEXT)?;
+    let mut headers = no_store();
+    let location = format!("/api/v1/assets/{asset}/subtitles/{}", new.id);
+    headers.extend(HeaderValue::try_from(location).ok().map(|location| (header::LOCATION, location)));
+    Ok((StatusCode::CREATED, headers, Json(SubtitleView::from(&text))).into_response())
+}
+
+pub(crate) async fn remove(
+    Shared(state): Shared<State>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (asset, id) = text_in(path)?;
+    let now = state.clock.now();
+    if !state.catalog.remove_text((asset, id), JobId::mint(now, state.clock.entropy()), now).await? {
+        return Err(NO_TEXT.into());
+    }
+    tracing::info!(asset.id = %asset, text.id = %id, "text taken back");
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+/// There is no such text.
+struct NoText;
+const NO_TEXT: NoText = NoText;
+
+impl From<NoText> for Problem {
+    fn from(_: NoText) -> Self {
+        Self::not_found("the asset has no such subtitle file")
+    }
+}
+
+fn text_in(path: Result<Path<(String, String)>, PathRejection>) -> Result<(AssetId, TextId), Problem> {
+    let Path((asset, text)) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
+    Ok((asset_id(&asset)?, text.parse().map_err(|error| Problem::invalid_id(&error))?))
+}
+
+fn described(asset: AssetId, id: TextId, query: AddQuery) -> Result<NewText, Problem> {
+    let language = match query.language.as_deref().map(str::trim).filter(|code| !code.is_empty()) {
+        Some(code) => {
+            let known = Language::from_code(code);
+            Some(
+                known
+                    .ok_or_else(|| Problem::invalid_query("language is a BCP 47 tag or an ISO 639 code, such as de"))?,
+            )
+        }
+        None => None,
+    };
+    let name = query.name.map(|name| {
+        let words = name.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join(" ")
+    });
+    let name = name.filter(|name| !name.is_empty());
+    if name.as_ref().is_some_and(|name| name.chars().count() > NAME_CHARS_MAX) {
+        return Err(Problem::invalid_query(format!("name has at most {NAME_CHARS_MAX} characters")));
+    }
+    let charset = query.charset.filter(|label| !label.trim().is_empty());
+    if charset.as_ref().is_some_and(|label| label.len() > CHARSET_BYTES_MAX || !label.is_ascii()) {
+        return Err(Problem::invalid_query("charset is the label of a character set, such as windows-1251"));
+    }
+    Ok(NewText { id, asset, language, name, charset, is_forced: query.forced, is_default: query.default })
+}
+
+/// Refuses what is certainly no subtitle file, whatever the character set.
+fn check(content: &[u8]) -> Result<(), Problem> {
+    let is_blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0;
+    if content.iter().all(is_blank) {
+        return Err(Problem::invalid_body("the body is the subtitle file, and it is empty"));
+    }
+    if is_text(content) { Ok(()) } else { Err(Problem::not_text()) }
+}
+
+/// True unless there are octets that no text has.
+fn is_text(content: &[u8]) -> bool {
+    let zeros = |parity: usize| content.iter().skip(parity).step_by(2).filter(|byte| **byte == 0).count();
+    let (even, odd) = (zeros(0), zeros(1));
+    if even + odd > 0 {
+        // UTF-16 has its zeros in one half of each pair; in the other they would be the character NUL.
+        return even.min(odd) * 16 <= even.max(odd);
+    }
+    let is_odd = |byte: &&u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1a | 0x1b);
+    content.iter().filter(is_odd).count() * 64 <= content.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_in_any_character_set_is_told_from_other_files() {
+        let wide: Vec<u8> = "1\n00:01,000 --> 00:02,000\nПривет".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for text in
+            [b"1\n00:01,000 --> 00:02,000\nHi\n".as_slice(), b"\xcf\xf0\xe8\xe2\xe5\xf2", &wide, b"\x1b$B$3\x1b(B"]
+        {
+            assert!(is_text(text), "{text:?}");
+        }
+        let other = [
+            b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x01\0\0\0\x01\0".as_slice(),
+            b"PG\0\0\x12\x34\0\0\0\0\x16\0\x13\x07\x80\x04\x38",
+            b"\x01\x02\x03\x04\x05\x06\x07\x08",
+        ];
+        for other in other {
+            assert!(!is_text(other), "{other:?}");
+        }
+    }
+}

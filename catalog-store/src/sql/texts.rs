@@ -1,0 +1,26 @@
+//! Statements on `texts`.
+
+use super::{both, statements};
+
+macro_rules! columns {
+    () => {
+        "id, asset_id, language, name, charset, is_forced, is_default, is_removed, state, report, generation, \
+         rendition, created_at"
+    };
+}
+
+statements! {
+    INSERT = both("insert into texts (id, asset_id, language, name, charset, is_forced, is_default, state, created_at) \
+        values ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8)");
+    /// What was removed is left out, but it counts until its objects are gone.
+    COUNT_OF_ASSET = both("select count(*) as number from texts where asset_id = $1");
+    OF_ASSET = both(concat!("select ", columns!(), " from texts where asset_id = $1 order by id"));
+    BY_ID = both(concat!("select ", columns!(), " from texts where asset_id = $1 and id = $2 and is_removed = 0"));
+    REMOVE = both("update texts set is_removed = 1 where asset_id = $1 and id = $2 and is_removed = 0");
+    SET_RESULT = both("update texts set state = $3, report = $4, generation = $5, rendition = $6 \
+        where asset_id = $1 and id = $2");
+    /// Those that nobody will read any more.
+    GIVE_UP = both("update texts set state = 'unusable', report = $2 where asset_id = $1 and state = 'waiting'");
+    FORGET_REMOVED = both("delete from texts where asset_id = $1 and id = $2 and is_removed = 1");
+    DELETE_OF_ASSET = both("delete from texts where asset_id = $1");
+}

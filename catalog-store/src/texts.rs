@@ -1,0 +1,259 @@
+//! Subtitle files that are added to assets, and chapters that are set: what is wished, and what became of it.
+//!
+//! A wish is recorded in one transaction with the job that fulfils it. As long as nothing is published of
+//! the asset there is no such job: whoever publishes it first reads the wishes.
+
+use domain::presentation::SubtitleRendition;
+use domain::probe::Chapter;
+use domain::text::{COUNT_MAX, Report, State};
+use domain::{AssetId, AssetState, Generation, JobId, JobSpec, Language, TextId, Timestamp};
+use serde_json::json;
+
+use crate::assets::AssetRow;
+use crate::catalog::{Number, Tx};
+use crate::engine::{Arg, args, corrupt, count32, document, json as text, parsed};
+use crate::{Catalog, CatalogError, LeasedJob, sql};
+
+/// A subtitle file of an asset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// Its id.
+    pub id: TextId,
+    /// The asset.
+    pub asset: AssetId,
+    /// Its language, if stated.
+    pub language: Option<Language>,
+    /// What a menu shows, if stated.
+    pub name: Option<String>,
+    /// The label of its character set, if stated.
+    pub charset: Option<String>,
+    /// Only shown for foreign speech.
+    pub is_forced: bool,
+    /// Shown unless the viewer chooses otherwise.
+    pub is_default: bool,
+    /// Taken back: it is to disappear, with its objects.
+    pub is_removed: bool,
+    /// Where it stands.
+    pub state: State,
+    /// What was found in it, once it was read.
+    pub report: Option<Report>,
+    /// What was last made of it, and for which generation.
+    pub cut: Option<(Generation, SubtitleRendition)>,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// A subtitle file whose object is stored.
+#[derive(Clone, Debug)]
+pub struct NewText {
+    /// Its id.
+    pub id: TextId,
+    /// The asset.
+    pub asset: AssetId,
+    /// Its language, if stated.
+    pub language: Option<Language>,
+    /// What a menu shows, if stated.
+    pub name: Option<String>,
+    /// The label of its character set, if stated.
+    pub charset: Option<String>,
+    /// Only shown for foreign speech.
+    pub is_forced: bool,
+    /// Shown unless the viewer chooses otherwise.
+    pub is_default: bool,
+}
+
+impl Catalog {
+    /// Adds a subtitle file to an asset; `job` will publish it, if anything is published of the asset yet.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::AssetFailed`],
+    /// [`CatalogError::TooManyTexts`].
+    pub async fn add_text(&self, new: &NewText, job: JobId, now: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        let asset = lock_living(&mut tx, new.asset, now).await?;
+        let count: Option<Number> = tx.row(sql::texts::COUNT_OF_ASSET, args![new.asset]).await?;
+        if count.is_some_and(|count| usize::try_from(count.number).is_ok_and(|count| count >= COUNT_MAX)) {
+            return Err(CatalogError::TooManyTexts(new.asset));
+        }
+        let args = args![
+            new.id,
+            new.asset,
+            tag(new.language.as_ref()),
+            new.name.clone(),
+            new.charset.clone(),
+            new.is_forced,
+            new.is_default,
+            now
+        ];
+        tx.execute(sql::texts::INSERT, args).await?;
+        wish(&mut tx, &asset, new.asset, job, now).await?;
+        tx.commit().await
+    }
+
+    /// Takes a subtitle file back; `job` will publish the asset without it. False if there is none.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoAsset`] if the asset does not exist or is deleted, [`CatalogError::AssetFailed`].
+    pub async fn remove_text(
+        &self,
+        (asset, id): (AssetId, TextId),
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = lock_living(&mut tx, asset, now).await?;
+        if tx.execute(sql::texts::REMOVE, args![asset, id]).await? == 0 {
+            return Ok(false);
+        }
+        wish(&mut tx, &row, asset, job, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Sets the chapters of an asset, on the timeline of its output; `None` goes back to the file's own.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::AssetFailed`].
+    pub async fn set_chapters(
+        &self,
+        asset: AssetId,
+        chapters: Option<&[Chapter]>,
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = lock_living(&mut tx, asset, now).await?;
+        let chapters = chapters.map(|chapters| text("assets.chapters", &chapters)).transpose()?;
+        tx.execute(sql::assets::SET_CHAPTERS, args![asset, chapters]).await?;
+        wish(&mut tx, &row, asset, job, now).await?;
+        tx.commit().await
+    }
+
+    /// All subtitle files of an asset in the order in which they were added, those that are taken back included.
+    pub async fn texts(&self, asset: AssetId) -> Result<Vec<Text>, CatalogError> {
+        let rows: Vec<TextRow> = self.rows(sql::texts::OF_ASSET, args![asset]).await?;
+        rows.into_iter().map(Text::try_from).collect()
+    }
+
+    /// One subtitle file; `None` if there is none or it is taken back.
+    pub async fn text(&self, asset: AssetId, id: TextId) -> Result<Option<Text>, CatalogError> {
+        let row: Option<TextRow> = self.row(sql::texts::BY_ID, args![asset, id]).await?;
+        row.map(Text::try_from).transpose()
+    }
+
+    /// Records what became of a text: its report, and the rendition that the job's generation has of it.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`]; [`CatalogError::NoGeneration`] if the job has none.
+    pub async fn put_text(
+        &self,
+        job: &LeasedJob,
+        id: TextId,
+        report: &Report,
+        rendition: Option<&SubtitleRendition>,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let generation = crate::settle::generation_of(job)?;
+        let state = if rendition.is_some() { State::Ready } else { State::Unusable };
+        let report = text("texts.report", report)?;
+        let rendition = rendition.map(|rendition| text("texts.rendition", rendition)).transpose()?;
+        let mut tx = self.begin().await?;
+        tx.lock_asset(job.asset, now).await?;
+        let args = args![job.asset, id, state.as_str(), report, generation, rendition];
+        tx.execute(sql::texts::SET_RESULT, args).await?;
+        tx.fenced(job, sql::jobs::PROGRESS, args![job.id, job.fence, now]).await?;
+        tx.event(now, "asset.updated", job.asset, json!({ "generation": generation }));
+        tx.commit().await
+    }
+
+    /// Forgets a text that was taken back and whose objects are gone.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`].
+    pub async fn forget_text(&self, job: &LeasedJob, id: TextId, now: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        tx.execute(sql::texts::FORGET_REMOVED, args![job.asset, id]).await?;
+        tx.fenced(job, sql::jobs::PROGRESS, args![job.id, job.fence, now]).await?;
+        tx.commit().await
+    }
+}
+
+/// Marks the texts that a job was to read as unusable, since it was given up for this reason.
+pub(crate) async fn give_up(tx: &mut Tx, asset: AssetId, reason: &str, now: Timestamp) -> Result<(), CatalogError> {
+    let report = Report { reason: Some(reason.to_owned()), ..Report::default() };
+    if tx.execute(sql::texts::GIVE_UP, args![asset, text("texts.report", &report)?]).await? > 0 {
+        tx.event(now, "asset.updated", asset, json!({}));
+    }
+    Ok(())
+}
+
+/// Holds the row of an asset that can still change.
+async fn lock_living(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<AssetRow, CatalogError> {
+    let row = tx.lock_asset(asset, now).await?;
+    match row.state()? {
+        AssetState::Deleted => Err(CatalogError::NoAsset(asset)),
+        AssetState::Failed => Err(CatalogError::AssetFailed(asset)),
+        _ => Ok(row),
+    }
+}
+
+/// Tells that the asset changed, and sees to it that it is published anew if it is published at all.
+async fn wish(tx: &mut Tx, row: &AssetRow, asset: AssetId, job: JobId, now: Timestamp) -> Result<(), CatalogError> {
+    tx.execute(sql::assets::COUNT_WISH, args![asset]).await?;
+    tx.event(now, "asset.updated", asset, json!({}));
+    let Some(generation) = row.generation()? else { return Ok(()) };
+    let spec = JobSpec::Texts { generation };
+    // A job that waits will read this wish too. Touching it keeps it from being claimed before the commit.
+    let args = args![asset, text("jobs.spec", &spec)?, now];
+    if tx.execute(sql::jobs::HASTEN, args).await? > 0 {
+        tx.tell_of_work();
+        return Ok(());
+    }
+    tx.enqueue(job, asset, &spec, now).await
+}
+
+fn tag(language: Option<&Language>) -> Arg {
+    Arg::from(language.map(|language| language.tag().to_owned()))
+}
+
+/// `texts` as stored.
+#[derive(sqlx::FromRow)]
+struct TextRow {
+    id: String,
+    asset_id: String,
+    language: Option<String>,
+    name: Option<String>,
+    charset: Option<String>,
+    is_forced: i64,
+    is_default: i64,
+    is_removed: i64,
+    state: String,
+    report: Option<String>,
+    generation: Option<i64>,
+    rendition: Option<String>,
+    created_at: i64,
+}
+
+impl TryFrom<TextRow> for Text {
+    type Error = CatalogError;
+
+    fn try_from(row: TextRow) -> Result<Self, CatalogError> {
+        let generation =
+            row.generation.map(|number| count32("texts.generation", number).map(Generation)).transpose()?;
+        let rendition = row.rendition.map(|rendition| document("texts.rendition", &rendition)).transpose()?;
+        Ok(Self {
+            id: parsed("texts.id", &row.id)?,
+            asset: parsed("texts.asset_id", &row.asset_id)?,
+            language: row.language.as_deref().and_then(Language::from_code),
+            name: row.name,
+            charset: row.charset,
+            is_forced: row.is_forced != 0,
+            is_default: row.is_default != 0,
+            is_removed: row.is_removed != 0,
+            state: State::from_name(&row.state).ok_or_else(|| corrupt("texts.state", &row.state))?,
+            report: row.report.map(|report| document("texts.report", &report)).transpose()?,
+            cut: generation.zip(rendition),
+            created_at: Timestamp::from_unix_ms(row.created_at),
+        })
+    }
+}

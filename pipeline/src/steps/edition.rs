@@ -1,0 +1,115 @@
+//! How a document comes into force: built from what is in force, stored, agreed on, and then pointed to.
+//!
+//! Several jobs may publish the same generation at the same time. The catalogue decides whose document is
+//! next; the pointer follows it. Should the pointers of two jobs be written in the wrong order, the later
+//! one sees that it is not the latest and puts it right before its job settles; killed in between, the job
+//! runs again and does the same.
+
+use catalog_store::Edition;
+use domain::presentation::{Pointer, SCHEMA};
+use domain::{AssetState, Generation, PlaybackId, Presentation};
+use media_store::{MediaStore, layout};
+
+use super::Step;
+use crate::error::JobError;
+
+/// How often a document is built anew, or a pointer written, because others publish at the same time.
+pub(super) const ATTEMPTS_MAX: usize = 8;
+
+/// What is in force of a generation.
+pub(super) struct InForce {
+    pub(super) edition: Edition,
+    /// The document; `None` if it cannot be read.
+    pub(super) document: Option<Presentation>,
+}
+
+/// What is in force of a generation. To be asked before anything is read that goes into the next document.
+pub(super) async fn in_force(step: &Step<'_>, generation: Generation) -> Result<InForce, JobError> {
+    let asset = step.job.asset;
+    let edition = step.parts.catalog.edition(asset, generation).await?.ok_or(JobError::Gone)?;
+    let key = layout::presentation(asset, generation, edition.revision);
+    let document = step.parts.store.get(&key).await?.and_then(|body| serde_json::from_slice(&body).ok());
+    Ok(InForce { edition, document })
+}
+
+/// Publishes `next`, which was built from `before`; false if that is out of date: build it anew.
+///
+/// Does nothing but point to what is in force if that is `next` already.
+pub(super) async fn replace(step: &Step<'_>, before: &InForce, mut next: Presentation) -> Result<bool, JobError> {
+    let (parts, now) = (step.parts, step.parts.clock.now());
+    next.revision = before.edition.revision;
+    if before.document.as_ref() != Some(&next) {
+        next.revision = parts.catalog.take_revision(step.job, now).await?;
+        let key = layout::presentation(next.asset, next.generation, next.revision);
+        parts.store.put_once(&key, serde_json::to_vec(&next)?.into()).await?;
+        let revision = (next.revision, next.is_complete());
+        if !parts.catalog.put_in_force(step.job, before.edition, revision, now).await? {
+            tracing::info!(revision = next.revision, "another document came first");
+            return Ok(false);
+        }
+    }
+    point(step, next.playback, next.generation).await?;
+    parts.catalog.mark_playable(step.job.asset, now).await?;
+    Ok(true)
+}
+
+/// Shows the plan of a generation that has no row yet, unless something newer is shown.
+///
+/// The document first, then the pointer: whoever follows the pointer finds what it names.
+pub(super) async fn show_plan(step: &Step<'_>, plan: &Presentation) -> Result<(), JobError> {
+    let (parts, pointer) = (step.parts, plan.pointer());
+    let key = layout::presentation(pointer.asset, pointer.generation, pointer.revision);
+    parts.store.put_once(&key, serde_json::to_vec(plan)?.into()).await?;
+    // A worker that was stopped for long must not bring back what has been replaced or deleted.
+    step.still_ours().await?;
+    let current = current(&parts.store, plan.playback).await?;
+    if current.is_none_or(|current| current.rank() < pointer.rank()) {
+        parts.store.put_pointer(plan.playback, serde_json::to_vec(&pointer)?.into()).await?;
+    }
+    parts.catalog.mark_playable(pointer.asset, parts.clock.now()).await?;
+    Ok(())
+}
+
+/// Takes back the plan of a generation that failed, so that no player waits for segments that never come.
+pub(crate) async fn withdraw(store: &MediaStore, playback: PlaybackId, generation: Generation) -> Result<(), JobError> {
+    let current = current(store, playback).await?;
+    if current.is_some_and(|current| current.generation == generation && !current.is_complete()) {
+        store.delete_pointer(playback).await?;
+    }
+    Ok(())
+}
+
+/// Has the pointer name what is in force, or something newer.
+async fn point(step: &Step<'_>, playback: PlaybackId, generation: Generation) -> Result<(), JobError> {
+    let (parts, asset) = (step.parts, step.job.asset);
+    for attempt in 0..ATTEMPTS_MAX {
+        // Read anew after each write: another job may have written an older pointer over a newer one.
+        let edition = parts.catalog.edition(asset, generation).await?.ok_or(JobError::Gone)?;
+        let is_complete = Some(edition.is_complete);
+        let wanted = Pointer { schema: SCHEMA, asset, generation, revision: edition.revision, is_complete };
+        let current = current(&parts.store, playback).await?;
+        if current.is_some_and(|current| current.rank() >= wanted.rank()) {
+            return if attempt == 0 { Ok(()) } else { still_living(step, playback, generation).await };
+        }
+        step.still_ours().await?;
+        parts.store.put_pointer(playback, serde_json::to_vec(&wanted)?.into()).await?;
+    }
+    Err(JobError::Outpaced)
+}
+
+/// Takes back what was just pointed to if the asset has failed in that very moment.
+async fn still_living(step: &Step<'_>, playback: PlaybackId, generation: Generation) -> Result<(), JobError> {
+    match step.parts.catalog.asset(step.job.asset).await?.map(|asset| asset.state) {
+        Some(AssetState::Failed) => {
+            withdraw(&step.parts.store, playback, generation).await?;
+            Err(JobError::Gone)
+        }
+        Some(AssetState::Deleted) | None => Err(JobError::Gone),
+        Some(_) => Ok(()),
+    }
+}
+
+async fn current(store: &MediaStore, playback: PlaybackId) -> Result<Option<Pointer>, JobError> {
+    // A pointer that cannot be read is of an older form: it is replaced.
+    Ok(store.pointer(playback).await?.and_then(|body| serde_json::from_slice(&body).ok()))
+}

@@ -1,0 +1,147 @@
+//! Subtitle files and chapters that were added to an asset: into its presentation, without touching anything else.
+
+use catalog_store::Text;
+use domain::presentation::SubtitleRendition;
+use domain::text::{Report, State};
+use domain::{AssetState, Generation, Language, Plan, Presentation, Timescale, chapters};
+use media_store::layout;
+use packager::texts::{self, Hints, Reading};
+use packager::webvtt;
+
+use super::{Settlement, Step, edition, subtitles};
+use crate::commit::blocking;
+use crate::cues;
+use crate::error::JobError;
+
+/// What a menu shows for a text of which neither name nor language is known.
+const NAMELESS: &str = "Subtitles";
+
+/// The texts of an asset at one moment.
+pub(super) struct Texts {
+    /// What players get.
+    pub(super) renditions: Vec<SubtitleRendition>,
+    /// Those that were taken back, whose objects are still there.
+    removed: Vec<Text>,
+}
+
+pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settlement, JobError> {
+    if step.asset().await?.state == AssetState::Failed {
+        return Ok(Settlement::Texts);
+    }
+    let (plan, probe) = (step.plan(generation).await?, step.probe().await?);
+    for _ in 0..edition::ATTEMPTS_MAX {
+        let before = edition::in_force(step, generation).await?;
+        let Some(document) = before.document.clone() else {
+            return Err(JobError::inconsistent("the document in force cannot be read"));
+        };
+        let asset = step.asset().await?;
+        let texts = read_all(step, generation, &plan).await?;
+        let own = step.parts.catalog.subtitles(asset.id, generation).await?;
+        let next = Presentation {
+            is_complete: Some(before.edition.is_complete),
+            subtitles: own.into_iter().chain(texts.renditions.iter().cloned()).collect(),
+            chapters: chapters::shown(asset.chapters.as_deref(), &probe, plan.origin, plan.duration),
+            ..document
+        };
+        if edition::replace(step, &before, next).await? {
+            sweep(step, texts).await?;
+            return Ok(Settlement::Texts);
+        }
+    }
+    Err(JobError::Outpaced)
+}
+
+/// The texts of the asset as renditions of a generation; those that were not read yet are read.
+pub(super) async fn read_all(step: &Step<'_>, generation: Generation, plan: &Plan) -> Result<Texts, JobError> {
+    let mut texts = Texts { renditions: vec![], removed: vec![] };
+    for text in step.parts.catalog.texts(step.job.asset).await? {
+        if text.is_removed {
+            texts.removed.push(text);
+            continue;
+        }
+        match text.cut {
+            Some((made, rendition)) if made == generation => texts.renditions.push(rendition),
+            _ if text.state == State::Unusable => {}
+            _ => texts.renditions.extend(read(step, generation, plan, &text).await?),
+        }
+    }
+    Ok(texts)
+}
+
+/// Removes the objects of texts that were taken back. To be called once a document without them is in force.
+pub(super) async fn sweep(step: &Step<'_>, texts: Texts) -> Result<(), JobError> {
+    let (parts, asset) = (step.parts, step.job.asset);
+    for text in texts.removed {
+        if let Some((generation, rendition)) = &text.cut {
+            parts.store.delete_prefix(&layout::subtitle_of(asset, *generation, &rendition.id)).await?;
+        }
+        parts.store.delete(&layout::text(asset, text.id)).await?;
+        parts.catalog.forget_text(step.job, text.id, parts.clock.now()).await?;
+        tracing::info!(text.id = %text.id, "text removed");
+    }
+    Ok(())
+}
+
+/// Reads one file, stores its segments and records what was found. `None` if nothing can be shown of it.
+async fn read(
+    step: &Step<'_>,
+    generation: Generation,
+    plan: &Plan,
+    text: &Text,
+) -> Result<Option<SubtitleRendition>, JobError> {
+    let parts = step.parts;
+    let (cues, report) = match parts.store.get(&layout::text(step.job.asset, text.id)).await? {
+        Some(body) => parsed(body, text, plan).await?,
+        None => (vec![], refused("the stored file is lost: add it again")),
+    };
+    let rendition = if report.reason.is_some() {
+        None
+    } else {
+        let (cadence, duration) = (plan.cadence, plan.duration);
+        let segments = blocking(move || Ok(cues::segments(&cues, cadence, duration))).await?;
+        let id = text.id.rendition();
+        let segments = subtitles::store(step, generation, &id, segments).await?;
+        let name = text.name.as_deref().or(text.language.as_ref().map(Language::name)).unwrap_or(NAMELESS);
+        Some(SubtitleRendition {
+            id,
+            language: text.language.clone(),
+            name: name.to_owned(),
+            is_forced: text.is_forced,
+            is_default: text.is_default,
+            timescale: Timescale::MILLISECONDS,
+            segments,
+        })
+    };
+    parts.catalog.put_text(step.job, text.id, &report, rendition.as_ref(), parts.clock.now()).await?;
+    tracing::info!(text.id = %text.id, cues = report.cues, dropped = report.dropped, "text read");
+    Ok(rendition)
+}
+
+/// The cues that are shown, and what was found; a reason in the report if there are none.
+async fn parsed(body: bytes::Bytes, text: &Text, plan: &Plan) -> Result<(Vec<webvtt::Cue>, Report), JobError> {
+    let (language, charset) = (text.language.clone(), text.charset.clone());
+    let duration = plan.duration;
+    let work = move || {
+        let Reading { cues, mut report } =
+            texts::read(&body, Hints { language: language.as_ref(), charset: charset.as_deref() });
+        let outside = cues.iter().filter(|cue| cue.start >= duration).count();
+        let had_cues = !cues.is_empty();
+        let cues = cues::shown(cues, duration);
+        report.outside = u32::try_from(outside).unwrap_or(u32::MAX);
+        report.cues = u32::try_from(cues.len()).unwrap_or(u32::MAX);
+        if cues.is_empty() && had_cues {
+            let end = domain::hms(duration);
+            report.reason = Some(format!("all subtitles of the file begin after the end, which is at {end}"));
+        }
+        Ok((cues, report))
+    };
+    match blocking(work).await {
+        // A file that breaks the reader once breaks it every time.
+        Err(JobError::Panicked) => Ok((vec![], refused("the file could not be read"))),
+        parsed => parsed,
+    }
+}
+
+fn refused(reason: &str) -> Report {
+    Report { reason: Some(reason.to_owned()), ..Report::default() }
+}
