@@ -93,6 +93,7 @@ fn film() -> Presentation {
         subtitles: vec![subtitles],
         chapters: vec![],
         images: None,
+        files: vec![],
     }
 }
 

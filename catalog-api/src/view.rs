@@ -97,7 +97,13 @@ struct PlaybackView {
     hls: String,
     watch: String,
     poster: Option<String>,
+    /// An animated picture of a few moments.
+    preview: Option<String>,
+    /// What is shown while the poster loads.
+    blurhash: Option<String>,
+    thumbhash: Option<String>,
     storyboard: Option<String>,
+    storyboard_json: Option<String>,
     chapters: Option<String>,
 }
 
@@ -242,14 +248,19 @@ fn playback(asset: &Asset, output: &Output, has_chapters: bool) -> Option<Playba
     let generation = asset.generation.filter(|_| asset.is_playable)?;
     let id = asset.playback;
     let images = output.images.as_ref();
+    let picture = |file: &String| format!("/v/{id}/g{generation}/images/{file}");
     // The storyboard's index is rendered from the final presentation, so it waits for that.
     let storyboard = images.and_then(|images| images.storyboard.as_ref()).filter(|_| asset.state == AssetState::Ready);
     Some(PlaybackView {
         playback_id: id,
         hls: format!("/v/{id}/master.m3u8"),
         watch: format!("/watch/{id}"),
-        poster: images.map(|images| format!("/v/{id}/g{generation}/images/{}", images.poster)),
+        poster: images.map(|images| picture(&images.poster)),
+        preview: images.and_then(|images| images.preview.as_ref()).map(picture),
+        blurhash: images.and_then(|images| images.blurhash.clone()),
+        thumbhash: images.and_then(|images| images.thumbhash.clone()),
         storyboard: storyboard.map(|_| format!("/v/{id}/storyboard.vtt")),
+        storyboard_json: storyboard.map(|_| format!("/v/{id}/storyboard.json")),
         chapters: has_chapters.then(|| format!("/v/{id}/chapters.vtt")),
     })
 }

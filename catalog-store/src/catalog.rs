@@ -42,6 +42,23 @@ impl Catalog {
         Ok(Self { inner: Arc::new(Inner { engine: Engine::open(url).await?, commits }) })
     }
 
+    /// Opens an existing database only to read it; whoever writes to it may go on doing so.
+    ///
+    /// Everything that writes fails.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); [`CatalogError::Schema`] unless the schema is this program's.
+    pub async fn open_to_read(url: &str) -> Result<Self, CatalogError> {
+        let (commits, _) = watch::channel(0);
+        let engine = Engine::open_to_read(url).await?;
+        let applied: Option<MaybeNumber> = engine.row(sql::SCHEMA_VERSION, args![]).await?;
+        let (found, expected) = (applied.and_then(|row| row.number).unwrap_or(0), engine::schema_version());
+        if found != expected {
+            return Err(CatalogError::Schema { found, expected });
+        }
+        Ok(Self { inner: Arc::new(Inner { engine, commits }) })
+    }
+
     /// Brings the schema up to date; does nothing if it is.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::{AssetId, Generation, JobId, PlaybackId, RenditionId, TextId, Timestamp, UploadId};
 use sqlx::Connection as _;
-use sqlx::postgres::{PgListener, PgPool, PgPoolOptions, PgRow, Postgres};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
 };
@@ -26,6 +26,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// The schema that this program works with.
+pub(crate) fn schema_version() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
 
 /// The database behind a catalogue.
 pub(crate) enum Engine {
@@ -88,6 +93,25 @@ impl Engine {
         }
     }
 
+    /// The same, but nothing can be written.
+    pub(crate) async fn open_to_read(url: &str) -> Result<Self, CatalogError> {
+        match url.split(':').next().unwrap_or_default() {
+            "sqlite" if !url.contains(":memory:") => {
+                let options = SqliteConnectOptions::from_str(url).map_err(CatalogError::Open)?;
+                let options = options.busy_timeout(BUSY_TIMEOUT).read_only(true);
+                let readers = pool(SQLITE_READERS).connect_with(options).await.map_err(CatalogError::Open)?;
+                Ok(Self::Sqlite { writer: readers.clone(), readers })
+            }
+            "postgres" | "postgresql" => {
+                let options = PgConnectOptions::from_str(url).map_err(CatalogError::Open)?;
+                let options = options.options([("default_transaction_read_only", "on")]);
+                let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+                Ok(Self::Postgres(pool.connect_with(options).await.map_err(CatalogError::Open)?))
+            }
+            scheme => Err(CatalogError::Scheme { scheme: scheme.to_owned() }),
+        }
+    }
+
     async fn open_sqlite(url: &str) -> Result<Self, CatalogError> {
         // FULL: what was acknowledged survives a power cut, not only a crash of the process.
         let options = SqliteConnectOptions::from_str(url)
@@ -96,17 +120,6 @@ impl Engine {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
-        let pool = |connections: u32| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(ACQUIRE_TIMEOUT)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .test_before_acquire(false)
-                // When the disk is full SQLite ends the transaction by itself. The connection counts it as open for
-                // ever and begins no other: it is not used again.
-                .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
-        };
         let writer = pool(1).connect_with(options.clone().create_if_missing(true)).await.map_err(CatalogError::Open)?;
         let readers = pool(SQLITE_READERS).connect_lazy_with(options.pragma("query_only", "on"));
         Ok(Self::Sqlite { writer, readers })
@@ -211,6 +224,19 @@ impl Transaction {
         }
         Ok(())
     }
+}
+
+/// So many connections to one SQLite file.
+fn pool(connections: u32) -> SqlitePoolOptions {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        // When the disk is full SQLite ends the transaction by itself. The connection counts it as open for
+        // ever and begins no other: it is not used again.
+        .before_acquire(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
 }
 
 /// A count as a column holds it.

@@ -22,6 +22,17 @@ pub enum CatalogError {
     /// The schema cannot be brought up to date.
     #[error("cannot migrate the database")]
     Migrate(#[source] sqlx::migrate::MigrateError),
+    /// The schema is another version's, and it was opened only to be read.
+    #[error(
+        "the database has schema {found}, this version works with {expected}; {}",
+        if found < expected { "bring it up to date with `headwater migrate` or by starting the server" } else { "use the version of headwater that wrote it" }
+    )]
+    Schema {
+        /// The last migration that was applied.
+        found: i64,
+        /// The last one that this program knows.
+        expected: i64,
+    },
     /// A statement failed: the connection, the disk, or a constraint.
     #[error("database statement failed")]
     Statement(#[from] sqlx::Error),

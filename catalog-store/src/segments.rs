@@ -3,7 +3,7 @@
 use domain::presentation::{KeyframeRange, SegmentEntry};
 use domain::{AssetId, Generation, RenditionId, Timestamp};
 
-use crate::catalog::Text;
+use crate::catalog::{Number, Text};
 use crate::engine::{args, column, count, count32, document, json, parsed};
 use crate::generations::{PROGRESS_INTERVAL, mark_progress, push_progress};
 use crate::{Catalog, CatalogError, LeasedJob, sql};
@@ -84,6 +84,19 @@ impl Catalog {
     pub async fn segments(&self, asset: AssetId, generation: Generation) -> Result<Vec<SegmentRow>, CatalogError> {
         let rows: Vec<StoredSegment> = self.rows(sql::segments::OF_GENERATION, args![asset, generation]).await?;
         rows.into_iter().map(SegmentRow::try_from).collect()
+    }
+
+    /// Numbers of the committed segments of one rendition from `first` to `last`, both included, in order.
+    pub async fn segments_between(
+        &self,
+        asset: AssetId,
+        generation: Generation,
+        rendition: &RenditionId,
+        (first, last): (u32, u32),
+    ) -> Result<Vec<u32>, CatalogError> {
+        let args = args![asset, generation, rendition, first, last];
+        let rows: Vec<Number> = self.rows(sql::segments::INDICES_BETWEEN, args).await?;
+        rows.into_iter().map(|row| count32("segments.segment_index", row.number)).collect()
     }
 
     /// The committed segments of one rendition, by number.

@@ -24,6 +24,9 @@ const fn both(text: &'static str) -> Sql {
     Sql { sqlite: text, postgres: text }
 }
 
+/// The last migration that was applied, as sqlx notes it.
+pub(crate) const SCHEMA_VERSION: Sql = both("select max(version) as number from _sqlx_migrations where success");
+
 /// Declares statements, and lists them for the test that prepares each on both engines.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $sql:expr;)*) => {

@@ -65,6 +65,7 @@ mod tests {
             subtitles: vec![],
             chapters: chapters.iter().map(chapter).collect(),
             title: None,
+            libraries: String::new(),
         };
         assert_eq!(shown(None, &probe, ms(1000), ms(10_000)), expected.iter().map(chapter).collect::<Vec<_>>());
     }
@@ -96,6 +97,7 @@ mod tests {
             subtitles: vec![],
             chapters: vec![chapter(1000, 9000, "the file's")],
             title: None,
+            libraries: String::new(),
         };
         let set = [chapter(5000, 0, "Two"), chapter(0, 0, "One"), chapter(10_000, 0, "after the end")];
         let expected = [chapter(0, 5000, "One"), chapter(5000, 10_000, "Two")];

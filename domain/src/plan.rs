@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ladder::{self, Rung};
-use crate::probe::{AudioTrack, SubtitleTrack};
+use crate::probe::{AudioTrack, SubtitleTrack, TEXT_CHARS_MAX};
 use crate::{
     AAC_FRAME_SAMPLES, Bitrate, Cadence, Failure, FailureCode, FrameRate, Language, MediaTime, Probe, Recipe,
     RenditionId, Resolution, Span, Timescale,
@@ -168,8 +168,9 @@ impl Plan {
                 rungs: ladder::rungs(track.display(), rate),
             })
         });
+        let libraries = probe.libraries.chars().take(TEXT_CHARS_MAX).collect();
         let plan = Self {
-            recipe: recipe.clone(),
+            recipe: Recipe { libraries, ..recipe.clone() },
             origin,
             duration,
             cadence,

@@ -43,6 +43,21 @@ pub struct Presentation {
     pub chapters: Vec<Chapter>,
     /// Pictures; `None` until they are made, or when there is no picture to show.
     pub images: Option<Images>,
+    /// The objects that are no segments, init segments and pictures, with what they hold; empty in
+    /// documents that do not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<FileEntry>,
+}
+
+/// An object of a generation that is no segment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Where it lies below the folder of the generation, such as `720p/init.mp4`.
+    pub path: String,
+    /// Its length.
+    pub bytes: u64,
+    /// SHA-256 of it, 64 hexadecimal digits.
+    pub sha256: String,
 }
 
 /// What `current/{playback id}.json` holds: which presentation an asset is played from.
@@ -184,6 +199,24 @@ pub struct Images {
     pub thumbnails: Vec<Thumbnail>,
     /// Sheets of tiles for previews on the seek bar; empty for very short videos.
     pub storyboard: Option<Storyboard>,
+    /// A few moments in motion, an animated WebP without sound; `None` for stills and where it could not be made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
+    /// The poster in a few characters, to be shown while it loads: its BlurHash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blurhash: Option<String>,
+    /// The same as a ThumbHash in base 64, which knows the poster's shape too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbhash: Option<String>,
+}
+
+impl Images {
+    /// All file names.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        let thumbnails = self.thumbnails.iter().map(|thumbnail| thumbnail.file.as_str());
+        let sheets = self.storyboard.iter().flat_map(|storyboard| storyboard.sheets.iter().map(String::as_str));
+        std::iter::once(self.poster.as_str()).chain(thumbnails).chain(sheets).chain(self.preview.as_deref())
+    }
 }
 
 /// One thumbnail.
@@ -273,6 +306,7 @@ impl Presentation {
             subtitles: Vec::new(),
             chapters: Vec::new(),
             images: None,
+            files: Vec::new(),
         }
     }
 }

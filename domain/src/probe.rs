@@ -25,6 +25,9 @@ pub struct Probe {
     pub chapters: Vec<Chapter>,
     /// The container's title, if it carries one; at most [`TEXT_CHARS_MAX`] characters.
     pub title: Option<String>,
+    /// The libraries that read it and that will encode it, with their versions; empty where that was not noted.
+    #[serde(default)]
+    pub libraries: String,
 }
 
 /// The longest text taken over from a source's metadata, in characters.

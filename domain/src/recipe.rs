@@ -22,6 +22,10 @@ pub struct Recipe {
     pub audio_bitrate: Bitrate,
     /// Sample rate of every audio track, in Hz.
     pub audio_sample_rate: u32,
+    /// The libraries that encode, with their versions: other ones may give other bytes. Empty in settings, and
+    /// where it was not noted; a plan has those that its source was probed with.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub libraries: String,
 }
 
 impl Default for Recipe {
@@ -33,6 +37,7 @@ impl Default for Recipe {
             encoder_threads: 1,
             audio_bitrate: Bitrate(128_000),
             audio_sample_rate: 48_000,
+            libraries: String::new(),
         }
     }
 }
@@ -66,5 +71,6 @@ mod tests {
         let default = Recipe::default();
         assert_eq!(default.id(), Recipe::default().id());
         assert_ne!(default.id(), Recipe { crf: 24, ..default.clone() }.id());
+        assert_ne!(default.id(), Recipe { libraries: "5.1.9".into(), ..default.clone() }.id());
     }
 }

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, LogFormat, Role, Sources};
-use crate::{doctor, probe, serve, telemetry, terminal, transcode, upload, wiring};
+use crate::{doctor, probe, serve, telemetry, terminal, transcode, upload, verify, wiring};
 
 /// The work is done.
 pub const DONE: u8 = 0;
@@ -23,6 +23,7 @@ Examples:
   headwater upload holiday.mp4 --wait              send a file to it and wait until it is ready
   headwater transcode holiday.mp4 -o holiday-hls   no server: a folder any web server can serve
   headwater doctor                                 check this machine
+  headwater verify --all                           check everything that is stored
   headwater doctor --url https://media.example.org check what a proxy does to uploads
 
 Exit codes:
@@ -108,6 +109,9 @@ enum Command {
     /// Check codecs, cage, storage, database, clock, limits and disk space; or what a proxy does to uploads
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),
+    /// Read everything again that is stored of assets, and compare it with what was recorded
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(VerifyArgs),
     /// Print the effective configuration
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),
@@ -140,6 +144,14 @@ struct DoctorArgs {
     data: DataArgs,
     #[command(flatten)]
     what: doctor::Args,
+}
+
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    what: verify::Args,
 }
 
 #[derive(Debug, Args)]
@@ -227,6 +239,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let config = load(args.data.flags())?;
             quietly(&config)?;
             on_runtime(doctor::run(args.what, config))
+        }
+        Command::Verify(args) => {
+            let config = load(args.data.flags())?;
+            quietly(&config)?;
+            on_runtime(verify::run(args.what, config))
         }
         Command::Config(args) => {
             let text = match args {

@@ -14,7 +14,7 @@
 //! | [`http`] | one listener, and who answers which path |
 //! | [`serve`] | the server: roles wired together |
 //! | [`wiring`] | from the configuration to the parts of the other crates |
-//! | [`transcode`], [`probe`], [`upload`], [`doctor`] | the other commands |
+//! | [`transcode`], [`probe`], [`upload`], [`verify`], [`doctor`] | the other commands |
 //!
 //! Read [`config::Config`] and [`serve::run`] first.
 
@@ -33,6 +33,7 @@ pub mod telemetry;
 pub mod terminal;
 pub mod transcode;
 pub mod upload;
+pub mod verify;
 pub mod wiring;
 
 pub use cli::main;

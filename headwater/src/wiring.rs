@@ -43,15 +43,43 @@ pub fn engine(limits: &Limits) -> anyhow::Result<Engine> {
 /// # Errors
 /// If the address is not understood or the folder cannot be made.
 pub async fn store(config: &Config, data_dir: &Path) -> anyhow::Result<MediaStore> {
+    let store = store_config(config, data_dir, &Layout::below(data_dir).scratch);
+    let shown = config::without_password(&store.url);
+    MediaStore::open(store).await.with_context(|| format!("cannot open the storage at {shown}"))
+}
+
+fn store_config(config: &Config, data_dir: &Path, scratch: &Path) -> StoreConfig {
     let set = |value: &String| Some(value.clone()).filter(|value| !value.is_empty());
-    let store = StoreConfig {
+    StoreConfig {
         url: config.storage_address(data_dir),
         access_key: set(&config.storage_access_key),
         secret_key: set(&config.storage_secret_key),
-        scratch: Layout::below(data_dir).scratch,
+        scratch: scratch.to_owned(),
+    }
+}
+
+/// Database and object store of a data folder, only to be read: without its lock, so beside the server that has it.
+///
+/// # Errors
+/// If there is no such folder, or one of them cannot be opened or has another version's schema.
+pub async fn to_read(config: &Config, scratch: &Path) -> anyhow::Result<(Catalog, MediaStore)> {
+    let folder = &config.data_dir;
+    let root = match folder.canonicalize() {
+        Ok(root) => root,
+        // With database and storage elsewhere, nothing of it is needed.
+        Err(_) if !config.database_url.is_empty() && !config.storage_url.is_empty() => folder.clone(),
+        Err(error) => {
+            let told = format!("cannot read the data folder {}; name another with --data-dir", folder.display());
+            return Err(error).context(told);
+        }
     };
+    let address = config.database_address(&root);
+    let shown = config::without_password(&address);
+    let catalog = Catalog::open_to_read(&address).await.with_context(|| format!("cannot read the database {shown}"))?;
+    let store = store_config(config, &root, scratch);
     let shown = config::without_password(&store.url);
-    MediaStore::open(store).await.with_context(|| format!("cannot open the storage at {shown}"))
+    let store = MediaStore::open_to_read(store).await.with_context(|| format!("cannot read the storage at {shown}"))?;
+    Ok((catalog, store))
 }
 
 /// The database of a data folder, as the configuration places it, brought to this version's schema.

@@ -157,6 +157,7 @@ async fn publish(data_dir: &Path) {
         subtitles: vec![],
         chapters: vec![],
         images: None,
+        files: vec![],
     };
     let json = serde_json::to_vec(&presentation).unwrap();
     store.put_once(&layout::presentation(asset, generation, 1), json.into()).await.unwrap();

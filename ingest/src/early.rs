@@ -206,6 +206,7 @@ mod tests {
             subtitles: vec![],
             chapters: vec![],
             title: None,
+            libraries: String::new(),
         }
     }
 

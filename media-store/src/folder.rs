@@ -39,6 +39,11 @@ impl Folder {
         Ok(folder)
     }
 
+    /// Opens an existing `root` and leaves everything in it as it is.
+    pub(crate) fn open_to_read(root: &Path) -> io::Result<Self> {
+        Ok(Self { root: fs::canonicalize(root)?, disk: Disk::default(), serial: AtomicU64::new(0) })
+    }
+
     /// The folder itself.
     pub(crate) fn root(&self) -> &Path {
         &self.root

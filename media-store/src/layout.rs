@@ -29,6 +29,11 @@ impl Key {
         self.0.rsplit('/').next().unwrap_or(&self.0)
     }
 
+    /// The rest of the key behind `prefix` and a `/`; `None` unless it lies below it.
+    pub fn below(&self, prefix: &Prefix) -> Option<&str> {
+        self.0.strip_prefix(prefix.as_str())?.strip_prefix('/')
+    }
+
     /// A key that the store itself listed.
     pub(crate) fn listed(key: String) -> Self {
         Self(key)
@@ -115,6 +120,14 @@ pub fn presentation(asset: AssetId, generation: Generation, revision: u32) -> Ke
     Key(format!("presentations/{asset}/{generation}-{revision}.json"))
 }
 
+/// Which presentation of an asset a listed key is; `None` if it is none.
+pub fn presentation_named(asset: AssetId, key: &Key) -> Option<(Generation, u32)> {
+    let (generation, revision) = key.file_name().strip_suffix(".json")?.split_once('-')?;
+    let named = (Generation(generation.parse().ok()?), revision.parse().ok()?);
+    // Only the one way of writing it counts.
+    (presentation(asset, named.0, named.1) == *key).then_some(named)
+}
+
 /// The pointer of a playback id: the only object that is ever overwritten.
 pub(crate) fn pointer(playback: PlaybackId) -> Key {
     Key(format!("current/{playback}.json"))
@@ -163,6 +176,11 @@ mod tests {
             assert_eq!(key.as_str(), expected);
         }
         assert_eq!(source(asset).file_name(), id);
+        assert_eq!(presentation_named(asset, &presentation(asset, generation, 1)), Some((generation, 1)));
+        assert_eq!(presentation_named(asset, &Key(format!("presentations/{id}/02-1.json"))), None);
+        let folder = generation_of(asset, generation);
+        assert_eq!(init(asset, generation, &rendition).below(&folder), Some("720p/init.mp4"));
+        assert_eq!(init(asset, Generation(22), &rendition).below(&folder), None);
     }
 
     #[test]

@@ -91,11 +91,18 @@ impl MediaStore {
     /// # Errors
     /// As for [`MediaStore::open`].
     pub async fn open_on(disk: Disk, config: StoreConfig) -> Result<Self, StoreError> {
+        Self::open_with(config, |root| Folder::open(root, disk)).await
+    }
+
+    async fn open_with(
+        config: StoreConfig,
+        open: impl FnOnce(&std::path::Path) -> std::io::Result<Folder> + Send + 'static,
+    ) -> Result<Self, StoreError> {
         let opened = |place: String| move |source| StoreError::Open { place, source };
         let inner = match place(&config)? {
             Place::Folder(root) => {
                 let name = root.display().to_string();
-                let folder = blocking(move || Folder::open(&root, disk)).await.map_err(opened(name))?;
+                let folder = blocking(move || open(&root)).await.map_err(opened(name))?;
                 let objects = LocalFileSystem::new_with_prefix(folder.root())
                     .map_err(|error| StoreError::Config { reason: error.to_string() })?;
                 Inner { objects: Arc::new(objects), backend: Backend::Folder(Arc::new(folder)) }
@@ -107,6 +114,16 @@ impl MediaStore {
             }
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Opens a store only to read it: nothing is made, tried out or tidied up by that. Do not write to it.
+    ///
+    /// Whoever writes to the same place may go on doing so.
+    ///
+    /// # Errors
+    /// As for [`MediaStore::open`], also when a local folder does not exist.
+    pub async fn open_to_read(config: StoreConfig) -> Result<Self, StoreError> {
+        Self::open_with(config, Folder::open_to_read).await
     }
 
     /// Proves that the store answers: one read of an object that need not exist.

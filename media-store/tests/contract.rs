@@ -101,6 +101,7 @@ on_every_store!(
     every_reader_of_a_source_has_its_own_position,
     objects_survive_reopening_the_store,
     parallel_writers_of_one_object_agree,
+    a_store_opened_to_read_reads,
 );
 
 async fn an_object_reads_back_whole_and_in_parts(ground: Ground) {
@@ -273,6 +274,25 @@ async fn objects_survive_reopening_the_store(ground: Ground) {
     drop(ground.store);
     let store = MediaStore::open(ground.config).await.expect("opens");
     assert_eq!(store.get(&segment(0)).await.expect("reads").expect("exists"), "kept");
+}
+
+async fn a_store_opened_to_read_reads(ground: Ground) {
+    ground.store.put_once(&segment(0), Bytes::from_static(b"kept")).await.expect("puts");
+    let store = MediaStore::open_to_read(ground.config).await.expect("opens");
+    assert_eq!(store.get(&segment(0)).await.expect("reads").expect("exists"), "kept");
+}
+
+#[tokio::test]
+async fn a_folder_opened_to_read_is_left_as_it_is() {
+    let ground = Ground::folder().await;
+    let (url, mut config) = (ground.config.url.clone(), ground.config.clone());
+    let leftover = ground.dir.path().join("made/on/open/.unfinished/1-0");
+    std::fs::write(&leftover, b"half").expect("writes");
+    MediaStore::open_to_read(config.clone()).await.expect("opens");
+    assert!(leftover.exists());
+    config.url = format!("{url}/missing");
+    assert!(matches!(MediaStore::open_to_read(config).await, Err(StoreError::Open { .. })));
+    assert!(!ground.dir.path().join("made/on/open/missing").exists());
 }
 
 async fn parallel_writers_of_one_object_agree(ground: Ground) {

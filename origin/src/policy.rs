@@ -39,7 +39,7 @@ pub(crate) fn cache_control(resource: &Resource, is_complete: bool) -> &'static 
         Resource::Stored(_) => IMMUTABLE,
         Resource::Text(_) if !is_complete => UNSETTLED,
         Resource::Text(Text::Master | Text::ChaptersJson | Text::ChaptersVtt) => LIVELY,
-        Resource::Text(Text::StoryboardVtt | Text::Playlist(_) | Text::Iframes(_)) => SETTLED,
+        Resource::Text(Text::StoryboardVtt | Text::StoryboardJson | Text::Playlist(_) | Text::Iframes(_)) => SETTLED,
     }
 }
 

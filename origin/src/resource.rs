@@ -4,7 +4,7 @@ use domain::presentation::SegmentEntry;
 use domain::{Presentation, RenditionId};
 use http::HeaderValue;
 use media_store::{Key, layout};
-use packager::{chapters, hls, webvtt};
+use packager::{chapters, hls, storyboard, webvtt};
 use sha2::{Digest, Sha256};
 
 use crate::demand::Wanted;
@@ -33,6 +33,8 @@ pub(crate) enum Text {
     ChaptersVtt,
     /// Storyboard tiles as WebVTT.
     StoryboardVtt,
+    /// Storyboard tiles as JSON.
+    StoryboardJson,
     /// The media playlist of a rendition.
     Playlist(RenditionId),
     /// The I-frame playlist of a rendition.
@@ -76,8 +78,12 @@ impl Text {
             Self::ChaptersJson => Some(chapters::apple_json(&presentation.chapters)),
             Self::ChaptersVtt => Some(webvtt::chapters(&presentation.chapters)),
             Self::StoryboardVtt => {
-                let storyboard = presentation.images.as_ref()?.storyboard.as_ref()?;
-                Some(webvtt::storyboard(storyboard, &prefix))
+                let tiles = presentation.images.as_ref()?.storyboard.as_ref()?;
+                Some(storyboard::vtt(tiles, &prefix))
+            }
+            Self::StoryboardJson => {
+                let tiles = presentation.images.as_ref()?.storyboard.as_ref()?;
+                Some(storyboard::json(tiles, presentation.duration, &prefix))
             }
             Self::Playlist(rendition) => hls::media(presentation, rendition),
             Self::Iframes(rendition) => hls::iframes(presentation, rendition),
@@ -88,7 +94,7 @@ impl Text {
     pub(crate) fn media_type(&self) -> &'static str {
         match self {
             Self::Master | Self::Playlist(_) | Self::Iframes(_) => "application/vnd.apple.mpegurl",
-            Self::ChaptersJson => "application/json",
+            Self::ChaptersJson | Self::StoryboardJson => "application/json",
             Self::ChaptersVtt | Self::StoryboardVtt => "text/vtt",
         }
     }
@@ -101,6 +107,7 @@ pub(crate) fn resolve(presentation: &Presentation, target: Target) -> Option<Res
         Target::ChaptersJson => return Some(Resource::Text(Text::ChaptersJson)),
         Target::ChaptersVtt => return Some(Resource::Text(Text::ChaptersVtt)),
         Target::StoryboardVtt => return Some(Resource::Text(Text::StoryboardVtt)),
+        Target::StoryboardJson => return Some(Resource::Text(Text::StoryboardJson)),
         Target::Of(generation, part) => (generation == presentation.generation).then_some(part)?,
     };
     let stored = match part {
@@ -148,12 +155,13 @@ fn subtitles(presentation: &Presentation, rendition: &RenditionId, index: u32) -
 }
 
 fn image(presentation: &Presentation, file: &str) -> Option<Stored> {
-    let images = presentation.images.as_ref()?;
-    let sheets = images.storyboard.iter().flat_map(|storyboard| &storyboard.sheets);
-    let thumbnails = images.thumbnails.iter().map(|thumbnail| &thumbnail.file);
-    let is_known = images.poster == file || thumbnails.chain(sheets).any(|known| known == file);
+    let is_known = presentation.images.as_ref()?.files().any(|known| known == file);
     let key = layout::image(presentation.asset, presentation.generation, file).ok().filter(|_| is_known)?;
-    let media_type = if file.ends_with(".png") { "image/png" } else { "image/jpeg" };
+    let media_type = match file.rsplit_once('.') {
+        Some((_, "png")) => "image/png",
+        Some((_, "webp")) => "image/webp",
+        _ => "image/jpeg",
+    };
     Some(Stored { key, media_type, standing: Standing::Committed })
 }
 

@@ -39,6 +39,8 @@ pub(crate) enum Target {
     ChaptersVtt,
     /// `storyboard.vtt`.
     StoryboardVtt,
+    /// `storyboard.json`.
+    StoryboardJson,
     /// `g{N}/...`: what belongs to one generation.
     Of(Generation, Part),
 }
@@ -80,6 +82,7 @@ fn target(segments: &[&str]) -> Option<Target> {
         ["chapters.json"] => Some(Target::ChaptersJson),
         ["chapters.vtt"] => Some(Target::ChaptersVtt),
         ["storyboard.vtt"] => Some(Target::StoryboardVtt),
+        ["storyboard.json"] => Some(Target::StoryboardJson),
         [generation, folder, file] => {
             let generation = Generation(number(generation.strip_prefix('g')?)?);
             Some(Target::Of(generation, part(folder, file)?))
@@ -153,6 +156,7 @@ mod tests {
         assert_eq!(parse_below("chapters.json"), Ok(Target::ChaptersJson));
         assert_eq!(parse_below("chapters.vtt"), Ok(Target::ChaptersVtt));
         assert_eq!(parse_below("storyboard.vtt"), Ok(Target::StoryboardVtt));
+        assert_eq!(parse_below("storyboard.json"), Ok(Target::StoryboardJson));
         assert_eq!(parse_below("g3/720p/playlist.m3u8"), of(Part::Playlist(rendition("720p"))));
         assert_eq!(parse_below("g3/720p/iframes.m3u8"), of(Part::Iframes(rendition("720p"))));
         assert_eq!(parse_below("g3/audio-0-en/init.mp4"), of(Part::Init(rendition("audio-0-en"))));

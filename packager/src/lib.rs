@@ -10,8 +10,9 @@
 //! | [`verify`] | the bytes of a finished segment | proof that it holds what the plan says |
 //! | [`hls`] | a [`domain::Presentation`] | multivariant, media and I-frame playlists |
 //! | [`texts`] | subtitle files in any form and character set | cues, and what was left out |
-//! | [`webvtt`] | cues, chapters, a storyboard | WebVTT, segmented or whole |
+//! | [`webvtt`] | cues, chapters | WebVTT, segmented or whole |
 //! | [`chapters`] | chapters | the JSON that Apple's players read |
+//! | [`storyboard`] | tiles on sheets | WebVTT and JSON for the seek bar |
 //!
 //! Read [`cmaf::VideoConfig`], [`cmaf::Segment`] and [`hls::multivariant`] first.
 //!
@@ -27,6 +28,7 @@
 pub mod chapters;
 pub mod cmaf;
 pub mod hls;
+pub mod storyboard;
 pub mod texts;
 pub mod verify;
 pub mod webvtt;

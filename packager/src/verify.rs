@@ -6,7 +6,7 @@
 mod reader;
 
 use domain::presentation::KeyframeRange;
-use domain::{AAC_FRAME_SAMPLES, Span};
+use domain::{AAC_FRAME_SAMPLES, Bitrate, Span, Timescale};
 
 use crate::cmaf::{NalError, nal};
 use reader::{Fragment, Reader};
@@ -79,6 +79,14 @@ pub enum VerifyError {
     /// The track of an initialization segment has an edit list, which would shift it.
     #[error("the track has an edit list")]
     EditList,
+    /// The segment takes more than twice what its rendition declares.
+    #[error("{bits} bits are more than the {bits_max} that twice the declared bit rate allows")]
+    Bitrate {
+        /// Bits of the segment, with all overhead.
+        bits: u64,
+        /// The most it may have.
+        bits_max: u64,
+    },
     /// A sample is no coded picture.
     #[error("fragment {fragment}: sample {sample} is not a coded picture")]
     Sample {
@@ -127,6 +135,24 @@ pub fn audio(bytes: &[u8], span: Span) -> Result<Verified, VerifyError> {
     }
     reader.end()?;
     Ok(Verified { ticks: u64::from(span.count) * u64::from(AAC_FRAME_SAMPLES), keyframes: Vec::new() })
+}
+
+/// Checks that a segment of so many octets and ticks stays within twice the declared bit rate of its rendition.
+///
+/// A segment of less than a second counts as one of a second: an encoder may spend at once what its
+/// buffer (VBV, ITU-T H.264 Annex C) has saved up for it.
+///
+/// # Errors
+/// [`VerifyError::Bitrate`] if it does not.
+pub fn bitrate(bytes: u64, ticks: u64, timescale: Timescale, declared: Bitrate) -> Result<(), VerifyError> {
+    let per_second = u128::from(timescale.per_second());
+    let bits = u128::from(bytes) * 8;
+    let bits_max = (2 * u128::from(declared.0)).saturating_mul(u128::from(ticks).max(per_second)) / per_second;
+    if bits <= bits_max {
+        return Ok(());
+    }
+    let shown = |bits: u128| u64::try_from(bits).unwrap_or(u64::MAX);
+    Err(VerifyError::Bitrate { bits: shown(bits), bits_max: shown(bits_max) })
 }
 
 /// Checks that `bytes` are one ftyp and one moov with a single track and without an edit list.

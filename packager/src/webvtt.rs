@@ -1,8 +1,7 @@
-//! WebVTT (W3C): subtitles whole and in segments, chapters, storyboards.
+//! WebVTT (W3C): subtitles whole and in segments, chapters.
 
 mod ass;
 
-use domain::presentation::Storyboard;
 use domain::probe::Chapter;
 use domain::{MediaTime, Timescale};
 
@@ -61,32 +60,6 @@ pub fn chapters(chapters: &[Chapter]) -> String {
     out
 }
 
-/// The tiles of a storyboard as cues that name a part of a sheet: `{prefix}images/{file}#xywh=x,y,w,h`.
-///
-/// `prefix` is the one given to [`crate::hls::multivariant`].
-pub fn storyboard(storyboard: &Storyboard, prefix: &str) -> String {
-    let mut out = String::from("WEBVTT\n");
-    let (columns, rows) = (storyboard.columns.max(1), storyboard.rows.max(1));
-    let tile = storyboard.tile;
-    let mut number = 0u32;
-    for sheet in &storyboard.sheets {
-        for place in 0..columns.saturating_mul(rows) {
-            if number >= storyboard.tile_count {
-                return out;
-            }
-            let (x, y) = (place % columns * tile.width, place / columns * tile.height);
-            let at = |number: u32| {
-                let ticks = storyboard.interval.ticks.saturating_mul(i64::from(number));
-                MediaTime::new(ticks, storyboard.interval.scale).as_ms().max(0)
-            };
-            let times = timing(at(number), at(number + 1));
-            out.push_str(&format!("\n{times}\n{prefix}images/{sheet}#xywh={x},{y},{},{}\n", tile.width, tile.height));
-            number += 1;
-        }
-    }
-    out
-}
-
 fn render<'a>(header: &str, cues: impl Iterator<Item = &'a Cue>) -> String {
     let mut cues: Vec<(i64, i64, &str, String)> = cues.filter_map(payload).collect();
     cues.sort_by_key(|(start, end, ..)| (*start, *end));
@@ -110,7 +83,7 @@ fn payload(cue: &Cue) -> Option<(i64, i64, &str, String)> {
 }
 
 /// `HH:MM:SS.mmm --> HH:MM:SS.mmm`; hours may take more than two digits.
-fn timing(start_ms: i64, end_ms: i64) -> String {
+pub(crate) fn timing(start_ms: i64, end_ms: i64) -> String {
     format!("{} --> {}", timestamp(start_ms), timestamp(end_ms))
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use catalog_store::SegmentRow;
 use domain::presentation::KeyframeRange;
-use domain::{AAC_FRAME_SAMPLES, Generation, MediaTime, RenditionId, Span, Timescale};
+use domain::{AAC_FRAME_SAMPLES, Bitrate, Generation, MediaTime, RenditionId, Span, Timescale};
 use media_store::layout;
 use packager::cmaf::{self, AudioConfig, VideoConfig};
 use packager::verify;
@@ -26,13 +26,13 @@ pub(crate) struct Committer<'a> {
 }
 
 /// A packaged and verified segment.
-struct Finished {
+pub(crate) struct Finished {
     /// The init segment that belongs to it.
-    init: Vec<u8>,
+    pub(crate) init: Vec<u8>,
     bytes: Bytes,
     ticks: u64,
     timescale: Timescale,
-    sha256: String,
+    pub(crate) sha256: String,
     keyframes: Vec<KeyframeRange>,
 }
 
@@ -47,11 +47,12 @@ impl<'a> Committer<'a> {
         rendition: &RenditionId,
         config: VideoConfig,
         gop_frames: u32,
+        declared: Bitrate,
         segment: VideoSegment,
     ) -> Result<(), JobError> {
         let (span, id) = (segment.span, rendition.clone());
         tracing::debug!(rendition.id = %rendition, segment = span.index, "segment encoded");
-        let finished = blocking(move || finish_video(id, &config, gop_frames, &segment)).await?;
+        let finished = blocking(move || finish_video(id, &config, gop_frames, declared, &segment)).await?;
         self.commit(rendition, span, finished).await
     }
 
@@ -112,10 +113,12 @@ impl<'a> Committer<'a> {
     }
 }
 
-fn finish_video(
+/// Packages and verifies a segment of video of a rendition that declares this bit rate.
+pub(crate) fn finish_video(
     rendition: RenditionId,
     config: &VideoConfig,
     gop_frames: u32,
+    declared: Bitrate,
     segment: &VideoSegment,
 ) -> Result<Finished, JobError> {
     let (span, index) = (segment.span, segment.span.index);
@@ -133,10 +136,17 @@ fn finish_video(
     if (verified.ticks, &verified.keyframes) != (packaged.ticks, &packaged.keyframes) {
         return Err(JobError::inconsistent(format!("segment {index} of {rendition} reads back differently")));
     }
+    let size = u64::try_from(packaged.bytes.len()).unwrap_or(u64::MAX);
+    verify::bitrate(size, packaged.ticks, config.timescale, declared).map_err(check)?;
     Ok(finished(init, packaged, config.timescale))
 }
 
-fn finish_audio(rendition: RenditionId, config: &AudioConfig, segment: &AudioSegment) -> Result<Finished, JobError> {
+/// Packages and verifies a segment of audio.
+pub(crate) fn finish_audio(
+    rendition: RenditionId,
+    config: &AudioConfig,
+    segment: &AudioSegment,
+) -> Result<Finished, JobError> {
     let (span, index) = (segment.span, segment.span.index);
     let package = |source| JobError::Package { rendition: rendition.clone(), index, source };
     let frames: Vec<&[u8]> = segment.frames.iter().map(Vec::as_slice).collect();
@@ -148,6 +158,8 @@ fn finish_audio(rendition: RenditionId, config: &AudioConfig, segment: &AudioSeg
     if verified.ticks != packaged.ticks || packaged.ticks != u64::from(span.count) * u64::from(AAC_FRAME_SAMPLES) {
         return Err(JobError::inconsistent(format!("segment {index} of {rendition} reads back differently")));
     }
+    let size = u64::try_from(packaged.bytes.len()).unwrap_or(u64::MAX);
+    verify::bitrate(size, packaged.ticks, config.sample_rate, config.bitrate).map_err(check)?;
     Ok(finished(init, packaged, config.sample_rate))
 }
 

@@ -6,13 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use catalog_store::{Catalog, CatalogError};
-use domain::presentation::Pointer;
+use domain::presentation::{Images, Pointer};
 use domain::{AssetId, Presentation, RenditionId};
 use media_store::{Key, MediaStore, StoreError, layout};
-use packager::{hls, webvtt};
+use packager::{hls, storyboard, webvtt};
 use serde::Serialize;
 
-use crate::steps::publish::images_of;
 use folder::Folder;
 
 /// What was written.
@@ -72,7 +71,33 @@ struct Metadata<'a> {
     audio_languages: Vec<&'a str>,
     subtitle_languages: Vec<&'a str>,
     has_subtitles: bool,
+    images: Option<Pictures<'a>>,
     probe: &'a domain::Probe,
+}
+
+/// The pictures, as paths in the folder.
+#[derive(Serialize)]
+struct Pictures<'a> {
+    poster: String,
+    thumbnails: Vec<String>,
+    preview: Option<String>,
+    storyboard: Option<&'static str>,
+    blurhash: Option<&'a str>,
+    thumbhash: Option<&'a str>,
+}
+
+impl<'a> From<&'a Images> for Pictures<'a> {
+    fn from(images: &'a Images) -> Self {
+        let path = |file: &String| format!("images/{file}");
+        Self {
+            poster: path(&images.poster),
+            thumbnails: images.thumbnails.iter().map(|thumbnail| path(&thumbnail.file)).collect(),
+            preview: images.preview.as_ref().map(path),
+            storyboard: images.storyboard.as_ref().map(|_| "storyboard.json"),
+            blurhash: images.blurhash.as_deref(),
+            thumbhash: images.thumbhash.as_deref(),
+        }
+    }
 }
 
 /// Writes the ready `asset` to `dir`: `master.m3u8` at the top, a folder per rendition, `images/`,
@@ -137,7 +162,7 @@ async fn renditions(presentation: &Presentation, store: &MediaStore, folder: &mu
         }
         playlists(presentation, id, folder).await?;
     }
-    for file in presentation.images.iter().flat_map(images_of) {
+    for file in presentation.images.iter().flat_map(Images::files) {
         let key: Key = layout::image(asset, generation, file)
             .map_err(|error| ExportError::Missing { key: format!("{file}: {error}") })?;
         folder.object(store, &key, &format!("images/{file}")).await?;
@@ -162,8 +187,9 @@ fn documents(presentation: &Presentation) -> Vec<(String, String)> {
         documents.push(("chapters.json".into(), packager::chapters::apple_json(&presentation.chapters)));
         documents.push(("chapters.vtt".into(), webvtt::chapters(&presentation.chapters)));
     }
-    if let Some(storyboard) = presentation.images.as_ref().and_then(|images| images.storyboard.as_ref()) {
-        documents.push(("storyboard.vtt".into(), webvtt::storyboard(storyboard, "")));
+    if let Some(tiles) = presentation.images.as_ref().and_then(|images| images.storyboard.as_ref()) {
+        documents.push(("storyboard.vtt".into(), storyboard::vtt(tiles, "")));
+        documents.push(("storyboard.json".into(), storyboard::json(tiles, presentation.duration, "")));
     }
     documents
 }
@@ -187,6 +213,7 @@ fn metadata(presentation: &Presentation, probe: &domain::Probe) -> Result<String
         audio_languages,
         subtitle_languages,
         has_subtitles: !presentation.subtitles.is_empty(),
+        images: presentation.images.as_ref().map(Pictures::from),
         probe,
     };
     Ok(serde_json::to_string_pretty(&metadata)?)

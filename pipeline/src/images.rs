@@ -1,11 +1,17 @@
 //! Which pictures of a video are taken, which of them becomes the poster, and how they are stored: pure.
 
+use std::cmp::Ordering;
+
 use domain::presentation::{Images, Storyboard, Thumbnail};
 use domain::{MediaTime, Plan, Resolution, Timescale};
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageError, RgbImage};
 use transcoder::{Picture, Shot};
 
+use hashes::Hashes;
+
+mod hashes;
+pub(crate) mod preview;
 mod score;
 
 /// Candidates for the poster, taken between a tenth and three fifths of the video.
@@ -43,6 +49,15 @@ pub(crate) struct File {
     pub(crate) body: Vec<u8>,
 }
 
+/// The best poster so far.
+struct Candidate {
+    score: f64,
+    shot: usize,
+    resolution: Resolution,
+    jpeg: Vec<u8>,
+    hashes: Hashes,
+}
+
 /// What a shot is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Use {
@@ -59,7 +74,7 @@ pub(crate) struct Album {
     interval: MediaTime,
     tile: Resolution,
     tile_count: u64,
-    poster: Option<(f64, usize, Resolution, Vec<u8>)>,
+    poster: Option<Candidate>,
     thumbnails: Vec<(Thumbnail, Vec<u8>)>,
     tiles: Vec<Option<RgbImage>>,
 }
@@ -127,11 +142,11 @@ impl Album {
             Use::Poster => {
                 let score = score::of(&image);
                 // On a tie the earlier shot wins, in whatever order pictures arrive.
-                let is_better = |best: &(f64, usize, Resolution, Vec<u8>)| {
-                    score.total_cmp(&best.0).then(best.1.cmp(&at)) == std::cmp::Ordering::Greater
-                };
+                let is_better =
+                    |best: &Candidate| score.total_cmp(&best.score).then(best.shot.cmp(&at)) == Ordering::Greater;
                 if self.poster.as_ref().is_none_or(is_better) {
-                    self.poster = Some((score, at, picture.resolution, jpeg(&image)?));
+                    let (jpeg, hashes) = (jpeg(&image)?, hashes::of(&image));
+                    self.poster = Some(Candidate { score, shot: at, resolution: picture.resolution, jpeg, hashes });
                 }
             }
             Use::Thumbnail(number) => {
@@ -154,8 +169,8 @@ impl Album {
     /// # Errors
     /// [`ImageError`] if a JPEG cannot be written.
     pub(crate) fn finish(mut self) -> Result<Option<(Images, Vec<File>)>, ImageError> {
-        let Some((_, _, poster_resolution, body)) = self.poster.take() else { return Ok(None) };
-        let mut files = vec![File { name: "poster.jpg".into(), body }];
+        let Some(poster) = self.poster.take() else { return Ok(None) };
+        let mut files = vec![File { name: "poster.jpg".into(), body: poster.jpeg }];
         self.thumbnails.sort_by_key(|(thumbnail, _)| thumbnail.time);
         let mut thumbnails = Vec::new();
         for (thumbnail, body) in std::mem::take(&mut self.thumbnails) {
@@ -163,7 +178,15 @@ impl Album {
             thumbnails.push(thumbnail);
         }
         let storyboard = self.storyboard(&mut files)?;
-        let images = Images { poster: "poster.jpg".into(), poster_resolution, thumbnails, storyboard };
+        let images = Images {
+            poster: "poster.jpg".into(),
+            poster_resolution: poster.resolution,
+            thumbnails,
+            storyboard,
+            preview: None,
+            blurhash: poster.hashes.blurhash,
+            thumbhash: Some(poster.hashes.thumbhash),
+        };
         Ok(Some((images, files)))
     }
 

@@ -13,7 +13,7 @@
 //! The crate knows nothing of HTTP and of who is watching, formats no key and no SQL, and never sees
 //! a codec: samples come from the engine, segments are made by the packager.
 //!
-//! Read [`Worker`] first, then [`run_asset_until_final`] and [`export::to_folder`].
+//! Read [`Worker`] first, then [`run_asset_until_final`], [`export::to_folder`] and [`audit::audit`].
 //!
 //! ```no_run
 //! # async fn example(parts: pipeline::Parts) {
@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+pub mod audit;
 mod avcc;
 mod commit;
 mod cues;

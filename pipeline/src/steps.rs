@@ -1,7 +1,7 @@
 //! What each kind of job does, and how its end is recorded.
 
 mod audio;
-mod chunk;
+pub(crate) mod chunk;
 mod demand;
 pub(crate) mod edition;
 mod images;

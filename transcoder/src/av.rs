@@ -12,6 +12,7 @@ mod input;
 mod resampler;
 mod scaler;
 mod subtitle;
+mod webp;
 
 use std::ffi::{CStr, CString, c_char, c_int};
 
@@ -27,6 +28,7 @@ pub(crate) use input::{Input, StreamInfo, StreamKind, TimeBase};
 pub(crate) use resampler::Resampler;
 pub(crate) use scaler::Scaler;
 pub(crate) use subtitle::SubtitleDecoder;
+pub(crate) use webp::AnimatedWebp;
 
 /// What every installation must be able to encode.
 const ENCODERS: [&CStr; 2] = [c"libx264", c"aac"];
@@ -50,11 +52,17 @@ const DECODERS: [&CStr; 15] = [
     c"mov_text",
 ];
 
-/// The release of libav that is linked.
+/// The release of libav that is linked and, as far as it tells, of its x264: `5.1.9 with x264 - core 164 r3095`.
+///
+/// Other versions may encode the same pictures to other bytes.
 #[expect(unsafe_code, reason = "libav returns a static string")]
 pub(crate) fn version() -> String {
     // SAFETY: the string is static and terminated.
-    unsafe { CStr::from_ptr(ffi::av_version_info()) }.to_string_lossy().into_owned()
+    let libav = unsafe { CStr::from_ptr(ffi::av_version_info()) }.to_string_lossy().into_owned();
+    match encoder::x264_version() {
+        Some(x264) => format!("{libav} with {x264}"),
+        None => libav,
+    }
 }
 
 /// Encoders and decoders that are counted on but not there.
@@ -77,6 +85,7 @@ impl AvError {
     pub(crate) const AGAIN: Self = Self(ffi::AVERROR(libc::EAGAIN));
     pub(crate) const NO_MEMORY: Self = Self(ffi::AVERROR(libc::ENOMEM));
     pub(crate) const INVALID: Self = Self(ffi::AVERROR_INVALIDDATA);
+    pub(crate) const ENCODER_NOT_FOUND: Self = Self(ffi::AVERROR_ENCODER_NOT_FOUND);
     pub(crate) const DECODER_NOT_FOUND: Self = Self(ffi::AVERROR_DECODER_NOT_FOUND);
     /// The source could not be read; no code of libav's own.
     pub(crate) const UNREADABLE: Self = Self(c_int::MIN);

@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 mod child;
+mod webp;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,7 +18,7 @@ use crate::request::{Envelope, Work};
 use crate::wire::{Kind, Malformed, Message};
 use crate::{
     AudioRequest, AudioSegment, CageReport, ChunkRequest, Cue, EngineError, Headers, HeadersRequest, Picture,
-    PicturesRequest, SubtitlesRequest, VideoSegment,
+    PicturesRequest, Preview, PreviewRequest, SubtitlesRequest, VideoSegment,
 };
 use child::{Bounds, Child, Heard};
 
@@ -141,6 +142,16 @@ impl Engine {
         let shots = u32::try_from(request.shots.len()).unwrap_or(u32::MAX);
         let wall = self.config.limits.wall_per_media_second.saturating_mul(shots);
         self.session(source, Work::Pictures(request), wall, checker.into_reader())
+    }
+
+    /// Makes an animated WebP of a few moments.
+    ///
+    /// # Errors
+    /// As [`encode_chunk`](Self::encode_chunk); [`EngineError::Refused`] also where libav cannot write WebP.
+    pub async fn preview(&self, source: File, request: PreviewRequest) -> Result<Preview, EngineError> {
+        let checker = answer::Animation::new(&request).map_err(contradiction)?;
+        let wall = self.config.limits.wall_per_media_second.saturating_mul(checker.frames_max());
+        self.only(self.session(source, Work::Preview(request), wall, checker.into_reader())?).await
     }
 
     /// Reads text subtitles, in the order of the file.

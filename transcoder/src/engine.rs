@@ -9,6 +9,7 @@ mod nal;
 mod outlet;
 mod pick;
 mod pictures;
+mod preview;
 mod priority;
 mod probe;
 mod scan;
@@ -135,6 +136,7 @@ fn perform(work: Work, source: &Source, outlet: &Outlet) -> Result<(), Stop> {
         Work::Chunk(request) => chunk::encode(source, &request, outlet),
         Work::Audio(request) => audio::encode(source, &request, outlet),
         Work::Pictures(request) => pictures::take(source, &request, outlet),
+        Work::Preview(request) => preview::make(source, &request, outlet),
         Work::Subtitles(request) => subtitles::read(source, &request, outlet),
         // Neither reads a source.
         Work::Headers(_) | Work::SelfTest => Ok(()),

@@ -39,6 +39,9 @@ pub use client::{Engine, EngineConfig, EngineLimits, Session};
 pub use engine::engine_main;
 pub use error::EngineError;
 pub use output::{
-    AudioSegment, CageLimit, CageReport, CageTrial, Cue, Headers, ParameterSets, Picture, VideoSample, VideoSegment,
+    AudioSegment, CageLimit, CageReport, CageTrial, Cue, Headers, ParameterSets, Picture, Preview, VideoSample,
+    VideoSegment,
 };
-pub use request::{AudioRequest, ChunkRequest, HeadersRequest, PicturesRequest, SegmentWork, Shot, SubtitlesRequest};
+pub use request::{
+    AudioRequest, ChunkRequest, HeadersRequest, PicturesRequest, PreviewRequest, SegmentWork, Shot, SubtitlesRequest,
+};

@@ -69,6 +69,15 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
+/// An animated picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// How many frames it shows; equal ones are made one.
+    pub frame_count: u32,
+    /// The whole file: a WebP that repeats for ever.
+    pub webp: Vec<u8>,
+}
+
 /// One subtitle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cue {
@@ -97,7 +106,7 @@ pub struct CageReport {
     pub landlock: String,
     /// Everything that was tried.
     pub trials: Vec<CageTrial>,
-    /// Version of the libav that is linked, such as `5.1.9-0+deb12u1`.
+    /// Version of the libav that is linked and of its x264, such as `5.1.9-0+deb12u1 with x264 - core 164 r3095`.
     pub libav: String,
     /// Encoders and decoders that Headwater counts on and this libav lacks.
     pub codecs_missing: Vec<String>,

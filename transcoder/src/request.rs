@@ -81,6 +81,23 @@ pub struct Shot {
     pub resolution: Resolution,
 }
 
+/// Make one animated picture of several moments, the same number of frames for each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PreviewRequest {
+    /// The track to look at, as the probe described it.
+    pub track: VideoTrack,
+    /// The source's instant that is zero on the output timeline.
+    pub origin: MediaTime,
+    /// How large the picture is.
+    pub resolution: Resolution,
+    /// Where each moment begins, on the output timeline, in order.
+    pub scenes: Vec<MediaTime>,
+    /// Frames of each moment.
+    pub frames_per_scene: u32,
+    /// How long each frame is shown, and how far apart the frames are.
+    pub frame_ms: u32,
+}
+
 /// Read text subtitles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubtitlesRequest {
@@ -113,6 +130,7 @@ pub(crate) enum Work {
     Chunk(ChunkRequest),
     Audio(AudioRequest),
     Pictures(PicturesRequest),
+    Preview(PreviewRequest),
     Subtitles(SubtitlesRequest),
     SelfTest,
 }

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Unreadable = 11,
     /// How the decoding went, as a [`domain::Tally`] in JSON; at most one, before the last message.
     Tally = 12,
+    /// The file of a [`crate::Preview`].
+    Preview = 20,
 }
 
 impl Kind {
@@ -54,6 +56,7 @@ impl Kind {
             Self::Headers,
             Self::Unreadable,
             Self::Tally,
+            Self::Preview,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -72,6 +75,8 @@ impl Kind {
             Self::Video => 80 << 20,
             // 6.5 s of AAC at its absolute maximum (6144 bits per channel and frame).
             Self::Audio => 8 << 20,
+            // A hundred frames of 80 kB.
+            Self::Preview => 8 << 20,
             // A picture of 4096 x 4096.
             Self::Picture => (3 << 24) + 64,
         }

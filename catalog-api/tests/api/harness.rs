@@ -315,5 +315,6 @@ fn probe() -> Probe {
         subtitles: vec![subtitles(4, "subrip", "fra"), subtitles(5, "hdmv_pgs_subtitle", "spa")],
         chapters: vec![chapter(2000, 12_500, "One"), chapter(12_500, 32_000, "Two")],
         title: Some("A title".into()),
+        libraries: String::new(),
     }
 }

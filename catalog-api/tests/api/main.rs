@@ -57,7 +57,8 @@ async fn playback_appears_as_soon_as_there_is_something_to_play() {
     let id = asset.playback;
     let playback = json!({
         "playback_id": id, "hls": format!("/v/{id}/master.m3u8"), "watch": format!("/watch/{id}"),
-        "poster": null, "storyboard": null, "chapters": format!("/v/{id}/chapters.vtt"),
+        "poster": null, "preview": null, "blurhash": null, "thumbhash": null, "storyboard": null,
+        "storyboard_json": null, "chapters": format!("/v/{id}/chapters.vtt"),
     });
     assert_eq!(server.get(&path).await.ok()["playback"], playback);
 
@@ -65,6 +66,10 @@ async fn playback_appears_as_soon_as_there_is_something_to_play() {
     let shown = server.get(&path).await.ok();
     assert_eq!(shown["playback"]["poster"], format!("/v/{id}/g1/images/poster.jpg"));
     assert_eq!(shown["playback"]["storyboard"], format!("/v/{id}/storyboard.vtt"));
+    assert_eq!(shown["playback"]["storyboard_json"], format!("/v/{id}/storyboard.json"));
+    assert_eq!(shown["playback"]["preview"], format!("/v/{id}/g1/images/preview.webp"));
+    assert_eq!(shown["playback"]["blurhash"], "LEHV6nWB2yk8pyo0adR*.7kCMdnj");
+    assert_eq!(shown["playback"]["thumbhash"], "3OcRJYB4d3h/iIeHeEh3eIhw+j2w");
     assert_eq!((&shown["state"], &shown["progress"]), (&json!("ready"), &json!(1.0)));
 }
 
@@ -420,5 +425,8 @@ fn images() -> Images {
             tile_count: 10,
             interval: MediaTime::zero(),
         }),
+        preview: Some("preview.webp".into()),
+        blurhash: Some("LEHV6nWB2yk8pyo0adR*.7kCMdnj".into()),
+        thumbhash: Some("3OcRJYB4d3h/iIeHeEh3eIhw+j2w".into()),
     }
 }

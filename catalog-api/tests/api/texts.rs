@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use domain::presentation::SubtitleRendition;
 use domain::text::{BYTES_MAX, COUNT_MAX, Format, Report};
-use domain::{Failure, FailureCode, JobKind, TextId, Timescale};
+use domain::{Failure, FailureCode, JobKind, JobLane, TextId, Timescale};
 use media_store::layout;
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ impl Server {
     }
 
     async fn claim_texts(&self) -> catalog_store::LeasedJob {
-        let job = self.claim(false).await;
+        let job = self.claim(JobLane::Urgent).await;
         assert_eq!(job.spec.kind(), JobKind::Texts);
         job
     }
@@ -145,7 +145,7 @@ async fn a_failed_asset_takes_no_subtitles_and_no_asset_takes_too_many() {
     let stored = server.store.list(&layout::texts_of(full.id), None).await.unwrap();
     assert_eq!(stored.objects.len(), COUNT_MAX, "the refused one is not kept");
 
-    let job = server.claim(false).await;
+    let job = server.claim(JobLane::Urgent).await;
     server.catalog.fail(&job, &Failure::new(FailureCode::NoMedia, "no"), at(2)).await.unwrap();
     server.send_body("POST", &path(&full), SRT).await.is_problem(409, "asset_failed", &path(&full));
     let chapters = format!("/api/v1/assets/{}/chapters", full.id);

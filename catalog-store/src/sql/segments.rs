@@ -20,6 +20,9 @@ statements! {
         where asset_id = $1 and generation = $2 and rendition = $3 order by segment_index"));
     LAST_BETWEEN = both("select max(segment_index) as number from segments \
         where asset_id = $1 and generation = $2 and rendition = $3 and segment_index between $4 and $5");
+    INDICES_BETWEEN = both("select segment_index as number from segments \
+        where asset_id = $1 and generation = $2 and rendition = $3 and segment_index between $4 and $5 \
+        order by segment_index");
     COUNTS = both("select rendition, count(*) as number from segments \
         where asset_id = $1 and generation = $2 group by rendition");
 }

@@ -19,7 +19,7 @@ pub(crate) const GENERATION: Generation = Generation(1);
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) catalog: Catalog,
-    url: String,
+    pub(crate) url: String,
     next: Arc<AtomicU64>,
 }
 
@@ -217,6 +217,7 @@ pub(crate) fn probe() -> Probe {
         subtitles: vec![],
         chapters: vec![],
         title: Some("A title".into()),
+        libraries: String::new(),
     }
 }
 

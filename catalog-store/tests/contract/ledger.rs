@@ -1,8 +1,8 @@
 //! Segments, and what else belongs to a generation.
 
-use catalog_store::{CatalogError, RenditionKind};
+use catalog_store::{Catalog, CatalogError, RenditionKind};
 use domain::presentation::{Images, SegmentEntry, SubtitleRendition};
-use domain::{Resolution, Tally, Timescale};
+use domain::{AssetState, Resolution, Tally, Timescale};
 
 use crate::harness::{GENERATION, World, at, rendition, segment};
 
@@ -23,6 +23,10 @@ pub(crate) async fn a_segment_is_recorded_once_and_another_hash_is_refused(world
     let rows = world.catalog.segments_of(asset, GENERATION, &rendition("240p")).await.unwrap();
     assert_eq!(rows.len(), 2);
     assert_eq!(SegmentEntry::from(rows[0].clone()).bytes, Some(1234));
+    let between = async |first, last| {
+        world.catalog.segments_between(asset, GENERATION, &rendition("240p"), (first, last)).await.unwrap()
+    };
+    assert_eq!((between(0, 1).await, between(1, 9).await, between(2, 9).await), (vec![0, 1], vec![1], vec![]));
 }
 
 pub(crate) async fn a_lost_lease_records_no_segment(world: World) {
@@ -65,6 +69,9 @@ pub(crate) async fn images_and_subtitles_read_back(world: World) {
         poster_resolution: Resolution { width: 640, height: 360 },
         thumbnails: vec![],
         storyboard: None,
+        preview: None,
+        blurhash: None,
+        thumbhash: None,
     };
     let subtitles = vec![SubtitleRendition {
         id: rendition("subtitles-0"),
@@ -115,4 +122,26 @@ pub(crate) async fn the_tallies_of_all_chunks_add_up(world: World) {
     }
     let expected = Tally { good: 200, bad: 7, repeated: 2 };
     assert_eq!(world.catalog.tally(asset, GENERATION).await.unwrap(), expected);
+}
+
+pub(crate) async fn a_catalogue_opened_to_read_sees_what_is_committed_and_writes_nothing(world: World) {
+    let reader = Catalog::open_to_read(&world.url).await.unwrap();
+    let asset = world.received().await;
+    assert_eq!(reader.asset(asset).await.unwrap().unwrap().state, AssetState::Received);
+    let refused = reader.delete_asset(asset, world.job_id(), at(1)).await;
+    assert!(matches!(refused, Err(CatalogError::Statement(_))), "{refused:?}");
+    assert_eq!(world.catalog.asset(asset).await.unwrap().unwrap().state, AssetState::Received);
+    reader.close().await;
+}
+
+#[tokio::test]
+async fn a_database_of_another_schema_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("catalog.db");
+    let url = format!("sqlite://{}", file.display());
+    assert!(matches!(Catalog::open_to_read(&url).await, Err(CatalogError::Open(_))), "there is none");
+    assert!(!file.exists());
+    // A database, but without a schema.
+    Catalog::open(&url).await.unwrap().close().await;
+    assert!(Catalog::open_to_read(&url).await.is_err());
 }

@@ -92,7 +92,8 @@ contract! {
         progress_counts_segments_per_rendition
         images_and_subtitles_read_back
         the_tallies_of_all_chunks_add_up
-        pages_of_assets_are_newest_first_and_without_gaps;
+        pages_of_assets_are_newest_first_and_without_gaps
+        a_catalogue_opened_to_read_sees_what_is_committed_and_writes_nothing;
     texts:
         a_text_waits_for_the_first_publication_or_has_a_job_of_its_own
         several_wishes_wait_in_one_job

@@ -41,7 +41,16 @@ fn audio_track(stream_index: u32, start_ms: i64, end_ms: i64, language: &str, is
 
 fn probe(video: Vec<VideoTrack>, audio: Vec<AudioTrack>) -> Probe {
     let container = "mp4".into();
-    Probe { container, size: ByteSize(1), video, audio, subtitles: vec![], chapters: vec![], title: None }
+    Probe {
+        container,
+        size: ByteSize(1),
+        video,
+        audio,
+        subtitles: vec![],
+        chapters: vec![],
+        title: None,
+        libraries: "5.1.9".into(),
+    }
 }
 
 fn planned(probe: &Probe) -> Plan {

@@ -55,6 +55,7 @@ impl Probe {
         at_most("tracks", self.video.len() + self.audio.len() + self.subtitles.len(), TRACKS_MAX)?;
         at_most("chapters", self.chapters.len(), CHAPTERS_MAX)?;
         text("title", self.title.as_deref())?;
+        text("libraries", Some(self.libraries.as_str()).filter(|libraries| !libraries.is_empty()))?;
         self.video.iter().try_for_each(video)?;
         self.audio.iter().try_for_each(audio)?;
         self.subtitles.iter().try_for_each(subtitle)?;

@@ -17,12 +17,13 @@ fn stderr(output: &std::process::Output) -> String {
 #[test]
 fn help_teaches_by_example() {
     let help = stdout(&run(&["--help"]));
-    for taught in ["Examples:", "headwater transcode holiday.mp4", "Exit codes:", "serve", "upload", "probe", "doctor"]
+    for taught in
+        ["Examples:", "headwater transcode holiday.mp4", "Exit codes:", "serve", "upload", "probe", "doctor", "verify"]
     {
         assert!(help.contains(taught), "{taught} is missing in\n{help}");
     }
     assert!(!help.contains("engine"), "the engine is nobody's command:\n{help}");
-    for command in ["serve", "upload", "probe", "transcode", "doctor", "config"] {
+    for command in ["serve", "upload", "probe", "transcode", "doctor", "verify", "config"] {
         let help = run(&[command, "--help"]);
         assert_eq!(help.status.code(), Some(0));
         assert!(stdout(&help).contains("Examples:"), "{command} teaches nothing:\n{}", stdout(&help));

@@ -27,3 +27,4 @@ mod texts;
 mod tidy;
 mod torture;
 mod uploader;
+mod verify;

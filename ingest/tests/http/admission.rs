@@ -100,6 +100,7 @@ fn plays_for(seconds: i64) -> Looked {
         subtitles: vec![],
         chapters: vec![],
         title: None,
+        libraries: String::new(),
     }))
 }
 

@@ -32,6 +32,7 @@ async fn every_kind_of_file_has_its_type() {
         ("chapters.json", "application/json"),
         ("chapters.vtt", "text/vtt"),
         ("storyboard.vtt", "text/vtt"),
+        ("storyboard.json", "application/json"),
         ("g3/720p/playlist.m3u8", "application/vnd.apple.mpegurl"),
         ("g3/720p/iframes.m3u8", "application/vnd.apple.mpegurl"),
         ("g3/720p/init.mp4", "video/mp4"),
@@ -42,6 +43,7 @@ async fn every_kind_of_file_has_its_type() {
         ("g3/images/poster.jpg", "image/jpeg"),
         ("g3/images/thumbnail-0.jpg", "image/jpeg"),
         ("g3/images/sheet-0.jpg", "image/jpeg"),
+        ("g3/images/preview.webp", "image/webp"),
     ] {
         let reply = stage.get(rest).await;
         assert_eq!((reply.status, reply.header("content-type")), (StatusCode::OK, Some(expected)), "{rest}");

@@ -41,7 +41,13 @@ async fn what_is_not_in_the_presentation_is_404_for_a_short_while() {
 #[tokio::test]
 async fn what_may_still_come_is_404_for_a_second() {
     let stage = Stage::with_nothing_encoded(0).await;
-    for rest in ["storyboard.vtt", "g3/720p/iframes.m3u8", "g3/images/poster.jpg", "g3/text-0-de/playlist.m3u8"] {
+    for rest in [
+        "storyboard.vtt",
+        "storyboard.json",
+        "g3/720p/iframes.m3u8",
+        "g3/images/poster.jpg",
+        "g3/text-0-de/playlist.m3u8",
+    ] {
         let reply = stage.get(rest).await;
         assert_problem(&reply, StatusCode::NOT_FOUND, "not_found");
         assert_eq!(reply.header("cache-control"), Some("public, max-age=1"), "{rest}");

@@ -120,7 +120,11 @@ pub(crate) fn presentation(revision: u32) -> Presentation {
                 tile_count: 3,
                 interval: ms(2000),
             }),
+            preview: Some("preview.webp".into()),
+            blurhash: None,
+            thumbhash: None,
         }),
+        files: vec![],
     }
 }
 
@@ -161,7 +165,7 @@ impl Stage {
             let key = layout::subtitle(asset(), GENERATION, &rendition("text-0-de"), index);
             stage.put(&key, content("text-0-de", index)).await;
         }
-        for file in ["poster.jpg", "thumbnail-0.jpg", "sheet-0.jpg", "unlisted.jpg"] {
+        for file in ["poster.jpg", "thumbnail-0.jpg", "sheet-0.jpg", "preview.webp", "unlisted.jpg"] {
             stage.put(&layout::image(asset(), GENERATION, file).unwrap(), content(file, 0)).await;
         }
         stage

@@ -114,7 +114,11 @@ fn film() -> Presentation {
                 tile_count: 7,
                 interval: at(2000),
             }),
+            preview: None,
+            blurhash: None,
+            thumbhash: None,
         }),
+        files: vec![],
     }
 }
 

@@ -28,8 +28,9 @@ fn srt(text: &str) -> String {
 
 #[test]
 fn every_file_of_the_corpus_gives_its_valid_cues() {
-    // File, form, cues, dropped ones, the last cue.
-    let table: [(&str, Format, usize, u32, (i64, &str)); 9] = [
+    /// File, form, cues, dropped ones, and the last cue with its start in milliseconds.
+    type Expected = (&'static str, Format, usize, u32, (i64, &'static str));
+    let table: [Expected; 9] = [
         ("srt_typical.srt", Format::Srt, 3, 0, (7_204_567, "This is the third subtitle.")),
         ("srt_typical_bad_timestamps.srt", Format::Srt, 1, 2, (0, "This is the first subtitle.")),
         ("srt_typical_with_tags.srt", Format::Srt, 14, 0, (24_567, "This is a line.")),

@@ -169,6 +169,19 @@ fn an_audio_fault_is_named() {
     check(Span { first: 49, ..SPAN }, "fragment 0: the decode time is 51200, planned is 50176");
 }
 
+#[test]
+fn a_segment_may_take_twice_the_declared_rate_and_no_more() {
+    let scale = Timescale::new(1000).expect("not zero");
+    let check = |bytes, ticks| bitrate(bytes, ticks, scale, Bitrate(400_000));
+    assert_eq!(check(600_000, 6000), Ok(()));
+    let error = check(600_001, 6000).expect_err("too much");
+    assert_eq!(error.to_string(), "4800008 bits are more than the 4800000 that twice the declared bit rate allows");
+    // The last frame of a video, on its own.
+    assert_eq!(check(100_000, 40), Ok(()));
+    assert!(check(100_001, 40).is_err());
+    assert!(bitrate(u64::MAX, u64::MAX, scale, Bitrate(u64::MAX)).is_ok(), "and nothing overflows");
+}
+
 proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>, count in 0u32..20, gop in 0u32..20) {

@@ -1,4 +1,3 @@
-use domain::Resolution;
 use proptest::prelude::*;
 
 use super::*;
@@ -77,34 +76,6 @@ fn chapters_without_title_or_end_get_one() {
          2\n00:00:01.000 --> 00:00:03.000\nChapter 2\n\n\
          3\n00:00:03.000 --> 00:00:04.000\nEnd\n"
     );
-}
-
-#[test]
-fn a_storyboard_names_its_tiles() {
-    let board = Storyboard {
-        sheets: vec!["a.jpg".into(), "b.jpg".into()],
-        tile: Resolution { width: 160, height: 90 },
-        columns: 2,
-        rows: 2,
-        tile_count: 5,
-        interval: at(2500),
-    };
-    let text = storyboard(&board, "g1/");
-    let places: Vec<&str> = text.lines().filter(|line| line.contains('#')).collect();
-    assert_eq!(
-        places,
-        [
-            "g1/images/a.jpg#xywh=0,0,160,90",
-            "g1/images/a.jpg#xywh=160,0,160,90",
-            "g1/images/a.jpg#xywh=0,90,160,90",
-            "g1/images/a.jpg#xywh=160,90,160,90",
-            "g1/images/b.jpg#xywh=0,0,160,90",
-        ]
-    );
-    assert!(text.starts_with("WEBVTT\n\n00:00:00.000 --> 00:00:02.500\ng1/images/a.jpg"));
-    assert!(text.contains("00:00:10.000 --> 00:00:12.500\ng1/images/b.jpg"));
-    let odd = Storyboard { columns: 0, rows: u32::MAX, sheets: vec![], ..board };
-    assert_eq!(storyboard(&odd, ""), "WEBVTT\n");
 }
 
 /// Cues of a file as (timing line, text), by the rules of the WebVTT parser: blocks between blank lines.

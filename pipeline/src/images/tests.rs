@@ -67,6 +67,7 @@ fn an_album_of_ten_seconds_has_a_poster_ten_thumbnails_and_one_sheet() {
     let (images, files) = album.finish().expect("encodes").expect("pictures came");
     assert_eq!(images.poster_resolution, size(640, 360));
     assert_eq!(images.thumbnails.len(), 10);
+    assert!(images.blurhash.is_some_and(|hash| hash.len() == 28) && images.thumbhash.is_some());
     let storyboard = images.storyboard.expect("ten tiles");
     assert_eq!((storyboard.columns, storyboard.rows, storyboard.tile_count), (10, 1, 10));
     assert_eq!(storyboard.tile, size(160, 90));

@@ -50,7 +50,7 @@ pub(super) async fn encode_missing(
 }
 
 /// What the engine must know of a picture to encode `work`.
-pub(super) fn request(
+pub(crate) fn request(
     plan: &Plan,
     video: &VideoPlan,
     probe: &Probe,
@@ -86,10 +86,12 @@ async fn missing(
     spans: &[Span],
     is_wanted: impl Fn(usize) -> bool,
 ) -> Result<Vec<SegmentWork>, JobError> {
+    let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Ok(vec![]) };
+    let range = (first.index, last.index);
     let mut committed: HashSet<(usize, u32)> = HashSet::new();
     for (at, rung) in video.rungs.iter().enumerate().filter(|(at, _)| is_wanted(*at)) {
-        let rows = step.parts.catalog.segments_of(step.job.asset, generation, &rung.id).await?;
-        committed.extend(rows.into_iter().map(|row| (at, row.index)));
+        let done = step.parts.catalog.segments_between(step.job.asset, generation, &rung.id, range).await?;
+        committed.extend(done.into_iter().map(|index| (at, index)));
     }
     let lacks = |span: &Span| {
         (0..video.rungs.len()).map(|at| is_wanted(at) && !committed.contains(&(at, span.index))).collect()
@@ -123,7 +125,7 @@ async fn encode(
         };
         let sets = ParameterSets { sps: segment.sps.clone(), pps: segment.pps.clone() };
         let config = config(plan, rung, sets);
-        committer.video(&rung.id, config, plan.cadence.gop_frames, segment).await?;
+        committer.video(&rung.id, config, plan.cadence.gop_frames, rung.bitrate_max, segment).await?;
     }
     step.parts.metrics.session_ended(SegmentKind::Video, started.elapsed());
     if !open.is_empty() {
@@ -133,7 +135,7 @@ async fn encode(
 }
 
 /// How the segments of a rung are packaged.
-pub(super) fn config(plan: &Plan, rung: &domain::ladder::Rung, sets: ParameterSets) -> VideoConfig {
+pub(crate) fn config(plan: &Plan, rung: &domain::ladder::Rung, sets: ParameterSets) -> VideoConfig {
     let rate = plan.cadence.frame_rate;
     VideoConfig {
         resolution: rung.resolution,

@@ -1,14 +1,14 @@
-//! Poster, thumbnails and storyboard.
+//! Poster, thumbnails, storyboard and animated preview.
 
 use bytes::Bytes;
 use domain::Generation;
 use media_store::layout;
-use transcoder::PicturesRequest;
+use transcoder::{EngineError, PicturesRequest, PreviewRequest};
 
 use super::{Settlement, Step};
 use crate::commit::blocking;
 use crate::error::JobError;
-use crate::images::Album;
+use crate::images::{Album, File, preview};
 
 pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settlement, JobError> {
     let (parts, asset) = (step.parts, step.job.asset);
@@ -20,6 +20,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
     let probe = step.probe().await?;
     let track = probe.video.into_iter().find(|track| track.stream_index == video.stream_index);
     let track = track.ok_or_else(|| JobError::inconsistent("the planned video track was not probed"))?;
+    let preview = preview::request(&plan, &track);
     let request = PicturesRequest { track, origin: plan.origin, shots: album.shots.clone() };
     let mut session = step.batch_engine().pictures(step.source().await?, request)?;
     while let Some(picture) = session.next().await? {
@@ -30,10 +31,16 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         })
         .await?;
     }
-    let Some((images, files)) = blocking(move || Ok(album.finish()?)).await? else {
+    let Some((mut images, mut files)) = blocking(move || Ok(album.finish()?)).await? else {
         tracing::warn!("no picture could be taken");
         return Ok(Settlement::Part);
     };
+    if let Some(request) = preview
+        && let Some(body) = animated(step, request).await?
+    {
+        images.preview = Some(preview::FILE.into());
+        files.push(File { name: preview::FILE.into(), body });
+    }
     for file in files {
         let key = layout::image(asset, generation, &file.name);
         let key = key.map_err(|error| JobError::inconsistent(format!("{}: {error}", file.name)))?;
@@ -41,4 +48,21 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
     }
     parts.catalog.put_images(step.job, &images, parts.clock.now()).await?;
     Ok(Settlement::Part)
+}
+
+/// The animated preview; `None` where it cannot be made, or where nothing moves.
+async fn animated(step: &Step<'_>, request: PreviewRequest) -> Result<Option<Vec<u8>>, JobError> {
+    match step.batch_engine().preview(step.source().await?, request).await {
+        Ok(preview) => Ok((preview.frame_count > 1).then_some(preview.webp)),
+        Err(EngineError::Refused(failure)) => {
+            tracing::info!(reason = failure.message, "preview left out");
+            Ok(None)
+        }
+        // The stills are worth more than the preview: they do not fall with it a second time.
+        Err(error) if step.job.failures > 0 => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "preview left out");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }

@@ -5,15 +5,14 @@
 use std::collections::HashMap;
 
 use catalog_store::{Asset, SegmentRow};
-use domain::presentation::{AudioRendition, SegmentEntry, VideoRendition};
-use domain::{
-    AssetId, Failure, FailureCode, Generation, LeftOut, Presentation, Probe, RenditionId, Tally, Timescale, chapters,
-};
+use domain::presentation::{AudioRendition, FileEntry, SegmentEntry, VideoRendition};
+use domain::{Failure, FailureCode, Generation, LeftOut, Presentation, Probe, RenditionId, Tally, Timescale, chapters};
 use futures::{StreamExt, TryStreamExt};
 use media_store::{Key, MediaStore, layout};
 
 use super::{Settlement, Step, edition, texts};
 use crate::avcc;
+use crate::commit::{blocking, sha256_hex};
 use crate::error::JobError;
 use crate::rates::{self, Rates};
 
@@ -43,7 +42,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
             "no sound track of the file could be decoded; it is probably damaged",
         )));
     }
-    let whole = Presentation {
+    let mut whole = Presentation {
         is_complete: Some(true),
         title: title(&asset, &probe),
         subtitles: step.parts.catalog.subtitles(asset.id, generation).await?,
@@ -52,7 +51,8 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         audio,
         ..planned
     };
-    check_objects(&step.parts.store, objects(&whole)?).await?;
+    check_segments(&step.parts.store, segments(&whole)).await?;
+    whole.files = measured_files(&step.parts.store, &whole).await?;
     for _ in 0..edition::ATTEMPTS_MAX {
         let before = edition::in_force(step, generation).await?;
         let asset = step.asset().await?;
@@ -155,42 +155,53 @@ fn complete(
     Some((rows.into_iter().map(SegmentEntry::from).collect(), rates))
 }
 
-/// Every object that the presentation names, with its length where that is known.
-fn objects(presentation: &Presentation) -> Result<Vec<(Key, Option<u64>)>, JobError> {
+/// Every segment that the presentation names, with its length.
+fn segments(presentation: &Presentation) -> Vec<(Key, Option<u64>)> {
     let (asset, generation) = (presentation.asset, presentation.generation);
-    let mut objects = Vec::new();
+    let mut segments = Vec::new();
     let video = presentation.video.iter().map(|rendition| (&rendition.id, &rendition.segments));
     let audio = presentation.audio.iter().map(|rendition| (&rendition.id, &rendition.segments));
-    for (id, segments) in video.chain(audio) {
-        objects.push((layout::init(asset, generation, id), None));
+    for (id, entries) in video.chain(audio) {
         let keys = (0u32..).map(|index| layout::segment(asset, generation, id, index));
-        objects.extend(keys.zip(segments.iter().map(|segment| segment.bytes)));
+        segments.extend(keys.zip(entries.iter().map(|segment| segment.bytes)));
     }
     for rendition in &presentation.subtitles {
         let keys = (0u32..).map(|index| layout::subtitle(asset, generation, &rendition.id, index));
-        objects.extend(keys.zip(rendition.segments.iter().map(|segment| segment.bytes)));
+        segments.extend(keys.zip(rendition.segments.iter().map(|segment| segment.bytes)));
     }
-    if let Some(images) = &presentation.images {
-        for file in images_of(images) {
-            objects.push((image(asset, generation, file)?, None));
+    segments
+}
+
+/// The objects that the presentation names and that are no segments: init segments and pictures.
+pub(crate) fn files(presentation: &Presentation) -> Result<Vec<Key>, JobError> {
+    let (asset, generation) = (presentation.asset, presentation.generation);
+    let coded =
+        presentation.video.iter().map(|video| &video.id).chain(presentation.audio.iter().map(|audio| &audio.id));
+    let inits = coded.map(|id| Ok(layout::init(asset, generation, id)));
+    let pictures = presentation.images.iter().flat_map(domain::presentation::Images::files).map(|file| {
+        layout::image(asset, generation, file).map_err(|error| JobError::inconsistent(format!("{file}: {error}")))
+    });
+    inits.chain(pictures).collect()
+}
+
+/// Reads what is no segment and notes what it holds: no row does.
+async fn measured_files(store: &MediaStore, presentation: &Presentation) -> Result<Vec<FileEntry>, JobError> {
+    let folder = layout::generation_of(presentation.asset, presentation.generation);
+    let measure = |key: Key| {
+        let path = key.below(&folder).unwrap_or_default().to_owned();
+        async move {
+            let body = store.get(&key).await?;
+            let body = body.ok_or_else(|| JobError::inconsistent(format!("{key} is missing")))?;
+            let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);
+            let sha256 = blocking(move || Ok(sha256_hex(&body))).await?;
+            Ok::<_, JobError>(FileEntry { path, bytes, sha256 })
         }
-    }
-    Ok(objects)
+    };
+    futures::stream::iter(files(presentation)?).map(measure).buffered(CHECKS_IN_FLIGHT).try_collect().await
 }
 
-/// All file names of the pictures.
-pub(crate) fn images_of(images: &domain::presentation::Images) -> impl Iterator<Item = &str> {
-    let thumbnails = images.thumbnails.iter().map(|thumbnail| thumbnail.file.as_str());
-    let sheets = images.storyboard.iter().flat_map(|storyboard| storyboard.sheets.iter().map(String::as_str));
-    std::iter::once(images.poster.as_str()).chain(thumbnails).chain(sheets)
-}
-
-fn image(asset: AssetId, generation: Generation, file: &str) -> Result<Key, JobError> {
-    layout::image(asset, generation, file).map_err(|error| JobError::inconsistent(format!("{file}: {error}")))
-}
-
-/// The last look before players see it: every object exists and is as long as its row says.
-async fn check_objects(store: &MediaStore, objects: Vec<(Key, Option<u64>)>) -> Result<(), JobError> {
+/// The last look before players see it: every segment exists and is as long as its row says.
+async fn check_segments(store: &MediaStore, segments: Vec<(Key, Option<u64>)>) -> Result<(), JobError> {
     let check = |(key, expected): (Key, Option<u64>)| async move {
         match store.head(&key).await? {
             Some(found) if expected.is_none_or(|expected| expected == found) => Ok(()),
@@ -198,7 +209,7 @@ async fn check_objects(store: &MediaStore, objects: Vec<(Key, Option<u64>)>) -> 
             None => Err(JobError::inconsistent(format!("{key} is missing"))),
         }
     };
-    futures::stream::iter(objects).map(check).buffer_unordered(CHECKS_IN_FLIGHT).try_collect().await
+    futures::stream::iter(segments).map(check).buffer_unordered(CHECKS_IN_FLIGHT).try_collect().await
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //!
 //! Called with `engine`, this binary is the engine; otherwise it runs its tests.
 
+mod audit;
 mod outputs;
 mod resume;
 mod rig;
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let trial = |(name, test): Case| Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()));
-    let cases = [outputs::CASES, resume::CASES, texts::CASES, trouble::CASES].concat();
+    let cases = [audit::CASES, outputs::CASES, resume::CASES, texts::CASES, trouble::CASES].concat();
     let trials = cases.into_iter().map(trial).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -60,6 +60,15 @@ async fn everything() -> anyhow::Result<()> {
     ensure!(presentation.audio.iter().map(|audio| audio.is_default).collect::<Vec<_>>() == [true, false]);
     ensure!(presentation.chapters.len() == 3);
     let images = presentation.images.context("pictures were taken")?;
+    ensure!(images.blurhash.is_some() && images.thumbhash.is_some());
+    let preview = layout::image(asset.id, Generation(1), images.preview.as_deref().context("it moves")?)?;
+    let preview = rig.parts.store.get(&preview).await?.context("the preview is stored")?;
+    ensure!(preview.starts_with(b"RIFF") && preview[8..].starts_with(b"WEBPVP8X"));
+    let recorded: Vec<&str> = presentation.files.iter().map(|file| file.path.as_str()).collect();
+    for file in ["360p/init.mp4", "audio-1-de/init.mp4", "images/poster.jpg", "images/preview.webp"] {
+        ensure!(recorded.contains(&file), "{file} is not among {recorded:?}");
+    }
+    ensure!(plan.recipe.libraries.contains("x264"), "{}", plan.recipe.libraries);
     ensure!(images.thumbnails.len() == 10 && images.storyboard.is_some_and(|sheets| sheets.tile_count >= 10));
 
     let subtitles = presentation.subtitles.first().context("there are subtitles")?;

@@ -7,7 +7,14 @@ use std::ptr;
 use domain::{Bitrate, FrameRate, Resolution};
 use ffmpeg_next::ffi;
 
+use super::frame::pixel_format;
 use super::{AvError, Frame, Options, Packet, check};
+
+/// How x264's note about itself begins.
+const X264_NAME: &[u8] = b"x264 - ";
+
+/// Longest version that is looked for.
+const X264_VERSION_BYTES_MAX: usize = 60;
 
 /// Everything that decides x264's output besides the pictures.
 #[derive(Clone, Debug)]
@@ -25,7 +32,7 @@ pub(crate) struct X264Settings {
 }
 
 /// A codec context that takes frames and gives packets.
-struct Encoder(*mut ffi::AVCodecContext);
+pub(super) struct Encoder(*mut ffi::AVCodecContext);
 
 // SAFETY: owned, and not tied to a thread.
 unsafe impl Send for Encoder {}
@@ -35,7 +42,7 @@ impl Encoder {
     ///
     /// # Safety
     /// `prepare` only sets plain fields of the context.
-    unsafe fn open(
+    pub(super) unsafe fn open(
         name: &CStr,
         options: &[(&str, &str)],
         prepare: impl FnOnce(&mut ffi::AVCodecContext),
@@ -60,12 +67,12 @@ impl Encoder {
         }
     }
 
-    fn send(&mut self, frame: Option<&Frame>) -> Result<(), AvError> {
+    pub(super) fn send(&mut self, frame: Option<&Frame>) -> Result<(), AvError> {
         // SAFETY: both are live; libav takes its own reference.
         check(unsafe { ffi::avcodec_send_frame(self.0, frame.map_or(ptr::null(), |frame| frame.as_ptr())) }).map(|_| ())
     }
 
-    fn receive(&mut self, packet: &mut Packet) -> Result<Option<()>, AvError> {
+    pub(super) fn receive(&mut self, packet: &mut Packet) -> Result<Option<()>, AvError> {
         // SAFETY: both are live; libav clears the packet first.
         match check(unsafe { ffi::avcodec_receive_packet(self.0, packet.as_ptr()) }) {
             Ok(_) => Ok(Some(())),
@@ -162,6 +169,37 @@ impl X264 {
     pub(crate) fn receive(&mut self, packet: &mut Packet) -> Result<Option<()>, AvError> {
         self.encoder.receive(packet)
     }
+}
+
+/// What x264 calls itself, from the note it puts before the first picture of a stream.
+///
+/// It says so nowhere else: the smallest picture there is is encoded for it.
+pub(super) fn x264_version() -> Option<String> {
+    let settings = X264Settings {
+        resolution: Resolution { width: 16, height: 16 },
+        frame_rate: FrameRate::new(25, 1)?,
+        gop_frames: 1,
+        preset: "ultrafast".into(),
+        crf: 51,
+        threads: 1,
+        bitrate_max: Bitrate(400_000),
+        level: 10,
+        color: ["bt709", "bt709", "bt709"].map(str::to_owned),
+    };
+    let mut encoder = X264::open(&settings).ok()?;
+    let mut frame = Frame::picture(pixel_format(c"yuv420p"), 16, 16).ok()?;
+    frame.blacken();
+    encoder.send(&mut frame, 0).ok()?;
+    encoder.finish().ok()?;
+    let mut packet = Packet::empty().ok()?;
+    encoder.receive(&mut packet).ok()??;
+    // "x264 - core 164 r3095 baee400 - H.264/MPEG-4 AVC codec - ..."
+    let data = packet.data();
+    let at = data.windows(X264_NAME.len()).position(|bytes| bytes == X264_NAME)?;
+    let rest = &data[at + X264_NAME.len()..];
+    let end = rest.windows(3).take(X264_VERSION_BYTES_MAX).position(|bytes| bytes == b" - ")?;
+    let version = std::str::from_utf8(&rest[..end]).ok()?;
+    Some(format!("x264 - {version}"))
 }
 
 /// An AAC-LC encoder for one segment.

@@ -33,6 +33,16 @@ impl Frame {
         Ok(frame)
     }
 
+    /// Zeroes all samples of a frame that has memory of its own.
+    pub(super) fn blacken(&mut self) {
+        // SAFETY: each buffer is ours alone and `size` bytes long.
+        unsafe {
+            for buffer in (*self.0).buf.iter().filter(|buffer| !buffer.is_null()) {
+                std::ptr::write_bytes((**buffer).data, 0, (**buffer).size);
+            }
+        }
+    }
+
     /// Another frame that shares this one's samples.
     pub(crate) fn share(&self) -> Result<Self, AvError> {
         let frame = Self::empty()?;

@@ -38,6 +38,11 @@ impl Scaler {
         Self::new(target, c"rgb24", is_bt709, ffi::SWS_AREA)
     }
 
+    /// To 32-bit RGB in the order of bytes that this machine has; areas are averaged.
+    pub(crate) fn to_rgb32(target: Resolution, is_bt709: bool) -> Self {
+        Self::new(target, c"rgb32", is_bt709, ffi::SWS_AREA)
+    }
+
     fn new(target: Resolution, format: &CStr, is_bt709: bool, flags: c_int) -> Self {
         let format = pixel_format(format);
         Self { context: ptr::null_mut(), source: None, target, format, is_bt709, flags }

@@ -51,6 +51,7 @@ pub(crate) fn memory(work: &Work) -> ByteSize {
         Work::Chunk(request) => picture(request.track.coded.pixels()),
         Work::Headers(_) => picture(0),
         Work::Pictures(request) => picture(request.track.coded.pixels()),
+        Work::Preview(request) => picture(request.track.coded.pixels()),
         Work::Probe => ByteSize(MEMORY_PROBE),
         Work::Audio(_) | Work::Subtitles(_) | Work::SelfTest => ByteSize(MEMORY_SMALL),
     }

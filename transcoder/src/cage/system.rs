@@ -53,16 +53,23 @@ fn drop_root() {
 
 /// Gives up every capability, also those that a service manager granted and those that a user
 /// namespace of one's own comes with.
+///
+/// A service manager may forbid the call; that is well as long as there is nothing to give up.
 pub(super) fn drop_capabilities() -> io::Result<()> {
     // Version and thread, then effective, permitted and inheritable of either word.
-    let header = [CAPABILITY_VERSION, 0];
+    let mut header = [CAPABILITY_VERSION, 0];
     let none = [0u32; 6];
-    // SAFETY: both pointers are to live locals of the size that the version says.
-    unsafe {
+    let mut held = [u32::MAX; 6];
+    // SAFETY: all pointers are to live locals of the size that the version says.
+    let (dropped, asked) = unsafe {
         // Kernels from 4.3 have ambient capabilities; on others there are none to clear.
         libc::prctl(libc::PR_CAP_AMBIENT, libc::PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-        answer(libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr()))
-    }
+        (
+            answer(libc::syscall(libc::SYS_capset, header.as_ptr(), none.as_ptr())),
+            answer(libc::syscall(libc::SYS_capget, header.as_mut_ptr(), held.as_mut_ptr())),
+        )
+    };
+    if asked.is_ok() && held == none { Ok(()) } else { dropped }
 }
 
 /// Sets a limit for good; says what it is then.

@@ -6,11 +6,12 @@ use domain::probe::TEXT_CHARS_MAX;
 use domain::{Failure, MediaTime, Probe, Resolution, Span, Tally};
 use serde::de::DeserializeOwned;
 
+use super::webp;
 use crate::request::Work;
 use crate::wire::{Kind, Malformed, Message, Reader};
 use crate::{
-    AudioRequest, AudioSegment, ChunkRequest, Cue, Headers, Picture, PicturesRequest, SubtitlesRequest, VideoSample,
-    VideoSegment,
+    AudioRequest, AudioSegment, ChunkRequest, Cue, Headers, Picture, PicturesRequest, Preview, PreviewRequest,
+    SubtitlesRequest, VideoSample, VideoSegment,
 };
 
 /// Frames in the longest segment: 6.5 s at 60 frames a second, or of AAC frames at 96 kHz, with room.
@@ -36,6 +37,9 @@ const SEGMENTS_MAX: usize = 100_000;
 
 /// Pictures in one request.
 const SHOTS_MAX: usize = 20_000;
+
+/// Frames of an animated picture.
+const ANIMATION_FRAMES_MAX: u32 = 300;
 
 /// Longest side of a picture.
 const PICTURE_SIDE_MAX: u32 = 4096;
@@ -117,6 +121,7 @@ pub(crate) fn bytes_max(work: &Work) -> u64 {
         Work::Probe => kind(Kind::Probe),
         Work::SelfTest => kind(Kind::Cage),
         Work::Headers(_) => kind(Kind::Headers),
+        Work::Preview(_) => kind(Kind::Preview),
         Work::Chunk(request) => chunk_bytes(request),
         Work::Audio(request) => {
             let frames: u64 = request.work.iter().map(|span| u64::from(span.count)).sum();
@@ -327,6 +332,40 @@ impl Pictures {
             }
             self.next = shot + 1;
             Ok(Picture { shot, resolution, rgb: rgb.to_vec() })
+        }
+    }
+}
+
+/// Checks an animated picture.
+pub(super) struct Animation {
+    resolution: Resolution,
+    frames_max: u32,
+}
+
+impl Animation {
+    pub(super) fn new(request: &PreviewRequest) -> Result<Self, Malformed> {
+        let resolution = request.resolution;
+        let scenes = u32::try_from(request.scenes.len()).unwrap_or(u32::MAX);
+        let frames_max = scenes.saturating_mul(request.frames_per_scene);
+        let fits = [resolution.width, resolution.height].iter().all(|side| (1..=PICTURE_SIDE_MAX).contains(side));
+        if !fits || !(1..=ANIMATION_FRAMES_MAX).contains(&frames_max) || request.frame_ms == 0 {
+            return Err(Malformed::new("too many frames, or of impossible size"));
+        }
+        Ok(Self { resolution, frames_max })
+    }
+
+    pub(super) fn frames_max(&self) -> u32 {
+        self.frames_max
+    }
+
+    pub(super) fn into_reader(self) -> impl FnMut(Message) -> Result<Preview, Malformed> + Send + 'static {
+        move |message| {
+            expect(&message, Kind::Preview)?;
+            let frame_count = webp::frame_count(&message.payload, self.resolution)?;
+            if frame_count > self.frames_max {
+                return Err(Malformed::new("more frames than were asked for"));
+            }
+            Ok(Preview { frame_count, webp: message.payload })
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Still pictures: the poster, thumbnails, storyboard tiles.
 
-use domain::FailureCode;
+use domain::{FailureCode, MediaTime};
 
 use super::decode;
 use super::look;
@@ -8,9 +8,9 @@ use super::outlet::Outlet;
 use super::pick::Grid;
 use super::priority;
 use super::{Source, Stop};
+use crate::PicturesRequest;
 use crate::av::{Frame, Scaler};
 use crate::wire::{Kind, Writer};
-use crate::{PicturesRequest, Shot};
 
 /// Frames that are decoded behind a key frame to come nearer to the wanted time.
 const FRAMES_PER_SHOT_MAX: u32 = 30;
@@ -30,17 +30,14 @@ pub(crate) fn take(source: &Source, request: &PicturesRequest, outlet: &Outlet) 
     let largest = request.shots.iter().map(|shot| shot.resolution).max_by_key(|size| size.pixels());
     let Some(largest) = largest else { return Ok(()) };
     let mut track = decode::Pictures::open(source, &request.track, largest, outlet)?;
-    // One "frame" a millisecond: the grid only compares times here.
-    let rate = domain::FrameRate::new(1000, 1).ok_or_else(|| Stop::Broken("no rate".into()))?;
-    let grid = Grid { base: track.base(), origin: request.origin, rate };
     let is_bt709 = look::is_bt709(&request.track);
     track.skip_unreferenced();
-    let mut reel = Reel { track, grid, held: None, ahead: None };
+    let mut reel = Reel::new(track, request.origin)?;
     let mut taken = 0;
     for (at, shot) in request.shots.iter().enumerate() {
-        reel.wind(shot)?;
+        reel.wind(shot.time.as_ms())?;
         // What cannot be reached any more shows what was reached last.
-        let Some(frame) = &reel.held else { continue };
+        let Some(frame) = reel.held() else { continue };
         let picture = Scaler::to_rgb24(shot.resolution, is_bt709).scale(frame)?;
         let mut writer = Writer::new(Kind::Picture);
         writer.u32(u32::try_from(at).unwrap_or(u32::MAX)).raw(&picture.rgb_rows());
@@ -55,7 +52,7 @@ pub(crate) fn take(source: &Source, request: &PicturesRequest, outlet: &Outlet) 
 
 /// A track that is wound from shot to shot. Nothing is decoded twice for shots in order of time that
 /// lie close together.
-struct Reel<'a> {
+pub(super) struct Reel<'a> {
     track: decode::Pictures<'a>,
     grid: Grid,
     /// The last picture at or before the latest shot, as far as it could be reached cheaply.
@@ -64,10 +61,28 @@ struct Reel<'a> {
     ahead: Option<Frame>,
 }
 
-impl Reel<'_> {
-    /// Moves on to a shot. If it cannot be reached, what was held stays.
-    fn wind(&mut self, shot: &Shot) -> Result<(), Stop> {
-        let wanted = shot.time.as_ms().max(0);
+impl<'a> Reel<'a> {
+    /// A reel at the start of `track`, with nothing held yet; `origin` is the instant zero of its times.
+    pub(super) fn new(track: decode::Pictures<'a>, origin: MediaTime) -> Result<Self, Stop> {
+        // One "frame" a millisecond: the grid only compares times here.
+        let rate = domain::FrameRate::new(1000, 1).ok_or_else(|| Stop::Broken("no rate".into()))?;
+        let grid = Grid { base: track.base(), origin, rate };
+        Ok(Self { track, grid, held: None, ahead: None })
+    }
+
+    /// The picture that is held.
+    pub(super) fn held(&self) -> Option<&Frame> {
+        self.held.as_ref()
+    }
+
+    /// When the picture that is held is shown.
+    pub(super) fn position_ms(&self) -> Option<i64> {
+        self.held.as_ref().map(|frame| self.grid.slot(frame.pts()))
+    }
+
+    /// Moves on to a time. If it cannot be reached, what was held stays.
+    pub(super) fn wind(&mut self, ms: i64) -> Result<(), Stop> {
+        let wanted = ms.max(0);
         let slot = |frame: &Frame| self.grid.slot(frame.pts());
         let (held, ahead) = (self.held.as_ref().map(slot), self.ahead.as_ref().map(slot));
         match held {

@@ -11,7 +11,7 @@ use domain::{ByteSize, FailureCode, Language, Probe, Resolution};
 use super::outlet::Outlet;
 use super::scan::{self, Timing};
 use super::{Source, Stop};
-use crate::av::{AvError, Decoder, Frame, Packet, StreamInfo, StreamKind};
+use crate::av::{self, AvError, Decoder, Frame, Packet, StreamInfo, StreamKind};
 
 /// Packets of a track that are tried before it counts as undecodable.
 const TRIAL_PACKETS_MAX: usize = 200;
@@ -42,6 +42,7 @@ pub(crate) fn probe(source: &Source, outlet: &Outlet) -> Result<Probe, Stop> {
         subtitles: streams.iter().filter(|stream| stream.kind == StreamKind::Subtitle).map(subtitle_track).collect(),
         chapters: Vec::new(),
         title,
+        libraries: av::version(),
     };
     let mut unplayable = Vec::new();
     for stream in streams.iter().filter(|stream| !stream.is_attached_picture) {

@@ -3,15 +3,44 @@
 use domain::{MediaTime, Resolution, Timescale};
 use fixtures::media::{self, ClipSpec};
 use libtest_mimic::Trial;
-use transcoder::{PicturesRequest, Shot};
+use transcoder::{PicturesRequest, PreviewRequest, Shot};
 
 use crate::setup::{all, engine, open, planned, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("every_shot_gives_a_picture_of_its_size", every_shot_gives_a_picture_of_its_size),
+        trial("a_preview_moves_and_is_read_by_another_decoder", a_preview_moves_and_is_read_by_another_decoder),
         trial("pictures_of_hdr_and_turned_sources_come_upright", pictures_of_hdr_and_turned_sources_come_upright),
     ]
+}
+
+async fn a_preview_moves_and_is_read_by_another_decoder() {
+    let path = media::clip(&ClipSpec { seconds: 12.0, container: "mkv", ..ClipSpec::default() });
+    let source = planned(&path).await;
+    let track = source.probe.main_video().expect("a video").clone();
+    let request = PreviewRequest {
+        track,
+        origin: source.plan.origin,
+        resolution: Resolution { width: 160, height: 90 },
+        scenes: [1000, 9000].map(|ms| MediaTime::new(ms, Timescale::MILLISECONDS)).into(),
+        frames_per_scene: 5,
+        frame_ms: 125,
+    };
+    let preview = engine().preview(open(&path), request.clone()).await.expect("a preview");
+    assert_eq!(preview.frame_count, 10);
+    assert_eq!(engine().preview(open(&path), request.clone()).await.expect("a preview"), preview, "the same each time");
+    let size = image::ImageReader::new(std::io::Cursor::new(&preview.webp)).with_guessed_format().expect("a format");
+    assert_eq!(size.into_dimensions().expect("a size"), (160, 90));
+    let decoder = image::codecs::webp::WebPDecoder::new(std::io::Cursor::new(&preview.webp)).expect("a WebP");
+    assert!(decoder.has_animation());
+    let frames = image::AnimationDecoder::into_frames(decoder).collect_frames().expect("frames");
+    assert_eq!(frames.len(), 10);
+    assert!(frames.iter().take(9).all(|frame| frame.delay().numer_denom_ms() == (125, 1)));
+    assert!(frames.windows(2).all(|pair| pair[0].buffer() != pair[1].buffer()), "it moves");
+
+    let too_many = PreviewRequest { frames_per_scene: 1000, ..request };
+    assert!(engine().preview(open(&path), too_many).await.is_err());
 }
 
 fn shot(ms: i64, width: u32, height: u32) -> Shot {

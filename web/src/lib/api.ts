@@ -20,6 +20,7 @@ export interface Playback {
   hls: string;
   watch: string;
   poster: string | null;
+  preview: string | null;
   storyboard: string | null;
   chapters: string | null;
 }

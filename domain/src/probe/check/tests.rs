@@ -66,6 +66,7 @@ fn sound() -> Probe {
         subtitles: vec![subtitle(2)],
         chapters: vec![chapter(0, ""), chapter(1, "Second")],
         title: Some("Holiday".into()),
+        libraries: String::new(),
     }
 }
 

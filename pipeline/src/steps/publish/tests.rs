@@ -1,7 +1,7 @@
 //! Tests of the checks between the ledger and a presentation.
 
 use domain::plan::AudioPlan;
-use domain::{Cadence, JobSpec, MediaTime, Plan, PlaybackId, Recipe};
+use domain::{AssetId, Cadence, JobSpec, MediaTime, Plan, PlaybackId, Recipe};
 
 use super::*;
 
