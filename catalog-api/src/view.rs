@@ -214,7 +214,7 @@ fn video(probe: &Probe) -> Option<VideoView> {
         height: display.height,
         frame_rate: thousandths(track.measured_rate.as_f64()),
         is_variable_rate: track.is_variable_rate,
-        is_interlaced: track.is_interlaced,
+        is_interlaced: track.is_interlaced(),
         is_hdr: track.color.is_hdr(),
     })
 }

@@ -66,6 +66,7 @@ mod tests {
             chapters: chapters.iter().map(chapter).collect(),
             title: None,
             libraries: String::new(),
+            cover: None,
         };
         assert_eq!(shown(None, &probe, ms(1000), ms(10_000)), expected.iter().map(chapter).collect::<Vec<_>>());
     }

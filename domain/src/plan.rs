@@ -157,7 +157,7 @@ impl Plan {
         }
         probe.video.iter().try_for_each(|track| check_pixels(track.coded, limits.pixels_max))?;
         let main = probe.main_video();
-        let rate = main.map(|track| ladder::output_rate(track.measured_rate));
+        let rate = main.map(|track| ladder::output_rate(track.picture_rate()));
         let cadence = rate.map_or_else(Cadence::for_audio, Cadence::for_video);
         let video = main.zip(rate).and_then(|(track, rate)| {
             let end = track.extent.end.minus(origin)?;

@@ -1,10 +1,14 @@
 //! What is known of a source: tracks, times, languages, chapters, orientation, colour.
 
 mod check;
+mod fields;
+mod jump;
 
 use serde::{Deserialize, Serialize};
 
 pub use check::ProbeFault;
+pub use fields::FieldOrder;
+pub use jump::{JUMPS_MAX, Jump};
 
 use crate::{ByteSize, FrameRate, Language, MediaTime, Resolution};
 
@@ -28,6 +32,9 @@ pub struct Probe {
     /// The libraries that read it and that will encode it, with their versions; empty where that was not noted.
     #[serde(default)]
     pub libraries: String,
+    /// The picture that is attached to a file of sound alone, as a track of one frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover: Option<VideoTrack>,
 }
 
 /// The longest text taken over from a source's metadata, in characters.
@@ -124,12 +131,25 @@ pub struct Color {
     pub matrix: Option<String>,
     /// `tv` (limited) or `pc` (full).
     pub range: Option<String>,
+    /// Luminance of the brightest pixel in cd/m², as the mastering metadata states it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_nits: Option<u32>,
 }
 
 impl Color {
     /// True for PQ (SMPTE ST 2084) and HLG (ARIB STD-B67) pictures, which need tone mapping.
     pub fn is_hdr(&self) -> bool {
         matches!(self.transfer.as_deref(), Some("smpte2084" | "arib-std-b67"))
+    }
+
+    /// True for pictures of standard range whose primaries reach beyond those of BT.709.
+    pub fn is_wide(&self) -> bool {
+        let primaries = self.primaries.as_deref();
+        let is_wide = match (primaries, self.matrix.as_deref()) {
+            (Some(primaries), _) => matches!(primaries, "bt2020" | "smpte431" | "smpte432"),
+            (None, matrix) => matches!(matrix, Some("bt2020nc" | "bt2020c")),
+        };
+        is_wide && !self.is_hdr()
     }
 }
 
@@ -150,8 +170,9 @@ pub struct VideoTrack {
     pub orientation: Orientation,
     /// Stated colour.
     pub color: Color,
-    /// The container or codec says that frames hold two fields.
-    pub is_interlaced: bool,
+    /// Whether frames hold two fields, judged by the pictures, and which was taken first.
+    #[serde(default, alias = "is_interlaced", deserialize_with = "fields::stated")]
+    pub field_order: FieldOrder,
     /// When its packets play.
     pub extent: Extent,
     /// Number of packets that hold a picture to show.
@@ -164,6 +185,12 @@ pub struct VideoTrack {
     pub language: Option<Language>,
     /// The container marks it as default.
     pub is_default: bool,
+    /// Places where its time stamps start anew or lie, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jumps: Vec<Jump>,
+    /// The last time from which pictures can be decoded, where that is well before the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_decodable: Option<MediaTime>,
 }
 
 impl VideoTrack {
@@ -198,6 +225,9 @@ pub struct AudioTrack {
     pub title: Option<String>,
     /// The container marks it as default.
     pub is_default: bool,
+    /// Places where its time stamps start anew or lie, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jumps: Vec<Jump>,
 }
 
 /// One subtitle track.

@@ -31,7 +31,7 @@ pub struct Recipe {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
-            version: 1,
+            version: 2,
             preset: "veryfast".into(),
             crf: 23,
             encoder_threads: 1,

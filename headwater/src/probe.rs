@@ -87,7 +87,7 @@ fn video(track: &VideoTrack) -> String {
     if track.display() != track.coded {
         text += &format!(", coded as {}", track.coded);
     }
-    if track.is_interlaced {
+    if track.is_interlaced() {
         text += ", interlaced";
     }
     if track.color.is_hdr() {

@@ -126,6 +126,21 @@ impl Album {
         })
     }
 
+    /// The poster of a file of sound whose attached picture has this size.
+    pub(crate) fn of_cover(size: Resolution) -> Self {
+        let zero = MediaTime::zero();
+        Self {
+            uses: vec![Use::Poster],
+            shots: vec![Shot { time: zero, resolution: shrunk(size, POSTER_SHORT_SIDE_MAX) }],
+            interval: zero,
+            tile: Resolution { width: 2, height: 2 },
+            tile_count: 0,
+            poster: None,
+            thumbnails: Vec::new(),
+            tiles: Vec::new(),
+        }
+    }
+
     /// Takes in one picture; pictures nobody asked for, or of the wrong size, are passed over.
     ///
     /// # Errors

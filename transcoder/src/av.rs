@@ -9,6 +9,7 @@ mod encoder;
 mod frame;
 mod graph;
 mod input;
+mod light;
 mod resampler;
 mod scaler;
 mod subtitle;
@@ -34,7 +35,7 @@ pub(crate) use webp::AnimatedWebp;
 const ENCODERS: [&CStr; 2] = [c"libx264", c"aac"];
 
 /// What people upload: a server without one of these refuses whole classes of files.
-const DECODERS: [&CStr; 15] = [
+const DECODERS: [&CStr; 16] = [
     c"h264",
     c"hevc",
     c"vp8",
@@ -42,6 +43,7 @@ const DECODERS: [&CStr; 15] = [
     c"libdav1d",
     c"mpeg2video",
     c"mpeg4",
+    c"png",
     c"aac",
     c"ac3",
     c"mp3",

@@ -3,7 +3,9 @@
 mod audio;
 mod chunk;
 mod decode;
+mod fields;
 mod headers;
+mod jumps;
 mod look;
 mod nal;
 mod outlet;
@@ -15,6 +17,7 @@ mod probe;
 mod scan;
 mod source;
 mod subtitles;
+mod tail;
 
 use std::ffi::OsString;
 use std::fs::File;

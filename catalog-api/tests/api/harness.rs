@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use catalog_store::{Asset, Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow, Target};
 use domain::plan::{Limits, Plan};
 use domain::presentation::Images;
-use domain::probe::{AudioTrack, Chapter, Color, Extent, Orientation, SubtitleTrack, VideoTrack};
+use domain::probe::{AudioTrack, Chapter, Color, Extent, FieldOrder, Orientation, SubtitleTrack, VideoTrack};
 use domain::{
     AssetId, ByteSize, Clock, FrameRate, Generation, JobId, JobKind, JobLane, JobSpec, Language, ManualClock,
     MediaTime, PlaybackId, Probe, Recipe, RenditionId, Resolution, Timescale, Timestamp, UploadId,
@@ -279,13 +279,15 @@ fn probe() -> Probe {
         sample_aspect: (1, 1),
         orientation: Orientation::default(),
         color: Color::default(),
-        is_interlaced: false,
+        field_order: FieldOrder::Progressive,
         extent,
         frame_count: 899,
         measured_rate: FrameRate::new(30_000, 1001).unwrap(),
         is_variable_rate: false,
         language: None,
         is_default: true,
+        jumps: Vec::new(),
+        last_decodable: None,
     };
     let audio = |stream_index, code| AudioTrack {
         stream_index,
@@ -296,6 +298,7 @@ fn probe() -> Probe {
         language: Language::from_code(code),
         title: None,
         is_default: stream_index == 1,
+        jumps: Vec::new(),
     };
     let subtitles = |stream_index, codec: &str, language| SubtitleTrack {
         stream_index,
@@ -316,5 +319,6 @@ fn probe() -> Probe {
         chapters: vec![chapter(2000, 12_500, "One"), chapter(12_500, 32_000, "Two")],
         title: Some("A title".into()),
         libraries: String::new(),
+        cover: None,
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use catalog_store::{Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow, Target, UploadKind};
 use domain::plan::{Limits, Plan};
-use domain::probe::{AudioTrack, Color, Extent, Orientation, VideoTrack};
+use domain::probe::{AudioTrack, Color, Extent, FieldOrder, Orientation, VideoTrack};
 use domain::{
     AssetId, ByteSize, FrameRate, Generation, JobId, JobLane, JobSpec, MediaTime, PlaybackId, Probe, Recipe,
     RenditionId, Resolution, Timescale, Timestamp, UploadId,
@@ -191,13 +191,15 @@ pub(crate) fn probe() -> Probe {
         sample_aspect: (1, 1),
         orientation: Orientation::default(),
         color: Color::default(),
-        is_interlaced: false,
+        field_order: FieldOrder::Progressive,
         extent,
         frame_count: 750,
         measured_rate: FrameRate::new(25, 1).expect("a rate"),
         is_variable_rate: false,
         language: None,
         is_default: true,
+        jumps: Vec::new(),
+        last_decodable: None,
     };
     let audio = AudioTrack {
         stream_index: 1,
@@ -208,6 +210,7 @@ pub(crate) fn probe() -> Probe {
         language: None,
         title: None,
         is_default: true,
+        jumps: Vec::new(),
     };
     Probe {
         container: "mp4".into(),
@@ -218,6 +221,7 @@ pub(crate) fn probe() -> Probe {
         chapters: vec![],
         title: Some("A title".into()),
         libraries: String::new(),
+        cover: None,
     }
 }
 

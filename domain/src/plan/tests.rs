@@ -1,6 +1,6 @@
 use super::*;
 use crate::ByteSize;
-use crate::probe::{Color, Extent, Orientation, VideoTrack};
+use crate::probe::{Color, Extent, FieldOrder, Orientation, VideoTrack};
 use crate::{Resolution, Timescale};
 
 fn ms(ticks: i64) -> MediaTime {
@@ -16,13 +16,15 @@ fn video(start_ms: i64, end_ms: i64, num: u32, den: u32) -> VideoTrack {
         sample_aspect: (1, 1),
         orientation: Orientation::default(),
         color: Color::default(),
-        is_interlaced: false,
+        field_order: FieldOrder::Progressive,
         extent: Extent { start: ms(start_ms), end: ms(end_ms) },
         frame_count: 0,
         measured_rate: FrameRate::new(num, den).expect("a rate"),
         is_variable_rate: false,
         language: None,
         is_default: true,
+        jumps: Vec::new(),
+        last_decodable: None,
     }
 }
 
@@ -36,6 +38,7 @@ fn audio_track(stream_index: u32, start_ms: i64, end_ms: i64, language: &str, is
         language: Language::from_code(language),
         title: None,
         is_default,
+        jumps: Vec::new(),
     }
 }
 
@@ -50,6 +53,7 @@ fn probe(video: Vec<VideoTrack>, audio: Vec<AudioTrack>) -> Probe {
         chapters: vec![],
         title: None,
         libraries: "5.1.9".into(),
+        cover: None,
     }
 }
 

@@ -4,11 +4,13 @@
 //! Lengths are what the packets of a file hold, as `ffprobe -show_packets` counts them from the
 //! earliest start of picture and sound.
 
+use std::path::Path;
+
 use crate::check;
 use crate::harness::{run, text};
 
 /// What a file must give.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Expected {
     /// Size of the largest rendition; `None` for sound alone.
     size: Option<(u64, u64)>,
@@ -28,8 +30,13 @@ fn gives(file: &str, expected: Expected) {
     let temp = tempfile::tempdir().unwrap();
     let out = temp.path().join("out");
     let done = run(&["transcode", text(&source), "-o", text(&out)]);
-    assert_eq!(done.status.code(), Some(0), "{file}: {}", String::from_utf8_lossy(&done.stderr));
+    let said = String::from_utf8_lossy(&done.stderr);
+    if done.status.code() != Some(0) {
+        note(file, &format!("{expected:?}"), &said);
+    }
+    assert_eq!(done.status.code(), Some(0), "{file}: {said}");
     let report = check::check(&out);
+    note(file, &format!("{expected:?}"), &got(&report));
     let largest = report.renditions.iter().max_by_key(|rendition| rendition.width * rendition.height);
     assert_eq!(largest.map(|rendition| (rendition.width, rendition.height)), expected.size, "{file}");
     let frame_s = largest.map_or(0.0, |rendition| seconds(rendition.frame_ticks) / f64::from(rendition.timescale));
@@ -38,6 +45,61 @@ fn gives(file: &str, expected: Expected) {
     assert_eq!(report.audio_languages, expected.sounds, "{file}: languages of the sound");
     assert_eq!(report.subtitle_languages, expected.texts, "{file}: languages of the subtitles");
     assert_eq!(report.chapter_count, expected.chapters, "{file}: chapters");
+}
+
+/// A report in the words of [`Expected`].
+fn got(report: &check::Report) -> String {
+    let largest = report.renditions.iter().max_by_key(|rendition| rendition.width * rendition.height);
+    let size = largest.map(|rendition| (rendition.width, rendition.height));
+    let (picture_ends, sound_ends) = (report.video_duration_s, report.audio_duration_s);
+    format!(
+        "size: {size:?}, picture_ends: {picture_ends:?}, sound_ends: {sound_ends:?}, sounds: {:?}, texts: {:?}, chapters: {}",
+        report.audio_languages, report.subtitle_languages, report.chapter_count
+    )
+}
+
+/// Leaves a row of the table of all files, which `tools/corpus-table.sh` puts together.
+fn note(file: &str, expected: &str, got: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/corpus");
+    std::fs::create_dir_all(&folder).unwrap();
+    let got = got.lines().next_back().unwrap_or_default();
+    std::fs::write(folder.join(file).with_extension("row"), format!("| {file} | {expected} | {got} |\n")).unwrap();
+}
+
+/// A file that must be refused, with this code and a reason.
+fn is_refused(file: &str, code: &str) {
+    let Some(source) = fixtures::corpus_file(file) else { return };
+    let done = run(&["probe", "--json", text(&source)]);
+    let said = String::from_utf8_lossy(&done.stderr);
+    note(file, &format!("refused: {code}"), &said);
+    assert_eq!(done.status.code(), Some(1), "{file}: {said}");
+    assert!(said.contains(code), "{file}: {said}");
+}
+
+#[test]
+fn l_and_m_hopeless_files_are_refused_for_the_right_reason() {
+    is_refused("l_androidx_sample_malformed_free_box.mp4", "damaged");
+    is_refused("l_mp4parse_chunk_out_of_range.mp4", "damaged");
+    is_refused("l_moviepy_result.webm", "empty");
+    is_refused("m_payloads_read_passwd.avi", "neither a picture nor sound");
+    is_refused("m_payloads_ssrf_ffmpeg.avi", "playlist");
+}
+
+/// Six minutes of 1080p60 cost too much here: what is planned, and `all_frames_of` its first segment in
+/// the engine's tests.
+#[test]
+fn k_long() {
+    let file = "k_androidx_long_1080p_av1.mp4";
+    let Some(source) = fixtures::corpus_file(file) else { return };
+    let done = run(&["probe", text(&source)]);
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    let facts = ["00:06:02", "1920x1080", "60 fps", "21766 frames"];
+    note(
+        file,
+        &format!("{facts:?}"),
+        &said.lines().find(|line| line.contains("fps")).unwrap_or_default().replace("  ", " "),
+    );
+    assert!(facts.iter().all(|fact| said.contains(fact)), "{said}");
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ticks of one frame are few")]
@@ -80,6 +142,7 @@ corpus! {
     b_turned_with_surround_sound: "b_mediabunny_rotate-buck-bunny.mp4", size: Some((1080, 1920)), picture_ends: Some(1.958), sound_ends: Some(2.005), sounds: &["en"];
     b_turned_clockwise: "b_torchcodec_nasa_13013_rotated.mp4", size: Some((270, 480)), picture_ends: Some(0.567);
     c_phone_with_edit_list: "c_androidx_sample_edit_list.mp4", size: Some((1080, 1920)), picture_ends: Some(2.584), sound_ends: Some(2.564);
+    c_gaps_of_5_to_1570_ms: "c_mediabunny_cursed-vfr.mp4", size: Some((2358, 1080)), picture_ends: Some(8.726);
     c_dropped_frames: "c_opencv_tree.avi", size: Some((320, 240)), picture_ends: Some(29.6);
     e_hdr10_in_av1: "e_androidx_hdr10-av1.mp4", size: Some((720, 1280)), picture_ends: Some(4.238), sound_ends: Some(4.181), sounds: &["en"];
     e_hlg_in_hevc: "e_androidx_hlg10-color-test.mp4", size: Some((1920, 1080)), picture_ends: Some(0.3), sound_ends: Some(0.289), sounds: &["en"];
@@ -114,5 +177,11 @@ corpus! {
     k_program_stream: "k_kivy_cityCC0.mpg", size: Some((720, 404)), picture_ends: Some(7.6);
     k_hevc_in_a_transport_stream: "k_mediabunny_hevc.ts", size: Some((1920, 1080)), picture_ends: Some(5.0), sound_ends: Some(5.013), sounds: &["en"];
     k_theora: "k_vide_ocean.ogv", size: Some((320, 240)), picture_ends: Some(10.003), sound_ends: Some(10.079);
+    l_claims_forty_hours: "l_androidx_sample_fragmented.mp4", size: Some((1080, 720)), picture_ends: Some(1.068), sound_ends: Some(1.068);
+    l_samples_beyond_the_end: "l_androidx_sample_mdat_too_long.mp4", size: Some((1080, 720)), picture_ends: Some(1.001), sound_ends: Some(1.089);
+    l_sound_without_a_description: "l_androidx_sample_missing_stsd.mp4", size: Some((1080, 720)), picture_ends: Some(1.001);
+    l_cut_off_after_half_a_second: "l_mediabunny_annex-b.mp4", size: Some((1920, 1080)), picture_ends: Some(0.5);
+    l_sound_that_breaks_off: "l_moviepy_video_with_failing_audio.mp4", size: Some((640, 360)), picture_ends: Some(11.225), sound_ends: Some(11.258);
+    l_no_timescale: "l_mp4parse_no_timescale.mp4", size: Some((320, 240)), picture_ends: Some(6.043);
     k_vp8: "k_vide_ocean.webm", size: Some((1280, 720)), picture_ends: Some(10.002), sound_ends: Some(10.092);
 }

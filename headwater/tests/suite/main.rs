@@ -22,6 +22,7 @@ mod kill;
 mod kill_uploads;
 mod on_demand;
 mod outage;
+mod regressions;
 mod server;
 mod texts;
 mod tidy;

@@ -1,4 +1,4 @@
-//! Poster, thumbnails, storyboard and animated preview.
+//! Poster, thumbnails, storyboard and animated preview; of sound alone the attached picture as poster.
 
 use bytes::Bytes;
 use domain::Generation;
@@ -16,11 +16,23 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         return Ok(Settlement::Part);
     }
     let plan = step.plan(generation).await?;
-    let (Some(video), Some(mut album)) = (&plan.video, Album::new(&plan)) else { return Ok(Settlement::Part) };
     let probe = step.probe().await?;
-    let track = probe.video.into_iter().find(|track| track.stream_index == video.stream_index);
-    let track = track.ok_or_else(|| JobError::inconsistent("the planned video track was not probed"))?;
-    let preview = preview::request(&plan, &track);
+    let (track, album, preview) = match &plan.video {
+        Some(video) => {
+            let track = probe.video.into_iter().find(|track| track.stream_index == video.stream_index);
+            let track = track.ok_or_else(|| JobError::inconsistent("the planned video track was not probed"))?;
+            let preview = preview::request(&plan, &track);
+            (track, Album::new(&plan), preview)
+        }
+        None => match probe.cover {
+            Some(cover) => {
+                let album = Album::of_cover(cover.display());
+                (cover, Some(album), None)
+            }
+            None => return Ok(Settlement::Part),
+        },
+    };
+    let Some(mut album) = album else { return Ok(Settlement::Part) };
     let request = PicturesRequest { track, origin: plan.origin, shots: album.shots.clone() };
     let mut session = step.batch_engine().pictures(step.source().await?, request)?;
     while let Some(picture) = session.next().await? {

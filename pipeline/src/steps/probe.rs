@@ -31,7 +31,8 @@ pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
         audio_tracks = plan.audio.len(),
         "source understood"
     );
-    let mut jobs = jobs(&plan, generation);
+    let has_picture = plan.video.is_some() || probe.cover.is_some();
+    let mut jobs = jobs(&plan, generation, has_picture);
     // What was added before anything was known of the file can be shown from now on.
     if !step.parts.catalog.texts(asset.id).await?.is_empty() {
         jobs.push(JobSpec::Texts { generation });
@@ -48,10 +49,10 @@ async fn limits(step: &Step<'_>) -> Result<Limits, JobError> {
 }
 
 /// The parts of a generation. Chapters need none: they are in the presentation from the start.
-fn jobs(plan: &Plan, generation: Generation) -> Vec<JobSpec> {
+fn jobs(plan: &Plan, generation: Generation, has_picture: bool) -> Vec<JobSpec> {
     let chunks = plan.chunks().into_iter().map(|chunk| JobSpec::Chunk { generation, chunk: chunk.index });
     let audio = plan.audio.iter().map(|audio| JobSpec::Audio { generation, rendition: audio.id.clone() });
     let subtitles = (!plan.subtitles.is_empty()).then_some(JobSpec::Subtitles { generation });
-    let images = plan.video.is_some().then_some(JobSpec::Images { generation });
+    let images = has_picture.then_some(JobSpec::Images { generation });
     chunks.chain(audio).chain(subtitles).chain(images).collect()
 }

@@ -16,6 +16,7 @@ use crate::rig::{Rig, run};
 pub(crate) const CASES: &[Case] = &[
     ("a_clip_with_everything_ends_ready_and_its_objects_match_the_ledger", || run(everything())),
     ("an_audio_only_source_gives_an_audio_only_presentation", || run(audio_only())),
+    ("the_picture_attached_to_music_becomes_its_poster", || run(cover())),
     ("a_video_only_source_gives_no_audio_group", || run(video_only())),
     ("a_file_that_is_no_media_fails_with_a_reason", || run(no_media())),
     ("an_engine_that_always_crashes_fails_the_asset_after_three_tries", || run(crashing())),
@@ -89,6 +90,37 @@ async fn audio_only() -> anyhow::Result<()> {
     let (_, plan, presentation) = rig.ready(&file).await?;
     ensure!(plan.video.is_none() && presentation.video.is_empty() && presentation.images.is_none());
     ensure!(presentation.audio.len() == 1);
+    Ok(())
+}
+
+/// The picture that is attached to music becomes its poster, and nothing else.
+async fn cover() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    for codec in ["mjpeg", "png"] {
+        let file = fixtures::media::made(
+            "mp3",
+            &[
+                &[
+                    "-f",
+                    "lavfi",
+                    "-i",
+                    "sine=duration=3",
+                    "-f",
+                    "lavfi",
+                    "-i",
+                    "color=c=orange:size=400x300:duration=0.04",
+                ][..],
+                &["-map", "0", "-map", "1", "-c:a", "libmp3lame", "-c:v", codec],
+                &["-disposition:v", "attached_pic", "-id3v2_version", "3"],
+            ]
+            .concat(),
+        );
+        let (_, plan, presentation) = rig.ready(&file).await?;
+        ensure!(plan.video.is_none() && presentation.video.is_empty());
+        let images = presentation.images.context("a poster")?;
+        ensure!((images.poster_resolution.width, images.poster_resolution.height) == (400, 300));
+        ensure!(images.thumbnails.is_empty() && images.storyboard.is_none());
+    }
     Ok(())
 }
 

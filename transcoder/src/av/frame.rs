@@ -3,9 +3,10 @@
 
 use std::ffi::{CStr, c_int};
 
+use domain::probe::FieldOrder;
 use ffmpeg_next::ffi;
 
-use super::{AvError, check};
+use super::{AvError, check, dictionary_value};
 
 /// A decoded picture or piece of sound. Cloning shares the samples.
 pub(crate) struct Frame(*mut ffi::AVFrame);
@@ -104,6 +105,31 @@ impl Frame {
     pub(crate) fn pts(&self) -> i64 {
         // SAFETY: see `width`.
         unsafe { (*self.0).pts }
+    }
+
+    /// Width of a sample divided by its height, if stated.
+    pub(crate) fn sample_aspect(&self) -> (i32, i32) {
+        // SAFETY: see `width`.
+        let aspect = unsafe { (*self.0).sample_aspect_ratio };
+        (aspect.num, aspect.den)
+    }
+
+    /// The field that was taken first, if the bitstream says that there are two.
+    pub(crate) fn field_order(&self) -> FieldOrder {
+        // SAFETY: see `width`.
+        let (is_interlaced, is_top_first) =
+            unsafe { ((*self.0).interlaced_frame != 0, (*self.0).top_field_first != 0) };
+        match (is_interlaced, is_top_first) {
+            (false, _) => FieldOrder::Progressive,
+            (true, true) => FieldOrder::TopFirst,
+            (true, false) => FieldOrder::BottomFirst,
+        }
+    }
+
+    /// What a filter has noted on the frame.
+    pub(crate) fn note(&self, key: &CStr) -> Option<String> {
+        // SAFETY: see `width`; the dictionary belongs to the frame and may be null.
+        unsafe { dictionary_value((*self.0).metadata, key) }
     }
 
     pub(crate) fn set_pts(&mut self, pts: i64) {
@@ -216,6 +242,39 @@ impl Packet {
     pub(crate) fn dts(&self) -> Option<i64> {
         // SAFETY: see `stream_index`.
         Some(unsafe { (*self.0).dts }).filter(|time| *time != ffi::AV_NOPTS_VALUE)
+    }
+
+    /// Where it begins in the file, if the demuxer knows.
+    pub(crate) fn position(&self) -> Option<u64> {
+        // SAFETY: see `stream_index`.
+        u64::try_from(unsafe { (*self.0).pos }).ok()
+    }
+
+    /// Adds ticks to its time stamps.
+    pub(crate) fn shift(&mut self, ticks: i64) {
+        // SAFETY: see `stream_index`.
+        let (pts, dts) = unsafe { (&mut (*self.0).pts, &mut (*self.0).dts) };
+        for time in [pts, dts] {
+            if *time != ffi::AV_NOPTS_VALUE {
+                *time = time.saturating_add(ticks);
+            }
+        }
+    }
+
+    /// Drops the presentation time if it lies so far behind the decoding time that it must be wrong.
+    pub(crate) fn forget_pts_outside(&mut self, delays: std::ops::RangeInclusive<i64>) {
+        if let (Some(pts), Some(dts)) = (self.pts(), self.dts())
+            && !delays.contains(&pts.saturating_sub(dts))
+        {
+            // SAFETY: see `stream_index`.
+            unsafe { (*self.0).pts = ffi::AV_NOPTS_VALUE };
+        }
+    }
+
+    /// A decoder can start here.
+    pub(crate) fn is_key(&self) -> bool {
+        // SAFETY: see `stream_index`.
+        unsafe { (*self.0).flags & ffi::AV_PKT_FLAG_KEY != 0 }
     }
 
     pub(crate) fn duration(&self) -> i64 {

@@ -1,16 +1,20 @@
 //! An opened source: streams, packets, index, seeking.
 #![expect(unsafe_code, reason = "owner of AVFormatContext and its custom IO")]
 
+mod jumps;
+
 use std::ffi::{CStr, c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
 
+use domain::probe::FieldOrder;
 use domain::{MediaTime, Resolution, Timescale, probe};
 use ffmpeg_next::ffi;
 
-use super::{AvError, Options, Packet, c_text, check, dictionary_value, text};
+use super::{AvError, Options, Packet, c_text, check, dictionary_value, light, text};
 use crate::cage::policy;
 use crate::source_file::SourceFile;
+use jumps::Shifts;
 
 /// Buffer between the file and libav.
 const IO_BUFFER_BYTES: c_int = 64 << 10;
@@ -38,11 +42,17 @@ pub(crate) struct StreamInfo {
     /// Size of a picture as the container or the codec's header states it; zeros if neither does.
     pub(crate) coded: Resolution,
     pub(crate) sample_aspect: (i32, i32),
+    /// The container states the sample aspect, whatever the pictures say.
+    pub(crate) is_aspect_fixed: bool,
     pub(crate) primaries: Option<String>,
     pub(crate) transfer: Option<String>,
     pub(crate) matrix: Option<String>,
     pub(crate) range: Option<String>,
-    pub(crate) is_interlaced: bool,
+    /// What the container or the head of the stream says, which may be wrong.
+    pub(crate) field_order: FieldOrder,
+    pub(crate) peak_nits: Option<u32>,
+    /// The profile of a Dolby Vision stream without pictures that others can show.
+    pub(crate) dolby_only: Option<u8>,
     pub(crate) frame_rate: (i32, i32),
     pub(crate) display_matrix: Option<[i32; 9]>,
     pub(crate) language: Option<String>,
@@ -109,6 +119,7 @@ pub(crate) struct Input {
     selected: Vec<u32>,
     /// Most pixels of a picture that is decoded.
     pixels_max: u64,
+    shifts: Shifts,
 }
 
 // SAFETY: all pointers are owned, and libav's contexts are not tied to a thread.
@@ -121,8 +132,14 @@ impl Input {
         let source = Box::into_raw(Box::new(Source { file, position: 0, size }));
         // SAFETY: `source` and `io` are owned by the `Input` from here on, whose drop frees them in order.
         unsafe {
-            let mut input =
-                Self { context: ptr::null_mut(), io: ptr::null_mut(), source, selected: Vec::new(), pixels_max };
+            let mut input = Self {
+                context: ptr::null_mut(),
+                io: ptr::null_mut(),
+                source,
+                selected: Vec::new(),
+                pixels_max,
+                shifts: Shifts::default(),
+            };
             let buffer = ffi::av_malloc(usize::try_from(IO_BUFFER_BYTES).unwrap_or(0)).cast::<u8>();
             if buffer.is_null() {
                 return Err(AvError::NO_MEMORY);
@@ -238,6 +255,7 @@ impl Input {
                     height: u32::try_from((*parameters).height).unwrap_or(0),
                 },
                 sample_aspect: (aspect.num, aspect.den),
+                is_aspect_fixed: (*stream).sample_aspect_ratio.num > 0,
                 primaries: color_name(
                     (&raw const (*parameters).color_primaries).cast(),
                     ffi::AVColorPrimaries::AVCOL_PRI_NB as c_int,
@@ -262,7 +280,9 @@ impl Input {
                     ffi::AVColorRange::AVCOL_RANGE_NB as c_int,
                     |value| ffi::av_color_range_name(std::mem::transmute::<c_int, ffi::AVColorRange>(value)),
                 ),
-                is_interlaced: field_order > ffi::AVFieldOrder::AV_FIELD_PROGRESSIVE as c_int,
+                field_order: order_of(field_order),
+                peak_nits: light::stream_peak(stream),
+                dolby_only: light::dolby_only(stream),
                 frame_rate: ((*stream).avg_frame_rate.num, (*stream).avg_frame_rate.den),
                 display_matrix: display_matrix(stream),
                 language: dictionary_value((*stream).metadata, c"language"),
@@ -270,6 +290,11 @@ impl Input {
                     .or_else(|| dictionary_value((*stream).metadata, c"handler_name").filter(|name| !is_tool(name))),
             })
         }
+    }
+
+    fn stream_time_base(&self, index: u32) -> Option<TimeBase> {
+        // SAFETY: the stream lives as long as `self`.
+        self.stream(index).map(|stream| unsafe { TimeBase::of((*stream).time_base) })
     }
 
     /// Codec parameters of stream `index`, for a decoder.
@@ -327,7 +352,10 @@ impl Input {
             let read = check(unsafe { ffi::av_read_frame(self.context, packet.as_ptr()) });
             match self.unless_unreadable(read) {
                 // Packets that libav read ahead to understand the source come out whatever was selected.
-                Ok(_) if self.selected.is_empty() || self.selected.contains(&packet.stream_index()) => return Ok(true),
+                Ok(_) if self.selected.is_empty() || self.selected.contains(&packet.stream_index()) => {
+                    self.put_right(packet);
+                    return Ok(true);
+                }
                 Ok(_) => {}
                 Err(AvError::EOF) => return Ok(false),
                 Err(error) => return Err(error),
@@ -337,6 +365,12 @@ impl Input {
 
     /// Moves to a place from which stream `index` can be decoded, at or before `ticks` if possible.
     pub(crate) fn seek(&mut self, index: u32, ticks: i64) -> Result<(), AvError> {
+        if self.has_places() {
+            return self.seek_by_places(index, ticks);
+        }
+        if self.is_corrected(index) {
+            return Err(AvError::INVALID);
+        }
         let index = c_int::try_from(index).map_err(|_| AvError::INVALID)?;
         // SAFETY: the context is open.
         check(unsafe { ffi::av_seek_frame(self.context, index, ticks, ffi::AVSEEK_FLAG_BACKWARD) }).map(|_| ())
@@ -379,6 +413,12 @@ impl Drop for Input {
 
 /// Reads from the source for libav.
 unsafe extern "C" fn read(opaque: *mut c_void, buffer: *mut u8, length: c_int) -> c_int {
+    // SAFETY: `opaque` is the boxed source.
+    let is_at_end = unsafe { (*opaque.cast::<Source>()).position >= (*opaque.cast::<Source>()).size };
+    if is_at_end {
+        // The buffer must stay as it is: libav may go back to what it still holds.
+        return ffi::AVERROR_EOF;
+    }
     // SAFETY: `opaque` is the boxed source; libav owns `length` bytes at `buffer`, which are set to
     // zero before they are seen as a slice.
     let (source, buffer) = unsafe {
@@ -460,6 +500,18 @@ unsafe fn display_matrix(stream: *const ffi::AVStream) -> Option<[i32; 9]> {
         let mut matrix = [0i32; 9];
         ptr::copy_nonoverlapping(data, matrix.as_mut_ptr().cast::<u8>(), 36);
         Some(matrix)
+    }
+}
+
+/// The field that is shown first, of libav's number.
+fn order_of(order: c_int) -> FieldOrder {
+    let is = |known: ffi::AVFieldOrder| order == known as c_int;
+    if is(ffi::AVFieldOrder::AV_FIELD_TT) || is(ffi::AVFieldOrder::AV_FIELD_BT) {
+        FieldOrder::TopFirst
+    } else if is(ffi::AVFieldOrder::AV_FIELD_BB) || is(ffi::AVFieldOrder::AV_FIELD_TB) {
+        FieldOrder::BottomFirst
+    } else {
+        FieldOrder::Progressive
     }
 }
 

@@ -164,7 +164,7 @@ pub(crate) const PROTOCOLS: &str = "";
 /// Decoders, by libav's names: what people upload, without the curiosities that make up most of
 /// libav's attack surface.
 pub(crate) const DECODERS: &str = "h264,hevc,libdav1d,av1,vp8,vp9,mpeg1video,mpeg2video,mpegvideo,mpeg4,msmpeg4v1,\
-msmpeg4v2,msmpeg4,h263,h263p,flv,wmv1,wmv2,wmv3,vc1,theora,mjpeg,cinepak,svq1,svq3,prores,dnxhd,ffv1,huffyuv,\
+msmpeg4v2,msmpeg4,h263,h263p,flv,wmv1,wmv2,wmv3,vc1,theora,mjpeg,cinepak,svq1,svq3,prores,dnxhd,png,ffv1,huffyuv,\
 ffvhuff,utvideo,rawvideo,qtrle,rpza,dvvideo,cfhd,vp6,vp6f,vp6a,\
 aac,aac_latm,ac3,eac3,dca,truehd,mlp,mp1,mp1float,mp2,mp2float,mp3,mp3float,flac,alac,vorbis,opus,\
 pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,pcm_u8,pcm_s8,pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,\

@@ -187,6 +187,7 @@ impl<'a> Sound<'a> {
         let info = input.stream_info(index);
         let base = info.ok_or_else(|| Stop::refused(FailureCode::Damaged, "the audio track has vanished"))?.time_base;
         input.select(&[index]);
+        input.correct(index, &request.track.jumps);
         let decoder = Decoder::open(&input, index, 1)?;
         let rate =
             Timescale::new(request.recipe.audio_sample_rate).ok_or_else(|| Stop::Broken("no sample rate".into()))?;

@@ -9,6 +9,7 @@
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use domain::probe::VideoTrack;
 use domain::{FailureCode, Span, Tally};
 
 use super::decode::Pictures;
@@ -34,7 +35,7 @@ const SCALED_IN_FLIGHT: usize = 14;
 /// seek by decoding time, and some to the wrong place; the last attempt starts at the very beginning.
 const BACKOFF_SECONDS: [u64; 4] = [1, 4, 15, 60];
 
-/// Frames that deinterlacing needs before the first wanted one.
+/// Source frames that deinterlacing needs before the first wanted one.
 const FIELD_FRAMES: i64 = 4;
 
 /// A picture on its way, with the number of the output frame and that of the source frame.
@@ -129,9 +130,11 @@ fn decode(
     let top = request.rungs.last().map(|rung| rung.resolution);
     let top = top.ok_or_else(|| Stop::Broken("no rungs".into()))?;
     let mut pictures = Pictures::open(source, &request.track, top, outlet)?;
-    let grid = Grid { base: pictures.base(), origin: request.origin, rate: request.cadence.frame_rate };
-    pictures.count_in(grid.ticks(range.0)..grid.ticks(range.1));
-    let mut next = Some(start(&mut pictures, grid, range.0, request.track.is_interlaced)?);
+    let grid = Grid { base: pictures.picture_base(), origin: request.origin, rate: request.cadence.frame_rate };
+    // Pictures are counted as they are decoded, before fields become pictures of their own.
+    let decoded = Grid { base: pictures.base(), ..grid };
+    pictures.count_in(decoded.ticks(range.0)..decoded.ticks(range.1));
+    let mut next = Some(start(&mut pictures, grid, range.0, &request.track)?);
     let mut picker = Picker::new(range.0, range.1);
     let mut count = 0;
     let mut is_abandoned = false;
@@ -159,8 +162,15 @@ fn decode(
 }
 
 /// Moves to a place from which output frame `first` comes out right; returns the first picture there.
-fn start(pictures: &mut Pictures<'_>, grid: Grid, first: u64, is_interlaced: bool) -> Result<Frame, Stop> {
-    let room = if is_interlaced { FIELD_FRAMES } else { 0 };
+fn start(pictures: &mut Pictures<'_>, grid: Grid, first: u64, track: &VideoTrack) -> Result<Frame, Stop> {
+    let room = match (track.is_interlaced(), track.shows_fields()) {
+        (true, true) => FIELD_FRAMES * 2,
+        (true, false) => FIELD_FRAMES,
+        (false, _) => 0,
+    };
+    // Behind the last picture that can be decoded, that one is shown.
+    let decodable = track.last_decodable.map(|time| grid.slot(grid.base.ticks_floor(time)));
+    let first = decodable.and_then(|slot| u64::try_from(slot).ok()).map_or(first, |slot| slot.min(first));
     let latest = i64::try_from(first).unwrap_or(i64::MAX).saturating_sub(room);
     let rate = grid.rate;
     for seconds in BACKOFF_SECONDS {

@@ -66,7 +66,7 @@ impl<'a> Reel<'a> {
     pub(super) fn new(track: decode::Pictures<'a>, origin: MediaTime) -> Result<Self, Stop> {
         // One "frame" a millisecond: the grid only compares times here.
         let rate = domain::FrameRate::new(1000, 1).ok_or_else(|| Stop::Broken("no rate".into()))?;
-        let grid = Grid { base: track.base(), origin, rate };
+        let grid = Grid { base: track.picture_base(), origin, rate };
         Ok(Self { track, grid, held: None, ahead: None })
     }
 

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use domain::probe::{
-    AudioTrack, CHANNELS_MAX, Chapter, Color, Orientation, Rotation, SAMPLE_RATES, SIDE_MAX, SubtitleTrack,
-    TEXT_CHARS_MAX, VideoTrack, is_sane_aspect,
+    AudioTrack, CHANNELS_MAX, Chapter, Color, Extent, FieldOrder, Orientation, Rotation, SAMPLE_RATES, SIDE_MAX,
+    SubtitleTrack, TEXT_CHARS_MAX, VideoTrack, is_sane_aspect,
 };
-use domain::{ByteSize, FailureCode, Language, Probe, Resolution};
+use domain::{ByteSize, FailureCode, FrameRate, Language, MediaTime, Probe, Resolution};
 
 use super::outlet::Outlet;
 use super::scan::{self, Timing};
 use super::{Source, Stop};
+use super::{fields, tail};
 use crate::av::{self, AvError, Decoder, Frame, Packet, StreamInfo, StreamKind};
 
 /// Packets of a track that are tried before it counts as undecodable.
@@ -23,6 +24,8 @@ struct Sample {
     pixel_format: String,
     sample_rate: u32,
     channels: u32,
+    field_order: FieldOrder,
+    peak_nits: Option<u32>,
 }
 
 /// Everything that is known of the source.
@@ -43,6 +46,7 @@ pub(crate) fn probe(source: &Source, outlet: &Outlet) -> Result<Probe, Stop> {
         chapters: Vec::new(),
         title,
         libraries: av::version(),
+        cover: None,
     };
     let mut unplayable = Vec::new();
     for stream in streams.iter().filter(|stream| !stream.is_attached_picture) {
@@ -51,7 +55,16 @@ pub(crate) fn probe(source: &Source, outlet: &Outlet) -> Result<Probe, Stop> {
             source.check_size(stream.coded)?;
         }
         match (first_decoded(source, stream, outlet)?, stream.kind) {
-            (Ok(sample), StreamKind::Video) => probe.video.extend(video_track(stream, &sample, timing)),
+            (Ok(sample), StreamKind::Video) => {
+                if let Some(profile) = stream.dolby_only {
+                    return Err(Stop::refused(FailureCode::Unsupported, dolby_sentence(profile)));
+                }
+                if let Some(mut track) = video_track(stream, &sample, timing) {
+                    track.field_order = fields::order(source, &track, outlet)?;
+                    track.last_decodable = tail::last_decodable(source, &track, outlet)?;
+                    probe.video.push(track);
+                }
+            }
             (Ok(sample), StreamKind::Audio) => probe.audio.extend(audio_track(stream, &sample, timing)),
             (Ok(_), _) => {}
             (Err(error), _) => unplayable.push((stream.codec.clone(), error)),
@@ -59,6 +72,9 @@ pub(crate) fn probe(source: &Source, outlet: &Outlet) -> Result<Probe, Stop> {
     }
     if !probe.has_media() {
         return Err(nothing_to_play(&streams, &timings, &unplayable));
+    }
+    if probe.video.is_empty() {
+        probe.cover = cover(source, &streams, outlet)?;
     }
     let mut chapters: Vec<Chapter> = chapters
         .into_iter()
@@ -74,6 +90,31 @@ pub(crate) fn probe(source: &Source, outlet: &Outlet) -> Result<Probe, Stop> {
     // The client takes no other description.
     probe.check().map_err(|fault| Stop::refused(FailureCode::LimitExceeded, fault.to_string()))?;
     Ok(probe)
+}
+
+fn dolby_sentence(profile: u8) -> String {
+    format!(
+        "the picture is Dolby Vision profile {profile}, which only Dolby's own players can show: \
+         export it as HDR10, HLG or in standard range"
+    )
+}
+
+/// The first attached picture that can be decoded, as a track of one frame.
+fn cover(source: &Source, streams: &[StreamInfo], outlet: &Outlet) -> Result<Option<VideoTrack>, Stop> {
+    let start = MediaTime::zero();
+    for stream in streams.iter().filter(|stream| stream.is_attached_picture && stream.kind == StreamKind::Video) {
+        if let Ok(sample) = first_decoded(source, stream, outlet)? {
+            let timing = Timing {
+                extent: Extent { start, end: start },
+                frame_count: 1,
+                rate: FrameRate::new(1, 1).ok_or_else(|| Stop::Broken("no rate".into()))?,
+                is_variable: false,
+                jumps: Vec::new(),
+            };
+            return Ok(video_track(stream, &sample, &timing));
+        }
+    }
+    Ok(None)
 }
 
 /// Why a source without a single playable track is refused.
@@ -127,6 +168,8 @@ fn first_decoded(source: &Source, stream: &StreamInfo, outlet: &Outlet) -> Resul
                 pixel_format: if stream.kind == StreamKind::Video { frame.format_name() } else { String::new() },
                 sample_rate: frame.sample_rate(),
                 channels: frame.channels(),
+                field_order: frame.field_order(),
+                peak_nits: frame.peak_nits(),
             }));
         }
         if !more {
@@ -153,14 +196,21 @@ fn video_track(stream: &StreamInfo, sample: &Sample, timing: &Timing) -> Option<
             transfer: stream.transfer.clone(),
             matrix: stream.matrix.clone(),
             range: stream.range.clone(),
+            peak_nits: stream.peak_nits.or(sample.peak_nits),
         },
-        is_interlaced: stream.is_interlaced,
+        // The bitstream knows better than the container.
+        field_order: match sample.field_order {
+            FieldOrder::Progressive => stream.field_order,
+            order => order,
+        },
         extent: timing.extent,
         frame_count: timing.frame_count,
         measured_rate: timing.rate,
         is_variable_rate: timing.is_variable,
         language: language(stream),
         is_default: stream.is_default,
+        jumps: timing.jumps.clone(),
+        last_decodable: None,
     })
 }
 
@@ -185,6 +235,7 @@ fn audio_track(stream: &StreamInfo, sample: &Sample, timing: &Timing) -> Option<
         language: language(stream),
         title: stream.title.as_deref().and_then(clean),
         is_default: stream.is_default,
+        jumps: timing.jumps.clone(),
     })
 }
 

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use domain::probe::Extent;
+use domain::probe::{Extent, Jump};
 use domain::{FrameRate, MediaTime};
 
+use super::jumps::{self, Faults, Stamp};
 use super::outlet::Outlet;
+use super::source::Clock;
 use super::{Source, Stop};
 use crate::av::{AvError, Input, Packet, StreamInfo, StreamKind, TimeBase};
 use crate::cage::policy;
@@ -30,12 +32,16 @@ pub(crate) struct Timing {
     pub(crate) frame_count: u64,
     pub(crate) rate: FrameRate,
     pub(crate) is_variable: bool,
+    /// What its time stamps were corrected by.
+    pub(crate) jumps: Vec<Jump>,
 }
 
 /// Times of the packets of one track.
 #[derive(Debug, Default)]
 struct Track {
     times: Vec<i64>,
+    /// All packets, of which some hold nothing to show.
+    read_count: usize,
     /// Greatest end of a packet, and that packet's claimed duration.
     last: Option<(i64, i64)>,
     /// Decoding times of the first and of the last packet.
@@ -87,26 +93,78 @@ pub(crate) fn timings(source: &Source, streams: &[StreamInfo], outlet: &Outlet) 
     Ok(timings)
 }
 
-/// Reads every packet of the source.
+/// Reads every packet of the source; a second time, corrected, where time stamps start anew or lie.
 fn from_packets(source: &Source, streams: &[&StreamInfo], outlet: &Outlet) -> Result<BTreeMap<u32, Timing>, Stop> {
-    let mut input = source.open()?;
-    let indices: Vec<u32> = streams.iter().map(|stream| stream.index).collect();
-    input.select(&indices);
-    let mut tracks: BTreeMap<u32, Track> = indices.iter().map(|index| (*index, Track::default())).collect();
-    let mut packet = Packet::empty()?;
-    while next_packet(&mut input, &mut packet)? {
-        outlet.step()?;
-        if let Some(track) = tracks.get_mut(&packet.stream_index()) {
-            track.note(&packet);
-        }
+    let mut stamps = Vec::new();
+    let mut tracks = read_tracks(source, streams, None, &mut stamps, outlet)?;
+    let mut faults = match source.clock {
+        Clock::Counts => Faults::default(),
+        Clock::StartsAnew => jumps::find(&stamps, false),
+        Clock::Jumps => jumps::find(&stamps, true),
+    };
+    drop(stamps);
+    if !faults.jumps.is_empty() || !faults.strays.is_empty() {
+        tracks = read_tracks(source, streams, Some(&faults), &mut Vec::new(), outlet)?;
     }
     let timing = |stream: &&StreamInfo| {
         let track = tracks.remove(&stream.index)?;
         let count = u64::try_from(track.times.len()).unwrap_or(0);
+        let jumps = faults.jumps.remove(&stream.index).unwrap_or_default();
         let timing = timing(stream, track.times, track.last?, count)?;
-        Some((stream.index, timing))
+        Some((stream.index, Timing { jumps, ..timing }))
     };
     Ok(streams.iter().filter_map(timing).collect())
+}
+
+fn read_tracks(
+    source: &Source,
+    streams: &[&StreamInfo],
+    faults: Option<&Faults>,
+    stamps: &mut Vec<Stamp>,
+    outlet: &Outlet,
+) -> Result<BTreeMap<u32, Track>, Stop> {
+    let mut input = source.open()?;
+    let indices: Vec<u32> = streams.iter().map(|stream| stream.index).collect();
+    input.select(&indices);
+    if let Some(faults) = faults {
+        faults.jumps.iter().for_each(|(index, jumps)| input.correct(*index, jumps));
+    }
+    let bases: BTreeMap<u32, TimeBase> = streams.iter().map(|stream| (stream.index, stream.time_base)).collect();
+    let mut tracks: BTreeMap<u32, Track> = indices.iter().map(|index| (*index, Track::default())).collect();
+    let mut packet = Packet::empty()?;
+    while next_packet(&mut input, &mut packet)? {
+        outlet.step()?;
+        let index = packet.stream_index();
+        let (Some(track), Some(base)) = (tracks.get_mut(&index), bases.get(&index)) else { continue };
+        let ordinal = track.read_count;
+        track.read_count += 1;
+        if faults.is_some_and(|faults| faults.strays.contains(&(index, ordinal))) {
+            continue;
+        }
+        track.note(&packet);
+        if faults.is_none() && source.clock != Clock::Counts && stamps.len() < policy::INDEX_ENTRIES_MAX {
+            stamps.extend(stamp(&packet, ordinal, *base));
+        }
+    }
+    Ok(tracks)
+}
+
+/// What the packet says of its time; `None` if nothing.
+fn stamp(packet: &Packet, ordinal: usize, base: TimeBase) -> Option<Stamp> {
+    let shown = packet.pts().or(packet.dts())?;
+    let decoded = packet.dts().unwrap_or(shown);
+    let ticks = |ticks: i64| {
+        let scaled = i128::from(ticks) * i128::from(base.num) * i128::from(jumps::SCALE);
+        i64::try_from(scaled.div_euclid(i128::from(base.den))).unwrap_or(i64::MAX / 4)
+    };
+    Some(Stamp {
+        stream: packet.stream_index(),
+        ordinal,
+        position: packet.position(),
+        decoded: ticks(decoded),
+        shown: ticks(shown),
+        duration: ticks(packet.duration()),
+    })
 }
 
 /// Reads the next packet, over damaged places; `false` at the end. A source that cannot be read is
@@ -191,7 +249,13 @@ fn timing(stream: &StreamInfo, mut times: Vec<i64>, last: (i64, i64), frame_coun
     let duration = if claimed <= 0 || claimed > longest { usual } else { claimed };
     let end = last_time.max(first).saturating_add(duration);
     let (rate, is_variable) = rate(&gaps, usual, base);
-    Some(Timing { extent: Extent { start: base.time(first), end: base.time(end) }, frame_count, rate, is_variable })
+    Some(Timing {
+        extent: Extent { start: base.time(first), end: base.time(end) },
+        frame_count,
+        rate,
+        is_variable,
+        jumps: Vec::new(),
+    })
 }
 
 fn median(gaps: &[i64]) -> Option<i64> {

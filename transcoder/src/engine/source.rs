@@ -22,6 +22,19 @@ pub(crate) struct Source {
     pub(crate) container: &'static str,
     /// The container's index, where it has one, lists every packet of the source.
     pub(crate) is_indexed: bool,
+    /// What the time stamps of the container may do.
+    pub(crate) clock: Clock,
+}
+
+/// What the time stamps of a container may do in its middle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// They count frames or samples.
+    Counts,
+    /// They may run back where a recording or a copy began anew.
+    StartsAnew,
+    /// They may be set to anything.
+    Jumps,
 }
 
 impl Source {
@@ -37,7 +50,8 @@ impl Source {
             if file.has_failed() { return Err(Stop::Unreadable) } else { recognised.map_err(Stop::Refused)? };
         let demuxer = demuxer(container);
         let is_indexed = demuxer == "mov" && !has_fragments(&file);
-        Ok(Self { file: Arc::new(file), pixels_max, demuxer, container: container.as_str(), is_indexed })
+        let clock = clock(container);
+        Ok(Self { file: Arc::new(file), pixels_max, demuxer, container: container.as_str(), is_indexed, clock })
     }
 
     /// Opens the source anew, at its start.
@@ -72,6 +86,14 @@ impl Source {
             "its head is damaged"
         };
         Stop::refused(FailureCode::Damaged, format!("the file looks like {container} but cannot be read: {hint}"))
+    }
+}
+
+fn clock(container: Container) -> Clock {
+    match container {
+        Container::MpegTs | Container::MpegPs => Clock::Jumps,
+        Container::Flv | Container::Matroska => Clock::StartsAnew,
+        _ => Clock::Counts,
     }
 }
 

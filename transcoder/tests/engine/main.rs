@@ -2,6 +2,7 @@
 
 mod audio;
 mod cage;
+mod inputs;
 mod pictures;
 mod probe;
 mod setup;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let trials: Vec<Trial> = [
         audio::trials(),
         cage::trials(),
+        inputs::trials(),
         pictures::trials(),
         probe::trials(),
         subtitles::trials(),

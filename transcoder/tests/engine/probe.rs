@@ -242,7 +242,7 @@ fn describe(probe: &Probe) -> String {
             video.coded,
             video.sample_aspect.0,
             video.sample_aspect.1,
-            if video.is_interlaced { "interlaced " } else { "" },
+            if video.is_interlaced() { "interlaced " } else { "" },
             video
                 .color
                 .transfer

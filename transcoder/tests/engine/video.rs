@@ -51,7 +51,8 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_rung_that_is_not_wanted_is_not_made", a_rung_that_is_not_wanted_is_not_made),
         trial("a_source_that_vanishes_behind_its_head_is_refused_or_shown", a_cut_off_source_still_plays),
     ];
-    trials.extend(CORPUS.iter().map(|file| trial(&format!("all_frames_of_{file}"), move || corpus(file))));
+    trials.extend(CORPUS.iter().map(|file| trial(&format!("all_frames_of_{file}"), move || corpus(file, 3))));
+    trials.push(trial("all_frames_of_the_begin_of_a_long_file", || corpus("k_androidx_long_1080p_av1.mp4", 1)));
     trials
 }
 
@@ -86,10 +87,10 @@ async fn whole(spec: ClipSpec) {
     assert_eq!(frames, 225);
 }
 
-async fn corpus(file: &str) {
+async fn corpus(file: &str, segments: u32) {
     let Some(path) = fixtures::corpus_file(file) else { return };
     let source = planned(&path).await;
-    let request = source.chunk(|span| span.index < 3);
+    let request = source.chunk(|span| span.index < segments);
     let segments = source.encode(request.clone()).await.unwrap_or_else(|error| panic!("{error}"));
     check_complete(&request, &segments);
 }

@@ -1,5 +1,5 @@
 use domain::ladder;
-use domain::probe::{AudioTrack, Color, Extent, Orientation, VideoTrack};
+use domain::probe::{AudioTrack, Color, Extent, FieldOrder, Orientation, VideoTrack};
 use domain::{Cadence, FrameRate, MediaTime, Recipe, Timescale};
 use proptest::prelude::*;
 
@@ -30,13 +30,15 @@ fn request(counts: &[u32]) -> ChunkRequest {
             sample_aspect: (1, 1),
             orientation: Orientation::default(),
             color: Color::default(),
-            is_interlaced: false,
+            field_order: FieldOrder::Progressive,
             extent,
             frame_count: 1,
             measured_rate: rate,
             is_variable_rate: false,
             language: None,
             is_default: true,
+            jumps: Vec::new(),
+            last_decodable: None,
         },
         origin: MediaTime::zero(),
         recipe: Recipe::default(),
@@ -114,6 +116,7 @@ proptest! {
                 language: None,
                 title: None,
                 is_default: true,
+                jumps: Vec::new(),
             },
             origin: MediaTime::zero(),
             recipe: Recipe::default(),

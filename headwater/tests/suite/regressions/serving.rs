@@ -1,0 +1,117 @@
+//! What a running server does: plays early, stays small, leaves nothing behind.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use fixtures::media::{self, ClipSpec};
+
+use crate::harness::{PATIENCE, Server};
+
+/// Most memory of one process, in bytes, that a ladder of a 4K source may cost.
+const MEMORY_MAX: u64 = 1_500 << 20;
+
+#[tokio::test]
+async fn regression_02_a_film_plays_before_all_of_it_is_made() {
+    let temp = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&temp.path().join("data"), &["--set", "heavy_lanes=1"]);
+    let clip = media::clip(&ClipSpec { seconds: 40.0, width: 640, height: 360, ..ClipSpec::default() });
+    let asset = server.upload(&clip).await;
+    let begun = Instant::now();
+    // Playable once the plan is published; the first segment of a rendition some moments later.
+    let segment = loop {
+        assert!(begun.elapsed() < PATIENCE, "nothing to play");
+        let found = server.json(&asset).await;
+        if let Some(master) = found["playback"]["hls"].as_str() {
+            let path = master.strip_prefix(&server.url).unwrap_or(master).to_owned();
+            if let Some(segment) = first_segment(&server, &path).await {
+                break segment;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    let found = server.json(&asset).await;
+    assert_ne!(found["state"], "ready", "{segment} was only served when all was made");
+}
+
+/// Path of the first segment of the first rendition, once it is served.
+async fn first_segment(server: &Server, master: &str) -> Option<String> {
+    let base = |path: &str| path.rsplit_once('/').map_or(String::new(), |(folder, _)| folder.to_owned());
+    let lines = |text: String| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).next();
+    let playlist = get(server, master).await.and_then(lines)?;
+    let playlist = format!("{}/{playlist}", base(master));
+    let segment = get(server, &playlist).await.and_then(lines)?;
+    let segment = format!("{}/{segment}", base(&playlist));
+    server.get(&segment).await.status().is_success().then_some(segment)
+}
+
+async fn get(server: &Server, path: &str) -> Option<String> {
+    let response = server.get(path).await;
+    if response.status().is_success() { response.text().await.ok() } else { None }
+}
+
+#[tokio::test]
+async fn regression_05_a_ladder_of_4k_stays_within_its_memory() {
+    let temp = tempfile::tempdir().unwrap();
+    let server = Server::start_with(&temp.path().join("data"), &["--set", "heavy_lanes=1"]);
+    let args = ["-f", "lavfi", "-i", "testsrc2=size=3840x2160:rate=60:duration=1", "-c:v", "libx264"];
+    let clip =
+        media::made("mp4", &[&args[..], &["-preset", "ultrafast", "-pix_fmt", "yuv420p", "-threads", "2"]].concat());
+    let asset = server.upload(&clip).await;
+    let (begun, mut peak) = (Instant::now(), 0);
+    loop {
+        peak = peak.max(memory_of_children(server.id()));
+        let found = server.json(&asset).await;
+        if found["state"] == "ready" {
+            break;
+        }
+        assert!(found["state"] != "failed" && begun.elapsed() < PATIENCE, "{found}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(peak > 50 << 20, "no engine was seen at work");
+    assert!(peak < MEMORY_MAX, "an engine took {} MiB", peak >> 20);
+}
+
+/// The most memory that the children of a process together have had at once.
+fn memory_of_children(id: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
+    let children = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
+    let ids = children.flat_map(|ids| ids.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    ids.filter_map(|child| high_water(&child)).sum()
+}
+
+fn high_water(id: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.split_whitespace().next()?.parse::<u64>().ok()? << 10)
+}
+
+#[tokio::test]
+async fn regression_19_nothing_temporary_is_left_behind() {
+    let temp = tempfile::tempdir().unwrap();
+    let data = temp.path().join("data");
+    let server = Server::start(&data);
+    let good = server.upload(&media::clip(&ClipSpec::default())).await;
+    let bad = temp.path().join("bad.mp4");
+    std::fs::write(&bad, vec![7; 300_000]).unwrap();
+    let bad = server.upload(&bad).await;
+    assert_eq!(server.settled(&good).await["state"], "ready");
+    assert_eq!(server.settled(&bad).await["state"], "failed");
+    let left: Vec<_> = files(&data)
+        .into_iter()
+        .filter(|path| is_temporary(path.strip_prefix(data.to_str().unwrap()).unwrap()))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+fn is_temporary(path: &str) -> bool {
+    ["/scratch/", "/staging/", "/tmp/", ".tmp", ".part"].iter().any(|mark| path.contains(mark))
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path.display().to_string()) }
+    }
+    found
+}
