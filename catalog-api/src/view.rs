@@ -1,6 +1,7 @@
 //! How an asset looks in JSON.
 
 use catalog_store::{Asset, Output, RenditionKind, Text};
+use domain::loudness::Hundredths;
 use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
 use domain::{AssetId, AssetState, ByteSize, Failure, Language, LeftOut, MediaTime, PlaybackId, Probe, RenditionId};
@@ -64,6 +65,18 @@ struct AudioView {
     sample_rate: u32,
     language: Option<Language>,
     title: Option<String>,
+    /// Null until it is measured.
+    loudness: Option<LoudnessView>,
+}
+
+/// How loud a sound track is (EBU R128).
+#[derive(Serialize)]
+struct LoudnessView {
+    /// Null for silence.
+    integrated_lufs: Option<Hundredths>,
+    range_lu: Hundredths,
+    /// Null for silence.
+    true_peak_dbtp: Option<Hundredths>,
 }
 
 /// Where chapters come from.
@@ -135,7 +148,7 @@ impl AssetView {
             duration: duration.map(domain::hms),
             container: probe.map(|probe| probe.container.clone()),
             video: probe.and_then(video),
-            audio: probe.map_or_else(Vec::new, audio),
+            audio: probe.map_or_else(Vec::new, |probe| audio(probe, &output)),
             audio_languages: probe.map_or_else(Vec::new, |probe| {
                 languages(probe.audio.iter().map(|track| track.language.as_ref()).collect())
             }),
@@ -219,13 +232,22 @@ fn video(probe: &Probe) -> Option<VideoView> {
     })
 }
 
-fn audio(probe: &Probe) -> Vec<AudioView> {
+fn audio(probe: &Probe, output: &Output) -> Vec<AudioView> {
+    let loudness = |track: &domain::probe::AudioTrack| {
+        let measured = output.loudness.iter().find(|loudness| loudness.stream_index == track.stream_index);
+        measured.map(|measured| LoudnessView {
+            integrated_lufs: measured.integrated_lufs,
+            range_lu: measured.range_lu,
+            true_peak_dbtp: measured.true_peak_dbtp,
+        })
+    };
     let view = |track: &domain::probe::AudioTrack| AudioView {
         codec: track.codec.clone(),
         channels: track.channels,
         sample_rate: track.sample_rate,
         language: track.language.clone(),
         title: track.title.clone(),
+        loudness: loudness(track),
     };
     probe.audio.iter().map(view).collect()
 }

@@ -136,11 +136,15 @@ impl Place {
                 segments: (chunk.first_segment, last),
             });
         }
-        let audio = plan.audio_rendition(&wanted.rendition)?;
-        let spans = plan.audio_spans(audio);
-        spans.get(usize::try_from(wanted.segment).ok()?)?;
-        let last = u32::try_from(spans.len()).unwrap_or(u32::MAX).saturating_sub(1);
-        let rendition = wanted.rendition.clone();
-        Some(Self { batch: Some(JobSpec::Audio { generation, rendition }), after: None, segments: (0, last) })
+        let parts = plan.audio_parts(plan.audio_rendition(&wanted.rendition)?);
+        let at = parts.iter().position(|part| part.holds(wanted.segment))?;
+        let job = |part: &domain::plan::AudioPart| JobSpec::Audio {
+            generation,
+            rendition: wanted.rendition.clone(),
+            part: part.index,
+        };
+        let part = parts.get(at)?;
+        let last = part.first_segment + part.segment_count.saturating_sub(1);
+        Some(Self { batch: Some(job(part)), after: parts.get(at + 1).map(job), segments: (part.first_segment, last) })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use domain::loudness::Loudness;
 use domain::plan::SubtitlePlan;
 use domain::presentation::{Images, SubtitleRendition};
 use domain::{AssetId, Generation, LeftOut, Plan, RenditionId, Tally, Timestamp};
@@ -51,6 +52,8 @@ pub struct Output {
     pub left_out: Vec<LeftOut>,
     /// Which of the source's subtitle tracks become renditions.
     pub subtitle_plans: Vec<SubtitlePlan>,
+    /// How loud the sound tracks are, once that is measured.
+    pub loudness: Vec<Loudness>,
 }
 
 /// How many segments of a rendition are committed.
@@ -122,6 +125,29 @@ impl Catalog {
         tx.commit().await
     }
 
+    /// How loud the sound tracks are; `None` until it is measured.
+    pub async fn loudness(
+        &self,
+        asset: AssetId,
+        generation: Generation,
+    ) -> Result<Option<Vec<Loudness>>, CatalogError> {
+        let loudness = self.generation_row(asset, generation).await?.and_then(|row| row.loudness);
+        loudness.map(|loudness| document("generations.loudness", &loudness)).transpose()
+    }
+
+    /// Records how loud the sound tracks of the job's generation are.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`]; [`CatalogError::NoGeneration`] if the job has none.
+    pub async fn put_loudness(
+        &self,
+        job: &LeasedJob,
+        loudness: &[Loudness],
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        self.put_part(job, sql::generations::SET_LOUDNESS, text("generations.loudness", &loudness)?, now).await
+    }
+
     /// Records the pictures of the job's generation.
     ///
     /// # Errors
@@ -169,7 +195,8 @@ impl Catalog {
         let renditions = planned(&plan).map(|(id, kind, total)| entry(id, kind, total)).chain(texts).collect();
         let images = row.images.map(|images| document("generations.images", &images)).transpose()?;
         let left_out = document("generations.left_out", &row.left_out)?;
-        Ok(Some(Output { renditions, images, subtitles, left_out, subtitle_plans: plan.subtitles }))
+        let loudness = row.loudness.map_or(Ok(vec![]), |loudness| document("generations.loudness", &loudness))?;
+        Ok(Some(Output { renditions, images, subtitles, left_out, subtitle_plans: plan.subtitles, loudness }))
     }
 
     async fn generation_row(
@@ -265,6 +292,7 @@ struct GenerationRow {
     pictures_good: i64,
     pictures_bad: i64,
     pictures_repeated: i64,
+    loudness: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]

@@ -204,7 +204,7 @@ pub(crate) fn generation_of(job: &LeasedJob) -> Result<Generation, CatalogError>
 
 /// True for the kinds whose completion a generation waits for before it can be published.
 fn is_part(kind: JobKind) -> bool {
-    matches!(kind, JobKind::Chunk | JobKind::Audio | JobKind::Subtitles | JobKind::Images)
+    matches!(kind, JobKind::Chunk | JobKind::Audio | JobKind::Subtitles | JobKind::Images | JobKind::Loudness)
 }
 
 async fn done(tx: &mut Tx, job: &LeasedJob, now: Timestamp) -> Result<(), CatalogError> {

@@ -99,6 +99,7 @@ mod tests {
             chapters: vec![chapter(1000, 9000, "the file's")],
             title: None,
             libraries: String::new(),
+            cover: None,
         };
         let set = [chapter(5000, 0, "Two"), chapter(0, 0, "One"), chapter(10_000, 0, "after the end")];
         let expected = [chapter(0, 5000, "One"), chapter(5000, 10_000, "Two")];

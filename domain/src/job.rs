@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Generation, RenditionId};
 
+/// Chunks of video that play as long as one part of the sound, about.
+const CHUNKS_PER_AUDIO_PART: u32 = 5;
+
 /// What a job does to its asset. Every kind is idempotent: a second run changes nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -19,12 +22,15 @@ pub enum JobSpec {
         /// Number of the chunk in the plan.
         chunk: u32,
     },
-    /// Encode one audio rendition.
+    /// Encode one part of an audio rendition: a run of its segments.
     Audio {
         /// Which output.
         generation: Generation,
         /// Which rendition.
         rendition: RenditionId,
+        /// Number of the part in the plan.
+        #[serde(default)]
+        part: u32,
     },
     /// Convert the embedded text subtitles and write the chapter files.
     Subtitles {
@@ -44,6 +50,11 @@ pub enum JobSpec {
         rendition: RenditionId,
         /// The segment that was asked for.
         segment: u32,
+    },
+    /// Measure how loud the sound tracks are.
+    Loudness {
+        /// Which output.
+        generation: Generation,
     },
     /// Verify all rows and publish the final presentation.
     Publish {
@@ -78,6 +89,7 @@ pub enum JobKind {
     Subtitles,
     Images,
     Demand,
+    Loudness,
     Publish,
     Texts,
     Purge,
@@ -119,6 +131,7 @@ impl JobKind {
             Self::Subtitles => "subtitles",
             Self::Images => "images",
             Self::Demand => "demand",
+            Self::Loudness => "loudness",
             Self::Publish => "publish",
             Self::Texts => "texts",
             Self::Purge => "purge",
@@ -135,7 +148,7 @@ impl JobKind {
         match self {
             Self::Probe | Self::Demand | Self::Publish | Self::Texts => JobLane::Urgent,
             Self::Chunk => JobLane::Heavy,
-            Self::Audio | Self::Subtitles | Self::Images | Self::Purge => JobLane::Light,
+            Self::Audio | Self::Subtitles | Self::Images | Self::Loudness | Self::Purge => JobLane::Light,
         }
     }
 }
@@ -150,6 +163,7 @@ impl JobSpec {
             Self::Subtitles { .. } => JobKind::Subtitles,
             Self::Images { .. } => JobKind::Images,
             Self::Demand { .. } => JobKind::Demand,
+            Self::Loudness { .. } => JobKind::Loudness,
             Self::Publish { .. } => JobKind::Publish,
             Self::Texts { .. } => JobKind::Texts,
             Self::Purge => JobKind::Purge,
@@ -164,6 +178,7 @@ impl JobSpec {
             | Self::Subtitles { generation }
             | Self::Images { generation }
             | Self::Demand { generation, .. }
+            | Self::Loudness { generation }
             | Self::Publish { generation }
             | Self::Texts { generation } => Some(*generation),
             Self::Probe | Self::Purge => None,
@@ -174,18 +189,21 @@ impl JobSpec {
     ///
     /// A viewer who waits comes before everything. What lets one start is next: probe, then the head of the
     /// video and the sound, then pictures; later chunks of all assets follow in order of their number, so
-    /// assets share fairly. Waiting raises it ([`PRIORITY_STEP`]), so nobody waits for ever behind newcomers.
+    /// assets share fairly, and later parts of the sound a little before the chunks that play with them. Waiting raises it ([`PRIORITY_STEP`]), so nobody waits for ever behind newcomers.
     pub fn priority(&self) -> i32 {
+        let later = |chunk: u32| 800 - i32::try_from(chunk).unwrap_or(i32::MAX).min(600);
         match self {
             Self::Demand { .. } => 2000,
             Self::Probe => 1000,
             Self::Publish { .. } => 950,
             // Somebody waits for it, and it takes a moment.
             Self::Texts { .. } => 940,
-            Self::Audio { .. } => 900,
-            Self::Chunk { chunk, .. } => 800 - i32::try_from(*chunk).unwrap_or(i32::MAX).min(600),
+            Self::Audio { part: 0, .. } => 900,
+            Self::Audio { part, .. } => later(part.saturating_mul(CHUNKS_PER_AUDIO_PART)) + 1,
+            Self::Chunk { chunk, .. } => later(*chunk),
             Self::Subtitles { .. } => 850,
             Self::Images { .. } => 700,
+            Self::Loudness { .. } => 650,
             Self::Purge => 100,
         }
     }
@@ -234,5 +252,22 @@ mod tests {
         let chunk = |chunk| JobSpec::Chunk { generation: Generation(1), chunk }.priority();
         let images = JobSpec::Images { generation: Generation(1) }.priority();
         assert!(chunk(0) > chunk(1) && chunk(0) > images && chunk(200) < images);
+    }
+
+    #[test]
+    fn sound_comes_before_the_chunks_that_play_with_it() {
+        let chunk = |chunk| JobSpec::Chunk { generation: Generation(1), chunk }.priority();
+        let rendition = RenditionId::new("audio-0").expect("a name");
+        let part = |part| JobSpec::Audio { generation: Generation(1), rendition: rendition.clone(), part }.priority();
+        assert!(part(0) > chunk(0) && chunk(0) > part(1));
+        assert!(part(1) > chunk(5) && chunk(4) >= part(1));
+        assert!(part(u32::MAX) > chunk(u32::MAX));
+    }
+
+    #[test]
+    fn a_job_for_a_whole_audio_rendition_is_one_for_its_first_part() {
+        let json = r#"{"kind":"audio","generation":1,"rendition":"audio-0"}"#;
+        let spec: JobSpec = serde_json::from_str(json).expect("reads back");
+        assert!(matches!(spec, JobSpec::Audio { part: 0, .. }));
     }
 }

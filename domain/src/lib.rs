@@ -8,6 +8,7 @@
 //! | ladder, rendition: the set of output qualities; one of them | [`ladder`], [`RenditionId`] |
 //! | segment: unit of delivery and of commit | [`Span`], [`presentation::SegmentEntry`] |
 //! | chunk: unit of work, a run of segments over all video renditions | [`plan::Chunk`] |
+//! | part: unit of work of the sound, a run of segments of one audio rendition | [`plan::AudioPart`] |
 //! | fragment: one moof+mdat inside a segment, one per GOP | [`Span::gops`] |
 //! | recipe: everything that decides the output bytes | [`Recipe`] |
 //! | generation: one complete output of an asset under one recipe | [`Generation`] |
@@ -36,6 +37,7 @@ pub mod job;
 pub mod ladder;
 mod language;
 mod left_out;
+pub mod loudness;
 pub mod plan;
 pub mod presentation;
 pub mod probe;

@@ -1,5 +1,7 @@
 //! From a probe to everything that is going to be made of it: a pure function.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ladder::{self, Rung};
@@ -51,6 +53,16 @@ const SEGMENTS_PER_CHUNK: u32 = 10;
 /// Segments in the first chunk.
 const SEGMENTS_IN_FIRST_CHUNK: u32 = 3;
 
+/// Segments in every part of an audio rendition: about five minutes of sound.
+const SEGMENTS_PER_AUDIO_PART: u32 = 50;
+
+/// Channels of a surround rendition: 5.1, left, right, centre, low frequencies and two behind.
+pub const SURROUND_CHANNELS: u16 = 6;
+
+/// Channels of the sources that surround renditions are made of: 5.1 to 7.1. What has fewer is not
+/// surround sound, and more are no loudspeakers but a sound field.
+const SURROUND_SOURCES: RangeInclusive<u16> = 6..=8;
+
 /// Everything that is made of one source under one recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
@@ -64,7 +76,7 @@ pub struct Plan {
     pub cadence: Cadence,
     /// The picture; `None` for audio-only sources.
     pub video: Option<VideoPlan>,
-    /// The sound, one entry per rendition; the default one first.
+    /// The sound, one entry per rendition; the default one first, all stereo ones before the others.
     pub audio: Vec<AudioPlan>,
     /// The text subtitles that become WebVTT, one entry per rendition.
     pub subtitles: Vec<SubtitlePlan>,
@@ -101,11 +113,11 @@ pub struct AudioPlan {
     pub stream_index: u32,
     /// AAC frames of 1024 samples at the recipe's sample rate, from the origin to the track's end.
     pub frame_count: u64,
-    /// Channels of the output.
+    /// Channels of the output: 2, or [`SURROUND_CHANNELS`].
     pub channels: u16,
     /// Language, if known.
     pub language: Option<Language>,
-    /// What a menu shows; unique among the audio renditions.
+    /// What a menu shows; unique among the renditions of as many channels, and the same for all of one track.
     pub name: String,
 }
 
@@ -133,6 +145,26 @@ pub struct Chunk {
     pub first_segment: u32,
     /// How many segments.
     pub segment_count: u32,
+}
+
+/// A unit of work: a run of consecutive segments of one audio rendition.
+///
+/// Its segments depend on the source, the recipe and the part alone, not on which of them are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioPart {
+    /// Number of the part, from 0.
+    pub index: u32,
+    /// Its first segment.
+    pub first_segment: u32,
+    /// How many segments.
+    pub segment_count: u32,
+}
+
+impl AudioPart {
+    /// True if the segment of this number belongs to the part.
+    pub fn holds(self, segment: u32) -> bool {
+        segment.checked_sub(self.first_segment).is_some_and(|at| at < self.segment_count)
+    }
 }
 
 impl Plan {
@@ -214,6 +246,16 @@ impl Plan {
         chunks
     }
 
+    /// The units of audio work of a rendition: fifty segments each; segment `k` belongs to part `k / 50`.
+    pub fn audio_parts(&self, audio: &AudioPlan) -> Vec<AudioPart> {
+        let segments = u32::try_from(self.audio_spans(audio).len()).unwrap_or(u32::MAX);
+        let part = |index: u32| {
+            let first_segment = index * SEGMENTS_PER_AUDIO_PART;
+            AudioPart { index, first_segment, segment_count: SEGMENTS_PER_AUDIO_PART.min(segments - first_segment) }
+        };
+        (0..segments.div_ceil(SEGMENTS_PER_AUDIO_PART)).map(part).collect()
+    }
+
     /// The audio rendition of this name.
     pub fn audio_rendition(&self, id: &RenditionId) -> Option<&AudioPlan> {
         self.audio.iter().find(|audio| audio.id == *id)
@@ -236,19 +278,30 @@ fn audio(probe: &Probe, recipe: &Recipe, limits: &Limits) -> Vec<AudioPlan> {
     let mut tracks: Vec<&AudioTrack> = probe.audio.iter().take(limits.audio_tracks_max).collect();
     tracks.sort_by_key(|track| !track.is_default);
     let mut names = Names::default();
-    let mut plans = Vec::new();
+    let (mut stereo, mut surround) = (Vec::new(), Vec::new());
     for (at, track) in tracks.into_iter().enumerate() {
         let samples =
             track.extent.end.minus(origin).and_then(|end| end.rescale_round(scale)).map_or(0, |time| time.ticks);
         let frame_count = u64::try_from(samples).unwrap_or(0).div_ceil(u64::from(AAC_FRAME_SAMPLES));
-        let Ok(id) = RenditionId::new(name_of("audio", at, track.language.as_ref())) else { continue };
-        if frame_count > 0 {
-            let name = names.unique(track.title.as_deref(), track.language.as_ref(), "Audio");
-            let language = track.language.clone();
-            plans.push(AudioPlan { id, stream_index: track.stream_index, frame_count, channels: 2, language, name });
+        let base = name_of("audio", at, track.language.as_ref());
+        let Ok(id) = RenditionId::new(base.clone()) else { continue };
+        if frame_count == 0 {
+            continue;
         }
+        let name = names.unique(track.title.as_deref(), track.language.as_ref(), "Audio");
+        let language = track.language.clone();
+        let plan = AudioPlan { id, stream_index: track.stream_index, frame_count, channels: 2, language, name };
+        if let Some(id) = RenditionId::new(format!("{base}-surround")).ok().filter(|_| has_surround(track)) {
+            surround.push(AudioPlan { id, channels: SURROUND_CHANNELS, ..plan.clone() });
+        }
+        stereo.push(plan);
     }
-    plans
+    stereo.append(&mut surround);
+    stereo
+}
+
+fn has_surround(track: &AudioTrack) -> bool {
+    SURROUND_SOURCES.contains(&track.channels)
 }
 
 fn subtitles(probe: &Probe, limits: &Limits) -> Vec<SubtitlePlan> {

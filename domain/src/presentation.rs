@@ -35,7 +35,7 @@ pub struct Presentation {
     pub cadence: Cadence,
     /// Video renditions, smallest first.
     pub video: Vec<VideoRendition>,
-    /// Audio renditions, default first.
+    /// Audio renditions, default first. Those of one track in several layouts share language and name.
     pub audio: Vec<AudioRendition>,
     /// Subtitle renditions.
     pub subtitles: Vec<SubtitleRendition>,
@@ -125,7 +125,7 @@ pub struct AudioRendition {
     pub language: Option<Language>,
     /// What a menu shows.
     pub name: String,
-    /// Played unless the viewer chooses otherwise; true for exactly one.
+    /// Its track is played unless the viewer chooses otherwise; true for exactly one rendition.
     pub is_default: bool,
     /// Number of channels.
     pub channels: u16,
@@ -286,8 +286,8 @@ impl Presentation {
             is_default: at == 0,
             channels: audio.channels,
             codecs: "mp4a.40.2".into(),
-            peak_bitrate: plan.recipe.audio_bitrate,
-            average_bitrate: plan.recipe.audio_bitrate,
+            peak_bitrate: plan.recipe.audio_bitrate_of(audio.channels),
+            average_bitrate: plan.recipe.audio_bitrate_of(audio.channels),
             timescale: plan.audio_timescale(),
             segments: entries(plan.audio_spans(audio), u64::from(crate::AAC_FRAME_SAMPLES)),
         });

@@ -20,12 +20,19 @@ pub struct Recipe {
     pub encoder_threads: u8,
     /// Bit rate of a stereo AAC track.
     pub audio_bitrate: Bitrate,
+    /// Bit rate of a 5.1 AAC track.
+    #[serde(default = "surround_bitrate")]
+    pub surround_bitrate: Bitrate,
     /// Sample rate of every audio track, in Hz.
     pub audio_sample_rate: u32,
     /// The libraries that encode, with their versions: other ones may give other bytes. Empty in settings, and
     /// where it was not noted; a plan has those that its source was probed with.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub libraries: String,
+}
+
+fn surround_bitrate() -> Bitrate {
+    Bitrate(320_000)
 }
 
 impl Default for Recipe {
@@ -36,6 +43,7 @@ impl Default for Recipe {
             crf: 23,
             encoder_threads: 1,
             audio_bitrate: Bitrate(128_000),
+            surround_bitrate: surround_bitrate(),
             audio_sample_rate: 48_000,
             libraries: String::new(),
         }
@@ -48,6 +56,11 @@ impl Default for Recipe {
 pub struct RecipeId(String);
 
 impl Recipe {
+    /// Bit rate of an AAC track of this many channels.
+    pub fn audio_bitrate_of(&self, channels: u16) -> Bitrate {
+        if channels > 2 { self.surround_bitrate } else { self.audio_bitrate }
+    }
+
     /// The name of this recipe.
     pub fn id(&self) -> RecipeId {
         let json = serde_json::to_vec(self).expect("a struct of numbers and text has a JSON form");
@@ -65,6 +78,13 @@ impl fmt::Display for RecipeId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recipe_from_before_surround_sound_still_reads() {
+        let mut json = serde_json::to_value(Recipe::default()).expect("serialises");
+        json.as_object_mut().expect("an object").remove("surround_bitrate");
+        assert_eq!(serde_json::from_value::<Recipe>(json).expect("reads back"), Recipe::default());
+    }
 
     #[test]
     fn a_changed_setting_gives_another_recipe() {

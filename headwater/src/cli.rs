@@ -48,6 +48,7 @@ const PROBE_EXAMPLES: &str = "\
 Examples:
   headwater probe holiday.mp4
   headwater probe holiday.mp4 --json | jq .audio
+  headwater probe holiday.mp4 --loudness
 
 Exit codes: 0 described, 1 not a playable file or not readable, 2 wrong usage.";
 

@@ -144,6 +144,7 @@ pub struct Config {
     pub x264_preset: String,
     pub x264_crf: u8,
     pub audio_bitrate: u64,
+    pub surround_bitrate: u64,
 }
 
 impl Config {
@@ -220,6 +221,7 @@ impl Config {
             preset: self.x264_preset.clone(),
             crf: self.x264_crf,
             audio_bitrate: domain::Bitrate(self.audio_bitrate),
+            surround_bitrate: domain::Bitrate(self.surround_bitrate),
             ..domain::Recipe::default()
         }
     }
@@ -255,6 +257,7 @@ impl Config {
         in_range("lease_s", self.lease_s.into(), 5, 3600)?;
         in_range("x264_crf", self.x264_crf.into(), 10, 40)?;
         in_range("audio_bitrate", self.audio_bitrate, 32_000, 512_000)?;
+        in_range("surround_bitrate", self.surround_bitrate, 96_000, 1_024_000)?;
         if !keys::PRESETS.contains(&self.x264_preset.as_str()) {
             return Err(("x264_preset", format!("must be one of {}", keys::PRESETS.join(", "))));
         }

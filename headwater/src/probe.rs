@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use domain::loudness::Loudness;
 use domain::probe::{Chapter, SubtitleTrack, VideoTrack};
 use domain::{Language, Probe, hms};
+use transcoder::{EngineError, LoudnessRequest};
 
 use crate::config::Config;
 use crate::{cli, terminal, wiring};
@@ -16,6 +18,9 @@ use crate::{cli, terminal, wiring};
 pub struct Args {
     /// The media file
     file: PathBuf,
+    /// Measure how loud the sound tracks are (EBU R128), which takes a look at all of the file
+    #[arg(long)]
+    loudness: bool,
     /// Print the whole description as JSON, with exact times
     #[arg(long)]
     json: bool,
@@ -27,17 +32,51 @@ pub struct Args {
 /// If the file cannot be read or the engine cannot run; a source that the engine refuses is
 /// reported on standard error and by the exit code.
 pub async fn run(args: Args, config: Config) -> anyhow::Result<ExitCode> {
-    let source = open(&args.file)?;
-    let probe = match wiring::engine(&config.source_limits())?.probe(source).await {
-        Ok(probe) => probe,
+    let description = match describe(&args, &config).await? {
+        Ok(description) => description,
         Err(error) => {
             terminal::complain(&format!("headwater: {}: {}", args.file.display(), error.failure()));
             return Ok(ExitCode::from(cli::FAILED));
         }
     };
-    let text = if args.json { serde_json::to_string_pretty(&probe)? } else { human(&probe) };
+    let text = if args.json {
+        serde_json::to_string_pretty(&description)?
+    } else {
+        human(&description.probe, &description.loudness)
+    };
     terminal::say(text.trim_end());
     Ok(ExitCode::from(cli::DONE))
+}
+
+/// What is printed.
+#[derive(serde::Serialize)]
+struct Description {
+    #[serde(flatten)]
+    probe: Probe,
+    /// Only there if it was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    loudness: Vec<Loudness>,
+}
+
+async fn describe(args: &Args, config: &Config) -> anyhow::Result<Result<Description, EngineError>> {
+    let engine = wiring::engine(&config.source_limits())?;
+    let probe = match engine.probe(open(&args.file)?).await {
+        Ok(probe) => probe,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mut loudness = Vec::new();
+    if args.loudness {
+        let mut session = engine.loudness(open(&args.file)?, LoudnessRequest { tracks: probe.audio.clone() })?;
+        // Ends with the last track, or with an error.
+        loop {
+            match session.next().await {
+                Ok(Some(measured)) => loudness.push(measured),
+                Ok(None) => break,
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+    }
+    Ok(Ok(Description { probe, loudness }))
 }
 
 /// Opens a source: a regular file that may be read.
@@ -48,8 +87,8 @@ pub(crate) fn open(path: &std::path::Path) -> anyhow::Result<File> {
     Ok(source)
 }
 
-/// The description as a table for people.
-pub fn human(probe: &Probe) -> String {
+/// The description as a table for people; `loudness` of the tracks that were measured.
+pub fn human(probe: &Probe, loudness: &[Loudness]) -> String {
     let mut rows: Vec<(String, String)> = Vec::new();
     let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
     row("container", probe.container.clone());
@@ -68,6 +107,9 @@ pub fn human(probe: &Probe) -> String {
             "audio",
             format!("{language}, {}, {} channels, {} Hz{title}", track.codec, track.channels, track.sample_rate),
         );
+        for measured in loudness.iter().filter(|measured| measured.stream_index == track.stream_index) {
+            row("loudness", loudness_line(measured));
+        }
     }
     for track in &probe.subtitles {
         row("subtitles", subtitle(track));
@@ -94,6 +136,13 @@ fn video(track: &VideoTrack) -> String {
         text += ", HDR";
     }
     text + &format!(", {} frames", track.frame_count)
+}
+
+fn loudness_line(measured: &Loudness) -> String {
+    let Some((integrated, peak)) = measured.integrated_lufs.zip(measured.true_peak_dbtp) else {
+        return "silence".to_owned();
+    };
+    format!("{integrated} LUFS, range {} LU, true peak {peak} dBTP", measured.range_lu)
 }
 
 fn subtitle(track: &SubtitleTrack) -> String {

@@ -197,6 +197,7 @@ mod tests {
             language: None,
             title: None,
             is_default: true,
+            jumps: vec![],
         };
         Probe {
             container: "matroska".into(),
@@ -207,6 +208,7 @@ mod tests {
             chapters: vec![],
             title: None,
             libraries: String::new(),
+            cover: None,
         }
     }
 

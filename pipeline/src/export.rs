@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use catalog_store::{Catalog, CatalogError};
+use domain::loudness::Loudness;
 use domain::presentation::{Images, Pointer};
 use domain::{AssetId, Presentation, RenditionId};
 use media_store::{Key, MediaStore, StoreError, layout};
@@ -72,6 +73,7 @@ struct Metadata<'a> {
     subtitle_languages: Vec<&'a str>,
     has_subtitles: bool,
     images: Option<Pictures<'a>>,
+    loudness: &'a [Loudness],
     probe: &'a domain::Probe,
 }
 
@@ -123,7 +125,8 @@ pub async fn to_folder(
         folder.write(&path, text.into()).await?;
     }
     if let Some(probe) = &found.probe {
-        folder.write("metadata.json", metadata(&presentation, probe)?.into()).await?;
+        let loudness = catalog.loudness(asset, presentation.generation).await?.unwrap_or_default();
+        folder.write("metadata.json", metadata(&presentation, probe, &loudness)?.into()).await?;
     }
     // What the multivariant playlist names is durable before it is there to name it.
     folder.sync().await?;
@@ -194,7 +197,7 @@ fn documents(presentation: &Presentation) -> Vec<(String, String)> {
     documents
 }
 
-fn metadata(presentation: &Presentation, probe: &domain::Probe) -> Result<String, ExportError> {
+fn metadata(presentation: &Presentation, probe: &domain::Probe, loudness: &[Loudness]) -> Result<String, ExportError> {
     let mut audio_languages: Vec<&str> =
         probe.audio.iter().filter_map(|track| track.language.as_ref()).map(domain::Language::tag).collect();
     // Not those of the probe: pictures are no subtitles here, and others may have been added.
@@ -214,6 +217,7 @@ fn metadata(presentation: &Presentation, probe: &domain::Probe) -> Result<String
         subtitle_languages,
         has_subtitles: !presentation.subtitles.is_empty(),
         images: presentation.images.as_ref().map(Pictures::from),
+        loudness,
         probe,
     };
     Ok(serde_json::to_string_pretty(&metadata)?)

@@ -6,6 +6,7 @@ mod demand;
 pub(crate) mod edition;
 mod images;
 mod inits;
+mod loudness;
 mod probe;
 pub(crate) mod publish;
 pub(crate) mod purge;
@@ -55,12 +56,13 @@ impl Step<'_> {
         match &self.job.spec {
             JobSpec::Probe => probe::run(self).await,
             JobSpec::Chunk { generation, chunk } => chunk::run(self, *generation, *chunk).await,
-            JobSpec::Audio { generation, rendition } => audio::run(self, *generation, rendition).await,
+            JobSpec::Audio { generation, rendition, part } => audio::run(self, *generation, rendition, *part).await,
             JobSpec::Subtitles { generation } => subtitles::run(self, *generation).await,
             JobSpec::Images { generation } => images::run(self, *generation).await,
             JobSpec::Demand { generation, rendition, segment } => {
                 demand::run(self, *generation, rendition, *segment).await
             }
+            JobSpec::Loudness { generation } => loudness::run(self, *generation).await,
             JobSpec::Publish { generation } => publish::run(self, *generation).await,
             JobSpec::Texts { generation } => texts::run(self, *generation).await,
             JobSpec::Purge => purge::run(self).await,
@@ -88,7 +90,7 @@ impl Step<'_> {
     /// True if the asset plays without what this job makes.
     pub(crate) async fn is_optional(&self) -> Result<bool, JobError> {
         match &self.job.spec {
-            JobSpec::Images { .. } | JobSpec::Subtitles { .. } => Ok(true),
+            JobSpec::Images { .. } | JobSpec::Subtitles { .. } | JobSpec::Loudness { .. } => Ok(true),
             // A broken sound track among others, or beside a picture, is no reason to show nothing.
             JobSpec::Audio { generation, .. } => {
                 let plan = self.plan(*generation).await?;

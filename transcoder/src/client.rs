@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::loudness::Loudness;
 use domain::plan::Limits;
 use domain::{ByteSize, Probe, Tally};
 
@@ -17,8 +18,8 @@ use crate::cage::policy;
 use crate::request::{Envelope, Work};
 use crate::wire::{Kind, Malformed, Message};
 use crate::{
-    AudioRequest, AudioSegment, CageReport, ChunkRequest, Cue, EngineError, Headers, HeadersRequest, Picture,
-    PicturesRequest, Preview, PreviewRequest, SubtitlesRequest, VideoSegment,
+    AudioRequest, AudioSegment, CageReport, ChunkRequest, Cue, EngineError, Headers, HeadersRequest, LoudnessRequest,
+    Picture, PicturesRequest, Preview, PreviewRequest, SubtitlesRequest, VideoSegment,
 };
 use child::{Bounds, Child, Heard};
 
@@ -123,13 +124,17 @@ impl Engine {
         self.session(source, Work::Chunk(request), wall, checker.into_reader())
     }
 
-    /// Encodes the missing segments of one audio track, in order.
+    /// Encodes segments of one part of an audio rendition, in order.
     ///
     /// # Errors
     /// As [`encode_chunk`](Self::encode_chunk).
     pub fn encode_audio(&self, source: File, request: AudioRequest) -> Result<Session<AudioSegment>, EngineError> {
+        let bytes = source.metadata().map_err(|source| EngineError::Start { source })?.len();
         let checker = answer::Audio::new(&request).map_err(contradiction)?;
-        let wall = self.config.limits.wall_per_media_second.saturating_mul(answer::audio_seconds(&request));
+        // A source without an index is read up to the part.
+        let reading = bytes_time(&self.config.limits, bytes);
+        let encoding = self.config.limits.wall_per_media_second.saturating_mul(answer::audio_seconds(&request));
+        let wall = reading.saturating_add(encoding);
         self.session(source, Work::Audio(request), wall, checker.into_reader())
     }
 
@@ -162,6 +167,18 @@ impl Engine {
         let bytes = source.metadata().map_err(|source| EngineError::Start { source })?.len();
         let checker = answer::Cues::new(&request).map_err(contradiction)?;
         self.session(source, Work::Subtitles(request), bytes_time(&self.config.limits, bytes), checker.into_reader())
+    }
+
+    /// Measures how loud sound tracks are; one that cannot be decoded is left out.
+    ///
+    /// # Errors
+    /// As [`encode_chunk`](Self::encode_chunk).
+    pub fn loudness(&self, source: File, request: LoudnessRequest) -> Result<Session<Loudness>, EngineError> {
+        let bytes = source.metadata().map_err(|source| EngineError::Start { source })?.len();
+        let checker = answer::Loud::new(&request);
+        let decoding = self.config.limits.wall_per_media_second.saturating_mul(answer::loudness_seconds(&request));
+        let wall = bytes_time(&self.config.limits, bytes).saturating_add(decoding);
+        self.session(source, Work::Loudness(request), wall, checker.into_reader())
     }
 
     /// Lets a child try from inside its cage what it must not be able to do.

@@ -7,6 +7,7 @@ mod fields;
 mod headers;
 mod jumps;
 mod look;
+mod loudness;
 mod nal;
 mod outlet;
 mod pick;
@@ -141,6 +142,7 @@ fn perform(work: Work, source: &Source, outlet: &Outlet) -> Result<(), Stop> {
         Work::Pictures(request) => pictures::take(source, &request, outlet),
         Work::Preview(request) => preview::make(source, &request, outlet),
         Work::Subtitles(request) => subtitles::read(source, &request, outlet),
+        Work::Loudness(request) => loudness::measure(source, &request, outlet),
         // Neither reads a source.
         Work::Headers(_) | Work::SelfTest => Ok(()),
     }

@@ -4,7 +4,7 @@
 
 use domain::ladder;
 use domain::plan::Limits;
-use domain::probe::{AudioTrack, Color, Extent, Orientation, VideoTrack};
+use domain::probe::{AudioTrack, Color, Extent, FieldOrder, Orientation, VideoTrack};
 use domain::{Cadence, FrameRate, MediaTime, Plan, Probe, Recipe, Resolution, Span, Timescale};
 
 use crate::client::answer;
@@ -91,13 +91,15 @@ fn video() -> VideoTrack {
         sample_aspect: (1, 1),
         orientation: Orientation::default(),
         color: Color::default(),
-        is_interlaced: false,
+        field_order: FieldOrder::default(),
         extent: extent(),
         frame_count: 6,
         measured_rate: rate(),
         is_variable_rate: false,
         language: None,
         is_default: true,
+        jumps: vec![],
+        last_decodable: None,
     }
 }
 
@@ -127,11 +129,13 @@ fn audio() -> AudioRequest {
             language: None,
             title: None,
             is_default: true,
+            jumps: vec![],
         },
         origin: MediaTime::zero(),
         recipe: Recipe::default(),
         channels: 2,
         frame_count: 5,
+        part_first: 0,
         work: vec![Span { index: 0, first: 0, count: 3 }, Span { index: 1, first: 3, count: 2 }],
     }
 }

@@ -43,5 +43,6 @@ pub use output::{
     VideoSegment,
 };
 pub use request::{
-    AudioRequest, ChunkRequest, HeadersRequest, PicturesRequest, PreviewRequest, SegmentWork, Shot, SubtitlesRequest,
+    AudioRequest, ChunkRequest, HeadersRequest, LoudnessRequest, PicturesRequest, PreviewRequest, SegmentWork, Shot,
+    SubtitlesRequest,
 };

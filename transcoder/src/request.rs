@@ -44,7 +44,10 @@ pub struct HeadersRequest {
     pub audio_channels: Vec<u16>,
 }
 
-/// Encode the missing segments of one audio track.
+/// Encode segments of one part of an audio rendition.
+///
+/// The bytes of a segment depend on everything here but `work`: whichever segments of a part are
+/// asked for, alone or together, each comes out the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AudioRequest {
     /// The track to encode, as the probe described it.
@@ -53,11 +56,13 @@ pub struct AudioRequest {
     pub origin: MediaTime,
     /// The encoder settings.
     pub recipe: Recipe,
-    /// Channels of the output: 1 or 2.
+    /// Channels of the output: 1, 2, or 6 for 5.1.
     pub channels: u16,
-    /// AAC frames of the whole rendition, not of the missing segments.
+    /// AAC frames of the whole rendition, not of the part.
     pub frame_count: u64,
-    /// The missing segments, in AAC frames, in order.
+    /// The AAC frame that the part begins with. No segment of `work` begins before it.
+    pub part_first: u64,
+    /// The wanted segments, in AAC frames, in order.
     pub work: Vec<Span>,
 }
 
@@ -98,6 +103,13 @@ pub struct PreviewRequest {
     pub frame_ms: u32,
 }
 
+/// Measure the loudness of sound tracks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoudnessRequest {
+    /// The tracks, as the probe described them, all in one pass.
+    pub tracks: Vec<AudioTrack>,
+}
+
 /// Read text subtitles.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubtitlesRequest {
@@ -132,5 +144,6 @@ pub(crate) enum Work {
     Pictures(PicturesRequest),
     Preview(PreviewRequest),
     Subtitles(SubtitlesRequest),
+    Loudness(LoudnessRequest),
     SelfTest,
 }

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Unreadable = 11,
     /// How the decoding went, as a [`domain::Tally`] in JSON; at most one, before the last message.
     Tally = 12,
+    /// One [`domain::loudness::Loudness`] as JSON.
+    Loudness = 13,
     /// The file of a [`crate::Preview`].
     Preview = 20,
 }
@@ -57,6 +59,7 @@ impl Kind {
             Self::Unreadable,
             Self::Tally,
             Self::Preview,
+            Self::Loudness,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -67,6 +70,7 @@ impl Kind {
             Self::Progress => 8,
             Self::Done | Self::Unreadable => 0,
             Self::Tally => 256,
+            Self::Loudness => 1024,
             Self::Failed | Self::Cage => 16 << 10,
             Self::Cue | Self::Headers => 64 << 10,
             // 64 streams and 10 000 chapters with titles of 500 characters.

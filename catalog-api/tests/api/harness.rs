@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use catalog_store::{Asset, Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow, Target};
+use domain::loudness::{Hundredths, Loudness};
 use domain::plan::{Limits, Plan};
 use domain::presentation::Images;
 use domain::probe::{AudioTrack, Chapter, Color, Extent, FieldOrder, Orientation, SubtitleTrack, VideoTrack};
@@ -166,11 +167,23 @@ impl Server {
         let job = self.claim(JobLane::Light).await;
         assert_eq!((job.asset, job.spec.kind()), (asset.id, JobKind::Images));
         self.catalog.put_images(&job, images, at(2)).await.unwrap();
+        self.catalog.put_loudness(&job, &[loudness()], at(2)).await.unwrap();
         self.catalog.settle_part(&job, self.job_id(), at(2)).await.unwrap();
         // The publish job is due at 2 ms, after the claims of this harness.
         let claim = Claim { worker: "test", lane: JobLane::Urgent, lease: Duration::from_secs(60), now: at(3) };
         let publish = self.catalog.claim(&claim).await.unwrap().unwrap();
         self.catalog.settle_publish(&publish, at(3)).await.unwrap();
+    }
+}
+
+/// How loud the default sound track is.
+fn loudness() -> Loudness {
+    let number = |value| Hundredths::new(value).unwrap();
+    Loudness {
+        stream_index: 1,
+        integrated_lufs: Some(number(-16.23)),
+        range_lu: number(7.5),
+        true_peak_dbtp: Some(number(-1.0)),
     }
 }
 

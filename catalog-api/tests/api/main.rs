@@ -348,6 +348,9 @@ mod described {
         let chapters = server.get(&format!("/api/v1/assets/{}/chapters", asset.id)).await.ok();
         check(&document, &document["components"]["schemas"]["ChapterList"], &chapters, "chapters");
         let page = server.get("/api/v1/assets").await.ok();
+        let loudness = json!({ "integrated_lufs": -16.23, "range_lu": 7.5, "true_peak_dbtp": -1.0 });
+        assert_eq!(page["data"][0]["audio"][0]["loudness"], loudness);
+        assert_eq!(page["data"][0]["audio"][1]["loudness"], Value::Null);
         check(&document, &document["components"]["schemas"]["AssetPage"], &page, "page");
         let problem = serde_json::from_str(&server.get("/api/v1/none").await.text).unwrap();
         check(&document, &document["components"]["schemas"]["Problem"], &problem, "problem");

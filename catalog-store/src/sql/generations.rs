@@ -5,7 +5,7 @@ use super::{both, statements};
 statements! {
     INSERT = both("insert into generations (asset_id, generation, plan, segments_total, open_jobs, created_at) \
         values ($1, $2, $3, $4, $5, $6) on conflict (asset_id, generation) do nothing");
-    BY_ID = both("select plan, images, subtitles, left_out, \
+    BY_ID = both("select plan, images, subtitles, left_out, loudness, \
         pictures_good, pictures_bad, pictures_repeated from generations where asset_id = $1 and generation = $2");
     CLOSE_JOB = both("update generations set open_jobs = open_jobs - 1 \
         where asset_id = $1 and generation = $2 and open_jobs > 0 returning open_jobs as number");
@@ -14,6 +14,7 @@ statements! {
     SET_LEFT_OUT = both("update generations set left_out = $3 where asset_id = $1 and generation = $2");
     ADD_TALLY = both("update generations set pictures_good = pictures_good + $3, pictures_bad = pictures_bad + $4, \
         pictures_repeated = pictures_repeated + $5 where asset_id = $1 and generation = $2");
+    SET_LOUDNESS = both("update generations set loudness = $3 where asset_id = $1 and generation = $2");
     /// Touches the row only when the last progress event is old enough ($4) for another one at $3.
     MARK_PROGRESS = both("update generations set progress_at = $3 \
         where asset_id = $1 and generation = $2 and progress_at <= $4");

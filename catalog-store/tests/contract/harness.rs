@@ -121,7 +121,7 @@ impl World {
         let specs = [
             JobSpec::Chunk { generation, chunk: 0 },
             JobSpec::Chunk { generation, chunk: 1 },
-            JobSpec::Audio { generation, rendition: rendition("audio-0") },
+            JobSpec::Audio { generation, rendition: rendition("audio-0"), part: 0 },
             JobSpec::Images { generation },
         ];
         specs.into_iter().map(|spec| (self.job_id(), spec)).collect()

@@ -1,6 +1,7 @@
 //! Segments, and what else belongs to a generation.
 
 use catalog_store::{Catalog, CatalogError, RenditionKind};
+use domain::loudness::{Hundredths, Loudness};
 use domain::presentation::{Images, SegmentEntry, SubtitleRendition};
 use domain::{AssetState, Resolution, Tally, Timescale};
 
@@ -90,6 +91,27 @@ pub(crate) async fn images_and_subtitles_read_back(world: World) {
     assert_eq!(world.catalog.subtitles(asset, GENERATION).await.unwrap(), subtitles);
     world.catalog.settle_part(&job, world.job_id(), at(2)).await.unwrap();
     let lost = world.catalog.put_images(&job, &images, at(3)).await;
+    assert!(matches!(lost, Err(CatalogError::LostLease { .. })), "{lost:?}");
+}
+
+pub(crate) async fn loudness_reads_back_and_belongs_to_a_generation(world: World) {
+    let asset = world.processing().await;
+    let job = world.claim(false, at(0)).await.expect("audio");
+    assert_eq!(world.catalog.loudness(asset, GENERATION).await.unwrap(), None);
+    let loudness = [Loudness {
+        stream_index: 1,
+        integrated_lufs: Hundredths::new(-16.23),
+        range_lu: Hundredths::ZERO,
+        true_peak_dbtp: None,
+    }];
+    for measured in [&[][..], &loudness] {
+        world.catalog.put_loudness(&job, measured, at(1)).await.unwrap();
+        assert_eq!(world.catalog.loudness(asset, GENERATION).await.unwrap().as_deref(), Some(measured));
+    }
+    let output = world.catalog.output(asset, GENERATION).await.unwrap().expect("a plan");
+    assert_eq!(output.loudness, loudness);
+    world.catalog.settle_part(&job, world.job_id(), at(2)).await.unwrap();
+    let lost = world.catalog.put_loudness(&job, &loudness, at(3)).await;
     assert!(matches!(lost, Err(CatalogError::LostLease { .. })), "{lost:?}");
 }
 

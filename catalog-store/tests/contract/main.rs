@@ -91,6 +91,7 @@ contract! {
         a_lost_lease_records_no_segment
         progress_counts_segments_per_rendition
         images_and_subtitles_read_back
+        loudness_reads_back_and_belongs_to_a_generation
         the_tallies_of_all_chunks_add_up
         pages_of_assets_are_newest_first_and_without_gaps
         a_catalogue_opened_to_read_sees_what_is_committed_and_writes_nothing;

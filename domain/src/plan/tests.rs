@@ -83,6 +83,24 @@ fn the_default_track_leads_and_names_are_unique() {
 }
 
 #[test]
+fn surround_sound_is_kept_beside_stereo() {
+    let mut tracks = vec![audio_track(1, 0, 1000, "eng", true), audio_track(2, 0, 1000, "ger", false)];
+    let mut channels = |channels: u16| {
+        tracks[1].channels = channels;
+        let plan = planned(&probe(vec![], tracks.clone()));
+        plan.audio.iter().map(|audio| (audio.id.to_string(), audio.name.clone(), audio.channels)).collect::<Vec<_>>()
+    };
+    let stereo = [("audio-0-en".into(), "English".into(), 2), ("audio-1-de".into(), "Deutsch".into(), 2)];
+    for few_or_many in [1, 2, 3, 4, 5, 9, 16] {
+        assert_eq!(channels(few_or_many), stereo);
+    }
+    for surround in 6..=8 {
+        assert_eq!(channels(surround)[..2], stereo);
+        assert_eq!(channels(surround)[2..], [("audio-1-de-surround".into(), "Deutsch".into(), 6)]);
+    }
+}
+
+#[test]
 fn chunks_cover_all_segments_once() {
     let plan = planned(&probe(vec![video(0, 600_000, 30_000, 1001)], vec![]));
     let segments = plan.video_spans().len();
@@ -90,6 +108,18 @@ fn chunks_cover_all_segments_once() {
     assert_eq!(chunks.iter().map(|chunk| chunk.segment_count as usize).sum::<usize>(), segments);
     assert_eq!(chunks[0], Chunk { index: 0, first_segment: 0, segment_count: 3 });
     assert_eq!(chunks[1], Chunk { index: 1, first_segment: 3, segment_count: 10 });
+}
+
+#[test]
+fn parts_of_the_sound_cover_all_segments_once() {
+    let plan = planned(&probe(vec![], vec![audio_track(0, 0, 3_600_000, "eng", true)]));
+    let parts = plan.audio_parts(&plan.audio[0]);
+    let segments = plan.audio_spans(&plan.audio[0]).len();
+    assert_eq!(parts.iter().map(|part| part.segment_count as usize).sum::<usize>(), segments);
+    for (part, index) in parts.iter().zip(0..) {
+        assert_eq!((part.index, part.first_segment), (index, index * 50));
+        assert!(part.holds(index * 50) && !part.holds(index * 50 + part.segment_count));
+    }
 }
 
 #[test]

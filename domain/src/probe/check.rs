@@ -4,8 +4,8 @@
 //! is stored, shown or computed with is checked here first.
 
 use super::{
-    AudioTrack, CHANNELS_MAX, CHAPTERS_MAX, Chapter, Extent, Probe, SAMPLE_RATES, SECONDS_MAX, SIDE_MAX, SubtitleTrack,
-    TEXT_CHARS_MAX, TRACKS_MAX, VideoTrack, is_sane_aspect,
+    AudioTrack, CHANNELS_MAX, CHAPTERS_MAX, Chapter, Extent, JUMPS_MAX, Jump, Probe, SAMPLE_RATES, SECONDS_MAX,
+    SIDE_MAX, SubtitleTrack, TEXT_CHARS_MAX, TRACKS_MAX, VideoTrack, is_sane_aspect,
 };
 use crate::container::Container;
 use crate::{Language, MediaTime};
@@ -56,7 +56,7 @@ impl Probe {
         at_most("chapters", self.chapters.len(), CHAPTERS_MAX)?;
         text("title", self.title.as_deref())?;
         text("libraries", Some(self.libraries.as_str()).filter(|libraries| !libraries.is_empty()))?;
-        self.video.iter().try_for_each(video)?;
+        self.video.iter().chain(&self.cover).try_for_each(video)?;
         self.audio.iter().try_for_each(audio)?;
         self.subtitles.iter().try_for_each(subtitle)?;
         self.chapters.iter().try_for_each(chapter)?;
@@ -117,6 +117,11 @@ fn extent(extent: Extent) -> Checked {
     possible("length of a track", extent.start <= extent.end)
 }
 
+fn jumps(jumps: &[Jump]) -> Checked {
+    at_most("jumps of the clock", jumps.len(), JUMPS_MAX)?;
+    jumps.iter().try_for_each(|jump| time("jump of the clock", jump.shift))
+}
+
 fn video(track: &VideoTrack) -> Checked {
     stream(track.stream_index)?;
     name("codec", &track.codec)?;
@@ -133,6 +138,8 @@ fn video(track: &VideoTrack) -> Checked {
     if track.frame_count > frames_max {
         return Err(ProbeFault::TooMany { what: "pictures for its length", found: track.frame_count, max: frames_max });
     }
+    jumps(&track.jumps)?;
+    track.last_decodable.map_or(Ok(()), |last| time("last picture", last))?;
     language(track.language.as_ref())
 }
 
@@ -142,6 +149,7 @@ fn audio(track: &AudioTrack) -> Checked {
     possible("sample rate", SAMPLE_RATES.contains(&track.sample_rate))?;
     possible("number of channels", (1..=CHANNELS_MAX).contains(&u32::from(track.channels)))?;
     extent(track.extent)?;
+    jumps(&track.jumps)?;
     text("title of a track", track.title.as_deref())?;
     language(track.language.as_ref())
 }

@@ -46,7 +46,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 37] = [
+pub const KEYS: [Key; 38] = [
     key(
         "data_dir",
         Kind::Text,
@@ -205,6 +205,7 @@ pub const KEYS: [Key; 37] = [
     key("x264_preset", Kind::Text, "\"veryfast\"", "Preset of the video encoder: slower ones give smaller files."),
     key("x264_crf", Kind::Number, "23", "Constant rate factor of the video encoder: lower is better and larger."),
     key("audio_bitrate", Kind::Number, "128000", "Bit rate of a stereo track, in bits per second."),
+    key("surround_bitrate", Kind::Number, "320000", "Bit rate of a 5.1 track, in bits per second."),
 ];
 
 /// The key of this name.

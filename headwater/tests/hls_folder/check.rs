@@ -2,6 +2,7 @@
 //!
 //! Used by several test binaries: `#[path = "../hls_folder/check.rs"] mod check;`
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,8 +18,10 @@ pub(crate) struct Report {
     pub(crate) audio_duration_s: Option<f64>,
     /// Video renditions, as the multivariant playlist lists them.
     pub(crate) renditions: Vec<Rendition>,
-    /// Languages of the audio renditions; those without one are left out.
+    /// Languages of the audio renditions of the first group; those without one are left out.
     pub(crate) audio_languages: Vec<String>,
+    /// `CHANNELS` of the audio renditions, group by group.
+    pub(crate) audio_channels: Vec<String>,
     /// Languages of the subtitle renditions; those without one are left out.
     pub(crate) subtitle_languages: Vec<String>,
     /// Chapters in `chapters.json`.
@@ -49,7 +52,11 @@ pub(crate) struct Rendition {
 pub(crate) fn check(dir: &Path) -> Report {
     let master = master(dir);
     let variants = || master.variants.iter().filter(|variant| !variant.is_i_frame);
-    let with_picture: Vec<_> = variants().filter(|variant| variant.resolution.is_some()).collect();
+    // Each picture is listed once per audio group.
+    let mut with_picture: Vec<_> = variants().filter(|variant| variant.resolution.is_some()).collect();
+    let combinations = with_picture.len();
+    let mut seen = HashSet::new();
+    with_picture.retain(|variant| seen.insert(variant.uri.clone()));
     let pictures: Vec<Track> = with_picture.iter().map(|variant| Track::read(dir, &variant.uri)).collect();
     for picture in &pictures {
         picture.assert_contiguous();
@@ -61,10 +68,12 @@ pub(crate) fn check(dir: &Path) -> Report {
     let others = |kind: AlternativeMediaType| -> Vec<&AlternativeMedia> {
         master.alternatives.iter().filter(|other| other.media_type == kind).collect()
     };
-    let sounds = others(AlternativeMediaType::Audio);
+    let groups = audio_groups(&others(AlternativeMediaType::Audio));
+    assert_eq!(combinations, with_picture.len() * groups.len().max(1), "every picture with every group of sound");
+    let sounds: Vec<&AlternativeMedia> = groups.first().cloned().unwrap_or_default();
     let alone = variants().filter(|variant| variant.resolution.is_none()).map(|variant| variant.uri.clone());
-    let mut uris: Vec<String> = sounds.iter().filter_map(|sound| sound.uri.clone()).chain(alone).collect();
-    uris.dedup();
+    let grouped = groups.iter().flatten().filter_map(|sound| sound.uri.clone());
+    let uris: BTreeSet<String> = grouped.chain(alone).collect();
     let tracks: Vec<Track> = uris.iter().map(|uri| Track::read(dir, uri)).collect();
     for track in &tracks {
         track.assert_contiguous();
@@ -81,9 +90,28 @@ pub(crate) fn check(dir: &Path) -> Report {
         audio_duration_s: tracks.iter().map(Track::seconds).reduce(f64::max),
         renditions: pictures.iter().zip(sizes).map(|(picture, size)| picture.rendition(size)).collect(),
         audio_languages: languages(&sounds),
+        audio_channels: groups.iter().flatten().filter_map(|sound| sound.channels.clone()).collect(),
         subtitle_languages: languages(&texts),
         chapter_count: chapter_count(dir),
     }
+}
+
+/// The audio groups in the order of the playlist. All have the same members (RFC 8216 §4.3.4.1.1).
+fn audio_groups<'a>(sounds: &[&'a AlternativeMedia]) -> Vec<Vec<&'a AlternativeMedia>> {
+    let mut groups: Vec<Vec<&AlternativeMedia>> = Vec::new();
+    for sound in sounds {
+        match groups.iter_mut().find(|group| group[0].group_id == sound.group_id) {
+            Some(group) => group.push(sound),
+            None => groups.push(vec![sound]),
+        }
+    }
+    let members = |group: &[&AlternativeMedia]| -> Vec<_> {
+        group.iter().map(|sound| (sound.name.clone(), sound.language.clone(), sound.default)).collect()
+    };
+    for group in &groups {
+        assert_eq!(members(group), members(&groups[0]), "audio groups have different members");
+    }
+    groups
 }
 
 fn master(dir: &Path) -> MasterPlaylist {

@@ -63,6 +63,17 @@ fn sound_alone_is_cut_without_a_gap() {
 }
 
 #[test]
+fn surround_sound_is_there_beside_stereo() {
+    let audio_args = vec!["-af", "pan=5.1|FL=c0|FC=c0|BR=c0", "-c:a", "ac3"];
+    let spec = ClipSpec { seconds: 7.0, audio: vec!["eng", "deu"], audio_args, ..ClipSpec::default() };
+    let report = checked(&media::clip(&spec));
+    assert_frames(&report, 175, (25, 1), 3);
+    assert_sound_ends(&report, 7.0);
+    assert_eq!(report.audio_languages, ["en", "de"]);
+    assert_eq!(report.audio_channels, ["2", "2", "6", "6"]);
+}
+
+#[test]
 fn a_real_file_keeps_its_frames() {
     let Some(file) = fixtures::corpus_file("a_sam2_02_cups.mp4") else { return };
     let report = checked(&file);

@@ -91,6 +91,7 @@ fn plays_for(seconds: i64) -> Looked {
         language: None,
         title: None,
         is_default: true,
+        jumps: vec![],
     };
     Looked::Understood(Box::new(Probe {
         container: "mp4".into(),
@@ -101,6 +102,7 @@ fn plays_for(seconds: i64) -> Looked {
         chapters: vec![],
         title: None,
         libraries: String::new(),
+        cover: None,
     }))
 }
 

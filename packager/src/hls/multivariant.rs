@@ -4,10 +4,11 @@ use domain::Presentation;
 use domain::plan::FIRST_VARIANT_BITRATE;
 use domain::presentation::{AudioRendition, SubtitleRendition, VideoRendition};
 
+mod sound;
+
 use super::attribute::{List, clean};
 use super::{Playlist, bit_rates};
 
-const AUDIO_GROUP: &str = "audio";
 const SUBTITLE_GROUP: &str = "subtitles";
 
 /// A BCP 47 tag for tracks whose language nobody stated.
@@ -16,10 +17,12 @@ const UNDETERMINED: &str = "und";
 /// Renders the multivariant playlist.
 ///
 /// It names `{prefix}{rendition}/playlist.m3u8`, `{prefix}{rendition}/iframes.m3u8` and, if there
-/// are chapters, `chapters.json` beside itself. `BANDWIDTH` is the rendition's peak plus the highest
-/// peak of any audio rendition, which is the dearest combination a viewer can choose. The variant
-/// nearest to 2 Mb/s comes first, the others follow in the presentation's order. Without video
-/// there is one variant: the default audio rendition.
+/// are chapters, `chapters.json` beside itself. Sound in stereo is one group; where some track is
+/// there in more channels, a second group holds these, and every video rendition is listed with
+/// both. `BANDWIDTH` is the rendition's peak plus the highest peak in the group, which is the dearest
+/// combination a viewer can choose. The variant nearest to 2 Mb/s comes first, the others follow in
+/// the presentation's order, stereo before surround. Without video there is one variant per group:
+/// the default audio rendition.
 ///
 /// Output is deterministic, is valid whatever the titles contain, and ends with a newline.
 pub fn multivariant(presentation: &Presentation, prefix: &str) -> String {
@@ -27,29 +30,19 @@ pub fn multivariant(presentation: &Presentation, prefix: &str) -> String {
     let subtitles: Vec<&SubtitleRendition> =
         presentation.subtitles.iter().filter(|one| !one.segments.is_empty()).collect();
     let video: Vec<&VideoRendition> = presentation.video.iter().filter(|one| !one.segments.is_empty()).collect();
-    // A lone audio rendition is its own variant and needs no group.
-    let groups = Groups {
-        audio: if video.is_empty() && audio.len() == 1 { &[] } else { &audio },
-        subtitles: &subtitles,
-        prefix,
-    };
+    let groups = sound::groups(&audio);
 
     let mut out = Playlist::new();
     out.line("#EXT-X-INDEPENDENT-SEGMENTS");
     session_data(&mut out, presentation);
-    groups.render(&mut out);
-    let sound = Sound::of(&audio);
-    let mut variants: Vec<Variant> = video.iter().map(|rendition| Variant::of_video(rendition, &sound)).collect();
-    if variants.is_empty() {
-        variants.extend(audio.iter().find(|one| one.is_default).or(audio.first()).map(|one| sound.variant(one)));
+    // A lone audio rendition is its own variant and needs no group.
+    let is_alone = video.is_empty() && audio.len() == 1;
+    if !is_alone {
+        groups.iter().for_each(|group| group.render(&mut out, prefix));
     }
-    let first = variants.iter().enumerate().min_by_key(|(_, one)| one.bandwidth.abs_diff(FIRST_VARIANT_BITRATE.0));
-    let first = first.map_or(0, |(at, _)| at);
-    if let Some(head) = variants.get_mut(..=first) {
-        head.rotate_right(1);
-    }
-    for variant in &variants {
-        variant.render(&mut out, &groups);
+    render_subtitles(&mut out, &subtitles, prefix);
+    for variant in variants(&video, &groups) {
+        variant.render(&mut out, prefix, !is_alone, !subtitles.is_empty());
     }
     for rendition in video {
         iframe_variant(&mut out, rendition, prefix);
@@ -57,61 +50,67 @@ pub fn multivariant(presentation: &Presentation, prefix: &str) -> String {
     out.0
 }
 
-/// What the choice of sound adds to every variant.
-struct Sound {
-    peak: u64,
-    mean: u64,
-    codecs: Vec<String>,
+/// Every combination of picture and sound, in the order of the playlist.
+fn variants<'a>(video: &[&'a VideoRendition], groups: &'a [sound::Group<'a>]) -> Vec<Variant<'a>> {
+    if video.is_empty() {
+        return groups.iter().map(Variant::of_sound).collect();
+    }
+    let silent = groups.is_empty().then_some(None);
+    let with_sound = |group: Option<&'a sound::Group<'a>>| {
+        let mut variants: Vec<Variant> = video.iter().map(|rendition| Variant::of_video(rendition, group)).collect();
+        first_to_front(&mut variants);
+        variants
+    };
+    silent.into_iter().chain(groups.iter().map(Some)).flat_map(with_sound).collect()
 }
 
-impl Sound {
-    fn of(audio: &[&AudioRendition]) -> Self {
-        let mut codecs: Vec<String> = Vec::new();
-        for rendition in audio {
-            if !codecs.contains(&rendition.codecs) {
-                codecs.push(rendition.codecs.clone());
-            }
-        }
-        let peak = audio.iter().map(|one| one.peak_bitrate.0).max().unwrap_or(0);
-        let mean = audio.iter().map(|one| one.average_bitrate.0).max().unwrap_or(0);
-        Self { peak, mean, codecs }
-    }
-
-    fn variant(&self, audio: &AudioRendition) -> Variant {
-        Variant {
-            bandwidth: self.peak,
-            average_bandwidth: self.mean,
-            codecs: self.codecs.join(","),
-            picture: None,
-            directory: audio.id.to_string(),
-        }
+/// Moves the variant that players begin with to the front.
+fn first_to_front(variants: &mut [Variant<'_>]) {
+    let first = variants.iter().enumerate().min_by_key(|(_, one)| one.bandwidth.abs_diff(FIRST_VARIANT_BITRATE.0));
+    let first = first.map_or(0, |(at, _)| at);
+    if let Some(head) = variants.get_mut(..=first) {
+        head.rotate_right(1);
     }
 }
 
 /// One `EXT-X-STREAM-INF`.
-struct Variant {
+struct Variant<'a> {
     bandwidth: u64,
     average_bandwidth: u64,
     codecs: String,
     /// Resolution and frame rate.
     picture: Option<(String, String)>,
+    group: Option<&'a sound::Group<'a>>,
     directory: String,
 }
 
-impl Variant {
-    fn of_video(video: &VideoRendition, sound: &Sound) -> Self {
-        let codecs: Vec<&str> =
-            [video.codecs.as_str()].into_iter().chain(sound.codecs.iter().map(String::as_str)).collect();
+impl<'a> Variant<'a> {
+    fn of_video(video: &VideoRendition, group: Option<&'a sound::Group<'a>>) -> Self {
+        let (peak, mean) = group.map_or((0, 0), |group| (group.peak(), group.mean()));
+        let sounds = group.map_or_else(Vec::new, sound::Group::codecs);
+        let codecs: Vec<&str> = [video.codecs.as_str()].into_iter().chain(sounds).collect();
         Self {
-            bandwidth: video.peak_bitrate.0.saturating_add(sound.peak),
-            average_bandwidth: video.average_bitrate.0.saturating_add(sound.mean),
+            bandwidth: video.peak_bitrate.0.saturating_add(peak),
+            average_bandwidth: video.average_bitrate.0.saturating_add(mean),
             codecs: codecs.join(","),
             picture: Some((video.resolution.to_string(), format!("{:.3}", video.frame_rate.as_f64()))),
+            group,
             directory: video.id.to_string(),
         }
     }
 
-    fn render(&self, out: &mut Playlist, groups: &Groups<'_>) {
+    fn of_sound(group: &'a sound::Group<'a>) -> Self {
+        Self {
+            bandwidth: group.peak(),
+            average_bandwidth: group.mean(),
+            codecs: group.codecs().join(","),
+            picture: None,
+            group: Some(group),
+            directory: group.default().id.to_string(),
+        }
+    }
+
+    fn render(&self, out: &mut Playlist, prefix: &str, has_groups: bool, has_subtitles: bool) {
         let mut list = List::of("EXT-X-STREAM-INF")
             .plain("BANDWIDTH", self.bandwidth)
             .plain("AVERAGE-BANDWIDTH", self.average_bandwidth)
@@ -119,53 +118,31 @@ impl Variant {
         if let Some((resolution, frame_rate)) = &self.picture {
             list = list.plain("RESOLUTION", resolution).plain("FRAME-RATE", frame_rate);
         }
-        if !groups.audio.is_empty() {
-            list = list.quoted("AUDIO", AUDIO_GROUP);
+        if let Some(group) = self.group.filter(|_| has_groups) {
+            list = list.quoted("AUDIO", group.id);
         }
-        if !groups.subtitles.is_empty() {
+        if has_subtitles {
             list = list.quoted("SUBTITLES", SUBTITLE_GROUP);
         }
         out.line(list.plain("CLOSED-CAPTIONS", "NONE").finish());
-        out.line(format!("{}{}/playlist.m3u8", clean(groups.prefix), self.directory));
+        out.line(format!("{}{}/playlist.m3u8", clean(prefix), self.directory));
     }
 }
 
-/// The alternatives that every variant shares.
-struct Groups<'a> {
-    audio: &'a [&'a AudioRendition],
-    subtitles: &'a [&'a SubtitleRendition],
-    prefix: &'a str,
-}
-
-impl Groups<'_> {
-    fn render(&self, out: &mut Playlist) {
-        let default = self.audio.iter().position(|one| one.is_default).unwrap_or(0);
-        let names = unique(self.audio.iter().map(|one| one.name.as_str()), "Audio");
-        for (at, (rendition, name)) in self.audio.iter().zip(names).enumerate() {
-            let list = List::of("EXT-X-MEDIA")
-                .plain("TYPE", "AUDIO")
-                .quoted("GROUP-ID", AUDIO_GROUP)
-                .quoted("NAME", &name)
-                .quoted("LANGUAGE", rendition.language.as_ref().map_or(UNDETERMINED, domain::Language::tag))
-                .yes_or_no("DEFAULT", at == default)
-                .yes_or_no("AUTOSELECT", true)
-                .quoted("CHANNELS", &rendition.channels.to_string());
-            out.line(list.quoted("URI", &format!("{}{}/playlist.m3u8", self.prefix, rendition.id)).finish());
-        }
-        // RFC 8216 §4.3.4.1.1 allows one default in a group.
-        let default = self.subtitles.iter().position(|one| one.is_default);
-        let names = unique(self.subtitles.iter().map(|one| one.name.as_str()), "Subtitles");
-        for (at, (rendition, name)) in self.subtitles.iter().zip(names).enumerate() {
-            let list = List::of("EXT-X-MEDIA")
-                .plain("TYPE", "SUBTITLES")
-                .quoted("GROUP-ID", SUBTITLE_GROUP)
-                .quoted("NAME", &name)
-                .quoted("LANGUAGE", rendition.language.as_ref().map_or(UNDETERMINED, domain::Language::tag))
-                .yes_or_no("DEFAULT", Some(at) == default)
-                .yes_or_no("AUTOSELECT", true)
-                .yes_or_no("FORCED", rendition.is_forced);
-            out.line(list.quoted("URI", &format!("{}{}/playlist.m3u8", self.prefix, rendition.id)).finish());
-        }
+fn render_subtitles(out: &mut Playlist, subtitles: &[&SubtitleRendition], prefix: &str) {
+    // RFC 8216 §4.3.4.1.1 allows one default in a group.
+    let default = subtitles.iter().position(|one| one.is_default);
+    let names = unique(subtitles.iter().map(|one| one.name.as_str()), "Subtitles");
+    for (at, (rendition, name)) in subtitles.iter().zip(names).enumerate() {
+        let list = List::of("EXT-X-MEDIA")
+            .plain("TYPE", "SUBTITLES")
+            .quoted("GROUP-ID", SUBTITLE_GROUP)
+            .quoted("NAME", &name)
+            .quoted("LANGUAGE", rendition.language.as_ref().map_or(UNDETERMINED, domain::Language::tag))
+            .yes_or_no("DEFAULT", Some(at) == default)
+            .yes_or_no("AUTOSELECT", true)
+            .yes_or_no("FORCED", rendition.is_forced);
+        out.line(list.quoted("URI", &format!("{prefix}{}/playlist.m3u8", rendition.id)).finish());
     }
 }
 

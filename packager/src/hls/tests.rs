@@ -224,6 +224,45 @@ fn a_film_without_sound_has_no_audio_group() {
     assert!(!text.contains("AUDIO"));
 }
 
+/// A film whose English track is there in 5.1 as well.
+fn surround_film() -> Presentation {
+    let mut film = film();
+    let surround = audio("audio-0-en-surround", Some("eng"), "English", false, 330_000);
+    film.audio.push(AudioRendition { channels: 6, ..surround });
+    film
+}
+
+#[test]
+fn surround_sound_is_a_group_of_its_own() {
+    let text = multivariant(&surround_film(), "g3/");
+    insta::assert_snapshot!(text);
+    let playlist = parse_master(&text);
+    let variants: Vec<_> = playlist.variants.iter().filter(|one| !one.is_i_frame).collect();
+    let groups: Vec<_> = variants.iter().map(|one| one.audio.as_deref().expect("a group")).collect();
+    assert_eq!(groups, ["audio", "audio", "audio", "surround", "surround", "surround"]);
+    assert_eq!(variants[0].bandwidth, 1_700_000 + 140_000);
+    assert_eq!(variants[3].bandwidth, 1_700_000 + 330_000);
+    let members = |group: &str| -> Vec<_> {
+        let members = playlist.alternatives.iter().filter(|one| one.group_id == group);
+        members.map(|one| (one.name.clone(), one.channels.clone().expect("a number"), one.default)).collect()
+    };
+    let commentary = ("Commentary, with \u{201d}quotes\u{201d}".to_owned(), "2".to_owned(), false);
+    assert_eq!(members("audio"), [("English".into(), "2".into(), true), commentary.clone()]);
+    assert_eq!(members("surround"), [("English".into(), "6".into(), true), commentary]);
+}
+
+#[test]
+fn surround_sound_alone_has_a_variant_per_group() {
+    let mut sound = Presentation { video: vec![], ..surround_film() };
+    sound.audio.remove(1);
+    let playlist = parse_master(&multivariant(&sound, ""));
+    let variants: Vec<_> = playlist.variants.iter().map(|one| (one.uri.as_str(), one.audio.as_deref())).collect();
+    assert_eq!(
+        variants,
+        [("audio-0-en/playlist.m3u8", Some("audio")), ("audio-0-en-surround/playlist.m3u8", Some("surround"))]
+    );
+}
+
 #[test]
 fn sound_alone_is_its_own_variant() {
     let mut sound = Presentation { video: vec![], ..film() };

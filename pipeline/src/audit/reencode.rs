@@ -116,7 +116,10 @@ async fn video(parts: &Parts, probe: &Probe, plan: &Plan, row: &SegmentRow) -> R
 async fn audio(parts: &Parts, probe: &Probe, plan: &Plan, row: &SegmentRow) -> Result<Finished, JobError> {
     let unplanned = || JobError::inconsistent("the segment is not in the plan");
     let audio = plan.audio_rendition(&row.rendition).ok_or_else(unplanned)?;
-    let span = plan.audio_spans(audio).into_iter().find(|span| span.index == row.index).ok_or_else(unplanned)?;
+    let spans = plan.audio_spans(audio);
+    let part = plan.audio_parts(audio).into_iter().find(|part| part.holds(row.index)).ok_or_else(unplanned)?;
+    let at = |index: u32| spans.iter().find(|span| span.index == index).copied().ok_or_else(unplanned);
+    let (part_first, span) = (at(part.first_segment)?.first, at(row.index)?);
     let track = probe.audio.iter().find(|track| track.stream_index == audio.stream_index).ok_or_else(unplanned)?;
     let request = AudioRequest {
         track: track.clone(),
@@ -124,6 +127,7 @@ async fn audio(parts: &Parts, probe: &Probe, plan: &Plan, row: &SegmentRow) -> R
         recipe: plan.recipe.clone(),
         channels: audio.channels,
         frame_count: audio.frame_count,
+        part_first,
         work: vec![span],
     };
     let mut session = parts.engine.encode_audio(parts.store.open_source(row.asset).await?, request)?;

@@ -31,7 +31,7 @@ pub(super) async fn store(step: &Step<'_>, generation: Generation, probe: &Probe
             sample_rate: plan.audio_timescale(),
             channels: audio.channels,
             config,
-            bitrate: plan.recipe.audio_bitrate,
+            bitrate: plan.recipe.audio_bitrate_of(audio.channels),
         };
         inits.push((&audio.id, cmaf::audio_init(&config)));
     }

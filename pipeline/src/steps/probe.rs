@@ -3,7 +3,7 @@
 //! The order is: presentation object, pointer, and then one transaction with probe, generation and
 //! jobs. Killed in between, the next run writes the same objects again and goes on.
 
-use domain::plan::Limits;
+use domain::plan::{AudioPart, Limits};
 use domain::{Generation, JobSpec, Plan, Presentation, chapters};
 
 use super::{Settlement, Step, edition, inits, publish};
@@ -51,8 +51,12 @@ async fn limits(step: &Step<'_>) -> Result<Limits, JobError> {
 /// The parts of a generation. Chapters need none: they are in the presentation from the start.
 fn jobs(plan: &Plan, generation: Generation, has_picture: bool) -> Vec<JobSpec> {
     let chunks = plan.chunks().into_iter().map(|chunk| JobSpec::Chunk { generation, chunk: chunk.index });
-    let audio = plan.audio.iter().map(|audio| JobSpec::Audio { generation, rendition: audio.id.clone() });
+    let audio = plan.audio.iter().flat_map(|audio| {
+        let part = |part: AudioPart| JobSpec::Audio { generation, rendition: audio.id.clone(), part: part.index };
+        plan.audio_parts(audio).into_iter().map(part)
+    });
     let subtitles = (!plan.subtitles.is_empty()).then_some(JobSpec::Subtitles { generation });
     let images = has_picture.then_some(JobSpec::Images { generation });
-    chunks.chain(audio).chain(subtitles).chain(images).collect()
+    let loudness = (!plan.audio.is_empty()).then_some(JobSpec::Loudness { generation });
+    chunks.chain(audio).chain(subtitles).chain(images).chain(loudness).collect()
 }

@@ -60,6 +60,9 @@ async fn everything() -> anyhow::Result<()> {
     ensure!(languages.iter().map(|language| language.tag()).collect::<Vec<_>>() == ["en", "de"]);
     ensure!(presentation.audio.iter().map(|audio| audio.is_default).collect::<Vec<_>>() == [true, false]);
     ensure!(presentation.chapters.len() == 3);
+    let loudness = rig.parts.catalog.loudness(asset.id, Generation(1)).await?.context("loudness was measured")?;
+    ensure!(loudness.iter().map(|one| one.stream_index).collect::<Vec<_>>() == [1, 2]);
+    ensure!(loudness.iter().all(|one| one.integrated_lufs.is_some()));
     let images = presentation.images.context("pictures were taken")?;
     ensure!(images.blurhash.is_some() && images.thumbhash.is_some());
     let preview = layout::image(asset.id, Generation(1), images.preview.as_deref().context("it moves")?)?;

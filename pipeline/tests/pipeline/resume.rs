@@ -67,8 +67,8 @@ async fn repeated() -> anyhow::Result<()> {
         ensure!(rig.ledger(asset).await? == ledger);
         kinds.push(job.spec.kind());
     }
-    for kind in [JobKind::Probe, JobKind::Chunk, JobKind::Audio, JobKind::Subtitles, JobKind::Images, JobKind::Publish]
-    {
+    let parts = [JobKind::Chunk, JobKind::Audio, JobKind::Subtitles, JobKind::Images, JobKind::Loudness];
+    for kind in [JobKind::Probe, JobKind::Publish].into_iter().chain(parts) {
         ensure!(kinds.contains(&kind), "{kind:?} never ran");
     }
     let asset = rig.parts.catalog.asset(asset).await?.context("it exists")?;

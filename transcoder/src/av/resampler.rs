@@ -4,15 +4,17 @@
 use std::ffi::c_int;
 use std::ptr;
 
+use domain::Timescale;
 use ffmpeg_next::ffi;
 
 use super::{AvError, Frame, Options, check};
 
-/// Turns sound of any shape into planar float samples of one rate and one or two channels.
+/// Channels of the output at most.
+const CHANNELS_MAX: usize = 8;
+
+/// Turns sound of any shape into planar float samples of one rate and one to eight channels.
 pub(crate) struct Resampler {
     context: *mut ffi::SwrContext,
-    /// What the context was made for: rate, format, channels.
-    source: Option<(u32, c_int, u32)>,
     rate: u32,
     channels: usize,
 }
@@ -22,32 +24,50 @@ unsafe impl Send for Resampler {}
 
 impl Resampler {
     pub(crate) fn new(rate: u32, channels: u16) -> Self {
-        Self { context: ptr::null_mut(), source: None, rate, channels: usize::from(channels) }
+        Self { context: ptr::null_mut(), rate, channels: usize::from(channels) }
     }
 
-    /// True if the frame continues what was put in before.
-    pub(crate) fn fits(&self, frame: &Frame) -> bool {
-        self.source == Some((frame.sample_rate(), frame.format(), frame.channels()))
-    }
-
-    /// Output samples that are still inside.
-    pub(crate) fn delay(&self) -> i64 {
+    /// How long the sound lasts that is still inside, in ticks of `scale`.
+    pub(crate) fn delay(&self, scale: Timescale) -> i64 {
         if self.context.is_null() {
             return 0;
         }
         // SAFETY: the context is open.
-        unsafe { ffi::swr_get_delay(self.context, i64::from(self.rate)) }
+        unsafe { ffi::swr_get_delay(self.context, i64::from(scale.per_second())) }
+    }
+
+    /// Puts silence in, as many samples of the source per channel.
+    pub(crate) fn inject_silence(&mut self, samples: u32) -> Result<(), AvError> {
+        if self.context.is_null() || samples == 0 {
+            return Ok(());
+        }
+        let samples = c_int::try_from(samples).map_err(|_| AvError::INVALID)?;
+        // SAFETY: the context is open.
+        check(unsafe { ffi::swr_inject_silence(self.context, samples) }).map(|_| ())
+    }
+
+    /// Makes `samples` more output samples, or fewer, out of what would make the next `count` of them.
+    pub(crate) fn stretch(&mut self, samples: i64, count: i64) -> Result<(), AvError> {
+        if self.context.is_null() {
+            return Ok(());
+        }
+        let int = |value: i64| c_int::try_from(value).map_err(|_| AvError::INVALID);
+        // SAFETY: the context is open.
+        check(unsafe { ffi::swr_set_compensation(self.context, int(samples)?, int(count)?) }).map(|_| ())
     }
 
     /// Forgets everything and gets ready for sound like `frame`.
     pub(crate) fn reset(&mut self, frame: &Frame) -> Result<(), AvError> {
         let int = |value: u32| c_int::try_from(value).map_err(|_| AvError::INVALID);
-        // Surround sound is mixed down without exceeding full scale.
-        let options = Options::new(&[("rematrix_maxval", "1.0")]);
+        if self.channels > CHANNELS_MAX {
+            return Err(AvError::INVALID);
+        }
+        // Surround sound is mixed down without exceeding full scale. Equal rates are resampled as well,
+        // so that they can be stretched at any time.
+        let options = Options::new(&[("rematrix_maxval", "1.0"), ("flags", "+res")]);
         // SAFETY: layouts are plain values here; the context is ours and replaced as a whole.
         unsafe {
             ffi::swr_free(&raw mut self.context);
-            self.source = None;
             let mut from = (*frame.as_ptr()).ch_layout;
             if from.order != ffi::AVChannelOrder::AV_CHANNEL_ORDER_NATIVE {
                 from = std::mem::zeroed();
@@ -78,7 +98,6 @@ impl Resampler {
             check(set)?;
             check(ffi::swr_init(self.context))?;
         }
-        self.source = Some((frame.sample_rate(), frame.format(), frame.channels()));
         Ok(())
     }
 
@@ -95,7 +114,7 @@ impl Resampler {
             let room = check(ffi::swr_get_out_samples(self.context, count_in))?;
             let room_samples = usize::try_from(room).unwrap_or(0);
             let starts: Vec<usize> = out.iter().map(Vec::len).collect();
-            let mut planes = [ptr::null_mut::<u8>(); 2];
+            let mut planes = [ptr::null_mut::<u8>(); CHANNELS_MAX];
             for (plane, (channel, start)) in planes.iter_mut().zip(out.iter_mut().zip(&starts)) {
                 channel.resize(start + room_samples, 0.0);
                 *plane = channel.as_mut_ptr().add(*start).cast();

@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 
-use domain::probe::TEXT_CHARS_MAX;
+use domain::loudness::Loudness;
+use domain::plan::SURROUND_CHANNELS;
+use domain::probe::{AudioTrack, TEXT_CHARS_MAX};
 use domain::{Failure, MediaTime, Probe, Resolution, Span, Tally};
 use serde::de::DeserializeOwned;
 
@@ -10,8 +12,8 @@ use super::webp;
 use crate::request::Work;
 use crate::wire::{Kind, Malformed, Message, Reader};
 use crate::{
-    AudioRequest, AudioSegment, ChunkRequest, Cue, Headers, Picture, PicturesRequest, Preview, PreviewRequest,
-    SubtitlesRequest, VideoSample, VideoSegment,
+    AudioRequest, AudioSegment, ChunkRequest, Cue, Headers, LoudnessRequest, Picture, PicturesRequest, Preview,
+    PreviewRequest, SubtitlesRequest, VideoSample, VideoSegment,
 };
 
 /// Frames in the longest segment: 6.5 s at 60 frames a second, or of AAC frames at 96 kHz, with room.
@@ -122,6 +124,9 @@ pub(crate) fn bytes_max(work: &Work) -> u64 {
         Work::SelfTest => kind(Kind::Cage),
         Work::Headers(_) => kind(Kind::Headers),
         Work::Preview(_) => kind(Kind::Preview),
+        Work::Loudness(request) => {
+            kind(Kind::Loudness).saturating_mul(u64::try_from(request.tracks.len()).unwrap_or(u64::MAX))
+        }
         Work::Chunk(request) => chunk_bytes(request),
         Work::Audio(request) => {
             let frames: u64 = request.work.iter().map(|span| u64::from(span.count)).sum();
@@ -165,10 +170,18 @@ pub(crate) fn chunk_seconds(request: &ChunkRequest) -> u32 {
     u32::try_from(seconds.min(SECONDS_MAX)).unwrap_or(u32::MAX)
 }
 
-/// Seconds of the whole track: it is decoded from its start.
+/// Seconds from the start of the part, where decoding begins, to the last wanted segment's end.
 pub(crate) fn audio_seconds(request: &AudioRequest) -> u32 {
-    let samples = request.frame_count.saturating_mul(u64::from(domain::AAC_FRAME_SAMPLES));
+    let frames = request.work.last().map_or(0, |span| span.end().saturating_sub(request.part_first));
+    let samples = frames.saturating_mul(u64::from(domain::AAC_FRAME_SAMPLES));
     let seconds = samples / u64::from(request.recipe.audio_sample_rate.max(1));
+    u32::try_from(seconds.min(SECONDS_MAX)).unwrap_or(u32::MAX)
+}
+
+/// Seconds of all tracks together.
+pub(super) fn loudness_seconds(request: &LoudnessRequest) -> u32 {
+    let seconds = |track: &AudioTrack| u64::try_from(track.extent.duration().as_ms() / 1000).unwrap_or(0);
+    let seconds = request.tracks.iter().map(seconds).fold(0, u64::saturating_add);
     u32::try_from(seconds.min(SECONDS_MAX)).unwrap_or(u32::MAX)
 }
 
@@ -276,11 +289,12 @@ pub(crate) struct Audio {
 impl Audio {
     pub(crate) fn new(request: &AudioRequest) -> Result<Self, Malformed> {
         check_spans(request.work.iter())?;
-        if request.work.iter().any(|span| span.end() > request.frame_count) {
-            return Err(Malformed::new("a segment ends behind the track"));
+        let whole = request.part_first..=request.frame_count;
+        if request.work.iter().any(|span| !whole.contains(&span.first) || !whole.contains(&span.end())) {
+            return Err(Malformed::new("a segment lies outside of its part"));
         }
-        if !matches!(request.channels, 1 | 2) {
-            return Err(Malformed::new("channels are neither 1 nor 2"));
+        if !matches!(request.channels, 1 | 2 | SURROUND_CHANNELS) {
+            return Err(Malformed::new("channels are neither 1, 2 nor 6"));
         }
         Ok(Self { expected: request.work.iter().copied().collect() })
     }
@@ -297,6 +311,27 @@ impl Audio {
             let frames = (0..span.count).map(frame).collect::<Result<Vec<_>, _>>()?;
             reader.end()?;
             Ok(AudioSegment { span, config, frames })
+        }
+    }
+}
+
+/// Checks measurements of loudness.
+pub(super) struct Loud {
+    /// Streams that are still to come.
+    expected: Vec<u32>,
+}
+
+impl Loud {
+    pub(super) fn new(request: &LoudnessRequest) -> Self {
+        Self { expected: request.tracks.iter().map(|track| track.stream_index).collect() }
+    }
+
+    pub(super) fn into_reader(mut self) -> impl FnMut(Message) -> Result<Loudness, Malformed> + Send + 'static {
+        move |message| {
+            let loudness: Loudness = json(&message, Kind::Loudness)?;
+            let at = self.expected.iter().position(|stream| *stream == loudness.stream_index);
+            self.expected.remove(at.ok_or_else(|| Malformed::new("loudness not asked for"))?);
+            Ok(loudness)
         }
     }
 }

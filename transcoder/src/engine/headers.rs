@@ -22,7 +22,8 @@ pub(crate) fn tell(request: &HeadersRequest, outlet: &Outlet) -> Result<(), Stop
     }
     for channels in &request.audio_channels {
         let recipe = &request.recipe;
-        let encoder = AacEncoder::open(recipe.audio_sample_rate, *channels, recipe.audio_bitrate).map_err(broken)?;
+        let bitrate = recipe.audio_bitrate_of(*channels);
+        let encoder = AacEncoder::open(recipe.audio_sample_rate, *channels, bitrate).map_err(broken)?;
         headers.audio.push(encoder.config().to_vec());
     }
     Ok(outlet.json(Kind::Headers, &headers)?)

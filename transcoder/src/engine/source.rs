@@ -24,6 +24,11 @@ pub(crate) struct Source {
     pub(crate) is_indexed: bool,
     /// What the time stamps of the container may do.
     pub(crate) clock: Clock,
+    /// Packets carry their time stamps, or their place tells them: behind a seek they are as exact as
+    /// when read from the beginning.
+    pub(crate) has_stamps_everywhere: bool,
+    /// The index lists the packets of the picture alone.
+    pub(crate) seeks_by_picture: bool,
 }
 
 /// What the time stamps of a container may do in its middle.
@@ -50,8 +55,16 @@ impl Source {
             if file.has_failed() { return Err(Stop::Unreadable) } else { recognised.map_err(Stop::Refused)? };
         let demuxer = demuxer(container);
         let is_indexed = demuxer == "mov" && !has_fragments(&file);
-        let clock = clock(container);
-        Ok(Self { file: Arc::new(file), pixels_max, demuxer, container: container.as_str(), is_indexed, clock })
+        Ok(Self {
+            file: Arc::new(file),
+            pixels_max,
+            demuxer,
+            container: container.as_str(),
+            is_indexed,
+            clock: clock(container),
+            has_stamps_everywhere: matches!(demuxer, "mov" | "matroska" | "flv" | "mpegts" | "flac" | "wav"),
+            seeks_by_picture: matches!(demuxer, "matroska" | "flv"),
+        })
     }
 
     /// Opens the source anew, at its start.

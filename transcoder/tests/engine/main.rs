@@ -2,11 +2,14 @@
 
 mod audio;
 mod cage;
+mod hearing;
 mod inputs;
+mod loudness;
 mod pictures;
 mod probe;
 mod setup;
 mod subtitles;
+mod sync;
 mod trouble;
 mod video;
 mod watchdog;
@@ -27,9 +30,11 @@ fn main() -> ExitCode {
         audio::trials(),
         cage::trials(),
         inputs::trials(),
+        loudness::trials(),
         pictures::trials(),
         probe::trials(),
         subtitles::trials(),
+        sync::trials(),
         trouble::trials(),
         video::trials(),
         watchdog::trials(),

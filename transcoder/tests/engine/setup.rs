@@ -82,7 +82,7 @@ impl Planned {
         all(engine().encode_chunk(open(&self.path), request)?).await
     }
 
-    /// A request for the segments `is_wanted` says of audio rendition `at`.
+    /// A request for the segments `is_wanted` says of audio rendition `at`, all of one part.
     pub(crate) fn audio(&self, at: usize, is_wanted: impl Fn(&Span) -> bool) -> AudioRequest {
         let audio = &self.plan.audio[at];
         let track = self.probe.audio.iter().find(|track| track.stream_index == audio.stream_index);
@@ -92,6 +92,7 @@ impl Planned {
             recipe: self.plan.recipe.clone(),
             channels: audio.channels,
             frame_count: audio.frame_count,
+            part_first: 0,
             work: self.plan.audio_spans(audio).into_iter().filter(is_wanted).collect(),
         }
     }

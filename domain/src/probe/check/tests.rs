@@ -1,7 +1,7 @@
 //! One lie at a time.
 
 use super::*;
-use crate::probe::{Color, Orientation};
+use crate::probe::{Color, FieldOrder, Orientation};
 use crate::{ByteSize, FrameRate, Resolution, Timescale};
 
 fn extent(end_s: i64) -> Extent {
@@ -18,13 +18,15 @@ fn video() -> VideoTrack {
         sample_aspect: (1, 1),
         orientation: Orientation::default(),
         color: Color { transfer: Some("iec61966-2-1".into()), ..Color::default() },
-        is_interlaced: false,
+        field_order: FieldOrder::Progressive,
         extent: extent(10),
         frame_count: 250,
         measured_rate: FrameRate::new(25, 1).expect("a rate"),
         is_variable_rate: false,
         language: None,
         is_default: true,
+        jumps: vec![],
+        last_decodable: None,
     }
 }
 
@@ -38,6 +40,7 @@ fn audio() -> AudioTrack {
         language: Language::from_code("eng"),
         title: Some("Commentary".into()),
         is_default: true,
+        jumps: vec![],
     }
 }
 
@@ -67,6 +70,7 @@ fn sound() -> Probe {
         chapters: vec![chapter(0, ""), chapter(1, "Second")],
         title: Some("Holiday".into()),
         libraries: String::new(),
+        cover: None,
     }
 }
 
@@ -97,6 +101,7 @@ fn texts_that_could_do_harm_are_refused() {
 
 #[test]
 fn counts_and_numbers_out_of_range_are_refused() {
+    refused(|probe| probe.audio[0].jumps = vec![Jump { position: 0, shift: MediaTime::zero() }; JUMPS_MAX + 1]);
     let many = refused(|probe| probe.subtitles = (2..70).map(subtitle).collect());
     assert_eq!(many.to_string(), "the file has 70 tracks, more than the 64 allowed here");
     refused(|probe| probe.chapters = vec![chapter(0, ""); CHAPTERS_MAX + 1]);

@@ -50,7 +50,7 @@ fn committed(planned: &AudioRendition) -> Vec<SegmentRow> {
 }
 
 fn missing(id: &RenditionId) -> LeftOut {
-    let spec = JobSpec::Audio { generation: Generation(1), rendition: id.clone() };
+    let spec = JobSpec::Audio { generation: Generation(1), rendition: id.clone(), part: 0 };
     LeftOut::of(&spec, Failure::new(FailureCode::Damaged, "broken"))
 }
 

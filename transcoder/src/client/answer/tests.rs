@@ -122,8 +122,11 @@ proptest! {
             recipe: Recipe::default(),
             channels: 2,
             frame_count: 200,
+            part_first: 0,
             work: vec![Span { index: 0, first: 0, count: 200 }],
         };
+        let elsewhere = AudioRequest { part_first: 1, ..audio.clone() };
+        prop_assert!(Audio::new(&elsewhere).is_err(), "a segment before its part");
         prop_assert!(Audio::new(&audio).expect("sound").into_reader()(message.clone()).is_err());
         let cues = SubtitlesRequest { stream_indices: vec![1], origin: MediaTime::zero() };
         prop_assert!(Cues::new(&cues).expect("sound").into_reader()(message).is_err());
