@@ -26,15 +26,15 @@ fn rate() -> FrameRate {
     FrameRate::new(30_000, 1001).expect("a rate")
 }
 
-fn entries(spans: &[Span], frame_ticks: u64, gop_frames: Option<u32>) -> Vec<SegmentEntry> {
+fn entries(spans: &[Span], frame_ticks: u64, cadence: Option<&Cadence>) -> Vec<SegmentEntry> {
     let entry = |span: &Span| SegmentEntry {
         ticks: u64::from(span.count) * frame_ticks,
         bytes: Some(2_000_000),
         sha256: Some("00".repeat(32)),
-        keyframes: gop_frames.map_or(vec![], |frames| {
+        keyframes: cadence.map_or(vec![], |cadence| {
             let range =
                 |count: u32| KeyframeRange { offset: 24, length: 90_000, ticks: u64::from(count) * frame_ticks };
-            span.gops(frames).map(range).collect()
+            cadence.gops(*span).into_iter().map(range).collect()
         }),
     };
     spans.iter().map(entry).collect()
@@ -51,7 +51,7 @@ fn film() -> Presentation {
         peak_bitrate: Bitrate(bits),
         average_bitrate: Bitrate(bits),
         timescale: rate().timescale(),
-        segments: entries(&cadence.video_spans(frames), u64::from(rate().frame_ticks()), Some(cadence.gop_frames)),
+        segments: entries(&cadence.video_spans(frames), u64::from(rate().frame_ticks()), Some(&cadence)),
     };
     let audio = AudioRendition {
         id: id("audio-0-en"),
@@ -83,7 +83,7 @@ fn film() -> Presentation {
         is_complete: Some(true),
         title: Some("A film".into()),
         duration: MediaTime::new(7200, scale(1)),
-        cadence,
+        cadence: cadence.clone(),
         video: vec![
             video("360p", 640, 360, 900_000),
             video("720p", 1280, 720, 3_500_000),
@@ -121,7 +121,11 @@ fn pictures(span: Span, gop_frames: u32) -> Vec<(u32, bool, Vec<u8>)> {
 
 fn segments(criterion: &mut Criterion) {
     let cadence = Cadence::for_video(rate());
-    let span = Span { index: 10, first: cadence.boundary(10), count: 3 * cadence.gop_frames };
+    let span = Span {
+        index: 10,
+        first: cadence.boundaries().nth(10).expect("there is no end"),
+        count: 3 * cadence.gop_frames,
+    };
     let config = VideoConfig {
         resolution: Resolution { width: 1920, height: 1080 },
         timescale: rate().timescale(),
@@ -129,19 +133,19 @@ fn segments(criterion: &mut Criterion) {
         sps: vec![],
         pps: vec![],
     };
-    let pictures = pictures(span, cadence.gop_frames);
+    let (gops, pictures) = (cadence.gops(span), pictures(span, cadence.gop_frames));
     let samples: Vec<VideoSample<'_>> = pictures
         .iter()
         .map(|(display, is_idr, data)| VideoSample { display: *display, is_idr: *is_idr, data })
         .collect();
-    let segment = cmaf::video_segment(&config, span, cadence.gop_frames, &samples).expect("a segment");
+    let segment = cmaf::video_segment(&config, span, &gops, &samples).expect("a segment");
     let mut group = criterion.benchmark_group("a 6 s segment");
     group.throughput(Throughput::Bytes(segment.bytes.len() as u64));
     group.bench_function("write video", |bencher| {
-        bencher.iter(|| cmaf::video_segment(&config, span, cadence.gop_frames, black_box(&samples)));
+        bencher.iter(|| cmaf::video_segment(&config, span, &gops, black_box(&samples)));
     });
     group.bench_function("verify video", |bencher| {
-        bencher.iter(|| verify::video(black_box(&segment.bytes), config.frame_ticks, span, cadence.gop_frames));
+        bencher.iter(|| verify::video(black_box(&segment.bytes), config.frame_ticks, span, &gops));
     });
 
     let config =

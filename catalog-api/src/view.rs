@@ -148,7 +148,7 @@ impl AssetView {
             duration: duration.map(domain::hms),
             container: probe.map(|probe| probe.container.clone()),
             video: probe.and_then(video),
-            audio: probe.map_or_else(Vec::new, |probe| audio(probe, &output)),
+            audio: probe.map_or_else(Vec::new, |probe| audio(probe, output)),
             audio_languages: probe.map_or_else(Vec::new, |probe| {
                 languages(probe.audio.iter().map(|track| track.language.as_ref()).collect())
             }),

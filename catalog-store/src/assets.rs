@@ -198,12 +198,12 @@ pub(crate) struct AssetRow {
 }
 
 impl AssetRow {
-    pub(crate) fn generation(&self) -> Result<Option<Generation>, CatalogError> {
-        self.generation.map(|number| count32("assets.generation", number).map(Generation)).transpose()
-    }
-
     pub(crate) fn state(&self) -> Result<AssetState, CatalogError> {
         AssetState::from_name(&self.state).ok_or_else(|| corrupt("assets.state", &self.state))
+    }
+
+    pub(crate) fn generation(&self) -> Result<Option<Generation>, CatalogError> {
+        self.generation.map(|number| count32("assets.generation", number).map(Generation)).transpose()
     }
 }
 
@@ -211,14 +211,13 @@ impl TryFrom<AssetRow> for Asset {
     type Error = CatalogError;
 
     fn try_from(row: AssetRow) -> Result<Self, CatalogError> {
-        let (state, generation) = (row.state()?, row.generation()?);
         Ok(Self {
             id: parsed("assets.id", &row.id)?,
             playback: parsed("assets.playback_id", &row.playback_id)?,
-            state,
+            state: row.state()?,
             size: row.size_bytes.map(|size| count("assets.size_bytes", size).map(ByteSize)).transpose()?,
+            generation: row.generation()?,
             probe: row.probe.map(|probe| document("assets.probe", &probe)).transpose()?,
-            generation,
             failure: row.failure.map(|failure| document("assets.failure", &failure)).transpose()?,
             is_playable: row.is_playable != 0,
             chapters: row.chapters.map(|chapters| document("assets.chapters", &chapters)).transpose()?,

@@ -127,7 +127,12 @@ impl Place {
             let at = chunks.iter().position(|chunk| {
                 (chunk.first_segment..chunk.first_segment.saturating_add(chunk.segment_count)).contains(&wanted.segment)
             })?;
-            let job = |chunk: &domain::plan::Chunk| JobSpec::Chunk { generation, chunk: chunk.index };
+            let copied = video.and_then(|video| video.copied_rung());
+            let is_copied = copied.is_some_and(|rung| rung.id == wanted.rendition);
+            let job = |chunk: &domain::plan::Chunk| match chunk.index {
+                chunk if is_copied => JobSpec::Copy { generation, chunk },
+                chunk => JobSpec::Chunk { generation, chunk },
+            };
             let chunk = chunks.get(at)?;
             let last = chunk.first_segment + chunk.segment_count.saturating_sub(1);
             return Some(Self {

@@ -45,6 +45,39 @@ impl Catalog {
         tx.commit().await
     }
 
+    /// Settles a job that showed its generation to be impossible: `generation` takes its place, and `jobs`
+    /// will make it. What is left of the old one is cancelled.
+    ///
+    /// If the asset is past that already (an earlier run settled), only the job is settled.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`]; [`CatalogError::NoGeneration`] if the job makes no part of one.
+    pub async fn settle_replanned(
+        &self,
+        job: &LeasedJob,
+        generation: Generation,
+        plan: &Plan,
+        jobs: &[(JobId, JobSpec)],
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let (asset, old) = (job.asset, generation_of(job)?);
+        let mut tx = self.begin().await?;
+        let row = tx.lock_asset(asset, now).await?;
+        let (state, current) = (row.state()?, row.generation()?);
+        done(&mut tx, job, now).await?;
+        if state == AssetState::Processing && current == Some(old) {
+            tx.execute(sql::jobs::CANCEL_OF_ASSET, args![asset, "cancelled: planned anew", now]).await?;
+            tx.execute(sql::assets::SET_GENERATION, args![asset, generation]).await?;
+            let parts = jobs.iter().filter(|(_, spec)| is_part(spec.kind())).count();
+            generations::insert(&mut tx, (asset, generation), plan, parts, now).await?;
+            for (id, spec) in jobs {
+                tx.enqueue(*id, asset, spec, now).await?;
+            }
+            tx.event(now, "asset.updated", asset, json!({ "generation": generation }));
+        }
+        tx.commit().await
+    }
+
     /// Settles a job that made a part of a generation; the last part enqueues `publish_job`.
     ///
     /// # Errors
@@ -204,7 +237,10 @@ pub(crate) fn generation_of(job: &LeasedJob) -> Result<Generation, CatalogError>
 
 /// True for the kinds whose completion a generation waits for before it can be published.
 fn is_part(kind: JobKind) -> bool {
-    matches!(kind, JobKind::Chunk | JobKind::Audio | JobKind::Subtitles | JobKind::Images | JobKind::Loudness)
+    matches!(
+        kind,
+        JobKind::Chunk | JobKind::Copy | JobKind::Audio | JobKind::Subtitles | JobKind::Images | JobKind::Loudness
+    )
 }
 
 async fn done(tx: &mut Tx, job: &LeasedJob, now: Timestamp) -> Result<(), CatalogError> {

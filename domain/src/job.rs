@@ -22,6 +22,13 @@ pub enum JobSpec {
         /// Number of the chunk in the plan.
         chunk: u32,
     },
+    /// Take over the pictures of one chunk for the rendition that shows them as they are.
+    Copy {
+        /// Which output.
+        generation: Generation,
+        /// Number of the chunk in the plan.
+        chunk: u32,
+    },
     /// Encode one part of an audio rendition: a run of its segments.
     Audio {
         /// Which output.
@@ -85,6 +92,7 @@ pub const WATCHED_PRIORITY: i32 = 1500;
 pub enum JobKind {
     Probe,
     Chunk,
+    Copy,
     Audio,
     Subtitles,
     Images,
@@ -127,6 +135,7 @@ impl JobKind {
         match self {
             Self::Probe => "probe",
             Self::Chunk => "chunk",
+            Self::Copy => "copy",
             Self::Audio => "audio",
             Self::Subtitles => "subtitles",
             Self::Images => "images",
@@ -148,7 +157,7 @@ impl JobKind {
         match self {
             Self::Probe | Self::Demand | Self::Publish | Self::Texts => JobLane::Urgent,
             Self::Chunk => JobLane::Heavy,
-            Self::Audio | Self::Subtitles | Self::Images | Self::Loudness | Self::Purge => JobLane::Light,
+            Self::Copy | Self::Audio | Self::Subtitles | Self::Images | Self::Loudness | Self::Purge => JobLane::Light,
         }
     }
 }
@@ -159,6 +168,7 @@ impl JobSpec {
         match self {
             Self::Probe => JobKind::Probe,
             Self::Chunk { .. } => JobKind::Chunk,
+            Self::Copy { .. } => JobKind::Copy,
             Self::Audio { .. } => JobKind::Audio,
             Self::Subtitles { .. } => JobKind::Subtitles,
             Self::Images { .. } => JobKind::Images,
@@ -174,6 +184,7 @@ impl JobSpec {
     pub fn generation(&self) -> Option<Generation> {
         match self {
             Self::Chunk { generation, .. }
+            | Self::Copy { generation, .. }
             | Self::Audio { generation, .. }
             | Self::Subtitles { generation }
             | Self::Images { generation }
@@ -188,8 +199,9 @@ impl JobSpec {
     /// Its priority when enqueued; in its lane the job with the highest runs first, the oldest of equals.
     ///
     /// A viewer who waits comes before everything. What lets one start is next: probe, then the head of the
-    /// video and the sound, then pictures; later chunks of all assets follow in order of their number, so
-    /// assets share fairly, and later parts of the sound a little before the chunks that play with them. Waiting raises it ([`PRIORITY_STEP`]), so nobody waits for ever behind newcomers.
+    /// video and the sound, then what is taken over without encoding, then pictures; later chunks of all assets
+    /// follow in order of their number, so assets share fairly, and later parts of the sound a little before the
+    /// chunks that play with them. Waiting raises it ([`PRIORITY_STEP`]), so nobody waits for ever behind newcomers.
     pub fn priority(&self) -> i32 {
         let later = |chunk: u32| 800 - i32::try_from(chunk).unwrap_or(i32::MAX).min(600);
         match self {
@@ -198,7 +210,9 @@ impl JobSpec {
             Self::Publish { .. } => 950,
             // Somebody waits for it, and it takes a moment.
             Self::Texts { .. } => 940,
+            Self::Copy { chunk: 0, .. } => 920,
             Self::Audio { part: 0, .. } => 900,
+            Self::Copy { chunk, .. } => 840 - i32::try_from(*chunk).unwrap_or(i32::MAX).min(100),
             Self::Audio { part, .. } => later(part.saturating_mul(CHUNKS_PER_AUDIO_PART)) + 1,
             Self::Chunk { chunk, .. } => later(*chunk),
             Self::Subtitles { .. } => 850,

@@ -9,7 +9,7 @@
 //! | segment: unit of delivery and of commit | [`Span`], [`presentation::SegmentEntry`] |
 //! | chunk: unit of work, a run of segments over all video renditions | [`plan::Chunk`] |
 //! | part: unit of work of the sound, a run of segments of one audio rendition | [`plan::AudioPart`] |
-//! | fragment: one moof+mdat inside a segment, one per GOP | [`Span::gops`] |
+//! | fragment: one moof+mdat inside a segment, one per GOP | [`Cadence::gops`] |
 //! | recipe: everything that decides the output bytes | [`Recipe`] |
 //! | generation: one complete output of an asset under one recipe | [`Generation`] |
 //! | presentation: the published document of one generation | [`Presentation`] |
@@ -38,6 +38,7 @@ pub mod ladder;
 mod language;
 mod left_out;
 pub mod loudness;
+pub mod passthrough;
 pub mod plan;
 pub mod presentation;
 pub mod probe;

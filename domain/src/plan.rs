@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use crate::ladder::{self, Rung};
-use crate::probe::{AudioTrack, SubtitleTrack, TEXT_CHARS_MAX};
+use crate::probe::{AudioTrack, SubtitleTrack, TEXT_CHARS_MAX, VideoTrack};
 use crate::{
     AAC_FRAME_SAMPLES, Bitrate, Cadence, Failure, FailureCode, FrameRate, Language, MediaTime, Probe, Recipe,
-    RenditionId, Resolution, Span, Timescale,
+    RenditionId, Resolution, Span, Timescale, passthrough,
 };
 
 /// What a server accepts; beyond it a source is refused with [`FailureCode::LimitExceeded`].
@@ -91,6 +91,22 @@ pub struct VideoPlan {
     pub frame_count: u64,
     /// The renditions, smallest first.
     pub rungs: Vec<Rung>,
+    /// RFC 6381 codec string of the largest rendition where it is the source's own pictures, not
+    /// encoded again; else `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied: Option<String>,
+}
+
+impl VideoPlan {
+    /// The rendition that shows the source's own pictures.
+    pub fn copied_rung(&self) -> Option<&Rung> {
+        self.rungs.last().filter(|_| self.copied.is_some())
+    }
+
+    /// How many renditions are encoded: all, or all but the largest.
+    pub fn encoded_count(&self) -> usize {
+        self.rungs.len().saturating_sub(usize::from(self.copied.is_some()))
+    }
 }
 
 /// What the quality that players begin with should cost (HLS authoring 1.32).
@@ -189,17 +205,15 @@ impl Plan {
         }
         probe.video.iter().try_for_each(|track| check_pixels(track.coded, limits.pixels_max))?;
         let main = probe.main_video();
-        let rate = main.map(|track| ladder::output_rate(track.picture_rate()));
-        let cadence = rate.map_or_else(Cadence::for_audio, Cadence::for_video);
-        let video = main.zip(rate).and_then(|(track, rate)| {
-            let end = track.extent.end.minus(origin)?;
-            let frame_count = frames_until(end, rate).max(1);
-            Some(VideoPlan {
-                stream_index: track.stream_index,
-                frame_count,
-                rungs: ladder::rungs(track.display(), rate),
-            })
-        });
+        let as_it_is = main.filter(|_| recipe.passthrough).and_then(|track| passthrough::plan(track, origin).ok());
+        let begins = as_it_is.as_ref().map_or(origin, |plan| plan.origin);
+        let duration = begins.minus(origin).and_then(|cut| duration.minus(cut)).unwrap_or(duration);
+        let origin = begins;
+        let (cadence, video) = match (main, as_it_is) {
+            (Some(track), Some(plan)) => copied(track, plan),
+            (Some(track), None) => encoded(track, origin),
+            (None, _) => (Cadence::for_audio(), None),
+        };
         let libraries = probe.libraries.chars().take(TEXT_CHARS_MAX).collect();
         let plan = Self {
             recipe: Recipe { libraries, ..recipe.clone() },
@@ -207,7 +221,7 @@ impl Plan {
             duration,
             cadence,
             video,
-            audio: audio(probe, recipe, limits),
+            audio: audio(probe, origin, recipe, limits),
             subtitles: subtitles(probe, limits),
         };
         if plan.video.is_none() && plan.audio.is_empty() {
@@ -262,8 +276,26 @@ impl Plan {
     }
 }
 
+/// The source's own pictures, and smaller ones beside them.
+fn copied(track: &VideoTrack, plan: passthrough::Passthrough) -> (Cadence, Option<VideoPlan>) {
+    let passthrough::Passthrough { cadence, frame_count, rungs, codecs, .. } = plan;
+    (cadence, Some(VideoPlan { stream_index: track.stream_index, frame_count, rungs, copied: Some(codecs) }))
+}
+
+/// Every picture made anew, at an even rate.
+fn encoded(track: &VideoTrack, origin: MediaTime) -> (Cadence, Option<VideoPlan>) {
+    let rate = ladder::output_rate(track.picture_rate());
+    let video = track.extent.end.minus(origin).map(|end| VideoPlan {
+        stream_index: track.stream_index,
+        frame_count: frames_until(end, rate).max(1),
+        rungs: ladder::rungs(track.display(), rate),
+        copied: None,
+    });
+    (Cadence::for_video(rate), video)
+}
+
 /// Whole frames that begin before `end`, when `end` itself is only known to half a frame.
-fn frames_until(end: MediaTime, rate: FrameRate) -> u64 {
+pub(crate) fn frames_until(end: MediaTime, rate: FrameRate) -> u64 {
     end.rescale_round(rate.timescale()).map_or(0, |time| {
         let ticks = u64::try_from(time.ticks).unwrap_or(0);
         let frame = u64::from(rate.frame_ticks());
@@ -271,9 +303,8 @@ fn frames_until(end: MediaTime, rate: FrameRate) -> u64 {
     })
 }
 
-fn audio(probe: &Probe, recipe: &Recipe, limits: &Limits) -> Vec<AudioPlan> {
+fn audio(probe: &Probe, origin: MediaTime, recipe: &Recipe, limits: &Limits) -> Vec<AudioPlan> {
     let Some(scale) = Timescale::new(recipe.audio_sample_rate) else { return Vec::new() };
-    let origin = probe.origin();
     // The default track leads; the order of the others stays the file's.
     let mut tracks: Vec<&AudioTrack> = probe.audio.iter().take(limits.audio_tracks_max).collect();
     tracks.sort_by_key(|track| !track.is_default);

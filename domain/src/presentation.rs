@@ -269,11 +269,16 @@ impl Presentation {
     pub fn planned(asset: AssetId, playback: PlaybackId, generation: Generation, plan: &Plan) -> Self {
         let rate = plan.cadence.frame_rate;
         let rungs = plan.video.as_ref().map_or(&[][..], |video| &video.rungs);
+        let copied = plan.video.as_ref().and_then(|video| video.copied_rung().zip(video.copied.as_ref()));
+        let codecs = |rung: &crate::ladder::Rung| match copied {
+            Some((copied, codecs)) if copied.id == rung.id => codecs.clone(),
+            _ => format!("avc1.6400{:02x}", rung.level),
+        };
         let video = rungs.iter().map(|rung| VideoRendition {
             id: rung.id.clone(),
             resolution: rung.resolution,
             frame_rate: rate,
-            codecs: format!("avc1.6400{:02x}", rung.level),
+            codecs: codecs(rung),
             peak_bitrate: rung.bitrate_max,
             average_bitrate: rung.bitrate_max,
             timescale: rate.timescale(),
@@ -300,7 +305,7 @@ impl Presentation {
             is_complete: Some(false),
             title: None,
             duration: plan.duration,
-            cadence: plan.cadence,
+            cadence: plan.cadence.clone(),
             video: video.collect(),
             audio: audio.collect(),
             subtitles: Vec::new(),

@@ -10,7 +10,7 @@ pub use check::ProbeFault;
 pub use fields::FieldOrder;
 pub use jump::{JUMPS_MAX, Jump};
 
-use crate::{ByteSize, FrameRate, Language, MediaTime, Resolution};
+use crate::{Bitrate, ByteSize, FrameRate, Language, MediaTime, Resolution};
 
 /// What the engine found in a source. Times are the container's own, before any shift to zero.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -191,6 +191,38 @@ pub struct VideoTrack {
     /// The last time from which pictures can be decoded, where that is well before the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_decodable: Option<MediaTime>,
+    /// What must be known to show its pictures as they are; `None` unless it is H.264 in closed GOPs
+    /// under one pair of parameter sets, as far as can be told without decoding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avc: Option<Avc>,
+}
+
+/// An H.264 track that consists of closed GOPs, each of which begins with an IDR picture.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Avc {
+    /// Its only sequence parameter set: a NAL unit of at least four octets, without start code.
+    pub sps: Vec<u8>,
+    /// Its only picture parameter set, in the same form.
+    pub pps: Vec<u8>,
+    /// Furthest that a frame lies from its place at the output rate, counted from the first frame.
+    pub stray: MediaTime,
+    /// Mean bit rate.
+    pub average: Bitrate,
+    /// Highest bit rate of any run of GOPs of 2 s, the shortest that make a segment.
+    pub peak: Bitrate,
+    /// Frames of each GOP, in order.
+    pub gops: Vec<u32>,
+}
+
+impl Avc {
+    /// `profile_idc`, the constraint flags with the first in the highest bit, and `level_idc`, which is ten
+    /// times the level (ITU-T H.264 §7.4.2.1.1).
+    pub fn profile(&self) -> (u8, u8, u8) {
+        match self.sps.as_slice() {
+            [_, profile, constraints, level, ..] => (*profile, *constraints, *level),
+            _ => (0, 0, 0),
+        }
+    }
 }
 
 impl VideoTrack {

@@ -29,6 +29,9 @@ pub struct Recipe {
     /// where it was not noted; a plan has those that its source was probed with.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub libraries: String,
+    /// Pictures of sources that allow it are shown as they are, as the largest rendition.
+    #[serde(default)]
+    pub passthrough: bool,
 }
 
 fn surround_bitrate() -> Bitrate {
@@ -46,6 +49,7 @@ impl Default for Recipe {
             surround_bitrate: surround_bitrate(),
             audio_sample_rate: 48_000,
             libraries: String::new(),
+            passthrough: true,
         }
     }
 }

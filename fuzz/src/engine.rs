@@ -4,7 +4,6 @@
 //! the fuzzer need not learn what a file looks like. The first octet chooses the file; then come damages
 //! of eight octets: what is done, where (three octets), how much (two), and with what (two).
 
-use std::fs::File;
 use std::io::{Seek, Write};
 use std::process::exit;
 use std::sync::OnceLock;

@@ -57,6 +57,7 @@ Examples:
   headwater transcode holiday.mp4 -o holiday-hls
   headwater transcode holiday.mp4 -o holiday-hls --set x264_crf=20
   headwater transcode film.mkv -o film-hls --subtitles film.de.srt:de --subtitles film.ar.ass:ar
+  headwater transcode holiday.mp4 -o holiday-hls --no-passthrough
 
 DIR becomes a static HLS folder with master.m3u8 at its top. A run that was killed goes on where it stopped when
 the same command is given again. A folder with other files, or with the half run of another source, is refused.
@@ -229,7 +230,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             on_runtime(probe::run(args, config))
         }
         Command::Transcode(args) => {
-            let config = load(Vec::new())?;
+            let config = load(args.flags())?;
             quietly(&config)?;
             on_runtime(transcode::run(args, config))
         }

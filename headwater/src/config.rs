@@ -143,6 +143,7 @@ pub struct Config {
     pub lease_s: u32,
     pub x264_preset: String,
     pub x264_crf: u8,
+    pub passthrough: bool,
     pub audio_bitrate: u64,
     pub surround_bitrate: u64,
 }
@@ -220,6 +221,7 @@ impl Config {
         domain::Recipe {
             preset: self.x264_preset.clone(),
             crf: self.x264_crf,
+            passthrough: self.passthrough,
             audio_bitrate: domain::Bitrate(self.audio_bitrate),
             surround_bitrate: domain::Bitrate(self.surround_bitrate),
             ..domain::Recipe::default()

@@ -100,6 +100,10 @@ pub fn human(probe: &Probe, loudness: &[Loudness]) -> String {
     for track in &probe.video {
         row("video", video(track));
     }
+    if let Some(track) = probe.main_video() {
+        let obstacle = domain::passthrough::plan(track, probe.origin()).err();
+        row("pass-through", obstacle.map_or_else(|| "yes".into(), |obstacle| format!("no: {obstacle}")));
+    }
     for track in &probe.audio {
         let title = track.title.as_ref().map(|title| format!(", \"{title}\"")).unwrap_or_default();
         let language = language(track.language.as_ref());

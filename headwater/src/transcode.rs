@@ -38,6 +38,16 @@ pub struct Args {
     /// Add a subtitle file (SRT, WebVTT or ASS), perhaps with its language: film.srt:de (can be repeated)
     #[arg(long = "subtitles", value_name = "FILE[:LANG]")]
     subtitles: Vec<String>,
+    /// Encode every rendition, even where the source's own pictures could be shown as they are
+    #[arg(long)]
+    no_passthrough: bool,
+}
+
+impl Args {
+    /// The settings that its flags stand for.
+    pub(crate) fn flags(&self) -> Vec<(String, String)> {
+        self.no_passthrough.then(|| ("passthrough".to_owned(), "false".to_owned())).into_iter().collect()
+    }
 }
 
 /// Runs the command.

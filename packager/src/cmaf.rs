@@ -92,6 +92,14 @@ pub enum CmafError {
         /// Frames of the span.
         frames: u32,
     },
+    /// The planned GOPs are not the span.
+    #[error("GOPs of {frames} frames do not make a segment of {expected}")]
+    Gops {
+        /// Frames of all GOPs.
+        frames: u64,
+        /// Frames of the span.
+        expected: u32,
+    },
     /// A GOP does not begin with an IDR picture, or begins with one that is not shown first.
     #[error("GOP {gop} does not begin with an IDR picture")]
     MissingIdr {
@@ -188,19 +196,20 @@ pub fn audio_init(config: &AudioConfig) -> Result<Vec<u8>, CmafError> {
 /// The media segment of one grid cell of video; `samples` are in decode order.
 ///
 /// # Errors
-/// If the samples are not exactly the frames of `span` in closed GOPs of `gop_frames`, or damaged.
+/// If the samples are not exactly the frames of `span` in closed GOPs of these lengths, or damaged.
 pub fn video_segment(
     config: &VideoConfig,
     span: Span,
-    gop_frames: u32,
+    gops: &[u32],
     samples: &[VideoSample<'_>],
 ) -> Result<Segment, CmafError> {
     check_count(span, samples.len())?;
-    check_pictures(span, gop_frames, samples)?;
+    check_gops(span, gops)?;
+    check_pictures(gops, samples)?;
     let mut writer = fragment::Writer::new(samples.iter().map(|sample| sample.data.len()))?;
     let mut keyframes = Vec::new();
     let mut done = 0u32;
-    for frames in span.gops(gop_frames) {
+    for &frames in gops {
         let run = samples.iter().skip(index(done)).take(index(frames));
         let run = (done..).zip(run).map(|(decode, sample)| fragment::Sample {
             data: sample.data,
@@ -208,8 +217,8 @@ pub fn video_segment(
         });
         let first = span.first.checked_add(u64::from(done)).ok_or(CmafError::Overflow)?;
         let range = writer.fragment(&fragment::Header {
-            // Boundaries lie on multiples of the GOP length, so numbers rise over the whole track.
-            sequence: first / u64::from(gop_frames.max(1)) + 1,
+            // Frame numbers rise over the whole track.
+            sequence: first.checked_add(1).ok_or(CmafError::Overflow)?,
             first_frame: first,
             frame_ticks: config.frame_ticks,
             samples: run.collect(),
@@ -261,6 +270,15 @@ fn check_count(span: Span, found: usize) -> Result<(), CmafError> {
     Ok(())
 }
 
+/// The GOPs are the span, cut up.
+fn check_gops(span: Span, gops: &[u32]) -> Result<(), CmafError> {
+    let frames = gops.iter().map(|gop| u64::from(*gop)).sum::<u64>();
+    if frames != u64::from(span.count) || gops.contains(&0) {
+        return Err(CmafError::Gops { frames, expected: span.count });
+    }
+    Ok(())
+}
+
 fn check_size(sample: u32, data: &[u8]) -> Result<(), CmafError> {
     if data.is_empty() {
         return Err(CmafError::Empty { sample });
@@ -272,10 +290,10 @@ fn check_size(sample: u32, data: &[u8]) -> Result<(), CmafError> {
 }
 
 /// Every GOP is closed: it begins with an IDR picture shown first, and shows each of its frames once.
-fn check_pictures(span: Span, gop_frames: u32, samples: &[VideoSample<'_>]) -> Result<(), CmafError> {
+fn check_pictures(gops: &[u32], samples: &[VideoSample<'_>]) -> Result<(), CmafError> {
     let mut rest = (0u32..).zip(samples);
     let mut start = 0u32;
-    for (gop, frames) in (0u32..).zip(span.gops(gop_frames)) {
+    for (gop, &frames) in (0u32..).zip(gops) {
         let mut is_shown = vec![false; index(frames)];
         for (sample, picture) in rest.by_ref().take(index(frames)) {
             check_size(sample, picture.data)?;

@@ -100,16 +100,16 @@ pub enum VerifyError {
     },
 }
 
-/// Checks a media segment of video against its grid cell.
+/// Checks a media segment of video against its grid cell and the lengths of its GOPs.
 ///
 /// # Errors
 /// Unless the bytes are exactly a styp and one moof and mdat per GOP, whose decode times, durations,
 /// sample counts and presentation times are those of `span`, and every fragment begins with an IDR picture.
-pub fn video(bytes: &[u8], frame_ticks: u32, span: Span, gop_frames: u32) -> Result<Verified, VerifyError> {
+pub fn video(bytes: &[u8], frame_ticks: u32, span: Span, gops: &[u32]) -> Result<Verified, VerifyError> {
     let mut reader = Reader::new(bytes)?;
     let mut keyframes = Vec::new();
     let mut first = span.first;
-    for (at, frames) in span.gops(gop_frames).enumerate() {
+    for (at, &frames) in gops.iter().enumerate() {
         let fragment = reader.fragment(at)?;
         check_times(at, &fragment, frame_ticks, first, frames)?;
         check_pictures(at, &fragment, frame_ticks)?;
@@ -117,6 +117,10 @@ pub fn video(bytes: &[u8], frame_ticks: u32, span: Span, gop_frames: u32) -> Res
         first = first.saturating_add(u64::from(frames));
     }
     reader.end()?;
+    let (expected, found) = (span.first.saturating_add(u64::from(span.count)), first);
+    if found != expected {
+        return Err(VerifyError::Plan { fragment: gops.len(), what: "the end of the segment", expected, found });
+    }
     Ok(Verified { ticks: u64::from(span.count) * u64::from(frame_ticks), keyframes })
 }
 

@@ -108,8 +108,9 @@ fn check_video(bframes: &'static str) {
             .iter()
             .map(|(display, is_idr, data)| VideoSample { display: *display, is_idr: *is_idr, data })
             .collect();
-        let segment = cmaf::video_segment(&config, span, cadence.gop_frames, &samples).expect("a segment");
-        verify::video(&segment.bytes, config.frame_ticks, span, cadence.gop_frames).expect("good");
+        let gops = cadence.gops(span);
+        let segment = cmaf::video_segment(&config, span, &gops, &samples).expect("a segment");
+        verify::video(&segment.bytes, config.frame_ticks, span, &gops).expect("good");
         file.extend(segment.bytes);
     }
     let folder = tempfile::tempdir().expect("a folder");

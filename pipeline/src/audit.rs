@@ -25,7 +25,7 @@ use serde::Serialize;
 
 use crate::Parts;
 pub use fault::{Fault, Finding};
-use inventory::Output;
+use inventory::{Content, Expected, Output};
 
 /// Most findings that one report lists; of further ones only the number is kept.
 const FINDINGS_MAX: usize = 1000;
@@ -181,15 +181,21 @@ async fn attempt(
         known.extend(inventory.allowed.iter().cloned());
         inventories.push((output, inventory));
     }
+    let added = added_texts(parts, id).await?;
+    known.extend(added.iter().map(|expected| expected.key.clone()));
     let picked = reencode::pick(options.reencode, published.as_ref(), &inventories, parts.clock.entropy());
-    let total: usize = inventories.iter().map(|(_, inventory)| inventory.expected.len()).sum::<usize>() + picked.len();
+    let total: usize =
+        inventories.iter().map(|(_, inventory)| inventory.expected.len()).sum::<usize>() + added.len() + picked.len();
     let mut progress = Progress { done: 0, total: u64::try_from(total).unwrap_or(u64::MAX) };
     for (_, inventory) in &mut inventories {
         objects::check(parts, std::mem::take(&mut inventory.expected), &mut report, &mut progress, on_progress).await?;
     }
+    objects::check(parts, added, &mut report, &mut progress, on_progress).await?;
     // Objects of work under way come before their rows.
     if !is_busy {
-        strangers(parts, &layout::media_of(id), |key| known.contains(key), &mut report).await?;
+        for prefix in [layout::media_of(id), layout::texts_of(id)] {
+            strangers(parts, &prefix, |key| known.contains(key), &mut report).await?;
+        }
         let in_force = report.generation.zip(report.revision);
         // Earlier documents stay for players that hold on to them.
         let is_published = |key: &Key| {
@@ -208,6 +214,18 @@ async fn attempt(
         }
     }
     Ok(report)
+}
+
+/// The subtitle files that were added to the asset, as they were sent. Those taken back may be gone already.
+async fn added_texts(parts: &Parts, asset: AssetId) -> Result<Vec<Expected>, AuditError> {
+    let texts = parts.catalog.texts(asset).await?;
+    let sent = texts.iter().filter(|text| !text.is_removed).map(|text| Expected {
+        key: layout::text(asset, text.id),
+        content: Content::Sent,
+        bytes: None,
+        sha256: None,
+    });
+    Ok(sent.collect())
 }
 
 async fn check_source(parts: &Parts, asset: &Asset, is_busy: bool, report: &mut Report) -> Result<(), AuditError> {
@@ -253,6 +271,7 @@ async fn output(
             rows: parts.catalog.segments(asset.id, generation).await?,
             images: parts.catalog.images(asset.id, generation).await?,
             subtitles: parts.catalog.subtitles(asset.id, generation).await?,
+            left_out: parts.catalog.left_out(asset.id, generation).await?,
         }))
     };
     match read.await {
@@ -291,8 +310,11 @@ async fn published(parts: &Parts, asset: &Asset, report: &mut Report) -> Result<
         report.add(Fault::PointerUnreadable.finding(place, told));
         return Ok(None);
     }
-    if asset.state == AssetState::Ready && pointer.revision == 0 {
-        report.add(Fault::PointerBehind.finding(place, "the asset is ready, but its pointer names the plan"));
+    if asset.state == AssetState::Ready && !pointer.is_complete() {
+        report.add(
+            Fault::PointerBehind
+                .finding(place, "the asset is ready, but its pointer names a document of when it was not"),
+        );
     }
     let key = layout::presentation(pointer.asset, pointer.generation, pointer.revision);
     let Some(body) = parts.store.get(&key).await? else {

@@ -41,18 +41,18 @@ impl<'a> Committer<'a> {
         Self { step, generation, kind, known: HashMap::new() }
     }
 
-    /// Commits one segment of video.
+    /// Commits one segment of video, whose GOPs have these lengths.
     pub(crate) async fn video(
         &mut self,
         rendition: &RenditionId,
         config: VideoConfig,
-        gop_frames: u32,
+        gops: Vec<u32>,
         declared: Bitrate,
         segment: VideoSegment,
     ) -> Result<(), JobError> {
         let (span, id) = (segment.span, rendition.clone());
         tracing::debug!(rendition.id = %rendition, segment = span.index, "segment encoded");
-        let finished = blocking(move || finish_video(id, &config, gop_frames, declared, &segment)).await?;
+        let finished = blocking(move || finish_video(id, &config, &gops, declared, &segment)).await?;
         self.commit(rendition, span, finished).await
     }
 
@@ -117,7 +117,7 @@ impl<'a> Committer<'a> {
 pub(crate) fn finish_video(
     rendition: RenditionId,
     config: &VideoConfig,
-    gop_frames: u32,
+    gops: &[u32],
     declared: Bitrate,
     segment: &VideoSegment,
 ) -> Result<Finished, JobError> {
@@ -129,10 +129,10 @@ pub(crate) fn finish_video(
         .map(|sample| cmaf::VideoSample { display: sample.display, is_idr: sample.is_idr, data: &sample.data })
         .collect();
     let init = cmaf::video_init(config).map_err(package)?;
-    let packaged = cmaf::video_segment(config, span, gop_frames, &samples).map_err(package)?;
+    let packaged = cmaf::video_segment(config, span, gops, &samples).map_err(package)?;
     let check = |source| JobError::Verify { rendition: rendition.clone(), index, source };
     verify::init(&init).map_err(check)?;
-    let verified = verify::video(&packaged.bytes, config.frame_ticks, span, gop_frames).map_err(check)?;
+    let verified = verify::video(&packaged.bytes, config.frame_ticks, span, gops).map_err(check)?;
     if (verified.ticks, &verified.keyframes) != (packaged.ticks, &packaged.keyframes) {
         return Err(JobError::inconsistent(format!("segment {index} of {rendition} reads back differently")));
     }

@@ -48,19 +48,18 @@ pub(crate) struct Segment {
     pub(crate) body: String,
 }
 
-/// The whole duration in segments on the nominal cadence, those without a cue included.
-pub(crate) fn segments(cues: &[webvtt::Cue], cadence: Cadence, duration: MediaTime) -> Vec<Segment> {
+/// The whole duration in segments of the cadence, those without a cue included.
+pub(crate) fn segments(cues: &[webvtt::Cue], cadence: &Cadence, duration: MediaTime) -> Vec<Segment> {
     let end_ms = duration.as_ms().max(1);
-    let boundary = |index: u32| cadence.frame_rate.instant(cadence.boundary(index)).as_ms().min(end_ms);
+    let mut boundaries =
+        cadence.boundaries().skip(1).map(|frame| cadence.frame_rate.instant(frame).as_ms().min(end_ms));
     let ms = |ticks| MediaTime::new(ticks, Timescale::MILLISECONDS);
     let mut segments = Vec::new();
     let mut earliest = 0;
-    // Boundaries rise by a second at least, so this ends.
-    for index in 0u32.. {
-        let (from, to) = (boundary(index), boundary(index + 1));
-        if from >= end_ms {
-            break;
-        }
+    let mut from = 0;
+    // Boundaries rise for ever, so this ends.
+    while from < end_ms {
+        let to = boundaries.next().unwrap_or(end_ms).max(from + 1);
         // Cues are sorted by start: those before `earliest` ended before this segment begins.
         while cues.get(earliest).is_some_and(|cue| cue.end <= ms(from)) {
             earliest += 1;
@@ -68,6 +67,7 @@ pub(crate) fn segments(cues: &[webvtt::Cue], cadence: Cadence, duration: MediaTi
         let later = cues[earliest..].partition_point(|cue| cue.start < ms(to));
         let body = webvtt::segment(&cues[earliest..earliest + later], ms(from), ms(to));
         segments.push(Segment { ticks: u64::try_from(to - from).unwrap_or(0), body });
+        from = to;
     }
     segments
 }
@@ -110,7 +110,7 @@ mod tests {
     fn segments_cover_the_whole_duration_and_repeat_a_cue_that_crosses_an_edge() {
         let cadence = Cadence::for_video(FrameRate::new(25, 1).expect("a rate"));
         let cues = clean(vec![cue(1500, 2500, "across"), cue(2600, 2700, "inside")], ms(10_040));
-        let segments = segments(&cues, cadence, ms(10_040));
+        let segments = segments(&cues, &cadence, ms(10_040));
         let ticks: Vec<u64> = segments.iter().map(|segment| segment.ticks).collect();
         assert_eq!(ticks, [2000, 2000, 2000, 4040]);
         let with = |text: &str| segments.iter().map(|segment| segment.body.contains(text)).collect::<Vec<_>>();
@@ -120,10 +120,21 @@ mod tests {
     }
 
     #[test]
+    fn segments_lie_on_the_keyframes_of_a_source_and_go_on_behind_them() {
+        let rate = FrameRate::new(25, 1).expect("a rate");
+        let cadence = Cadence::on_keyframes(rate, &[40, 60, 100]).expect("GOPs");
+        let ticks = |duration| -> Vec<u64> {
+            segments(&[], &cadence, ms(duration)).iter().map(|segment| segment.ticks).collect()
+        };
+        assert_eq!(ticks(8000), [1600, 2400, 4000]);
+        assert_eq!(ticks(11_000), [1600, 2400, 6000, 1000]);
+    }
+
+    #[test]
     fn a_long_cue_does_not_hide_behind_a_short_one() {
         let cadence = Cadence::for_audio();
         let cues = clean(vec![cue(0, 9000, "long"), cue(100, 200, "short"), cue(7000, 8000, "last")], ms(12_000));
-        let segments = segments(&cues, cadence, ms(12_000));
+        let segments = segments(&cues, &cadence, ms(12_000));
         assert!(segments.last().is_some_and(|last| last.body.contains("long") && last.body.contains("last")));
     }
 

@@ -14,6 +14,8 @@ pub enum Outcome {
     Done,
     /// Settled without its product, which could not be made.
     WentWithout,
+    /// Settled by another plan for its asset.
+    Replanned,
     /// An error; it is tried again later.
     Retried,
     /// The machine was at fault; it is tried again later.
@@ -32,6 +34,7 @@ impl Outcome {
         match self {
             Self::Done => "done",
             Self::WentWithout => "went_without",
+            Self::Replanned => "replanned",
             Self::Retried => "retried",
             Self::Postponed => "postponed",
             Self::Failed => "failed",
@@ -46,6 +49,8 @@ impl Outcome {
 pub enum SegmentKind {
     /// A picture.
     Video,
+    /// A picture as the source holds it, not encoded.
+    Copied,
     /// A sound.
     Audio,
     /// Text.
@@ -57,6 +62,7 @@ impl SegmentKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Video => "video",
+            Self::Copied => "copied",
             Self::Audio => "audio",
             Self::Subtitles => "subtitles",
         }
@@ -93,8 +99,8 @@ pub struct Segments {
 #[derive(Debug, Default)]
 pub struct Metrics {
     jobs: Mutex<Jobs>,
-    segments: [SegmentCounters; 3],
-    encode_ms: [AtomicU64; 3],
+    segments: [SegmentCounters; 4],
+    encode_ms: [AtomicU64; 4],
     jobs_running: AtomicU64,
 }
 

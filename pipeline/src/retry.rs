@@ -53,6 +53,8 @@ pub(crate) enum Verdict {
     Postpone(Duration),
     /// Try again after this time.
     Retry(Duration),
+    /// Encode everything: the source's own pictures are no use as they are.
+    Replan,
     /// Settle the part without its product; the asset plays without it.
     GoWithout(Failure),
     /// The asset fails.
@@ -74,6 +76,12 @@ pub(crate) fn verdict(error: &JobError, case: Case, entropy: u8) -> Verdict {
             Some(max) if case.outages.saturating_add(1) >= max && !is_purge => Verdict::Fail(error.failure(case.kind)),
             _ => Verdict::Postpone(backoff(case.outages, entropy)),
         };
+    }
+    // A second try copies the same octets; where the engine itself failed it may help.
+    let is_lasting = error.is_refusal() || !matches!(error, JobError::Engine(_));
+    let is_last = case.failures.saturating_add(1) >= ENGINE_FAILURES_MAX;
+    if case.kind == JobKind::Copy && (error.is_refusal() || error.is_decoding()) && (is_lasting || is_last) {
+        return Verdict::Replan;
     }
     let failures_max = match error {
         _ if error.is_refusal() => 1,
@@ -203,6 +211,17 @@ mod tests {
             assert_eq!(verdict(&refused, CHUNK, 0), Verdict::Fail(failure()));
             assert_eq!(verdict(&refused, SOUND, 0), Verdict::GoWithout(failure()));
         }
+    }
+
+    #[test]
+    fn pictures_that_cannot_be_taken_over_are_encoded_instead() {
+        let copy = |error: &JobError, failures| verdict(error, Case { kind: JobKind::Copy, failures, ..CHUNK }, 0);
+        let refused = EngineError::Refused(Failure::new(FailureCode::Damaged, "a frame is missing"));
+        assert_eq!(copy(&refused.into(), 0), Verdict::Replan);
+        assert_eq!(copy(&JobError::Incomplete { missing: 1, wanted: 2 }, 0), Verdict::Replan);
+        assert!(matches!(copy(&crash(), 0), Verdict::Retry(_)));
+        assert_eq!(copy(&crash(), 2), Verdict::Replan);
+        outages().iter().for_each(|error| assert!(matches!(copy(error, 4), Verdict::Postpone(_))));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod audio;
 pub(crate) mod chunk;
+pub(crate) mod copy;
 mod demand;
 pub(crate) mod edition;
 mod images;
@@ -36,6 +37,8 @@ pub(crate) struct Step<'a> {
 pub(crate) enum Settlement {
     /// The source is understood, its plan is published, these jobs make it.
     Probed { probe: Box<Probe>, generation: Generation, plan: Box<Plan>, jobs: Vec<JobSpec> },
+    /// The source is no use as it is: another generation is planned and published, these jobs make it.
+    Replanned { generation: Generation, plan: Box<Plan>, jobs: Vec<JobSpec> },
     /// A part of a generation is complete.
     Part,
     /// A part of a generation cannot be made; it is recorded what that means.
@@ -56,6 +59,7 @@ impl Step<'_> {
         match &self.job.spec {
             JobSpec::Probe => probe::run(self).await,
             JobSpec::Chunk { generation, chunk } => chunk::run(self, *generation, *chunk).await,
+            JobSpec::Copy { generation, chunk } => copy::run(self, *generation, *chunk).await,
             JobSpec::Audio { generation, rendition, part } => audio::run(self, *generation, rendition, *part).await,
             JobSpec::Subtitles { generation } => subtitles::run(self, *generation).await,
             JobSpec::Images { generation } => images::run(self, *generation).await,
@@ -77,6 +81,10 @@ impl Step<'_> {
                 let jobs: Vec<_> = jobs.iter().map(|spec| (self.mint(), spec.clone())).collect();
                 catalog.settle_probe(self.job, probe, *generation, plan, &jobs, now).await?;
             }
+            Settlement::Replanned { generation, plan, jobs } => {
+                let jobs: Vec<_> = jobs.iter().map(|spec| (self.mint(), spec.clone())).collect();
+                catalog.settle_replanned(self.job, *generation, plan, &jobs, now).await?;
+            }
             Settlement::Part => catalog.settle_part(self.job, self.mint(), now).await?,
             Settlement::Without(missing) => catalog.settle_without(self.job, missing, self.mint(), now).await?,
             Settlement::Demand => catalog.settle_demand(self.job, now).await?,
@@ -85,6 +93,13 @@ impl Step<'_> {
             Settlement::Purged => catalog.settle_purge(self.job, now).await?,
         }
         Ok(())
+    }
+
+    /// Gives up to show the source's own pictures, and plans to encode them instead.
+    pub(crate) async fn replan(&self) -> Result<Settlement, JobError> {
+        let generation = self.job.spec.generation();
+        let generation = generation.ok_or_else(|| JobError::inconsistent("a job without a generation"))?;
+        probe::run_again(self, generation).await
     }
 
     /// True if the asset plays without what this job makes.

@@ -25,7 +25,7 @@ pub(crate) use decoder::Decoder;
 pub(crate) use encoder::{AacEncoder, X264, X264Settings};
 pub(crate) use frame::{Frame, Packet};
 pub(crate) use graph::Graph;
-pub(crate) use input::{Input, StreamInfo, StreamKind, TimeBase};
+pub(crate) use input::{IndexEntry, Input, StreamInfo, StreamKind, TimeBase};
 pub(crate) use resampler::Resampler;
 pub(crate) use scaler::Scaler;
 pub(crate) use subtitle::SubtitleDecoder;

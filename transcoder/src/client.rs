@@ -18,8 +18,8 @@ use crate::cage::policy;
 use crate::request::{Envelope, Work};
 use crate::wire::{Kind, Malformed, Message};
 use crate::{
-    AudioRequest, AudioSegment, CageReport, ChunkRequest, Cue, EngineError, Headers, HeadersRequest, LoudnessRequest,
-    Picture, PicturesRequest, Preview, PreviewRequest, SubtitlesRequest, VideoSegment,
+    AudioRequest, AudioSegment, CageReport, ChunkRequest, CopyRequest, Cue, EngineError, Headers, HeadersRequest,
+    LoudnessRequest, Picture, PicturesRequest, Preview, PreviewRequest, SubtitlesRequest, VideoSegment,
 };
 use child::{Bounds, Child, Heard};
 
@@ -122,6 +122,18 @@ impl Engine {
         let checker = answer::Chunk::new(&request).map_err(contradiction)?;
         let wall = self.config.limits.wall_per_media_second.saturating_mul(answer::chunk_seconds(&request));
         self.session(source, Work::Chunk(request), wall, checker.into_reader())
+    }
+
+    /// Takes over the missing segments of a track's pictures as they are, in order.
+    ///
+    /// A source that is not what its probe promised is refused: then it must be encoded.
+    ///
+    /// # Errors
+    /// As [`encode_chunk`](Self::encode_chunk).
+    pub fn copy(&self, source: File, request: CopyRequest) -> Result<Session<VideoSegment>, EngineError> {
+        let checker = answer::Chunk::of_copy(&request).map_err(contradiction)?;
+        let wall = self.config.limits.wall_per_media_second.saturating_mul(answer::copy_seconds(&request));
+        self.session(source, Work::Copy(request), wall, checker.into_reader())
     }
 
     /// Encodes segments of one part of an audio rendition, in order.

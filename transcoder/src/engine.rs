@@ -1,7 +1,9 @@
 //! The half that runs in the child: reads one request, closes the cage, does the work, answers.
 
 mod audio;
+mod avc;
 mod chunk;
+mod copy;
 mod decode;
 mod fields;
 mod headers;
@@ -138,6 +140,7 @@ fn perform(work: Work, source: &Source, outlet: &Outlet) -> Result<(), Stop> {
     match work {
         Work::Probe => Ok(outlet.json(Kind::Probe, &probe::probe(source, outlet)?)?),
         Work::Chunk(request) => chunk::encode(source, &request, outlet),
+        Work::Copy(request) => copy::copy(source, &request, outlet),
         Work::Audio(request) => audio::encode(source, &request, outlet),
         Work::Pictures(request) => pictures::take(source, &request, outlet),
         Work::Preview(request) => preview::make(source, &request, outlet),

@@ -100,6 +100,7 @@ fn video() -> VideoTrack {
         is_default: true,
         jumps: vec![],
         last_decodable: None,
+        avc: None,
     }
 }
 
@@ -111,7 +112,7 @@ fn chunk() -> ChunkRequest {
         track: video(),
         origin: MediaTime::zero(),
         recipe: Recipe::default(),
-        cadence: Cadence { frame_rate: rate(), gop_frames: 2 },
+        cadence: Cadence { frame_rate: rate(), gop_frames: 2, cells: vec![] },
         frame_count: 6,
         work: spans.into_iter().map(|span| SegmentWork { span, rungs: vec![true; rungs.len()] }).collect(),
         rungs,

@@ -1,4 +1,4 @@
-//! The only crate that links libav: probe, decode once, filter, encode, inside a caged child process.
+//! The only crate that links libav: probe, decode once, filter, encode or copy, inside a caged child process.
 //!
 //! Two halves share one vocabulary ([`request`] and [`output`]). The client half, [`Engine`] and
 //! [`Session`], runs in the server: it starts a child, asks it for one piece of work and checks every
@@ -43,6 +43,6 @@ pub use output::{
     VideoSegment,
 };
 pub use request::{
-    AudioRequest, ChunkRequest, HeadersRequest, LoudnessRequest, PicturesRequest, PreviewRequest, SegmentWork, Shot,
-    SubtitlesRequest,
+    AudioRequest, ChunkRequest, CopyRequest, HeadersRequest, LoudnessRequest, PicturesRequest, PreviewRequest,
+    SegmentWork, Shot, SubtitlesRequest,
 };

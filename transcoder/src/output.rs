@@ -3,10 +3,10 @@
 use domain::{MediaTime, Resolution, Span};
 use serde::{Deserialize, Serialize};
 
-/// One encoded segment of one rung.
+/// One segment of one rung, encoded or taken over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VideoSegment {
-    /// Index of the rung in the request.
+    /// Index of the rung in the request; 0 in answer to a [`CopyRequest`](crate::CopyRequest).
     pub rung: usize,
     /// The frames it covers.
     pub span: Span,

@@ -14,7 +14,7 @@ pub struct ChunkRequest {
     pub origin: MediaTime,
     /// The encoder settings.
     pub recipe: Recipe,
-    /// Output frame rate and GOP length.
+    /// Output frame rate and GOPs.
     pub cadence: Cadence,
     /// Output frames of the whole video, not of the chunk.
     pub frame_count: u64,
@@ -42,6 +42,21 @@ pub struct HeadersRequest {
     pub video: Option<ChunkRequest>,
     /// Channels of each audio rendition.
     pub audio_channels: Vec<u16>,
+}
+
+/// Take over the pictures of a track as they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRequest {
+    /// Index of the stream in the source.
+    pub stream_index: u32,
+    /// The source's instant that becomes output frame 0.
+    pub origin: MediaTime,
+    /// Output frame rate and GOPs, which are those of the source.
+    pub cadence: Cadence,
+    /// Frames of the whole video, not of the missing segments.
+    pub frame_count: u64,
+    /// The missing segments, in order.
+    pub work: Vec<Span>,
 }
 
 /// Encode segments of one part of an audio rendition.
@@ -140,6 +155,7 @@ pub(crate) enum Work {
     Probe,
     Headers(HeadersRequest),
     Chunk(ChunkRequest),
+    Copy(CopyRequest),
     Audio(AudioRequest),
     Pictures(PicturesRequest),
     Preview(PreviewRequest),

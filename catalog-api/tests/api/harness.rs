@@ -301,6 +301,7 @@ fn probe() -> Probe {
         is_default: true,
         jumps: Vec::new(),
         last_decodable: None,
+        avc: None,
     };
     let audio = |stream_index, code| AudioTrack {
         stream_index,

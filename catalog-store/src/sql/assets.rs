@@ -17,6 +17,7 @@ statements! {
     SET_STATE = both("update assets set state = $2 where id = $1");
     SET_SIZE = both("update assets set size_bytes = $2 where id = $1");
     SET_PROBED = both("update assets set probe = $2, title = $3, generation = $4, size_bytes = $5 where id = $1");
+    SET_GENERATION = both("update assets set generation = $2 where id = $1");
     SET_FAILURE = both("update assets set failure = $2 where id = $1");
     SET_CHAPTERS = both("update assets set chapters = $2 where id = $1");
     COUNT_WISH = both("update assets set wishes = wishes + 1 where id = $1");

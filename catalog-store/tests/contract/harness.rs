@@ -200,6 +200,7 @@ pub(crate) fn probe() -> Probe {
         is_default: true,
         jumps: Vec::new(),
         last_decodable: None,
+        avc: None,
     };
     let audio = AudioTrack {
         stream_index: 1,

@@ -85,7 +85,8 @@ contract! {
         a_purged_asset_leaves_only_its_id_until_it_is_forgotten
         an_illegal_step_leaves_nothing_behind
         an_asset_is_playable_once
-        what_a_generation_lacks_is_known_and_the_last_part_publishes_it;
+        what_a_generation_lacks_is_known_and_the_last_part_publishes_it
+        a_generation_that_is_planned_anew_takes_the_place_of_the_old_one;
     ledger:
         a_segment_is_recorded_once_and_another_hash_is_refused
         a_lost_lease_records_no_segment

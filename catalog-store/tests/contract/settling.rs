@@ -1,7 +1,7 @@
 //! How jobs end, and what follows from it.
 
 use catalog_store::CatalogError;
-use domain::{AssetState, Failure, FailureCode, JobKind, JobSpec, JobState, LeftOut};
+use domain::{AssetState, Failure, FailureCode, Generation, JobKind, JobSpec, JobState, LeftOut};
 
 use crate::harness::{GENERATION, World, at, plan, probe};
 
@@ -154,4 +154,27 @@ pub(crate) async fn what_a_generation_lacks_is_known_and_the_last_part_publishes
     assert_eq!(world.catalog.left_out(asset, GENERATION).await.unwrap(), missing);
     let publish = world.claim(false, at(5)).await.expect("publish");
     assert_eq!(publish.spec, JobSpec::Publish { generation: GENERATION });
+}
+
+pub(crate) async fn a_generation_that_is_planned_anew_takes_the_place_of_the_old_one(world: World) {
+    let asset = world.processing().await;
+    let (first, second) =
+        (world.claim(true, at(1)).await.expect("a chunk"), world.claim(true, at(1)).await.expect("it"));
+    let next = Generation(GENERATION.0 + 1);
+    let rendition = crate::harness::rendition("audio-0");
+    let jobs = [(world.job_id(), JobSpec::Audio { generation: next, rendition, part: 0 })];
+    world.catalog.settle_replanned(&first, next, &plan(), &jobs, at(2)).await.unwrap();
+    let row = world.catalog.asset(asset).await.unwrap().expect("it");
+    assert_eq!((row.state, row.generation), (AssetState::Processing, Some(next)));
+    assert_eq!(world.catalog.plan(asset, next).await.unwrap(), Some(plan()));
+    let lost = world.catalog.settle_replanned(&second, next, &plan(), &jobs, at(3)).await;
+    assert!(matches!(lost, Err(CatalogError::LostLease { .. })), "{lost:?}");
+    assert_eq!(world.claim(true, at(99_999)).await, None, "the old chunks are cancelled");
+    let audio = world.claim(false, at(4)).await.expect("the only new job");
+    assert_eq!(audio.spec.generation(), Some(next));
+    world.catalog.settle_part(&audio, world.job_id(), at(5)).await.unwrap();
+    let publish = world.claim(false, at(6)).await.expect("publish");
+    world.catalog.settle_publish(&publish, at(7)).await.unwrap();
+    assert_eq!(world.catalog.asset(asset).await.unwrap().expect("it").state, AssetState::Ready);
+    assert!(world.catalog.integrity().await.unwrap().is_sound());
 }

@@ -25,6 +25,7 @@ fn video(start_ms: i64, end_ms: i64, num: u32, den: u32) -> VideoTrack {
         is_default: true,
         jumps: Vec::new(),
         last_decodable: None,
+        avc: None,
     }
 }
 

@@ -4,7 +4,7 @@
 //! is stored, shown or computed with is checked here first.
 
 use super::{
-    AudioTrack, CHANNELS_MAX, CHAPTERS_MAX, Chapter, Extent, JUMPS_MAX, Jump, Probe, SAMPLE_RATES, SECONDS_MAX,
+    AudioTrack, Avc, CHANNELS_MAX, CHAPTERS_MAX, Chapter, Extent, JUMPS_MAX, Jump, Probe, SAMPLE_RATES, SECONDS_MAX,
     SIDE_MAX, SubtitleTrack, TEXT_CHARS_MAX, TRACKS_MAX, VideoTrack, is_sane_aspect,
 };
 use crate::container::Container;
@@ -40,6 +40,9 @@ pub enum ProbeFault {
         what: &'static str,
     },
 }
+
+/// Longest SPS or PPS.
+const PARAMETER_SET_BYTES_MAX: usize = 1024;
 
 type Checked = Result<(), ProbeFault>;
 
@@ -117,6 +120,14 @@ fn extent(extent: Extent) -> Checked {
     possible("length of a track", extent.start <= extent.end)
 }
 
+fn parameters(avc: &Avc, frame_count: u64) -> Checked {
+    let is_short = |set: &[u8]| (4..=PARAMETER_SET_BYTES_MAX).contains(&set.len());
+    possible("parameter sets", is_short(&avc.sps) && is_short(&avc.pps))?;
+    let frames: u64 = avc.gops.iter().map(|gop| u64::from(*gop)).sum();
+    possible("GOPs", frames == frame_count && !avc.gops.contains(&0))?;
+    time("distance of frames from their places", avc.stray)
+}
+
 fn jumps(jumps: &[Jump]) -> Checked {
     at_most("jumps of the clock", jumps.len(), JUMPS_MAX)?;
     jumps.iter().try_for_each(|jump| time("jump of the clock", jump.shift))
@@ -140,6 +151,7 @@ fn video(track: &VideoTrack) -> Checked {
     }
     jumps(&track.jumps)?;
     track.last_decodable.map_or(Ok(()), |last| time("last picture", last))?;
+    track.avc.as_ref().map_or(Ok(()), |avc| parameters(avc, track.frame_count))?;
     language(track.language.as_ref())
 }
 

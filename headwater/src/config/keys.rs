@@ -7,6 +7,8 @@ pub enum Kind {
     Text,
     /// A whole number.
     Number,
+    /// `true` or `false`.
+    Switch,
     /// A list of words; in the environment and in flags separated by commas.
     List,
 }
@@ -46,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 38] = [
+pub const KEYS: [Key; 39] = [
     key(
         "data_dir",
         Kind::Text,
@@ -204,6 +206,12 @@ pub const KEYS: [Key; 38] = [
     ),
     key("x264_preset", Kind::Text, "\"veryfast\"", "Preset of the video encoder: slower ones give smaller files."),
     key("x264_crf", Kind::Number, "23", "Constant rate factor of the video encoder: lower is better and larger."),
+    key(
+        "passthrough",
+        Kind::Switch,
+        "true",
+        "Show the pictures of a source as they are, as its largest rendition, where every player can play them: H.264 of 8 bits in closed GOPs of up to 6 s at an even frame rate, no larger than 1080p and no more bits than an encoded rendition. Smaller renditions are encoded on the same boundaries. `false` encodes everything.",
+    ),
     key("audio_bitrate", Kind::Number, "128000", "Bit rate of a stereo track, in bits per second."),
     key("surround_bitrate", Kind::Number, "320000", "Bit rate of a 5.1 track, in bits per second."),
 ];

@@ -29,6 +29,7 @@ pub fn reference() -> String {
             Kind::Text if key.is_secret => "secret",
             Kind::Text => "text",
             Kind::Number => "number",
+            Kind::Switch => "true or false",
             Kind::List if key.is_secret => "list of secrets",
             Kind::List => "list",
         };

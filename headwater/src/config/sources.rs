@@ -119,6 +119,11 @@ impl Layers {
                 key: key.name.to_owned(),
                 problem: format!("must be a whole number, not \"{text}\""),
             })?),
+            Kind::Switch => Value::Boolean(text.trim().parse().map_err(|_| ConfigError::Invalid {
+                origin: origin.to_owned(),
+                key: key.name.to_owned(),
+                problem: format!("must be true or false, not \"{text}\""),
+            })?),
             Kind::List => Value::Array(
                 text.split(',')
                     .map(str::trim)

@@ -47,6 +47,11 @@ fn a_wrong_value_is_blamed_on_its_key_and_its_place() {
     assert!(refused("listen = \"nowhere\"", &[]).starts_with("h.toml: listen is not usable"));
     assert!(refused("lease_s = \"long\"", &[]).starts_with("h.toml: lease_s is not usable"));
     assert_eq!(refused("", &[("lease_s", "x")]), "--lease-s: lease_s must be a whole number, not \"x\"");
+    assert_eq!(
+        refused("", &[("passthrough", "maybe")]),
+        "--passthrough: passthrough must be true or false, not \"maybe\""
+    );
+    assert!(!merged("", &[], &[("passthrough", "false")]).unwrap().recipe().passthrough);
     assert_eq!(refused("lease_s = 1", &[]), "h.toml: lease_s must lie between 5 and 3600, not 1");
     assert!(refused("roles = [\"cook\"]", &[]).contains("roles is not usable"));
     assert_eq!(refused("roles = []", &[]), "h.toml: roles must name at least one role");

@@ -11,7 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-const KINDS: [SegmentKind; 3] = [SegmentKind::Video, SegmentKind::Audio, SegmentKind::Subtitles];
+const KINDS: [SegmentKind; 4] = [SegmentKind::Video, SegmentKind::Copied, SegmentKind::Audio, SegmentKind::Subtitles];
 
 /// Encode speed is `encoded_media_seconds` over `encode_session_seconds` of the same time.
 #[derive(Debug)]

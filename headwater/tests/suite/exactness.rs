@@ -62,6 +62,60 @@ fn sound_alone_is_cut_without_a_gap() {
     assert_sound_ends(&report, 9.0);
 }
 
+/// One MD5 for each decoded frame of a file, in order of presentation.
+#[expect(clippy::disallowed_methods, reason = "pictures are compared by a program that is not ours")]
+fn frame_hashes(file: &Path) -> Vec<String> {
+    let decoded = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(file)
+        .args(["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"])
+        .output()
+        .expect("Debian's package ffmpeg");
+    assert!(decoded.status.success(), "{}", String::from_utf8_lossy(&decoded.stderr));
+    let text = String::from_utf8_lossy(&decoded.stdout).into_owned();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.rsplit(',').next().map(|hash| hash.trim().to_owned())).collect()
+}
+
+/// The segments of a rendition as one file.
+fn joined(rendition: &Path) -> tempfile::NamedTempFile {
+    let mut whole = std::fs::read(rendition.join("init.mp4")).unwrap();
+    for index in 0.. {
+        let Ok(segment) = std::fs::read(rendition.join(format!("{index}.m4s"))) else { break };
+        whole.extend(segment);
+    }
+    let file = tempfile::Builder::new().suffix(".mp4").tempfile().unwrap();
+    std::fs::write(file.path(), whole).unwrap();
+    file
+}
+
+fn plain(container: &'static str, rate: &'static str) -> std::path::PathBuf {
+    let spec = ClipSpec { seconds: 11.0, width: 640, height: 360, rate, container, ..ClipSpec::default() };
+    media::clip(&ClipSpec { video_args: media::UNEVEN_GOPS.to_vec(), ..spec })
+}
+
+#[test]
+fn a_source_shown_as_it_is_keeps_every_picture() {
+    let temp = tempfile::tempdir().unwrap();
+    for (container, rate) in [("mp4", "25"), ("mkv", "30000/1001"), ("ts", "24000/1001")] {
+        let (source, out) = (plain(container, rate), temp.path().join(container));
+        assert_eq!(run(&["transcode", text(&source), "-o", text(&out)]).status.code(), Some(0));
+        check::check(&out);
+        let hashes = frame_hashes(&source);
+        assert!(hashes.len() > 250);
+        assert!(frame_hashes(joined(&out.join("360p")).path()) == hashes, "{container}: other pictures");
+    }
+}
+
+#[test]
+fn a_source_is_encoded_where_that_is_asked_for() {
+    let temp = tempfile::tempdir().unwrap();
+    let (source, out) = (plain("mp4", "25"), temp.path().join("out"));
+    let done = run(&["transcode", text(&source), "-o", text(&out), "--no-passthrough"]);
+    assert_eq!(done.status.code(), Some(0));
+    assert!(frame_hashes(joined(&out.join("360p")).path()) != frame_hashes(&source), "it was not encoded");
+}
+
 #[test]
 fn surround_sound_is_there_beside_stereo() {
     let audio_args = vec!["-af", "pan=5.1|FL=c0|FC=c0|BR=c0", "-c:a", "ac3"];

@@ -10,8 +10,14 @@ use super::fragment::TRACK_ID;
 use super::sps::{self, Sps};
 use super::{AudioConfig, CmafError, VideoConfig, aac, boxes};
 
-/// BT.709, what is assumed of a picture that does not say (ISO/IEC 23091-2).
+/// BT.709, what is assumed of a large picture that does not say (ISO/IEC 23091-2).
 const BT709: sps::Color = sps::Color { primaries: 1, transfer: 1, matrix: 1, is_full_range: false };
+
+/// BT.601 with 525 lines, what is assumed of a small one.
+const BT601: sps::Color = sps::Color { primaries: 6, transfer: 6, matrix: 6, is_full_range: false };
+
+/// Short side from which a picture is a large one.
+const HD_SHORT_SIDE: u32 = 720;
 
 /// objectTypeIndication of MPEG-4 audio, and streamType of audio (ISO/IEC 14496-1 tables 5 and 6).
 const MPEG4_AUDIO: u8 = 0x40;
@@ -25,6 +31,9 @@ pub(super) fn video(config: &VideoConfig) -> Result<Vec<u8>, CmafError> {
     }
     if sps.sample_aspect.is_some_and(|(width, height)| width != height || width == 0) {
         return Err(CmafError::Config { what: "sequence parameter set", reason: "its samples are not square" });
+    }
+    if !sps.is_progressive {
+        return Err(CmafError::Config { what: "sequence parameter set", reason: "its pictures may be fields" });
     }
     let side = |pixels: u32| u16::try_from(pixels).map_err(|_| CmafError::Overflow);
     let (width, height) = (side(config.resolution.width)?, side(config.resolution.height)?);
@@ -117,7 +126,8 @@ fn avc1(config: &VideoConfig, sps: &Sps, width: u16, height: u16) -> Result<Avc1
             sequence_parameter_sets_ext: vec![],
         });
     }
-    let color = sps.color.unwrap_or(BT709);
+    let assumed = if config.resolution.short_side() >= HD_SHORT_SIDE { BT709 } else { BT601 };
+    let color = sps.color.unwrap_or(assumed);
     Ok(Avc1 {
         visual: Visual { data_reference_index: 1, width, height, ..Visual::default() },
         avcc,

@@ -15,6 +15,8 @@ pub(super) struct Sps {
     pub(super) luma_bits: u8,
     /// Bits of a chroma sample.
     pub(super) chroma_bits: u8,
+    /// Every picture is a whole frame, never a field or a mixture of two.
+    pub(super) is_progressive: bool,
     /// Width of a sample over its height, when stated.
     pub(super) sample_aspect: Option<(u16, u16)>,
     /// Colour, when stated.
@@ -83,13 +85,14 @@ fn read(unit: &[u8]) -> Option<Sps> {
     skip_picture_order(&mut bits)?;
     bits.ue()?; // max_num_ref_frames
     bits.take(1)?; // gaps_in_frame_num_value_allowed_flag
-    let resolution = read_resolution(&mut bits, chroma_format)?;
+    let (resolution, is_progressive) = read_resolution(&mut bits, chroma_format)?;
     let (sample_aspect, color) = if bits.flag()? { read_vui(&mut bits)? } else { (None, None) };
     Some(Sps {
         resolution,
         chroma_format: u8::try_from(chroma_format).ok()?,
         luma_bits: u8::try_from(luma_bits).ok()?,
         chroma_bits: u8::try_from(chroma_bits).ok()?,
+        is_progressive,
         sample_aspect,
         color,
     })
@@ -129,7 +132,8 @@ fn skip_picture_order(bits: &mut Bits<'_>) -> Option<()> {
     }
 }
 
-fn read_resolution(bits: &mut Bits<'_>, chroma_format: u32) -> Option<Resolution> {
+/// Size after cropping, and whether all pictures are frames.
+fn read_resolution(bits: &mut Bits<'_>, chroma_format: u32) -> Option<(Resolution, bool)> {
     let width = bits.ue()?.checked_add(1)?.checked_mul(16)?;
     let map_units = bits.ue()?.checked_add(1)?.checked_mul(16)?;
     let is_progressive = bits.flag()?;
@@ -140,7 +144,7 @@ fn read_resolution(bits: &mut Bits<'_>, chroma_format: u32) -> Option<Resolution
     }
     bits.take(1)?; // direct_8x8_inference_flag
     if !bits.flag()? {
-        return Some(Resolution { width, height });
+        return Some((Resolution { width, height }, is_progressive));
     }
     // Table 6-1: chroma samples are half as wide in 4:2:0 and 4:2:2, half as high in 4:2:0.
     let unit_x = if matches!(chroma_format, 1 | 2) { 2 } else { 1 };
@@ -148,7 +152,7 @@ fn read_resolution(bits: &mut Bits<'_>, chroma_format: u32) -> Option<Resolution
     let (left, right, top, bottom) = (bits.ue()?, bits.ue()?, bits.ue()?, bits.ue()?);
     let width = width.checked_sub(left.checked_add(right)?.checked_mul(unit_x)?).filter(|&side| side > 0)?;
     let height = height.checked_sub(top.checked_add(bottom)?.checked_mul(unit_y)?).filter(|&side| side > 0)?;
-    Some(Resolution { width, height })
+    Some((Resolution { width, height }, is_progressive))
 }
 
 type Vui = (Option<(u16, u16)>, Option<Color>);
@@ -252,6 +256,7 @@ mod tests {
         let sps = parse(&SPS_1080).expect("a parameter set");
         assert_eq!(sps.resolution, Resolution { width: 1920, height: 1080 });
         assert_eq!((sps.chroma_format, sps.luma_bits, sps.chroma_bits), (1, 8, 8));
+        assert!(sps.is_progressive);
         assert_eq!(sps.sample_aspect, Some((1, 1)));
         assert_eq!(sps.color, Some(Color { primaries: 1, transfer: 1, matrix: 1, is_full_range: false }));
     }

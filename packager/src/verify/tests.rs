@@ -6,7 +6,7 @@ use crate::cmaf::{self, AudioConfig, Segment, VideoConfig, VideoSample};
 
 const TICKS: u32 = 1000;
 const SPAN: Span = Span { index: 1, first: 50, count: 6 };
-const GOP: u32 = 3;
+const GOPS: &[u32] = &[3, 3];
 
 fn segment() -> Segment {
     let config = VideoConfig {
@@ -21,7 +21,7 @@ fn segment() -> Segment {
     let all: Vec<(u32, bool, Vec<u8>)> = order.map(|(display, is_idr)| (display, is_idr, data(is_idr))).into();
     let samples: Vec<VideoSample<'_>> =
         all.iter().map(|(display, is_idr, data)| VideoSample { display: *display, is_idr: *is_idr, data }).collect();
-    cmaf::video_segment(&config, SPAN, GOP, &samples).expect("a segment")
+    cmaf::video_segment(&config, SPAN, GOPS, &samples).expect("a segment")
 }
 
 fn audio_segment() -> Segment {
@@ -43,7 +43,7 @@ fn find(bytes: &[u8], kind: &[u8; 4], nth: usize) -> usize {
 #[test]
 fn a_good_segment_is_confirmed() {
     let segment = segment();
-    let verified = video(&segment.bytes, TICKS, SPAN, GOP).expect("good");
+    let verified = video(&segment.bytes, TICKS, SPAN, GOPS).expect("good");
     assert_eq!((verified.ticks, verified.keyframes), (segment.ticks, segment.keyframes));
     assert_eq!(audio(&audio_segment().bytes, SPAN).expect("good").ticks, 6 * 1024);
 }
@@ -53,7 +53,7 @@ fn every_fault_is_named() {
     let check = |change: &dyn Fn(&mut Vec<u8>), expected: &str| {
         let mut bytes = segment().bytes;
         change(&mut bytes);
-        let error = video(&bytes, TICKS, SPAN, GOP).expect_err(expected);
+        let error = video(&bytes, TICKS, SPAN, GOPS).expect_err(expected);
         assert_eq!(error.to_string(), expected);
     };
     let moof = find(&segment().bytes, b"moof", 0);
@@ -155,7 +155,7 @@ fn every_fault_is_named() {
     );
     let other = Span { count: 7, ..SPAN };
     assert_eq!(
-        video(&segment().bytes, TICKS, other, GOP).expect_err("a frame is missing").to_string(),
+        video(&segment().bytes, TICKS, other, &[3, 3, 1]).expect_err("a frame is missing").to_string(),
         format!("expected moof at byte {}, found nothing", segment().bytes.len())
     );
 }
@@ -186,7 +186,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>, count in 0u32..20, gop in 0u32..20) {
         let span = Span { index: 0, first: u64::MAX, count };
-        let _ = video(&bytes, u32::MAX, span, gop);
+        let _ = video(&bytes, u32::MAX, span, &[gop, 1]);
         let _ = audio(&bytes, span);
         let _ = init(&bytes);
     }
@@ -200,7 +200,7 @@ proptest! {
             let place = at.index(sound.len());
             sound[place] = value;
         }
-        let _ = video(&picture, TICKS, SPAN, GOP);
+        let _ = video(&picture, TICKS, SPAN, GOPS);
         let _ = audio(&sound, SPAN);
     }
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use catalog_store::SegmentRow;
 use domain::presentation::{AudioRendition, Images, SegmentEntry, SubtitleRendition, VideoRendition};
 use domain::{
-    AssetId, Bitrate, Generation, MediaTime, Plan, PlaybackId, Presentation, RenditionId, Resolution, Span, Timescale,
+    AssetId, Bitrate, Generation, LeftOut, MediaTime, Plan, PlaybackId, Presentation, RenditionId, Resolution, Span,
+    Timescale,
 };
 use media_store::{Key, layout};
 
@@ -22,6 +23,8 @@ pub(super) struct Output {
     pub(super) rows: Vec<SegmentRow>,
     pub(super) images: Option<Images>,
     pub(super) subtitles: Vec<SubtitleRendition>,
+    /// What could not be made.
+    pub(super) left_out: Vec<LeftOut>,
 }
 
 /// What must be there, and what is wrong before a single object is read.
@@ -46,7 +49,7 @@ pub(super) struct Expected {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// A segment of video on this cell.
-    Video { span: Span, frame_ticks: u32, gop_frames: u32, timescale: Timescale, declared: Bitrate },
+    Video { span: Span, frame_ticks: u32, gops: Vec<u32>, timescale: Timescale, declared: Bitrate },
     /// A segment of audio on this cell.
     Audio { span: Span, timescale: Timescale, declared: Bitrate },
     /// The init segment of a video rendition of this size; its codec string, once that is published.
@@ -57,6 +60,8 @@ pub(super) enum Content {
     Subtitles,
     /// A picture.
     Picture,
+    /// Whatever a person sent.
+    Sent,
 }
 
 /// The cells of a rendition and what its segments must be.
@@ -66,8 +71,6 @@ struct Cells<'a> {
     frame_ticks: u32,
     init: Content,
     segment: Box<dyn Fn(Span) -> Content + 'a>,
-    /// A rendition may be left out for good, and then has no entry and perhaps not all rows.
-    is_optional: bool,
 }
 
 /// Compares what is known of a generation; `presentation` is the document in force, if it is this generation's.
@@ -97,6 +100,11 @@ pub(super) fn take(output: &Output, presentation: Option<&Presentation>) -> Inve
 }
 
 impl Output {
+    /// It was left out for good: it has no entry and perhaps not all rows.
+    fn lacks(&self, rendition: &RenditionId) -> bool {
+        self.left_out.iter().any(|missing| missing.rendition.as_ref() == Some(rendition))
+    }
+
     fn place(&self, rendition: &RenditionId) -> String {
         format!("{} generation {} {rendition}", self.asset, self.generation)
     }
@@ -131,6 +139,10 @@ impl Inventory {
         if !presentation.audio.iter().all(is_planned) {
             differs("it has an audio rendition that was not planned".into());
         }
+        let is_there = |audio: &&AudioRendition| presentation.audio.iter().any(|found| found.id == audio.id);
+        if let Some(missing) = planned.audio.iter().filter(|audio| !output.lacks(&audio.id)).find(|it| !is_there(it)) {
+            differs(format!("it lacks {}, which was not left out", missing.id));
+        }
         for text in &presentation.subtitles {
             let found = sum(&text.segments, text.timescale).as_ms();
             // Text is cut in whole milliseconds.
@@ -151,8 +163,8 @@ impl Inventory {
         presentation: Option<&Presentation>,
     ) {
         let (asset, generation, id) = (output.asset, output.generation, cells.id);
-        let is_published = presentation.is_some_and(|presentation| presentation.revision > 0) && entries.is_some();
-        let is_left_out = cells.is_optional && !is_published;
+        let is_published = presentation.is_some_and(Presentation::is_complete) && entries.is_some();
+        let is_missed = output.is_ready && !output.lacks(id);
         let mut lasting = 0u64;
         for span in &cells.spans {
             let index = usize::try_from(span.index).unwrap_or(usize::MAX);
@@ -164,7 +176,7 @@ impl Inventory {
             let told = || entry.filter(|entry| entry.bytes.is_some()).map(|entry| (entry.bytes, entry.sha256.clone()));
             if let Some(known) = recorded.or_else(told) {
                 self.add(layout::segment(asset, generation, id, span.index), (cells.segment)(*span), known);
-            } else if (output.is_ready && !is_left_out) || is_published {
+            } else if is_missed || is_published {
                 // Nothing tells its hash, but it must be there.
                 self.add(layout::segment(asset, generation, id, span.index), (cells.segment)(*span), (None, None));
             }
@@ -184,7 +196,7 @@ impl Inventory {
             let place = format!("{} segment {stray}", output.place(id));
             self.findings.push(Fault::RowStray.finding(place, "the ledger has a segment that the plan has not"));
         }
-        if (output.is_ready && !is_left_out) || !rows.is_empty() {
+        if is_missed || !rows.is_empty() {
             let key = layout::init(asset, generation, id);
             let known = file(presentation, &key, output);
             self.add(key, cells.init.clone(), known);
@@ -209,7 +221,7 @@ impl Inventory {
             (None, Some(_)) => {
                 self.findings.push(Fault::RowMissing.finding(place(), "it is published, but not in the ledger"));
             }
-            (None, None) if output.is_ready && !cells.is_optional => {
+            (None, None) if output.is_ready && !output.lacks(cells.id) => {
                 self.findings.push(Fault::RowMissing.finding(place(), "it is planned, but not in the ledger"));
             }
             (Some(row), _) if row.ticks != planned => {
@@ -277,10 +289,10 @@ fn file(presentation: Option<&Presentation>, key: &Key, output: &Output) -> (Opt
 /// All coded renditions of the plan.
 fn cells<'a>(output: &'a Output, presentation: Option<&Presentation>) -> Vec<Cells<'a>> {
     let plan = &output.plan;
-    let (rate, gop_frames) = (plan.cadence.frame_rate, plan.cadence.gop_frames);
+    let rate = plan.cadence.frame_rate;
     let (timescale, frame_ticks) = (rate.timescale(), rate.frame_ticks());
     let codecs = |id: &RenditionId| {
-        let complete = presentation.filter(|presentation| presentation.revision > 0)?;
+        let complete = presentation.filter(|presentation| presentation.is_complete())?;
         complete.video.iter().find(|video| video.id == *id).map(|video| video.codecs.clone())
     };
     let video = plan.video.iter().flat_map(|video| &video.rungs).map(move |rung| Cells {
@@ -291,22 +303,19 @@ fn cells<'a>(output: &'a Output, presentation: Option<&Presentation>) -> Vec<Cel
         segment: Box::new(move |span| Content::Video {
             span,
             frame_ticks,
-            gop_frames,
+            gops: plan.cadence.gops(span),
             timescale,
             declared: rung.bitrate_max,
         }),
-        is_optional: false,
     });
     let scale = plan.audio_timescale();
     let declared = plan.recipe.audio_bitrate;
-    let has_more = plan.video.is_some() || plan.audio.len() > 1;
     let audio = plan.audio.iter().map(move |audio| Cells {
         id: &audio.id,
         spans: plan.audio_spans(audio),
         frame_ticks: domain::AAC_FRAME_SAMPLES,
         init: Content::AudioInit,
         segment: Box::new(move |span| Content::Audio { span, timescale: scale, declared }),
-        is_optional: has_more,
     });
     video.chain(audio).collect()
 }

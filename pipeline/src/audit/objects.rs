@@ -74,8 +74,8 @@ fn compare(expected: &Expected, body: &Bytes) -> Option<(Fault, String)> {
     }
     let is_recorded = expected.sha256.is_some();
     let wrong = match &expected.content {
-        Content::Video { span, frame_ticks, gop_frames, timescale, declared } => {
-            verify::video(body, *frame_ticks, *span, *gop_frames)
+        Content::Video { span, frame_ticks, gops, timescale, declared } => {
+            verify::video(body, *frame_ticks, *span, gops)
                 .and_then(|found_in| verify::bitrate(found, found_in.ticks, *timescale, *declared))
                 .err()
                 .map(|error| told(&error))
@@ -97,7 +97,7 @@ fn compare(expected: &Expected, body: &Bytes) -> Option<(Fault, String)> {
         }
         Content::AudioInit => verify::init(body).err().map(|error| told(&error)),
         Content::Subtitles => (!body.starts_with(b"WEBVTT")).then(|| "it is not WebVTT".into()),
-        Content::Picture => body.is_empty().then(|| "it is empty".into()),
+        Content::Picture | Content::Sent => body.is_empty().then(|| "it is empty".into()),
     };
     // Without a recorded hash, what does not belong there has been damaged since it was stored.
     let fault = if is_recorded { Fault::ObjectInvalid } else { Fault::ObjectDiffers };

@@ -15,7 +15,7 @@ use super::{AuditError, Report};
 use crate::Parts;
 use crate::commit::{Finished, blocking, finish_audio, finish_video};
 use crate::error::JobError;
-use crate::steps::chunk;
+use crate::steps::{chunk, copy};
 
 /// A segment to be encoded again.
 pub(super) struct Pick {
@@ -104,13 +104,17 @@ async fn video(parts: &Parts, probe: &Probe, plan: &Plan, row: &SegmentRow) -> R
     let video = plan.video.as_ref().ok_or_else(unplanned)?;
     let rung = video.rungs.iter().find(|rung| rung.id == row.rendition).ok_or_else(unplanned)?.clone();
     let span = plan.video_spans().into_iter().find(|span| span.index == row.index).ok_or_else(unplanned)?;
-    let work = SegmentWork { span, rungs: video.rungs.iter().map(|other| other.id == rung.id).collect() };
-    let request = chunk::request(plan, video, probe, vec![work])?;
-    let mut session = parts.engine.encode_chunk(parts.store.open_source(row.asset).await?, request)?;
+    let source = parts.store.open_source(row.asset).await?;
+    let mut session = if video.copied_rung().is_some_and(|copied| copied.id == rung.id) {
+        parts.engine.copy(source, copy::request(plan, video, vec![span]))?
+    } else {
+        let work = SegmentWork { span, rungs: video.rungs.iter().map(|other| other.id == rung.id).collect() };
+        parts.engine.encode_chunk(source, chunk::request(plan, video, probe, vec![work])?)?
+    };
     let segment = session.next().await?.ok_or(JobError::Incomplete { missing: 1, wanted: 1 })?;
     let sets = ParameterSets { sps: segment.sps.clone(), pps: segment.pps.clone() };
-    let (config, gop_frames) = (chunk::config(plan, &rung, sets), plan.cadence.gop_frames);
-    blocking(move || finish_video(rung.id, &config, gop_frames, rung.bitrate_max, &segment)).await
+    let (config, gops) = (chunk::config(plan, &rung, sets), plan.cadence.gops(span));
+    blocking(move || finish_video(rung.id, &config, &gops, rung.bitrate_max, &segment)).await
 }
 
 async fn audio(parts: &Parts, probe: &Probe, plan: &Plan, row: &SegmentRow) -> Result<Finished, JobError> {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use domain::plan::VideoPlan;
+use domain::probe::VideoTrack;
 use domain::{Generation, Plan, Probe, Span, Tally};
 use packager::cmaf::VideoConfig;
 use tokio::time::Instant;
@@ -59,10 +60,11 @@ pub(crate) fn request(
     let track = probe.video.iter().find(|track| track.stream_index == video.stream_index);
     let track = track.ok_or_else(|| JobError::inconsistent("the planned video track was not probed"))?;
     Ok(ChunkRequest {
-        track: track.clone(),
+        // The plan has taken from it what there is to take.
+        track: VideoTrack { avc: None, ..track.clone() },
         origin: plan.origin,
         recipe: plan.recipe.clone(),
-        cadence: plan.cadence,
+        cadence: plan.cadence.clone(),
         frame_count: video.frame_count,
         rungs: video.rungs.clone(),
         work,
@@ -70,7 +72,7 @@ pub(crate) fn request(
 }
 
 /// The grid cells of one chunk.
-fn spans(plan: &Plan, chunk: u32) -> Result<Vec<Span>, JobError> {
+pub(super) fn spans(plan: &Plan, chunk: u32) -> Result<Vec<Span>, JobError> {
     let chunks = plan.chunks();
     let found = chunks.iter().find(|candidate| candidate.index == chunk);
     let chunk = found.ok_or_else(|| JobError::inconsistent(format!("the plan has no chunk {chunk}")))?;
@@ -93,6 +95,8 @@ async fn missing(
         let done = step.parts.catalog.segments_between(step.job.asset, generation, &rung.id, range).await?;
         committed.extend(done.into_iter().map(|index| (at, index)));
     }
+    // The source's own pictures are the business of another job.
+    let is_wanted = |at: usize| at < video.encoded_count() && is_wanted(at);
     let lacks = |span: &Span| {
         (0..video.rungs.len()).map(|at| is_wanted(at) && !committed.contains(&(at, span.index))).collect()
     };
@@ -125,7 +129,7 @@ async fn encode(
         };
         let sets = ParameterSets { sps: segment.sps.clone(), pps: segment.pps.clone() };
         let config = config(plan, rung, sets);
-        committer.video(&rung.id, config, plan.cadence.gop_frames, rung.bitrate_max, segment).await?;
+        committer.video(&rung.id, config, plan.cadence.gops(segment.span), rung.bitrate_max, segment).await?;
     }
     step.parts.metrics.session_ended(SegmentKind::Video, started.elapsed());
     if !open.is_empty() {

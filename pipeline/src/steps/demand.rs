@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{Generation, RenditionId};
 
-use super::{Settlement, Step, audio, chunk};
+use super::{Settlement, Step, audio, chunk, copy};
 use crate::error::JobError;
 
 /// Segments that are encoded behind the one that was asked for: players ask for them next.
@@ -31,7 +31,12 @@ pub(super) async fn run(
         Some(rung) => {
             let mut spans = plan.video_spans();
             spans.retain(|span| wanted.contains(&span.index));
-            chunk::encode_missing(step, &step.parts.engine, generation, &plan, &spans, |at| at == rung).await?;
+            let engine = &step.parts.engine;
+            if plan.video.as_ref().and_then(|video| video.copied_rung()).is_some_and(|copied| copied.id == *rendition) {
+                copy::copy_missing(step, engine, generation, &plan, spans).await?;
+            } else {
+                chunk::encode_missing(step, engine, generation, &plan, &spans, |at| at == rung).await?;
+            }
         }
         None => {
             let is_wanted = |index| wanted.contains(&index);

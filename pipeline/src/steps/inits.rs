@@ -1,4 +1,5 @@
-//! The init segments of a planned output: they follow from the recipe, so they are there before any segment is.
+//! The init segments of a planned output: they follow from the recipe, or from the source's own parameter
+//! sets where its pictures are shown as they are, so they are there before any segment is.
 
 use bytes::Bytes;
 use domain::{Generation, Plan, Probe, RenditionId};
@@ -6,7 +7,7 @@ use futures::{StreamExt, TryStreamExt};
 use media_store::layout;
 use packager::cmaf::{self, AudioConfig, CmafError};
 use packager::verify;
-use transcoder::HeadersRequest;
+use transcoder::{ChunkRequest, HeadersRequest, ParameterSets};
 
 use super::{Step, chunk};
 use crate::error::JobError;
@@ -18,12 +19,19 @@ const PUTS_IN_FLIGHT: usize = 8;
 pub(super) async fn store(step: &Step<'_>, generation: Generation, probe: &Probe, plan: &Plan) -> Result<(), JobError> {
     let (parts, asset) = (step.parts, step.job.asset);
     let video = plan.video.as_ref().map(|video| chunk::request(plan, video, probe, vec![])).transpose()?;
+    // Only what is encoded follows from the recipe.
+    let encoded = plan.video.as_ref().map_or(0, |video| video.encoded_count());
+    let video = video.filter(|_| encoded > 0).map(|request| {
+        let rungs = request.rungs.into_iter().take(encoded).collect();
+        ChunkRequest { rungs, ..request }
+    });
     let audio_channels = plan.audio.iter().map(|audio| audio.channels).collect();
     let request = HeadersRequest { recipe: plan.recipe.clone(), video, audio_channels };
     let headers = parts.engine.headers(request).await?;
+    let sets = headers.video.into_iter().chain(copied(probe, plan));
     let rungs = plan.video.iter().flat_map(|video| &video.rungs);
     let mut inits = Vec::new();
-    for (rung, sets) in rungs.zip(headers.video) {
+    for (rung, sets) in rungs.zip(sets) {
         inits.push((&rung.id, cmaf::video_init(&chunk::config(plan, rung, sets))));
     }
     for (audio, config) in plan.audio.iter().zip(headers.audio) {
@@ -45,4 +53,19 @@ pub(super) async fn store(step: &Step<'_>, generation: Generation, probe: &Probe
         }
     };
     futures::stream::iter(inits).map(put).buffer_unordered(PUTS_IN_FLIGHT).try_collect().await
+}
+
+/// True unless the source's own pictures are to be shown and their parameter sets forbid it.
+pub(super) fn are_possible(probe: &Probe, plan: &Plan) -> bool {
+    let rung = plan.video.as_ref().and_then(|video| video.copied_rung());
+    let Some((rung, sets)) = rung.zip(copied(probe, plan)) else { return true };
+    cmaf::video_init(&chunk::config(plan, rung, sets)).is_ok()
+}
+
+/// The parameter sets of the source's own pictures, if these are to be shown.
+fn copied(probe: &Probe, plan: &Plan) -> Option<ParameterSets> {
+    let video = plan.video.as_ref().filter(|video| video.copied.is_some())?;
+    let track = probe.video.iter().find(|track| track.stream_index == video.stream_index)?;
+    let avc = track.avc.as_ref()?;
+    Some(ParameterSets { sps: avc.sps.clone(), pps: avc.pps.clone() })
 }

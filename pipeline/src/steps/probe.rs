@@ -2,9 +2,13 @@
 //!
 //! The order is: presentation object, pointer, and then one transaction with probe, generation and
 //! jobs. Killed in between, the next run writes the same objects again and goes on.
+//!
+//! A plan that takes over the source's pictures may turn out to be wrong when they are copied: then a
+//! second generation is planned the same way, which encodes everything.
 
+use catalog_store::Asset;
 use domain::plan::{AudioPart, Limits};
-use domain::{Generation, JobSpec, Plan, Presentation, chapters};
+use domain::{Generation, JobSpec, Plan, Presentation, Probe, Recipe, chapters};
 
 use super::{Settlement, Step, edition, inits, publish};
 use crate::error::JobError;
@@ -12,16 +16,46 @@ use crate::error::JobError;
 pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
     let asset = step.asset().await?;
     let probe = step.parts.engine.probe(step.source().await?).await?;
-    let plan = Plan::new(&probe, &step.config.recipe, &limits(step).await?).map_err(JobError::Refused)?;
     let generation = Generation(asset.generation.map_or(1, |last| last.0.saturating_add(1)));
+    let (plan, jobs) = publish_plan(step, &asset, &probe, &step.config.recipe, generation).await?;
+    Ok(Settlement::Probed { probe: Box::new(probe), generation, plan: Box::new(plan), jobs })
+}
+
+/// Plans the generation after this one, without the source's own pictures: they are not what they seemed.
+pub(super) async fn run_again(step: &Step<'_>, failed: Generation) -> Result<Settlement, JobError> {
+    let (asset, plan) = (step.asset().await?, step.plan(failed).await?);
+    if asset.generation != Some(failed) {
+        return Err(JobError::Gone);
+    }
+    let probe = step.probe().await?;
+    let recipe = Recipe { passthrough: false, ..plan.recipe };
+    let generation = Generation(failed.0.saturating_add(1));
+    let (plan, jobs) = publish_plan(step, &asset, &probe, &recipe, generation).await?;
+    Ok(Settlement::Replanned { generation, plan: Box::new(plan), jobs })
+}
+
+/// Plans a generation and makes its first presentation the current one; returns what there is to do.
+async fn publish_plan(
+    step: &Step<'_>,
+    asset: &Asset,
+    probe: &Probe,
+    recipe: &Recipe,
+    generation: Generation,
+) -> Result<(Plan, Vec<JobSpec>), JobError> {
+    let limits = limits(step).await?;
+    let mut plan = Plan::new(probe, recipe, &limits).map_err(JobError::Refused)?;
+    if !inits::are_possible(probe, &plan) {
+        let recipe = Recipe { passthrough: false, ..recipe.clone() };
+        plan = Plan::new(probe, &recipe, &limits).map_err(JobError::Refused)?;
+    }
     let presentation = Presentation {
-        title: publish::title(&asset, &probe),
-        chapters: chapters::shown(asset.chapters.as_deref(), &probe, plan.origin, plan.duration),
+        title: publish::title(asset, probe),
+        chapters: chapters::shown(asset.chapters.as_deref(), probe, plan.origin, plan.duration),
         ..Presentation::planned(asset.id, asset.playback, generation, &plan)
     };
     if step.config.has_viewers {
         // Players ask for them first, wherever they begin.
-        inits::store(step, generation, &probe, &plan).await?;
+        inits::store(step, generation, probe, &plan).await?;
     }
     edition::show_plan(step, &presentation).await?;
     tracing::info!(
@@ -29,6 +63,7 @@ pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
         duration_ms = plan.duration.as_ms(),
         rungs = presentation.video.len(),
         audio_tracks = plan.audio.len(),
+        copied = plan.video.as_ref().and_then(|video| video.copied_rung()).map(|rung| rung.id.as_str()),
         "source understood"
     );
     let has_picture = plan.video.is_some() || probe.cover.is_some();
@@ -37,7 +72,7 @@ pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
     if !step.parts.catalog.texts(asset.id).await?.is_empty() {
         jobs.push(JobSpec::Texts { generation });
     }
-    Ok(Settlement::Probed { probe: Box::new(probe), generation, plan: Box::new(plan), jobs })
+    Ok((plan, jobs))
 }
 
 /// What this source may hold: the worker's bounds, and those of the capability it was uploaded under.
@@ -50,7 +85,13 @@ async fn limits(step: &Step<'_>) -> Result<Limits, JobError> {
 
 /// The parts of a generation. Chapters need none: they are in the presentation from the start.
 fn jobs(plan: &Plan, generation: Generation, has_picture: bool) -> Vec<JobSpec> {
-    let chunks = plan.chunks().into_iter().map(|chunk| JobSpec::Chunk { generation, chunk: chunk.index });
+    let chunks =
+        |is_wanted: bool| if is_wanted { plan.chunks() } else { Vec::new() }.into_iter().map(|chunk| chunk.index);
+    let video = plan.video.as_ref();
+    let copies = chunks(video.is_some_and(|video| video.copied_rung().is_some()));
+    let copies = copies.map(|chunk| JobSpec::Copy { generation, chunk });
+    let encoded = chunks(video.is_some_and(|video| video.encoded_count() > 0));
+    let encoded = encoded.map(|chunk| JobSpec::Chunk { generation, chunk });
     let audio = plan.audio.iter().flat_map(|audio| {
         let part = |part: AudioPart| JobSpec::Audio { generation, rendition: audio.id.clone(), part: part.index };
         plan.audio_parts(audio).into_iter().map(part)
@@ -58,5 +99,5 @@ fn jobs(plan: &Plan, generation: Generation, has_picture: bool) -> Vec<JobSpec> 
     let subtitles = (!plan.subtitles.is_empty()).then_some(JobSpec::Subtitles { generation });
     let images = has_picture.then_some(JobSpec::Images { generation });
     let loudness = (!plan.audio.is_empty()).then_some(JobSpec::Loudness { generation });
-    chunks.chain(audio).chain(subtitles).chain(images).chain(loudness).collect()
+    copies.chain(encoded).chain(audio).chain(subtitles).chain(images).chain(loudness).collect()
 }

@@ -30,14 +30,14 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
     let mut renditions = Vec::new();
     for planned in &plan.subtitles {
         let found = read.remove(&planned.stream_index).unwrap_or_default();
-        let (cadence, duration) = (plan.cadence, plan.duration);
+        let (cadence, duration) = (plan.cadence.clone(), plan.duration);
         if found.is_empty() {
             // A menu entry that never shows a word helps nobody.
             tracing::info!(rendition.id = %planned.id, "subtitle track left out: it has no text");
             continue;
         }
         // A track whose cues all lie outside the picture stays: the source has that language.
-        let cut = move || Ok(cues::segments(&cues::clean(found, duration), cadence, duration));
+        let cut = move || Ok(cues::segments(&cues::clean(found, duration), &cadence, duration));
         let entries = store(step, generation, &planned.id, blocking(cut).await?).await?;
         renditions.push(SubtitleRendition {
             id: planned.id.clone(),

@@ -97,8 +97,8 @@ async fn read(
     let rendition = if report.reason.is_some() {
         None
     } else {
-        let (cadence, duration) = (plan.cadence, plan.duration);
-        let segments = blocking(move || Ok(cues::segments(&cues, cadence, duration))).await?;
+        let (cadence, duration) = (plan.cadence.clone(), plan.duration);
+        let segments = blocking(move || Ok(cues::segments(&cues, &cadence, duration))).await?;
         let id = text.id.rendition();
         let segments = subtitles::store(step, generation, &id, segments).await?;
         let name = text.name.as_deref().or(text.language.as_ref().map(Language::name)).unwrap_or(NAMELESS);

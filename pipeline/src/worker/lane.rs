@@ -205,6 +205,13 @@ impl Lane {
                 tracing::warn!(error = cause.as_str(), "demand given up");
                 (step.settle(&Settlement::Demand).await, Outcome::WentWithout)
             }
+            Verdict::Replan => {
+                tracing::warn!(error = cause.as_str(), "source cannot be shown as it is: it is encoded");
+                match self.replan(step).await {
+                    Err(JobError::Refused(failure)) => (self.fail(job, &failure).await, Outcome::Failed),
+                    replanned => (replanned, Outcome::Replanned),
+                }
+            }
             Verdict::GoWithout(failure) => {
                 tracing::warn!(error = cause.as_str(), "part left out: the asset plays without it");
                 let missing = Settlement::Without(LeftOut::of(&job.spec, failure));
@@ -215,12 +222,19 @@ impl Lane {
                 (self.fail(job, &failure).await, Outcome::Failed)
             }
         };
+        if let Err(JobError::LostLease | JobError::Gone) = recorded {
+            return self.lost(job).await;
+        }
         if let Err(error) = recorded {
             // The lease runs out, and whoever claims the job then comes to the same verdict.
             tracing::warn!(error = &error as &dyn std::error::Error, "cannot record how the job ended");
             return Outcome::Lost;
         }
         outcome
+    }
+
+    async fn replan(&self, step: &Step<'_>) -> Result<(), JobError> {
+        step.settle(&step.replan().await?).await
     }
 
     async fn fail(&self, job: &LeasedJob, failure: &Failure) -> Result<(), JobError> {

@@ -140,7 +140,7 @@ async fn documents(victim: &Victim, other_init: &[u8]) -> anyhow::Result<()> {
     let stranger = (Fault::Stranger, name);
     victim.check(pointer.clone(), None, &[(Fault::PointerMissing, &place)]).await?;
     victim.check(pointer.clone(), Some(b"{".to_vec()), &[(Fault::PointerUnreadable, &place)]).await?;
-    let behind = fs::read_to_string(&pointer)?.replace("\"revision\":1", "\"revision\":0");
+    let behind = fs::read_to_string(&pointer)?.replace("\"revision\":1", "\"revision\":0").replace("true", "false");
     victim.check(pointer, Some(behind.into()), &[(Fault::PointerBehind, &place), stranger]).await?;
     victim.check(document.clone(), None, &[(Fault::PresentationMissing, name)]).await?;
     victim.check(document.clone(), Some(b"[]".to_vec()), &[(Fault::PresentationUnreadable, name)]).await?;

@@ -11,6 +11,7 @@ use domain::text::State;
 use domain::{AssetId, JobId, JobKind, JobLane, Language, MediaTime, Presentation, TextId, Timescale};
 use fixtures::media::{ClipSpec, clip};
 use media_store::layout;
+use pipeline::audit::{Fault, Options, audit};
 
 use crate::Case;
 use crate::rig::{Rig, run};
@@ -101,7 +102,7 @@ async fn added_late() -> anyhow::Result<()> {
 async fn added_early() -> anyhow::Result<()> {
     let rig = Rig::new().await?;
     let asset = rig.receive(&short()).await?;
-    rig.add(asset, "Early", SRT).await?;
+    let text = rig.add(asset, "Early", SRT).await?;
     let probe = rig.claim_urgent().await?;
     rig.perform(&probe).await?;
     ensure!(names(&rig.in_force(asset).await?.1).is_empty(), "the plan itself has none");
@@ -111,9 +112,17 @@ async fn added_early() -> anyhow::Result<()> {
     rig.perform(&texts).await?;
     let (_, planned) = rig.in_force(asset).await?;
     ensure!(names(&planned) == ["Early"] && !planned.is_complete() && planned.revision == 1);
+    let report = audit(&rig.parts, asset, Options::default(), |_| {}).await?;
+    ensure!(report.is_sound() && report.revision == Some(1), "{report:#?}");
     rig.finish(asset).await?;
     let (_, whole) = rig.in_force(asset).await?;
     ensure!(names(&whole) == ["English", "Early"] && whole.is_complete() && whole.revision == 2);
+    let report = audit(&rig.parts, asset, Options::default(), |_| {}).await?;
+    ensure!(report.is_sound() && report.revision == Some(2), "{report:#?}");
+    rig.parts.store.delete(&layout::text(asset, text)).await?;
+    let report = audit(&rig.parts, asset, Options::default(), |_| {}).await?;
+    let faults: Vec<Fault> = report.findings.iter().map(|finding| finding.fault).collect();
+    ensure!(faults == [Fault::ObjectMissing], "{report:#?}");
     ensure!(rig.parts.catalog.integrity().await?.is_sound());
     Ok(())
 }

@@ -74,7 +74,7 @@ async fn left_out() -> anyhow::Result<()> {
     let mut missing = rig.parts.catalog.left_out(asset, Generation(1)).await?;
     missing.sort_by_key(|missing| missing.kind);
     let kinds: Vec<JobKind> = missing.iter().map(|missing| missing.kind).collect();
-    ensure!(kinds == [JobKind::Audio, JobKind::Images], "{missing:?}");
+    ensure!(kinds == [JobKind::Audio, JobKind::Images, JobKind::Loudness], "{missing:?}");
     ensure!(missing[0].rendition.as_ref().is_some_and(|rendition| rendition.as_str().starts_with("audio-0")));
     ensure!(missing.iter().all(|missing| missing.reason.code == FailureCode::EngineCrashed), "{missing:?}");
     let presentation = rig.published(&finished).await?.context("it is published")?;

@@ -21,7 +21,8 @@ const X264_VERSION_BYTES_MAX: usize = 60;
 pub(crate) struct X264Settings {
     pub(crate) resolution: Resolution,
     pub(crate) frame_rate: FrameRate,
-    pub(crate) gop_frames: u32,
+    /// Frames of the longest GOP.
+    pub(crate) gop_frames_max: u32,
     pub(crate) preset: String,
     pub(crate) crf: u8,
     pub(crate) threads: u8,
@@ -100,13 +101,12 @@ impl Drop for Encoder {
 /// An H.264 encoder for one segment.
 pub(crate) struct X264 {
     encoder: Encoder,
-    gop_frames: u32,
 }
 
 impl X264 {
     pub(crate) fn open(settings: &X264Settings) -> Result<Self, AvError> {
         let kbit = (settings.bitrate_max.0 / 1000).max(1);
-        let gop = settings.gop_frames;
+        let gop = settings.gop_frames_max;
         let [primaries, transfer, matrix] = &settings.color;
         let parameters = format!(
             "keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:force-cfr=1:stitchable=1:sliced-threads=0:bframes=3:\
@@ -144,7 +144,7 @@ impl X264 {
                 context.flags |= ffi::AV_CODEC_FLAG_CLOSED_GOP.cast_signed();
             })?
         };
-        Ok(Self { encoder, gop_frames: gop.max(1) })
+        Ok(Self { encoder })
     }
 
     /// SPS, PPS and whatever else x264 puts before the stream, with start codes.
@@ -152,11 +152,11 @@ impl X264 {
         self.encoder.extradata()
     }
 
-    /// Encodes frame number `display` of the segment.
-    pub(crate) fn send(&mut self, frame: &mut Frame, display: u32) -> Result<(), AvError> {
+    /// Encodes frame number `display` of the segment; with `begins_gop` as an IDR picture.
+    pub(crate) fn send(&mut self, frame: &mut Frame, display: u32, begins_gop: bool) -> Result<(), AvError> {
         frame.forget_origin();
         frame.set_pts(i64::from(display));
-        frame.set_key(display.is_multiple_of(self.gop_frames));
+        frame.set_key(begins_gop);
         self.encoder.send(Some(frame))
     }
 
@@ -178,7 +178,7 @@ pub(super) fn x264_version() -> Option<String> {
     let settings = X264Settings {
         resolution: Resolution { width: 16, height: 16 },
         frame_rate: FrameRate::new(25, 1)?,
-        gop_frames: 1,
+        gop_frames_max: 1,
         preset: "ultrafast".into(),
         crf: 51,
         threads: 1,
@@ -189,7 +189,7 @@ pub(super) fn x264_version() -> Option<String> {
     let mut encoder = X264::open(&settings).ok()?;
     let mut frame = Frame::picture(pixel_format(c"yuv420p"), 16, 16).ok()?;
     frame.blacken();
-    encoder.send(&mut frame, 0).ok()?;
+    encoder.send(&mut frame, 0, true).ok()?;
     encoder.finish().ok()?;
     let mut packet = Packet::empty().ok()?;
     encoder.receive(&mut packet).ok()??;

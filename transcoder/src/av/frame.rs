@@ -288,6 +288,12 @@ impl Packet {
         unsafe { (*self.0).flags & ffi::AV_PKT_FLAG_DISCARD != 0 }
     }
 
+    /// The demuxer saw that something is missing or broken.
+    pub(crate) fn is_corrupt(&self) -> bool {
+        // SAFETY: see `stream_index`.
+        unsafe { (*self.0).flags & ffi::AV_PKT_FLAG_CORRUPT != 0 }
+    }
+
     pub(crate) fn data(&self) -> &[u8] {
         // SAFETY: libav keeps `size` bytes at `data` while the packet is not changed.
         unsafe {

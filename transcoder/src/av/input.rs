@@ -93,6 +93,7 @@ pub(crate) struct IndexEntry {
     pub(crate) timestamp: i64,
     pub(crate) size: u64,
     pub(crate) is_discarded: bool,
+    pub(crate) is_key: bool,
 }
 
 /// A chapter as the container states it.
@@ -303,6 +304,17 @@ impl Input {
         self.stream(index).map(|stream| unsafe { ((*stream).codecpar.cast_const(), (*stream).time_base) })
     }
 
+    /// What the container, or libav in its place, keeps of a stream for its decoder.
+    pub(crate) fn extradata(&self, index: u32) -> Vec<u8> {
+        let Some((parameters, _)) = self.parameters(index) else { return Vec::new() };
+        // SAFETY: libav keeps `extradata_size` bytes there while the stream lives; they are copied at once.
+        unsafe {
+            let size = usize::try_from((*parameters).extradata_size).unwrap_or(0);
+            let start = (*parameters).extradata;
+            if start.is_null() { Vec::new() } else { std::slice::from_raw_parts(start, size).to_vec() }
+        }
+    }
+
     /// The chapters, in the container's order.
     pub(crate) fn chapters(&self) -> Vec<ChapterInfo> {
         // SAFETY: the context is open; the array holds `nb_chapters` pointers.
@@ -390,6 +402,7 @@ impl Input {
                     timestamp: (*entry).timestamp,
                     size: u64::try_from((*entry).size()).unwrap_or(0),
                     is_discarded: (*entry).flags() & ffi::AVINDEX_DISCARD_FRAME != 0,
+                    is_key: (*entry).flags() & ffi::AVINDEX_KEYFRAME != 0,
                 })
             };
             (0..count).filter_map(entry).collect()

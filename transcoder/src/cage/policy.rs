@@ -53,7 +53,9 @@ pub(crate) fn memory(work: &Work) -> ByteSize {
         Work::Pictures(request) => picture(request.track.coded.pixels()),
         Work::Preview(request) => picture(request.track.coded.pixels()),
         Work::Probe => ByteSize(MEMORY_PROBE),
-        Work::Audio(_) | Work::Loudness(_) | Work::Subtitles(_) | Work::SelfTest => ByteSize(MEMORY_SMALL),
+        Work::Copy(_) | Work::Audio(_) | Work::Loudness(_) | Work::Subtitles(_) | Work::SelfTest => {
+            ByteSize(MEMORY_SMALL)
+        }
     }
 }
 

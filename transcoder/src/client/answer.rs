@@ -5,15 +5,15 @@ use std::collections::VecDeque;
 use domain::loudness::Loudness;
 use domain::plan::SURROUND_CHANNELS;
 use domain::probe::{AudioTrack, TEXT_CHARS_MAX};
-use domain::{Failure, MediaTime, Probe, Resolution, Span, Tally};
+use domain::{Cadence, Failure, MediaTime, Probe, Resolution, Span, Tally};
 use serde::de::DeserializeOwned;
 
 use super::webp;
 use crate::request::Work;
 use crate::wire::{Kind, Malformed, Message, Reader};
 use crate::{
-    AudioRequest, AudioSegment, ChunkRequest, Cue, Headers, LoudnessRequest, Picture, PicturesRequest, Preview,
-    PreviewRequest, SubtitlesRequest, VideoSample, VideoSegment,
+    AudioRequest, AudioSegment, ChunkRequest, CopyRequest, Cue, Headers, LoudnessRequest, Picture, PicturesRequest,
+    Preview, PreviewRequest, SubtitlesRequest, VideoSample, VideoSegment,
 };
 
 /// Frames in the longest segment: 6.5 s at 60 frames a second, or of AAC frames at 96 kHz, with room.
@@ -128,6 +128,7 @@ pub(crate) fn bytes_max(work: &Work) -> u64 {
             kind(Kind::Loudness).saturating_mul(u64::try_from(request.tracks.len()).unwrap_or(u64::MAX))
         }
         Work::Chunk(request) => chunk_bytes(request),
+        Work::Copy(request) => kind(Kind::Video).saturating_mul(u64::try_from(request.work.len()).unwrap_or(u64::MAX)),
         Work::Audio(request) => {
             let frames: u64 = request.work.iter().map(|span| u64::from(span.count)).sum();
             let segments = u64::try_from(request.work.len()).unwrap_or(u64::MAX);
@@ -164,8 +165,17 @@ fn expect(message: &Message, kind: Kind) -> Result<(), Malformed> {
 
 /// Seconds from the chunk's first to its last frame; the seek may cost as much again.
 pub(crate) fn chunk_seconds(request: &ChunkRequest) -> u32 {
-    let frames: u64 = request.work.iter().map(|work| u64::from(work.span.count)).sum();
-    let rate = request.cadence.frame_rate;
+    seconds(request.work.iter().map(|work| work.span), &request.cadence)
+}
+
+/// Seconds of the segments to take over.
+pub(crate) fn copy_seconds(request: &CopyRequest) -> u32 {
+    seconds(request.work.iter().copied(), &request.cadence)
+}
+
+fn seconds(spans: impl Iterator<Item = Span>, cadence: &Cadence) -> u32 {
+    let frames: u64 = spans.map(|span| u64::from(span.count)).sum();
+    let rate = cadence.frame_rate;
     let seconds = frames.saturating_mul(u64::from(rate.den())) / u64::from(rate.num());
     u32::try_from(seconds.min(SECONDS_MAX)).unwrap_or(u32::MAX)
 }
@@ -196,11 +206,26 @@ fn check_spans<'a>(spans: impl Iterator<Item = &'a Span>) -> Result<(), Malforme
     Ok(())
 }
 
+/// A segment that is to come, with the lengths of its GOPs.
+type Planned = (Span, Vec<u32>);
+
+/// The spans with their GOPs, if these make them up.
+fn planned(spans: impl Iterator<Item = Span>, cadence: &Cadence) -> Result<VecDeque<Planned>, Malformed> {
+    let planned = |span: Span| {
+        let gops = cadence.gops(span);
+        let frames: u64 = gops.iter().map(|gop| u64::from(*gop)).sum();
+        if frames != u64::from(span.count) || gops.contains(&0) {
+            return Err(Malformed::new("GOPs do not make up their segment"));
+        }
+        Ok((span, gops))
+    };
+    spans.map(planned).collect()
+}
+
 /// Checks the segments of a chunk.
 pub(crate) struct Chunk {
     /// For each rung the segments still to come, in order.
-    expected: Vec<VecDeque<Span>>,
-    gop_frames: u32,
+    expected: Vec<VecDeque<Planned>>,
 }
 
 impl Chunk {
@@ -210,12 +235,20 @@ impl Chunk {
         if rungs == 0 || rungs > RUNGS_MAX || request.work.iter().any(|work| work.rungs.len() != rungs) {
             return Err(Malformed::new("rungs do not match"));
         }
-        if request.work.iter().any(|work| work.span.end() > request.frame_count) || request.cadence.gop_frames == 0 {
+        if request.work.iter().any(|work| work.span.end() > request.frame_count) {
             return Err(Malformed::new("a segment ends behind the video"));
         }
         let wanted = |rung: usize| request.work.iter().filter(move |work| work.rungs[rung]).map(|work| work.span);
-        let expected = (0..rungs).map(|rung| wanted(rung).collect()).collect();
-        Ok(Self { expected, gop_frames: request.cadence.gop_frames })
+        let expected = (0..rungs).map(|rung| planned(wanted(rung), &request.cadence)).collect::<Result<_, _>>()?;
+        Ok(Self { expected })
+    }
+
+    pub(super) fn of_copy(request: &CopyRequest) -> Result<Self, Malformed> {
+        check_spans(request.work.iter())?;
+        if request.work.iter().any(|span| span.end() > request.frame_count) {
+            return Err(Malformed::new("a segment ends behind the video"));
+        }
+        Ok(Self { expected: vec![planned(request.work.iter().copied(), &request.cadence)?] })
     }
 
     pub(crate) fn into_reader(mut self) -> impl FnMut(Message) -> Result<VideoSegment, Malformed> + Send + 'static {
@@ -227,14 +260,17 @@ impl Chunk {
         let mut reader = Reader::new(&message.payload);
         let rung = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
         let index = reader.u32()?;
-        let span = self.expected.get_mut(rung).and_then(VecDeque::pop_front);
-        let span = span.filter(|span| span.index == index).ok_or_else(|| Malformed::new("segment not asked for"))?;
+        let next = self.expected.get_mut(rung).and_then(VecDeque::pop_front);
+        let next = next.filter(|(span, _)| span.index == index);
+        let (span, gops) = next.ok_or_else(|| Malformed::new("segment not asked for"))?;
         let sps = reader.bytes(PARAMETER_SET_BYTES_MAX)?.to_vec();
         let pps = reader.bytes(PARAMETER_SET_BYTES_MAX)?.to_vec();
         if nal_type(&sps) != Some(7) || nal_type(&pps) != Some(8) {
             return Err(Malformed::new("not parameter sets"));
         }
         let mut seen = vec![false; usize::try_from(span.count).unwrap_or(0)];
+        let mut gops = gops.into_iter();
+        let mut gop_start = 0;
         let mut samples = Vec::with_capacity(seen.len());
         for at in 0..span.count {
             let display = reader.u32()?;
@@ -245,8 +281,12 @@ impl Chunk {
                 _ => return Err(Malformed::new("a frame is doubled or outside of its segment")),
             }
             let is_idr = is_idr(&data)?;
+            let begins = at == gop_start;
+            if begins {
+                gop_start += gops.next().unwrap_or(u32::MAX - at);
+            }
             // Closed GOPs: each IDR stands where the GOP begins in both orders.
-            if is_idr != at.is_multiple_of(self.gop_frames) || (is_idr && display != at) {
+            if is_idr != begins || (is_idr && display != at) {
                 return Err(Malformed::new("an IDR is missing or misplaced"));
             }
             samples.push(VideoSample { display, is_idr, data });

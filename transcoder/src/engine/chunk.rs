@@ -10,7 +10,7 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use domain::probe::VideoTrack;
-use domain::{FailureCode, Span, Tally};
+use domain::{Cadence, FailureCode, Span, Tally};
 
 use super::decode::Pictures;
 use super::look;
@@ -75,7 +75,7 @@ pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -
                 if !is_highest {
                     priority::step_back(priority::STEP);
                 }
-                encode_rung(rung, settings, &spans, &frames, outlet)
+                encode_rung((rung, settings), &request.cadence, &spans, &frames, outlet)
             };
             encoders.push(spawn(scope, &name, run)?);
         }
@@ -107,7 +107,7 @@ pub(crate) fn settings(request: &ChunkRequest) -> Vec<X264Settings> {
     let rung = |rung: &domain::ladder::Rung| X264Settings {
         resolution: rung.resolution,
         frame_rate: request.cadence.frame_rate,
-        gop_frames: request.cadence.gop_frames,
+        gop_frames_max: request.cadence.gop_frames_max(),
         preset: request.recipe.preset.clone(),
         crf: request.recipe.crf,
         threads: request.recipe.encoder_threads,
@@ -242,8 +242,8 @@ fn scale(mut rungs: Vec<Rung>, pictures: &Receiver<Shown>, rung_count: usize) ->
 
 /// Encodes the segments of one rung, each with an encoder of its own.
 fn encode_rung(
-    rung: usize,
-    settings: &X264Settings,
+    (rung, settings): (usize, &X264Settings),
+    cadence: &Cadence,
     spans: &[Span],
     frames: &Receiver<Shown>,
     outlet: &Outlet,
@@ -256,12 +256,15 @@ fn encode_rung(
         writer.u32(u32::try_from(rung).unwrap_or(u32::MAX)).u32(span.index).bytes(&sps).bytes(&pps);
         let mut packet = Packet::empty()?;
         let mut coded = 0;
+        let gops = cadence.gops(*span);
+        let mut starts = gops.iter().scan(0, |next, gop| Some(std::mem::replace(next, *next + gop))).peekable();
         for display in 0..span.count {
             let Ok(mut shown) = frames.recv() else { return Err(Stop::Abandoned) };
             if shown.output != span.first + u64::from(display) {
                 return Err(Stop::Broken(format!("frame {} in segment {}", shown.output, span.index)));
             }
-            encoder.send(&mut shown.frame, display).map_err(broken)?;
+            let begins_gop = starts.next_if_eq(&display).is_some();
+            encoder.send(&mut shown.frame, display, begins_gop).map_err(broken)?;
             drop(shown);
             coded += drain(&mut encoder, &mut packet, &mut writer, outlet)?;
         }

@@ -33,6 +33,9 @@ pub(crate) struct Stamp {
     pub(crate) duration: i64,
 }
 
+/// Shifts beyond it are none that a clock can need: MPEG's wraps after a day.
+const SHIFT_MAX: i64 = SCALE as i64 * 86_400 * 366;
+
 /// One track while its stamps are followed.
 #[derive(Clone, Copy, Debug, Default)]
 struct Lane {
@@ -81,7 +84,8 @@ pub(crate) fn find(stamps: &[Stamp], is_gapless: bool) -> Faults {
         let next = following[at].map(|next| &stamps[next]);
         let mut moved = lane;
         if !lane.is_followed_by(shifted, reach) {
-            let Some(position) = stamp.position else {
+            let is_sane = stamp.decoded.unsigned_abs() <= SHIFT_MAX.unsigned_abs();
+            let Some(position) = stamp.position.filter(|_| is_sane) else {
                 if is_stray(&lane, stamp, next, reach) {
                     strays.insert((stamp.stream, stamp.ordinal));
                 }

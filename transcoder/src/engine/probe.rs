@@ -110,6 +110,7 @@ fn cover(source: &Source, streams: &[StreamInfo], outlet: &Outlet) -> Result<Opt
                 rate: FrameRate::new(1, 1).ok_or_else(|| Stop::Broken("no rate".into()))?,
                 is_variable: false,
                 jumps: Vec::new(),
+                avc: None,
             };
             return Ok(video_track(stream, &sample, &timing));
         }
@@ -211,6 +212,7 @@ fn video_track(stream: &StreamInfo, sample: &Sample, timing: &Timing) -> Option<
         is_default: stream.is_default,
         jumps: timing.jumps.clone(),
         last_decodable: None,
+        avc: timing.avc.clone(),
     })
 }
 

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use domain::probe::{Extent, Jump};
+use domain::probe::{Avc, Extent, Jump};
 use domain::{FrameRate, MediaTime};
 
+use super::avc::Gops;
 use super::jumps::{self, Faults, Stamp};
 use super::outlet::Outlet;
 use super::source::Clock;
@@ -34,6 +35,8 @@ pub(crate) struct Timing {
     pub(crate) is_variable: bool,
     /// What its time stamps were corrected by.
     pub(crate) jumps: Vec<Jump>,
+    /// What must be known to show the pictures as they are; `None` if that is impossible.
+    pub(crate) avc: Option<Avc>,
 }
 
 /// Times of the packets of one track.
@@ -46,10 +49,15 @@ struct Track {
     last: Option<(i64, i64)>,
     /// Decoding times of the first and of the last packet.
     decoding: Option<(i64, i64)>,
+    /// The GOPs of an H.264 track that might be shown as it is.
+    gops: Option<Gops>,
 }
 
 impl Track {
     fn note(&mut self, packet: &Packet) {
+        if let Some(gops) = &mut self.gops {
+            gops.packet(packet);
+        }
         if packet.is_discarded() || self.times.len() >= policy::INDEX_ENTRIES_MAX {
             return;
         }
@@ -110,7 +118,9 @@ fn from_packets(source: &Source, streams: &[&StreamInfo], outlet: &Outlet) -> Re
         let track = tracks.remove(&stream.index)?;
         let count = u64::try_from(track.times.len()).unwrap_or(0);
         let jumps = faults.jumps.remove(&stream.index).unwrap_or_default();
-        let timing = timing(stream, track.times, track.last?, count)?;
+        // Pictures whose time stamps had to be corrected are not shown as they are.
+        let gops = track.gops.filter(|_| jumps.is_empty());
+        let timing = timing(stream, track.times, track.last?, count, gops)?;
         Some((stream.index, Timing { jumps, ..timing }))
     };
     Ok(streams.iter().filter_map(timing).collect())
@@ -130,7 +140,8 @@ fn read_tracks(
         faults.jumps.iter().for_each(|(index, jumps)| input.correct(*index, jumps));
     }
     let bases: BTreeMap<u32, TimeBase> = streams.iter().map(|stream| (stream.index, stream.time_base)).collect();
-    let mut tracks: BTreeMap<u32, Track> = indices.iter().map(|index| (*index, Track::default())).collect();
+    let track = |stream: &&StreamInfo| (stream.index, Track { gops: gops(&input, stream), ..Track::default() });
+    let mut tracks: BTreeMap<u32, Track> = streams.iter().map(track).collect();
     let mut packet = Packet::empty()?;
     while next_packet(&mut input, &mut packet)? {
         outlet.step()?;
@@ -167,6 +178,12 @@ fn stamp(packet: &Packet, ordinal: usize, base: TimeBase) -> Option<Stamp> {
     })
 }
 
+/// Gathers the GOPs of an H.264 track; `None` for others, or if its parameter sets forbid to show it as it is.
+fn gops(input: &Input, stream: &StreamInfo) -> Option<Gops> {
+    let is_avc = stream.kind == StreamKind::Video && stream.codec == "h264";
+    is_avc.then(|| Gops::of(&input.extradata(stream.index))).flatten()
+}
+
 /// Reads the next packet, over damaged places; `false` at the end. A source that cannot be read is
 /// neither.
 pub(crate) fn next_packet(input: &mut Input, packet: &mut Packet) -> Result<bool, Stop> {
@@ -188,9 +205,9 @@ fn from_index(source: &Source, stream: &StreamInfo, outlet: &Outlet) -> Result<O
     let is_whole = |position: i64, bytes: u64| {
         u64::try_from(position).ok().and_then(|start| start.checked_add(bytes)).is_some_and(|end| end <= size)
     };
-    let mut times: Vec<i64> = input
-        .index(stream.index)
-        .into_iter()
+    let entries = input.index(stream.index);
+    let mut times: Vec<i64> = entries
+        .iter()
         .filter(|entry| !entry.is_discarded && is_whole(entry.position, entry.size))
         .map(|entry| entry.timestamp)
         .collect();
@@ -225,11 +242,21 @@ fn from_index(source: &Source, stream: &StreamInfo, outlet: &Outlet) -> Result<O
     let shift = first.saturating_sub(times[0]);
     times.iter_mut().for_each(|time| *time = time.saturating_add(shift));
     let count = u64::try_from(times.len()).unwrap_or(0);
-    Ok(timing(stream, times, last, count))
+    let mut gops = gops(&input, stream);
+    if let Some(gops) = &mut gops {
+        gops.index(source, &entries, size);
+    }
+    Ok(timing(stream, times, last, count, gops))
 }
 
 /// Extent, count and rate from the times of all packets and the last one's (time, duration).
-fn timing(stream: &StreamInfo, mut times: Vec<i64>, last: (i64, i64), frame_count: u64) -> Option<Timing> {
+fn timing(
+    stream: &StreamInfo,
+    mut times: Vec<i64>,
+    last: (i64, i64),
+    frame_count: u64,
+    gops: Option<Gops>,
+) -> Option<Timing> {
     times.sort_unstable();
     times.dedup();
     let first = *times.first()?;
@@ -249,12 +276,14 @@ fn timing(stream: &StreamInfo, mut times: Vec<i64>, last: (i64, i64), frame_coun
     let duration = if claimed <= 0 || claimed > longest { usual } else { claimed };
     let end = last_time.max(first).saturating_add(duration);
     let (rate, is_variable) = rate(&gaps, usual, base);
+    let avc = gops.and_then(|gops| gops.finish(&times, base, rate));
     Some(Timing {
         extent: Extent { start: base.time(first), end: base.time(end) },
         frame_count,
         rate,
         is_variable,
         jumps: Vec::new(),
+        avc,
     })
 }
 

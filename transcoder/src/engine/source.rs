@@ -82,6 +82,11 @@ impl Source {
         plan::check_pixels(coded, self.pixels_max).map_err(Stop::Refused)
     }
 
+    /// Fills `buffer` from `offset` on; `false` if the source ends before.
+    pub(crate) fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> bool {
+        self.file.read_up_to(buffer, offset).is_ok_and(|length| length == buffer.len())
+    }
+
     fn unreadable(&self, error: AvError) -> Stop {
         let container = self.container;
         if error == AvError::UNREADABLE {

@@ -64,13 +64,13 @@ async fn loudness_is_what_another_meter_says() {
     }
 }
 
-/// Integrated loudness, range and true peak by libavfilter's meter.
+/// Integrated loudness, range and true peak by libavfilter's meter, at the rate that BS.1770 states its filters for.
 #[expect(clippy::disallowed_methods, reason = "sound is judged by a program that is not ours")]
 fn judged(path: &Path) -> (f64, f64, f64) {
     let output = Command::new("ffmpeg")
         .args(["-hide_banner", "-nostats", "-i"])
         .arg(path)
-        .args(["-map", "0:a:0", "-af", "ebur128=peak=true:framelog=verbose", "-f", "null", "-"])
+        .args(["-map", "0:a:0", "-af", "aresample=48000,ebur128=peak=true:framelog=verbose", "-f", "null", "-"])
         .output()
         .expect("Debian's package ffmpeg");
     let log = String::from_utf8_lossy(&output.stderr).into_owned();

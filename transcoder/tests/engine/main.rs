@@ -2,6 +2,7 @@
 
 mod audio;
 mod cage;
+mod copy;
 mod hearing;
 mod inputs;
 mod loudness;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let trials: Vec<Trial> = [
         audio::trials(),
         cage::trials(),
+        copy::trials(),
         inputs::trials(),
         loudness::trials(),
         pictures::trials(),

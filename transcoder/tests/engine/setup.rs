@@ -7,8 +7,8 @@ use domain::plan::Limits;
 use domain::{Plan, Probe, Recipe, Span};
 use libtest_mimic::Trial;
 use transcoder::{
-    AudioRequest, AudioSegment, ChunkRequest, Engine, EngineConfig, EngineError, EngineLimits, SegmentWork, Session,
-    VideoSegment,
+    AudioRequest, AudioSegment, ChunkRequest, CopyRequest, Engine, EngineConfig, EngineError, EngineLimits,
+    SegmentWork, Session, VideoSegment,
 };
 
 /// A trial that runs `test` on a runtime of its own.
@@ -54,10 +54,16 @@ pub(crate) struct Planned {
     pub(crate) plan: Plan,
 }
 
+/// A plan that encodes everything.
 pub(crate) async fn planned(path: &Path) -> Planned {
+    planned_with(path, false).await
+}
+
+/// A plan that takes over the pictures of the source where that is possible and `passthrough` is set.
+pub(crate) async fn planned_with(path: &Path, passthrough: bool) -> Planned {
     let probe = engine().probe(open(path)).await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     // Fast, since tests compare bytes and counts, not quality.
-    let recipe = Recipe { preset: "ultrafast".into(), ..Recipe::default() };
+    let recipe = Recipe { preset: "ultrafast".into(), passthrough, ..Recipe::default() };
     let plan = Plan::new(&probe, &recipe, &Limits::default()).expect("a plan");
     Planned { path: path.to_owned(), probe, plan }
 }
@@ -71,11 +77,27 @@ impl Planned {
             track: self.probe.main_video().expect("a video").clone(),
             origin: self.plan.origin,
             recipe: self.plan.recipe.clone(),
-            cadence: self.plan.cadence,
+            cadence: self.plan.cadence.clone(),
             frame_count: video.frame_count,
             rungs: video.rungs.clone(),
             work: spans.map(|span| SegmentWork { span, rungs: vec![true; video.rungs.len()] }).collect(),
         }
+    }
+
+    /// A request for the segments `is_wanted` says, as the source holds them.
+    pub(crate) fn copy(&self, is_wanted: impl Fn(&Span) -> bool) -> CopyRequest {
+        let video = self.plan.video.as_ref().expect("a video");
+        CopyRequest {
+            stream_index: video.stream_index,
+            origin: self.plan.origin,
+            cadence: self.plan.cadence.clone(),
+            frame_count: video.frame_count,
+            work: self.plan.video_spans().into_iter().filter(is_wanted).collect(),
+        }
+    }
+
+    pub(crate) async fn take_over(&self, request: CopyRequest) -> Result<Vec<VideoSegment>, EngineError> {
+        all(engine().copy(open(&self.path), request)?).await
     }
 
     pub(crate) async fn encode(&self, request: ChunkRequest) -> Result<Vec<VideoSegment>, EngineError> {

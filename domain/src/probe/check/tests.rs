@@ -27,6 +27,7 @@ fn video() -> VideoTrack {
         is_default: true,
         jumps: vec![],
         last_decodable: None,
+        avc: None,
     }
 }
 

@@ -1,6 +1,6 @@
 use domain::ladder::Rung;
 use domain::plan::{AudioPlan, VideoPlan};
-use domain::{Cadence, FrameRate, Recipe};
+use domain::{Cadence, Failure, FailureCode, FrameRate, JobKind, Recipe};
 
 use super::*;
 
@@ -25,6 +25,7 @@ fn plan() -> Plan {
         duration: rate.instant(250),
         cadence: Cadence::for_video(rate),
         video: Some(VideoPlan {
+            copied: None,
             stream_index: 0,
             frame_count: 250,
             rungs: vec![Rung { id: rendition("180p"), resolution, bitrate_max: Bitrate(400_000), level: 12 }],
@@ -38,7 +39,11 @@ fn plan() -> Plan {
 fn sound() -> (Output, Presentation) {
     let (asset, playback, generation) = (AssetId::from_u128(1), PlaybackId::from_u128(2), Generation(1));
     let plan = plan();
-    let mut presentation = Presentation { revision: 1, ..Presentation::planned(asset, playback, generation, &plan) };
+    let mut presentation = Presentation {
+        revision: 1,
+        is_complete: Some(true),
+        ..Presentation::planned(asset, playback, generation, &plan)
+    };
     let mut rows = Vec::new();
     let coded = presentation.video.iter_mut().map(|video| (&video.id, &mut video.segments));
     for (id, entries) in coded.chain(presentation.audio.iter_mut().map(|audio| (&audio.id, &mut audio.segments))) {
@@ -57,7 +62,20 @@ fn sound() -> (Output, Presentation) {
             rows.push(row);
         }
     }
-    (Output { asset, playback, generation, is_ready: true, plan, rows, images: None, subtitles: vec![] }, presentation)
+    (
+        Output {
+            asset,
+            playback,
+            generation,
+            is_ready: true,
+            plan,
+            rows,
+            images: None,
+            subtitles: vec![],
+            left_out: vec![],
+        },
+        presentation,
+    )
 }
 
 /// What is found after a change.
@@ -139,14 +157,25 @@ fn text_that_does_not_last_the_whole_is_named() {
 }
 
 #[test]
-fn a_sound_track_that_was_given_up_is_not_missed() {
+fn a_sound_track_is_missed_unless_it_was_left_out() {
+    let give_up = |output: &mut Output, it: &mut Presentation| {
+        output.rows.retain(|row| row.rendition.as_str() != "audio-1" || row.index == 0);
+        it.audio.pop();
+    };
+    let reason = Failure::new(FailureCode::Damaged, "broken");
+    let left_out = LeftOut { kind: JobKind::Audio, rendition: Some(rendition("audio-1")), reason };
     check(
         |output, it| {
-            output.rows.retain(|row| row.rendition.as_str() != "audio-1" || row.index == 0);
-            it.audio.pop();
+            give_up(output, it);
+            output.left_out.push(left_out);
         },
         &[],
     );
+    let (mut output, mut it) = sound();
+    give_up(&mut output, &mut it);
+    let found: Vec<Fault> = take(&output, Some(&it)).findings.into_iter().map(|finding| finding.fault).collect();
+    assert_eq!(found.first(), Some(&Fault::PresentationDiffers));
+    assert!(found.len() > 1 && found[1..].iter().all(|fault| *fault == Fault::RowMissing), "{found:?}");
 }
 
 #[test]
@@ -155,7 +184,11 @@ fn what_is_still_being_made_is_not_missed() {
     output.is_ready = false;
     output.rows.truncate(2);
     let planned = Presentation::planned(output.asset, output.playback, output.generation, &output.plan);
-    let inventory = take(&output, Some(&planned));
-    assert_eq!(inventory.findings, []);
-    assert_eq!(inventory.expected.len(), 3, "two segments and the init segment they play after");
+    // With a text that was added meanwhile, the plan has a later revision.
+    for revision in [0, 3] {
+        let planned = Presentation { revision, ..planned.clone() };
+        let inventory = take(&output, Some(&planned));
+        assert_eq!(inventory.findings, []);
+        assert_eq!(inventory.expected.len(), 3, "two segments and the init segment they play after");
+    }
 }

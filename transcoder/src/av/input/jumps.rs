@@ -125,7 +125,7 @@ impl Input {
                 }
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
-                Err(AvError::NO_MEMORY) => return Err(AvError::NO_MEMORY),
+                Err(error @ (AvError::NO_MEMORY | AvError::UNREADABLE)) => return Err(error),
                 Err(_) => {}
             }
         }

@@ -39,10 +39,11 @@ fn request(counts: &[u32]) -> ChunkRequest {
             is_default: true,
             jumps: Vec::new(),
             last_decodable: None,
+            avc: None,
         },
         origin: MediaTime::zero(),
         recipe: Recipe::default(),
-        cadence: Cadence { frame_rate: rate, gop_frames: 2 },
+        cadence: Cadence { frame_rate: rate, gop_frames: 2, cells: vec![] },
         frame_count: first,
         rungs: ladder::rungs(size, rate),
         work: spans.into_iter().map(|span| SegmentWork { span, rungs: vec![true] }).collect(),
@@ -85,6 +86,21 @@ fn segments_that_lie_are_refused() {
     assert!(check(0, &[(0, 0x41), (1, 0x41), (2, 0x65), (3, 0x41)]).is_err(), "no IDR at the start");
     assert!(check(0, &[(0, 0x65), (1, 0x41), (2, 0x41), (3, 0x41)]).is_err(), "no IDR at the GOP");
     assert!(check(0, &[(0, 0x65), (1, 0x06), (2, 0x65), (3, 0x41)]).is_err(), "an SEI is no slice");
+}
+
+#[test]
+fn a_copy_must_keep_to_the_gops_of_its_source() {
+    let cells = vec![vec![1, 3], vec![2]];
+    let cadence = Cadence { cells, ..request(&[4, 2]).cadence };
+    let work: Vec<Span> = request(&[4, 2]).work.into_iter().map(|work| work.span).collect();
+    let copy = CopyRequest { stream_index: 0, origin: MediaTime::zero(), cadence, frame_count: 6, work };
+    let check = |samples| Chunk::of_copy(&copy).expect("a sound request").into_reader()(segment(0, samples));
+    assert!(check(&[(0, 0x65), (1, 0x65), (3, 0x41), (2, 0x01)]).is_ok());
+    assert!(check(&[(0, 0x65), (1, 0x41), (2, 0x65), (3, 0x41)]).is_err(), "an IDR is misplaced");
+    assert!(check(&[(0, 0x65), (1, 0x65), (2, 0x65), (3, 0x41)]).is_err(), "there is one IDR too many");
+    let short = Cadence { cells: vec![vec![1, 2], vec![2]], ..copy.cadence.clone() };
+    assert!(Chunk::of_copy(&CopyRequest { cadence: short, ..copy.clone() }).is_err(), "GOPs of 3 frames in 4");
+    assert!(Chunk::of_copy(&CopyRequest { frame_count: 5, ..copy }).is_err(), "a segment ends behind the video");
 }
 
 #[test]

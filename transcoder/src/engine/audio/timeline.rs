@@ -23,11 +23,11 @@ const WITNESSES: usize = 8;
 /// that a lost packet becomes silence of its length. Smaller jumps are stretched away.
 const JUMP_MS: i64 = 15;
 
-/// Frames that are looked ahead at most: twelve seconds of the shortest usual frames (2.5 ms), with room.
+/// Frames that are looked ahead at most: sixteen seconds of the shortest usual frames (2.5 ms), with room.
 const AHEAD_FRAMES_MAX: usize = 16_384;
 
-/// Samples of all channels that are looked ahead at most: twelve seconds of eight channels at 192 kHz.
-const AHEAD_VALUES_MAX: u64 = 12 * 8 * 192_000;
+/// Samples of all channels that are looked ahead at most: sixteen seconds of eight channels at 192 kHz.
+const AHEAD_VALUES_MAX: u64 = 16 * 8 * 192_000;
 
 /// What must stay the same within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,15 +135,15 @@ impl<F> Timeline<F> {
         let (mut start, mut toward) = (None, None);
         if self.out.is_none_or(|(last, _)| last != run) {
             let cell = self.first_cell(run);
-            if !self.reaches(run, cell) {
+            if !self.reaches(run, cell.map(|cell| cell.saturating_add(3))) {
                 return None;
             }
-            let half = self.knot(1) / 2;
+            let half = self.knot(1);
             start = Some(Start { position: self.offset(run, half, |member| Some(self.nominal(member) - half)) });
             toward = cell.and_then(|cell| self.toward(run, cell));
             self.out = Some((run, cell.unwrap_or(i64::MIN)));
         } else if let Some(cell) = self.cell(front).filter(|cell| self.out.is_some_and(|(_, last)| *cell > last)) {
-            if !self.reaches(run, Some(cell)) {
+            if !self.reaches(run, Some(cell.saturating_add(2))) {
                 return None;
             }
             toward = self.toward(run, cell);
@@ -188,7 +188,7 @@ impl<F> Timeline<F> {
 
     /// The cell in which a run begins, by the first time stamp in it.
     fn first_cell(&self, run: u64) -> Option<i64> {
-        self.members(run).find_map(|member| Some((self.cell(member)?, member.before))).map(|(cell, _)| cell)
+        self.members(run).find_map(|member| self.cell(member))
     }
 
     fn members(&self, run: u64) -> impl Iterator<Item = &Member<F>> {
@@ -200,14 +200,13 @@ impl<F> Timeline<F> {
         nominal(member.before, member.heard.shape.rate, self.rate)
     }
 
-    /// True if everything that the knot behind `cell` depends on is there.
-    fn reaches(&self, run: u64, cell: Option<i64>) -> bool {
+    /// True if everything of a run up to a knot is there.
+    fn reaches(&self, run: u64, knot: Option<i64>) -> bool {
         let is_over = self.is_ended || self.ahead.back().is_some_and(|last| last.run != run);
         let is_full = self.ahead.len() >= AHEAD_FRAMES_MAX || self.values >= AHEAD_VALUES_MAX;
-        let far = |cell: i64| self.knot(cell.saturating_add(2));
-        let is_there = cell.is_some_and(|cell| {
+        let is_there = knot.is_some_and(|knot| {
             let last = self.ahead.iter().rev().find_map(|member| member.offset.and(member.heard.due));
-            last.is_some_and(|due| due >= far(cell))
+            last.is_some_and(|due| due >= self.knot(knot))
         });
         is_over || is_full || is_there
     }
@@ -219,7 +218,8 @@ impl<F> Timeline<F> {
             .members(run)
             .filter_map(|member| Some((self.cell(member)?, member)))
             .find(|(index, member)| *index > cell && member.before > first.before)?;
-        let offset = self.offset(run, self.knot(1), |member| Some(member.heard.due? - self.knot(index)))?;
+        let offset =
+            self.offset(run, self.knot(1), |member| Some(member.heard.due?.saturating_sub(self.knot(index))))?;
         let position = self.nominal(at).saturating_add(offset);
         Some(Toward { samples: at.before - first.before, position })
     }
@@ -287,8 +287,8 @@ fn values<F>(heard: &Heard<F>) -> u64 {
 /// The mean of offsets near their median, weighted by distances up to `half`.
 ///
 /// Rounded time stamps repeat a pattern of errors. Weights that fall smoothly to nothing at both ends
-/// make it not matter where in the pattern the frames begin; 4 s of AAC at 44.1 kHz, rounded to
-/// milliseconds, come out right to a few hundredths of a sample.
+/// make it matter little where in the pattern the frames begin: 8 s of AAC at 44.1 kHz, rounded to
+/// milliseconds in a pattern of 10 s, come out right to a quarter of a sample.
 fn smoothed(near: &[(i64, i64)], half: i64) -> Option<i64> {
     let (usual, spread) = usual_of(near.iter().map(|(offset, _)| *offset).collect())?;
     let limit = spread.saturating_mul(3).max(FINE);
