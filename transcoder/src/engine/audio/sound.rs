@@ -7,12 +7,12 @@ use super::super::outlet::Outlet;
 use super::super::{Source, Stop};
 use super::feed::Feed;
 use super::pcm::Pcm;
-use super::timeline::{FINE, Heard, KNOT_SECONDS, Placed, Shape, Start, Timeline, Toward, nominal};
+use super::timeline::{FINE, Heard, KNOT_SECONDS, Placed, REACH_SECONDS, Shape, Start, Timeline, Toward, nominal};
 use crate::av::{Frame, Resampler, TimeBase};
 
-/// How long before the wanted sound decoding begins, in seconds: one whole cell between knots after
-/// the one in which it begins, and time for decoders and resamplers to forget where they began.
-const LEAD_SECONDS: i64 = 2 * KNOT_SECONDS + 1;
+/// How long before the wanted sound decoding begins, in seconds: all that the last knot before it depends
+/// on, and time for decoders and resamplers to forget where they began.
+const LEAD_SECONDS: i64 = KNOT_SECONDS + REACH_SECONDS + 1;
 
 /// How much faster or slower sound may be made between two knots: one part in so many.
 const STRETCH_MAX: i64 = 20;

@@ -5,16 +5,20 @@
 //! good, or where rate, format or channels change.
 //!
 //! Within a run time stamps are believed on average. At fixed instants, the knots, the stamps around
-//! say where the sound belongs; from knot to knot it is stretched to fit. A knot depends on the time stamps near it and on nothing else, so decoding from another place of the
-//! source finds the same knots, and sound from both places joins.
+//! say where the sound belongs; from knot to knot it is stretched to fit. A knot depends on the time
+//! stamps near it and on nothing else, so decoding from another place of the source finds the same
+//! knots, and sound from both places joins.
 
 use std::collections::VecDeque;
 
 /// Units of a position in one sample of the output.
 pub(super) const FINE: i64 = 1024;
 
-/// Seconds from knot to knot, and from a knot to the farthest time stamp it depends on.
+/// Seconds from knot to knot.
 pub(super) const KNOT_SECONDS: i64 = 4;
+
+/// Seconds from a knot to the farthest time stamp it depends on.
+pub(super) const REACH_SECONDS: i64 = 2 * KNOT_SECONDS;
 
 /// Frames before and behind a jump whose medians are compared.
 const WITNESSES: usize = 8;
@@ -23,11 +27,11 @@ const WITNESSES: usize = 8;
 /// that a lost packet becomes silence of its length. Smaller jumps are stretched away.
 const JUMP_MS: i64 = 15;
 
-/// Frames that are looked ahead at most: sixteen seconds of the shortest usual frames (2.5 ms), with room.
+/// Frames that are looked ahead at most: twenty seconds of the shortest usual frames (2.5 ms), with room.
 const AHEAD_FRAMES_MAX: usize = 16_384;
 
-/// Samples of all channels that are looked ahead at most: sixteen seconds of eight channels at 192 kHz.
-const AHEAD_VALUES_MAX: u64 = 16 * 8 * 192_000;
+/// Samples of all channels that are looked ahead at most: twenty seconds of eight channels at 192 kHz.
+const AHEAD_VALUES_MAX: u64 = 20 * 8 * 192_000;
 
 /// What must stay the same within a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +83,8 @@ pub(super) struct Timeline<F> {
     /// Frames of which it is not known whether they begin a run.
     undecided: VecDeque<Heard<F>>,
     ahead: VecDeque<Member<F>>,
+    /// Time stamps of the frames of `ahead`, and of those before them that the next knots depend on.
+    stamps: VecDeque<Stamp>,
     /// Samples of all channels in `undecided` and `ahead`.
     values: u64,
     /// The run of the last frame of `ahead`.
@@ -98,6 +104,15 @@ struct Member<F> {
     offset: Option<i64>,
 }
 
+/// What a time stamp says of its run.
+struct Stamp {
+    run: u64,
+    /// Where it puts its frame.
+    due: i64,
+    /// Where the count of samples would, if the run began at zero.
+    nominal: i64,
+}
+
 struct Run {
     id: u64,
     shape: Shape,
@@ -108,8 +123,8 @@ struct Run {
 
 impl<F> Timeline<F> {
     pub(super) fn new(rate: u32) -> Self {
-        let (undecided, ahead) = (VecDeque::new(), VecDeque::new());
-        Self { rate, undecided, ahead, values: 0, run: None, out: None, is_ended: false }
+        let (undecided, ahead, stamps) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
+        Self { rate, undecided, ahead, stamps, values: 0, run: None, out: None, is_ended: false }
     }
 
     pub(super) fn push(&mut self, heard: Heard<F>) {
@@ -135,20 +150,21 @@ impl<F> Timeline<F> {
         let (mut start, mut toward) = (None, None);
         if self.out.is_none_or(|(last, _)| last != run) {
             let cell = self.first_cell(run);
-            if !self.reaches(run, cell.map(|cell| cell.saturating_add(3))) {
+            if !self.reaches(run, cell.map(|cell| cell.saturating_add(1 + 2 * REACH_SECONDS / KNOT_SECONDS))) {
                 return None;
             }
-            let half = self.knot(1);
-            start = Some(Start { position: self.offset(run, half, |member| Some(self.nominal(member) - half)) });
+            // There is nothing before the start: the stamps of a whole window behind it tell.
+            start = Some(Start { position: self.offset(run, |stamp| stamp.nominal - self.reach()) });
             toward = cell.and_then(|cell| self.toward(run, cell));
             self.out = Some((run, cell.unwrap_or(i64::MIN)));
         } else if let Some(cell) = self.cell(front).filter(|cell| self.out.is_some_and(|(_, last)| *cell > last)) {
-            if !self.reaches(run, Some(cell.saturating_add(2))) {
+            if !self.reaches(run, Some(cell.saturating_add(1 + REACH_SECONDS / KNOT_SECONDS))) {
                 return None;
             }
             toward = self.toward(run, cell);
             self.out = Some((run, cell));
         }
+        self.forget(run);
         let heard = self.ahead.pop_front()?.heard;
         self.values = self.values.saturating_sub(values(&heard));
         Some(Placed { frame: heard.frame, start, toward })
@@ -171,6 +187,9 @@ impl<F> Timeline<F> {
             }
         }
         let (id, before) = (run.id, run.samples);
+        if let Some(due) = offset.and(heard.due) {
+            self.stamps.push_back(Stamp { run: id, due, nominal: nominal(before, run.shape.rate, self.rate) });
+        }
         run.samples += u64::from(heard.samples);
         self.ahead.push_back(Member { heard, run: id, before, offset });
     }
@@ -178,6 +197,10 @@ impl<F> Timeline<F> {
     /// The position of knot number `index`.
     fn knot(&self, index: i64) -> i64 {
         index.saturating_mul(KNOT_SECONDS * FINE * i64::from(self.rate))
+    }
+
+    fn reach(&self) -> i64 {
+        self.knot(REACH_SECONDS / KNOT_SECONDS)
     }
 
     /// Number of the last knot at or before a frame, by its time stamp.
@@ -218,17 +241,26 @@ impl<F> Timeline<F> {
             .members(run)
             .filter_map(|member| Some((self.cell(member)?, member)))
             .find(|(index, member)| *index > cell && member.before > first.before)?;
-        let offset =
-            self.offset(run, self.knot(1), |member| Some(member.heard.due?.saturating_sub(self.knot(index))))?;
+        let offset = self.offset(run, |stamp| stamp.due.saturating_sub(self.knot(index)))?;
         let position = self.nominal(at).saturating_add(offset);
         Some(Toward { samples: at.before - first.before, position })
     }
 
-    /// Offset of a run at a place, from the frames that are less than `half` away from it.
-    fn offset(&self, run: u64, half: i64, distance: impl Fn(&Member<F>) -> Option<i64>) -> Option<i64> {
-        let near = self.members(run).filter_map(|member| Some((member.offset?, distance(member)?)));
-        let near: Vec<(i64, i64)> = near.filter(|(_, distance)| distance.saturating_abs() < half).collect();
-        smoothed(&near, half)
+    /// Offset of a run at a place, from the time stamps that are less than the reach away from it.
+    fn offset(&self, run: u64, distance: impl Fn(&Stamp) -> i64) -> Option<i64> {
+        let (stamps, reach) = (self.stamps.iter().filter(|stamp| stamp.run == run), self.reach());
+        let near = stamps.map(|stamp| (stamp.due.saturating_sub(stamp.nominal), distance(stamp)));
+        let near: Vec<(i64, i64)> = near.filter(|(_, distance)| distance.saturating_abs() < reach).collect();
+        smoothed(&near, reach)
+    }
+
+    /// Lets go of the time stamps that no knot depends on which is still to come.
+    fn forget(&mut self, run: u64) {
+        let Some((_, cell)) = self.out else { return };
+        let oldest = self.knot(cell.saturating_add(1)).saturating_sub(self.reach());
+        while self.stamps.front().is_some_and(|stamp| stamp.run < run || stamp.due <= oldest) {
+            self.stamps.pop_front();
+        }
     }
 }
 
@@ -287,8 +319,8 @@ fn values<F>(heard: &Heard<F>) -> u64 {
 /// The mean of offsets near their median, weighted by distances up to `half`.
 ///
 /// Rounded time stamps repeat a pattern of errors. Weights that fall smoothly to nothing at both ends
-/// make it matter little where in the pattern the frames begin: 8 s of AAC at 44.1 kHz, rounded to
-/// milliseconds in a pattern of 10 s, come out right to a quarter of a sample.
+/// make it matter little where in the pattern the frames begin: 16 s of AAC at 44.1 kHz, rounded to
+/// milliseconds in a pattern of 10 s, come out right to a twentieth of a sample.
 fn smoothed(near: &[(i64, i64)], half: i64) -> Option<i64> {
     let (usual, spread) = usual_of(near.iter().map(|(offset, _)| *offset).collect())?;
     let limit = spread.saturating_mul(3).max(FINE);

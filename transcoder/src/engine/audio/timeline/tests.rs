@@ -63,18 +63,14 @@ fn exact_time_stamps_are_kept_exactly() {
 
 #[test]
 fn rounded_time_stamps_are_known_to_a_fraction_of_a_sample() {
-    for source_rate in [44_100, 48_000, 32_000, 22_050] {
+    // Frames of 22.05 kHz repeat their pattern of errors after 20 s: no window of 16 s averages that out.
+    for (source_rate, limit) in [(44_100, FINE / 8), (48_000, FINE / 8), (32_000, FINE / 8), (22_050, FINE / 2)] {
         let placed = placed(frames(source_rate, 0..3000, |_, exact| rounded(exact)));
         let start = starts(&placed)[0].1.expect("a position");
-        assert!(start.abs() < FINE / 4, "{source_rate} Hz starts at {start}");
+        assert!(start.abs() < limit, "{source_rate} Hz starts at {start}");
         for (frame, position) in knots(&placed) {
             let off = position - nominal(frame * 1024, source_rate, RATE);
-            // Behind the last whole knot the frames near it are not all there.
-            let is_whole = frame + 8 * u64::from(source_rate) / 1024 < 3000;
-            assert!(
-                off.abs() < if is_whole { FINE / 4 } else { FINE },
-                "{source_rate} Hz: frame {frame} is off by {off}"
-            );
+            assert!(off.abs() < limit, "{source_rate} Hz: frame {frame} is off by {off}");
         }
     }
 }
