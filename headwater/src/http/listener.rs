@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::Interest;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -121,6 +122,7 @@ async fn protocol_of(stream: &TcpStream) -> Option<Protocol> {
     let mut opening = [0; http2::PREFACE.len()];
     // Ends with the preface or the first octet that is none of it; its caller waits only so long.
     loop {
+        let has_said_all = stream.ready(Interest::READABLE).await.ok()?.is_read_closed();
         let seen = stream.peek(&mut opening).await.ok()?;
         if seen == 0 {
             return None;
@@ -130,6 +132,10 @@ async fn protocol_of(stream: &TcpStream) -> Option<Protocol> {
         }
         if seen == opening.len() {
             return Some(Protocol::Http2);
+        }
+        if has_said_all {
+            // Part of a preface is no request of either: HTTP/1 knows what to do with it.
+            return Some(Protocol::Http1);
         }
         // The socket stays readable as long as these octets lie there: it cannot be waited for.
         tokio::time::sleep(PREFACE_PAUSE).await;

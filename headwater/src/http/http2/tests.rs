@@ -308,3 +308,17 @@ async fn a_preface_in_pieces_is_a_preface() {
     tokio::time::timeout(PATIENCE, stream.read_exact(&mut frame)).await.expect("in time").unwrap();
     assert_eq!(frame[3], 4, "{frame:?}");
 }
+
+#[tokio::test]
+async fn a_client_that_says_part_of_a_preface_and_no_more_is_let_go() {
+    // Its own patience is longer than the test's.
+    let ground = Ground::with(Limits { connections_max: 64, header_timeout: 10 * PATIENCE }).await;
+    for said in ["P", "PRI * HTTP/2.0\r\n"] {
+        let mut stream = TcpStream::connect(ground.address).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        // Reset or closed: both are an end.
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect(said);
+    }
+}
