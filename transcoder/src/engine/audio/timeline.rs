@@ -154,7 +154,8 @@ impl<F> Timeline<F> {
                 return None;
             }
             // There is nothing before the start: the stamps of a whole window behind it tell.
-            start = Some(Start { position: self.offset(run, |stamp| stamp.nominal - self.reach()) });
+            let behind = self.near(run, |stamp| stamp.nominal - self.reach());
+            start = Some(Start { position: extrapolated(&behind, self.reach(), self.rate) });
             toward = cell.and_then(|cell| self.toward(run, cell));
             self.out = Some((run, cell.unwrap_or(i64::MIN)));
         } else if let Some(cell) = self.cell(front).filter(|cell| self.out.is_some_and(|(_, last)| *cell > last)) {
@@ -241,17 +242,17 @@ impl<F> Timeline<F> {
             .members(run)
             .filter_map(|member| Some((self.cell(member)?, member)))
             .find(|(index, member)| *index > cell && member.before > first.before)?;
-        let offset = self.offset(run, |stamp| stamp.due.saturating_sub(self.knot(index)))?;
+        let near = self.near(run, |stamp| stamp.due.saturating_sub(self.knot(index)));
+        let offset = smoothed(&near, self.reach())?;
         let position = self.nominal(at).saturating_add(offset);
         Some(Toward { samples: at.before - first.before, position })
     }
 
-    /// Offset of a run at a place, from the time stamps that are less than the reach away from it.
-    fn offset(&self, run: u64, distance: impl Fn(&Stamp) -> i64) -> Option<i64> {
+    /// Offsets of the time stamps of a run that are less than the reach away from a place, and their distances.
+    fn near(&self, run: u64, distance: impl Fn(&Stamp) -> i64) -> Vec<(i64, i64)> {
         let (stamps, reach) = (self.stamps.iter().filter(|stamp| stamp.run == run), self.reach());
         let near = stamps.map(|stamp| (stamp.due.saturating_sub(stamp.nominal), distance(stamp)));
-        let near: Vec<(i64, i64)> = near.filter(|(_, distance)| distance.saturating_abs() < reach).collect();
-        smoothed(&near, reach)
+        near.filter(|(_, distance)| distance.saturating_abs() < reach).collect()
     }
 
     /// Lets go of the time stamps that no knot depends on which is still to come.
@@ -322,22 +323,45 @@ fn values<F>(heard: &Heard<F>) -> u64 {
 /// make it matter little where in the pattern the frames begin: 16 s of AAC at 44.1 kHz, rounded to
 /// milliseconds in a pattern of 10 s, come out right to a twentieth of a sample.
 fn smoothed(near: &[(i64, i64)], half: i64) -> Option<i64> {
+    fitted(near, half).map(|(mean, _)| mean)
+}
+
+/// The offset at the early end of a window, from a line through the offsets in it if these drift by a
+/// millisecond or more. What drifts less is their mean: a line would multiply the errors of rounding.
+fn extrapolated(near: &[(i64, i64)], half: i64, rate: u32) -> Option<i64> {
+    let (mean, drift) = fitted(near, half)?;
+    let drift = if drift.abs() >= FINE * i64::from(rate) / 1000 { drift } else { 0 };
+    Some(mean.saturating_sub(drift))
+}
+
+/// The weighted mean of offsets near their median, and how far they drift over half the window.
+fn fitted(near: &[(i64, i64)], half: i64) -> Option<(i64, i64)> {
     let (usual, spread) = usual_of(near.iter().map(|(offset, _)| *offset).collect())?;
-    let limit = spread.saturating_mul(3).max(FINE);
+    let limit = i128::from(spread.saturating_mul(3).max(FINE));
     let unit = (half / 1000).max(1);
-    let (mut weights, mut sum) = (0i128, 0i128);
-    for (offset, distance) in near {
+    let point = |(offset, distance): &(i64, i64)| {
         let off = i128::from(offset.saturating_sub(usual));
         // At most 1000, as far as weights are concerned.
         let distance = i128::from(distance / unit);
         let weight = (1_000_000 - distance * distance).max(0).pow(2);
-        if off.abs() <= i128::from(limit) {
-            weights += weight;
-            sum += weight * off;
-        }
+        (off.abs() <= limit).then_some((weight, distance, off))
+    };
+    let points: Vec<(i128, i128, i128)> = near.iter().filter_map(point).collect();
+    let weights: i128 = points.iter().map(|(weight, ..)| weight).sum();
+    if weights == 0 {
+        return Some((usual, 0));
     }
-    let mean = if weights > 0 { (2 * sum + weights).div_euclid(2 * weights) } else { 0 };
-    i64::try_from(mean).ok().map(|mean| usual.saturating_add(mean))
+    let mean_of = |value: &dyn Fn(i128, i128) -> i128| {
+        let sum: i128 = points.iter().map(|(weight, distance, off)| weight * value(*distance, *off)).sum();
+        (2 * sum + weights).div_euclid(2 * weights)
+    };
+    let (mean, place) = (mean_of(&|_, off| off), mean_of(&|distance, _| distance));
+    let (squares, products) = (
+        mean_of(&|distance, _| (distance - place).pow(2)),
+        mean_of(&|distance, off| (distance - place) * (off - mean)),
+    );
+    let drift = if squares > 0 { 1000 * products / squares } else { 0 };
+    Some((usual.saturating_add(i64::try_from(mean).ok()?), i64::try_from(drift).ok()?))
 }
 
 /// Median of some offsets, and their median distance from it.
