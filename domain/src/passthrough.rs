@@ -45,9 +45,9 @@ pub enum Obstacle {
     /// Not 8 bits of limited range, 4:2:0, progressive.
     #[error("its pictures are not plain 8-bit 4:2:0")]
     Format,
-    /// HDR needs tone mapping.
-    #[error("it is HDR")]
-    Hdr,
+    /// HDR needs tone mapping, and other primaries than BT.709's are converted as well.
+    #[error("it is HDR or of a wide gamut")]
+    Colour,
     /// A player would have to turn or stretch it.
     #[error("it is turned, mirrored or stretched")]
     Orientation,
@@ -112,8 +112,12 @@ pub fn plan(track: &VideoTrack, origin: MediaTime) -> Result<Passthrough, Obstac
 }
 
 fn check_look(track: &VideoTrack) -> Result<(), Obstacle> {
-    if track.color.is_hdr() {
-        return Err(Obstacle::Hdr);
+    if track.color.is_hdr() || track.color.is_wide() {
+        return Err(Obstacle::Colour);
+    }
+    // A copy has the time stamps of the container, and all of its packets.
+    if !track.jumps.is_empty() || track.last_decodable.is_some() {
+        return Err(Obstacle::Rhythm);
     }
     if track.pixel_format != "yuv420p" || track.is_interlaced() || track.color.range.as_deref() == Some("pc") {
         return Err(Obstacle::Format);

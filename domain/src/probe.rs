@@ -6,7 +6,7 @@ mod jump;
 
 use serde::{Deserialize, Serialize};
 
-pub use check::ProbeFault;
+pub use check::{NITS_MAX, ProbeFault};
 pub use fields::FieldOrder;
 pub use jump::{JUMPS_MAX, Jump};
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::plan::Limits;
-use crate::probe::{Color, Extent, FieldOrder, Rotation};
+use crate::probe::{Color, Extent, FieldOrder, Jump, Rotation};
 use crate::{ByteSize, FrameRate, Plan, Probe, Recipe, Resolution};
 
 fn ms(ticks: i64) -> MediaTime {
@@ -75,7 +75,9 @@ fn another_look_or_coding_is_encoded() {
     check(|track| track.pixel_format = "yuv422p".into(), Err(Obstacle::Format));
     check(|track| track.color.range = Some("pc".into()), Err(Obstacle::Format));
     check(|track| track.field_order = FieldOrder::TopFirst, Err(Obstacle::Format));
-    check(|track| track.color.transfer = Some("arib-std-b67".into()), Err(Obstacle::Hdr));
+    check(|track| track.color.transfer = Some("arib-std-b67".into()), Err(Obstacle::Colour));
+    check(|track| track.color.primaries = Some("bt2020".into()), Err(Obstacle::Colour));
+    check(|track| track.color.primaries = Some("smpte432".into()), Err(Obstacle::Colour));
     check(|track| track.orientation.rotation = Rotation::Quarter, Err(Obstacle::Orientation));
     check(|track| track.sample_aspect = (2, 1), Err(Obstacle::Orientation));
     check(|track| track.coded = Resolution { width: 2560, height: 1440 }, Err(Obstacle::Size));
@@ -92,6 +94,8 @@ fn frames_off_the_grid_are_encoded() {
     check(|track| track.extent.end = ms(8040), Ok(()));
     check(|track| track.extent.end = ms(8080), Err(Obstacle::Rhythm));
     check(|track| track.frame_count = 199, Err(Obstacle::Rhythm));
+    check(|track| track.jumps = vec![Jump { position: 1000, shift: ms(40) }], Err(Obstacle::Rhythm));
+    check(|track| track.last_decodable = Some(ms(7000)), Err(Obstacle::Rhythm));
     check_avc(|avc| avc.gops = vec![50, 50, 50], Err(Obstacle::Rhythm));
 }
 

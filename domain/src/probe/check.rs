@@ -13,6 +13,9 @@ use crate::{Language, MediaTime};
 /// Longest of libav's names: of codecs, pixel formats, colours.
 const NAME_BYTES_MAX: usize = 40;
 
+/// Luminance of the brightest pixel that PQ can state, in cd/m² (SMPTE ST 2084).
+pub const NITS_MAX: u32 = 10_000;
+
 /// Why a description is not taken.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -68,7 +71,7 @@ impl Probe {
 
     /// No stream twice, and chapters in order.
     fn check_order(&self) -> Checked {
-        let video = self.video.iter().map(|track| track.stream_index);
+        let video = self.video.iter().chain(&self.cover).map(|track| track.stream_index);
         let audio = self.audio.iter().map(|track| track.stream_index);
         let subtitles = self.subtitles.iter().map(|track| track.stream_index);
         let mut indices: Vec<u32> = video.chain(audio).chain(subtitles).collect();
@@ -141,6 +144,7 @@ fn video(track: &VideoTrack) -> Checked {
     for stated in [&color.primaries, &color.transfer, &color.matrix, &color.range].into_iter().flatten() {
         name("colour", stated)?;
     }
+    possible("luminance", color.peak_nits.is_none_or(|nits| (1..=NITS_MAX).contains(&nits)))?;
     let sides = [track.coded.width, track.coded.height];
     possible("size of the picture", sides.iter().all(|side| (1..=SIDE_MAX).contains(side)))?;
     possible("shape of pixels", is_sane_aspect(track.sample_aspect))?;

@@ -1,12 +1,10 @@
 //! What side data says of the light of a picture.
 #![expect(unsafe_code, reason = "reads libav's side data")]
 
+use domain::probe::NITS_MAX;
 use ffmpeg_next::ffi;
 
 use super::Frame;
-
-/// The brightest that any transfer function can state, in cd/m².
-const NITS_MAX: u32 = 10_000;
 
 /// Where `AVMasteringDisplayMetadata` holds its greatest luminance, a fraction, and whether it does:
 /// behind eight fractions of chromaticities and one of the least luminance.

@@ -84,6 +84,10 @@ fn refused(lie: impl FnOnce(&mut Probe)) -> ProbeFault {
 #[test]
 fn an_honest_description_is_taken() {
     assert_eq!(sound().check(), Ok(()));
+    let mut probe = sound();
+    probe.cover = Some(VideoTrack { stream_index: 3, ..video() });
+    probe.video[0].color.peak_nits = Some(NITS_MAX);
+    assert_eq!(probe.check(), Ok(()));
 }
 
 #[test]
@@ -109,6 +113,9 @@ fn counts_and_numbers_out_of_range_are_refused() {
     refused(|probe| probe.chapters.reverse());
     refused(|probe| probe.audio[0].stream_index = 0);
     refused(|probe| probe.audio[0].stream_index = 64);
+    refused(|probe| probe.cover = Some(video()));
+    refused(|probe| probe.video[0].color.peak_nits = Some(0));
+    refused(|probe| probe.video[0].color.peak_nits = Some(NITS_MAX + 1));
     refused(|probe| probe.video[0].coded.width = 0);
     refused(|probe| probe.video[0].coded.height = SIDE_MAX + 1);
     refused(|probe| probe.video[0].sample_aspect = (1, 0));
