@@ -88,7 +88,7 @@ impl Catalog {
     /// Leases the most urgent job that is due, or that was abandoned; `None` if there is nothing to do.
     ///
     /// A job that lost its worker more than [`CRASHES_MAX`] times in a row is not handed out: it fails, and its
-    /// asset with it.
+    /// asset with it if it [decides](domain::JobKind::decides_asset) about it.
     pub async fn claim(&self, claim: &Claim<'_>) -> Result<Option<LeasedJob>, CatalogError> {
         let step_ms = i64::try_from(PRIORITY_STEP.as_millis()).unwrap_or(i64::MAX);
         for _ in 0..POISON_PER_CLAIM_MAX {

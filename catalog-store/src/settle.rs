@@ -219,8 +219,10 @@ impl Catalog {
         let mut tx = self.begin().await?;
         let state = tx.lock_asset(asset, now).await?.state()?;
         tx.fenced(job, sql::jobs::FAILED, args![job.id, job.fence, failure.message.clone(), now]).await?;
-        if !job.spec.kind().decides_asset() {
+        if job.spec.kind() == JobKind::Texts {
             texts::give_up(&mut tx, asset, &failure.message, now).await?;
+        } else if !job.spec.kind().decides_asset() {
+            // The job is over, and nothing else with it.
         } else if state.after(AssetEvent::Failed).is_ok() {
             tx.apply((asset, state), AssetEvent::Failed, json!({ "failure": failure }), now).await?;
             tx.execute(sql::assets::SET_FAILURE, args![asset, text("assets.failure", failure)?]).await?;

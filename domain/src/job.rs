@@ -148,8 +148,10 @@ impl JobKind {
     }
 
     /// True if the asset stands and falls with it: its failure for good is the asset's.
+    ///
+    /// What a demand makes for one viewer is made by another job as well, which decides.
     pub fn decides_asset(self) -> bool {
-        !matches!(self, Self::Texts)
+        !matches!(self, Self::Texts | Self::Demand)
     }
 
     /// The lanes that run it.

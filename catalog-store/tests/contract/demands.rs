@@ -1,10 +1,11 @@
 //! Segments that viewers wait for.
 
+use catalog_store::jobs::CRASHES_MAX;
 use catalog_store::{Demand, Wanted};
 use domain::job::WATCHED_PRIORITY;
-use domain::{AssetId, JobKind, JobLane, JobSpec, JobState};
+use domain::{AssetId, AssetState, JobKind, JobLane, JobSpec, JobState};
 
-use crate::harness::{GENERATION, World, at, rendition, segment};
+use crate::harness::{GENERATION, LEASE, World, at, rendition, segment};
 
 fn wanted(asset: AssetId, name: &str, segment: u32) -> Wanted {
     Wanted { asset, generation: GENERATION, rendition: rendition(name), segment }
@@ -115,4 +116,27 @@ pub(crate) async fn work_that_another_process_adds_is_heard_of(world: World) {
         () = adds => {}
     }
     other.catalog.close().await;
+}
+
+pub(crate) async fn a_demand_whose_workers_vanish_takes_no_asset_with_it(world: World) {
+    let asset = world.processing().await;
+    let (wanted, lease_ms) = (wanted(asset, "360p", 5), i64::try_from(LEASE.as_millis()).unwrap());
+    world.catalog.demand(&wanted, world.job_id(), at(1)).await.unwrap();
+    let claim = async |round: u32| {
+        let now = at(1 + i64::from(round) * (lease_ms + 1));
+        world.claim_in(JobLane::Urgent, now).await.map(|job| (job.spec.kind(), now))
+    };
+    for round in 0..=CRASHES_MAX {
+        assert_eq!(claim(round).await.map(|(kind, _)| kind), Some(JobKind::Demand), "claim {round}");
+    }
+    assert_eq!(claim(CRASHES_MAX + 1).await, None);
+    let state = world.catalog.asset(asset).await.unwrap().expect("it").state;
+    assert_eq!(state, AssetState::Processing, "the batch goes on");
+    let jobs = world.catalog.jobs_of(asset).await.unwrap();
+    let states = |kind| jobs.iter().filter(move |job| job.spec.kind() == kind).map(|job| job.state);
+    assert_eq!(states(JobKind::Demand).collect::<Vec<_>>(), [JobState::Failed]);
+    assert!(states(JobKind::Chunk).all(|state| state == JobState::Queued));
+    let again = world.catalog.demand(&wanted, world.job_id(), at(10_000_000)).await.unwrap();
+    assert_eq!(again, Demand::Enqueued, "it may be asked for again");
+    assert!(world.catalog.integrity().await.unwrap().is_sound());
 }

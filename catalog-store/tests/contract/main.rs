@@ -74,6 +74,7 @@ contract! {
         what_is_there_or_about_to_come_is_not_demanded
         what_no_plan_has_cannot_be_demanded
         one_asset_cannot_demand_without_bound
+        a_demand_whose_workers_vanish_takes_no_asset_with_it
         waiting_raises_a_job_above_newcomers;
     settling:
         an_asset_goes_all_the_way_to_ready
