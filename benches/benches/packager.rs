@@ -81,6 +81,7 @@ fn film() -> Presentation {
         generation: Generation(1),
         revision: 1,
         is_complete: Some(true),
+        first: None,
         title: Some("A film".into()),
         duration: MediaTime::new(7200, scale(1)),
         cadence: cadence.clone(),

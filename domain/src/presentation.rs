@@ -33,6 +33,11 @@ pub struct Presentation {
     pub duration: MediaTime,
     /// Where segments begin.
     pub cadence: Cadence,
+    /// The video rendition that players begin with, where that is not the one nearest to
+    /// [`FIRST_VARIANT_BITRATE`](crate::plan::FIRST_VARIANT_BITRATE): until all is there, the source's own pictures,
+    /// which need no encoding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<RenditionId>,
     /// Video renditions, smallest first.
     pub video: Vec<VideoRendition>,
     /// Audio renditions, default first. Those of one track in several layouts share language and name.
@@ -306,6 +311,7 @@ impl Presentation {
             title: None,
             duration: plan.duration,
             cadence: plan.cadence.clone(),
+            first: copied.map(|(rung, _)| rung.id.clone()),
             video: video.collect(),
             audio: audio.collect(),
             subtitles: Vec::new(),

@@ -138,6 +138,7 @@ async fn publish(data_dir: &Path) {
         generation,
         revision: 1,
         is_complete: Some(true),
+        first: None,
         title: None,
         duration: MediaTime::new(2, Timescale::new(1).unwrap()),
         cadence: Cadence::for_audio(),

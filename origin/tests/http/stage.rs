@@ -69,6 +69,7 @@ pub(crate) fn presentation(revision: u32) -> Presentation {
         generation: GENERATION,
         revision,
         is_complete: Some(revision > 0),
+        first: None,
         title: Some("Test".into()),
         duration: ms(6000),
         cadence: Cadence::for_video(rate),

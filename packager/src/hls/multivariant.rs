@@ -1,8 +1,8 @@
 //! The multivariant playlist: which renditions there are and how they go together.
 
-use domain::Presentation;
 use domain::plan::FIRST_VARIANT_BITRATE;
 use domain::presentation::{AudioRendition, SubtitleRendition, VideoRendition};
+use domain::{Presentation, RenditionId};
 
 mod sound;
 
@@ -20,8 +20,8 @@ const UNDETERMINED: &str = "und";
 /// are chapters, `chapters.json` beside itself. Sound in stereo is one group; where some track is
 /// there in more channels, a second group holds these, and every video rendition is listed with
 /// both. `BANDWIDTH` is the rendition's peak plus the highest peak in the group, which is the dearest
-/// combination a viewer can choose. The variant nearest to 2 Mb/s comes first, the others follow in
-/// the presentation's order, stereo before surround. Without video there is one variant per group:
+/// combination a viewer can choose. The variant nearest to 2 Mb/s comes first, or the one that the presentation
+/// names; the others follow in the presentation's order, stereo before surround. Without video there is one variant per group:
 /// the default audio rendition.
 ///
 /// Output is deterministic, is valid whatever the titles contain, and ends with a newline.
@@ -41,7 +41,7 @@ pub fn multivariant(presentation: &Presentation, prefix: &str) -> String {
         groups.iter().for_each(|group| group.render(&mut out, prefix));
     }
     render_subtitles(&mut out, &subtitles, prefix);
-    for variant in variants(&video, &groups) {
+    for variant in variants(&video, &groups, presentation.first.as_ref()) {
         variant.render(&mut out, prefix, !is_alone, !subtitles.is_empty());
     }
     for rendition in video {
@@ -51,23 +51,28 @@ pub fn multivariant(presentation: &Presentation, prefix: &str) -> String {
 }
 
 /// Every combination of picture and sound, in the order of the playlist.
-fn variants<'a>(video: &[&'a VideoRendition], groups: &'a [sound::Group<'a>]) -> Vec<Variant<'a>> {
+fn variants<'a>(
+    video: &[&'a VideoRendition],
+    groups: &'a [sound::Group<'a>],
+    first: Option<&RenditionId>,
+) -> Vec<Variant<'a>> {
     if video.is_empty() {
         return groups.iter().map(Variant::of_sound).collect();
     }
     let silent = groups.is_empty().then_some(None);
     let with_sound = |group: Option<&'a sound::Group<'a>>| {
         let mut variants: Vec<Variant> = video.iter().map(|rendition| Variant::of_video(rendition, group)).collect();
-        first_to_front(&mut variants);
+        first_to_front(&mut variants, first);
         variants
     };
     silent.into_iter().chain(groups.iter().map(Some)).flat_map(with_sound).collect()
 }
 
 /// Moves the variant that players begin with to the front.
-fn first_to_front(variants: &mut [Variant<'_>]) {
-    let first = variants.iter().enumerate().min_by_key(|(_, one)| one.bandwidth.abs_diff(FIRST_VARIANT_BITRATE.0));
-    let first = first.map_or(0, |(at, _)| at);
+fn first_to_front(variants: &mut [Variant<'_>], named: Option<&RenditionId>) {
+    let named = named.and_then(|named| variants.iter().position(|one| one.directory == named.to_string()));
+    let nearest = variants.iter().enumerate().min_by_key(|(_, one)| one.bandwidth.abs_diff(FIRST_VARIANT_BITRATE.0));
+    let first = named.or(nearest.map(|(at, _)| at)).unwrap_or(0);
     if let Some(head) = variants.get_mut(..=first) {
         head.rotate_right(1);
     }

@@ -88,6 +88,7 @@ fn film() -> Presentation {
         generation: Generation(3),
         revision: 1,
         is_complete: Some(true),
+        first: None,
         title: Some("A \"film\"".into()),
         duration: at(13_514),
         cadence: Cadence::for_video(FrameRate::new(30_000, 1001).expect("a rate")),
@@ -174,6 +175,19 @@ fn a_film_has_this_multivariant_playlist() {
     assert!(variants.iter().all(|one| one.audio.as_deref() == Some("audio")));
     assert_eq!(playlist.alternatives.iter().filter(|one| one.default).count(), 1);
     assert_eq!(playlist.variants.len() - variants.len(), 3, "an I-frame playlist for each");
+}
+
+#[test]
+fn players_begin_with_the_variant_that_the_presentation_names() {
+    let film = Presentation { first: Some(id("720p")), ..film() };
+    let names = |text: &str| -> Vec<String> {
+        let variants = parse_master(text).variants;
+        variants.into_iter().filter(|one| !one.is_i_frame).map(|one| one.uri).collect()
+    };
+    assert_eq!(names(&multivariant(&film, ""))[0], "720p/playlist.m3u8");
+    let unknown = Presentation { first: Some(id("4320p")), ..film.clone() };
+    let usual = Presentation { first: None, ..film };
+    assert_eq!(names(&multivariant(&unknown, "")), names(&multivariant(&usual, "")));
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
     }
     let mut whole = Presentation {
         is_complete: Some(true),
+        first: None,
         title: title(&asset, &probe),
         subtitles: step.parts.catalog.subtitles(asset.id, generation).await?,
         images: step.parts.catalog.images(asset.id, generation).await?,

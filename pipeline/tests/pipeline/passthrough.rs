@@ -41,6 +41,11 @@ async fn as_it_is() -> anyhow::Result<()> {
     ensure!(metrics.segments(SegmentKind::Copied).count == cells as u64);
     ensure!(metrics.segments(SegmentKind::Video).count == (cells * video.encoded_count()) as u64);
     let planned = domain::Presentation::planned(asset.id, asset.playback, Generation(1), &plan);
+    ensure!(
+        planned.first.as_ref().is_some_and(|first| first.as_str() == "360p"),
+        "what needs no encoding is there first"
+    );
+    ensure!(presentation.first.is_none(), "when all is there, a quality that most networks carry");
     for (planned, measured) in planned.video.iter().zip(&presentation.video) {
         ensure!(planned.codecs == measured.codecs, "{}", planned.id);
         ensure!(measured.peak_bitrate <= planned.peak_bitrate, "{}: more than was announced", planned.id);
