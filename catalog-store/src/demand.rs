@@ -70,9 +70,10 @@ impl Catalog {
         Ok(Demand::Enqueued)
     }
 
-    /// True if the batch job of the segment runs and has nothing of this rendition to do before it.
+    /// True if the batch job of the segment runs, has nothing of this rendition to do before it, and makes it in a
+    /// moment.
     async fn is_next(&self, wanted: &Wanted, place: &Place) -> Result<bool, CatalogError> {
-        let Some(batch) = &place.batch else { return Ok(false) };
+        let Some(batch) = place.batch.as_ref().filter(|_| place.is_quick) else { return Ok(false) };
         let state: Option<Text> =
             self.row(sql::jobs::STATE_OF_SPEC, args![wanted.asset, json("jobs.spec", batch)?]).await?;
         if state.is_none_or(|state| state.text != domain::JobState::Running.as_str()) {
@@ -115,6 +116,9 @@ struct Place {
     after: Option<JobSpec>,
     /// First and last segment of the batch job.
     segments: (u32, u32),
+    /// The batch job makes a segment in a moment when it is its turn: what it copies, sound, and what players begin
+    /// with, which is encoded alone. Others come with all their qualities, behind whatever viewers wait for.
+    is_quick: bool,
 }
 
 impl Place {
@@ -133,12 +137,17 @@ impl Place {
                 chunk if is_copied => JobSpec::Copy { generation, chunk },
                 chunk => JobSpec::Chunk { generation, chunk },
             };
+            let is_head = wanted.segment == 0
+                && video.is_some_and(|video| {
+                    video.first_rung().is_some_and(|first| video.rungs[first].id == wanted.rendition)
+                });
             let chunk = chunks.get(at)?;
             let last = chunk.first_segment + chunk.segment_count.saturating_sub(1);
             return Some(Self {
                 batch: Some(job(chunk)),
                 after: chunks.get(at + 1).map(job),
                 segments: (chunk.first_segment, last),
+                is_quick: is_copied || is_head,
             });
         }
         let parts = plan.audio_parts(plan.audio_rendition(&wanted.rendition)?);
@@ -150,6 +159,7 @@ impl Place {
         };
         let part = parts.get(at)?;
         let last = part.first_segment + part.segment_count.saturating_sub(1);
-        Some(Self { batch: Some(job(part)), after: parts.get(at + 1).map(job), segments: (part.first_segment, last) })
+        let (batch, after) = (Some(job(part)), parts.get(at + 1).map(job));
+        Some(Self { batch, after, segments: (part.first_segment, last), is_quick: true })
     }
 }

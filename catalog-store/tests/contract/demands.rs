@@ -49,11 +49,14 @@ pub(crate) async fn what_is_there_or_about_to_come_is_not_demanded(world: World)
     };
     let chunk = world.claim(true, at(1)).await.expect("chunk 0");
     assert_eq!(demand("360p", 0).await, Demand::Coming, "the running chunk begins with it");
+    assert_eq!(demand("240p", 0).await, Demand::Enqueued, "the other qualities take a while");
     world.catalog.insert_segment(&chunk, &segment(asset, "360p", 0), at(1)).await.unwrap();
     assert_eq!(demand("360p", 0).await, Demand::Coming, "it is committed");
-    assert_eq!(demand("360p", 1).await, Demand::Coming, "it is next");
-    assert_eq!(demand("360p", 2).await, Demand::Enqueued, "one more lies before it");
-    assert_eq!(demand("240p", 2).await, Demand::Enqueued);
+    assert_eq!(demand("360p", 1).await, Demand::Enqueued, "it is next, but with all its qualities");
+    let sound = world.claim_in(JobLane::Light, at(1)).await.expect("the sound");
+    assert_eq!(sound.spec.kind(), JobKind::Audio);
+    assert_eq!(demand("audio-0", 0).await, Demand::Coming, "it is next");
+    assert_eq!(demand("audio-0", 1).await, Demand::Enqueued, "one more lies before it");
 }
 
 pub(crate) async fn what_no_plan_has_cannot_be_demanded(world: World) {
