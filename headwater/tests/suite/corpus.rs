@@ -63,7 +63,7 @@ fn note(file: &str, expected: &str, got: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/corpus");
     std::fs::create_dir_all(&folder).unwrap();
     let got = got.lines().next_back().unwrap_or_default();
-    std::fs::write(folder.join(file).with_extension("row"), format!("| {file} | {expected} | {got} |\n")).unwrap();
+    std::fs::write(folder.join(format!("{file}.row")), format!("| {file} | {expected} | {got} |\n")).unwrap();
 }
 
 /// A file that must be refused, with this code and a reason.
