@@ -3,6 +3,7 @@
 //! | at fault | becomes |
 //! |---|---|
 //! | the machine: store, catalogue, disk, no process | postponed, as often as it takes; it counts as nobody's failure |
+//! | the machine: it killed the engine | postponed, twenty times: it may lack the memory for this source |
 //! | the source, for good | given up at once |
 //! | the source, perhaps: a crash, a stall, segments that do not fit | tried three times, then given up |
 //! | what is stored, or this program | tried five times where that may help, then the asset fails |
@@ -13,6 +14,7 @@
 use std::time::Duration;
 
 use domain::{Failure, JobKind};
+use transcoder::EngineError;
 
 use crate::error::JobError;
 
@@ -25,6 +27,9 @@ const ENGINE_FAILURES_MAX: u32 = 3;
 
 /// Runs of a demand that the machine may spoil: a viewer who still waits asks again.
 const DEMAND_OUTAGES_MAX: u32 = 3;
+
+/// Runs of a job that may be spoiled once its engine is killed: about a quarter of an hour.
+const KILLED_OUTAGES_MAX: u32 = 20;
 
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
@@ -71,8 +76,9 @@ pub(crate) fn verdict(error: &JobError, case: Case, entropy: u8) -> Verdict {
     // Nobody waits for the removal of a deleted asset, and giving up would leak its objects.
     let is_purge = case.kind == JobKind::Purge;
     if error.is_outage() {
-        let outages_max = if case.kind == JobKind::Demand { Some(DEMAND_OUTAGES_MAX) } else { case.outages_max };
-        return match outages_max {
+        let killed_max = matches!(error, JobError::Engine(EngineError::Killed { .. })).then_some(KILLED_OUTAGES_MAX);
+        let demand_max = (case.kind == JobKind::Demand).then_some(DEMAND_OUTAGES_MAX);
+        return match [demand_max, killed_max, case.outages_max].into_iter().flatten().min() {
             Some(max) if case.outages.saturating_add(1) >= max && !is_purge => Verdict::Fail(error.failure(case.kind)),
             _ => Verdict::Postpone(backoff(case.outages, entropy)),
         };
@@ -109,7 +115,6 @@ mod tests {
     use catalog_store::{Catalog, CatalogError};
     use domain::FailureCode;
     use media_store::StoreError;
-    use transcoder::EngineError;
 
     use super::*;
 
@@ -230,5 +235,18 @@ mod tests {
         let purge = Case { kind: JobKind::Purge, failures: 1000, outages: 1000, outages_max: Some(5), ..CHUNK };
         assert!(matches!(verdict(&crash(), purge, 0), Verdict::Retry(_)));
         outages().iter().for_each(|error| assert!(matches!(verdict(error, purge, 0), Verdict::Postpone(_))));
+    }
+
+    #[test]
+    fn a_killed_engine_is_the_machines_fault_but_not_for_ever() {
+        let killed = JobError::Engine(EngineError::Killed { log: String::new() });
+        let after = |outages| verdict(&killed, Case { outages, ..CHUNK }, 0);
+        assert!(matches!(after(0), Verdict::Postpone(_)));
+        assert!(matches!(after(KILLED_OUTAGES_MAX - 2), Verdict::Postpone(_)));
+        let Verdict::Fail(failure) = after(KILLED_OUTAGES_MAX - 1) else { panic!("it is given up") };
+        assert_eq!(failure.code, FailureCode::Internal);
+        assert!(failure.message.contains("memory"), "{failure}");
+        let patient = Case { outages: 2, outages_max: Some(3), ..CHUNK };
+        assert!(matches!(verdict(&killed, patient, 0), Verdict::Fail(_)), "the smaller bound counts");
     }
 }

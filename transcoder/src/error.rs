@@ -21,6 +21,13 @@ pub enum EngineError {
         /// The end of what it wrote to its standard error.
         log: String,
     },
+    /// Somebody else killed the child with a signal that cannot be handled: the system for want of memory, or an
+    /// operator. The cage's own limits end it in other ways.
+    #[error("the engine was killed, by the system for want of memory or by an operator: {log}")]
+    Killed {
+        /// The end of what it wrote to its standard error.
+        log: String,
+    },
     /// The child was killed because it made no progress or used up its time.
     #[error("the engine made no progress for {} s: {log}", after.as_secs())]
     Stalled {
@@ -66,6 +73,11 @@ impl EngineError {
                 FailureCode::EngineStalled,
                 "the file kept the decoder busy without giving pictures or sound; it is probably damaged",
             ),
+            Self::Killed { .. } => Failure::new(
+                FailureCode::Internal,
+                "the server's transcoder was killed again and again, most likely for want of memory; the operator should \
+                 give it more or run fewer jobs at a time",
+            ),
             Self::Unreadable => {
                 Failure::new(FailureCode::Internal, "the server could not read the file it keeps; try again later")
             }
@@ -78,7 +90,7 @@ impl EngineError {
     /// True if neither the source nor the engine is at fault but the machine: a later try may succeed,
     /// however many have failed.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Unreadable | Self::Start { .. })
+        matches!(self, Self::Killed { .. } | Self::Unreadable | Self::Start { .. })
     }
 
     /// True if the same request may succeed another time.

@@ -1,5 +1,5 @@
 //! kill -9 at random moments, from the first byte of an upload to the published asset. Kills that are aimed at uploads
-//! alone stand in `kill_uploads`.
+//! alone stand in `kill_uploads`, those of workers and engines in `kill_fleet`.
 //!
 //! What is claimed: the asset ends ready without anybody repairing anything; no job is left; the
 //! segments are those of an undisturbed run; no row and no object belongs to nothing; and a kill
@@ -31,10 +31,17 @@ const SETTINGS: [&str; 4] = ["--set", "lease_s=5", "--set", "heavy_lanes=1"];
 
 /// The uploader of one file, over the lives of its server.
 #[derive(Default)]
-struct Uploading {
+pub(crate) struct Uploading {
     upload: Option<Upload>,
     /// What is going on, for the count of what the kills hit.
     doing: &'static str,
+}
+
+impl Uploading {
+    /// Path of the asset in the API, once it exists.
+    pub(crate) fn asset(&self) -> Option<String> {
+        self.upload.as_ref().map(|upload| upload.asset.clone())
+    }
 }
 
 /// Name and hash of every segment and init segment of the one asset in a data folder.
@@ -47,7 +54,7 @@ async fn segments(data: &Path) -> BTreeMap<String, String> {
 }
 
 /// Uploads the clip, as far as the server lives.
-async fn uploaded(url: &str, bytes: &[u8], uploading: &mut Uploading) -> Option<()> {
+pub(crate) async fn uploaded(url: &str, bytes: &[u8], uploading: &mut Uploading) -> Option<()> {
     if uploading.upload.is_none() {
         uploading.doing = "creating";
         uploading.upload = Some(harness::create(url, bytes.len(), "clip.mp4").await?);
@@ -130,7 +137,7 @@ async fn kills_at_random_moments_lose_nothing_and_double_nothing() {
 }
 
 /// Waits until the queue is empty: what follows the last segment has been settled too.
-async fn until_idle(server: &Server) {
+pub(crate) async fn until_idle(server: &Server) {
     let begun = Instant::now();
     loop {
         let numbers = server.text("/metrics").await;

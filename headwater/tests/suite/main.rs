@@ -19,6 +19,7 @@ mod exactness;
 mod harness;
 mod hostile;
 mod kill;
+mod kill_fleet;
 mod kill_uploads;
 mod on_demand;
 mod outage;

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -214,6 +215,9 @@ impl Child {
         };
         let _ = tokio::time::timeout(EXIT_WAIT, read_rest).await;
         let status = match tokio::time::timeout(EXIT_WAIT, self.process.wait()).await {
+            Ok(Ok(status)) if status.signal() == Some(libc::SIGKILL) => {
+                return EngineError::Killed { log: self.log_text() };
+            }
             Ok(Ok(status)) => status.to_string(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => {

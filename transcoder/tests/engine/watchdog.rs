@@ -16,6 +16,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("a_child_that_hangs_is_killed", a_child_that_hangs_is_killed),
         trial("idle_signs_of_life_are_no_progress", idle_signs_of_life_are_no_progress),
         trial("a_child_that_dies_is_a_crash_with_its_last_words", a_child_that_dies_is_a_crash_with_its_last_words),
+        trial("a_child_that_somebody_kills_has_not_crashed", a_child_that_somebody_kills_has_not_crashed),
         trial("a_child_that_lies_is_refused", a_child_that_lies_is_refused),
         trial("a_description_that_cannot_be_is_refused", a_description_that_cannot_be_is_refused),
         trial("a_flood_of_answers_is_cut_off", a_flood_of_answers_is_cut_off),
@@ -41,6 +42,10 @@ pub(crate) fn misbehave(mut args: impl Iterator<Item = OsString>) -> ExitCode {
         "die" => {
             let _ = std::io::stderr().write_all(b"these are my last words\x1b[0m\n");
             std::process::abort();
+        }
+        "fall" => {
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+            ExitCode::SUCCESS
         }
         "lie" => {
             let _ = client.write_all(&[3, 0xff, 0xff, 0xff, 0x7f, 1, 2, 3]);
@@ -99,6 +104,11 @@ async fn a_child_that_dies_is_a_crash_with_its_last_words() {
         }
         error => panic!("{error:?}"),
     }
+}
+
+async fn a_child_that_somebody_kills_has_not_crashed() {
+    let error = probe_with("fall").await;
+    assert!(matches!(error, EngineError::Killed { .. }) && error.is_outage(), "{error:?}");
 }
 
 async fn a_child_that_lies_is_refused() {
