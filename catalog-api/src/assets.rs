@@ -104,7 +104,11 @@ pub(crate) async fn delete(
 
 async fn view(state: &State, asset: Asset) -> Result<AssetView, CatalogError> {
     let (output, texts) = output_of(state, &asset).await?;
-    Ok(AssetView::new(asset, &output, &texts))
+    let next = match asset.next_generation {
+        Some(generation) => state.catalog.output(asset.id, generation).await?,
+        None => None,
+    };
+    Ok(AssetView::new(asset, &output, next.as_ref(), &texts))
 }
 
 /// What is made of an asset so far, and its subtitle files.

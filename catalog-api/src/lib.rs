@@ -20,6 +20,7 @@ mod body;
 mod chapters;
 mod events;
 mod problem;
+mod reprocess;
 mod router;
 mod subtitles;
 mod view;

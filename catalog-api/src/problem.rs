@@ -78,6 +78,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "asset_failed", "the asset has failed: nothing can be added to it")
     }
 
+    pub(crate) fn no_source() -> Self {
+        let detail = "the source of the asset is not stored any more: it cannot be processed again";
+        Self::new(StatusCode::CONFLICT, "source_missing", detail)
+    }
+
     pub(crate) fn not_found(detail: &'static str) -> Self {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
@@ -97,6 +102,21 @@ impl From<CatalogError> for Problem {
         match error {
             CatalogError::NoAsset(_) => return Self::not_found("there is no such asset"),
             CatalogError::AssetFailed(_) => return Self::asset_failed(),
+            CatalogError::NotReady { state, .. } => {
+                let detail = format!("the asset is {state}: only one that is ready can be processed again");
+                return Self::new(StatusCode::CONFLICT, "asset_not_ready", detail);
+            }
+            CatalogError::Replaced { in_force, .. } => {
+                let detail = match in_force {
+                    Some(generation) => format!("generation {generation} of the asset is in force"),
+                    None => "no generation of the asset is in force".to_owned(),
+                };
+                return Self::new(StatusCode::CONFLICT, "generation_replaced", detail);
+            }
+            CatalogError::TooManyGenerations(_) => {
+                let detail = "too many generations of the asset are kept for players: wait until one is removed";
+                return Self::new(StatusCode::CONFLICT, "too_many_generations", detail);
+            }
             CatalogError::TooManyTexts(_) => {
                 let detail = format!("an asset has at most {} subtitle files: remove one", domain::text::COUNT_MAX);
                 return Self::new(StatusCode::CONFLICT, "too_many_subtitles", detail);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Router, middleware};
 use catalog_store::Catalog;
 use domain::Clock;
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
-use crate::{assets, chapters, events, problem, subtitles};
+use crate::{assets, chapters, events, problem, reprocess, subtitles};
 
 /// Event streams that may be open at the same time; one more is told to come back later.
 const STREAMS_MAX: usize = 512;
@@ -26,6 +26,7 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/api/v1/assets/{id}/subtitles", &["get", "post"]),
     ("/api/v1/assets/{id}/subtitles/{subtitle}", &["get", "delete"]),
     ("/api/v1/assets/{id}/chapters", &["get", "put", "delete"]),
+    ("/api/v1/assets/{id}/reprocess", &["post"]),
     ("/api/v1/events", &["get"]),
     ("/api/v1/openapi.json", &["get"]),
 ];
@@ -58,6 +59,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/assets/{id}/subtitles", get(subtitles::list).post(subtitles::add))
         .route("/api/v1/assets/{id}/subtitles/{subtitle}", get(subtitles::show).delete(subtitles::remove))
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
+        .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))
         .route("/api/v1/events", get(events::stream))
         .route("/api/v1/openapi.json", get(openapi))
         .fallback(async || Problem::not_found("there is nothing at this path"))

@@ -4,7 +4,9 @@ use catalog_store::{Asset, Output, RenditionKind, Text};
 use domain::loudness::Hundredths;
 use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
-use domain::{AssetId, AssetState, ByteSize, Failure, Language, LeftOut, MediaTime, PlaybackId, Probe, RenditionId};
+use domain::{
+    AssetId, AssetState, ByteSize, Failure, Generation, Language, LeftOut, MediaTime, PlaybackId, Probe, RenditionId,
+};
 use serde::Serialize;
 
 mod subtitles;
@@ -42,6 +44,20 @@ pub(crate) struct AssetView {
     /// What of the source could not be made, and why; empty if nothing is missing.
     left_out: Vec<LeftOut>,
     failure: Option<Failure>,
+    /// The output in force, or being made for the first time.
+    generation: Option<Generation>,
+    /// The output that is being made to take its place.
+    reprocessing: Option<ReprocessingView>,
+    /// Why the last such output was given up.
+    reprocess_failure: Option<Failure>,
+}
+
+/// How far the output is that will take the place of the one in force.
+#[derive(Serialize)]
+struct ReprocessingView {
+    generation: Generation,
+    renditions: Vec<RenditionView>,
+    progress: f64,
 }
 
 /// The picture that is shown.
@@ -130,7 +146,7 @@ struct RenditionView {
 }
 
 impl AssetView {
-    pub(crate) fn new(asset: Asset, output: &Output, texts: &[Text]) -> Self {
+    pub(crate) fn new(asset: Asset, output: &Output, next: Option<&Output>, texts: &[Text]) -> Self {
         let probe = asset.probe.as_ref();
         let duration = probe.map(Probe::duration);
         let languages = |languages: Vec<Option<&Language>>| unique(languages.into_iter().flatten());
@@ -160,7 +176,7 @@ impl AssetView {
             playback: playback(&asset, output, !chapters.is_empty()),
             chapters,
             chapters_source,
-            progress: progress(&asset, output),
+            progress: if asset.state == AssetState::Ready { 1.0 } else { progress(output) },
             renditions: output
                 .renditions
                 .iter()
@@ -171,6 +187,9 @@ impl AssetView {
             file_name: asset.file_name,
             title: asset.title,
             failure: asset.failure,
+            generation: asset.generation,
+            reprocessing: asset.next_generation.map(|generation| reprocessing(generation, next)),
+            reprocess_failure: asset.reprocess_failure,
         }
     }
 }
@@ -287,10 +306,15 @@ fn playback(asset: &Asset, output: &Output, has_chapters: bool) -> Option<Playba
     })
 }
 
-fn progress(asset: &Asset, output: &Output) -> f64 {
-    if asset.state == AssetState::Ready {
-        return 1.0;
+fn reprocessing(generation: Generation, output: Option<&Output>) -> ReprocessingView {
+    ReprocessingView {
+        generation,
+        renditions: output.iter().flat_map(|output| &output.renditions).map(RenditionView::from).collect(),
+        progress: output.map_or(0.0, progress),
     }
+}
+
+fn progress(output: &Output) -> f64 {
     // Subtitles are all or nothing and would make the figure run backwards when they appear.
     let counted = output.renditions.iter().filter(|rendition| rendition.kind != RenditionKind::Subtitles);
     let (done, total) = counted.fold((0u32, 0u32), |(done, total), rendition| {

@@ -30,8 +30,12 @@ pub struct Asset {
     pub size: Option<ByteSize>,
     /// What is known of the source.
     pub probe: Option<Probe>,
-    /// The output that is being made or published.
+    /// The output that is being made, or that is in force.
     pub generation: Option<Generation>,
+    /// The output that is being made to take the place of the one in force.
+    pub next_generation: Option<Generation>,
+    /// Why the last output that was to take its place was given up, unless another one was begun since.
+    pub reprocess_failure: Option<Failure>,
     /// Why it failed; `Some` exactly in the state `failed`.
     pub failure: Option<Failure>,
     /// A presentation is published: players may start.
@@ -192,6 +196,10 @@ pub(crate) struct AssetRow {
     failure: Option<String>,
     is_playable: i64,
     chapters: Option<String>,
+    next_generation: Option<i64>,
+    generation_taken: i64,
+    reprocess_failure: Option<String>,
+    spare_job: Option<String>,
     version: i64,
     created_at: i64,
     updated_at: i64,
@@ -205,6 +213,20 @@ impl AssetRow {
     pub(crate) fn generation(&self) -> Result<Option<Generation>, CatalogError> {
         self.generation.map(|number| count32("assets.generation", number).map(Generation)).transpose()
     }
+
+    pub(crate) fn next_generation(&self) -> Result<Option<Generation>, CatalogError> {
+        self.next_generation.map(|number| count32("assets.next_generation", number).map(Generation)).transpose()
+    }
+
+    /// The highest number that was handed out.
+    pub(crate) fn generation_taken(&self) -> Result<Generation, CatalogError> {
+        count32("assets.generation_taken", self.generation_taken).map(Generation)
+    }
+
+    /// The job that will remove whichever of two outputs is not in force in the end.
+    pub(crate) fn spare_job(&self) -> Result<Option<JobId>, CatalogError> {
+        self.spare_job.as_deref().map(|id| parsed("assets.spare_job", id)).transpose()
+    }
 }
 
 impl TryFrom<AssetRow> for Asset {
@@ -217,6 +239,11 @@ impl TryFrom<AssetRow> for Asset {
             state: row.state()?,
             size: row.size_bytes.map(|size| count("assets.size_bytes", size).map(ByteSize)).transpose()?,
             generation: row.generation()?,
+            next_generation: row.next_generation()?,
+            reprocess_failure: row
+                .reprocess_failure
+                .map(|failure| document("assets.reprocess_failure", &failure))
+                .transpose()?,
             probe: row.probe.map(|probe| document("assets.probe", &probe)).transpose()?,
             failure: row.failure.map(|failure| document("assets.failure", &failure)).transpose()?,
             is_playable: row.is_playable != 0,

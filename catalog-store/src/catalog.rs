@@ -182,6 +182,10 @@ impl Tx {
         self.transaction.row(sql, args).await
     }
 
+    pub(crate) async fn rows<R: Row>(&mut self, sql: Sql, args: Vec<Arg>) -> Result<Vec<R>, CatalogError> {
+        self.transaction.rows(sql, args).await
+    }
+
     /// Runs a statement that only touches the job's row while its lease holds.
     pub(crate) async fn fenced(&mut self, job: &LeasedJob, sql: Sql, args: Vec<Arg>) -> Result<(), CatalogError> {
         match self.execute(sql, args).await? {

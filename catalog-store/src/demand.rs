@@ -58,7 +58,8 @@ impl Catalog {
             return Ok(Demand::Full);
         }
         let mut tx = self.begin().await?;
-        if tx.lock_asset(wanted.asset, now).await?.state()? != AssetState::Processing {
+        let asset = tx.lock_asset(wanted.asset, now).await?;
+        if asset.state()? != AssetState::Processing || asset.generation()? != Some(wanted.generation) {
             return Ok(Demand::Nothing);
         }
         tx.insert_demand(wanted, id, now).await?;
@@ -102,7 +103,8 @@ impl Tx {
         let spec = JobSpec::Demand { generation, rendition, segment };
         let kind = spec.kind();
         let text = json("jobs.spec", &spec)?;
-        let args = args![id, asset, kind.as_str(), text, kind.lane().as_str(), spec.priority(), now, dedup_key];
+        let args =
+            args![id, asset, kind.as_str(), text, kind.lane().as_str(), spec.priority(), now, dedup_key, generation];
         self.tell_of_work();
         self.execute(sql::jobs::DEMAND, args).await.map(|_| ())
     }

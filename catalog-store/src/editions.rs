@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::catalog::Number;
 use crate::engine::{args, column, count, count32};
 use crate::settle::generation_of;
-use crate::{Catalog, CatalogError, LeasedJob, sql};
+use crate::{Catalog, CatalogError, LeasedJob, reprocess, sql};
 
 /// What is published of a generation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,11 @@ impl Catalog {
 
     /// Puts the revision in force that was built from `before`; false if that is out of date, and nothing changes.
     ///
+    /// The first complete document of an output that was made beside the one in force puts it in its place.
+    ///
     /// # Errors
-    /// [`CatalogError::LostLease`]; [`CatalogError::NoAsset`] if the asset has failed or is deleted.
+    /// [`CatalogError::LostLease`]; [`CatalogError::NoAsset`] if the asset has failed or is deleted, or the
+    /// output is neither in force nor to be.
     pub async fn put_in_force(
         &self,
         job: &LeasedJob,
@@ -61,17 +64,23 @@ impl Catalog {
     ) -> Result<bool, CatalogError> {
         let (asset, generation) = (job.asset, generation_of(job)?);
         let mut tx = self.begin().await?;
-        if matches!(tx.lock_asset(asset, now).await?.state()?, AssetState::Failed | AssetState::Deleted) {
+        let row = tx.lock_asset(asset, now).await?;
+        let is_next = row.is_next(generation)?;
+        let is_over = matches!(row.state()?, AssetState::Failed | AssetState::Deleted);
+        if is_over || !(is_next || row.generation()? == Some(generation)) {
             return Err(CatalogError::NoAsset(asset));
         }
         let args = args![asset, generation, before.revision, revision, is_complete, column(before.wishes)?];
-        let is_next = tx.execute(sql::generations::PUT_IN_FORCE, args).await? == 1;
+        let is_latest = tx.execute(sql::generations::PUT_IN_FORCE, args).await? == 1;
         tx.fenced(job, sql::jobs::PROGRESS, args![job.id, job.fence, now]).await?;
-        if is_next {
+        if is_latest {
+            if is_next && is_complete {
+                reprocess::take_over(&mut tx, &row, (asset, generation), now).await?;
+            }
             tx.event(now, "asset.updated", asset, json!({ "generation": generation, "revision": revision }));
             tx.commit().await?;
         }
-        Ok(is_next)
+        Ok(is_latest)
     }
 }
 

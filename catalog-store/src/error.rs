@@ -93,6 +93,25 @@ pub enum CatalogError {
         /// The refused one.
         offered: String,
     },
+    /// Only an asset that is ready can be made anew.
+    #[error("{asset} is {state}, not ready")]
+    NotReady {
+        /// The asset.
+        asset: AssetId,
+        /// Its state.
+        state: domain::AssetState,
+    },
+    /// The output that was to be replaced is not in force.
+    #[error("another generation of {asset} is in force")]
+    Replaced {
+        /// The asset.
+        asset: AssetId,
+        /// The output in force.
+        in_force: Option<domain::Generation>,
+    },
+    /// Too many outputs are kept already.
+    #[error("too many generations of {0} are kept")]
+    TooManyGenerations(AssetId),
     /// A number does not fit into a database column.
     #[error("{0} is too large a number")]
     TooLarge(u64),

@@ -5,10 +5,10 @@ use std::time::Duration;
 use domain::loudness::Loudness;
 use domain::plan::SubtitlePlan;
 use domain::presentation::{Images, SubtitleRendition};
-use domain::{AssetId, Generation, LeftOut, Plan, RenditionId, Tally, Timestamp};
+use domain::{AssetId, Generation, LeftOut, Plan, Probe, RenditionId, Tally, Timestamp};
 use serde_json::json;
 
-use crate::catalog::Tx;
+use crate::catalog::{Text, Tx};
 use crate::engine::{Arg, args, column, count, count32, document, json as text, parsed};
 use crate::settle::generation_of;
 use crate::sql::Sql;
@@ -74,6 +74,12 @@ impl Catalog {
     pub async fn plan(&self, asset: AssetId, generation: Generation) -> Result<Option<Plan>, CatalogError> {
         let row = self.generation_row(asset, generation).await?;
         row.map(|row| document("generations.plan", &row.plan)).transpose()
+    }
+
+    /// What was found in the source for this generation; `None` if that is what the asset tells.
+    pub async fn probe_of(&self, asset: AssetId, generation: Generation) -> Result<Option<Probe>, CatalogError> {
+        let row: Option<Text> = self.row(sql::generations::PROBE, args![asset, generation]).await?;
+        row.map(|row| document("generations.probe", &row.text)).transpose()
     }
 
     /// The pictures of a generation; `None` until they are made, or if it has none.
@@ -233,12 +239,14 @@ pub(crate) async fn insert(
     tx: &mut Tx,
     (asset, generation): (AssetId, Generation),
     plan: &Plan,
+    probe: Option<&Probe>,
     parts: usize,
     now: Timestamp,
 ) -> Result<(), CatalogError> {
     let total: i64 = planned(plan).map(|(_, _, total)| i64::from(total)).sum();
     let parts = u32::try_from(parts).unwrap_or(u32::MAX);
-    let args = args![asset, generation, text("generations.plan", plan)?, total, parts, now];
+    let probe = probe.map(|probe| text("generations.probe", probe)).transpose()?;
+    let args = args![asset, generation, text("generations.plan", plan)?, total, parts, now, probe];
     tx.execute(sql::generations::INSERT, args).await.map(|_| ())
 }
 

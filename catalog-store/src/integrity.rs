@@ -8,8 +8,11 @@ use crate::{Catalog, CatalogError, sql};
 pub struct Integrity {
     /// Uploads, jobs, generations and segments whose asset or generation does not exist.
     pub orphan_rows: u64,
-    /// Assets that are not final although no job and no open upload will move them on.
+    /// Assets that are not final although no job and no open upload will move them on, and those of which another
+    /// output is to be made by nobody.
     pub stuck_assets: u64,
+    /// Outputs that were replaced and that no job will remove.
+    pub stray_generations: u64,
     /// Jobs that wait or run although their asset is final.
     pub idle_jobs: u64,
 }
@@ -27,6 +30,7 @@ impl Catalog {
         Ok(Integrity {
             orphan_rows: self.number(sql::assets::ORPHAN_ROWS, args![]).await?,
             stuck_assets: self.number(sql::assets::STUCK_ASSETS, args![]).await?,
+            stray_generations: self.number(sql::assets::STRAY_GENERATIONS, args![]).await?,
             idle_jobs: self.number(sql::assets::IDLE_JOBS, args![]).await?,
         })
     }

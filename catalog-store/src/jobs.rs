@@ -185,9 +185,22 @@ impl Tx {
         spec: &JobSpec,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
+        self.enqueue_with(id, asset, spec, spec.priority(), now).await
+    }
+
+    /// Adds a job of a priority of its own.
+    pub(crate) async fn enqueue_with(
+        &mut self,
+        id: JobId,
+        asset: AssetId,
+        spec: &JobSpec,
+        priority: i32,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
         let kind = spec.kind();
         let text = json("jobs.spec", spec)?;
-        let args = args![id, asset, kind.as_str(), text, kind.lane().as_str(), spec.priority(), now];
+        let generation = spec.generation().map(|generation| i64::from(generation.0));
+        let args = args![id, asset, kind.as_str(), text, kind.lane().as_str(), priority, now, generation];
         self.tell_of_work();
         self.execute(sql::jobs::INSERT, args).await.map(|_| ())
     }

@@ -9,6 +9,7 @@
 //! | [`settle`] | how each kind of job ends, in one transaction with what it causes |
 //! | [`generations`] | plans, images and subtitles of one output |
 //! | [`editions`] | which document of a generation is in force |
+//! | [`reprocess`] | another output of an asset that plays |
 //! | [`texts`] | subtitle files that are added, and chapters that are set |
 //! | [`segments`] | the ledger of committed segments |
 //! | [`events`] | everything that changed, numbered without gaps |
@@ -31,6 +32,7 @@ pub mod grants;
 pub mod imports;
 pub mod integrity;
 pub mod jobs;
+pub mod reprocess;
 pub mod segments;
 pub mod settle;
 mod sql;
@@ -48,6 +50,7 @@ pub use grants::{Grant, UnpaidParts};
 pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob};
+pub use reprocess::{Reprocess, ReprocessJobs, Standing};
 pub use segments::SegmentRow;
 pub use texts::{NewText, Text};
 pub use uploads::{Advance, Closing, NewUpload, Target, Upload, UploadKind, UploadState, UploadTerms};

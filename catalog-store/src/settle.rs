@@ -5,9 +5,12 @@
 use domain::{AssetEvent, AssetState, Failure, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe, Timestamp};
 use serde_json::json;
 
-use crate::catalog::{Number, Tx};
-use crate::engine::{args, column, json as text};
-use crate::{Catalog, CatalogError, LeasedJob, generations, sql, texts};
+use crate::catalog::{Number, Text, Tx};
+use crate::engine::{args, column, document, json as text};
+use crate::{Catalog, CatalogError, LeasedJob, generations, reprocess, sql, texts};
+
+/// Why jobs of a generation that turned out to be impossible ended.
+const PLANNED_ANEW: &str = "cancelled: planned anew";
 
 impl Catalog {
     /// Settles a probe: the asset is probed and processing, `generation` planned, and `jobs` will make it.
@@ -35,7 +38,7 @@ impl Catalog {
             tx.execute(sql::assets::SET_PROBED, args).await?;
             let probed = tx.apply((asset, state), AssetEvent::ProbeSucceeded, json!({}), now).await?;
             let parts = jobs.iter().filter(|(_, spec)| is_part(spec.kind())).count();
-            generations::insert(&mut tx, (asset, generation), plan, parts, now).await?;
+            generations::insert(&mut tx, (asset, generation), plan, None, parts, now).await?;
             for (id, spec) in jobs {
                 tx.enqueue(*id, asset, spec, now).await?;
             }
@@ -46,7 +49,7 @@ impl Catalog {
     }
 
     /// Settles a job that showed its generation to be impossible: `generation` takes its place, and `jobs`
-    /// will make it. What is left of the old one is cancelled.
+    /// will make it. What is left of the old one is cancelled, and `retire` will remove it.
     ///
     /// If the asset is past that already (an earlier run settled), only the job is settled.
     ///
@@ -58,6 +61,7 @@ impl Catalog {
         generation: Generation,
         plan: &Plan,
         jobs: &[(JobId, JobSpec)],
+        retire: JobId,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
         let (asset, old) = (job.asset, generation_of(job)?);
@@ -65,11 +69,23 @@ impl Catalog {
         let row = tx.lock_asset(asset, now).await?;
         let (state, current) = (row.state()?, row.generation()?);
         done(&mut tx, job, now).await?;
-        if state == AssetState::Processing && current == Some(old) {
-            tx.execute(sql::jobs::CANCEL_OF_ASSET, args![asset, "cancelled: planned anew", now]).await?;
+        if row.is_next(old)? {
+            // Nobody has seen the old one: what is in force is played.
+            let probe: Option<Text> = tx.row(sql::generations::PROBE, args![asset, old]).await?;
+            let probe = probe.ok_or(CatalogError::NoGeneration(job.id))?;
+            let probe: Probe = document("generations.probe", &probe.text)?;
+            tx.execute(sql::jobs::CANCEL_OF_GENERATION, args![asset, old, PLANNED_ANEW, now]).await?;
+            let spare = row.spare_job()?.unwrap_or(retire);
+            tx.execute(sql::assets::SET_NEXT, args![asset, generation, retire]).await?;
+            tx.enqueue(spare, asset, &JobSpec::Retire { generation: old }, now).await?;
+            reprocess::insert_next(&mut tx, (asset, generation), plan, &probe, jobs, now).await?;
+        } else if state == AssetState::Processing && current == Some(old) {
+            tx.execute(sql::jobs::CANCEL_WORK_ON_ASSET, args![asset, PLANNED_ANEW, now]).await?;
             tx.execute(sql::assets::SET_GENERATION, args![asset, generation]).await?;
+            tx.execute(sql::generations::SET_REPLACED, args![asset, old, now]).await?;
+            tx.enqueue(retire, asset, &JobSpec::Retire { generation: old }, now).await?;
             let parts = jobs.iter().filter(|(_, spec)| is_part(spec.kind())).count();
-            generations::insert(&mut tx, (asset, generation), plan, parts, now).await?;
+            generations::insert(&mut tx, (asset, generation), plan, None, parts, now).await?;
             for (id, spec) in jobs {
                 tx.enqueue(*id, asset, spec, now).await?;
             }
@@ -209,24 +225,29 @@ impl Catalog {
 
     /// Gives a job up: its asset fails for this reason, and the asset's other jobs are cancelled.
     ///
-    /// An asset that is ready or deleted stays so; then only the job fails. So does a job that does not decide
-    /// about its asset: what it was to read is unusable then.
+    /// An asset that is ready or deleted stays so; then only the job fails, and with it the output that was to take
+    /// the place of the one in force, if it worked on that. So does a job that does not decide about its asset:
+    /// what it was to read is unusable then.
     ///
     /// # Errors
     /// [`CatalogError::LostLease`].
     pub async fn fail(&self, job: &LeasedJob, failure: &Failure, now: Timestamp) -> Result<(), CatalogError> {
         let asset = job.asset;
         let mut tx = self.begin().await?;
-        let state = tx.lock_asset(asset, now).await?.state()?;
+        let row = tx.lock_asset(asset, now).await?;
+        let state = row.state()?;
         tx.fenced(job, sql::jobs::FAILED, args![job.id, job.fence, failure.message.clone(), now]).await?;
-        if job.spec.kind() == JobKind::Texts {
+        let kind = job.spec.kind();
+        if kind == JobKind::Texts {
             texts::give_up(&mut tx, asset, &failure.message, now).await?;
-        } else if !job.spec.kind().decides_asset() {
-            // The job is over, and nothing else with it.
-        } else if state.after(AssetEvent::Failed).is_ok() {
+        } else if let Some(generation) = job.spec.generation().filter(|_| kind.decides_asset())
+            && row.is_next(generation)?
+        {
+            reprocess::abandon(&mut tx, &row, (asset, generation), failure, now).await?;
+        } else if kind.decides_asset() && state.after(AssetEvent::Failed).is_ok() {
             tx.apply((asset, state), AssetEvent::Failed, json!({ "failure": failure }), now).await?;
             tx.execute(sql::assets::SET_FAILURE, args![asset, text("assets.failure", failure)?]).await?;
-            tx.execute(sql::jobs::CANCEL_OF_ASSET, args![asset, "cancelled: the asset failed", now]).await?;
+            tx.execute(sql::jobs::CANCEL_WORK_ON_ASSET, args![asset, "cancelled: the asset failed", now]).await?;
         }
         tx.commit().await
     }
@@ -238,13 +259,13 @@ pub(crate) fn generation_of(job: &LeasedJob) -> Result<Generation, CatalogError>
 }
 
 /// True for the kinds whose completion a generation waits for before it can be published.
-fn is_part(kind: JobKind) -> bool {
+pub(crate) fn is_part(kind: JobKind) -> bool {
     matches!(
         kind,
         JobKind::Chunk | JobKind::Copy | JobKind::Audio | JobKind::Subtitles | JobKind::Images | JobKind::Loudness
     )
 }
 
-async fn done(tx: &mut Tx, job: &LeasedJob, now: Timestamp) -> Result<(), CatalogError> {
+pub(crate) async fn done(tx: &mut Tx, job: &LeasedJob, now: Timestamp) -> Result<(), CatalogError> {
     tx.fenced(job, sql::jobs::DONE, args![job.id, job.fence, now]).await
 }

@@ -34,6 +34,8 @@ pub enum AssetEvent {
     PlanPublished,
     /// The verified presentation is published.
     Published,
+    /// A new generation is published in place of the one that was played.
+    Replaced,
     /// Something that no retry mends.
     Failed,
     /// Somebody deleted it.
@@ -63,6 +65,7 @@ impl AssetState {
             (Self::Received, E::ProbeSucceeded) => Ok(Self::Probed),
             (Self::Probed, E::PlanPublished) => Ok(Self::Processing),
             (Self::Processing, E::Published) => Ok(Self::Ready),
+            (Self::Ready, E::Replaced) => Ok(Self::Ready),
             (Self::Uploading | Self::Received | Self::Probed | Self::Processing, E::Failed) => Ok(Self::Failed),
             (_, E::Deleted) => Ok(Self::Deleted),
             _ => Err(IllegalTransition { from: self, event }),
@@ -160,6 +163,10 @@ mod tests {
         }
         assert_eq!(state, AssetState::Ready);
         assert!(state.after(AssetEvent::Failed).is_err(), "what is ready stays ready");
+        assert_eq!(state.after(AssetEvent::Replaced), Ok(AssetState::Ready));
+        for early in [AssetState::Uploading, AssetState::Received, AssetState::Probed, AssetState::Processing] {
+            assert!(early.after(AssetEvent::Replaced).is_err(), "there is nothing to be replaced");
+        }
     }
 
     #[test]

@@ -15,6 +15,12 @@ const CHUNKS_PER_AUDIO_PART: u32 = 5;
 pub enum JobSpec {
     /// Describe the source, plan its first generation and publish the plan.
     Probe,
+    /// Describe the source of an asset that plays once more, and plan the generation that is to take the place
+    /// of the one that is played.
+    Reprocess {
+        /// The new output.
+        generation: Generation,
+    },
     /// Encode one chunk: a run of segments of every video rendition.
     Chunk {
         /// Which output.
@@ -75,6 +81,11 @@ pub enum JobSpec {
         /// Which output.
         generation: Generation,
     },
+    /// Remove an output that is played no more, or that failed while another one was played.
+    Retire {
+        /// The old output.
+        generation: Generation,
+    },
     /// Remove every object of a deleted asset.
     Purge,
 }
@@ -85,12 +96,16 @@ pub const PRIORITY_STEP: Duration = Duration::from_secs(60);
 /// Priority of the batch work around a place that a viewer has gone to: before all that nobody looks at.
 pub const WATCHED_PRIORITY: i32 = 1500;
 
+/// How far the work on a new generation of an asset that plays steps back behind that on assets which do not yet.
+pub const BACKGROUND_STEP: i32 = 500;
+
 /// The kind of a job, without its parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each variant is documented in JobSpec")]
 pub enum JobKind {
     Probe,
+    Reprocess,
     Chunk,
     Copy,
     Audio,
@@ -100,6 +115,7 @@ pub enum JobKind {
     Loudness,
     Publish,
     Texts,
+    Retire,
     Purge,
 }
 
@@ -134,6 +150,7 @@ impl JobKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Probe => "probe",
+            Self::Reprocess => "reprocess",
             Self::Chunk => "chunk",
             Self::Copy => "copy",
             Self::Audio => "audio",
@@ -143,6 +160,7 @@ impl JobKind {
             Self::Loudness => "loudness",
             Self::Publish => "publish",
             Self::Texts => "texts",
+            Self::Retire => "retire",
             Self::Purge => "purge",
         }
     }
@@ -151,7 +169,13 @@ impl JobKind {
     ///
     /// What a demand makes for one viewer is made by another job as well, which decides.
     pub fn decides_asset(self) -> bool {
-        !matches!(self, Self::Texts | Self::Demand)
+        !matches!(self, Self::Texts | Self::Demand | Self::Retire)
+    }
+
+    /// True if it only removes what nobody needs: it is tried until it succeeds, since giving up would leave
+    /// objects behind.
+    pub fn is_removal(self) -> bool {
+        matches!(self, Self::Retire | Self::Purge)
     }
 
     /// The lanes that run it.
@@ -159,7 +183,8 @@ impl JobKind {
         match self {
             Self::Probe | Self::Demand | Self::Publish | Self::Texts => JobLane::Urgent,
             Self::Chunk => JobLane::Heavy,
-            Self::Copy | Self::Audio | Self::Subtitles | Self::Images | Self::Loudness | Self::Purge => JobLane::Light,
+            Self::Copy | Self::Audio | Self::Subtitles | Self::Images | Self::Loudness => JobLane::Light,
+            Self::Reprocess | Self::Retire | Self::Purge => JobLane::Light,
         }
     }
 }
@@ -169,6 +194,7 @@ impl JobSpec {
     pub fn kind(&self) -> JobKind {
         match self {
             Self::Probe => JobKind::Probe,
+            Self::Reprocess { .. } => JobKind::Reprocess,
             Self::Chunk { .. } => JobKind::Chunk,
             Self::Copy { .. } => JobKind::Copy,
             Self::Audio { .. } => JobKind::Audio,
@@ -178,6 +204,7 @@ impl JobSpec {
             Self::Loudness { .. } => JobKind::Loudness,
             Self::Publish { .. } => JobKind::Publish,
             Self::Texts { .. } => JobKind::Texts,
+            Self::Retire { .. } => JobKind::Retire,
             Self::Purge => JobKind::Purge,
         }
     }
@@ -193,6 +220,8 @@ impl JobSpec {
             | Self::Demand { generation, .. }
             | Self::Loudness { generation }
             | Self::Publish { generation }
+            | Self::Reprocess { generation }
+            | Self::Retire { generation }
             | Self::Texts { generation } => Some(*generation),
             Self::Probe | Self::Purge => None,
         }
@@ -220,7 +249,10 @@ impl JobSpec {
             Self::Subtitles { .. } => 850,
             Self::Images { .. } => 700,
             Self::Loudness { .. } => 650,
+            // What is there plays meanwhile.
+            Self::Reprocess { .. } => 300,
             Self::Purge => 100,
+            Self::Retire { .. } => 90,
         }
     }
 }

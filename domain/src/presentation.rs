@@ -68,7 +68,7 @@ pub struct FileEntry {
 /// What `current/{playback id}.json` holds: which presentation an asset is played from.
 ///
 /// The only document that is ever overwritten, so that a generation becomes visible in one step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Pointer {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -81,12 +81,33 @@ pub struct Pointer {
     /// As in the presentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_complete: Option<bool>,
+    /// Earlier outputs that are kept for players which began with them, at most [`RETAINED_MAX`]. Some may be
+    /// gone already.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retained: Vec<Retained>,
+}
+
+/// Earlier outputs of one asset that are kept at the same time.
+pub const RETAINED_MAX: usize = 4;
+
+/// An output that was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Retained {
+    /// The output.
+    pub generation: Generation,
+    /// The revision of its presentation that was in force last.
+    pub revision: u32,
 }
 
 impl Pointer {
     /// True if the presentation is the verified whole, false if parts of it are still being made.
     pub fn is_complete(&self) -> bool {
         is_complete(self.is_complete, self.revision)
+    }
+
+    /// True if this presentation is the one that is pointed to.
+    pub fn names(&self, presentation: &Presentation) -> bool {
+        Self { retained: Vec::new(), ..self.clone() } == presentation.pointer()
     }
 
     /// What decides between two pointers of one playback id: the higher is in force.
@@ -259,6 +280,7 @@ impl Presentation {
             generation: self.generation,
             revision: self.revision,
             is_complete: self.is_complete,
+            retained: Vec::new(),
         }
     }
 
@@ -339,12 +361,18 @@ mod tests {
     #[test]
     fn a_pointer_reads_back_from_its_json() {
         let (asset, generation) = (AssetId::from_u128(1), Generation(2));
-        let pointer = Pointer { schema: SCHEMA, asset, generation, revision: 1, is_complete: Some(false) };
+        let retained = Vec::new();
+        let pointer = Pointer { schema: SCHEMA, asset, generation, revision: 1, is_complete: Some(false), retained };
         let json = serde_json::to_string(&pointer).expect("serialises");
         let head = r#"{"schema":1,"asset":"ast_00000000000000000000000001","generation":2,"revision":1"#;
         assert_eq!(json, format!(r#"{head},"is_complete":false}}"#));
         assert_eq!(serde_json::from_str::<Pointer>(&json).expect("reads back"), pointer);
         assert!(!pointer.is_complete());
+        let retained = vec![Retained { generation: Generation(1), revision: 3 }];
+        let replaced = Pointer { retained, ..pointer };
+        let json = serde_json::to_string(&replaced).expect("serialises");
+        assert!(json.ends_with(r#""retained":[{"generation":1,"revision":3}]}"#), "{json}");
+        assert_eq!(serde_json::from_str::<Pointer>(&json).expect("reads back"), replaced);
     }
 
     #[test]

@@ -65,6 +65,15 @@ impl Recipe {
         if channels > 2 { self.surround_bitrate } else { self.audio_bitrate }
     }
 
+    /// True if `current` would make something else of the same source, other things being equal.
+    ///
+    /// Libraries do not count: a new FFmpeg alone is no reason to encode everything again. Nor does it count that
+    /// the pictures of a source had to be encoded although they might have been shown as they are.
+    pub fn is_outdated_by(&self, current: &Self) -> bool {
+        let made = Self { libraries: current.libraries.clone(), passthrough: current.passthrough, ..self.clone() };
+        made != *current || (self.passthrough && !current.passthrough)
+    }
+
     /// The name of this recipe.
     pub fn id(&self) -> RecipeId {
         let json = serde_json::to_vec(self).expect("a struct of numbers and text has a JSON form");
@@ -88,6 +97,17 @@ mod tests {
         let mut json = serde_json::to_value(Recipe::default()).expect("serialises");
         json.as_object_mut().expect("an object").remove("surround_bitrate");
         assert_eq!(serde_json::from_value::<Recipe>(json).expect("reads back"), Recipe::default());
+    }
+
+    #[test]
+    fn a_recipe_is_outdated_by_other_settings_and_not_by_another_library() {
+        let (made, current) = (Recipe { libraries: "7.1".into(), ..Recipe::default() }, Recipe::default());
+        assert!(!made.is_outdated_by(&current));
+        assert!(made.is_outdated_by(&Recipe { crf: 20, ..current.clone() }));
+        assert!(made.is_outdated_by(&Recipe { version: 3, ..current.clone() }));
+        assert!(made.is_outdated_by(&Recipe { passthrough: false, ..current.clone() }));
+        let encoded = Recipe { passthrough: false, ..made };
+        assert!(!encoded.is_outdated_by(&current), "its pictures could not be shown as they are");
     }
 
     #[test]

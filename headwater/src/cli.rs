@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, LogFormat, Role, Sources};
-use crate::{doctor, probe, serve, telemetry, terminal, transcode, upload, verify, wiring};
+use crate::{doctor, probe, reprocess, serve, telemetry, terminal, transcode, upload, verify, wiring};
 
 /// The work is done.
 pub const DONE: u8 = 0;
@@ -24,6 +24,7 @@ Examples:
   headwater transcode holiday.mp4 -o holiday-hls   no server: a folder any web server can serve
   headwater doctor                                 check this machine
   headwater verify --all                           check everything that is stored
+  headwater reprocess --all --older-than-recipe    encode again what older settings made
   headwater doctor --url https://media.example.org check what a proxy does to uploads
 
 Exit codes:
@@ -114,6 +115,9 @@ enum Command {
     /// Read everything again that is stored of assets, and compare it with what was recorded
     #[command(after_help = verify::EXAMPLES)]
     Verify(VerifyArgs),
+    /// Process assets again under the present recipe; what is there plays until the new output is complete
+    #[command(after_help = reprocess::EXAMPLES)]
+    Reprocess(ReprocessArgs),
     /// Print the effective configuration
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),
@@ -154,6 +158,14 @@ struct VerifyArgs {
     data: DataArgs,
     #[command(flatten)]
     what: verify::Args,
+}
+
+#[derive(Debug, Args)]
+struct ReprocessArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    what: reprocess::Args,
 }
 
 #[derive(Debug, Args)]
@@ -246,6 +258,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let config = load(args.data.flags())?;
             quietly(&config)?;
             on_runtime(verify::run(args.what, config))
+        }
+        Command::Reprocess(args) => {
+            let config = load(args.data.flags())?;
+            quietly(&config)?;
+            on_runtime(reprocess::run(args.what, config))
         }
         Command::Config(args) => {
             let text = match args {

@@ -141,6 +141,7 @@ pub struct Config {
     pub heavy_lanes: u32,
     pub light_lanes: u32,
     pub lease_s: u32,
+    pub retire_after_s: u32,
     pub x264_preset: String,
     pub x264_crf: u8,
     pub passthrough: bool,
@@ -185,6 +186,11 @@ impl Config {
     /// How long a worker keeps a job without renewing its lease.
     pub fn lease(&self) -> Duration {
         Duration::from_secs(u64::from(self.lease_s))
+    }
+
+    /// How long an output that was replaced is kept for players which began with it.
+    pub fn retire_after(&self) -> Duration {
+        Duration::from_secs(u64::from(self.retire_after_s))
     }
 
     /// How many heavy jobs run at once: the setting, else half the processors, at least one.
@@ -257,6 +263,7 @@ impl Config {
         in_range("heavy_lanes", self.heavy_lanes.into(), 0, 256)?;
         in_range("light_lanes", self.light_lanes.into(), 1, 256)?;
         in_range("lease_s", self.lease_s.into(), 5, 3600)?;
+        in_range("retire_after_s", self.retire_after_s.into(), 60, 30 * 86_400)?;
         in_range("x264_crf", self.x264_crf.into(), 10, 40)?;
         in_range("audio_bitrate", self.audio_bitrate, 32_000, 512_000)?;
         in_range("surround_bitrate", self.surround_bitrate, 96_000, 1_024_000)?;

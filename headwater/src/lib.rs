@@ -14,7 +14,7 @@
 //! | [`http`] | one listener, and who answers which path |
 //! | [`serve`] | the server: roles wired together |
 //! | [`wiring`] | from the configuration to the parts of the other crates |
-//! | [`transcode`], [`probe`], [`upload`], [`verify`], [`doctor`] | the other commands |
+//! | [`transcode`], [`probe`], [`upload`], [`verify`], [`reprocess`], [`doctor`] | the other commands |
 //!
 //! Read [`config::Config`] and [`serve::run`] first.
 
@@ -28,6 +28,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod metrics;
 pub mod probe;
+pub mod reprocess;
 pub mod serve;
 pub mod telemetry;
 pub mod terminal;

@@ -51,8 +51,10 @@ pub struct Args {
 
 /// An asset as people name it.
 #[derive(Clone, Copy, Debug)]
-enum Name {
+pub(crate) enum Name {
+    /// By its id.
     Asset(AssetId),
+    /// By the name under which it is served.
     Playback(PlaybackId),
 }
 

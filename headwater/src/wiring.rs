@@ -1,7 +1,7 @@
 //! From the configuration to the parts that the other crates offer.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -58,21 +58,26 @@ fn store_config(config: &Config, data_dir: &Path, scratch: &Path) -> StoreConfig
     }
 }
 
+/// The data folder, which must be there unless nothing of it is needed.
+fn existing(config: &Config) -> anyhow::Result<PathBuf> {
+    let folder = &config.data_dir;
+    match folder.canonicalize() {
+        Ok(root) => Ok(root),
+        // With database and storage elsewhere, nothing of it is needed.
+        Err(_) if !config.database_url.is_empty() && !config.storage_url.is_empty() => Ok(folder.clone()),
+        Err(error) => {
+            let told = format!("cannot read the data folder {}; name another with --data-dir", folder.display());
+            Err(error).context(told)
+        }
+    }
+}
+
 /// Database and object store of a data folder, only to be read: without its lock, so beside the server that has it.
 ///
 /// # Errors
 /// If there is no such folder, or one of them cannot be opened or has another version's schema.
 pub async fn to_read(config: &Config, scratch: &Path) -> anyhow::Result<(Catalog, MediaStore)> {
-    let folder = &config.data_dir;
-    let root = match folder.canonicalize() {
-        Ok(root) => root,
-        // With database and storage elsewhere, nothing of it is needed.
-        Err(_) if !config.database_url.is_empty() && !config.storage_url.is_empty() => folder.clone(),
-        Err(error) => {
-            let told = format!("cannot read the data folder {}; name another with --data-dir", folder.display());
-            return Err(error).context(told);
-        }
-    };
+    let root = existing(config)?;
     let address = config.database_address(&root);
     let shown = config::without_password(&address);
     let catalog = Catalog::open_to_read(&address).await.with_context(|| format!("cannot read the database {shown}"))?;
@@ -80,6 +85,19 @@ pub async fn to_read(config: &Config, scratch: &Path) -> anyhow::Result<(Catalog
     let shown = config::without_password(&store.url);
     let store = MediaStore::open_to_read(store).await.with_context(|| format!("cannot read the storage at {shown}"))?;
     Ok((catalog, store))
+}
+
+/// The database of a data folder, to add work to it: without the folder's lock, so beside the server that has it.
+///
+/// # Errors
+/// If there is no such folder, or the database cannot be opened or has another version's schema.
+pub async fn to_add_work(config: &Config) -> anyhow::Result<Catalog> {
+    // It must be there already, and be of this version.
+    let address = config.database_address(&existing(config)?);
+    let shown = config::without_password(&address);
+    let to_read = Catalog::open_to_read(&address).await.with_context(|| format!("cannot read the database {shown}"))?;
+    to_read.close().await;
+    Catalog::open(&address).await.with_context(|| format!("cannot open the database {shown}"))
 }
 
 /// The database of a data folder, as the configuration places it, brought to this version's schema.
@@ -122,6 +140,7 @@ pub async fn worker(
         lease: config.lease(),
         // Jobs are given back before the deadline cuts them off, so that nobody waits for their leases.
         grace: config.shutdown_deadline() * 3 / 4,
+        retire_after: config.retire_after(),
         recipe: config.recipe(),
         limits: config.source_limits(),
         ..WorkerConfig::default()

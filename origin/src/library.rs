@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use domain::presentation::{Pointer, SCHEMA};
-use domain::{PlaybackId, Presentation};
+use domain::presentation::{Pointer, Retained, SCHEMA};
+use domain::{AssetId, Generation, PlaybackId, Presentation};
 use futures::FutureExt;
 use media_store::{Key, MediaStore, StoreError, layout};
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -29,6 +29,8 @@ const ENTRY_BYTES_TYPICAL: u64 = 16 << 10;
 /// Independent parts of the cache. Few, since a presentation has to fit into one part: one of 10 hours
 /// in five qualities has some 10 MB of JSON.
 const CACHE_SHARDS: usize = 2;
+/// The part of the memory that presentations which were replaced may take, as a divisor.
+const EARLIER_SHARE: u64 = 4;
 
 /// Why it is not known what is published. Causes are in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +44,8 @@ pub(crate) struct Published {
     pub(crate) presentation: Presentation,
     /// Where it is stored.
     pub(crate) key: Key,
+    /// What pointed to it.
+    pointer: Pointer,
     json_bytes: u64,
 }
 
@@ -76,8 +80,17 @@ struct Slot {
     found: Option<Arc<Published>>,
 }
 
+/// An earlier output of an asset.
+type Earlier = (AssetId, Retained);
+
 #[derive(Clone)]
 struct ByBytes;
+
+impl Weighter<Earlier, Arc<Published>> for ByBytes {
+    fn weight(&self, _: &Earlier, published: &Arc<Published>) -> u64 {
+        published.json_bytes * BYTES_PER_JSON_BYTE + ENTRY_OVERHEAD_BYTES
+    }
+}
 
 impl Weighter<PlaybackId, Slot> for ByBytes {
     fn weight(&self, _: &PlaybackId, slot: &Slot) -> u64 {
@@ -91,20 +104,31 @@ pub(crate) struct Library {
     store: MediaStore,
     slots: Cache<PlaybackId, Slot, ByBytes>,
     lookups: Flights<PlaybackId, Result<Option<Arc<Published>>, Unknown>>,
+    /// Presentations that were replaced and are still played. They never change.
+    earlier: Cache<Earlier, Arc<Published>, ByBytes>,
+    earlier_lookups: Flights<Earlier, Result<Option<Arc<Published>>, Unknown>>,
+}
+
+fn cache<K: Eq + std::hash::Hash, V: Clone>(bytes: u64) -> Cache<K, V, ByBytes>
+where
+    ByBytes: Weighter<K, V>,
+{
+    let items = usize::try_from(bytes / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX).max(16);
+    let options = OptionsBuilder::new()
+        .shards(CACHE_SHARDS)
+        .estimated_items_capacity(items)
+        .weight_capacity(bytes)
+        .build()
+        .expect("both capacities are given");
+    Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default())
 }
 
 impl Library {
     /// Keeps at most about `cache_bytes` of presentations, and of ids that stand for nothing.
     pub(crate) fn new(store: MediaStore, cache_bytes: u64) -> Self {
-        let items = usize::try_from(cache_bytes / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX).max(16);
-        let options = OptionsBuilder::new()
-            .shards(CACHE_SHARDS)
-            .estimated_items_capacity(items)
-            .weight_capacity(cache_bytes)
-            .build()
-            .expect("both capacities are given");
-        let slots = Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default());
-        Self { store, slots, lookups: Flights::new() }
+        let earlier_bytes = cache_bytes / EARLIER_SHARE;
+        let slots = cache(cache_bytes - earlier_bytes);
+        Self { store, slots, lookups: Flights::new(), earlier: cache(earlier_bytes), earlier_lookups: Flights::new() }
     }
 
     /// What `playback` stands for: not older than a second, as long as the store answers. `None` for nothing.
@@ -160,15 +184,63 @@ impl Library {
         if pointer.schema != SCHEMA {
             return Err(ReadError::Schema(pointer.schema));
         }
-        if let Some(last) = last.filter(|last| last.presentation.pointer() == pointer) {
+        if let Some(last) = last.filter(|last| last.pointer == pointer) {
             return Ok(Some(last));
         }
         let key = layout::presentation(pointer.asset, pointer.generation, pointer.revision);
         let Some(json) = self.store.get(&key).await? else { return Err(ReadError::Dangling(key)) };
-        let parsing = tokio::task::spawn_blocking(move || parse(&json, playback, pointer, key));
-        let published = parsing.await.map_err(|_| ReadError::Interrupted)??;
-        Ok(Some(Arc::new(published)))
+        Ok(Some(Arc::new(parsed(json, playback, pointer, key).await?)))
     }
+
+    /// The presentation of an earlier output that is kept for players which began with it; `None` if it is not, or
+    /// not any more.
+    pub(crate) async fn find_earlier(
+        self: &Arc<Self>,
+        published: &Arc<Published>,
+        generation: Generation,
+    ) -> Result<Option<Arc<Published>>, Unknown> {
+        let pointer = &published.pointer;
+        let Some(kept) = pointer.retained.iter().find(|kept| kept.generation == generation) else { return Ok(None) };
+        let (playback, place) = (published.presentation.playback, (pointer.asset, *kept));
+        if let Some(found) = self.earlier.get(&place) {
+            return Ok(Some(found));
+        }
+        let library = Arc::clone(self);
+        let (asset, Retained { generation, revision }) = place;
+        let pointer =
+            Pointer { generation, revision, retained: Vec::new(), is_complete: Some(true), ..pointer.clone() };
+        let lookup = || async move { library.read_earlier(playback, (asset, pointer), place).await }.boxed();
+        self.earlier_lookups.join(place, lookup).await
+    }
+
+    async fn read_earlier(
+        &self,
+        playback: PlaybackId,
+        (asset, pointer): (AssetId, Pointer),
+        place: Earlier,
+    ) -> Result<Option<Arc<Published>>, Unknown> {
+        let key = layout::presentation(asset, pointer.generation, pointer.revision);
+        let read = async {
+            let Some(json) = self.store.get(&key).await? else { return Ok(None) };
+            parsed(json, playback, pointer, key.clone()).await.map(|found| Some(Arc::new(found)))
+        };
+        match timeout(READ_PATIENCE, read).await.unwrap_or(Err(ReadError::Slow)) {
+            Ok(found) => {
+                found.iter().for_each(|found| self.earlier.insert(place, Arc::clone(found)));
+                Ok(found)
+            }
+            Err(error) => {
+                tracing::error!(playback.id = %playback, error = &error as &dyn std::error::Error, "earlier presentation cannot be read");
+                Err(Unknown)
+            }
+        }
+    }
+}
+
+/// Reads a presentation off the async threads: it may be long.
+async fn parsed(json: Bytes, playback: PlaybackId, pointer: Pointer, key: Key) -> Result<Published, ReadError> {
+    let parsing = tokio::task::spawn_blocking(move || parse(&json, playback, pointer, key));
+    parsing.await.map_err(|_| ReadError::Interrupted)?
 }
 
 /// Reads a presentation and checks that it is the one that was asked for.
@@ -178,8 +250,10 @@ fn parse(json: &Bytes, playback: PlaybackId, pointer: Pointer, key: Key) -> Resu
     if presentation.schema != SCHEMA {
         return Err(ReadError::Schema(presentation.schema));
     }
-    if presentation.pointer() != pointer || presentation.playback != playback {
+    // Whether it is complete need not be told in both.
+    let is_named = presentation.asset == pointer.asset && presentation.pointer().rank() == pointer.rank();
+    if !is_named || presentation.playback != playback {
         return Err(ReadError::Misplaced(key));
     }
-    Ok(Published { presentation, key, json_bytes: json.len() as u64 })
+    Ok(Published { presentation, key, pointer, json_bytes: json.len() as u64 })
 }

@@ -16,12 +16,12 @@ use crate::answer::{self, Representation};
 use crate::body::Body;
 use crate::demand::DemandHook;
 use crate::guard;
-use crate::library::Library;
+use crate::library::{Library, Published};
 use crate::objects::{FetchError, Limits, Object, Objects};
 use crate::policy;
 use crate::problem::Problem;
 use crate::resource::{self, Resource, Standing, Stored};
-use crate::route::{self, Route, RouteError};
+use crate::route::{self, Route, RouteError, Target};
 
 /// What a client is to wait before it asks again for something that is not ready, in seconds.
 const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("2");
@@ -101,6 +101,7 @@ impl Origin {
         let route = route::parse(head.uri.path())?;
         let published = self.library.find(route.playback).await.map_err(|_| Refusal::Unavailable)?;
         let published = published.ok_or(Refusal::UnknownPlayback)?;
+        let published = self.shown_to(&route, published).await?;
         let is_complete = published.presentation.is_complete();
         let absent = Refusal::absent(is_complete);
         let resource = resource::resolve(&published.presentation, route.target.clone()).ok_or(absent)?;
@@ -111,6 +112,17 @@ impl Origin {
                 Ok(finish(head, text.media_type(), cache_control, object))
             }
             Resource::Stored(stored) => self.serve_stored(head, route, &stored, cache_control).await,
+        }
+    }
+
+    /// The presentation that a request is about: the one in force, or an earlier one that its player began with.
+    async fn shown_to(&self, route: &Route, published: Arc<Published>) -> Result<Arc<Published>, Refusal> {
+        match route.target {
+            Target::Of(generation, _) if generation != published.presentation.generation => {
+                let earlier = self.library.find_earlier(&published, generation).await;
+                Ok(earlier.map_err(|_| Refusal::Unavailable)?.unwrap_or(published))
+            }
+            _ => Ok(published),
         }
     }
 

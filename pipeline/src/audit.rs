@@ -70,6 +70,9 @@ pub struct Report {
     pub bytes: u64,
     /// Segments that were encoded again.
     pub reencoded: u64,
+    /// The outputs that were known when the report was begun.
+    #[serde(skip)]
+    outputs: Vec<Generation>,
     /// Everything that is wrong, the causes before what follows from them.
     pub findings: Vec<Finding>,
     /// Findings beyond those listed.
@@ -93,6 +96,7 @@ impl Report {
             objects: 0,
             bytes: 0,
             reencoded: 0,
+            outputs: Vec::new(),
             findings: Vec::new(),
             findings_left_out: 0,
         }
@@ -155,7 +159,13 @@ async fn has_changed(parts: &Parts, report: &Report) -> Result<bool, AuditError>
     let state = found.map_or(AssetState::Deleted, |found| found.state);
     let pointer = pointer(parts, report.playback).await?.and_then(Result::ok);
     let in_force = pointer.map(|pointer| (pointer.generation, pointer.revision));
-    Ok((state, in_force) != (report.state, report.generation.zip(report.revision)))
+    // One that was replaced goes some time later.
+    let outputs = outputs(parts, report.asset).await?;
+    Ok((state, in_force) != (report.state, report.generation.zip(report.revision)) || outputs != report.outputs)
+}
+
+async fn outputs(parts: &Parts, asset: AssetId) -> Result<Vec<Generation>, CatalogError> {
+    Ok(parts.catalog.generations(asset).await?.into_iter().map(|one| one.generation).collect())
 }
 
 async fn attempt(
@@ -171,8 +181,8 @@ async fn attempt(
     let published = published(parts, &asset, &mut report).await?;
     let mut known: HashSet<Key> = HashSet::new();
     let mut inventories = Vec::new();
-    for generation in 1..=asset.generation.map_or(0, |generation| generation.0) {
-        let generation = Generation(generation);
+    report.outputs = outputs(parts, id).await?;
+    for generation in report.outputs.clone() {
         let Some(output) = output(parts, &asset, generation, &mut report).await? else { continue };
         let presentation = published.as_ref().filter(|published| published.generation == generation);
         let inventory = inventory::take(&output, presentation);
@@ -194,17 +204,25 @@ async fn attempt(
     // Objects of work under way come before their rows.
     if !is_busy {
         for prefix in [layout::media_of(id), layout::texts_of(id)] {
-            strangers(parts, &prefix, |key| known.contains(key), &mut report).await?;
+            // What was published of an earlier output is told by documents that are not read here.
+            let is_earlier = |key: &Key| {
+                let mut earlier = report.outputs.iter().filter(|one| Some(**one) != asset.generation);
+                earlier.any(|one| key.below(&layout::generation_of(id, *one)).is_some())
+            };
+            let is_known = |key: &Key| known.contains(key) || is_earlier(key);
+            let strange = strangers(parts, &prefix, is_known).await?;
+            strange.into_iter().for_each(|finding| report.add(finding));
         }
         let in_force = report.generation.zip(report.revision);
         // Earlier documents stay for players that hold on to them.
         let is_published = |key: &Key| {
             layout::presentation_named(id, key).is_some_and(|(generation, revision)| {
-                Some(generation) <= asset.generation
+                report.outputs.contains(&generation)
                     && in_force.is_none_or(|(current, last)| generation != current || revision <= last)
             })
         };
-        strangers(parts, &layout::presentations_of(id), is_published, &mut report).await?;
+        let strange = strangers(parts, &layout::presentations_of(id), is_published).await?;
+        strange.into_iter().for_each(|finding| report.add(finding));
     }
     if reencode::is_comparable(parts, &picked, &mut report).await {
         for segment in picked {
@@ -266,7 +284,7 @@ async fn output(
             asset: asset.id,
             playback: asset.playback,
             generation,
-            is_ready: asset.state == AssetState::Ready,
+            is_ready: asset.state == AssetState::Ready && asset.generation == Some(generation),
             plan,
             rows: parts.catalog.segments(asset.id, generation).await?,
             images: parts.catalog.images(asset.id, generation).await?,
@@ -324,7 +342,7 @@ async fn published(parts: &Parts, asset: &Asset, report: &mut Report) -> Result<
     report.objects += 1;
     report.bytes += u64::try_from(body.len()).unwrap_or(0);
     let problem = match serde_json::from_slice::<Presentation>(&body) {
-        Ok(found) if found.pointer() == pointer && found.playback == asset.playback => return Ok(Some(found)),
+        Ok(found) if pointer.names(&found) && found.playback == asset.playback => return Ok(Some(found)),
         Ok(found) => format!("it is that of {} generation {}-{}", found.asset, found.generation, found.revision),
         Err(error) => format!("it cannot be read: {error}"),
     };
@@ -345,19 +363,21 @@ async fn strangers(
     parts: &Parts,
     prefix: &Prefix,
     is_known: impl Fn(&Key) -> bool,
-    report: &mut Report,
-) -> Result<(), AuditError> {
-    let mut after = None;
+) -> Result<Vec<Finding>, AuditError> {
+    let (mut after, mut found) = (None, Vec::new());
     // Ends because every page begins behind the one before it.
     loop {
         let page = parts.store.list(prefix, after.as_ref()).await?;
         for object in page.objects.into_iter().filter(|object| !is_known(&object.key)) {
             let told = format!("{} bytes that no row and no presentation speaks of", object.bytes);
-            report.add(Fault::Stranger.finding(object.key, told));
+            // One more than can be listed tells that there are more.
+            if found.len() <= FINDINGS_MAX {
+                found.push(Fault::Stranger.finding(object.key, told));
+            }
         }
         match page.next {
             Some(next) => after = Some(next),
-            None => return Ok(()),
+            None => return Ok(found),
         }
     }
 }

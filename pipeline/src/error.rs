@@ -59,6 +59,9 @@ pub(crate) enum JobError {
     /// Others published so often meanwhile that no document was built in time.
     #[error("other documents came into force too often meanwhile")]
     Outpaced,
+    /// An output that is to be removed is still the one that is pointed to.
+    #[error("the output is still shown")]
+    StillShown,
     /// The object store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -102,6 +105,8 @@ impl JobError {
             Self::Catalog(error) => error.is_transient(),
             // Others publish as well: this one comes after them.
             Self::Outpaced => true,
+            // Whoever publishes what replaced it will point to that.
+            Self::StillShown => true,
             _ => false,
         }
     }

@@ -73,8 +73,8 @@ pub(crate) fn verdict(error: &JobError, case: Case, entropy: u8) -> Verdict {
     if matches!(error, JobError::LostLease | JobError::Gone) {
         return Verdict::Forget;
     }
-    // Nobody waits for the removal of a deleted asset, and giving up would leak its objects.
-    let is_purge = case.kind == JobKind::Purge;
+    // Nobody waits for a removal, and giving up would leak the objects.
+    let is_purge = case.kind.is_removal();
     if error.is_outage() {
         let killed_max = matches!(error, JobError::Engine(EngineError::Killed { .. })).then_some(KILLED_OUTAGES_MAX);
         let demand_max = (case.kind == JobKind::Demand).then_some(DEMAND_OUTAGES_MAX);

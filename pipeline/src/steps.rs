@@ -11,11 +11,12 @@ mod loudness;
 mod probe;
 pub(crate) mod publish;
 pub(crate) mod purge;
+pub(crate) mod retire;
 mod subtitles;
 mod texts;
 
 use catalog_store::{Asset, LeasedJob};
-use domain::{AssetState, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe};
+use domain::{AssetState, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe, Timestamp};
 
 use transcoder::Engine;
 
@@ -37,6 +38,8 @@ pub(crate) struct Step<'a> {
 pub(crate) enum Settlement {
     /// The source is understood, its plan is published, these jobs make it.
     Probed { probe: Box<Probe>, generation: Generation, plan: Box<Plan>, jobs: Vec<JobSpec> },
+    /// Another output of an asset that plays is planned, these jobs make it.
+    Reprocessing { probe: Box<Probe>, plan: Box<Plan>, jobs: Vec<JobSpec> },
     /// The source is no use as it is: another generation is planned and published, these jobs make it.
     Replanned { generation: Generation, plan: Box<Plan>, jobs: Vec<JobSpec> },
     /// A part of a generation is complete.
@@ -49,6 +52,10 @@ pub(crate) enum Settlement {
     Published,
     /// What was added to the asset is published, as far as it can be.
     Texts,
+    /// An output is to be kept until then.
+    Kept(Timestamp),
+    /// All objects of an output that is played no more are gone.
+    Retired,
     /// All objects of a deleted asset are gone.
     Purged,
 }
@@ -58,6 +65,7 @@ impl Step<'_> {
     pub(crate) async fn run(&self) -> Result<Settlement, JobError> {
         match &self.job.spec {
             JobSpec::Probe => probe::run(self).await,
+            JobSpec::Reprocess { generation } => probe::run_beside(self, *generation).await,
             JobSpec::Chunk { generation, chunk } => chunk::run(self, *generation, *chunk).await,
             JobSpec::Copy { generation, chunk } => copy::run(self, *generation, *chunk).await,
             JobSpec::Audio { generation, rendition, part } => audio::run(self, *generation, rendition, *part).await,
@@ -69,6 +77,7 @@ impl Step<'_> {
             JobSpec::Loudness { generation } => loudness::run(self, *generation).await,
             JobSpec::Publish { generation } => publish::run(self, *generation).await,
             JobSpec::Texts { generation } => texts::run(self, *generation).await,
+            JobSpec::Retire { generation } => retire::run(self, *generation).await,
             JobSpec::Purge => purge::run(self).await,
         }
     }
@@ -83,13 +92,19 @@ impl Step<'_> {
             }
             Settlement::Replanned { generation, plan, jobs } => {
                 let jobs: Vec<_> = jobs.iter().map(|spec| (self.mint(), spec.clone())).collect();
-                catalog.settle_replanned(self.job, *generation, plan, &jobs, now).await?;
+                catalog.settle_replanned(self.job, *generation, plan, &jobs, self.mint(), now).await?;
+            }
+            Settlement::Reprocessing { probe, plan, jobs } => {
+                let jobs: Vec<_> = jobs.iter().map(|spec| (self.mint(), spec.clone())).collect();
+                catalog.settle_reprocess(self.job, probe, plan, &jobs, now).await?;
             }
             Settlement::Part => catalog.settle_part(self.job, self.mint(), now).await?,
             Settlement::Without(missing) => catalog.settle_without(self.job, missing, self.mint(), now).await?,
             Settlement::Demand => catalog.settle_demand(self.job, now).await?,
             Settlement::Published => catalog.settle_publish(self.job, now).await?,
             Settlement::Texts => catalog.settle_texts(self.job, now).await?,
+            Settlement::Kept(until) => catalog.postpone(self.job, "kept for players", *until, now).await?,
+            Settlement::Retired => catalog.settle_retired(self.job, now).await?,
             Settlement::Purged => catalog.settle_purge(self.job, now).await?,
         }
         Ok(())
@@ -127,8 +142,13 @@ impl Step<'_> {
         self.parts.catalog.plan(self.job.asset, generation).await?.ok_or(JobError::Gone)
     }
 
-    /// What was found in the source.
+    /// What was found in the source, for the output that the job works on.
     async fn probe(&self) -> Result<Probe, JobError> {
+        if let Some(generation) = self.job.spec.generation()
+            && let Some(probe) = self.parts.catalog.probe_of(self.job.asset, generation).await?
+        {
+            return Ok(probe);
+        }
         self.asset().await?.probe.ok_or_else(|| JobError::inconsistent("a planned asset has no probe"))
     }
 

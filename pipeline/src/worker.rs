@@ -58,6 +58,8 @@ pub struct WorkerConfig {
     pub poll: Duration,
     /// How long running jobs may go on after a soft shutdown before they are given back.
     pub grace: Duration,
+    /// How long an output that was replaced is kept for players which began with it.
+    pub retire_after: Duration,
     /// Runs that a job may lose to a store, a database or a disk that is away, before its asset fails.
     /// `None` waits as long as it takes: right for a server, not for somebody at a terminal.
     pub outages_max: Option<u32>,
@@ -80,6 +82,7 @@ impl Default for WorkerConfig {
             lease: Duration::from_secs(30),
             poll: Duration::from_secs(2),
             grace: Duration::from_secs(10),
+            retire_after: Duration::from_secs(24 * 3600),
             outages_max: None,
             recipe: Recipe::default(),
             limits: Limits::default(),

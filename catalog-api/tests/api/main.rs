@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; helpers are plain functions")]
 
 mod harness;
+mod reprocess;
 mod texts;
 
 use axum::http::StatusCode;
@@ -414,7 +415,7 @@ mod streamed {
     }
 }
 
-fn images() -> Images {
+pub(crate) fn images() -> Images {
     let tile = Resolution { width: 160, height: 90 };
     Images {
         poster: "poster.jpg".into(),

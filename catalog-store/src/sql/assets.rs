@@ -5,7 +5,7 @@ use super::{both, statements};
 macro_rules! columns {
     () => {
         "id, playback_id, state, file_name, title, size_bytes, probe, generation, failure, is_playable, chapters, \
-         version, created_at, updated_at"
+         next_generation, generation_taken, reprocess_failure, spare_job, version, created_at, updated_at"
     };
 }
 
@@ -16,15 +16,27 @@ statements! {
     LOCK = both(concat!("update assets set version = version + 1, updated_at = $2 where id = $1 returning ", columns!()));
     SET_STATE = both("update assets set state = $2 where id = $1");
     SET_SIZE = both("update assets set size_bytes = $2 where id = $1");
-    SET_PROBED = both("update assets set probe = $2, title = $3, generation = $4, size_bytes = $5 where id = $1");
-    SET_GENERATION = both("update assets set generation = $2 where id = $1");
+    SET_PROBED = both("update assets set probe = $2, title = $3, generation = $4, generation_taken = $4, \
+        size_bytes = $5 where id = $1");
+    SET_GENERATION = both("update assets set generation = $2, generation_taken = $2 where id = $1");
+    /// Another output is to be made beside the one in force.
+    SET_NEXT = both("update assets set next_generation = $2, generation_taken = $2, spare_job = $3, \
+        reprocess_failure = null where id = $1");
+    /// It takes the place of the one in force, with what was found in the source for it.
+    REPLACE = both("update assets set generation = $2, next_generation = null, spare_job = null, \
+        probe = coalesce((select g.probe from generations g where g.asset_id = $1 and g.generation = $2), probe) \
+        where id = $1");
+    /// It is given up.
+    ABANDON_NEXT = both("update assets set next_generation = null, spare_job = null, reprocess_failure = $2 \
+        where id = $1");
     SET_FAILURE = both("update assets set failure = $2 where id = $1");
     SET_CHAPTERS = both("update assets set chapters = $2 where id = $1");
     COUNT_WISH = both("update assets set wishes = wishes + 1 where id = $1");
     SET_PLAYABLE = both("update assets set is_playable = $2 where id = $1");
     /// What remains of a deleted asset is its id.
     BLANK = both("update assets set file_name = null, title = null, size_bytes = null, probe = null, \
-        generation = null, failure = null, chapters = null where id = $1");
+        generation = null, next_generation = null, spare_job = null, reprocess_failure = null, failure = null, \
+        chapters = null where id = $1");
     DELETE = both("delete from assets where id = $1");
     BY_ID = both(concat!("select ", columns!(), " from assets where id = $1"));
     BY_PLAYBACK = both(concat!("select ", columns!(), " from assets where playback_id = $1"));
@@ -42,11 +54,21 @@ statements! {
     STUCK_ASSETS = both("select count(*) as number from assets a where \
         (a.state in ('received', 'probed', 'processing') and not exists (select 1 from jobs j \
             where j.asset_id = a.id and j.state in ('queued', 'running'))) \
+        or (a.state = 'ready' and a.next_generation is not null and not exists (select 1 from jobs j \
+            where j.asset_id = a.id and j.generation = a.next_generation and j.state in ('queued', 'running'))) \
         or (a.state = 'uploading' and not exists (select 1 from uploads u \
             where u.asset_id = a.id and u.state = 'open'))");
-    /// Work that is left although its asset is final. Texts may be added to one that is ready.
+    /// Outputs that were replaced and that nobody will remove.
+    STRAY_GENERATIONS = both("select count(*) as number from generations g join assets a on a.id = g.asset_id \
+        where g.replaced_at is not null and a.state <> 'deleted' and not exists (select 1 from jobs j \
+            where j.asset_id = a.id and j.kind = 'retire' and j.generation = g.generation \
+            and j.state in ('queued', 'running'))");
+    /// Work that is left although its asset is final. To one that is ready texts may be added, another output of it
+    /// may be made, and the job that published one may be about to settle.
     IDLE_JOBS = both("select count(*) as number from jobs j join assets a on a.id = j.asset_id \
         where j.state in ('queued', 'running') and j.kind <> 'purge' and a.state in ('ready', 'failed', 'deleted') \
-            and not (j.kind = 'texts' and a.state = 'ready')");
+            and not (a.state = 'ready' and (j.kind in ('texts', 'retire') or j.generation = a.next_generation \
+                or (j.kind = 'publish' and j.generation = a.generation))) \
+            and not (a.state = 'failed' and j.kind = 'retire')");
     PING = both("select seq as number from event_counter where id = 1");
 }

@@ -3,8 +3,8 @@
 use super::{both, statements};
 
 statements! {
-    INSERT = both("insert into generations (asset_id, generation, plan, segments_total, open_jobs, created_at) \
-        values ($1, $2, $3, $4, $5, $6) on conflict (asset_id, generation) do nothing");
+    INSERT = both("insert into generations (asset_id, generation, plan, segments_total, open_jobs, created_at, probe) \
+        values ($1, $2, $3, $4, $5, $6, $7) on conflict (asset_id, generation) do nothing");
     BY_ID = both("select plan, images, subtitles, left_out, loudness, \
         pictures_good, pictures_bad, pictures_repeated from generations where asset_id = $1 and generation = $2");
     CLOSE_JOB = both("update generations set open_jobs = open_jobs - 1 \
@@ -29,5 +29,12 @@ statements! {
     PUT_IN_FORCE = both("update generations set revision = $4, is_complete = $5 \
         where asset_id = $1 and generation = $2 and revision = $3 and $4 > $3 \
         and exists (select 1 from assets a where a.id = $1 and a.wishes = $6)");
+    PROBE = both("select probe as text from generations where asset_id = $1 and generation = $2 \
+        and probe is not null");
+    OF_ASSET = both("select generation, revision, is_complete, replaced_at from generations \
+        where asset_id = $1 order by generation");
+    SET_REPLACED = both("update generations set replaced_at = $3 \
+        where asset_id = $1 and generation = $2 and replaced_at is null");
+    DELETE = both("delete from generations where asset_id = $1 and generation = $2");
     DELETE_OF_ASSET = both("delete from generations where asset_id = $1");
 }

@@ -18,11 +18,11 @@ macro_rules! claim {
 }
 
 statements! {
-    INSERT = both("insert into jobs (id, asset_id, kind, spec, state, lane, priority, run_at, created_at, updated_at) \
-        values ($1, $2, $3, $4, 'queued', $5, $6, $7, $7, $7)");
+    INSERT = both("insert into jobs (id, asset_id, kind, spec, state, lane, priority, run_at, created_at, updated_at, \
+        generation) values ($1, $2, $3, $4, 'queued', $5, $6, $7, $7, $7, $8)");
     /// Adds a job that exists once; one that still waits is told that it is still wanted.
-    DEMAND = both("insert into jobs (id, asset_id, kind, spec, state, lane, priority, run_at, created_at, updated_at, dedup_key) \
-        values ($1, $2, $3, $4, 'queued', $5, $6, $7, $7, $7, $8) \
+    DEMAND = both("insert into jobs (id, asset_id, kind, spec, state, lane, priority, run_at, created_at, updated_at, dedup_key, generation) \
+        values ($1, $2, $3, $4, 'queued', $5, $6, $7, $7, $7, $8, $9) \
         on conflict (dedup_key) do update set run_at = excluded.run_at where jobs.state = 'queued'");
     RAISE = both("update jobs set priority = $3 where asset_id = $1 and spec = $2 and state = 'queued' and priority < $3");
     STATE_OF_SPEC = both("select state as text from jobs \
@@ -53,14 +53,23 @@ statements! {
         where id = $1 and fence = $2 and state = 'running'");
     CANCEL_OF_ASSET = both("update jobs set state = 'failed', lease_until = null, error = $2, dedup_key = null, updated_at = $3 \
         where asset_id = $1 and state in ('queued', 'running')");
+    /// The same, but what removes objects goes on.
+    CANCEL_WORK_ON_ASSET = both("update jobs set state = 'failed', lease_until = null, error = $2, dedup_key = null, \
+        updated_at = $3 where asset_id = $1 and state in ('queued', 'running') and kind <> 'retire'");
+    CANCEL_OF_GENERATION = both("update jobs set state = 'failed', lease_until = null, error = $3, dedup_key = null, \
+        updated_at = $4 where asset_id = $1 and generation = $2 and state in ('queued', 'running') \
+        and kind <> 'retire'");
     /// Gives back what a worker of this name held when its process ended.
     EXPIRE_OF_WORKER = both("update jobs set lease_until = 0, updated_at = $2 where worker = $1 and state = 'running'");
     DELETE_SETTLED_OF_ASSET = both("delete from jobs where asset_id = $1 and state in ('done', 'failed')");
     OF_ASSET = both("select id, asset_id, spec, state, priority, attempts, run_at, error from jobs \
         where asset_id = $1 order by id");
-    UNFINISHED = both("select count(*) as number from jobs where state in ('queued', 'running')");
+    /// Removals that wait for players to end are left out: nobody waits for them.
+    UNFINISHED = both("select count(*) as number from jobs where state in ('queued', 'running') \
+        and not (kind = 'retire' and state = 'queued' and run_at > created_at)");
     UNFINISHED_OF_ASSET = both("select count(*) as number from jobs \
-        where asset_id = $1 and state in ('queued', 'running')");
+        where asset_id = $1 and state in ('queued', 'running') \
+        and not (kind = 'retire' and state = 'queued' and run_at > created_at)");
     COUNTS = both("select kind, state, count(*) as number from jobs group by kind, state order by kind, state");
     NEXT_DUE = both("select min(case when state = 'queued' then run_at else lease_until + 1 end) as number from jobs \
         where lane = $1 and state in ('queued', 'running')");

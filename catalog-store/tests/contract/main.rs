@@ -9,6 +9,7 @@ mod grants;
 mod harness;
 mod jobs;
 mod ledger;
+mod reprocess;
 mod settling;
 mod texts;
 mod uploads;
@@ -88,6 +89,19 @@ contract! {
         an_asset_is_playable_once
         what_a_generation_lacks_is_known_and_the_last_part_publishes_it
         a_generation_that_is_planned_anew_takes_the_place_of_the_old_one;
+    reprocess:
+        another_output_takes_the_place_of_the_one_in_force_in_one_step
+        the_old_output_waits_for_its_players_and_then_goes_with_its_ledger
+        an_output_that_fails_leaves_the_asset_ready_on_the_old_one
+        a_planning_that_fails_leaves_the_asset_ready_too
+        only_a_ready_asset_is_made_anew_and_one_output_at_a_time
+        only_so_many_old_outputs_are_kept
+        work_on_what_plays_already_comes_after_newcomers
+        deleting_an_asset_ends_the_output_that_was_being_made
+        viewers_of_the_old_output_demand_nothing_of_the_new_one
+        a_text_that_comes_while_another_output_is_made_is_in_both
+        an_output_that_is_planned_anew_stays_behind_the_one_in_force
+        what_is_in_force_or_to_be_is_never_removed;
     ledger:
         a_segment_is_recorded_once_and_another_hash_is_refused
         a_lost_lease_records_no_segment

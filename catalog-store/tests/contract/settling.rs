@@ -163,14 +163,14 @@ pub(crate) async fn a_generation_that_is_planned_anew_takes_the_place_of_the_old
     let next = Generation(GENERATION.0 + 1);
     let rendition = crate::harness::rendition("audio-0");
     let jobs = [(world.job_id(), JobSpec::Audio { generation: next, rendition, part: 0 })];
-    world.catalog.settle_replanned(&first, next, &plan(), &jobs, at(2)).await.unwrap();
+    world.catalog.settle_replanned(&first, next, &plan(), &jobs, world.job_id(), at(2)).await.unwrap();
     let row = world.catalog.asset(asset).await.unwrap().expect("it");
     assert_eq!((row.state, row.generation), (AssetState::Processing, Some(next)));
     assert_eq!(world.catalog.plan(asset, next).await.unwrap(), Some(plan()));
-    let lost = world.catalog.settle_replanned(&second, next, &plan(), &jobs, at(3)).await;
+    let lost = world.catalog.settle_replanned(&second, next, &plan(), &jobs, world.job_id(), at(3)).await;
     assert!(matches!(lost, Err(CatalogError::LostLease { .. })), "{lost:?}");
     assert_eq!(world.claim(true, at(99_999)).await, None, "the old chunks are cancelled");
-    let audio = world.claim(false, at(4)).await.expect("the only new job");
+    let audio = world.claim(false, at(4)).await.expect("the only new job that makes something");
     assert_eq!(audio.spec.generation(), Some(next));
     world.catalog.settle_part(&audio, world.job_id(), at(5)).await.unwrap();
     let publish = world.claim(false, at(6)).await.expect("publish");

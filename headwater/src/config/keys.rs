@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 39] = [
+pub const KEYS: [Key; 40] = [
     key(
         "data_dir",
         Kind::Text,
@@ -203,6 +203,12 @@ pub const KEYS: [Key; 39] = [
         Kind::Number,
         "30",
         "Seconds after which the job of a worker that fell silent is given to another one.",
+    ),
+    key(
+        "retire_after_s",
+        Kind::Number,
+        "86400",
+        "Seconds for which the segments of an asset that was processed anew are kept beside the new ones, for players that began with them and for caches. Then they are removed.",
     ),
     key("x264_preset", Kind::Text, "\"veryfast\"", "Preset of the video encoder: slower ones give smaller files."),
     key("x264_crf", Kind::Number, "23", "Constant rate factor of the video encoder: lower is better and larger."),

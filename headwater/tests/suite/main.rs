@@ -24,6 +24,7 @@ mod kill_uploads;
 mod on_demand;
 mod outage;
 mod regressions;
+mod reprocess;
 mod server;
 mod texts;
 mod tidy;

@@ -5,4 +5,5 @@
 mod caching;
 mod delivery;
 mod refusals;
+mod replacing;
 mod stage;

@@ -86,7 +86,9 @@ async fn point(step: &Step<'_>, playback: PlaybackId, generation: Generation) ->
         // Read anew after each write: another job may have written an older pointer over a newer one.
         let edition = parts.catalog.edition(asset, generation).await?.ok_or(JobError::Gone)?;
         let is_complete = Some(edition.is_complete);
-        let wanted = Pointer { schema: SCHEMA, asset, generation, revision: edition.revision, is_complete };
+        let retained = parts.catalog.retained(asset).await?;
+        let revision = edition.revision;
+        let wanted = Pointer { schema: SCHEMA, asset, generation, revision, is_complete, retained };
         let current = current(&parts.store, playback).await?;
         if current.is_some_and(|current| current.rank() >= wanted.rank()) {
             return if attempt == 0 { Ok(()) } else { still_living(step, playback, generation).await };
@@ -107,6 +109,15 @@ async fn still_living(step: &Step<'_>, playback: PlaybackId, generation: Generat
         Some(AssetState::Deleted) | None => Err(JobError::Gone),
         Some(_) => Ok(()),
     }
+}
+
+/// True if the output is the one that is pointed to.
+pub(super) async fn is_shown(
+    store: &MediaStore,
+    playback: PlaybackId,
+    generation: Generation,
+) -> Result<bool, JobError> {
+    Ok(current(store, playback).await?.is_some_and(|current| current.generation == generation))
 }
 
 async fn current(store: &MediaStore, playback: PlaybackId) -> Result<Option<Pointer>, JobError> {

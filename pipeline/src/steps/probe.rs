@@ -8,7 +8,7 @@
 
 use catalog_store::Asset;
 use domain::plan::{AudioPart, Limits};
-use domain::{Generation, JobSpec, Plan, Presentation, Probe, Recipe, chapters};
+use domain::{Failure, FailureCode, Generation, JobSpec, Plan, Presentation, Probe, Recipe, chapters};
 
 use super::{Settlement, Step, edition, inits, publish};
 use crate::error::JobError;
@@ -21,16 +21,41 @@ pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
     Ok(Settlement::Probed { probe: Box::new(probe), generation, plan: Box::new(plan), jobs })
 }
 
+/// Describes the source of an asset that plays once more, and plans the output that is to take the place of the
+/// one in force. Nothing of it is shown before it is complete.
+pub(super) async fn run_beside(step: &Step<'_>, generation: Generation) -> Result<Settlement, JobError> {
+    let asset = step.asset().await?;
+    if asset.next_generation != Some(generation) {
+        return Err(JobError::Gone);
+    }
+    if step.parts.store.source_size(asset.id).await?.is_none() {
+        let sentence = "the source of the asset is not stored any more, so it cannot be processed again";
+        return Err(JobError::Refused(Failure::new(FailureCode::SourceUnavailable, sentence)));
+    }
+    let probe = step.parts.engine.probe(step.source().await?).await?;
+    let (plan, presentation) = plan(step, &asset, &probe, &step.config.recipe, generation).await?;
+    tell(&plan, &presentation);
+    let jobs = jobs(&plan, &probe, generation);
+    Ok(Settlement::Reprocessing { probe: Box::new(probe), plan: Box::new(plan), jobs })
+}
+
 /// Plans the generation after this one, without the source's own pictures: they are not what they seemed.
 pub(super) async fn run_again(step: &Step<'_>, failed: Generation) -> Result<Settlement, JobError> {
     let (asset, plan) = (step.asset().await?, step.plan(failed).await?);
-    if asset.generation != Some(failed) {
+    let is_beside = asset.next_generation == Some(failed);
+    if !is_beside && asset.generation != Some(failed) {
         return Err(JobError::Gone);
     }
     let probe = step.probe().await?;
     let recipe = Recipe { passthrough: false, ..plan.recipe };
     let generation = Generation(failed.0.saturating_add(1));
-    let (plan, jobs) = publish_plan(step, &asset, &probe, &recipe, generation).await?;
+    let (plan, jobs) = if is_beside {
+        let (plan, _) = self::plan(step, &asset, &probe, &recipe, generation).await?;
+        let jobs = jobs(&plan, &probe, generation);
+        (plan, jobs)
+    } else {
+        publish_plan(step, &asset, &probe, &recipe, generation).await?
+    };
     Ok(Settlement::Replanned { generation, plan: Box::new(plan), jobs })
 }
 
@@ -42,6 +67,25 @@ async fn publish_plan(
     recipe: &Recipe,
     generation: Generation,
 ) -> Result<(Plan, Vec<JobSpec>), JobError> {
+    let (plan, presentation) = plan(step, asset, probe, recipe, generation).await?;
+    edition::show_plan(step, &presentation).await?;
+    tell(&plan, &presentation);
+    let mut jobs = jobs(&plan, probe, generation);
+    // What was added before anything was known of the file can be shown from now on.
+    if !step.parts.catalog.texts(asset.id).await?.is_empty() {
+        jobs.push(JobSpec::Texts { generation });
+    }
+    Ok((plan, jobs))
+}
+
+/// Plans a generation and stores what can be stored of it before anything is encoded.
+async fn plan(
+    step: &Step<'_>,
+    asset: &Asset,
+    probe: &Probe,
+    recipe: &Recipe,
+    generation: Generation,
+) -> Result<(Plan, Presentation), JobError> {
     let limits = limits(step).await?;
     let mut plan = Plan::new(probe, recipe, &limits).map_err(JobError::Refused)?;
     if !inits::are_possible(probe, &plan) {
@@ -57,22 +101,18 @@ async fn publish_plan(
         // Players ask for them first, wherever they begin.
         inits::store(step, generation, probe, &plan).await?;
     }
-    edition::show_plan(step, &presentation).await?;
+    Ok((plan, presentation))
+}
+
+fn tell(plan: &Plan, presentation: &Presentation) {
     tracing::info!(
-        generation = generation.0,
+        generation = presentation.generation.0,
         duration_ms = plan.duration.as_ms(),
         rungs = presentation.video.len(),
         audio_tracks = plan.audio.len(),
         copied = plan.video.as_ref().and_then(|video| video.copied_rung()).map(|rung| rung.id.as_str()),
         "source understood"
     );
-    let has_picture = plan.video.is_some() || probe.cover.is_some();
-    let mut jobs = jobs(&plan, generation, has_picture);
-    // What was added before anything was known of the file can be shown from now on.
-    if !step.parts.catalog.texts(asset.id).await?.is_empty() {
-        jobs.push(JobSpec::Texts { generation });
-    }
-    Ok((plan, jobs))
 }
 
 /// What this source may hold: the worker's bounds, and those of the capability it was uploaded under.
@@ -84,7 +124,8 @@ async fn limits(step: &Step<'_>) -> Result<Limits, JobError> {
 }
 
 /// The parts of a generation. Chapters need none: they are in the presentation from the start.
-fn jobs(plan: &Plan, generation: Generation, has_picture: bool) -> Vec<JobSpec> {
+fn jobs(plan: &Plan, probe: &Probe, generation: Generation) -> Vec<JobSpec> {
+    let has_picture = plan.video.is_some() || probe.cover.is_some();
     let chunks =
         |is_wanted: bool| if is_wanted { plan.chunks() } else { Vec::new() }.into_iter().map(|chunk| chunk.index);
     let video = plan.video.as_ref();

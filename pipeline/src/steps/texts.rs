@@ -1,5 +1,7 @@
 //! Subtitle files and chapters that were added to an asset: into its presentation, without touching anything else.
 
+use std::collections::BTreeSet;
+
 use catalog_store::Text;
 use domain::presentation::SubtitleRendition;
 use domain::text::{Report, State};
@@ -71,9 +73,14 @@ pub(super) async fn read_all(step: &Step<'_>, generation: Generation, plan: &Pla
 /// Removes the objects of texts that were taken back. To be called once a document without them is in force.
 pub(super) async fn sweep(step: &Step<'_>, texts: Texts) -> Result<(), JobError> {
     let (parts, asset) = (step.parts, step.job.asset);
+    let found = step.asset().await?;
     for text in texts.removed {
-        if let Some((generation, rendition)) = &text.cut {
-            parts.store.delete_prefix(&layout::subtitle_of(asset, *generation, &rendition.id)).await?;
+        // While another output is made, both may have been cut.
+        let cut = text.cut.as_ref().map(|(generation, _)| *generation);
+        let generations: BTreeSet<Generation> =
+            [cut, found.generation, found.next_generation].into_iter().flatten().collect();
+        for generation in generations {
+            parts.store.delete_prefix(&layout::subtitle_of(asset, generation, &text.id.rendition())).await?;
         }
         parts.store.delete(&layout::text(asset, text.id)).await?;
         parts.catalog.forget_text(step.job, text.id, parts.clock.now()).await?;

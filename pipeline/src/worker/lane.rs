@@ -13,7 +13,7 @@ use super::{Parts, WorkerConfig, lease};
 use crate::error::JobError;
 use crate::metrics::Outcome;
 use crate::retry::{self, Case, Verdict};
-use crate::steps::{Settlement, Step, edition, purge};
+use crate::steps::{Settlement, Step, edition, purge, retire};
 
 /// Shortest pause of an idle lane, however often it is woken.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -153,8 +153,13 @@ impl Lane {
 
     /// The job is somebody else's, or its asset was deleted while it ran.
     async fn lost(&self, job: &LeasedJob) -> Outcome {
-        if let Err(error) = purge::sweep_if_deleted(&self.parts, job.asset).await {
-            tracing::warn!(error = &error as &dyn std::error::Error, "objects of a deleted asset may be left");
+        let (parts, generation) = (&self.parts, job.spec.generation());
+        let swept = match purge::sweep_if_deleted(parts, job.asset).await {
+            Ok(()) => retire::sweep_if_retired(parts, job.asset, generation).await,
+            failed => failed,
+        };
+        if let Err(error) = swept {
+            tracing::warn!(error = &error as &dyn std::error::Error, "objects that nobody needs may be left");
         }
         Outcome::Lost
     }
@@ -243,7 +248,7 @@ impl Lane {
         self.parts.catalog.fail(job, failure, self.parts.clock.now()).await?;
         // A job that ran beside this one may have shown the plan once more before it was cancelled.
         self.withdraw(job).await?;
-        if failure.code == FailureCode::Internal && job.spec.kind() != JobKind::Purge {
+        if failure.code == FailureCode::Internal && !job.spec.kind().is_removal() {
             tracing::error!(message = failure.message, "a job failed by no fault of the source");
         }
         Ok(())

@@ -5,6 +5,7 @@
 mod audit;
 mod outputs;
 mod passthrough;
+mod reprocess;
 mod resume;
 mod rig;
 mod texts;
@@ -26,8 +27,16 @@ fn main() -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
     let trial = |(name, test): Case| Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()));
-    let cases =
-        [audit::CASES, outputs::CASES, passthrough::CASES, resume::CASES, texts::CASES, trouble::CASES].concat();
+    let cases = [
+        audit::CASES,
+        outputs::CASES,
+        passthrough::CASES,
+        reprocess::CASES,
+        resume::CASES,
+        texts::CASES,
+        trouble::CASES,
+    ]
+    .concat();
     let trials = cases.into_iter().map(trial).collect();
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

@@ -84,17 +84,21 @@ async fn demanded() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A probe looks at keyframes; the picture that is damaged here is another one.
-async fn planned_anew() -> anyhow::Result<()> {
-    let rig = Rig::new().await?;
+/// A source that seems to be fit to be shown as it is: a probe looks at keyframes, and the picture that is damaged
+/// here is another one.
+pub(crate) fn deceptive(rig: &Rig) -> anyhow::Result<PathBuf> {
     let source = plain(640, 360);
     let mut bytes = std::fs::read(&source)?;
     let at = place_of_a_picture(&source, 160)?;
     bytes[at..at + 4].copy_from_slice(&[0xff; 4]);
     let damaged = rig.dir.path().join("damaged.mp4");
     std::fs::write(&damaged, bytes)?;
+    Ok(damaged)
+}
 
-    let asset = rig.receive(&damaged).await?;
+async fn planned_anew() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let asset = rig.receive(&deceptive(&rig)?).await?;
     let asset = rig.finish(asset).await?;
     ensure!(asset.state == AssetState::Ready, "{:?}", asset.failure);
     ensure!(asset.generation == Some(Generation(2)));

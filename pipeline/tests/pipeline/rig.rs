@@ -34,6 +34,7 @@ impl Clock for TestClock {
 pub(crate) struct Rig {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) parts: Parts,
+    pub(crate) config: WorkerConfig,
 }
 
 impl Rig {
@@ -56,7 +57,13 @@ impl Rig {
             Engine::new(EngineConfig { program, args: vec!["engine".into()], limits: EngineLimits::default() });
         let clock = Arc::new(TestClock(AtomicU64::new(1)));
         let parts = Parts { catalog, store, engine, clock, metrics: Arc::new(Metrics::new()) };
-        Ok(Self { dir, parts })
+        let config = WorkerConfig {
+            name: "test".into(),
+            lease: Duration::from_secs(20),
+            grace: Duration::ZERO,
+            ..WorkerConfig::default()
+        };
+        Ok(Self { dir, parts, config })
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -64,13 +71,7 @@ impl Rig {
     }
 
     pub(crate) fn worker(&self) -> Worker {
-        let config = WorkerConfig {
-            name: "test".into(),
-            lease: Duration::from_secs(20),
-            grace: Duration::ZERO,
-            ..WorkerConfig::default()
-        };
-        Worker::new(config, self.parts.clone())
+        Worker::new(self.config.clone(), self.parts.clone())
     }
 
     /// An asset whose source is this file.
@@ -136,7 +137,15 @@ impl Rig {
 
     /// Hash of each committed segment.
     pub(crate) async fn ledger(&self, asset: AssetId) -> anyhow::Result<BTreeMap<(String, u32), String>> {
-        let rows = self.parts.catalog.segments(asset, Generation(1)).await?;
+        self.ledger_of(asset, Generation(1)).await
+    }
+
+    pub(crate) async fn ledger_of(
+        &self,
+        asset: AssetId,
+        generation: Generation,
+    ) -> anyhow::Result<BTreeMap<(String, u32), String>> {
+        let rows = self.parts.catalog.segments(asset, generation).await?;
         Ok(rows.into_iter().map(|row| ((row.rendition.to_string(), row.index), row.sha256)).collect())
     }
 

@@ -58,7 +58,7 @@ async fn outage() -> anyhow::Result<()> {
 }
 
 /// A worker's engine that dies whatever it is asked.
-fn dead_engine() -> Engine {
+pub(crate) fn dead_engine() -> Engine {
     Engine::new(EngineConfig { program: "/bin/false".into(), args: vec![], limits: EngineLimits::default() })
 }
 

@@ -1,0 +1,58 @@
+//! Another output of an asset that is ready: asked for here, made by the workers, put in force when it is complete.
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State as Shared};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use catalog_store::{Reprocess, ReprocessJobs};
+use domain::{AssetId, Generation, JobId};
+use serde::{Deserialize, Serialize};
+
+use crate::State;
+use crate::assets::{asset_in, living, no_store};
+use crate::problem::Problem;
+
+/// What is to be replaced.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReprocessQuery {
+    /// Only this output: makes a request safe to repeat.
+    replaces: Option<u32>,
+}
+
+/// What will be made.
+#[derive(Serialize)]
+struct ReprocessView {
+    asset: AssetId,
+    /// The output that is being made.
+    generation: Generation,
+    /// False if it was being made already.
+    is_new: bool,
+}
+
+pub(crate) async fn begin(
+    Shared(state): Shared<State>,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<ReprocessQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let id = asset_in(path)?;
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let asset = living(&state, id).await?;
+    // Asked first, so that whoever has no source learns it at once and not by an event.
+    if asset.size.is_some() && state.store.source_size(id).await?.is_none() {
+        return Err(Problem::no_source());
+    }
+    let now = state.clock.now();
+    let mint = || JobId::mint(now, state.clock.entropy());
+    let jobs = ReprocessJobs { plan: mint(), retire: mint() };
+    let begun = state.catalog.reprocess(id, query.replaces.map(Generation), jobs, now).await?;
+    let (generation, is_new) = match begun {
+        Reprocess::Begun(generation) => (generation, true),
+        Reprocess::UnderWay(generation) => (generation, false),
+    };
+    if is_new {
+        tracing::info!(asset.id = %id, generation = generation.0, "asset is processed anew");
+    }
+    Ok((StatusCode::ACCEPTED, no_store(), Json(ReprocessView { asset: id, generation, is_new })).into_response())
+}
