@@ -108,7 +108,7 @@ async fn view(state: &State, asset: Asset) -> Result<AssetView, CatalogError> {
         Some(generation) => state.catalog.output(asset.id, generation).await?,
         None => None,
     };
-    Ok(AssetView::new(asset, &output, next.as_ref(), &texts))
+    Ok(AssetView::new(asset, &output, next.as_ref(), &texts, state.clock.now()))
 }
 
 /// What is made of an asset so far, and its subtitle files.

@@ -1,11 +1,13 @@
 //! How an asset looks in JSON.
 
-use catalog_store::{Asset, Output, RenditionKind, Text};
+use catalog_store::progress::seconds_left;
+use catalog_store::{Asset, Output, RenditionKind, RenditionProgress, Text};
 use domain::loudness::Hundredths;
 use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
 use domain::{
     AssetId, AssetState, ByteSize, Failure, Generation, Language, LeftOut, MediaTime, PlaybackId, Probe, RenditionId,
+    Timestamp, pace,
 };
 use serde::Serialize;
 
@@ -41,6 +43,8 @@ pub(crate) struct AssetView {
     renditions: Vec<RenditionView>,
     /// Committed segments over planned ones, 0 to 1; 1 exactly when the asset is ready.
     progress: f64,
+    /// Until every segment is there; null while it is not known.
+    seconds_left: Option<u64>,
     /// What of the source could not be made, and why; empty if nothing is missing.
     left_out: Vec<LeftOut>,
     failure: Option<Failure>,
@@ -58,6 +62,7 @@ struct ReprocessingView {
     generation: Generation,
     renditions: Vec<RenditionView>,
     progress: f64,
+    seconds_left: Option<u64>,
 }
 
 /// The picture that is shown.
@@ -143,10 +148,14 @@ struct RenditionView {
     kind: &'static str,
     segments_done: u32,
     segments_total: u32,
+    /// By how long it plays, 0 to 1.
+    share: f64,
+    /// Null while it is not known; 0 exactly when every segment is there.
+    seconds_left: Option<u64>,
 }
 
 impl AssetView {
-    pub(crate) fn new(asset: Asset, output: &Output, next: Option<&Output>, texts: &[Text]) -> Self {
+    pub(crate) fn new(asset: Asset, output: &Output, next: Option<&Output>, texts: &[Text], now: Timestamp) -> Self {
         let probe = asset.probe.as_ref();
         let duration = probe.map(Probe::duration);
         let languages = |languages: Vec<Option<&Language>>| unique(languages.into_iter().flatten());
@@ -177,10 +186,11 @@ impl AssetView {
             chapters,
             chapters_source,
             progress: if asset.state == AssetState::Ready { 1.0 } else { progress(output) },
+            seconds_left: seconds_left(&output.renditions, now).filter(|_| !asset.state.is_final()),
             renditions: output
                 .renditions
                 .iter()
-                .map(RenditionView::from)
+                .map(|rendition| RenditionView::new(rendition, now))
                 .chain(added.map(RenditionView::from))
                 .collect(),
             left_out: output.left_out.clone(),
@@ -188,15 +198,17 @@ impl AssetView {
             title: asset.title,
             failure: asset.failure,
             generation: asset.generation,
-            reprocessing: asset.next_generation.map(|generation| reprocessing(generation, next)),
+            reprocessing: asset.next_generation.map(|generation| reprocessing(generation, next, now)),
             reprocess_failure: asset.reprocess_failure,
         }
     }
 }
 
-impl From<&catalog_store::RenditionProgress> for RenditionView {
-    fn from(progress: &catalog_store::RenditionProgress) -> Self {
+impl RenditionView {
+    fn new(progress: &RenditionProgress, now: Timestamp) -> Self {
         Self {
+            share: thousandths(progress.share()),
+            seconds_left: progress.left(now).map(pace::seconds),
             id: progress.id.clone(),
             kind: progress.kind.as_str(),
             segments_done: progress.done,
@@ -213,6 +225,8 @@ impl From<&SubtitleRendition> for RenditionView {
             kind: RenditionKind::Subtitles.as_str(),
             segments_done: segments,
             segments_total: segments,
+            share: 1.0,
+            seconds_left: Some(0),
         }
     }
 }
@@ -306,10 +320,12 @@ fn playback(asset: &Asset, output: &Output, has_chapters: bool) -> Option<Playba
     })
 }
 
-fn reprocessing(generation: Generation, output: Option<&Output>) -> ReprocessingView {
+fn reprocessing(generation: Generation, output: Option<&Output>, now: Timestamp) -> ReprocessingView {
+    let renditions = output.map_or(&[][..], |output| &output.renditions);
     ReprocessingView {
         generation,
-        renditions: output.iter().flat_map(|output| &output.renditions).map(RenditionView::from).collect(),
+        renditions: renditions.iter().map(|rendition| RenditionView::new(rendition, now)).collect(),
+        seconds_left: seconds_left(renditions, now),
         progress: output.map_or(0.0, progress),
     }
 }

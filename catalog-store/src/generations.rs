@@ -5,39 +5,18 @@ use std::time::Duration;
 use domain::loudness::Loudness;
 use domain::plan::SubtitlePlan;
 use domain::presentation::{Images, SubtitleRendition};
-use domain::{AssetId, Generation, LeftOut, Plan, Probe, RenditionId, Tally, Timestamp};
+use domain::{AssetId, Generation, LeftOut, Plan, Probe, Tally, Timestamp};
 use serde_json::json;
 
 use crate::catalog::{Text, Tx};
-use crate::engine::{Arg, args, column, count, count32, document, json as text, parsed};
+use crate::engine::{Arg, args, column, count, document, json as text};
+use crate::progress::{self, Ledger, RenditionProgress};
 use crate::settle::generation_of;
 use crate::sql::Sql;
 use crate::{Catalog, CatalogError, LeasedJob, sql};
 
 /// The least time between two progress events of one generation.
 pub(crate) const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
-
-/// What a rendition carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RenditionKind {
-    /// A picture.
-    Video,
-    /// Sound.
-    Audio,
-    /// Text.
-    Subtitles,
-}
-
-impl RenditionKind {
-    /// The name used in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Video => "video",
-            Self::Audio => "audio",
-            Self::Subtitles => "subtitles",
-        }
-    }
-}
 
 /// What exists of a generation so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,19 +33,6 @@ pub struct Output {
     pub subtitle_plans: Vec<SubtitlePlan>,
     /// How loud the sound tracks are, once that is measured.
     pub loudness: Vec<Loudness>,
-}
-
-/// How many segments of a rendition are committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RenditionProgress {
-    /// The rendition.
-    pub id: RenditionId,
-    /// What it carries.
-    pub kind: RenditionKind,
-    /// Segments in the ledger.
-    pub done: u32,
-    /// Segments in the plan.
-    pub total: u32,
 }
 
 impl Catalog {
@@ -185,20 +151,14 @@ impl Catalog {
     pub async fn output(&self, asset: AssetId, generation: Generation) -> Result<Option<Output>, CatalogError> {
         let Some(row) = self.generation_row(asset, generation).await? else { return Ok(None) };
         let plan: Plan = document("generations.plan", &row.plan)?;
-        let counts: Vec<CountRow> = self.rows(sql::segments::COUNTS, args![asset, generation]).await?;
-        let counts = counts
-            .into_iter()
-            .map(|row| Ok((parsed("segments.rendition", &row.rendition)?, count32("segments.count", row.number)?)))
-            .collect::<Result<Vec<(RenditionId, u32)>, CatalogError>>()?;
-        let done = |id: &RenditionId| counts.iter().find(|(known, _)| known == id).map_or(0, |(_, done)| *done);
-        let entry = |id: &RenditionId, kind, total| RenditionProgress { id: id.clone(), kind, done: done(id), total };
         let subtitles: Vec<SubtitleRendition> =
             row.subtitles.map_or(Ok(vec![]), |subtitles| document("generations.subtitles", &subtitles))?;
-        let texts = subtitles.iter().map(|subtitle| {
-            let total = u32::try_from(subtitle.segments.len()).unwrap_or(u32::MAX);
-            RenditionProgress { id: subtitle.id.clone(), kind: RenditionKind::Subtitles, done: total, total }
-        });
-        let renditions = planned(&plan).map(|(id, kind, total)| entry(id, kind, total)).chain(texts).collect();
+        let counts = self.rows(sql::segments::COUNTS, args![asset, generation]).await?;
+        let mut ledger = Ledger::of(counts)?;
+        if !ledger.is_complete(&plan) {
+            ledger.add(self.rows(sql::segments::LATEST, progress::latest(asset, generation)).await?)?;
+        }
+        let renditions = ledger.progress(&plan, &subtitles);
         let images = row.images.map(|images| document("generations.images", &images)).transpose()?;
         let left_out = document("generations.left_out", &row.left_out)?;
         let loudness = row.loudness.map_or(Ok(vec![]), |loudness| document("generations.loudness", &loudness))?;
@@ -225,15 +185,6 @@ impl Catalog {
     }
 }
 
-/// Every rendition whose segments the ledger counts, with how many there will be.
-fn planned(plan: &Plan) -> impl Iterator<Item = (&RenditionId, RenditionKind, u32)> {
-    let length = |spans: Vec<domain::Span>| u32::try_from(spans.len()).unwrap_or(u32::MAX);
-    let video_total = length(plan.video_spans());
-    let rungs = plan.video.iter().flat_map(|video| &video.rungs);
-    let video = rungs.map(move |rung| (&rung.id, RenditionKind::Video, video_total));
-    video.chain(plan.audio.iter().map(move |audio| (&audio.id, RenditionKind::Audio, length(plan.audio_spans(audio)))))
-}
-
 /// Inserts a generation that waits for `parts` jobs.
 pub(crate) async fn insert(
     tx: &mut Tx,
@@ -243,7 +194,7 @@ pub(crate) async fn insert(
     parts: usize,
     now: Timestamp,
 ) -> Result<(), CatalogError> {
-    let total: i64 = planned(plan).map(|(_, _, total)| i64::from(total)).sum();
+    let total: i64 = progress::planned(plan).map(|planned| i64::from(planned.segments)).sum();
     let parts = u32::try_from(parts).unwrap_or(u32::MAX);
     let probe = probe.map(|probe| text("generations.probe", probe)).transpose()?;
     let args = args![asset, generation, text("generations.plan", plan)?, total, parts, now, probe];
@@ -276,21 +227,6 @@ pub(crate) async fn mark_progress(
     Ok(tx.execute(sql::generations::MARK_PROGRESS, args).await? == 1)
 }
 
-/// Adds a progress event that counts the segments visible to this transaction.
-pub(crate) async fn push_progress(
-    tx: &mut Tx,
-    (asset, generation): (AssetId, Generation),
-    now: Timestamp,
-) -> Result<(), CatalogError> {
-    let row: Option<ProgressRow> = tx.row(sql::generations::PROGRESS, args![asset, generation]).await?;
-    if let Some(row) = row {
-        let (done, total) = (count("segments.count", row.done)?, count("generations.segments_total", row.total)?);
-        let data = json!({ "generation": generation, "segments_done": done, "segments_total": total });
-        tx.event(now, "asset.progress", asset, data);
-    }
-    Ok(())
-}
-
 #[derive(sqlx::FromRow)]
 struct GenerationRow {
     plan: String,
@@ -301,16 +237,4 @@ struct GenerationRow {
     pictures_bad: i64,
     pictures_repeated: i64,
     loudness: Option<String>,
-}
-
-#[derive(sqlx::FromRow)]
-struct CountRow {
-    rendition: String,
-    number: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct ProgressRow {
-    total: i64,
-    done: i64,
 }

@@ -11,6 +11,7 @@
 //! | [`editions`] | which document of a generation is in force |
 //! | [`reprocess`] | another output of an asset that plays |
 //! | [`texts`] | subtitle files that are added, and chapters that are set |
+//! | [`progress`] | how far the renditions are, and how long the rest will take |
 //! | [`segments`] | the ledger of committed segments |
 //! | [`events`] | everything that changed, numbered without gaps |
 //!
@@ -32,6 +33,7 @@ pub mod grants;
 pub mod imports;
 pub mod integrity;
 pub mod jobs;
+pub mod progress;
 pub mod reprocess;
 pub mod segments;
 pub mod settle;
@@ -45,11 +47,12 @@ pub use demand::{Demand, Wanted};
 pub use editions::Edition;
 pub use error::CatalogError;
 pub use events::Event;
-pub use generations::{Output, RenditionKind, RenditionProgress};
+pub use generations::Output;
 pub use grants::{Grant, UnpaidParts};
 pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob};
+pub use progress::{RenditionKind, RenditionProgress};
 pub use reprocess::{Reprocess, ReprocessJobs, Standing};
 pub use segments::SegmentRow;
 pub use texts::{NewText, Text};

@@ -5,8 +5,8 @@ use domain::{AssetId, Generation, RenditionId, Timestamp};
 
 use crate::catalog::{Number, Text};
 use crate::engine::{args, column, count, count32, document, json, parsed};
-use crate::generations::{PROGRESS_INTERVAL, mark_progress, push_progress};
-use crate::{Catalog, CatalogError, LeasedJob, sql};
+use crate::generations::{PROGRESS_INTERVAL, mark_progress};
+use crate::{Catalog, CatalogError, LeasedJob, progress, sql};
 
 /// One committed segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Catalog {
             }
         }
         if tells {
-            push_progress(&mut tx, output, now).await?;
+            progress::push(&mut tx, output, now).await?;
         }
         tx.commit().await
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::catalog::{Number, Text, Tx};
 use crate::engine::{args, column, document, json as text};
-use crate::{Catalog, CatalogError, LeasedJob, generations, reprocess, sql, texts};
+use crate::{Catalog, CatalogError, LeasedJob, generations, progress, reprocess, sql, texts};
 
 /// Why jobs of a generation that turned out to be impossible ended.
 const PLANNED_ANEW: &str = "cancelled: planned anew";
@@ -137,7 +137,7 @@ impl Catalog {
         if open == 0 {
             tx.enqueue(publish_job, job.asset, &JobSpec::Publish { generation }, now).await?;
         }
-        generations::push_progress(&mut tx, (job.asset, generation), now).await?;
+        progress::push(&mut tx, (job.asset, generation), now).await?;
         tx.commit().await
     }
 

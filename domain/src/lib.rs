@@ -38,6 +38,7 @@ pub mod ladder;
 mod language;
 mod left_out;
 pub mod loudness;
+pub mod pace;
 pub mod passthrough;
 pub mod plan;
 pub mod presentation;

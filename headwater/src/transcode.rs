@@ -141,7 +141,7 @@ async fn work(
     let running = lifecycle.tracker().spawn(async move {
         let mut display = Display::start();
         let ended = pipeline::run_asset_until_final(&worker, asset, soft.clone(), hard, |progress| {
-            display.update(&progress.renditions);
+            display.update(progress);
         })
         .await;
         display.end();

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use catalog_store::{Asset, CatalogError, RenditionProgress};
-use domain::{AssetId, AssetState};
+use domain::{AssetId, AssetState, Timestamp};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,8 @@ pub struct Progress {
     pub state: AssetState,
     /// Segments done and planned, per rendition; empty before the source is probed.
     pub renditions: Vec<RenditionProgress>,
+    /// When it was looked at.
+    pub at: Timestamp,
 }
 
 /// Why an asset did not come to its end.
@@ -63,8 +65,10 @@ pub async fn run_asset_until_final(
     loop {
         commits.mark_unchanged();
         let found = catalog.asset(asset).await?.ok_or(TranscodeError::NoAsset(asset))?;
-        let progress = Progress { state: found.state, renditions: catalog.progress(asset).await? };
-        if last.as_ref() != Some(&progress) {
+        let (state, renditions) = (found.state, catalog.progress(asset).await?);
+        let progress = Progress { state, renditions, at: worker.parts().clock.now() };
+        let is_news = |last: &Progress| (last.state, &last.renditions) != (progress.state, &progress.renditions);
+        if last.as_ref().is_none_or(is_news) {
             on_progress(&progress);
             last = Some(progress);
         }

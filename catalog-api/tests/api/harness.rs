@@ -147,17 +147,23 @@ impl Server {
 
     pub(crate) async fn commit_segment(&self, asset: &Asset, rendition: &str, index: u32) {
         let job = self.claim(JobLane::Heavy).await;
+        self.commit(&job, rendition, index, 1, at(1)).await;
+        assert_eq!(job.asset, asset.id);
+    }
+
+    /// Commits a segment of the job's asset.
+    pub(crate) async fn commit(&self, job: &LeasedJob, rendition: &str, index: u32, ticks: u64, now: Timestamp) {
         let row = SegmentRow {
-            asset: asset.id,
+            asset: job.asset,
             generation: GENERATION,
             rendition: RenditionId::new(rendition).unwrap(),
             index,
-            ticks: 1,
+            ticks,
             bytes: 1,
             sha256: "ab".repeat(32),
             keyframes: vec![],
         };
-        self.catalog.insert_segment(&job, &row, at(1)).await.unwrap();
+        self.catalog.insert_segment(job, &row, now).await.unwrap();
     }
 
     /// Settles all that is left of an asset that is processing.

@@ -82,10 +82,40 @@ async fn progress_is_shown_per_rendition() {
     let shown = server.get(&format!("/api/v1/assets/{}", asset.id)).await.ok();
     let renditions = shown["renditions"].as_array().unwrap();
     let of = |id: &str| renditions.iter().find(|rendition| rendition["id"] == id).unwrap();
-    assert_eq!(of("360p"), &json!({ "id": "360p", "kind": "video", "segments_done": 1, "segments_total": 7 }));
+    let expected = json!({
+        "id": "360p", "kind": "video", "segments_done": 1, "segments_total": 7, "share": 0.0, "seconds_left": null,
+    });
+    assert_eq!((of("360p"), &shown["seconds_left"]), (&expected, &Value::Null), "one segment tells no pace");
     assert_eq!(of("audio-0-en")["kind"], "audio");
     let total: u64 = renditions.iter().map(|rendition| rendition["segments_total"].as_u64().unwrap()).sum();
     assert_eq!(shown["progress"].as_f64().unwrap(), (1000.0 / total as f64).round() / 1000.0);
+}
+
+#[tokio::test]
+async fn the_time_that_is_left_is_told_once_it_is_known() {
+    let server = Server::start().await;
+    let asset = server.processing().await;
+    let path = format!("/api/v1/assets/{}", asset.id);
+    let job = server.claim(JobLane::Heavy).await;
+    // At 29.97 frames a second 7 of 30 s in 6 s; the clock of the server stands at the last of them.
+    for index in 0..7 {
+        server.commit(&job, "360p", index, 30_000, at(1000 * i64::from(index) - 6000)).await;
+    }
+    let shown = server.get(&path).await.ok();
+    let of = |id: &str| shown["renditions"].as_array().unwrap().iter().find(|one| one["id"] == id).unwrap().clone();
+    assert_eq!((&of("360p")["share"], &of("360p")["seconds_left"]), (&json!(1.0), &json!(0)));
+    assert_eq!(of("audio-0-en")["seconds_left"], Value::Null);
+
+    let next = server.processing().await;
+    let job = server.claim(JobLane::Heavy).await;
+    for index in 0..4 {
+        server.commit(&job, "360p", index, 60_060, at(1000 * i64::from(index) - 3000)).await;
+    }
+    let shown = server.get(&format!("/api/v1/assets/{}", next.id)).await.ok();
+    let renditions = shown["renditions"].as_array().unwrap();
+    let video = renditions.iter().find(|one| one["id"] == "360p").unwrap();
+    assert_eq!((&video["share"], &video["seconds_left"]), (&json!(0.267), &json!(11)), "{video}");
+    assert_eq!(shown["seconds_left"], Value::Null, "of the sound nothing is known");
 }
 
 #[tokio::test]

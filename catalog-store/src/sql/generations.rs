@@ -18,9 +18,7 @@ statements! {
     /// Touches the row only when the last progress event is old enough ($4) for another one at $3.
     MARK_PROGRESS = both("update generations set progress_at = $3 \
         where asset_id = $1 and generation = $2 and progress_at <= $4");
-    PROGRESS = both("select g.segments_total as total, (select count(*) from segments s \
-        where s.asset_id = g.asset_id and s.generation = g.generation) as done \
-        from generations g where g.asset_id = $1 and g.generation = $2");
+    PLAN = both("select plan as text from generations where asset_id = $1 and generation = $2");
     EDITION = both("select g.revision, g.is_complete, a.wishes from generations g join assets a on a.id = g.asset_id \
         where g.asset_id = $1 and g.generation = $2");
     TAKE_REVISION = both("update generations set revision_taken = revision_taken + 1 \

@@ -23,6 +23,10 @@ statements! {
     INDICES_BETWEEN = both("select segment_index as number from segments \
         where asset_id = $1 and generation = $2 and rendition = $3 and segment_index between $4 and $5 \
         order by segment_index");
-    COUNTS = both("select rendition, count(*) as number from segments \
+    COUNTS = both("select rendition, count(*) as number, cast(sum(ticks) as bigint) as ticks from segments \
         where asset_id = $1 and generation = $2 group by rendition");
+    /// The last $3 of each rendition.
+    LATEST = both("select rendition, ticks, created_at from (select rendition, ticks, created_at, row_number() over \
+        (partition by rendition order by created_at desc, segment_index desc) as place from segments \
+        where asset_id = $1 and generation = $2) latest where place <= $3");
 }

@@ -1,5 +1,6 @@
 //! Segments, and what else belongs to a generation.
 
+use catalog_store::progress::seconds_left;
 use catalog_store::{Catalog, CatalogError, RenditionKind};
 use domain::loudness::{Hundredths, Loudness};
 use domain::presentation::{Images, SegmentEntry, SubtitleRendition};
@@ -58,6 +59,35 @@ pub(crate) async fn progress_counts_segments_per_rendition(world: World) {
             ("audio-0", RenditionKind::Audio, 0, 7)
         ]
     );
+}
+
+pub(crate) async fn the_time_that_is_left_follows_from_the_last_commits(world: World) {
+    let asset = world.processing().await;
+    let job = world.claim(true, at(0)).await.expect("a chunk");
+    // A second for each of the segments of 360p; the ledger's segments play two seconds each.
+    let left = async |now: i64| {
+        let renditions = world.catalog.progress(asset).await.unwrap();
+        let of = |id: &str| renditions.iter().find(|one| one.id.as_str() == id).expect("it is planned").clone();
+        let whole = seconds_left(&renditions, at(now));
+        (of("360p").left(at(now)).map(|left| left.as_millis()), of("360p").share(), whole)
+    };
+    assert_eq!(left(0).await, (None, 0.0, None));
+    for index in 0..4 {
+        let now = at(i64::from(index) * 1000);
+        world.catalog.insert_segment(&job, &segment(asset, "360p", index), now).await.unwrap();
+    }
+    // 4 times 2 s of 30 s are done, the rest takes half of its length.
+    let (remaining, share, whole) = left(3000).await;
+    assert_eq!((remaining, whole), (Some(11_000), None), "of the sound nothing is known");
+    assert!((0.2666..0.2667).contains(&share), "{share}");
+    assert_eq!(left(3500).await.0, Some(10_500));
+    assert_eq!(left(1_000_000).await.0, None, "nobody works");
+    let events = world.catalog.events_of(asset, 0, 1000).await.unwrap();
+    let last = events.iter().rfind(|event| event.topic == "asset.progress").expect("progress");
+    let told = last.data["renditions"].as_array().expect("a list").iter().find(|one| one["id"] == "360p");
+    let told = told.expect("it is told");
+    assert_eq!((told["seconds_left"].as_u64(), told["share"].as_f64()), (Some(11), Some(0.267)), "{told}");
+    assert_eq!((last.data["segments_done"].as_u64(), &last.data["seconds_left"]), (Some(4), &serde_json::Value::Null));
 }
 
 pub(crate) async fn images_and_subtitles_read_back(world: World) {

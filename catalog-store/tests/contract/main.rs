@@ -106,6 +106,7 @@ contract! {
         a_segment_is_recorded_once_and_another_hash_is_refused
         a_lost_lease_records_no_segment
         progress_counts_segments_per_rendition
+        the_time_that_is_left_follows_from_the_last_commits
         images_and_subtitles_read_back
         loudness_reads_back_and_belongs_to_a_generation
         the_tallies_of_all_chunks_add_up

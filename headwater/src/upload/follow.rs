@@ -72,19 +72,23 @@ impl Display {
 
     fn update(&mut self, asset: &Value) {
         let state = asset["state"].as_str().unwrap_or_default();
-        self.line("asset", state.to_owned(), state);
+        let left = terminal::time_left(asset["seconds_left"].as_u64().filter(|_| state == "processing"));
+        let key = if left.is_empty() { state.to_owned() } else { format!("{state}, known") };
+        self.line("asset", key, &format!("{state}{left}"));
         for rendition in asset["renditions"].as_array().into_iter().flatten() {
             let name = rendition["id"].as_str().unwrap_or_default();
             let done = rendition["segments_done"].as_u64().unwrap_or_default();
             let total = rendition["segments_total"].as_u64().unwrap_or_default();
+            let left = terminal::time_left(rendition["seconds_left"].as_u64());
             match self {
                 Self::Bars { all, bars } => {
                     let bar = bars.entry(name.to_owned()).or_insert_with(|| all.add(bar(name, total)));
                     bar.set_position(done);
+                    bar.set_message(left);
                 }
                 Self::Lines { .. } => {
                     let tenth = done * 10 / total.max(1);
-                    self.line(name, tenth.to_string(), &format!("{done} of {total} segments"));
+                    self.line(name, tenth.to_string(), &format!("{done} of {total} segments{left}"));
                 }
             }
         }
@@ -110,7 +114,7 @@ impl Display {
 }
 
 fn bar(name: &str, total: u64) -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>16} {bar:40} {pos}/{len} segments, {eta} left")
+    let style = ProgressStyle::with_template("{prefix:>16} {bar:40} {pos}/{len} segments{msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar());
     let bar = ProgressBar::new(total).with_style(style);
     bar.set_prefix(name.to_owned());

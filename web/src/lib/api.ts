@@ -13,6 +13,8 @@ export interface RenditionProgress {
   kind: string;
   segments_done: number;
   segments_total: number;
+  share: number;
+  seconds_left: number | null;
 }
 
 export interface Playback {
@@ -50,7 +52,10 @@ export interface Asset {
   playback: Playback | null;
   renditions: RenditionProgress[];
   progress: number;
+  seconds_left: number | null;
   failure: { code: string; message: string } | null;
+  reprocessing: { generation: number; progress: number; seconds_left: number | null } | null;
+  reprocess_failure: { code: string; message: string } | null;
 }
 
 /** The server's refusal, in its own words where it gave any. */
