@@ -73,6 +73,17 @@ pub struct Job {
     pub error: Option<String>,
 }
 
+/// A job that may be claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextJob {
+    /// The job.
+    pub id: JobId,
+    /// Its asset.
+    pub asset: AssetId,
+    /// What it does.
+    pub spec: JobSpec,
+}
+
 /// How many jobs of one kind are in one state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobCount {
@@ -110,6 +121,17 @@ impl Catalog {
             }
         }
         Ok(None)
+    }
+
+    /// The job that a claim would hand out now, unless somebody is faster; nothing is claimed.
+    pub async fn next_job(&self, lane: JobLane, now: Timestamp) -> Result<Option<NextJob>, CatalogError> {
+        let step_ms = i64::try_from(PRIORITY_STEP.as_millis()).unwrap_or(i64::MAX);
+        let row: Option<NextRow> = self.row(sql::jobs::NEXT, args![lane.as_str(), now, step_ms]).await?;
+        let next = |row: NextRow| {
+            let (id, asset) = (parsed("jobs.id", &row.id)?, parsed("jobs.asset_id", &row.asset_id)?);
+            Ok(NextJob { id, asset, spec: document("jobs.spec", &row.spec)? })
+        };
+        row.map(next).transpose()
     }
 
     /// Prolongs a lease; false if it is lost: stop working on the job.
@@ -209,6 +231,13 @@ impl Tx {
 fn state(name: &str) -> Result<JobState, CatalogError> {
     let states = [JobState::Queued, JobState::Running, JobState::Done, JobState::Failed];
     states.into_iter().find(|state| state.as_str() == name).ok_or_else(|| corrupt("jobs.state", name))
+}
+
+#[derive(sqlx::FromRow)]
+struct NextRow {
+    id: String,
+    asset_id: String,
+    spec: String,
 }
 
 #[derive(sqlx::FromRow)]

@@ -51,7 +51,7 @@ pub use generations::Output;
 pub use grants::{Grant, UnpaidParts};
 pub use imports::ImportNote;
 pub use integrity::Integrity;
-pub use jobs::{Claim, Job, JobCount, LeasedJob};
+pub use jobs::{Claim, Job, JobCount, LeasedJob, NextJob};
 pub use progress::{RenditionKind, RenditionProgress};
 pub use reprocess::{Reprocess, ReprocessJobs, Standing};
 pub use segments::SegmentRow;

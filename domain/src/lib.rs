@@ -31,6 +31,7 @@ mod asset;
 pub mod chapters;
 mod clock;
 pub mod container;
+pub mod cost;
 mod grid;
 mod id;
 pub mod job;

@@ -102,6 +102,9 @@ pub enum UploadSync {
     None,
 }
 
+/// Most heavy jobs at once.
+const HEAVY_LANES_MAX: usize = 256;
+
 /// The whole configuration, checked. Field names are the keys; [`KEYS`] says what each means.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -140,6 +143,8 @@ pub struct Config {
     pub urgent_lanes: u32,
     pub heavy_lanes: u32,
     pub light_lanes: u32,
+    pub encoding_memory_bytes: u64,
+    pub encoding_cores: u32,
     pub lease_s: u32,
     pub retire_after_s: u32,
     pub x264_preset: String,
@@ -193,12 +198,11 @@ impl Config {
         Duration::from_secs(u64::from(self.retire_after_s))
     }
 
-    /// How many heavy jobs run at once: the setting, else half the processors, at least one.
+    /// How many heavy jobs run at once at most: the setting, else as many as there are processors. Fewer do if they
+    /// need more than there is.
     pub fn heavy_lane_count(&self) -> usize {
-        let lanes = usize::try_from(self.heavy_lanes).unwrap_or(1);
-        // A chunk job scales and encodes several renditions on threads of its own.
-        let half = std::thread::available_parallelism().map_or(1, |processors| processors.get() / 2);
-        if lanes == 0 { half.max(1) } else { lanes }
+        let lanes = if self.heavy_lanes == 0 { crate::machine::processors() } else { self.heavy_lanes };
+        usize::try_from(lanes).unwrap_or(1).clamp(1, HEAVY_LANES_MAX)
     }
 
     /// What a source may hold.
@@ -261,6 +265,7 @@ impl Config {
         in_range("subtitle_tracks_max", self.subtitle_tracks_max.into(), 0, 128)?;
         in_range("urgent_lanes", self.urgent_lanes.into(), 1, 256)?;
         in_range("heavy_lanes", self.heavy_lanes.into(), 0, 256)?;
+        in_range("encoding_cores", self.encoding_cores.into(), 0, 4096)?;
         in_range("light_lanes", self.light_lanes.into(), 1, 256)?;
         in_range("lease_s", self.lease_s.into(), 5, 3600)?;
         in_range("retire_after_s", self.retire_after_s.into(), 60, 30 * 86_400)?;

@@ -10,6 +10,7 @@
 //! | [`clock`] | the only source of wall time and of randomness |
 //! | [`data_dir`] | the folder of one server, and the lock that keeps a second one out |
 //! | [`telemetry`], [`metrics`] | logs and numbers for the operator |
+//! | [`machine`] | memory and processors that this process may count on |
 //! | [`lifecycle`] | soft stop, deadline, hard stop |
 //! | [`http`] | one listener, and who answers which path |
 //! | [`serve`] | the server: roles wired together |
@@ -26,6 +27,7 @@ pub mod doctor;
 mod engine;
 pub mod http;
 pub mod lifecycle;
+pub mod machine;
 pub mod metrics;
 pub mod probe;
 pub mod reprocess;

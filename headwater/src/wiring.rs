@@ -21,7 +21,7 @@ pub use demand::demand;
 
 use crate::config::{self, Config};
 use crate::data_dir::{DataDir, Layout};
-use crate::{cli, terminal};
+use crate::{cli, machine, terminal};
 
 /// The clock of this process.
 pub fn clock() -> Arc<dyn Clock> {
@@ -140,6 +140,7 @@ pub async fn worker(
         lease: config.lease(),
         // Jobs are given back before the deadline cuts them off, so that nobody waits for their leases.
         grace: config.shutdown_deadline() * 3 / 4,
+        budget: machine::encoding_budget(config),
         retire_after: config.retire_after(),
         recipe: config.recipe(),
         limits: config.source_limits(),

@@ -2,11 +2,13 @@
 
 mod lane;
 mod lease;
+mod room;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use catalog_store::{Catalog, LeasedJob};
+use domain::cost::{Budget, Cores};
 use domain::plan::Limits;
 use domain::{Clock, JobLane, Recipe};
 use media_store::MediaStore;
@@ -17,6 +19,7 @@ use transcoder::Engine;
 use crate::Metrics;
 use crate::steps::Step;
 use lane::Lane;
+use room::Rooms;
 
 /// What a worker works with. Cheap to clone.
 #[derive(Clone)]
@@ -48,8 +51,10 @@ pub struct WorkerConfig {
     pub urgent_lanes: usize,
     /// Jobs at the same time that keep a processor busy at most.
     pub light_lanes: usize,
-    /// Jobs that keep several processors busy, at the same time.
+    /// Jobs that keep several processors busy, at the same time at most: fewer if the budget has no room for them.
     pub heavy_lanes: usize,
+    /// What the heavy jobs may take of the machine together. One that needs more than all of it runs alone.
+    pub budget: Budget,
     /// Viewers may watch while it works: what they wait for goes first, at some cost to everything else.
     pub has_viewers: bool,
     /// How long a job stays ours without a heartbeat; a third of it passes between two heartbeats.
@@ -70,7 +75,7 @@ pub struct WorkerConfig {
 }
 
 impl Default for WorkerConfig {
-    /// One heavy, two light and two urgent lanes, leases of 30 s, a look at the queue every 2 s, 10 s of grace;
+    /// One heavy, two light and two urgent lanes, no bound of memory, leases of 30 s, a look at the queue every 2 s, 10 s of grace;
     /// outages are waited out.
     fn default() -> Self {
         Self {
@@ -78,6 +83,7 @@ impl Default for WorkerConfig {
             urgent_lanes: 2,
             light_lanes: 2,
             heavy_lanes: 1,
+            budget: Budget::UNBOUNDED,
             has_viewers: true,
             lease: Duration::from_secs(30),
             poll: Duration::from_secs(2),
@@ -161,9 +167,10 @@ impl Worker {
                 lane
             });
         };
+        let rooms = Rooms::new(self.config.budget);
         for kind in JobLane::ALL {
             for number in 0..self.config.lanes(kind) {
-                spawn(&mut lanes, Lane::new(self.config.clone(), self.parts.clone(), kind, number));
+                spawn(&mut lanes, Lane::new(self.config.clone(), self.parts.clone(), rooms.clone(), kind, number));
             }
         }
         tracing::info!(
@@ -171,6 +178,8 @@ impl Worker {
             urgent_lanes = self.config.urgent_lanes,
             light_lanes = self.config.light_lanes,
             heavy_lanes = self.config.heavy_lanes,
+            memory_bytes = self.config.budget.memory.0,
+            cores = self.config.budget.cores.0 / Cores::ONE.0,
             "worker started"
         );
         // A lane ends when a token is cancelled, or by a panic in a job, whose lease then runs out.

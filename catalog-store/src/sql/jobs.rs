@@ -20,6 +20,9 @@ macro_rules! claim {
 statements! {
     INSERT = both("insert into jobs (id, asset_id, kind, spec, state, lane, priority, run_at, created_at, updated_at, \
         generation) values ($1, $2, $3, $4, 'queued', $5, $6, $7, $7, $7, $8)");
+    /// The job that `CLAIM` would lease now; $3 is the time in which waiting raises a priority by one.
+    NEXT = both("select id, asset_id, spec from jobs where lane = $1 and ((state = 'queued' and run_at <= $2) \
+        or (state = 'running' and lease_until < $2)) order by priority + ($2 - created_at) / $3 desc, id limit 1");
     /// Adds a job that exists once; one that still waits is told that it is still wanted.
     DEMAND = both("insert into jobs (id, asset_id, kind, spec, state, lane, priority, run_at, created_at, updated_at, dedup_key, generation) \
         values ($1, $2, $3, $4, 'queued', $5, $6, $7, $7, $7, $8, $9) \

@@ -27,6 +27,20 @@ pub(crate) async fn the_most_urgent_job_runs_first_and_heavy_work_is_separate(wo
     assert_eq!(world.claim(true, at(1)).await, None);
 }
 
+pub(crate) async fn the_next_job_is_the_one_that_a_claim_hands_out(world: World) {
+    assert_eq!(world.catalog.next_job(JobLane::Heavy, at(0)).await.unwrap(), None);
+    let late = world.processing_at(at(1000)).await;
+    let early = world.processing_at(at(1)).await;
+    let lost = world.claim(true, at(1001)).await.expect("a chunk");
+    for now in [1002, 1003, 30_000, 40_000, 90_000] {
+        let next = world.catalog.next_job(JobLane::Heavy, at(now)).await.unwrap().expect("one is due");
+        assert!([early, late].contains(&next.asset));
+        let claimed = world.claim(true, at(now)).await.expect("the same");
+        assert_eq!((next.id, next.spec), (claimed.id, claimed.spec), "{now}");
+    }
+    assert!(world.catalog.release(&lost, at(90_000)).await.is_err(), "it was handed out anew");
+}
+
 pub(crate) async fn an_expired_lease_is_handed_out_again_with_a_new_fence(world: World) {
     world.received().await;
     let first = world.claim(false, at(0)).await.expect("the probe");

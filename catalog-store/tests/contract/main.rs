@@ -59,6 +59,7 @@ contract! {
         what_is_noted_of_an_import_is_the_latest_and_goes_with_its_upload;
     jobs:
         the_most_urgent_job_runs_first_and_heavy_work_is_separate
+        the_next_job_is_the_one_that_a_claim_hands_out
         an_expired_lease_is_handed_out_again_with_a_new_fence
         a_heartbeat_keeps_a_lease_and_tells_when_it_is_lost
         a_lost_lease_is_never_completed

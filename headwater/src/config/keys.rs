@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 40] = [
+pub const KEYS: [Key; 42] = [
     key(
         "data_dir",
         Kind::Text,
@@ -195,7 +195,19 @@ pub const KEYS: [Key; 40] = [
         "heavy_lanes",
         Kind::Number,
         "0",
-        "Video chunks encoded at once. 0 means half the processors, since each chunk uses several threads.",
+        "Most video chunks encoded at once. 0 means as many as there are processors. Fewer are encoded where they would need more than `encoding_memory_bytes` or `encoding_cores`.",
+    ),
+    key(
+        "encoding_memory_bytes",
+        Kind::Number,
+        "0",
+        "Memory that the video chunks which are encoded at once may take together, in octets, as estimated from their sizes: a 1080p source takes some 0.5 GiB, one of 2160p 0.8. One that needs more than all of it is encoded alone. 0 means three quarters of what is free when the server starts, on the machine or in its control group.",
+    ),
+    key(
+        "encoding_cores",
+        Kind::Number,
+        "0",
+        "Processors that the video chunks which are encoded at once may keep busy together: a chunk of a 1080p source keeps about two busy. 0 means all that the server may use.",
     ),
     key("light_lanes", Kind::Number, "2", "Other jobs (sound, subtitles, pictures, removals) run at once."),
     key(

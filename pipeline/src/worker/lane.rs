@@ -1,15 +1,18 @@
 //! One lane: claims a job, runs it under its lease, records how it ended, and begins again.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use catalog_store::{CatalogError, Claim, LeasedJob};
+use domain::cost::Budget;
 use domain::{Failure, FailureCode, JobKind, JobLane, LeftOut};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::{Parts, WorkerConfig, lease};
+use super::room::{Room, Rooms};
+use super::{Parts, WorkerConfig, lease, room};
 use crate::error::JobError;
 use crate::metrics::Outcome;
 use crate::retry::{self, Case, Verdict};
@@ -25,8 +28,19 @@ const ENCODING_GRACE_MAX: Duration = Duration::from_millis(1500);
 pub(super) struct Lane {
     config: Arc<WorkerConfig>,
     parts: Parts,
+    rooms: Rooms,
     kind: JobLane,
     number: usize,
+}
+
+/// What a lane does next.
+enum Next {
+    /// This job, in the room that was taken for it.
+    Job(Box<LeasedJob>, Option<Room>),
+    /// The most urgent job needs more of the machine than is free: nothing before it.
+    Full,
+    /// There is nothing to do.
+    Nothing,
 }
 
 impl std::fmt::Debug for Lane {
@@ -36,8 +50,8 @@ impl std::fmt::Debug for Lane {
 }
 
 impl Lane {
-    pub(super) fn new(config: Arc<WorkerConfig>, parts: Parts, kind: JobLane, number: usize) -> Self {
-        Self { config, parts, kind, number }
+    pub(super) fn new(config: Arc<WorkerConfig>, parts: Parts, rooms: Rooms, kind: JobLane, number: usize) -> Self {
+        Self { config, parts, rooms, kind, number }
     }
 
     /// Runs one job after the other until a token is cancelled.
@@ -46,12 +60,24 @@ impl Lane {
         while !soft.is_cancelled() && !hard.is_cancelled() {
             // Before the look at the queue, so that what is enqueued after it wakes us.
             commits.mark_unchanged();
-            let pause = match self.claim().await {
-                Ok(Some(job)) => {
+            let mut freed = pin!(self.rooms.freed());
+            freed.as_mut().enable();
+            let pause = match self.next().await {
+                Ok(Next::Job(job, _room)) => {
                     self.attend(&job, soft, hard).await;
                     continue;
                 }
-                Ok(None) => self.until_due().await,
+                Ok(Next::Full) => {
+                    // Commits are no news here: only room is.
+                    tokio::select! {
+                        () = soft.cancelled() => {}
+                        () = hard.cancelled() => {}
+                        () = freed => {}
+                        () = sleep(self.config.poll) => {}
+                    }
+                    continue;
+                }
+                Ok(Next::Nothing) => self.until_due().await,
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "cannot claim a job");
                     self.config.poll
@@ -65,6 +91,35 @@ impl Lane {
                 _ = commits.changed() => {}
                 () = sleep(pause) => {}
             }
+        }
+    }
+
+    /// What to do next. A heavy job is looked at before it is claimed, so that one for which there is no room here
+    /// stays free for other machines, and for what becomes more urgent meanwhile.
+    async fn next(&self) -> Result<Next, CatalogError> {
+        if self.kind != JobLane::Heavy || self.config.budget == Budget::UNBOUNDED {
+            return Ok(self.claim().await?.map_or(Next::Nothing, |job| Next::Job(Box::new(job), None)));
+        }
+        let seen = self.parts.catalog.next_job(self.kind, self.parts.clock.now()).await?;
+        let Some(seen) = seen else { return Ok(Next::Nothing) };
+        let cost = room::cost_of(&self.parts, seen.asset, &seen.spec).await?;
+        let Some(room) = self.rooms.take(cost) else { return Ok(Next::Full) };
+        let Some(job) = self.claim().await? else { return Ok(Next::Nothing) };
+        if job.id == seen.id {
+            return Ok(Next::Job(Box::new(job), Some(room)));
+        }
+        // Somebody was faster, or something more urgent came.
+        let cost = room::cost_of(&self.parts, job.asset, &job.spec).await?;
+        if cost == room.cost() {
+            return Ok(Next::Job(Box::new(job), Some(room)));
+        }
+        drop(room);
+        match self.rooms.take(cost) {
+            Some(room) => Ok(Next::Job(Box::new(job), Some(room))),
+            None => match self.parts.catalog.release(&job, self.parts.clock.now()).await {
+                Ok(()) | Err(CatalogError::LostLease { .. }) => Ok(Next::Full),
+                Err(error) => Err(error),
+            },
         }
     }
 

@@ -8,6 +8,7 @@ mod passthrough;
 mod reprocess;
 mod resume;
 mod rig;
+mod room;
 mod texts;
 mod trouble;
 
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         passthrough::CASES,
         reprocess::CASES,
         resume::CASES,
+        room::CASES,
         texts::CASES,
         trouble::CASES,
     ]
