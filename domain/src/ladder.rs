@@ -7,6 +7,9 @@ use crate::{Bitrate, FrameRate, RenditionId, Resolution};
 /// Short sides of the ladder's rungs with the bit rate cap of each at 30 frames a second or less.
 const RUNGS: [(u32, u64); 5] = [(240, 400_000), (360, 900_000), (480, 1_600_000), (720, 3_500_000), (1080, 6_500_000)];
 
+/// What the smallest rung may cost: whoever plays at all can take as much.
+pub const LEAST_BITRATE: Bitrate = Bitrate(RUNGS[0].1);
+
 /// The largest short side that is ever produced.
 const SHORT_SIDE_MAX: u32 = 1080;
 

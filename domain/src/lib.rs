@@ -30,6 +30,7 @@
 mod asset;
 pub mod chapters;
 mod clock;
+pub mod complexity;
 pub mod container;
 pub mod cost;
 mod grid;

@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+use crate::complexity::Cost;
 use crate::ladder::{self, Rung};
 use crate::probe::{AudioTrack, SubtitleTrack, TEXT_CHARS_MAX, VideoTrack};
 use crate::{
@@ -95,6 +96,9 @@ pub struct VideoPlan {
     /// encoded again; else `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied: Option<String>,
+    /// What a few GOPs cost at each rung, also at those that were left out for it; empty where none was tried.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<Cost>,
 }
 
 impl VideoPlan {
@@ -279,7 +283,10 @@ impl Plan {
 /// The source's own pictures, and smaller ones beside them.
 fn copied(track: &VideoTrack, plan: passthrough::Passthrough) -> (Cadence, Option<VideoPlan>) {
     let passthrough::Passthrough { cadence, frame_count, rungs, codecs, .. } = plan;
-    (cadence, Some(VideoPlan { stream_index: track.stream_index, frame_count, rungs, copied: Some(codecs) }))
+    (
+        cadence,
+        Some(VideoPlan { stream_index: track.stream_index, frame_count, rungs, copied: Some(codecs), costs: vec![] }),
+    )
 }
 
 /// Every picture made anew, at an even rate.
@@ -290,6 +297,7 @@ fn encoded(track: &VideoTrack, origin: MediaTime) -> (Cadence, Option<VideoPlan>
         frame_count: frames_until(end, rate).max(1),
         rungs: ladder::rungs(track.display(), rate),
         copied: None,
+        costs: vec![],
     });
     (Cadence::for_video(rate), video)
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::Bitrate;
+use crate::complexity::LadderProbe;
 
 /// The encoder settings of one generation. Two equal recipes make equal segments of equal sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +33,9 @@ pub struct Recipe {
     /// Pictures of sources that allow it are shown as they are, as the largest rendition.
     #[serde(default)]
     pub passthrough: bool,
+    /// Whether a few GOPs are tried before the ladder is decided.
+    #[serde(default, skip_serializing_if = "LadderProbe::is_off")]
+    pub ladder_probe: LadderProbe,
 }
 
 fn surround_bitrate() -> Bitrate {
@@ -50,6 +54,7 @@ impl Default for Recipe {
             audio_sample_rate: 48_000,
             libraries: String::new(),
             passthrough: true,
+            ladder_probe: LadderProbe::Off,
         }
     }
 }

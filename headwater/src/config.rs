@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use domain::complexity::LadderProbe;
 use serde::{Deserialize, Serialize};
 
 pub use keys::{KEYS, Key, Kind, nearest};
@@ -150,6 +151,7 @@ pub struct Config {
     pub x264_preset: String,
     pub x264_crf: u8,
     pub passthrough: bool,
+    pub ladder_probe: LadderProbe,
     pub audio_bitrate: u64,
     pub surround_bitrate: u64,
 }
@@ -232,6 +234,7 @@ impl Config {
             preset: self.x264_preset.clone(),
             crf: self.x264_crf,
             passthrough: self.passthrough,
+            ladder_probe: self.ladder_probe,
             audio_bitrate: domain::Bitrate(self.audio_bitrate),
             surround_bitrate: domain::Bitrate(self.surround_bitrate),
             ..domain::Recipe::default()

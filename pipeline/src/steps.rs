@@ -14,6 +14,7 @@ pub(crate) mod purge;
 pub(crate) mod retire;
 mod subtitles;
 mod texts;
+mod trial;
 
 use catalog_store::{Asset, LeasedJob};
 use domain::{AssetState, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe, Timestamp};

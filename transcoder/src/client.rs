@@ -19,7 +19,8 @@ use crate::request::{Envelope, Work};
 use crate::wire::{Kind, Malformed, Message};
 use crate::{
     AudioRequest, AudioSegment, CageReport, ChunkRequest, CopyRequest, Cue, EngineError, Headers, HeadersRequest,
-    LoudnessRequest, Picture, PicturesRequest, Preview, PreviewRequest, SubtitlesRequest, VideoSegment,
+    LoudnessRequest, MeasureRequest, Picture, PicturesRequest, Preview, PreviewRequest, SampleCost, SubtitlesRequest,
+    VideoSegment,
 };
 use child::{Bounds, Child, Heard};
 
@@ -122,6 +123,16 @@ impl Engine {
         let checker = answer::Chunk::new(&request).map_err(contradiction)?;
         let wall = self.config.limits.wall_per_media_second.saturating_mul(answer::chunk_seconds(&request));
         self.session(source, Work::Chunk(request), wall, checker.into_reader())
+    }
+
+    /// Encodes a few runs of the picture and tells what they cost, in any order.
+    ///
+    /// # Errors
+    /// As [`encode_chunk`](Self::encode_chunk).
+    pub fn measure(&self, source: File, request: MeasureRequest) -> Result<Session<SampleCost>, EngineError> {
+        let checker = answer::Costs::new(&request).map_err(contradiction)?;
+        let wall = self.config.limits.wall_per_media_second.saturating_mul(answer::chunk_seconds(&request.picture));
+        self.session(source, Work::Measure(request), wall, checker.into_reader())
     }
 
     /// Takes over the missing segments of a track's pictures as they are, in order.

@@ -10,6 +10,7 @@ mod headers;
 mod jumps;
 mod look;
 mod loudness;
+mod measure;
 mod nal;
 mod outlet;
 mod pick;
@@ -140,6 +141,7 @@ fn perform(work: Work, source: &Source, outlet: &Outlet) -> Result<(), Stop> {
     match work {
         Work::Probe => Ok(outlet.json(Kind::Probe, &probe::probe(source, outlet)?)?),
         Work::Chunk(request) => chunk::encode(source, &request, outlet),
+        Work::Measure(request) => measure::measure(source, &request, outlet),
         Work::Copy(request) => copy::copy(source, &request, outlet),
         Work::Audio(request) => audio::encode(source, &request, outlet),
         Work::Pictures(request) => pictures::take(source, &request, outlet),

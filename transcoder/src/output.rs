@@ -29,6 +29,17 @@ pub struct VideoSample {
     pub data: Vec<u8>,
 }
 
+/// What one run of pictures takes at one rung.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SampleCost {
+    /// Index of the rung in the request.
+    pub rung: usize,
+    /// Number of the run, as its span has it.
+    pub index: u32,
+    /// Octets of the coded pictures.
+    pub bytes: u64,
+}
+
 /// What the init segments of an output are made of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Headers {

@@ -33,6 +33,13 @@ pub struct SegmentWork {
     pub rungs: Vec<bool>,
 }
 
+/// Encode a few runs of the picture to learn what they cost, and throw the pictures away.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MeasureRequest {
+    /// The runs as its work, apart from each other; the rungs of each run that are wanted.
+    pub picture: ChunkRequest,
+}
+
 /// Tell what the init segments of an output are made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeadersRequest {
@@ -155,6 +162,7 @@ pub(crate) enum Work {
     Probe,
     Headers(HeadersRequest),
     Chunk(ChunkRequest),
+    Measure(MeasureRequest),
     Copy(CopyRequest),
     Audio(AudioRequest),
     Pictures(PicturesRequest),

@@ -39,6 +39,8 @@ pub(crate) enum Kind {
     Tally = 12,
     /// One [`domain::loudness::Loudness`] as JSON.
     Loudness = 13,
+    /// One [`crate::SampleCost`] as JSON.
+    Cost = 14,
     /// The file of a [`crate::Preview`].
     Preview = 20,
 }
@@ -60,6 +62,7 @@ impl Kind {
             Self::Tally,
             Self::Preview,
             Self::Loudness,
+            Self::Cost,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -69,7 +72,7 @@ impl Kind {
         match self {
             Self::Progress => 8,
             Self::Done | Self::Unreadable => 0,
-            Self::Tally => 256,
+            Self::Tally | Self::Cost => 256,
             Self::Loudness => 1024,
             Self::Failed | Self::Cage => 16 << 10,
             Self::Cue | Self::Headers => 64 << 10,

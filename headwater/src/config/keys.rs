@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 42] = [
+pub const KEYS: [Key; 43] = [
     key(
         "data_dir",
         Kind::Text,
@@ -229,6 +229,12 @@ pub const KEYS: [Key; 42] = [
         Kind::Switch,
         "true",
         "Show the pictures of a source as they are, as its largest rendition, where every player can play them: H.264 of 8 bits in closed GOPs of up to 6 s at an even frame rate, no larger than 1080p and no more bits than an encoded rendition. Smaller renditions are encoded on the same boundaries. `false` encodes everything.",
+    ),
+    key(
+        "ladder_probe",
+        Kind::Text,
+        "\"auto\"",
+        "Whether a few GOPs of a source are encoded at every size before its ladder is decided, so that sizes from which a player gains nothing (those of slides and screen recordings) are left out. `off`: never. `auto`: where the source itself spends so few bits on its pictures that this is likely. `always`: always. It takes up to a few seconds before such an asset can be played.",
     ),
     key("audio_bitrate", Kind::Number, "128000", "Bit rate of a stereo track, in bits per second."),
     key("surround_bitrate", Kind::Number, "320000", "Bit rate of a 5.1 track, in bits per second."),

@@ -52,6 +52,8 @@ fn a_wrong_value_is_blamed_on_its_key_and_its_place() {
         "--passthrough: passthrough must be true or false, not \"maybe\""
     );
     assert!(!merged("", &[], &[("passthrough", "false")]).unwrap().recipe().passthrough);
+    assert!(refused("", &[("ladder_probe", "never")]).contains("ladder_probe is not usable"));
+    assert_eq!(merged("", &[], &[("ladder_probe", "always")]).unwrap().recipe().ladder_probe, LadderProbe::Always);
     assert_eq!(refused("lease_s = 1", &[]), "h.toml: lease_s must lie between 5 and 3600, not 1");
     assert!(refused("roles = [\"cook\"]", &[]).contains("roles is not usable"));
     assert_eq!(refused("roles = []", &[]), "h.toml: roles must name at least one role");

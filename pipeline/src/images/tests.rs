@@ -19,7 +19,13 @@ fn plan(seconds: u64, top: Resolution) -> Plan {
         origin: MediaTime::zero(),
         duration: rate.instant(seconds * 25),
         cadence: Cadence::for_video(rate),
-        video: Some(VideoPlan { stream_index: 0, frame_count: seconds * 25, rungs: vec![rung], copied: None }),
+        video: Some(VideoPlan {
+            stream_index: 0,
+            frame_count: seconds * 25,
+            rungs: vec![rung],
+            copied: None,
+            costs: vec![],
+        }),
         audio: vec![],
         subtitles: vec![],
     }

@@ -10,7 +10,7 @@ use catalog_store::Asset;
 use domain::plan::{AudioPart, Limits};
 use domain::{Failure, FailureCode, Generation, JobSpec, Plan, Presentation, Probe, Recipe, chapters};
 
-use super::{Settlement, Step, edition, inits, publish};
+use super::{Settlement, Step, edition, inits, publish, trial};
 use crate::error::JobError;
 
 pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
@@ -92,6 +92,7 @@ async fn plan(
         let recipe = Recipe { passthrough: false, ..recipe.clone() };
         plan = Plan::new(probe, &recipe, &limits).map_err(JobError::Refused)?;
     }
+    let plan = trial::decide(step, probe, plan).await?;
     let presentation = Presentation {
         title: publish::title(asset, probe),
         chapters: chapters::shown(asset.chapters.as_deref(), probe, plan.origin, plan.duration),

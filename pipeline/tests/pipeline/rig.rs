@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use catalog_store::{Asset, Catalog, NewAsset};
 use domain::presentation::Pointer;
-use domain::{AssetId, ByteSize, Clock, Generation, JobId, Plan, PlaybackId, Presentation, Timestamp};
+use domain::{AssetId, ByteSize, Clock, Generation, JobId, Plan, PlaybackId, Presentation, Recipe, Timestamp};
 use media_store::{MediaStore, StoreConfig, layout};
 use pipeline::{Metrics, Parts, Worker, WorkerConfig, run_asset_until_final};
 use tokio_util::sync::CancellationToken;

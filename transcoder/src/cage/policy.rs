@@ -49,6 +49,7 @@ pub(crate) fn memory(work: &Work) -> ByteSize {
     };
     match work {
         Work::Chunk(request) => picture(request.track.coded.pixels()),
+        Work::Measure(request) => picture(request.picture.track.coded.pixels()),
         Work::Headers(_) => picture(0),
         Work::Pictures(request) => picture(request.track.coded.pixels()),
         Work::Preview(request) => picture(request.track.coded.pixels()),

@@ -1,6 +1,6 @@
 //! Turns messages into results, against what was asked: nothing the child says is believed.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use domain::loudness::Loudness;
 use domain::plan::SURROUND_CHANNELS;
@@ -9,11 +9,11 @@ use domain::{Cadence, Failure, MediaTime, Probe, Resolution, Span, Tally};
 use serde::de::DeserializeOwned;
 
 use super::webp;
-use crate::request::Work;
+use crate::request::{SegmentWork, Work};
 use crate::wire::{Kind, Malformed, Message, Reader};
 use crate::{
-    AudioRequest, AudioSegment, ChunkRequest, CopyRequest, Cue, Headers, LoudnessRequest, Picture, PicturesRequest,
-    Preview, PreviewRequest, SubtitlesRequest, VideoSample, VideoSegment,
+    AudioRequest, AudioSegment, ChunkRequest, CopyRequest, Cue, Headers, LoudnessRequest, MeasureRequest, Picture,
+    PicturesRequest, Preview, PreviewRequest, SampleCost, SubtitlesRequest, VideoSample, VideoSegment,
 };
 
 /// Frames in the longest segment: 6.5 s at 60 frames a second, or of AAC frames at 96 kHz, with room.
@@ -128,6 +128,7 @@ pub(crate) fn bytes_max(work: &Work) -> u64 {
             kind(Kind::Loudness).saturating_mul(u64::try_from(request.tracks.len()).unwrap_or(u64::MAX))
         }
         Work::Chunk(request) => chunk_bytes(request),
+        Work::Measure(request) => kind(Kind::Cost).saturating_mul(costs_max(request)),
         Work::Copy(request) => kind(Kind::Video).saturating_mul(u64::try_from(request.work.len()).unwrap_or(u64::MAX)),
         Work::Audio(request) => {
             let frames: u64 = request.work.iter().map(|span| u64::from(span.count)).sum();
@@ -143,6 +144,12 @@ pub(crate) fn bytes_max(work: &Work) -> u64 {
     results.saturating_add(SIGNS_BYTES_MAX)
 }
 
+/// One answer for each run and rung at most.
+fn costs_max(request: &MeasureRequest) -> u64 {
+    let picture = &request.picture;
+    u64::try_from(picture.work.len().saturating_mul(picture.rungs.len())).unwrap_or(u64::MAX)
+}
+
 /// The highest rate of each rung over the frames that it still lacks, with room.
 fn chunk_bytes(request: &ChunkRequest) -> u64 {
     let rate = request.cadence.frame_rate;
@@ -152,7 +159,7 @@ fn chunk_bytes(request: &ChunkRequest) -> u64 {
         let bytes = u64::try_from(bits / 8).unwrap_or(u64::MAX).saturating_mul(RATE_FACTOR_MAX);
         bytes.saturating_add(SEGMENT_BYTES_BASE)
     };
-    let wanted = |work: &crate::SegmentWork| {
+    let wanted = |work: &SegmentWork| {
         let rungs = request.rungs.iter().zip(&work.rungs).filter(|(_, is_wanted)| **is_wanted);
         rungs.map(|(rung, _)| segment(&work.span, rung)).fold(0, u64::saturating_add)
     };
@@ -293,6 +300,38 @@ impl Chunk {
         }
         reader.end()?;
         Ok(VideoSegment { rung, span, sps, pps, samples })
+    }
+}
+
+/// Checks what runs of pictures cost.
+pub(super) struct Costs {
+    /// What is still to come, with the most octets that its pictures may take.
+    expected: HashMap<(usize, u32), u64>,
+}
+
+impl Costs {
+    pub(super) fn new(request: &MeasureRequest) -> Result<Self, Malformed> {
+        let picture = &request.picture;
+        // The same bounds as for segments.
+        Chunk::new(picture)?;
+        let samples = |work: &SegmentWork| {
+            let wanted = (0..picture.rungs.len()).filter(|rung| work.rungs[*rung]);
+            let (index, bytes_max) = (work.span.index, u64::from(work.span.count) * SAMPLE_BYTES_MAX as u64);
+            wanted.map(move |rung| ((rung, index), bytes_max)).collect::<Vec<_>>()
+        };
+        Ok(Self { expected: picture.work.iter().flat_map(samples).collect() })
+    }
+
+    pub(super) fn into_reader(mut self) -> impl FnMut(Message) -> Result<SampleCost, Malformed> + Send + 'static {
+        move |message| {
+            let cost: SampleCost = json(&message, Kind::Cost)?;
+            let bytes_max = self.expected.remove(&(cost.rung, cost.index));
+            let bytes_max = bytes_max.ok_or_else(|| Malformed::new("a cost that was not asked for"))?;
+            if cost.bytes == 0 || cost.bytes > bytes_max {
+                return Err(Malformed::new("a cost that cannot be"));
+            }
+            Ok(cost)
+        }
     }
 }
 

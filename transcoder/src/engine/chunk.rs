@@ -19,10 +19,10 @@ use super::outlet::Outlet;
 use super::pick::{Grid, Picker};
 use super::priority;
 use super::{Source, Stop};
-use crate::ChunkRequest;
 use crate::av::{AvError, Frame, Packet, Scaler, X264, X264Settings};
 use crate::request::SegmentWork;
 use crate::wire::{Kind, Writer};
+use crate::{ChunkRequest, SampleCost};
 
 /// Frames between the decoder and the scaler.
 const FRAMES_IN_FLIGHT: usize = 3;
@@ -45,8 +45,22 @@ struct Shown {
     source: u64,
 }
 
+/// What is told of each encoded segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// All of it, and in the end how the decoding went.
+    Segments,
+    /// How many octets it takes.
+    Costs,
+}
+
 /// Encodes the chunk and sends its segments.
 pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -> Result<(), Stop> {
+    run(source, request, Answer::Segments, outlet)
+}
+
+/// Encodes the chunk and tells of its segments.
+pub(super) fn run(source: &Source, request: &ChunkRequest, answer: Answer, outlet: &Outlet) -> Result<(), Stop> {
     let wanted: Vec<&SegmentWork> = request.work.iter().filter(|work| work.rungs.contains(&true)).collect();
     let (Some(first), Some(last)) = (wanted.first(), wanted.last()) else { return Ok(()) };
     let range = (first.span.first, last.span.end());
@@ -57,7 +71,12 @@ pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -
     std::thread::scope(|scope| {
         let (shown, pictures) = sync_channel::<Shown>(FRAMES_IN_FLIGHT);
         let spans: Vec<Span> = wanted.iter().map(|work| work.span).collect();
-        let decoder = spawn(scope, "decode", move || decode(source, request, &spans, range, outlet, &shown))?;
+        let decoder = spawn(scope, "decode", move || {
+            let tally = decode(source, request, &spans, range, outlet, &shown)?;
+            Ok(if answer == Answer::Segments {
+                outlet.json(Kind::Tally, &tally)?
+            })
+        })?;
         let mut encoders = Vec::new();
         let mut rungs = Vec::new();
         for (rung, settings) in settings.iter().enumerate().skip(lowest) {
@@ -75,7 +94,7 @@ pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -
                 if !is_highest {
                     priority::step_back(priority::STEP);
                 }
-                encode_rung((rung, settings), &request.cadence, &spans, &frames, outlet)
+                encode_rung((rung, settings), &request.cadence, &spans, &frames, answer, outlet)
             };
             encoders.push(spawn(scope, &name, run)?);
         }
@@ -118,7 +137,7 @@ pub(crate) fn settings(request: &ChunkRequest) -> Vec<X264Settings> {
     request.rungs.iter().map(rung).collect()
 }
 
-/// Decodes and picks the output frames of `range`, of which those inside `spans` are passed on.
+/// Decodes and picks the output frames of `range`, of which those inside `spans` are passed on; how it went.
 fn decode(
     source: &Source,
     request: &ChunkRequest,
@@ -126,7 +145,7 @@ fn decode(
     range: (u64, u64),
     outlet: &Outlet,
     shown: &SyncSender<Shown>,
-) -> Result<(), Stop> {
+) -> Result<Tally, Stop> {
     let top = request.rungs.last().map(|rung| rung.resolution);
     let top = top.ok_or_else(|| Stop::Broken("no rungs".into()))?;
     let mut pictures = Pictures::open(source, &request.track, top, outlet)?;
@@ -158,7 +177,7 @@ fn decode(
     }
     picker.finish(&mut show)?;
     let (good, bad) = pictures.counted();
-    Ok(outlet.json(Kind::Tally, &Tally { good, bad, repeated })?)
+    Ok(Tally { good, bad, repeated })
 }
 
 /// Moves to a place from which output frame `first` comes out right; returns the first picture there.
@@ -246,6 +265,7 @@ fn encode_rung(
     cadence: &Cadence,
     spans: &[Span],
     frames: &Receiver<Shown>,
+    answer: Answer,
     outlet: &Outlet,
 ) -> Result<(), Stop> {
     for span in spans {
@@ -255,7 +275,7 @@ fn encode_rung(
         let mut writer = Writer::new(Kind::Video);
         writer.u32(u32::try_from(rung).unwrap_or(u32::MAX)).u32(span.index).bytes(&sps).bytes(&pps);
         let mut packet = Packet::empty()?;
-        let mut coded = 0;
+        let mut coded = Coded::default();
         let gops = cadence.gops(*span);
         let mut starts = gops.iter().scan(0, |next, gop| Some(std::mem::replace(next, *next + gop))).peekable();
         for display in 0..span.count {
@@ -266,29 +286,47 @@ fn encode_rung(
             let begins_gop = starts.next_if_eq(&display).is_some();
             encoder.send(&mut shown.frame, display, begins_gop).map_err(broken)?;
             drop(shown);
-            coded += drain(&mut encoder, &mut packet, &mut writer, outlet)?;
+            drain(&mut encoder, &mut packet, &mut writer, &mut coded, outlet)?;
         }
         encoder.finish().map_err(broken)?;
-        coded += drain(&mut encoder, &mut packet, &mut writer, outlet)?;
-        if coded != span.count {
-            return Err(Stop::Broken(format!("{coded} instead of {} frames in segment {}", span.count, span.index)));
+        drain(&mut encoder, &mut packet, &mut writer, &mut coded, outlet)?;
+        let Coded { frames: count, bytes } = coded;
+        if count != span.count {
+            return Err(Stop::Broken(format!("{count} instead of {} frames in segment {}", span.count, span.index)));
         }
-        outlet.send(writer)?;
+        match answer {
+            Answer::Segments => outlet.send(writer)?,
+            Answer::Costs => outlet.json(Kind::Cost, &SampleCost { rung, index: span.index, bytes })?,
+        }
     }
     Ok(())
 }
 
+/// What has come out of an encoder.
+#[derive(Clone, Copy, Debug, Default)]
+struct Coded {
+    frames: u32,
+    bytes: u64,
+}
+
 /// Moves coded frames from the encoder into the message.
-fn drain(encoder: &mut X264, packet: &mut Packet, writer: &mut Writer, outlet: &Outlet) -> Result<u32, Stop> {
-    let mut count = 0;
+fn drain(
+    encoder: &mut X264,
+    packet: &mut Packet,
+    writer: &mut Writer,
+    coded: &mut Coded,
+    outlet: &Outlet,
+) -> Result<(), Stop> {
     while encoder.receive(packet).map_err(broken)?.is_some() {
         outlet.step()?;
         let display = packet.pts().and_then(|pts| u32::try_from(pts).ok());
         let display = display.ok_or_else(|| Stop::Broken("a coded frame without a number".into()))?;
-        writer.u32(display).bytes(&nal::sample(packet.data()));
-        count += 1;
+        let sample = nal::sample(packet.data());
+        writer.u32(display).bytes(&sample);
+        coded.frames += 1;
+        coded.bytes += u64::try_from(sample.len()).unwrap_or(u64::MAX);
     }
-    Ok(count)
+    Ok(())
 }
 
 /// A failure of the encoder is never the source's fault.

@@ -6,6 +6,7 @@ mod copy;
 mod hearing;
 mod inputs;
 mod loudness;
+mod measure;
 mod pictures;
 mod probe;
 mod setup;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         copy::trials(),
         inputs::trials(),
         loudness::trials(),
+        measure::trials(),
         pictures::trials(),
         probe::trials(),
         subtitles::trials(),

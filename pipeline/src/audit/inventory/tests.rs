@@ -26,6 +26,7 @@ fn plan() -> Plan {
         cadence: Cadence::for_video(rate),
         video: Some(VideoPlan {
             copied: None,
+            costs: vec![],
             stream_index: 0,
             frame_count: 250,
             rungs: vec![Rung { id: rendition("180p"), resolution, bitrate_max: Bitrate(400_000), level: 12 }],
