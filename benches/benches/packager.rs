@@ -131,8 +131,7 @@ fn segments(criterion: &mut Criterion) {
         resolution: Resolution { width: 1920, height: 1080 },
         timescale: rate().timescale(),
         frame_ticks: rate().frame_ticks(),
-        sps: vec![],
-        pps: vec![],
+        sets: domain::ParameterSets::H264 { sps: vec![], pps: vec![] },
     };
     let (gops, pictures) = (cadence.gops(span), pictures(span, cadence.gop_frames));
     let samples: Vec<VideoSample<'_>> = pictures
@@ -146,7 +145,7 @@ fn segments(criterion: &mut Criterion) {
         bencher.iter(|| cmaf::video_segment(&config, span, &gops, black_box(&samples)));
     });
     group.bench_function("verify video", |bencher| {
-        bencher.iter(|| verify::video(black_box(&segment.bytes), config.frame_ticks, span, &gops));
+        bencher.iter(|| verify::video(black_box(&segment.bytes), config.sets.codec(), config.frame_ticks, span, &gops));
     });
 
     let config =

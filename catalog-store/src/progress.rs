@@ -97,7 +97,7 @@ pub(crate) fn planned(plan: &Plan) -> impl Iterator<Item = Planned<'_>> {
     let frame_ticks = u64::from(plan.cadence.frame_rate.frame_ticks());
     let video = plan.video.iter().flat_map(move |video| {
         let ticks = video.frame_count.saturating_mul(frame_ticks);
-        video.rungs.iter().map(move |rung| Planned {
+        video.ladders().flatten().map(move |rung| Planned {
             id: &rung.id,
             kind: RenditionKind::Video,
             segments: video_segments,

@@ -262,7 +262,13 @@ pub(crate) fn generation_of(job: &LeasedJob) -> Result<Generation, CatalogError>
 pub(crate) fn is_part(kind: JobKind) -> bool {
     matches!(
         kind,
-        JobKind::Chunk | JobKind::Copy | JobKind::Audio | JobKind::Subtitles | JobKind::Images | JobKind::Loudness
+        JobKind::Chunk
+            | JobKind::Extra
+            | JobKind::Copy
+            | JobKind::Audio
+            | JobKind::Subtitles
+            | JobKind::Images
+            | JobKind::Loudness
     )
 }
 

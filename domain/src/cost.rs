@@ -1,8 +1,9 @@
 //! What encoding a chunk takes of a machine, estimated from its plan, and what may run side by side. Pure.
 
-use crate::ByteSize;
+use crate::ladder::Rung;
 use crate::plan::VideoPlan;
 use crate::probe::VideoTrack;
+use crate::{ByteSize, Codec};
 
 /// Memory of an engine before any picture.
 const BASE_BYTES: u64 = 96 << 20;
@@ -11,7 +12,13 @@ const BASE_BYTES: u64 = 96 << 20;
 const SOURCE_BYTES_PER_PIXEL: u64 = 48;
 
 /// Memory for each pixel of each picture that is encoded: references and what the rate control looks ahead.
-const ENCODED_BYTES_PER_PIXEL: u64 = 96;
+fn encoded_bytes_per_pixel(codec: Codec) -> u64 {
+    match codec {
+        Codec::H264 => 96,
+        Codec::Hevc => 200,
+        Codec::Av1 => 160,
+    }
+}
 
 /// What decoding a picture takes beside encoding one of the same size, in percent.
 const DECODING_PERCENT: u64 = 35;
@@ -45,12 +52,21 @@ impl Cost {
     /// Each rendition has an encoder of one thread, so the largest decides how long it takes, and the others are
     /// busy for a part of that time.
     pub fn of_chunk(video: &VideoPlan, source: &VideoTrack) -> Self {
-        let encoded = || video.rungs.iter().take(video.encoded_count()).map(|rung| rung.resolution.pixels());
+        Self::of_rungs(Codec::H264, video.rungs.get(..video.encoded_count()).unwrap_or_default(), source)
+    }
+
+    /// What a chunk of another codec's ladder takes.
+    pub fn of_extra(video: &VideoPlan, codec: Codec, source: &VideoTrack) -> Self {
+        Self::of_rungs(codec, video.ladder(codec), source)
+    }
+
+    fn of_rungs(codec: Codec, rungs: &[Rung], source: &VideoTrack) -> Self {
+        let encoded = || rungs.iter().map(|rung| rung.resolution.pixels());
         let (sum, largest) = (encoded().sum::<u64>(), encoded().max().unwrap_or(0).max(1));
         let decoded = source.coded.pixels();
         let memory = BASE_BYTES
             .saturating_add(decoded.saturating_mul(SOURCE_BYTES_PER_PIXEL))
-            .saturating_add(sum.saturating_mul(ENCODED_BYTES_PER_PIXEL));
+            .saturating_add(sum.saturating_mul(encoded_bytes_per_pixel(codec)));
         // Mapping tones takes as much again as decoding.
         let decoding = DECODING_PERCENT * if source.color.is_hdr() { 2 } else { 1 };
         let hundredths = sum.saturating_mul(100).saturating_add(decoded.saturating_mul(decoding)) / largest;
@@ -138,6 +154,8 @@ mod tests {
             frame_count: 1,
             rungs: ladder::rungs(track.display(), track.measured_rate),
             copied: copied.then(|| "avc1.640028".to_owned()),
+            costs: Vec::new(),
+            extra: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Generation, RenditionId};
+use crate::{Codec, Generation, RenditionId};
 
 /// Chunks of video that play as long as one part of the sound, about.
 const CHUNKS_PER_AUDIO_PART: u32 = 5;
@@ -25,6 +25,15 @@ pub enum JobSpec {
     Chunk {
         /// Which output.
         generation: Generation,
+        /// Number of the chunk in the plan.
+        chunk: u32,
+    },
+    /// Encode one chunk in another codec than H.264, when everything else is there.
+    Extra {
+        /// Which output.
+        generation: Generation,
+        /// Which codec.
+        codec: Codec,
         /// Number of the chunk in the plan.
         chunk: u32,
     },
@@ -107,6 +116,7 @@ pub enum JobKind {
     Probe,
     Reprocess,
     Chunk,
+    Extra,
     Copy,
     Audio,
     Subtitles,
@@ -152,6 +162,7 @@ impl JobKind {
             Self::Probe => "probe",
             Self::Reprocess => "reprocess",
             Self::Chunk => "chunk",
+            Self::Extra => "extra",
             Self::Copy => "copy",
             Self::Audio => "audio",
             Self::Subtitles => "subtitles",
@@ -182,7 +193,7 @@ impl JobKind {
     pub fn lane(self) -> JobLane {
         match self {
             Self::Probe | Self::Demand | Self::Publish | Self::Texts => JobLane::Urgent,
-            Self::Chunk => JobLane::Heavy,
+            Self::Chunk | Self::Extra => JobLane::Heavy,
             Self::Copy | Self::Audio | Self::Subtitles | Self::Images | Self::Loudness => JobLane::Light,
             Self::Reprocess | Self::Retire | Self::Purge => JobLane::Light,
         }
@@ -196,6 +207,7 @@ impl JobSpec {
             Self::Probe => JobKind::Probe,
             Self::Reprocess { .. } => JobKind::Reprocess,
             Self::Chunk { .. } => JobKind::Chunk,
+            Self::Extra { .. } => JobKind::Extra,
             Self::Copy { .. } => JobKind::Copy,
             Self::Audio { .. } => JobKind::Audio,
             Self::Subtitles { .. } => JobKind::Subtitles,
@@ -213,6 +225,7 @@ impl JobSpec {
     pub fn generation(&self) -> Option<Generation> {
         match self {
             Self::Chunk { generation, .. }
+            | Self::Extra { generation, .. }
             | Self::Copy { generation, .. }
             | Self::Audio { generation, .. }
             | Self::Subtitles { generation }
@@ -246,6 +259,8 @@ impl JobSpec {
             Self::Copy { chunk, .. } => 840 - i32::try_from(*chunk).unwrap_or(i32::MAX).min(100),
             Self::Audio { part, .. } => later(part.saturating_mul(CHUNKS_PER_AUDIO_PART)) + 1,
             Self::Chunk { chunk, .. } => later(*chunk),
+            // Behind the last chunk of every asset.
+            Self::Extra { chunk, .. } => 190 - i32::try_from(*chunk).unwrap_or(i32::MAX).min(80),
             Self::Subtitles { .. } => 850,
             Self::Images { .. } => 700,
             Self::Loudness { .. } => 650,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Bitrate, FrameRate, RenditionId, Resolution};
+use crate::{Bitrate, Codec, FrameRate, RenditionId, Resolution};
 
 /// Short sides of the ladder's rungs with the bit rate cap of each at 30 frames a second or less.
 const RUNGS: [(u32, u64); 5] = [(240, 400_000), (360, 900_000), (480, 1_600_000), (720, 3_500_000), (1080, 6_500_000)];
@@ -40,6 +40,9 @@ const RATES: [(u32, u32); 20] = [
     (60_000, 1001),
 ];
 
+/// The smallest side of a picture in another codec than H.264: SVT-AV1 takes none that is smaller.
+const EXTRA_SIDE_MIN: u32 = 64;
+
 /// One video quality.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rung {
@@ -51,6 +54,22 @@ pub struct Rung {
     pub bitrate_max: Bitrate,
     /// H.264 level times ten, such as 31 for 3.1 (ITU-T H.264 Annex A).
     pub level: u8,
+    /// How it is coded.
+    #[serde(default, skip_serializing_if = "Codec::is_h264")]
+    pub codec: Codec,
+}
+
+impl Rung {
+    /// The same size in another codec, for what it costs there; `720p-hevc` beside `720p`.
+    ///
+    /// `None` for pictures so small that an encoder refuses them, and that gain nothing from it.
+    pub fn in_codec(&self, codec: Codec) -> Option<Self> {
+        if self.resolution.short_side() < EXTRA_SIDE_MIN {
+            return None;
+        }
+        let bitrate_max = Bitrate((self.bitrate_max.0 * codec.share_percent() / 100).max(1));
+        Some(Self { id: RenditionId::new(format!("{}-{codec}", self.id)).ok()?, bitrate_max, codec, ..self.clone() })
+    }
 }
 
 /// The rungs worth making of a source shown at `display`, smallest first; never empty, never upscaled.
@@ -67,6 +86,15 @@ pub fn rungs(display: Resolution, frame_rate: FrameRate) -> Vec<Rung> {
         .collect();
     sizes.push(top);
     sizes.into_iter().filter_map(|size| rung(size, frame_rate)).collect()
+}
+
+/// The same rungs, none with a higher cap than its size has anyway.
+pub(crate) fn caps(rungs: &[Rung], frame_rate: FrameRate) -> Vec<Rung> {
+    let capped = |of: &Rung| {
+        let usual = rung(of.resolution, frame_rate).map_or(of.bitrate_max, |usual| usual.bitrate_max);
+        Rung { bitrate_max: usual.min(of.bitrate_max), ..of.clone() }
+    };
+    rungs.iter().map(capped).collect()
 }
 
 /// The output rate for a source measured at `measured` frames a second: rates above 60 are halved
@@ -114,6 +142,7 @@ fn rung(resolution: Resolution, frame_rate: FrameRate) -> Option<Rung> {
         resolution,
         bitrate_max,
         level: level(resolution, frame_rate, bitrate_max),
+        codec: Codec::H264,
     })
 }
 

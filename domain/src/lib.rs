@@ -30,6 +30,7 @@
 mod asset;
 pub mod chapters;
 mod clock;
+mod codec;
 pub mod complexity;
 pub mod container;
 pub mod cost;
@@ -53,6 +54,7 @@ mod time;
 
 pub use asset::{AssetEvent, AssetState, Failure, FailureCode, IllegalTransition};
 pub use clock::{Clock, ManualClock, Timestamp};
+pub use codec::{Codec, ParameterSets};
 pub use container::Container;
 pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
 pub use id::{AssetId, Generation, IdError, JobId, PlaybackId, RenditionId, TextId, UploadId};
@@ -62,7 +64,7 @@ pub use left_out::LeftOut;
 pub use plan::Plan;
 pub use presentation::Presentation;
 pub use probe::{Probe, ProbeFault};
-pub use recipe::{Recipe, RecipeId};
+pub use recipe::{ExtraCodec, Recipe, RecipeId};
 pub use size::{Bitrate, ByteSize, Resolution};
 pub use tally::Tally;
 pub use time::{FrameRate, MediaTime, Timescale, hms};

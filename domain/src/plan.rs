@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::complexity::Cost;
 use crate::ladder::{self, Rung};
 use crate::probe::{AudioTrack, SubtitleTrack, TEXT_CHARS_MAX, VideoTrack};
+use crate::recipe::ExtraCodec;
 use crate::{
-    AAC_FRAME_SAMPLES, Bitrate, Cadence, Failure, FailureCode, FrameRate, Language, MediaTime, Probe, Recipe,
+    AAC_FRAME_SAMPLES, Bitrate, Cadence, Codec, Failure, FailureCode, FrameRate, Language, MediaTime, Probe, Recipe,
     RenditionId, Resolution, Span, Timescale, passthrough,
 };
 
@@ -96,9 +97,13 @@ pub struct VideoPlan {
     /// encoded again; else `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied: Option<String>,
-    /// What a few GOPs cost at each rung, also at those that were left out for it; empty where none was tried.
+    /// What a few GOPs cost at each rung, also at those that were left out for it, or what is known of the
+    /// largest; empty where the ladder follows from the size of the picture alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub costs: Vec<Cost>,
+    /// The same sizes in other codecs, one ladder for each, smallest first; made after everything else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra: Vec<Vec<Rung>>,
 }
 
 impl VideoPlan {
@@ -107,7 +112,23 @@ impl VideoPlan {
         self.rungs.last().filter(|_| self.copied.is_some())
     }
 
-    /// How many renditions are encoded: all, or all but the largest.
+    /// The ladder in this codec; empty if the plan has none.
+    pub fn ladder(&self, codec: Codec) -> &[Rung] {
+        let has = |rungs: &&[Rung]| rungs.first().is_some_and(|rung| rung.codec == codec);
+        self.ladders().find(has).unwrap_or_default()
+    }
+
+    /// All ladders, H.264 first.
+    pub fn ladders(&self) -> impl Iterator<Item = &[Rung]> {
+        std::iter::once(self.rungs.as_slice()).chain(self.extra.iter().map(Vec::as_slice))
+    }
+
+    /// The rung of this name in any codec.
+    pub fn rung(&self, id: &RenditionId) -> Option<&Rung> {
+        self.ladders().flatten().find(|rung| rung.id == *id)
+    }
+
+    /// How many renditions are encoded in H.264: all, or all but the largest.
     pub fn encoded_count(&self) -> usize {
         self.rungs.len().saturating_sub(usize::from(self.copied.is_some()))
     }
@@ -219,7 +240,7 @@ impl Plan {
             (None, _) => (Cadence::for_audio(), None),
         };
         let libraries = probe.libraries.chars().take(TEXT_CHARS_MAX).collect();
-        let plan = Self {
+        let mut plan = Self {
             recipe: Recipe { libraries, ..recipe.clone() },
             origin,
             duration,
@@ -231,7 +252,18 @@ impl Plan {
         if plan.video.is_none() && plan.audio.is_empty() {
             return Err(Failure::new(FailureCode::NoMedia, "every track of the file is empty"));
         }
+        plan.add_extra_ladders();
         Ok(plan)
+    }
+
+    /// Plans the sizes of the ladder in the recipe's other codecs.
+    pub(crate) fn add_extra_ladders(&mut self) {
+        let Some(video) = &mut self.video else { return };
+        // A source that is copied has a rate of its own, not a cap; another codec is capped as usual.
+        let usual = ladder::caps(&video.rungs, self.cadence.frame_rate);
+        let in_codec = |extra: &ExtraCodec| usual.iter().filter_map(|rung| rung.in_codec(extra.codec)).collect();
+        let ladders = self.recipe.extra_codecs.iter().map(in_codec);
+        video.extra = ladders.filter(|rungs: &Vec<Rung>| !rungs.is_empty()).collect();
     }
 
     /// The grid cells of the video renditions; empty without video.
@@ -285,7 +317,14 @@ fn copied(track: &VideoTrack, plan: passthrough::Passthrough) -> (Cadence, Optio
     let passthrough::Passthrough { cadence, frame_count, rungs, codecs, .. } = plan;
     (
         cadence,
-        Some(VideoPlan { stream_index: track.stream_index, frame_count, rungs, copied: Some(codecs), costs: vec![] }),
+        Some(VideoPlan {
+            stream_index: track.stream_index,
+            frame_count,
+            rungs,
+            copied: Some(codecs),
+            costs: vec![],
+            extra: vec![],
+        }),
     )
 }
 
@@ -298,6 +337,7 @@ fn encoded(track: &VideoTrack, origin: MediaTime) -> (Cadence, Option<VideoPlan>
         rungs: ladder::rungs(track.display(), rate),
         copied: None,
         costs: vec![],
+        extra: vec![],
     });
     (Cadence::for_video(rate), video)
 }

@@ -38,7 +38,7 @@ pub struct Presentation {
     /// which need no encoding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<RenditionId>,
-    /// Video renditions, smallest first.
+    /// Video renditions, smallest first: all in H.264, then codec by codec those in others.
     pub video: Vec<VideoRendition>,
     /// Audio renditions, default first. Those of one track in several layouts share language and name.
     pub audio: Vec<AudioRendition>,
@@ -287,6 +287,25 @@ impl Presentation {
     /// True if it is the verified whole, false if parts of it are still being made.
     pub fn is_complete(&self) -> bool {
         is_complete(self.is_complete, self.revision)
+    }
+
+    /// The renditions of a plan in other codecs than H.264, as [`planned`](Self::planned) has those in H.264:
+    /// what a player could not wait for is shown once it is complete.
+    pub fn planned_extra(plan: &Plan) -> Vec<VideoRendition> {
+        let rate = plan.cadence.frame_rate;
+        let extra = plan.video.iter().flat_map(|video| video.extra.iter().flatten());
+        let rendition = |rung: &crate::ladder::Rung| VideoRendition {
+            id: rung.id.clone(),
+            resolution: rung.resolution,
+            frame_rate: rate,
+            // The encoder chooses profile and level.
+            codecs: String::new(),
+            peak_bitrate: rung.bitrate_max,
+            average_bitrate: rung.bitrate_max,
+            timescale: rate.timescale(),
+            segments: entries(plan.video_spans(), u64::from(rate.frame_ticks())),
+        };
+        extra.map(rendition).collect()
     }
 
     /// Revision 0 of a generation: every segment of the plan, none of them measured.

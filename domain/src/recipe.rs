@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Bitrate;
 use crate::complexity::LadderProbe;
+use crate::{Bitrate, Codec};
 
 /// The encoder settings of one generation. Two equal recipes make equal segments of equal sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,20 @@ pub struct Recipe {
     /// Whether a few GOPs are tried before the ladder is decided.
     #[serde(default, skip_serializing_if = "LadderProbe::is_off")]
     pub ladder_probe: LadderProbe,
+    /// Codecs in which every size is encoded besides H.264, in the order of the playlist; each once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extra_codecs: Vec<ExtraCodec>,
+}
+
+/// A codec besides H.264, and how it is encoded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtraCodec {
+    /// The codec.
+    pub codec: Codec,
+    /// The encoder's preset, in its own words: x265's names, SVT-AV1's numbers.
+    pub preset: String,
+    /// The encoder's constant rate factor, on its own scale.
+    pub crf: u8,
 }
 
 fn surround_bitrate() -> Bitrate {
@@ -55,6 +69,7 @@ impl Default for Recipe {
             libraries: String::new(),
             passthrough: true,
             ladder_probe: LadderProbe::Off,
+            extra_codecs: Vec::new(),
         }
     }
 }
@@ -77,6 +92,12 @@ impl Recipe {
     pub fn is_outdated_by(&self, current: &Self) -> bool {
         let made = Self { libraries: current.libraries.clone(), passthrough: current.passthrough, ..self.clone() };
         made != *current || (self.passthrough && !current.passthrough)
+    }
+
+    /// Preset and constant rate factor of a codec; those of H.264 if the recipe has no others for it.
+    pub fn coding(&self, codec: Codec) -> (&str, u8) {
+        let extra = self.extra_codecs.iter().find(|extra| extra.codec == codec);
+        extra.map_or((&self.preset, self.crf), |extra| (&extra.preset, extra.crf))
     }
 
     /// The name of this recipe.

@@ -59,6 +59,7 @@ Examples:
   headwater transcode holiday.mp4 -o holiday-hls --set x264_crf=20
   headwater transcode film.mkv -o film-hls --subtitles film.de.srt:de --subtitles film.ar.ass:ar
   headwater transcode holiday.mp4 -o holiday-hls --no-passthrough
+  headwater transcode holiday.mp4 -o holiday-hls --codecs h264,hevc,av1
 
 DIR becomes a static HLS folder with master.m3u8 at its top. A run that was killed goes on where it stopped when
 the same command is given again. A folder with other files, or with the half run of another source, is refused.

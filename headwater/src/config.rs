@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use domain::complexity::LadderProbe;
+use domain::{Codec, ExtraCodec};
 use serde::{Deserialize, Serialize};
 
 pub use keys::{KEYS, Key, Kind, nearest};
@@ -152,6 +153,11 @@ pub struct Config {
     pub x264_crf: u8,
     pub passthrough: bool,
     pub ladder_probe: LadderProbe,
+    pub codecs: Vec<Codec>,
+    pub x265_preset: String,
+    pub x265_crf: u8,
+    pub svtav1_preset: u8,
+    pub svtav1_crf: u8,
     pub audio_bitrate: u64,
     pub surround_bitrate: u64,
 }
@@ -228,6 +234,15 @@ impl Config {
         ingest::Limits { size_max: self.upload_size_max, sync, expiry, ..ingest::Limits::default() }
     }
 
+    /// How a codec besides H.264 is encoded.
+    fn extra_codec(&self, codec: Codec) -> Option<ExtraCodec> {
+        match codec {
+            Codec::H264 => None,
+            Codec::Hevc => Some(ExtraCodec { codec, preset: self.x265_preset.clone(), crf: self.x265_crf }),
+            Codec::Av1 => Some(ExtraCodec { codec, preset: self.svtav1_preset.to_string(), crf: self.svtav1_crf }),
+        }
+    }
+
     /// The encoder settings of new generations.
     pub fn recipe(&self) -> domain::Recipe {
         domain::Recipe {
@@ -235,6 +250,7 @@ impl Config {
             crf: self.x264_crf,
             passthrough: self.passthrough,
             ladder_probe: self.ladder_probe,
+            extra_codecs: self.codecs.iter().filter_map(|codec| self.extra_codec(*codec)).collect(),
             audio_bitrate: domain::Bitrate(self.audio_bitrate),
             surround_bitrate: domain::Bitrate(self.surround_bitrate),
             ..domain::Recipe::default()
@@ -275,8 +291,19 @@ impl Config {
         in_range("x264_crf", self.x264_crf.into(), 10, 40)?;
         in_range("audio_bitrate", self.audio_bitrate, 32_000, 512_000)?;
         in_range("surround_bitrate", self.surround_bitrate, 96_000, 1_024_000)?;
-        if !keys::PRESETS.contains(&self.x264_preset.as_str()) {
-            return Err(("x264_preset", format!("must be one of {}", keys::PRESETS.join(", "))));
+        in_range("x265_crf", self.x265_crf.into(), 10, 45)?;
+        in_range("svtav1_preset", self.svtav1_preset.into(), 4, 12)?;
+        in_range("svtav1_crf", self.svtav1_crf.into(), 10, 60)?;
+        for (key, preset) in [("x264_preset", &self.x264_preset), ("x265_preset", &self.x265_preset)] {
+            if !keys::PRESETS.contains(&preset.as_str()) {
+                return Err((key, format!("must be one of {}", keys::PRESETS.join(", "))));
+            }
+        }
+        if self.codecs.first() != Some(&Codec::H264) {
+            return Err(("codecs", "must begin with h264, which every player can show".into()));
+        }
+        if (1..self.codecs.len()).any(|at| self.codecs[..at].contains(&self.codecs[at])) {
+            return Err(("codecs", "must name each codec once".into()));
         }
         admission::check(self)?;
         check_scheme("database_url", &self.database_url, &["sqlite://", "postgres://", "postgresql://"])?;

@@ -41,12 +41,17 @@ pub struct Args {
     /// Encode every rendition, even where the source's own pictures could be shown as they are
     #[arg(long)]
     no_passthrough: bool,
+    /// Codecs to encode in, instead of the configured ones: h264 and perhaps hevc and av1, separated by commas
+    #[arg(long, value_name = "LIST")]
+    codecs: Option<String>,
 }
 
 impl Args {
     /// The settings that its flags stand for.
     pub(crate) fn flags(&self) -> Vec<(String, String)> {
-        self.no_passthrough.then(|| ("passthrough".to_owned(), "false".to_owned())).into_iter().collect()
+        let passthrough = self.no_passthrough.then(|| ("passthrough".to_owned(), "false".to_owned()));
+        let codecs = self.codecs.clone().map(|codecs| ("codecs".to_owned(), codecs));
+        passthrough.into_iter().chain(codecs).collect()
     }
 }
 

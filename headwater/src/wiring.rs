@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use catalog_store::Catalog;
-use domain::Clock;
 use domain::plan::Limits;
+use domain::{Clock, Codec};
 use media_store::{MediaStore, StoreConfig};
 use pipeline::{Worker, WorkerConfig};
 use transcoder::{Engine, EngineConfig, EngineLimits};
@@ -131,6 +131,8 @@ pub async fn worker(
     if expired > 0 {
         tracing::info!(jobs = expired, "jobs of a killed run go on");
     }
+    let engine = engine(&config.source_limits())?;
+    check_encoders(config, &engine).await?;
     let settings = WorkerConfig {
         name,
         urgent_lanes: usize::try_from(config.urgent_lanes).unwrap_or(1),
@@ -146,14 +148,29 @@ pub async fn worker(
         limits: config.source_limits(),
         ..WorkerConfig::default()
     };
-    let parts = pipeline::Parts {
-        catalog: catalog.clone(),
-        store: store.clone(),
-        engine: engine(&config.source_limits())?,
-        clock: Arc::clone(clock),
-        metrics,
-    };
+    let parts =
+        pipeline::Parts { catalog: catalog.clone(), store: store.clone(), engine, clock: Arc::clone(clock), metrics };
     Ok(Worker::new(settings, parts))
+}
+
+/// Fails unless this machine can encode in every configured codec.
+async fn check_encoders(config: &Config, engine: &Engine) -> anyhow::Result<()> {
+    // What everybody needs, `doctor` looks after; starting a child costs time.
+    if config.recipe().extra_codecs.is_empty() {
+        return Ok(());
+    }
+    let report = engine.self_test().await.context("cannot ask the engine for its encoders")?;
+    refuse_without_encoder(&config.codecs, &report.encoders)
+}
+
+fn refuse_without_encoder(codecs: &[Codec], encoders: &[(Codec, String)]) -> anyhow::Result<()> {
+    match codecs.iter().find(|codec| !encoders.iter().any(|(there, _)| there == *codec)) {
+        Some(codec) => anyhow::bail!(
+            "codecs names {codec}, but the FFmpeg of this machine has no encoder for it; \
+             take it out, or install FFmpeg's libraries with libx265 and libsvtav1"
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Admission by the configured rules, with the engine to look into heads of files.
@@ -202,4 +219,17 @@ pub async fn migrate(config: Config) -> anyhow::Result<ExitCode> {
     let shown = config::without_password(&config.database_address(data_dir.root()));
     terminal::say(&format!("{shown} has this version's schema"));
     Ok(ExitCode::from(cli::DONE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configured_codec_without_an_encoder_is_an_error_that_names_it() {
+        let x264 = [(Codec::H264, "libx264".to_owned())];
+        assert!(refuse_without_encoder(&[Codec::H264], &x264).is_ok());
+        let refused = refuse_without_encoder(&[Codec::H264, Codec::Av1], &x264).expect_err("there is none");
+        assert!(refused.to_string().starts_with("codecs names av1, but"), "{refused}");
+    }
 }

@@ -6,14 +6,17 @@
 //! brand `cmf2` allows), and there is no edit list. One fragment (moof and mdat) holds one GOP.
 
 mod aac;
+mod av1;
 mod boxes;
+pub(crate) mod coding;
 mod fragment;
+mod hevc;
 mod init;
 pub(crate) mod nal;
 mod sps;
 
 use domain::presentation::KeyframeRange;
-use domain::{AAC_FRAME_SAMPLES, Bitrate, Resolution, Span, Timescale};
+use domain::{AAC_FRAME_SAMPLES, Bitrate, Codec, ParameterSets, Resolution, Span, Timescale};
 
 /// Most octets one coded picture or audio frame may have.
 pub const SAMPLE_BYTES_MAX: usize = 16 << 20;
@@ -33,10 +36,8 @@ pub struct VideoConfig {
     pub timescale: Timescale,
     /// Ticks of one frame.
     pub frame_ticks: u32,
-    /// The sequence parameter set: one NAL unit without start code or length.
-    pub sps: Vec<u8>,
-    /// The picture parameter set, in the same form.
-    pub pps: Vec<u8>,
+    /// What a decoder must know before the first picture.
+    pub sets: ParameterSets,
 }
 
 /// What decides the initialization segment of an audio rendition.
@@ -57,9 +58,10 @@ pub struct AudioConfig {
 pub struct VideoSample<'a> {
     /// Number of the frame inside its segment, in presentation order.
     pub display: u32,
-    /// The picture is an IDR picture.
+    /// The picture is an IDR picture, or a key frame of AV1.
     pub is_idr: bool,
-    /// NAL units, each behind its length in four octets; no parameter sets.
+    /// NAL units, each behind its length in four octets, without parameter sets; or the OBUs of AV1, without
+    /// temporal delimiters.
     pub data: &'a [u8],
 }
 
@@ -205,7 +207,7 @@ pub fn video_segment(
 ) -> Result<Segment, CmafError> {
     check_count(span, samples.len())?;
     check_gops(span, gops)?;
-    check_pictures(gops, samples)?;
+    check_pictures(config.sets.codec(), gops, samples)?;
     let mut writer = fragment::Writer::new(samples.iter().map(|sample| sample.data.len()))?;
     let mut keyframes = Vec::new();
     let mut done = 0u32;
@@ -248,16 +250,12 @@ pub fn audio_segment(_config: &AudioConfig, span: Span, frames: &[&[u8]]) -> Res
     Ok(Segment { bytes: writer.finish(), ticks: ticks(span, AAC_FRAME_SAMPLES), keyframes: Vec::new() })
 }
 
-/// The RFC 6381 codec string of an H.264 stream, such as `avc1.64001f`.
+/// The RFC 6381 codec string of a stream with these parameter sets, such as `avc1.64001f`.
 ///
 /// # Errors
-/// If `sps` is not a sequence parameter set.
-pub fn avc_codecs(sps: &[u8]) -> Result<String, CmafError> {
-    sps::check_kind(sps)?;
-    match sps {
-        [_, profile, constraints, level, ..] => Ok(format!("avc1.{profile:02x}{constraints:02x}{level:02x}")),
-        _ => Err(CmafError::Config { what: "sequence parameter set", reason: "it is cut short" }),
-    }
+/// If they cannot be read.
+pub fn codecs(sets: &ParameterSets) -> Result<String, CmafError> {
+    coding::codecs(sets)
 }
 
 fn check_count(span: Span, found: usize) -> Result<(), CmafError> {
@@ -290,14 +288,14 @@ fn check_size(sample: u32, data: &[u8]) -> Result<(), CmafError> {
 }
 
 /// Every GOP is closed: it begins with an IDR picture shown first, and shows each of its frames once.
-fn check_pictures(gops: &[u32], samples: &[VideoSample<'_>]) -> Result<(), CmafError> {
+fn check_pictures(codec: Codec, gops: &[u32], samples: &[VideoSample<'_>]) -> Result<(), CmafError> {
     let mut rest = (0u32..).zip(samples);
     let mut start = 0u32;
     for (gop, &frames) in (0u32..).zip(gops) {
         let mut is_shown = vec![false; index(frames)];
         for (sample, picture) in rest.by_ref().take(index(frames)) {
             check_size(sample, picture.data)?;
-            let is_idr = nal::is_idr(picture.data).map_err(|source| CmafError::Sample { sample, source })?;
+            let is_idr = coding::is_sync(codec, picture.data).map_err(|source| CmafError::Sample { sample, source })?;
             if is_idr != picture.is_idr {
                 return Err(CmafError::IdrMark { sample, is_idr: picture.is_idr });
             }

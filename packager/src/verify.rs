@@ -6,9 +6,9 @@
 mod reader;
 
 use domain::presentation::KeyframeRange;
-use domain::{AAC_FRAME_SAMPLES, Bitrate, Span, Timescale};
+use domain::{AAC_FRAME_SAMPLES, Bitrate, Codec, Span, Timescale};
 
-use crate::cmaf::{NalError, nal};
+use crate::cmaf::{NalError, coding};
 use reader::{Fragment, Reader};
 
 /// What a verified segment holds.
@@ -105,14 +105,14 @@ pub enum VerifyError {
 /// # Errors
 /// Unless the bytes are exactly a styp and one moof and mdat per GOP, whose decode times, durations,
 /// sample counts and presentation times are those of `span`, and every fragment begins with an IDR picture.
-pub fn video(bytes: &[u8], frame_ticks: u32, span: Span, gops: &[u32]) -> Result<Verified, VerifyError> {
+pub fn video(bytes: &[u8], codec: Codec, frame_ticks: u32, span: Span, gops: &[u32]) -> Result<Verified, VerifyError> {
     let mut reader = Reader::new(bytes)?;
     let mut keyframes = Vec::new();
     let mut first = span.first;
     for (at, &frames) in gops.iter().enumerate() {
         let fragment = reader.fragment(at)?;
         check_times(at, &fragment, frame_ticks, first, frames)?;
-        check_pictures(at, &fragment, frame_ticks)?;
+        check_pictures(at, &fragment, codec, frame_ticks)?;
         keyframes.push(fragment.keyframe(frame_ticks));
         first = first.saturating_add(u64::from(frames));
     }
@@ -189,12 +189,15 @@ fn check_times(
 }
 
 /// The first sample is a sync sample and IDR picture shown first; no other is; all frames are shown once.
-fn check_pictures(at: usize, fragment: &Fragment<'_>, frame_ticks: u32) -> Result<(), VerifyError> {
+fn check_pictures(at: usize, fragment: &Fragment<'_>, codec: Codec, frame_ticks: u32) -> Result<(), VerifyError> {
     let field = |what| VerifyError::Field { fragment: at, what };
     let mut shown = Vec::with_capacity(fragment.samples.len());
     for (number, sample) in fragment.samples.iter().enumerate() {
-        let is_idr =
-            nal::is_idr(sample.data).map_err(|source| VerifyError::Sample { fragment: at, sample: number, source })?;
+        let is_idr = coding::is_sync(codec, sample.data).map_err(|source| VerifyError::Sample {
+            fragment: at,
+            sample: number,
+            source,
+        })?;
         if is_idr != (number == 0) {
             return Err(field("the IDR picture is not the first sample alone"));
         }

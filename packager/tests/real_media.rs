@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use domain::{Bitrate, Cadence, FrameRate, Resolution, Span, Timescale};
+use domain::{Bitrate, Cadence, FrameRate, ParameterSets, Resolution, Span, Timescale};
 use fixtures::media::{self, ClipSpec};
 use packager::cmaf::{self, AudioConfig, VideoConfig, VideoSample};
 use packager::verify;
@@ -87,8 +87,7 @@ fn check_video(bframes: &'static str) {
         resolution: Resolution { width: 320, height: 180 },
         timescale: rate.timescale(),
         frame_ticks: rate.frame_ticks(),
-        sps,
-        pps,
+        sets: ParameterSets::H264 { sps, pps },
     };
     let cadence = Cadence::for_video(rate);
     let spans = cadence.video_spans(pictures.len() as u64);
@@ -110,7 +109,7 @@ fn check_video(bframes: &'static str) {
             .collect();
         let gops = cadence.gops(span);
         let segment = cmaf::video_segment(&config, span, &gops, &samples).expect("a segment");
-        verify::video(&segment.bytes, config.frame_ticks, span, &gops).expect("good");
+        verify::video(&segment.bytes, config.sets.codec(), config.frame_ticks, span, &gops).expect("good");
         file.extend(segment.bytes);
     }
     let folder = tempfile::tempdir().expect("a folder");

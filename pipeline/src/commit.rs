@@ -132,7 +132,8 @@ pub(crate) fn finish_video(
     let packaged = cmaf::video_segment(config, span, gops, &samples).map_err(package)?;
     let check = |source| JobError::Verify { rendition: rendition.clone(), index, source };
     verify::init(&init).map_err(check)?;
-    let verified = verify::video(&packaged.bytes, config.frame_ticks, span, gops).map_err(check)?;
+    let verified =
+        verify::video(&packaged.bytes, config.sets.codec(), config.frame_ticks, span, gops).map_err(check)?;
     if (verified.ticks, &verified.keyframes) != (packaged.ticks, &packaged.keyframes) {
         return Err(JobError::inconsistent(format!("segment {index} of {rendition} reads back differently")));
     }

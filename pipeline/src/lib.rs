@@ -26,7 +26,7 @@
 //! ```
 
 pub mod audit;
-mod avcc;
+mod coding;
 mod commit;
 mod cues;
 mod error;

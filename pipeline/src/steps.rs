@@ -68,6 +68,7 @@ impl Step<'_> {
             JobSpec::Probe => probe::run(self).await,
             JobSpec::Reprocess { generation } => probe::run_beside(self, *generation).await,
             JobSpec::Chunk { generation, chunk } => chunk::run(self, *generation, *chunk).await,
+            JobSpec::Extra { generation, codec, chunk } => chunk::run_extra(self, *generation, *codec, *chunk).await,
             JobSpec::Copy { generation, chunk } => copy::run(self, *generation, *chunk).await,
             JobSpec::Audio { generation, rendition, part } => audio::run(self, *generation, rendition, *part).await,
             JobSpec::Subtitles { generation } => subtitles::run(self, *generation).await,
@@ -121,7 +122,11 @@ impl Step<'_> {
     /// True if the asset plays without what this job makes.
     pub(crate) async fn is_optional(&self) -> Result<bool, JobError> {
         match &self.job.spec {
-            JobSpec::Images { .. } | JobSpec::Subtitles { .. } | JobSpec::Loudness { .. } => Ok(true),
+            JobSpec::Images { .. }
+            | JobSpec::Subtitles { .. }
+            | JobSpec::Loudness { .. }
+            // Everybody can play what there is in H.264.
+            | JobSpec::Extra { .. } => Ok(true),
             // A broken sound track among others, or beside a picture, is no reason to show nothing.
             JobSpec::Audio { generation, .. } => {
                 let plan = self.plan(*generation).await?;

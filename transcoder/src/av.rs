@@ -17,12 +17,13 @@ mod webp;
 
 use std::ffi::{CStr, CString, c_char, c_int};
 
+use domain::Codec;
 use ffmpeg_next::ffi;
 
 use crate::cage::policy;
 
 pub(crate) use decoder::Decoder;
-pub(crate) use encoder::{AacEncoder, X264, X264Settings};
+pub(crate) use encoder::{AacEncoder, VideoEncoder, VideoSettings};
 pub(crate) use frame::{Frame, Packet};
 pub(crate) use graph::Graph;
 pub(crate) use input::{IndexEntry, Input, StreamInfo, StreamKind, TimeBase};
@@ -76,6 +77,16 @@ pub(crate) fn codecs_missing() -> Vec<String> {
     let no_decoder = |name: &&CStr| unsafe { ffi::avcodec_find_decoder_by_name(name.as_ptr()) }.is_null();
     let encoders = ENCODERS.into_iter().filter(no_encoder);
     encoders.chain(DECODERS.into_iter().filter(no_decoder)).map(|name| name.to_string_lossy().into_owned()).collect()
+}
+
+/// The codecs of pictures that can be encoded, with libav's encoder of each.
+#[expect(unsafe_code, reason = "libav looks codecs up by C strings")]
+pub(crate) fn encoders() -> Vec<(Codec, String)> {
+    let all = [Codec::H264, Codec::Hevc, Codec::Av1].map(|codec| (codec, encoder::name(codec)));
+    // SAFETY: the names are terminated; the answers are only compared with null.
+    let is_there = |name: &CStr| !unsafe { ffi::avcodec_find_encoder_by_name(name.as_ptr()) }.is_null();
+    let there = all.into_iter().filter(|(_, name)| is_there(name));
+    there.map(|(codec, name)| (codec, name.to_string_lossy().into_owned())).collect()
 }
 
 /// An error code of libav.

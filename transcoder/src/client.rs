@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 mod child;
+mod coding;
 mod webp;
 
 use std::ffi::OsString;

@@ -22,6 +22,7 @@ mod scan;
 mod source;
 mod subtitles;
 mod tail;
+mod units;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -163,6 +164,7 @@ fn report(cage: &Cage) -> CageReport {
         trials: cage.trials(),
         libav: av::version(),
         codecs_missing: av::codecs_missing(),
+        encoders: av::encoders(),
     }
 }
 

@@ -39,8 +39,8 @@ pub use client::{Engine, EngineConfig, EngineLimits, Session};
 pub use engine::engine_main;
 pub use error::EngineError;
 pub use output::{
-    AudioSegment, CageLimit, CageReport, CageTrial, Cue, Headers, ParameterSets, Picture, Preview, SampleCost,
-    VideoSample, VideoSegment,
+    AudioSegment, CageLimit, CageReport, CageTrial, Cue, Headers, Picture, Preview, SampleCost, VideoSample,
+    VideoSegment,
 };
 pub use request::{
     AudioRequest, ChunkRequest, CopyRequest, HeadersRequest, LoudnessRequest, MeasureRequest, PicturesRequest,

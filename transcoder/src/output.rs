@@ -1,6 +1,6 @@
 //! What the engine gives back.
 
-use domain::{MediaTime, Resolution, Span};
+use domain::{Codec, MediaTime, ParameterSets, Resolution, Span};
 use serde::{Deserialize, Serialize};
 
 /// One segment of one rung, encoded or taken over.
@@ -10,10 +10,8 @@ pub struct VideoSegment {
     pub rung: usize,
     /// The frames it covers.
     pub span: Span,
-    /// H.264 sequence parameter set, without start code.
-    pub sps: Vec<u8>,
-    /// H.264 picture parameter set, without start code.
-    pub pps: Vec<u8>,
+    /// What a decoder must know before the first picture.
+    pub sets: ParameterSets,
     /// One sample per frame, in decode order.
     pub samples: Vec<VideoSample>,
 }
@@ -25,7 +23,8 @@ pub struct VideoSample {
     pub display: u32,
     /// A decoder can start here.
     pub is_idr: bool,
-    /// NAL units, each after its length in four bytes; neither parameter sets nor SEI.
+    /// NAL units, each after its length in four bytes, neither parameter sets nor SEI; or the OBUs of AV1,
+    /// without temporal delimiters.
     pub data: Vec<u8>,
 }
 
@@ -47,15 +46,6 @@ pub struct Headers {
     pub video: Vec<ParameterSets>,
     /// AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1) of each audio rendition of the request.
     pub audio: Vec<Vec<u8>>,
-}
-
-/// What an H.264 decoder must know before the first picture.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ParameterSets {
-    /// Sequence parameter set, without start code.
-    pub sps: Vec<u8>,
-    /// Picture parameter set, without start code.
-    pub pps: Vec<u8>,
 }
 
 /// One encoded segment of an audio track.
@@ -121,6 +111,9 @@ pub struct CageReport {
     pub libav: String,
     /// Encoders and decoders that Headwater counts on and this libav lacks.
     pub codecs_missing: Vec<String>,
+    /// Codecs of pictures that this libav can encode, with the encoder of each.
+    #[serde(default)]
+    pub encoders: Vec<(Codec, String)>,
 }
 
 /// One limit on the resources of a caged child.

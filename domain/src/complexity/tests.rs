@@ -70,22 +70,26 @@ fn rungs_that_save_too_little_are_left_out() {
 
 #[test]
 fn a_source_that_spares_its_bits_is_tried_and_a_generous_one_is_not() {
-    let trial_of = |bytes, ladder_probe| {
+    let asked = |bytes, ladder_probe, is_awaited| {
         let probe = probe(1080, 60, bytes);
-        trial(&probe, &plan_of(&probe, ladder_probe))
+        trial(&probe, &plan_of(&probe, ladder_probe), is_awaited)
     };
+    let trial_of = |bytes, ladder_probe| asked(bytes, ladder_probe, false);
     // 1 and 8 Mbit/s.
     let (sparing, generous) = (7_500_000, 60_000_000);
     assert_eq!(trial_of(sparing, LadderProbe::Auto), Trial::Samples);
     assert_eq!(trial_of(generous, LadderProbe::Auto), Trial::Nothing);
     assert_eq!(trial_of(generous, LadderProbe::Always), Trial::Samples);
     assert_eq!(trial_of(sparing, LadderProbe::Off), Trial::Nothing);
+    // A viewer who waits is not kept waiting, unless somebody wants it so.
+    assert_eq!(asked(sparing, LadderProbe::Auto, true), Trial::Nothing);
+    assert_eq!(asked(sparing, LadderProbe::Always, true), Trial::Samples);
 }
 
 #[test]
 fn nothing_is_tried_where_nothing_can_be_left_out() {
     let small = probe(240, 60, 1000);
-    assert_eq!(trial(&small, &plan_of(&small, LadderProbe::Always)), Trial::Nothing);
+    assert_eq!(trial(&small, &plan_of(&small, LadderProbe::Always), false), Trial::Nothing);
 }
 
 #[test]
@@ -95,10 +99,25 @@ fn a_copied_rung_that_costs_next_to_nothing_needs_no_trial_and_no_other_rung() {
     let video = plan.video.as_mut().expect("a picture");
     video.copied = Some("avc1.640028".into());
     video.rungs.last_mut().expect("a rung").bitrate_max = Bitrate(90_000);
-    assert_eq!(trial(&source, &plan), Trial::Known);
-    let video = plan.with_costs(vec![]).video.expect("a picture");
+    let Trial::Known(cost) = trial(&source, &plan, true) else { panic!("its rate is known") };
+    assert_eq!((cost.rung.as_str(), cost.peak), ("1080p", Bitrate(90_000)));
+    let video = plan.with_costs(vec![cost]).video.expect("a picture");
     assert_eq!(video.rungs.iter().map(|rung| rung.id.as_str()).collect::<Vec<_>>(), ["1080p"]);
     assert_eq!(video.encoded_count(), 0);
+}
+
+#[test]
+fn a_source_that_holds_next_to_nothing_needs_one_rung() {
+    // 200 and 210 kbit/s, sound included.
+    let kept = |bytes| {
+        let source = probe(1080, 60, bytes);
+        let plan = plan_of(&source, LadderProbe::Auto);
+        match trial(&source, &plan, true) {
+            Trial::Known(cost) => plan.with_costs(vec![cost]).video.expect("a picture").rungs.len(),
+            _ => plan.video.expect("a picture").rungs.len(),
+        }
+    };
+    assert_eq!((kept(1_500_000), kept(1_575_000)), (1, 5));
 }
 
 #[test]

@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 43] = [
+pub const KEYS: [Key; 48] = [
     key(
         "data_dir",
         Kind::Text,
@@ -234,8 +234,18 @@ pub const KEYS: [Key; 43] = [
         "ladder_probe",
         Kind::Text,
         "\"auto\"",
-        "Whether a few GOPs of a source are encoded at every size before its ladder is decided, so that sizes from which a player gains nothing (those of slides and screen recordings) are left out. `off`: never. `auto`: where the source itself spends so few bits on its pictures that this is likely. `always`: always. It takes up to a few seconds before such an asset can be played.",
+        "Whether a few GOPs of a source are encoded at every size before its ladder is decided, so that sizes from which a player gains nothing (those of slides and screen recordings) are left out. `off`: never. `auto`: `headwater transcode` does, where the source itself spends so few bits on its pictures that this is likely; a server, where viewers wait, only leaves out what it can tell without encoding. `always`: always, which takes some seconds before an asset can be played.",
     ),
+    key(
+        "codecs",
+        Kind::List,
+        "[\"h264\"]",
+        "Codecs in which every size is encoded: `h264`, which every player can show and which must be first, `hevc` (x265) and `av1` (SVT-AV1), which show the same in fewer bits to players that can. The others are made after everything else and shown once they are complete; each takes several times the processor time of H.264, and space of its own.",
+    ),
+    key("x265_preset", Kind::Text, "\"fast\"", "Preset of the HEVC encoder: slower ones give smaller files."),
+    key("x265_crf", Kind::Number, "26", "Constant rate factor of the HEVC encoder, on a scale of its own."),
+    key("svtav1_preset", Kind::Number, "8", "Preset of the AV1 encoder, from 4 (slow, smaller files) to 12 (fast)."),
+    key("svtav1_crf", Kind::Number, "35", "Constant rate factor of the AV1 encoder, on a scale of its own."),
     key("audio_bitrate", Kind::Number, "128000", "Bit rate of a stereo track, in bits per second."),
     key("surround_bitrate", Kind::Number, "320000", "Bit rate of a 5.1 track, in bits per second."),
 ];

@@ -54,6 +54,11 @@ fn a_wrong_value_is_blamed_on_its_key_and_its_place() {
     assert!(!merged("", &[], &[("passthrough", "false")]).unwrap().recipe().passthrough);
     assert!(refused("", &[("ladder_probe", "never")]).contains("ladder_probe is not usable"));
     assert_eq!(merged("", &[], &[("ladder_probe", "always")]).unwrap().recipe().ladder_probe, LadderProbe::Always);
+    assert_eq!(refused("codecs = [\"hevc\"]", &[]), "h.toml: codecs must begin with h264, which every player can show");
+    assert_eq!(refused("", &[("codecs", "h264,av1,av1")]), "--codecs: codecs must name each codec once");
+    assert!(refused("codecs = [\"h264\", \"vp9\"]", &[]).contains("codecs is not usable"));
+    let recipe = merged("", &[], &[("codecs", "h264,av1"), ("svtav1_preset", "10")]).unwrap().recipe();
+    assert_eq!(recipe.extra_codecs, [ExtraCodec { codec: Codec::Av1, preset: "10".into(), crf: 35 }]);
     assert_eq!(refused("lease_s = 1", &[]), "h.toml: lease_s must lie between 5 and 3600, not 1");
     assert!(refused("roles = [\"cook\"]", &[]).contains("roles is not usable"));
     assert_eq!(refused("roles = []", &[]), "h.toml: roles must name at least one role");

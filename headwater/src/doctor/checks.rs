@@ -19,7 +19,7 @@ const FREE_SPACE_WARN: u64 = 20 << 30;
 const EARLIEST_UNIX_MS: i64 = 1_735_689_600_000;
 
 pub(super) async fn all(config: &Config) -> Vec<Finding> {
-    let mut findings = engine::all(&config.source_limits()).await;
+    let mut findings = engine::all(&config.source_limits(), &config.codecs).await;
     let folder = data_folder(&config.data_dir);
     let is_usable = folder.verdict != super::Verdict::Fail;
     findings.push(folder);

@@ -1,7 +1,7 @@
 //! What the engine says of itself: how tight its cage is, on which kernel, and with which FFmpeg.
 
-use domain::ByteSize;
 use domain::plan::Limits;
+use domain::{ByteSize, Codec};
 use transcoder::CageReport;
 use transcoder::release::{self, Standing};
 
@@ -12,14 +12,15 @@ use crate::{cli, wiring};
 const LANDLOCK_KERNEL: &str = "5.13";
 
 /// Starts an engine in its cage and lets it try to get out.
-pub(super) async fn all(limits: &Limits) -> Vec<Finding> {
+pub(super) async fn all(limits: &Limits, codecs: &[Codec]) -> Vec<Finding> {
     let report = match wiring::engine(limits) {
         Ok(engine) => engine.self_test().await.map_err(|error| cli::with_causes(&error.into())),
         Err(error) => Err(cli::with_causes(&error)),
     };
     match report {
         Ok(report) => {
-            vec![kernel(&report), cage(&report), confines(&report), codecs(&report), ffmpeg(&report)]
+            let needed = needed(&report);
+            vec![kernel(&report), cage(&report), confines(&report), needed, encoders(&report, codecs), ffmpeg(&report)]
         }
         Err(error) => vec![Finding::fail(
             "cage",
@@ -68,13 +69,29 @@ fn confines(report: &CageReport) -> Finding {
     Finding::ok("rlimits", limits.join(", "))
 }
 
-fn codecs(report: &CageReport) -> Finding {
+fn needed(report: &CageReport) -> Finding {
     let name = "codecs";
     let missing = report.codecs_missing.join(", ");
     if missing.is_empty() {
         return Finding::ok(name, "every codec that is needed is there");
     }
     Finding::fail(name, format!("FFmpeg lacks {missing}; install Debian's build of its libraries"))
+}
+
+/// Which codecs this machine can encode in, and whether all that are configured are among them.
+fn encoders(report: &CageReport, wanted: &[Codec]) -> Finding {
+    let name = "encoders";
+    let there = |codec: &Codec| report.encoders.iter().any(|(found, _)| found == codec);
+    let missing: Vec<&str> = wanted.iter().filter(|codec| !there(codec)).map(|codec| codec.as_str()).collect();
+    let shown: Vec<String> = report.encoders.iter().map(|(codec, by)| format!("{codec} by {by}")).collect();
+    let shown = if shown.is_empty() { "none".to_owned() } else { shown.join(", ") };
+    if missing.is_empty() {
+        return Finding::ok(name, shown);
+    }
+    Finding::fail(
+        name,
+        format!("{shown}; codecs also names {}: take it out or install its encoder", missing.join(", ")),
+    )
 }
 
 fn ffmpeg(report: &CageReport) -> Finding {
@@ -108,13 +125,15 @@ mod tests {
             trials: vec![trial],
             libav: "5.1.9-0+deb12u1".into(),
             codecs_missing: vec![],
+            encoders: vec![(Codec::H264, "libx264".into()), (Codec::Hevc, "libx265".into())],
         }
     }
 
     #[test]
     fn a_tight_cage_on_a_mended_release_is_well() {
         let report = report();
-        let findings = [kernel(&report), cage(&report), confines(&report), codecs(&report), ffmpeg(&report)];
+        let encoders = encoders(&report, &[Codec::H264, Codec::Hevc]);
+        let findings = [kernel(&report), cage(&report), confines(&report), needed(&report), encoders, ffmpeg(&report)];
         assert!(findings.iter().all(|finding| finding.verdict == Verdict::Ok), "{findings:?}");
         assert_eq!(findings[2].text, "address space 1.0G");
         assert!(findings[1].text.contains("network, user"), "{}", findings[1].text);
@@ -130,7 +149,10 @@ mod tests {
         assert_eq!(cage(&report).verdict, Verdict::Fail);
         assert!(cage(&report).text.contains("open a file"));
         assert_eq!(kernel(&report).verdict, Verdict::Warn);
-        assert_eq!(codecs(&report).verdict, Verdict::Fail);
+        assert_eq!(needed(&report).verdict, Verdict::Fail);
+        let encoders = encoders(&report, &[Codec::H264, Codec::Av1]);
+        assert_eq!(encoders.verdict, Verdict::Fail);
+        assert!(encoders.text.contains("hevc by libx265; codecs also names av1"), "{}", encoders.text);
         let ffmpeg = ffmpeg(&report);
         assert_eq!(ffmpeg.verdict, Verdict::Warn);
         assert!(ffmpeg.text.contains("5.1.9"), "{}", ffmpeg.text);

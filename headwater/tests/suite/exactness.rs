@@ -117,6 +117,24 @@ fn a_source_is_encoded_where_that_is_asked_for() {
 }
 
 #[test]
+fn other_codecs_show_the_same_frames_beside_h264() {
+    let temp = tempfile::tempdir().unwrap();
+    let source = media::clip(&ClipSpec { seconds: 7.0, width: 640, height: 360, ..ClipSpec::default() });
+    let out = temp.path().join("out");
+    let fast = ["--set", "x265_preset=ultrafast", "--set", "svtav1_preset=12"];
+    let done = run(&[&["transcode", text(&source), "-o", text(&out), "--codecs", "h264,hevc,av1"], &fast[..]].concat());
+    assert_eq!(done.status.code(), Some(0), "{}", String::from_utf8_lossy(&done.stderr));
+    let report = check::check(&out);
+    assert_frames(&report, 175, (25, 1), 3);
+    let mut names: Vec<&str> = report.renditions.iter().map(|rendition| rendition.id.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["240p", "240p-av1", "240p-hevc", "360p", "360p-av1", "360p-hevc"]);
+    for name in names {
+        assert_eq!(frame_hashes(joined(&out.join(name)).path()).len(), 175, "{name}");
+    }
+}
+
+#[test]
 fn surround_sound_is_there_beside_stereo() {
     let audio_args = vec!["-af", "pan=5.1|FL=c0|FC=c0|BR=c0", "-c:a", "ac3"];
     let spec = ClipSpec { seconds: 7.0, audio: vec!["eng", "deu"], audio_args, ..ClipSpec::default() };

@@ -1,20 +1,23 @@
 //! Initialization segments: ftyp and moov with one track, no sample and no edit list.
 
+use domain::{ParameterSets, Resolution};
 use mp4_atom::esds::{DecoderConfig, DecoderSpecific, EsDescriptor, SLConfig};
 use mp4_atom::{
-    Audio, Avc1, Avcc, AvccExt, Codec, Colr, Dinf, Dref, Esds, FixedPoint, FourCC, Ftyp, Hdlr, Mdhd, Mp4a, Mvex, Mvhd,
-    Pasp, Smhd, Stbl, Stco, Stsd, Tkhd, Trex, Url, Visual, Vmhd, u24,
+    Audio, Av01, Avc1, Avcc, AvccExt, Codec, Colr, Dinf, Dref, Esds, FixedPoint, FourCC, Ftyp, Hdlr, Hvc1, Mdhd, Mp4a,
+    Mvex, Mvhd, Pasp, Smhd, Stbl, Stco, Stsd, Tkhd, Trex, Url, Visual, Vmhd, u24,
 };
 
 use super::fragment::TRACK_ID;
 use super::sps::{self, Sps};
-use super::{AudioConfig, CmafError, VideoConfig, aac, boxes};
+use super::{AudioConfig, CmafError, VideoConfig, aac, av1, boxes, hevc};
 
 /// BT.709, what is assumed of a large picture that does not say (ISO/IEC 23091-2).
 const BT709: sps::Color = sps::Color { primaries: 1, transfer: 1, matrix: 1, is_full_range: false };
 
 /// BT.601 with 525 lines, what is assumed of a small one.
 const BT601: sps::Color = sps::Color { primaries: 6, transfer: 6, matrix: 6, is_full_range: false };
+
+const SPS: &str = "sequence parameter set";
 
 /// Short side from which a picture is a large one.
 const HD_SHORT_SIDE: u32 = 720;
@@ -24,28 +27,56 @@ const MPEG4_AUDIO: u8 = 0x40;
 const AUDIO_STREAM: u8 = 5;
 
 pub(super) fn video(config: &VideoConfig) -> Result<Vec<u8>, CmafError> {
-    let sps = sps::parse(&config.sps)?;
-    sps::check_pps(&config.pps)?;
-    if sps.resolution != config.resolution {
-        return Err(CmafError::Size { stated: sps.resolution, planned: config.resolution });
-    }
-    if sps.sample_aspect.is_some_and(|(width, height)| width != height || width == 0) {
-        return Err(CmafError::Config { what: "sequence parameter set", reason: "its samples are not square" });
-    }
-    if !sps.is_progressive {
-        return Err(CmafError::Config { what: "sequence parameter set", reason: "its pictures may be fields" });
-    }
     let side = |pixels: u32| u16::try_from(pixels).map_err(|_| CmafError::Overflow);
     let (width, height) = (side(config.resolution.width)?, side(config.resolution.height)?);
+    let visual = Visual { data_reference_index: 1, width, height, ..Visual::default() };
     let track = Track {
         timescale: config.timescale.per_second(),
         handler: Hdlr { handler: FourCC::new(b"vide"), name: "video".into() },
         width: width.into(),
         height: height.into(),
         volume: 0.into(),
-        entry: avc1(config, &sps, width, height)?.into(),
+        entry: entry(config, visual)?,
     };
     track.render(|out| boxes::put(out, &Vmhd::default()))
+}
+
+/// The sample entry: `avc1`, `hvc1` or `av01`.
+fn entry(config: &VideoConfig, visual: Visual) -> Result<Codec, CmafError> {
+    let check = |stated: Resolution, aspect: Option<(u16, u16)>| {
+        if stated != config.resolution {
+            return Err(CmafError::Size { stated, planned: config.resolution });
+        }
+        if aspect.is_some_and(|(width, height)| width != height || width == 0) {
+            return Err(CmafError::Config { what: SPS, reason: "its samples are not square" });
+        }
+        Ok(())
+    };
+    let pasp = Some(Pasp { h_spacing: 1, v_spacing: 1 });
+    match &config.sets {
+        ParameterSets::H264 { sps: unit, pps } => {
+            let sps = sps::parse(unit)?;
+            sps::check_pps(pps)?;
+            check(sps.resolution, sps.sample_aspect)?;
+            if !sps.is_progressive {
+                return Err(CmafError::Config { what: SPS, reason: "its pictures may be fields" });
+            }
+            let colr = Some(colr(config, sps.color));
+            Ok(Avc1 { visual, avcc: avcc(unit, pps, &sps)?, colr, pasp, ..Avc1::default() }.into())
+        }
+        ParameterSets::Hevc { sps, .. } => {
+            let sps = hevc::parse(sps)?;
+            check(sps.resolution, sps.sample_aspect)?;
+            let colr = Some(colr(config, sps.color));
+            Ok(Hvc1 { visual, hvcc: sps.record(&config.sets)?, colr, pasp, ..Hvc1::default() }.into())
+        }
+        ParameterSets::Av1 { sequence } => {
+            let sequence = av1::parse(sequence)?;
+            check(sequence.resolution, None)?;
+            let colr = Some(colr(config, sequence.color));
+            Ok(Av01 { visual, av1c: sequence.record(), colr, pasp, ..Av01::default() }.into())
+        }
+    }
 }
 
 pub(super) fn audio(config: &AudioConfig) -> Result<Vec<u8>, CmafError> {
@@ -115,8 +146,8 @@ fn no_samples(entry: Codec) -> Stbl {
     Stbl { stsd: Stsd { codecs: vec![entry] }, stco: Some(Stco::default()), ..Stbl::default() }
 }
 
-fn avc1(config: &VideoConfig, sps: &Sps, width: u16, height: u16) -> Result<Avc1, CmafError> {
-    let mut avcc = Avcc::new(&config.sps, &config.pps)?;
+fn avcc(unit: &[u8], pps: &[u8], sps: &Sps) -> Result<Avcc, CmafError> {
+    let mut avcc = Avcc::new(unit, pps)?;
     // ISO/IEC 14496-15 §5.3.3.1.2: these profiles carry the sample format outside the parameter set too.
     if matches!(avcc.avc_profile_indication, 100 | 110 | 122 | 144) {
         avcc.ext = Some(AvccExt {
@@ -126,20 +157,19 @@ fn avc1(config: &VideoConfig, sps: &Sps, width: u16, height: u16) -> Result<Avc1
             sequence_parameter_sets_ext: vec![],
         });
     }
+    Ok(avcc)
+}
+
+/// The colour that the stream states, or what is assumed of a picture of this size.
+fn colr(config: &VideoConfig, stated: Option<sps::Color>) -> Colr {
     let assumed = if config.resolution.short_side() >= HD_SHORT_SIDE { BT709 } else { BT601 };
-    let color = sps.color.unwrap_or(assumed);
-    Ok(Avc1 {
-        visual: Visual { data_reference_index: 1, width, height, ..Visual::default() },
-        avcc,
-        colr: Some(Colr::Nclx {
-            colour_primaries: color.primaries.into(),
-            transfer_characteristics: color.transfer.into(),
-            matrix_coefficients: color.matrix.into(),
-            full_range_flag: color.is_full_range,
-        }),
-        pasp: Some(Pasp { h_spacing: 1, v_spacing: 1 }),
-        ..Avc1::default()
-    })
+    let color = stated.unwrap_or(assumed);
+    Colr::Nclx {
+        colour_primaries: color.primaries.into(),
+        transfer_characteristics: color.transfer.into(),
+        matrix_coefficients: color.matrix.into(),
+        full_range_flag: color.is_full_range,
+    }
 }
 
 fn mp4a(config: &AudioConfig) -> Result<Mp4a, CmafError> {

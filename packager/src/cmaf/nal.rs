@@ -25,6 +25,24 @@ pub enum NalError {
     /// Slices of an IDR and of another picture in one sample.
     #[error("slices of two kinds of picture")]
     MixedSlices,
+    /// An OBU whose size does not fit, or is missing.
+    #[error("the OBU at byte {offset} has a size that does not fit")]
+    Obu {
+        /// Where the OBU begins.
+        offset: usize,
+    },
+    /// An OBU that belongs between samples (AV1 in ISO base media files §2.4).
+    #[error("an OBU of type {kind} inside the sample")]
+    Stray {
+        /// Its type.
+        kind: u8,
+    },
+    /// A sample of AV1 shows exactly one picture.
+    #[error("{shown} shown pictures in one sample")]
+    Shown {
+        /// How many.
+        shown: u32,
+    },
     /// No slice at all.
     #[error("no slice of a picture")]
     NoSlice,

@@ -65,7 +65,7 @@ pub(super) fn parse(unit: &[u8]) -> Result<Sps, CmafError> {
 
 fn read(unit: &[u8]) -> Option<Sps> {
     let payload = without_emulation_prevention(unit.get(1..)?);
-    let mut bits = Bits { data: &payload, at: 0 };
+    let mut bits = Bits::new(&payload);
     let profile = bits.take(8)?;
     bits.take(16)?; // constraint flags, level
     bits.ue()?; // seq_parameter_set_id
@@ -155,10 +155,11 @@ fn read_resolution(bits: &mut Bits<'_>, chroma_format: u32) -> Option<(Resolutio
     Some((Resolution { width, height }, is_progressive))
 }
 
-type Vui = (Option<(u16, u16)>, Option<Color>);
+/// Shape of samples, colour.
+pub(super) type Vui = (Option<(u16, u16)>, Option<Color>);
 
 /// Annex E.1.1, up to the colour description; table E-1 for the aspect ratio.
-fn read_vui(bits: &mut Bits<'_>) -> Option<Vui> {
+pub(super) fn read_vui(bits: &mut Bits<'_>) -> Option<Vui> {
     const EXTENDED: u32 = 255;
     let mut aspect = None;
     if bits.flag()? {
@@ -186,7 +187,7 @@ fn read_vui(bits: &mut Bits<'_>) -> Option<Vui> {
 }
 
 /// The payload of a NAL unit without the octets that keep start codes out of it (§7.4.1).
-fn without_emulation_prevention(data: &[u8]) -> Vec<u8> {
+pub(super) fn without_emulation_prevention(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len());
     let mut zeros = 0;
     for &byte in data {
@@ -201,13 +202,17 @@ fn without_emulation_prevention(data: &[u8]) -> Vec<u8> {
 }
 
 /// Reads bits from the most significant on.
-struct Bits<'a> {
+pub(super) struct Bits<'a> {
     data: &'a [u8],
     at: usize,
 }
 
-impl Bits<'_> {
-    fn take(&mut self, count: u32) -> Option<u32> {
+impl<'a> Bits<'a> {
+    pub(super) fn new(data: &'a [u8]) -> Self {
+        Self { data, at: 0 }
+    }
+
+    pub(super) fn take(&mut self, count: u32) -> Option<u32> {
         let mut value = 0;
         for _ in 0..count {
             let byte = self.data.get(self.at / 8)?;
@@ -217,12 +222,12 @@ impl Bits<'_> {
         Some(value)
     }
 
-    fn flag(&mut self) -> Option<bool> {
+    pub(super) fn flag(&mut self) -> Option<bool> {
         Some(self.take(1)? == 1)
     }
 
     /// An unsigned Exp-Golomb code (§9.1).
-    fn ue(&mut self) -> Option<u32> {
+    pub(super) fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.flag()? {
             zeros += 1;

@@ -18,8 +18,7 @@ fn video_config() -> VideoConfig {
         resolution: Resolution { width: 160, height: 120 },
         timescale: rate.timescale(),
         frame_ticks: rate.frame_ticks(),
-        sps: SPS.to_vec(),
-        pps: PPS.to_vec(),
+        sets: ParameterSets::H264 { sps: SPS.to_vec(), pps: PPS.to_vec() },
     }
 }
 
@@ -133,9 +132,10 @@ fn a_segment_holds_one_fragment_per_gop() {
 
 #[test]
 fn a_codec_string_comes_from_the_parameter_set() {
-    assert_eq!(avc_codecs(&SPS).unwrap(), "avc1.64000b");
-    assert!(avc_codecs(&[0x67, 0x64]).is_err());
-    assert!(avc_codecs(&PPS).is_err());
+    let codecs = |sps: &[u8]| codecs(&ParameterSets::H264 { sps: sps.to_vec(), pps: PPS.to_vec() });
+    assert_eq!(codecs(&SPS).unwrap(), "avc1.64000b");
+    assert!(codecs(&[0x67, 0x64]).is_err());
+    assert!(codecs(&PPS).is_err());
 }
 
 #[test]
@@ -193,7 +193,10 @@ fn a_configuration_that_is_not_the_plan_is_refused() {
     let check = |config: VideoConfig, expected: &str| {
         assert_eq!(video_init(&config).unwrap_err().to_string(), expected);
     };
-    let with = |sps: &[u8], pps: &[u8]| VideoConfig { sps: sps.to_vec(), pps: pps.to_vec(), ..video_config() };
+    let with = |sps: &[u8], pps: &[u8]| VideoConfig {
+        sets: ParameterSets::H264 { sps: sps.to_vec(), pps: pps.to_vec() },
+        ..video_config()
+    };
     let size = Resolution { width: 160, height: 122 };
     check(
         VideoConfig { resolution: size, ..video_config() },
@@ -227,9 +230,9 @@ fn gops_of_any_length_make_a_segment() {
     let segment = video_segment(&video_config(), span, &lengths, &samples(&pictures)).unwrap();
     let ticks: Vec<u64> = segment.keyframes.iter().map(|range| range.ticks / 1001).collect();
     assert_eq!(ticks, [1, 5, 3]);
-    assert!(verify::video(&segment.bytes, 1001, span, &lengths).is_ok());
-    assert!(verify::video(&segment.bytes, 1001, span, &[1, 5]).is_err());
-    assert!(verify::video(&segment.bytes, 1001, span, &[6, 3]).is_err());
+    assert!(verify::video(&segment.bytes, Codec::H264, 1001, span, &lengths).is_ok());
+    assert!(verify::video(&segment.bytes, Codec::H264, 1001, span, &[1, 5]).is_err());
+    assert!(verify::video(&segment.bytes, Codec::H264, 1001, span, &[6, 3]).is_err());
 }
 
 #[test]
@@ -293,7 +296,7 @@ proptest! {
         let again = video_segment(&config, span, &gops, &samples(&pictures)).unwrap();
         prop_assert_eq!(&segment, &again);
 
-        let verified = verify::video(&segment.bytes, config.frame_ticks, span, &gops).unwrap();
+        let verified = verify::video(&segment.bytes, Codec::H264, config.frame_ticks, span, &gops).unwrap();
         prop_assert_eq!(verified.ticks, segment.ticks);
         prop_assert_eq!(verified.keyframes, segment.keyframes);
 
@@ -328,7 +331,7 @@ fn twelve_hours_fit_every_field() {
     let span = span(7000, first, 120);
     let pictures = pictures(span, 120);
     let segment = video_segment(&config, span, &[120], &samples(&pictures)).unwrap();
-    verify::video(&segment.bytes, config.frame_ticks, span, &[120]).unwrap();
+    verify::video(&segment.bytes, Codec::H264, config.frame_ticks, span, &[120]).unwrap();
     let start = MediaTime::new(i64::try_from(first * 1001).unwrap(), config.timescale);
     assert!(start.as_secs_f64() > 43_000.0);
 }

@@ -20,8 +20,9 @@ const UNDETERMINED: &str = "und";
 /// are chapters, `chapters.json` beside itself. Sound in stereo is one group; where some track is
 /// there in more channels, a second group holds these, and every video rendition is listed with
 /// both. `BANDWIDTH` is the rendition's peak plus the highest peak in the group, which is the dearest
-/// combination a viewer can choose. The variant nearest to 2 Mb/s comes first, or the one that the presentation
-/// names; the others follow in the presentation's order, stereo before surround. Without video there is one variant per group:
+/// combination a viewer can choose. The variant nearest to 2 Mb/s comes first, of those in the codec
+/// that the presentation begins with, or the one that the presentation names; the others follow in the
+/// presentation's order, stereo before surround. Without video there is one variant per group:
 /// the default audio rendition.
 ///
 /// Output is deterministic, is valid whatever the titles contain, and ends with a newline.
@@ -69,10 +70,17 @@ fn variants<'a>(
 }
 
 /// Moves the variant that players begin with to the front.
+///
+/// Unless it is named, it is one in the codec of the first rendition, which every player can show: a player that
+/// looks at the first variant alone must not find one that it cannot play.
 fn first_to_front(variants: &mut [Variant<'_>], named: Option<&RenditionId>) {
+    let entry = |one: &Variant<'_>| one.codecs.split('.').next().map(str::to_owned);
+    let common = variants.first().map(entry);
+    let nearest = (0..variants.len())
+        .filter(|at| Some(entry(&variants[*at])) == common)
+        .min_by_key(|at| variants[*at].bandwidth.abs_diff(FIRST_VARIANT_BITRATE.0));
     let named = named.and_then(|named| variants.iter().position(|one| one.directory == named.to_string()));
-    let nearest = variants.iter().enumerate().min_by_key(|(_, one)| one.bandwidth.abs_diff(FIRST_VARIANT_BITRATE.0));
-    let first = named.or(nearest.map(|(at, _)| at)).unwrap_or(0);
+    let first = named.or(nearest).unwrap_or(0);
     if let Some(head) = variants.get_mut(..=first) {
         head.rotate_right(1);
     }

@@ -164,6 +164,21 @@ fn check_lines(text: &str) {
 }
 
 #[test]
+fn a_player_that_looks_at_the_first_variant_alone_can_play_it() {
+    let mut film = film();
+    // Nearer to 2 Mb/s than any in H.264.
+    for (name, codecs) in [("720p-hevc", "hvc1.1.6.L93.90"), ("720p-av1", "av01.0.05M.08")] {
+        film.video.push(VideoRendition { codecs: codecs.into(), ..video(name, 1280, 720, 1_860_000, true) });
+    }
+    let playlist = parse_master(&multivariant(&film, ""));
+    let plain: Vec<_> = playlist.variants.iter().filter(|one| !one.is_i_frame).collect();
+    let codecs: Vec<_> = plain.iter().map(|one| one.codecs.clone().expect("codecs")).collect();
+    assert_eq!(plain[0].uri, "480p/playlist.m3u8");
+    assert_eq!(codecs[1], "avc1.64001f,mp4a.40.2");
+    assert_eq!(codecs[3..], ["hvc1.1.6.L93.90,mp4a.40.2", "av01.0.05M.08,mp4a.40.2"]);
+}
+
+#[test]
 fn a_film_has_this_multivariant_playlist() {
     let text = multivariant(&film(), "g3/");
     insta::assert_snapshot!(text);

@@ -1,4 +1,4 @@
-use domain::{Bitrate, Resolution, Timescale};
+use domain::{Bitrate, ParameterSets, Resolution, Timescale};
 use proptest::prelude::*;
 
 use super::*;
@@ -13,8 +13,7 @@ fn segment() -> Segment {
         resolution: Resolution { width: 160, height: 120 },
         timescale: Timescale::new(25_000).expect("not zero"),
         frame_ticks: TICKS,
-        sps: Vec::new(),
-        pps: Vec::new(),
+        sets: ParameterSets::H264 { sps: Vec::new(), pps: Vec::new() },
     };
     let data = |is_idr| vec![0, 0, 0, 3, if is_idr { 0x65 } else { 0x41 }, 1, 2];
     let order = [(0, true), (2, false), (1, false), (3, true), (5, false), (4, false)];
@@ -43,7 +42,7 @@ fn find(bytes: &[u8], kind: &[u8; 4], nth: usize) -> usize {
 #[test]
 fn a_good_segment_is_confirmed() {
     let segment = segment();
-    let verified = video(&segment.bytes, TICKS, SPAN, GOPS).expect("good");
+    let verified = video(&segment.bytes, Codec::H264, TICKS, SPAN, GOPS).expect("good");
     assert_eq!((verified.ticks, verified.keyframes), (segment.ticks, segment.keyframes));
     assert_eq!(audio(&audio_segment().bytes, SPAN).expect("good").ticks, 6 * 1024);
 }
@@ -53,7 +52,7 @@ fn every_fault_is_named() {
     let check = |change: &dyn Fn(&mut Vec<u8>), expected: &str| {
         let mut bytes = segment().bytes;
         change(&mut bytes);
-        let error = video(&bytes, TICKS, SPAN, GOPS).expect_err(expected);
+        let error = video(&bytes, Codec::H264, TICKS, SPAN, GOPS).expect_err(expected);
         assert_eq!(error.to_string(), expected);
     };
     let moof = find(&segment().bytes, b"moof", 0);
@@ -155,7 +154,7 @@ fn every_fault_is_named() {
     );
     let other = Span { count: 7, ..SPAN };
     assert_eq!(
-        video(&segment().bytes, TICKS, other, &[3, 3, 1]).expect_err("a frame is missing").to_string(),
+        video(&segment().bytes, Codec::H264, TICKS, other, &[3, 3, 1]).expect_err("a frame is missing").to_string(),
         format!("expected moof at byte {}, found nothing", segment().bytes.len())
     );
 }
@@ -186,7 +185,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>, count in 0u32..20, gop in 0u32..20) {
         let span = Span { index: 0, first: u64::MAX, count };
-        let _ = video(&bytes, u32::MAX, span, &[gop, 1]);
+        let _ = video(&bytes, Codec::H264, u32::MAX, span, &[gop, 1]);
         let _ = audio(&bytes, span);
         let _ = init(&bytes);
     }
@@ -200,7 +199,7 @@ proptest! {
             let place = at.index(sound.len());
             sound[place] = value;
         }
-        let _ = video(&picture, TICKS, SPAN, GOPS);
+        let _ = video(&picture, Codec::H264, TICKS, SPAN, GOPS);
         let _ = audio(&sound, SPAN);
     }
 }

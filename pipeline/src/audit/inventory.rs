@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use catalog_store::SegmentRow;
 use domain::presentation::{AudioRendition, Images, SegmentEntry, SubtitleRendition, VideoRendition};
 use domain::{
-    AssetId, Bitrate, Generation, LeftOut, MediaTime, Plan, PlaybackId, Presentation, RenditionId, Resolution, Span,
-    Timescale,
+    AssetId, Bitrate, Codec, Generation, LeftOut, MediaTime, Plan, PlaybackId, Presentation, RenditionId, Resolution,
+    Span, Timescale,
 };
 use media_store::{Key, layout};
 
@@ -49,7 +49,7 @@ pub(super) struct Expected {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// A segment of video on this cell.
-    Video { span: Span, frame_ticks: u32, gops: Vec<u32>, timescale: Timescale, declared: Bitrate },
+    Video { codec: Codec, span: Span, frame_ticks: u32, gops: Vec<u32>, timescale: Timescale, declared: Bitrate },
     /// A segment of audio on this cell.
     Audio { span: Span, timescale: Timescale, declared: Bitrate },
     /// The init segment of a video rendition of this size; its codec string, once that is published.
@@ -102,7 +102,11 @@ pub(super) fn take(output: &Output, presentation: Option<&Presentation>) -> Inve
 impl Output {
     /// It was left out for good: it has no entry and perhaps not all rows.
     fn lacks(&self, rendition: &RenditionId) -> bool {
-        self.left_out.iter().any(|missing| missing.rendition.as_ref() == Some(rendition))
+        let rung = self.plan.video.as_ref().and_then(|video| video.rung(rendition));
+        let is_in = |codec: Codec| rung.is_some_and(|rung| rung.codec == codec);
+        self.left_out
+            .iter()
+            .any(|missing| missing.rendition.as_ref() == Some(rendition) || missing.codec.is_some_and(is_in))
     }
 
     fn place(&self, rendition: &RenditionId) -> String {
@@ -130,7 +134,12 @@ impl Inventory {
         let sizes = |renditions: &[VideoRendition]| -> Vec<(RenditionId, Resolution, Timescale)> {
             renditions.iter().map(|video| (video.id.clone(), video.resolution, video.timescale)).collect()
         };
-        if sizes(&presentation.video) != sizes(&planned.video) {
+        let mut wanted = planned.video.clone();
+        if presentation.is_complete() {
+            let extra = Presentation::planned_extra(&output.plan);
+            wanted.extend(extra.into_iter().filter(|video| !output.lacks(&video.id)));
+        }
+        if sizes(&presentation.video) != sizes(&wanted) {
             differs("its video renditions are not the planned ones".into());
         }
         let is_planned = |audio: &AudioRendition| {
@@ -295,12 +304,13 @@ fn cells<'a>(output: &'a Output, presentation: Option<&Presentation>) -> Vec<Cel
         let complete = presentation.filter(|presentation| presentation.is_complete())?;
         complete.video.iter().find(|video| video.id == *id).map(|video| video.codecs.clone())
     };
-    let video = plan.video.iter().flat_map(|video| &video.rungs).map(move |rung| Cells {
+    let video = plan.video.iter().flat_map(|video| video.ladders().flatten()).map(move |rung| Cells {
         id: &rung.id,
         spans: plan.video_spans(),
         frame_ticks,
         init: Content::VideoInit { resolution: rung.resolution, timescale, frame_ticks, codecs: codecs(&rung.id) },
         segment: Box::new(move |span| Content::Video {
+            codec: rung.codec,
             span,
             frame_ticks,
             gops: plan.cadence.gops(span),

@@ -1,6 +1,7 @@
 //! Reads the objects that must be there and compares what they hold.
 
 use bytes::Bytes;
+use domain::ParameterSets;
 use futures::StreamExt;
 use packager::cmaf::{self, VideoConfig};
 use packager::verify::{self, VerifyError};
@@ -9,7 +10,7 @@ use super::fault::{Fault, Finding};
 use super::inventory::{Content, Expected};
 use super::{AuditError, Progress, Report};
 use crate::commit::sha256_hex;
-use crate::{Parts, avcc};
+use crate::{Parts, coding};
 
 /// Objects that are read at the same time; each is held in memory as a whole.
 const READS_IN_FLIGHT: usize = 4;
@@ -74,8 +75,8 @@ fn compare(expected: &Expected, body: &Bytes) -> Option<(Fault, String)> {
     }
     let is_recorded = expected.sha256.is_some();
     let wrong = match &expected.content {
-        Content::Video { span, frame_ticks, gops, timescale, declared } => {
-            verify::video(body, *frame_ticks, *span, gops)
+        Content::Video { codec, span, frame_ticks, gops, timescale, declared } => {
+            verify::video(body, *codec, *frame_ticks, *span, gops)
                 .and_then(|found_in| verify::bitrate(found, found_in.ticks, *timescale, *declared))
                 .err()
                 .map(|error| told(&error))
@@ -85,14 +86,13 @@ fn compare(expected: &Expected, body: &Bytes) -> Option<(Fault, String)> {
             .err()
             .map(|error| told(&error)),
         Content::VideoInit { resolution, timescale, frame_ticks, codecs } => {
-            let config = |(sps, pps): (Vec<u8>, Vec<u8>)| VideoConfig {
+            let config = |sets: ParameterSets| VideoConfig {
                 resolution: *resolution,
                 timescale: *timescale,
                 frame_ticks: *frame_ticks,
-                sps,
-                pps,
+                sets,
             };
-            let config = avcc::parameter_sets(body).map(config);
+            let config = coding::parameter_sets(body).map(config);
             video_init(body, config, codecs.as_deref(), is_recorded)
         }
         Content::AudioInit => verify::init(body).err().map(|error| told(&error)),
@@ -113,15 +113,15 @@ fn video_init(body: &[u8], config: Option<VideoConfig>, codecs: Option<&str>, is
     if let Err(error) = verify::init(body) {
         return Some(told(&error));
     }
-    let found = avcc::codecs(body);
+    let found = coding::codecs(body);
     if let Some(codecs) = codecs.filter(|codecs| found.as_deref() != Some(codecs)) {
-        return Some(format!("its avcC says {}, published is {codecs}", found.as_deref().unwrap_or("nothing")));
+        return Some(format!("its record says {}, published is {codecs}", found.as_deref().unwrap_or("nothing")));
     }
-    let Some(config) = config else { return Some("its avcC is damaged".into()) };
+    let Some(config) = config else { return Some("its record is damaged".into()) };
     match cmaf::video_init(&config) {
-        Err(error) => Some(format!("its avcC is not that of the rendition: {error}")),
+        Err(error) => Some(format!("its record is not that of the rendition: {error}")),
         // Where no hash was recorded, everything around the parameter sets can still be told from them.
-        Ok(made) if !is_recorded && made != body => Some("it is not what belongs to its own avcC".into()),
+        Ok(made) if !is_recorded && made != body => Some("it is not what belongs to its own record".into()),
         Ok(_) => None,
     }
 }

@@ -7,7 +7,7 @@ use catalog_store::{Asset, SegmentRow};
 use domain::{Generation, Plan, Presentation, Probe};
 use media_store::layout;
 use packager::cmaf::AudioConfig;
-use transcoder::{AudioRequest, ParameterSets, SegmentWork};
+use transcoder::{AudioRequest, SegmentWork};
 
 use super::fault::Fault;
 use super::inventory::{Inventory, Output};
@@ -102,18 +102,18 @@ async fn encode(parts: &Parts, asset: &Asset, plan: &Plan, row: &SegmentRow) -> 
 async fn video(parts: &Parts, probe: &Probe, plan: &Plan, row: &SegmentRow) -> Result<Finished, JobError> {
     let unplanned = || JobError::inconsistent("the segment is not in the plan");
     let video = plan.video.as_ref().ok_or_else(unplanned)?;
-    let rung = video.rungs.iter().find(|rung| rung.id == row.rendition).ok_or_else(unplanned)?.clone();
+    let rung = video.rung(&row.rendition).ok_or_else(unplanned)?.clone();
     let span = plan.video_spans().into_iter().find(|span| span.index == row.index).ok_or_else(unplanned)?;
     let source = parts.store.open_source(row.asset).await?;
     let mut session = if video.copied_rung().is_some_and(|copied| copied.id == rung.id) {
         parts.engine.copy(source, copy::request(plan, video, vec![span]))?
     } else {
-        let work = SegmentWork { span, rungs: video.rungs.iter().map(|other| other.id == rung.id).collect() };
-        parts.engine.encode_chunk(source, chunk::request(plan, video, probe, vec![work])?)?
+        let rungs = video.ladder(rung.codec);
+        let work = SegmentWork { span, rungs: rungs.iter().map(|other| other.id == rung.id).collect() };
+        parts.engine.encode_chunk(source, chunk::request(plan, (video, rungs), probe, vec![work])?)?
     };
     let segment = session.next().await?.ok_or(JobError::Incomplete { missing: 1, wanted: 1 })?;
-    let sets = ParameterSets { sps: segment.sps.clone(), pps: segment.pps.clone() };
-    let (config, gops) = (chunk::config(plan, &rung, sets), plan.cadence.gops(span));
+    let (config, gops) = (chunk::config(plan, &rung, segment.sets.clone()), plan.cadence.gops(span));
     blocking(move || finish_video(rung.id, &config, &gops, rung.bitrate_max, &segment)).await
 }
 

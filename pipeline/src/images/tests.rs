@@ -12,8 +12,13 @@ fn size(width: u32, height: u32) -> Resolution {
 
 fn plan(seconds: u64, top: Resolution) -> Plan {
     let rate = FrameRate::new(25, 1).expect("a rate");
-    let rung =
-        Rung { id: RenditionId::new("top").expect("a name"), resolution: top, bitrate_max: Bitrate(1), level: 30 };
+    let rung = Rung {
+        id: RenditionId::new("top").expect("a name"),
+        resolution: top,
+        bitrate_max: Bitrate(1),
+        level: 30,
+        codec: domain::Codec::H264,
+    };
     Plan {
         recipe: Recipe::default(),
         origin: MediaTime::zero(),
@@ -25,6 +30,7 @@ fn plan(seconds: u64, top: Resolution) -> Plan {
             rungs: vec![rung],
             copied: None,
             costs: vec![],
+            extra: vec![],
         }),
         audio: vec![],
         subtitles: vec![],

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
+use domain::ladder::Rung;
 use domain::plan::VideoPlan;
 use domain::probe::VideoTrack;
-use domain::{Generation, Plan, Probe, Span, Tally};
+use domain::{Codec, Generation, ParameterSets, Plan, Probe, Span, Tally};
 use packager::cmaf::VideoConfig;
 use tokio::time::Instant;
-use transcoder::{ChunkRequest, Engine, ParameterSets, SegmentWork};
+use transcoder::{ChunkRequest, Engine, SegmentWork};
 
 use super::{Settlement, Step};
 use crate::commit::Committer;
@@ -17,13 +18,13 @@ use crate::metrics::SegmentKind;
 pub(super) async fn run(step: &Step<'_>, generation: Generation, chunk: u32) -> Result<Settlement, JobError> {
     let plan = step.plan(generation).await?;
     let Some(video) = &plan.video else { return Err(JobError::inconsistent("a chunk of a plan without video")) };
-    let spans = spans(&plan, chunk)?;
+    let (spans, ladder) = (spans(&plan, chunk)?, Codec::H264);
     // The head of what players begin with, before its other qualities: a viewer can start.
     let head = if chunk == 0 && step.config.has_viewers { video.first_rung() } else { None };
     if let (Some(rung), Some(first)) = (head, spans.first()) {
-        encode_missing(step, &step.parts.engine, generation, &plan, &[*first], |at| at == rung).await?;
+        encode_missing(step, &step.parts.engine, generation, (&plan, ladder), &[*first], |at| at == rung).await?;
     }
-    let tally = encode_missing(step, &step.batch_engine(), generation, &plan, &spans, |_| true).await?;
+    let tally = encode_missing(step, &step.batch_engine(), generation, (&plan, ladder), &spans, |_| true).await?;
     // What was decoded ahead for somebody who waits is not counted: here the same pictures are decoded for
     // all. Nor is a run that is killed right before this: nothing decodes its segments again.
     if let Some(tally) = tally {
@@ -32,28 +33,51 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation, chunk: u32) -> 
     Ok(Settlement::Part)
 }
 
-/// Encodes those segments of the wanted rungs that have no row yet, and commits them; how the decoding went.
+/// Encodes a chunk in another codec, when the rest is there.
+pub(super) async fn run_extra(
+    step: &Step<'_>,
+    generation: Generation,
+    codec: Codec,
+    chunk: u32,
+) -> Result<Settlement, JobError> {
+    let plan = step.plan(generation).await?;
+    let left_out = step.parts.catalog.left_out(step.job.asset, generation).await?;
+    if left_out.iter().any(|missing| missing.codec == Some(codec)) {
+        // Another chunk failed for good: what is made here would never be shown.
+        return Ok(Settlement::Part);
+    }
+    let spans = spans(&plan, chunk)?;
+    // The same pictures were counted when they were encoded in H.264.
+    encode_missing(step, &step.batch_engine(), generation, (&plan, codec), &spans, |_| true).await?;
+    Ok(Settlement::Part)
+}
+
+/// Encodes those segments of the wanted rungs of a ladder that have no row yet, and commits them; how the
+/// decoding went.
 pub(super) async fn encode_missing(
     step: &Step<'_>,
     engine: &Engine,
     generation: Generation,
-    plan: &Plan,
+    (plan, codec): (&Plan, Codec),
     spans: &[Span],
     is_wanted: impl Fn(usize) -> bool,
 ) -> Result<Option<Tally>, JobError> {
     let Some(video) = &plan.video else { return Err(JobError::inconsistent("a picture of a plan without video")) };
-    let work = missing(step, generation, video, spans, is_wanted).await?;
+    let rungs = video.ladder(codec);
+    // The source's own pictures are the business of another job.
+    let encoded = if codec.is_h264() { video.encoded_count() } else { rungs.len() };
+    let work = missing(step, generation, rungs, spans, |at| at < encoded && is_wanted(at)).await?;
     if work.is_empty() {
         return Ok(None);
     }
-    let request = request(plan, video, &step.probe().await?, work)?;
-    encode(step, engine, generation, plan, video, request).await
+    let request = request(plan, (video, rungs), &step.probe().await?, work)?;
+    encode(step, engine, generation, plan, request).await
 }
 
 /// What the engine must know of a picture to encode `work`.
 pub(crate) fn request(
     plan: &Plan,
-    video: &VideoPlan,
+    (video, rungs): (&VideoPlan, &[Rung]),
     probe: &Probe,
     work: Vec<SegmentWork>,
 ) -> Result<ChunkRequest, JobError> {
@@ -66,7 +90,7 @@ pub(crate) fn request(
         recipe: plan.recipe.clone(),
         cadence: plan.cadence.clone(),
         frame_count: video.frame_count,
-        rungs: video.rungs.clone(),
+        rungs: rungs.to_vec(),
         work,
     })
 }
@@ -84,22 +108,19 @@ pub(super) fn spans(plan: &Plan, chunk: u32) -> Result<Vec<Span>, JobError> {
 async fn missing(
     step: &Step<'_>,
     generation: Generation,
-    video: &VideoPlan,
+    rungs: &[Rung],
     spans: &[Span],
     is_wanted: impl Fn(usize) -> bool,
 ) -> Result<Vec<SegmentWork>, JobError> {
     let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Ok(vec![]) };
     let range = (first.index, last.index);
     let mut committed: HashSet<(usize, u32)> = HashSet::new();
-    for (at, rung) in video.rungs.iter().enumerate().filter(|(at, _)| is_wanted(*at)) {
+    for (at, rung) in rungs.iter().enumerate().filter(|(at, _)| is_wanted(*at)) {
         let done = step.parts.catalog.segments_between(step.job.asset, generation, &rung.id, range).await?;
         committed.extend(done.into_iter().map(|index| (at, index)));
     }
-    // The source's own pictures are the business of another job.
-    let is_wanted = |at: usize| at < video.encoded_count() && is_wanted(at);
-    let lacks = |span: &Span| {
-        (0..video.rungs.len()).map(|at| is_wanted(at) && !committed.contains(&(at, span.index))).collect()
-    };
+    let lacks =
+        |span: &Span| (0..rungs.len()).map(|at| is_wanted(at) && !committed.contains(&(at, span.index))).collect();
     let work = spans.iter().map(|span| SegmentWork { span: *span, rungs: lacks(span) });
     Ok(work.filter(|work| work.rungs.contains(&true)).collect())
 }
@@ -109,12 +130,12 @@ async fn encode(
     engine: &Engine,
     generation: Generation,
     plan: &Plan,
-    video: &VideoPlan,
     request: ChunkRequest,
 ) -> Result<Option<Tally>, JobError> {
     let mut open: HashSet<(usize, u32)> = HashSet::new();
+    let rungs = request.rungs.clone();
     for work in &request.work {
-        open.extend((0..video.rungs.len()).filter(|at| work.rungs[*at]).map(|at| (at, work.span.index)));
+        open.extend((0..rungs.len()).filter(|at| work.rungs[*at]).map(|at| (at, work.span.index)));
     }
     let wanted = open.len();
     let started = Instant::now();
@@ -124,11 +145,10 @@ async fn encode(
     // per rung. Meanwhile the pipe to the engine holds the next one.
     while let Some(segment) = session.next().await? {
         let place = (segment.rung, segment.span.index);
-        let Some(rung) = video.rungs.get(segment.rung).filter(|_| open.remove(&place)) else {
+        let Some(rung) = rungs.get(segment.rung).filter(|_| open.remove(&place)) else {
             return Err(JobError::inconsistent("the engine sent a segment that nobody asked for"));
         };
-        let sets = ParameterSets { sps: segment.sps.clone(), pps: segment.pps.clone() };
-        let config = config(plan, rung, sets);
+        let config = config(plan, rung, segment.sets.clone());
         committer.video(&rung.id, config, plan.cadence.gops(segment.span), rung.bitrate_max, segment).await?;
     }
     step.parts.metrics.session_ended(SegmentKind::Video, started.elapsed());
@@ -139,13 +159,7 @@ async fn encode(
 }
 
 /// How the segments of a rung are packaged.
-pub(crate) fn config(plan: &Plan, rung: &domain::ladder::Rung, sets: ParameterSets) -> VideoConfig {
+pub(crate) fn config(plan: &Plan, rung: &Rung, sets: ParameterSets) -> VideoConfig {
     let rate = plan.cadence.frame_rate;
-    VideoConfig {
-        resolution: rung.resolution,
-        timescale: rate.timescale(),
-        frame_ticks: rate.frame_ticks(),
-        sps: sets.sps,
-        pps: sets.pps,
-    }
+    VideoConfig { resolution: rung.resolution, timescale: rate.timescale(), frame_ticks: rate.frame_ticks(), sets }
 }

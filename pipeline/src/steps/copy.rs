@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use domain::plan::VideoPlan;
 use domain::{Generation, Plan, Span};
-use transcoder::{CopyRequest, Engine, ParameterSets};
+use transcoder::{CopyRequest, Engine};
 
 use super::{Settlement, Step, chunk};
 use crate::commit::Committer;
@@ -53,8 +53,7 @@ pub(super) async fn copy_missing(
         if !open.remove(&segment.span.index) {
             return Err(JobError::inconsistent("the engine sent a segment that nobody asked for"));
         }
-        let sets = ParameterSets { sps: segment.sps.clone(), pps: segment.pps.clone() };
-        let (config, gops) = (chunk::config(plan, rung, sets), plan.cadence.gops(segment.span));
+        let (config, gops) = (chunk::config(plan, rung, segment.sets.clone()), plan.cadence.gops(segment.span));
         committer.video(&rung.id, config, gops, rung.bitrate_max, segment).await?;
     }
     if open.is_empty() { Ok(()) } else { Err(JobError::Incomplete { missing: open.len(), wanted }) }

@@ -26,16 +26,18 @@ pub(super) async fn run(
     }
     let plan = step.plan(generation).await?;
     let wanted = segment..=segment.saturating_add(LOOK_AHEAD);
-    let rung = plan.video.as_ref().and_then(|video| video.rungs.iter().position(|rung| rung.id == *rendition));
-    match rung {
-        Some(rung) => {
+    let codec = plan.video.as_ref().and_then(|video| video.rung(rendition)).map(|rung| rung.codec);
+    match codec {
+        Some(codec) => {
+            let ladder = plan.video.as_ref().map_or(&[][..], |video| video.ladder(codec));
+            let is_it = |at: usize| ladder.get(at).is_some_and(|rung| rung.id == *rendition);
             let mut spans = plan.video_spans();
             spans.retain(|span| wanted.contains(&span.index));
             let engine = &step.parts.engine;
             if plan.video.as_ref().and_then(|video| video.copied_rung()).is_some_and(|copied| copied.id == *rendition) {
                 copy::copy_missing(step, engine, generation, &plan, spans).await?;
             } else {
-                chunk::encode_missing(step, engine, generation, &plan, &spans, |at| at == rung).await?;
+                chunk::encode_missing(step, engine, generation, (&plan, codec), &spans, is_it).await?;
             }
         }
         None => {

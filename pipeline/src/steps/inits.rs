@@ -2,12 +2,12 @@
 //! sets where its pictures are shown as they are, so they are there before any segment is.
 
 use bytes::Bytes;
-use domain::{Generation, Plan, Probe, RenditionId};
+use domain::{Generation, ParameterSets, Plan, Probe, RenditionId};
 use futures::{StreamExt, TryStreamExt};
 use media_store::layout;
 use packager::cmaf::{self, AudioConfig, CmafError};
 use packager::verify;
-use transcoder::{ChunkRequest, HeadersRequest, ParameterSets};
+use transcoder::{ChunkRequest, HeadersRequest};
 
 use super::{Step, chunk};
 use crate::error::JobError;
@@ -18,7 +18,8 @@ const PUTS_IN_FLIGHT: usize = 8;
 /// Stores the init segment of every rendition of the plan.
 pub(super) async fn store(step: &Step<'_>, generation: Generation, probe: &Probe, plan: &Plan) -> Result<(), JobError> {
     let (parts, asset) = (step.parts, step.job.asset);
-    let video = plan.video.as_ref().map(|video| chunk::request(plan, video, probe, vec![])).transpose()?;
+    let video =
+        plan.video.as_ref().map(|video| chunk::request(plan, (video, &video.rungs), probe, vec![])).transpose()?;
     // Only what is encoded follows from the recipe.
     let encoded = plan.video.as_ref().map_or(0, |video| video.encoded_count());
     let video = video.filter(|_| encoded > 0).map(|request| {
@@ -67,5 +68,5 @@ fn copied(probe: &Probe, plan: &Plan) -> Option<ParameterSets> {
     let video = plan.video.as_ref().filter(|video| video.copied.is_some())?;
     let track = probe.video.iter().find(|track| track.stream_index == video.stream_index)?;
     let avc = track.avc.as_ref()?;
-    Some(ParameterSets { sps: avc.sps.clone(), pps: avc.pps.clone() })
+    Some(ParameterSets::H264 { sps: avc.sps.clone(), pps: avc.pps.clone() })
 }

@@ -138,8 +138,13 @@ fn jobs(plan: &Plan, probe: &Probe, generation: Generation) -> Vec<JobSpec> {
         let part = |part: AudioPart| JobSpec::Audio { generation, rendition: audio.id.clone(), part: part.index };
         plan.audio_parts(audio).into_iter().map(part)
     });
+    let extra = video.into_iter().flat_map(|video| &video.extra).filter_map(|rungs| rungs.first());
+    let extra = extra.flat_map(|rung| {
+        let codec = rung.codec;
+        plan.chunks().into_iter().map(move |chunk| JobSpec::Extra { generation, codec, chunk: chunk.index })
+    });
     let subtitles = (!plan.subtitles.is_empty()).then_some(JobSpec::Subtitles { generation });
     let images = has_picture.then_some(JobSpec::Images { generation });
     let loudness = (!plan.audio.is_empty()).then_some(JobSpec::Loudness { generation });
-    copies.chain(encoded).chain(audio).chain(subtitles).chain(images).chain(loudness).collect()
+    copies.chain(encoded).chain(audio).chain(subtitles).chain(images).chain(loudness).chain(extra).collect()
 }

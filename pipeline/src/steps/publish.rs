@@ -6,12 +6,14 @@ use std::collections::HashMap;
 
 use catalog_store::{Asset, SegmentRow};
 use domain::presentation::{AudioRendition, FileEntry, SegmentEntry, VideoRendition};
-use domain::{Failure, FailureCode, Generation, LeftOut, Presentation, Probe, RenditionId, Tally, Timescale, chapters};
+use domain::{
+    Failure, FailureCode, Generation, LeftOut, Plan, Presentation, Probe, RenditionId, Tally, Timescale, chapters,
+};
 use futures::{StreamExt, TryStreamExt};
 use media_store::{Key, MediaStore, layout};
 
 use super::{Settlement, Step, edition, texts};
-use crate::avcc;
+use crate::coding;
 use crate::commit::{blocking, sha256_hex};
 use crate::error::JobError;
 use crate::rates::{self, Rates};
@@ -34,6 +36,9 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
     let mut video = Vec::new();
     for rendition in &planned.video {
         video.push(measured_video(step, generation, rendition, &mut rows).await?);
+    }
+    for rendition in wanted_extra(&plan, &mut rows, &left_out) {
+        video.push(measured_video(step, generation, &rendition, &mut rows).await?);
     }
     let audio = measured_audio(&planned, &mut rows, &left_out)?;
     if video.is_empty() && audio.is_empty() {
@@ -69,6 +74,21 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
     Err(JobError::Outpaced)
 }
 
+/// The renditions in other codecs, but for codecs of which a part could not be made: those are not shown at all.
+fn wanted_extra(plan: &Plan, rows: &mut Rows, left_out: &[LeftOut]) -> Vec<VideoRendition> {
+    let Some(video) = &plan.video else { return Vec::new() };
+    let lacks = |id: &RenditionId| {
+        let codec = video.rung(id).map(|rung| rung.codec);
+        codec.is_some() && left_out.iter().any(|missing| missing.codec == codec)
+    };
+    let (without, wanted): (Vec<_>, Vec<_>) =
+        Presentation::planned_extra(plan).into_iter().partition(|rendition| lacks(&rendition.id));
+    for rendition in without {
+        rows.remove(&rendition.id);
+    }
+    wanted
+}
+
 /// The title shown to people: the one in the catalogue, else the container's, else the file's name.
 pub(super) fn title(asset: &Asset, probe: &Probe) -> Option<String> {
     let stem = |name: &str| name.rsplit_once('.').map_or(name, |(stem, _)| stem).to_owned();
@@ -87,7 +107,7 @@ async fn measured_video(
         return Err(JobError::inconsistent(format!("{} is not complete", planned.id)));
     };
     let init = step.parts.store.get(&layout::init(step.job.asset, generation, &planned.id)).await?;
-    let codecs = init.as_deref().and_then(avcc::codecs);
+    let codecs = init.as_deref().and_then(coding::codecs);
     Ok(VideoRendition {
         codecs: codecs.ok_or_else(|| JobError::inconsistent(format!("{} has no init segment", planned.id)))?,
         peak_bitrate: rates.peak,

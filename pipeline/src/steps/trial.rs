@@ -15,9 +15,9 @@ use crate::rates;
 ///
 /// A source whose GOPs cannot be tried keeps all rungs: what is wrong with it shows when it is encoded.
 pub(super) async fn decide(step: &Step<'_>, probe: &Probe, plan: Plan) -> Result<Plan, JobError> {
-    let costs = match complexity::trial(probe, &plan) {
+    let costs = match complexity::trial(probe, &plan, step.config.has_viewers) {
         Trial::Nothing => return Ok(plan),
-        Trial::Known => Vec::new(),
+        Trial::Known(cost) => vec![cost],
         Trial::Samples => match measure(step, probe, &plan).await {
             Ok(costs) => costs,
             Err(error) if !error.is_decoding() => return Err(error),
@@ -36,7 +36,7 @@ async fn measure(step: &Step<'_>, probe: &Probe, plan: &Plan) -> Result<Vec<Cost
     let samples = complexity::samples(plan);
     let wanted: Vec<bool> = (0..video.rungs.len()).map(|at| at < video.encoded_count()).collect();
     let work = samples.iter().map(|span| SegmentWork { span: *span, rungs: wanted.clone() }).collect();
-    let mut picture = chunk::request(plan, video, probe, work)?;
+    let mut picture = chunk::request(plan, (video, &video.rungs), probe, work)?;
     // A sample is one GOP, wherever the plan has it.
     picture.cadence.cells.clear();
     let mut session = step.parts.engine.measure(step.source().await?, MeasureRequest { picture })?;

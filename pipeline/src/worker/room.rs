@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use catalog_store::CatalogError;
 use domain::cost::{Budget, Cost};
+use domain::probe::VideoTrack;
 use domain::{AssetId, JobSpec};
 use tokio::sync::Notify;
 
@@ -81,7 +82,9 @@ impl Drop for Room {
 
 /// What a job takes of the machine, as far as its plan tells. Of one that cannot be read the job itself tells more.
 pub(super) async fn cost_of(parts: &Parts, asset: AssetId, spec: &JobSpec) -> Result<Cost, CatalogError> {
-    let JobSpec::Chunk { generation, .. } = spec else { return Ok(Cost::default()) };
+    let (JobSpec::Chunk { generation, .. } | JobSpec::Extra { generation, .. }) = spec else {
+        return Ok(Cost::default());
+    };
     let Some(video) = parts.catalog.plan(asset, *generation).await?.and_then(|plan| plan.video) else {
         return Ok(Cost::default());
     };
@@ -90,7 +93,11 @@ pub(super) async fn cost_of(parts: &Parts, asset: AssetId, spec: &JobSpec) -> Re
         None => parts.catalog.asset(asset).await?.and_then(|asset| asset.probe),
     };
     let track = probe.and_then(|probe| probe.video.into_iter().find(|track| track.stream_index == video.stream_index));
-    Ok(track.map_or(Cost::default(), |track| Cost::of_chunk(&video, &track)))
+    let cost = |track: VideoTrack| match spec {
+        JobSpec::Extra { codec, .. } => Cost::of_extra(&video, *codec, &track),
+        _ => Cost::of_chunk(&video, &track),
+    };
+    Ok(track.map_or(Cost::default(), cost))
 }
 
 #[cfg(test)]

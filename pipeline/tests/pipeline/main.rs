@@ -3,6 +3,7 @@
 //! Called with `engine`, this binary is the engine; otherwise it runs its tests.
 
 mod audit;
+mod codecs;
 mod ladder;
 mod outputs;
 mod passthrough;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let trial = |(name, test): Case| Trial::test(name, move || test().map_err(|error| format!("{error:#}").into()));
     let cases = [
         audit::CASES,
+        codecs::CASES,
         ladder::CASES,
         outputs::CASES,
         passthrough::CASES,

@@ -66,6 +66,13 @@ impl Rig {
         Ok(Self { dir, parts, config })
     }
 
+    /// One whose worker makes outputs by this recipe.
+    pub(crate) async fn with(recipe: Recipe) -> anyhow::Result<Self> {
+        let mut rig = Self::new().await?;
+        rig.config.recipe = recipe;
+        Ok(rig)
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         self.parts.clock.now()
     }

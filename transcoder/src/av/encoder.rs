@@ -1,14 +1,14 @@
-//! x264 and AAC.
+//! Encoders of pictures (x264, x265, SVT-AV1) and of sound (AAC).
 #![expect(unsafe_code, reason = "owner of AVCodecContext")]
 
 use std::ffi::{CStr, c_int};
 use std::ptr;
 
-use domain::{Bitrate, FrameRate, Resolution};
+use domain::{Bitrate, Codec, FrameRate, Resolution};
 use ffmpeg_next::ffi;
 
 use super::frame::pixel_format;
-use super::{AvError, Frame, Options, Packet, check};
+use super::{AvError, Frame, Options, Packet, c_text, check};
 
 /// How x264's note about itself begins.
 const X264_NAME: &[u8] = b"x264 - ";
@@ -16,9 +16,10 @@ const X264_NAME: &[u8] = b"x264 - ";
 /// Longest version that is looked for.
 const X264_VERSION_BYTES_MAX: usize = 60;
 
-/// Everything that decides x264's output besides the pictures.
+/// Everything that decides an encoder's output besides the pictures.
 #[derive(Clone, Debug)]
-pub(crate) struct X264Settings {
+pub(crate) struct VideoSettings {
+    pub(crate) codec: Codec,
     pub(crate) resolution: Resolution,
     pub(crate) frame_rate: FrameRate,
     /// Frames of the longest GOP.
@@ -98,37 +99,34 @@ impl Drop for Encoder {
     }
 }
 
-/// An H.264 encoder for one segment.
-pub(crate) struct X264 {
+/// libav's name of the encoder of this codec.
+pub(super) fn name(codec: Codec) -> &'static CStr {
+    match codec {
+        Codec::H264 => c"libx264",
+        Codec::Hevc => c"libx265",
+        Codec::Av1 => c"libsvtav1",
+    }
+}
+
+/// An encoder of pictures for one segment, or one GOP.
+pub(crate) struct VideoEncoder {
     encoder: Encoder,
 }
 
-impl X264 {
-    pub(crate) fn open(settings: &X264Settings) -> Result<Self, AvError> {
-        let kbit = (settings.bitrate_max.0 / 1000).max(1);
-        let gop = settings.gop_frames_max;
-        let [primaries, transfer, matrix] = &settings.color;
-        let parameters = format!(
-            "keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:force-cfr=1:stitchable=1:sliced-threads=0:bframes=3:\
-             b-pyramid=none:vbv-maxrate={kbit}:vbv-bufsize={}:vbv-init=0.5:nal-hrd=none:aud=0:threads={}:\
-             colorprim={primaries}:transfer={transfer}:colormatrix={matrix}:range=tv",
-            kbit * 2,
-            settings.threads
-        );
-        let (crf, level) = (settings.crf.to_string(), settings.level.to_string());
-        let options = [
-            ("preset", settings.preset.as_str()),
-            ("crf", &crf),
-            ("profile", "high"),
-            ("level", &level),
-            ("forced-idr", "1"),
-            ("x264-params", &parameters),
-        ];
+impl VideoEncoder {
+    pub(crate) fn open(settings: &VideoSettings) -> Result<Self, AvError> {
+        let options = match settings.codec {
+            Codec::H264 => x264_options(settings),
+            Codec::Hevc => x265_options(settings),
+            Codec::Av1 => svt_options(settings),
+        };
+        let options: Vec<(&str, &str)> = options.iter().map(|(key, value)| (*key, value.as_str())).collect();
         let side = |pixels: u32| c_int::try_from(pixels).unwrap_or(0);
         let (num, den) = (side(settings.frame_rate.num()), side(settings.frame_rate.den()));
+        let gop = side(settings.gop_frames_max);
         // SAFETY: only plain fields are set.
         let encoder = unsafe {
-            Encoder::open(c"libx264", &options, |context| {
+            Encoder::open(name(settings.codec), &options, |context| {
                 context.width = side(settings.resolution.width);
                 context.height = side(settings.resolution.height);
                 context.pix_fmt = ffi::AVPixelFormat::AV_PIX_FMT_YUV420P;
@@ -136,18 +134,24 @@ impl X264 {
                 context.time_base = ffi::AVRational { num: den, den: num };
                 context.framerate = ffi::AVRational { num, den };
                 context.sample_aspect_ratio = ffi::AVRational { num: 1, den: 1 };
-                context.gop_size = side(gop);
-                context.keyint_min = side(gop);
-                context.max_b_frames = 3;
-                context.thread_count = c_int::from(settings.threads);
+                context.gop_size = gop;
+                context.keyint_min = gop;
                 context.color_range = ffi::AVColorRange::AVCOL_RANGE_MPEG;
-                context.flags |= ffi::AV_CODEC_FLAG_CLOSED_GOP.cast_signed();
+                if settings.codec == Codec::H264 {
+                    context.max_b_frames = 3;
+                    context.thread_count = c_int::from(settings.threads);
+                    context.flags |= ffi::AV_CODEC_FLAG_CLOSED_GOP.cast_signed();
+                }
+                if settings.codec == Codec::Av1 {
+                    let [primaries, transfer, matrix] = settings.color.each_ref().map(|name| c_text(name));
+                    set_color(context, &primaries, &transfer, &matrix);
+                }
             })?
         };
         Ok(Self { encoder })
     }
 
-    /// SPS, PPS and whatever else x264 puts before the stream, with start codes.
+    /// Whatever the encoder puts before the stream: NAL units with start codes, or OBUs.
     pub(crate) fn headers(&self) -> &[u8] {
         self.encoder.extradata()
     }
@@ -171,11 +175,83 @@ impl X264 {
     }
 }
 
+fn x264_options(settings: &VideoSettings) -> Vec<(&'static str, String)> {
+    let kbit = (settings.bitrate_max.0 / 1000).max(1);
+    let gop = settings.gop_frames_max;
+    let [primaries, transfer, matrix] = &settings.color;
+    let parameters = format!(
+        "keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:force-cfr=1:stitchable=1:sliced-threads=0:bframes=3:\
+         b-pyramid=none:vbv-maxrate={kbit}:vbv-bufsize={}:vbv-init=0.5:nal-hrd=none:aud=0:threads={}:\
+         colorprim={primaries}:transfer={transfer}:colormatrix={matrix}:range=tv",
+        kbit * 2,
+        settings.threads
+    );
+    vec![
+        ("preset", settings.preset.clone()),
+        ("crf", settings.crf.to_string()),
+        ("profile", "high".into()),
+        ("level", settings.level.to_string()),
+        ("forced-idr", "1".into()),
+        ("x264-params", parameters),
+    ]
+}
+
+/// One thread, so that the same pictures give the same bytes: neither a pool nor several pictures at once.
+fn x265_options(settings: &VideoSettings) -> Vec<(&'static str, String)> {
+    let kbit = (settings.bitrate_max.0 / 1000).max(1);
+    let gop = settings.gop_frames_max;
+    let [primaries, transfer, matrix] = &settings.color;
+    let parameters = format!(
+        "keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:bframes=3:b-pyramid=0:radl=0:vbv-maxrate={kbit}:\
+         vbv-bufsize={}:vbv-init=0.5:hrd=0:aud=0:repeat-headers=0:info=0:pools=none:frame-threads=1:wpp=0:pmode=0:\
+         pme=0:colorprim={primaries}:transfer={transfer}:colormatrix={matrix}:range=limited:log-level=error",
+        kbit * 2
+    );
+    vec![
+        ("preset", settings.preset.clone()),
+        ("crf", settings.crf.to_string()),
+        ("profile", "main".into()),
+        ("forced-idr", "1".into()),
+        ("x265-params", parameters),
+    ]
+}
+
+/// Capped like the others by a buffer of two seconds.
+fn svt_options(settings: &VideoSettings) -> Vec<(&'static str, String)> {
+    let kbit = (settings.bitrate_max.0 / 1000).max(1);
+    // One GOP per encoder, and no other key frame in it.
+    let parameters = format!("lp=1:keyint=-1:irefresh-type=2:scd=0:mbr={kbit}");
+    vec![("preset", settings.preset.clone()), ("crf", settings.crf.to_string()), ("svtav1-params", parameters)]
+}
+
+/// Tags the pictures, by x264's names, which are libav's.
+///
+/// # Safety
+/// None of its own: plain fields of a context that is not open.
+unsafe fn set_color(context: &mut ffi::AVCodecContext, primaries: &CStr, transfer: &CStr, matrix: &CStr) {
+    // SAFETY: terminated strings; what is not known is left as it is. Numbers that libav gives are its own.
+    unsafe {
+        let primaries = ffi::av_color_primaries_from_name(primaries.as_ptr());
+        if primaries >= 0 {
+            context.color_primaries = std::mem::transmute::<c_int, ffi::AVColorPrimaries>(primaries);
+        }
+        let transfer = ffi::av_color_transfer_from_name(transfer.as_ptr());
+        if transfer >= 0 {
+            context.color_trc = std::mem::transmute::<c_int, ffi::AVColorTransferCharacteristic>(transfer);
+        }
+        let matrix = ffi::av_color_space_from_name(matrix.as_ptr());
+        if matrix >= 0 {
+            context.colorspace = std::mem::transmute::<c_int, ffi::AVColorSpace>(matrix);
+        }
+    }
+}
+
 /// What x264 calls itself, from the note it puts before the first picture of a stream.
 ///
 /// It says so nowhere else: the smallest picture there is is encoded for it.
 pub(super) fn x264_version() -> Option<String> {
-    let settings = X264Settings {
+    let settings = VideoSettings {
+        codec: Codec::H264,
         resolution: Resolution { width: 16, height: 16 },
         frame_rate: FrameRate::new(25, 1)?,
         gop_frames_max: 1,
@@ -186,7 +262,7 @@ pub(super) fn x264_version() -> Option<String> {
         level: 10,
         color: ["bt709", "bt709", "bt709"].map(str::to_owned),
     };
-    let mut encoder = X264::open(&settings).ok()?;
+    let mut encoder = VideoEncoder::open(&settings).ok()?;
     let mut frame = Frame::picture(pixel_format(c"yuv420p"), 16, 16).ok()?;
     frame.blacken();
     encoder.send(&mut frame, 0, true).ok()?;

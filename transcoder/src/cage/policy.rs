@@ -48,6 +48,7 @@ pub(crate) fn memory(work: &Work) -> ByteSize {
         ByteSize(bytes.min(MEMORY_PICTURE_MAX))
     };
     match work {
+        Work::Chunk(request) if request.rungs.iter().any(|rung| !rung.codec.is_h264()) => ByteSize(MEMORY_PICTURE_MAX),
         Work::Chunk(request) => picture(request.track.coded.pixels()),
         Work::Measure(request) => picture(request.picture.track.coded.pixels()),
         Work::Headers(_) => picture(0),

@@ -5,10 +5,10 @@ use std::collections::{HashMap, VecDeque};
 use domain::loudness::Loudness;
 use domain::plan::SURROUND_CHANNELS;
 use domain::probe::{AudioTrack, TEXT_CHARS_MAX};
-use domain::{Cadence, Failure, MediaTime, Probe, Resolution, Span, Tally};
+use domain::{Cadence, Codec, Failure, MediaTime, Probe, Resolution, Span, Tally};
 use serde::de::DeserializeOwned;
 
-use super::webp;
+use super::{coding, webp};
 use crate::request::{SegmentWork, Work};
 use crate::wire::{Kind, Malformed, Message, Reader};
 use crate::{
@@ -19,8 +19,8 @@ use crate::{
 /// Frames in the longest segment: 6.5 s at 60 frames a second, or of AAC frames at 96 kHz, with room.
 const SEGMENT_FRAMES_MAX: u32 = 1024;
 
-/// Longest SPS or PPS.
-const PARAMETER_SET_BYTES_MAX: usize = 1024;
+/// Longest parameter set.
+pub(super) const PARAMETER_SET_BYTES_MAX: usize = 1024;
 
 /// Longest coded frame.
 const SAMPLE_BYTES_MAX: usize = 32 << 20;
@@ -90,8 +90,7 @@ pub(crate) fn headers(message: &Message, (video, audio): (usize, usize)) -> Resu
     if (headers.video.len(), headers.audio.len()) != (video, audio) {
         return Err(Malformed::new("headers of other renditions"));
     }
-    let fits = |set: &[u8], kind: u8| set.len() <= PARAMETER_SET_BYTES_MAX && nal_type(set) == Some(kind);
-    if !headers.video.iter().all(|sets| fits(&sets.sps, 7) && fits(&sets.pps, 8)) {
+    if !headers.video.iter().all(|sets| sets.are_sound(PARAMETER_SET_BYTES_MAX)) {
         return Err(Malformed::new("not parameter sets"));
     }
     if !headers.audio.iter().all(|config| (1..=AUDIO_CONFIG_BYTES_MAX).contains(&config.len())) {
@@ -233,6 +232,8 @@ fn planned(spans: impl Iterator<Item = Span>, cadence: &Cadence) -> Result<VecDe
 pub(crate) struct Chunk {
     /// For each rung the segments still to come, in order.
     expected: Vec<VecDeque<Planned>>,
+    /// For each rung how it is coded.
+    codecs: Vec<Codec>,
 }
 
 impl Chunk {
@@ -247,7 +248,7 @@ impl Chunk {
         }
         let wanted = |rung: usize| request.work.iter().filter(move |work| work.rungs[rung]).map(|work| work.span);
         let expected = (0..rungs).map(|rung| planned(wanted(rung), &request.cadence)).collect::<Result<_, _>>()?;
-        Ok(Self { expected })
+        Ok(Self { expected, codecs: request.rungs.iter().map(|rung| rung.codec).collect() })
     }
 
     pub(super) fn of_copy(request: &CopyRequest) -> Result<Self, Malformed> {
@@ -255,7 +256,8 @@ impl Chunk {
         if request.work.iter().any(|span| span.end() > request.frame_count) {
             return Err(Malformed::new("a segment ends behind the video"));
         }
-        Ok(Self { expected: vec![planned(request.work.iter().copied(), &request.cadence)?] })
+        let expected = vec![planned(request.work.iter().copied(), &request.cadence)?];
+        Ok(Self { expected, codecs: vec![Codec::H264] })
     }
 
     pub(crate) fn into_reader(mut self) -> impl FnMut(Message) -> Result<VideoSegment, Malformed> + Send + 'static {
@@ -270,11 +272,8 @@ impl Chunk {
         let next = self.expected.get_mut(rung).and_then(VecDeque::pop_front);
         let next = next.filter(|(span, _)| span.index == index);
         let (span, gops) = next.ok_or_else(|| Malformed::new("segment not asked for"))?;
-        let sps = reader.bytes(PARAMETER_SET_BYTES_MAX)?.to_vec();
-        let pps = reader.bytes(PARAMETER_SET_BYTES_MAX)?.to_vec();
-        if nal_type(&sps) != Some(7) || nal_type(&pps) != Some(8) {
-            return Err(Malformed::new("not parameter sets"));
-        }
+        let codec = self.codecs.get(rung).copied().unwrap_or_default();
+        let sets = coding::parameter_sets(codec, &mut reader)?;
         let mut seen = vec![false; usize::try_from(span.count).unwrap_or(0)];
         let mut gops = gops.into_iter();
         let mut gop_start = 0;
@@ -287,7 +286,7 @@ impl Chunk {
                 Some(slot) if !*slot => *slot = true,
                 _ => return Err(Malformed::new("a frame is doubled or outside of its segment")),
             }
-            let is_idr = is_idr(&data)?;
+            let is_idr = coding::is_sync(codec, &data)?;
             let begins = at == gop_start;
             if begins {
                 gop_start += gops.next().unwrap_or(u32::MAX - at);
@@ -299,7 +298,7 @@ impl Chunk {
             samples.push(VideoSample { display, is_idr, data });
         }
         reader.end()?;
-        Ok(VideoSegment { rung, span, sps, pps, samples })
+        Ok(VideoSegment { rung, span, sets, samples })
     }
 }
 
@@ -333,31 +332,6 @@ impl Costs {
             Ok(cost)
         }
     }
-}
-
-fn nal_type(nal: &[u8]) -> Option<u8> {
-    nal.first().map(|byte| byte & 0x1f)
-}
-
-/// Walks the NAL units of a sample; true if it is an IDR picture.
-fn is_idr(data: &[u8]) -> Result<bool, Malformed> {
-    let mut reader = data;
-    let (mut slices, mut idr_slices) = (0, 0);
-    while !reader.is_empty() {
-        let (length, rest) = reader.split_first_chunk::<4>().ok_or_else(|| Malformed::new("broken NAL length"))?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        let (nal, rest) = rest.split_at_checked(length).ok_or_else(|| Malformed::new("broken NAL length"))?;
-        match nal_type(nal) {
-            Some(5) => (slices, idr_slices) = (slices + 1, idr_slices + 1),
-            Some(1) => slices += 1,
-            _ => return Err(Malformed::new("a sample holds something that is not a slice")),
-        }
-        reader = rest;
-    }
-    if slices == 0 || (idr_slices != 0 && idr_slices != slices) {
-        return Err(Malformed::new("a sample holds no slice, or slices of two kinds"));
-    }
-    Ok(idr_slices > 0)
 }
 
 /// Checks the segments of an audio track.

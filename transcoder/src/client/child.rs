@@ -97,6 +97,8 @@ impl Child {
             // Each glibc arena reserves 64 MiB of the address space that the cage limits.
             .env("MALLOC_ARENA_MAX", "4")
             .env("GLIBC_TUNABLES", ZEROED_HEAP)
+            // SVT-AV1 logs its settings for each encoder; errors are enough.
+            .env("SVT_LOG", "1")
             .current_dir("/")
             .stdin(Stdio::from(source))
             .stdout(Stdio::from(OwnedFd::from(theirs)))

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! "decode" thread        "scale" thread                     "encode 1080p" ... "encode 240p" threads
-//! decode, filter, pick → top rung → next rung → ... each →  x264, one fresh encoder per segment → socket
+//! decode, filter, pick → top rung → next rung → ... each →  one fresh encoder per segment → socket
 //! ```
 //!
 //! Every arrow is a short bounded channel, so the slowest encoder paces the decoder.
@@ -10,16 +10,16 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use domain::probe::VideoTrack;
-use domain::{Cadence, FailureCode, Span, Tally};
+use domain::{Cadence, Codec, FailureCode, ParameterSets, Span, Tally};
 
 use super::decode::Pictures;
 use super::look;
-use super::nal;
 use super::outlet::Outlet;
 use super::pick::{Grid, Picker};
 use super::priority;
+use super::units;
 use super::{Source, Stop};
-use crate::av::{AvError, Frame, Packet, Scaler, X264, X264Settings};
+use crate::av::{AvError, Frame, Packet, Scaler, VideoEncoder, VideoSettings};
 use crate::request::SegmentWork;
 use crate::wire::{Kind, Writer};
 use crate::{ChunkRequest, SampleCost};
@@ -56,7 +56,19 @@ pub(super) enum Answer {
 
 /// Encodes the chunk and sends its segments.
 pub(crate) fn encode(source: &Source, request: &ChunkRequest, outlet: &Outlet) -> Result<(), Stop> {
-    run(source, request, Answer::Segments, outlet)
+    if request.rungs.iter().all(|rung| rung.codec != Codec::Av1) {
+        return run(source, request, Answer::Segments, outlet);
+    }
+    // SVT-AV1 1.4 crashes now and then when one of its encoders is opened while another one runs, and takes a
+    // few hundred megabytes for each: one rung after the other.
+    for rung in 0..request.rungs.len() {
+        let mut alone = request.clone();
+        for work in &mut alone.work {
+            work.rungs.iter_mut().enumerate().for_each(|(at, is_wanted)| *is_wanted &= at == rung);
+        }
+        run(source, &alone, Answer::Segments, outlet)?;
+    }
+    Ok(())
 }
 
 /// Encodes the chunk and tells of its segments.
@@ -73,9 +85,10 @@ pub(super) fn run(source: &Source, request: &ChunkRequest, answer: Answer, outle
         let spans: Vec<Span> = wanted.iter().map(|work| work.span).collect();
         let decoder = spawn(scope, "decode", move || {
             let tally = decode(source, request, &spans, range, outlet, &shown)?;
-            Ok(if answer == Answer::Segments {
-                outlet.json(Kind::Tally, &tally)?
-            })
+            if answer == Answer::Segments {
+                outlet.json(Kind::Tally, &tally)?;
+            }
+            Ok(())
         })?;
         let mut encoders = Vec::new();
         let mut rungs = Vec::new();
@@ -121,14 +134,15 @@ fn spawn<'scope, T: Send + 'scope>(
 }
 
 /// The settings of each rung's encoders.
-pub(crate) fn settings(request: &ChunkRequest) -> Vec<X264Settings> {
+pub(crate) fn settings(request: &ChunkRequest) -> Vec<VideoSettings> {
     let color = look::tags(&request.track);
-    let rung = |rung: &domain::ladder::Rung| X264Settings {
+    let rung = |rung: &domain::ladder::Rung| VideoSettings {
+        codec: rung.codec,
         resolution: rung.resolution,
         frame_rate: request.cadence.frame_rate,
         gop_frames_max: request.cadence.gop_frames_max(),
-        preset: request.recipe.preset.clone(),
-        crf: request.recipe.crf,
+        preset: request.recipe.coding(rung.codec).0.to_owned(),
+        crf: request.recipe.coding(rung.codec).1,
         threads: request.recipe.encoder_threads,
         bitrate_max: rung.bitrate_max,
         level: rung.level,
@@ -261,19 +275,20 @@ fn scale(mut rungs: Vec<Rung>, pictures: &Receiver<Shown>, rung_count: usize) ->
 
 /// Encodes the segments of one rung, each with an encoder of its own.
 fn encode_rung(
-    (rung, settings): (usize, &X264Settings),
+    (rung, settings): (usize, &VideoSettings),
     cadence: &Cadence,
     spans: &[Span],
     frames: &Receiver<Shown>,
     answer: Answer,
     outlet: &Outlet,
 ) -> Result<(), Stop> {
+    let codec = settings.codec;
     for span in spans {
-        let mut encoder = X264::open(settings).map_err(broken)?;
-        let headers = nal::parameter_sets(encoder.headers());
-        let (sps, pps) = headers.ok_or_else(|| Stop::Broken("the encoder gave no parameter sets".into()))?;
+        let mut encoder = VideoEncoder::open(settings).map_err(broken)?;
+        let sets = parameter_sets(codec, &encoder)?;
         let mut writer = Writer::new(Kind::Video);
-        writer.u32(u32::try_from(rung).unwrap_or(u32::MAX)).u32(span.index).bytes(&sps).bytes(&pps);
+        writer.u32(u32::try_from(rung).unwrap_or(u32::MAX)).u32(span.index);
+        sets.units().into_iter().for_each(|unit| _ = writer.bytes(unit));
         let mut packet = Packet::empty()?;
         let mut coded = Coded::default();
         let gops = cadence.gops(*span);
@@ -284,12 +299,23 @@ fn encode_rung(
                 return Err(Stop::Broken(format!("frame {} in segment {}", shown.output, span.index)));
             }
             let begins_gop = starts.next_if_eq(&display).is_some();
+            // This encoder places key frames where it likes: each GOP has one of its own.
+            if codec == Codec::Av1 && begins_gop && display > 0 {
+                encoder.finish().map_err(broken)?;
+                drain(codec, &mut encoder, &mut packet, &mut writer, &mut coded, outlet)?;
+                // Before the next one takes as much memory.
+                drop(encoder);
+                encoder = VideoEncoder::open(settings).map_err(broken)?;
+                if parameter_sets(codec, &encoder)? != sets {
+                    return Err(Stop::Broken(format!("two sequence headers in segment {}", span.index)));
+                }
+            }
             encoder.send(&mut shown.frame, display, begins_gop).map_err(broken)?;
             drop(shown);
-            drain(&mut encoder, &mut packet, &mut writer, &mut coded, outlet)?;
+            drain(codec, &mut encoder, &mut packet, &mut writer, &mut coded, outlet)?;
         }
         encoder.finish().map_err(broken)?;
-        drain(&mut encoder, &mut packet, &mut writer, &mut coded, outlet)?;
+        drain(codec, &mut encoder, &mut packet, &mut writer, &mut coded, outlet)?;
         let Coded { frames: count, bytes } = coded;
         if count != span.count {
             return Err(Stop::Broken(format!("{count} instead of {} frames in segment {}", span.count, span.index)));
@@ -302,6 +328,11 @@ fn encode_rung(
     Ok(())
 }
 
+fn parameter_sets(codec: Codec, encoder: &VideoEncoder) -> Result<ParameterSets, Stop> {
+    let sets = units::parameter_sets(codec, encoder.headers());
+    sets.ok_or_else(|| Stop::Broken("the encoder gave no parameter sets".into()))
+}
+
 /// What has come out of an encoder.
 #[derive(Clone, Copy, Debug, Default)]
 struct Coded {
@@ -311,7 +342,8 @@ struct Coded {
 
 /// Moves coded frames from the encoder into the message.
 fn drain(
-    encoder: &mut X264,
+    codec: Codec,
+    encoder: &mut VideoEncoder,
     packet: &mut Packet,
     writer: &mut Writer,
     coded: &mut Coded,
@@ -321,7 +353,8 @@ fn drain(
         outlet.step()?;
         let display = packet.pts().and_then(|pts| u32::try_from(pts).ok());
         let display = display.ok_or_else(|| Stop::Broken("a coded frame without a number".into()))?;
-        let sample = nal::sample(packet.data());
+        let sample = units::sample(codec, packet.data());
+        let sample = sample.ok_or_else(|| Stop::Broken("a coded frame that cannot be read".into()))?;
         writer.u32(display).bytes(&sample);
         coded.frames += 1;
         coded.bytes += u64::try_from(sample.len()).unwrap_or(u64::MAX);

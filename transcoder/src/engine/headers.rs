@@ -1,10 +1,10 @@
 //! What init segments are made of: encoders are opened and tell their parameter sets, nothing is encoded.
 
 use super::outlet::Outlet;
-use super::{Stop, chunk, nal};
+use super::{Stop, chunk, units};
 use crate::HeadersRequest;
-use crate::av::{AacEncoder, AvError, X264};
-use crate::output::{Headers, ParameterSets};
+use crate::av::{AacEncoder, AvError, VideoEncoder};
+use crate::output::Headers;
 use crate::wire::Kind;
 
 /// Opens an encoder per rendition and sends what they tell.
@@ -13,11 +13,10 @@ pub(crate) fn tell(request: &HeadersRequest, outlet: &Outlet) -> Result<(), Stop
     let mut headers = Headers::default();
     if let Some(video) = &request.video {
         for settings in chunk::settings(video) {
-            let encoder = X264::open(&settings).map_err(broken)?;
+            let encoder = VideoEncoder::open(&settings).map_err(broken)?;
             outlet.step()?;
-            let sets = nal::parameter_sets(encoder.headers());
-            let (sps, pps) = sets.ok_or_else(|| Stop::Broken("the encoder gave no parameter sets".into()))?;
-            headers.video.push(ParameterSets { sps, pps });
+            let sets = units::parameter_sets(settings.codec, encoder.headers());
+            headers.video.push(sets.ok_or_else(|| Stop::Broken("the encoder gave no parameter sets".into()))?);
         }
     }
     for channels in &request.audio_channels {

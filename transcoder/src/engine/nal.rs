@@ -29,7 +29,7 @@ fn units(stream: &[u8], framing: Framing) -> Option<Vec<&[u8]>> {
     }
 }
 
-fn between_start_codes(stream: &[u8]) -> Vec<&[u8]> {
+pub(super) fn between_start_codes(stream: &[u8]) -> Vec<&[u8]> {
     let mut units = Vec::new();
     let mut start = None;
     let mut at = 0;
@@ -91,7 +91,7 @@ pub(crate) fn sample(frame: &[u8]) -> Vec<u8> {
     joined(units.into_iter().filter(|unit| matches!(kind(unit), SLICE | IDR_SLICE)), frame.len())
 }
 
-fn joined<'a>(units: impl Iterator<Item = &'a [u8]>, bytes: usize) -> Vec<u8> {
+pub(super) fn joined<'a>(units: impl Iterator<Item = &'a [u8]>, bytes: usize) -> Vec<u8> {
     let mut sample = Vec::with_capacity(bytes + 16);
     for unit in units {
         sample.extend(u32::try_from(unit.len()).unwrap_or(u32::MAX).to_be_bytes());

@@ -2,6 +2,7 @@
 
 mod audio;
 mod cage;
+mod codecs;
 mod copy;
 mod hearing;
 mod inputs;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     let trials: Vec<Trial> = [
         audio::trials(),
         cage::trials(),
+        codecs::trials(),
         copy::trials(),
         inputs::trials(),
         loudness::trials(),

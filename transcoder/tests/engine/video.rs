@@ -67,8 +67,7 @@ fn check_complete(request: &ChunkRequest, segments: &[VideoSegment]) {
             segments.iter().filter(|segment| segment.rung == rung).map(|segment| segment.span).collect();
         let wanted: Vec<Span> = request.work.iter().filter(|work| work.rungs[rung]).map(|work| work.span).collect();
         assert_eq!(spans, wanted, "{}", named.id);
-        let mut sets =
-            segments.iter().filter(|segment| segment.rung == rung).map(|segment| (&segment.sps, &segment.pps));
+        let mut sets = segments.iter().filter(|segment| segment.rung == rung).map(|segment| &segment.sets);
         let first = sets.next();
         assert!(sets.all(|set| Some(set) == first), "{}: one init segment must fit all", named.id);
     }

@@ -27,9 +27,16 @@ fn plan() -> Plan {
         video: Some(VideoPlan {
             copied: None,
             costs: vec![],
+            extra: vec![],
             stream_index: 0,
             frame_count: 250,
-            rungs: vec![Rung { id: rendition("180p"), resolution, bitrate_max: Bitrate(400_000), level: 12 }],
+            rungs: vec![Rung {
+                id: rendition("180p"),
+                resolution,
+                bitrate_max: Bitrate(400_000),
+                level: 12,
+                codec: Codec::H264,
+            }],
         }),
         audio: vec![audio(0), audio(1)],
         subtitles: vec![],
@@ -164,7 +171,7 @@ fn a_sound_track_is_missed_unless_it_was_left_out() {
         it.audio.pop();
     };
     let reason = Failure::new(FailureCode::Damaged, "broken");
-    let left_out = LeftOut { kind: JobKind::Audio, rendition: Some(rendition("audio-1")), reason };
+    let left_out = LeftOut { kind: JobKind::Audio, rendition: Some(rendition("audio-1")), codec: None, reason };
     check(
         |output, it| {
             give_up(output, it);
