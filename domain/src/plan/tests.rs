@@ -148,3 +148,27 @@ fn a_plan_reads_back_from_its_json() {
     let json = serde_json::to_string(&plan).expect("serialises");
     assert_eq!(serde_json::from_str::<Plan>(&json).expect("reads back"), plan);
 }
+
+#[test]
+fn another_codec_gets_the_same_sizes_for_less_and_none_too_small() {
+    let extra = |codec| ExtraCodec { codec, preset: "fast".into(), crf: 30 };
+    let recipe = Recipe { extra_codecs: vec![extra(Codec::Av1), extra(Codec::Hevc)], crf: 21, ..Recipe::default() };
+    let planned = |track: VideoTrack| {
+        Plan::new(&probe(vec![track], vec![]), &recipe, &Limits::default())
+            .expect("can be planned")
+            .video
+            .expect("video")
+    };
+    let of_720p = planned(video(0, 5000, 25, 1));
+    let shown = |codec: Codec| -> Vec<String> {
+        of_720p.ladder(codec).iter().map(|rung| format!("{} {}", rung.id, rung.bitrate_max.0 / 1000)).collect()
+    };
+    assert_eq!(shown(Codec::H264), ["240p 400", "360p 900", "480p 1600", "720p 3500"]);
+    assert_eq!(shown(Codec::Hevc), ["240p-hevc 300", "360p-hevc 675", "480p-hevc 1200", "720p-hevc 2625"]);
+    assert_eq!(shown(Codec::Av1), ["240p-av1 260", "360p-av1 585", "480p-av1 1040", "720p-av1 2275"]);
+    assert_eq!(of_720p.ladders().count(), 3);
+    assert_eq!((recipe.coding(Codec::H264), recipe.coding(Codec::Av1)), (("veryfast", 21), ("fast", 30)));
+    let mut tiny = video(0, 5000, 25, 1);
+    tiny.coded = Resolution { width: 100, height: 62 };
+    assert_eq!(planned(tiny).ladders().count(), 1, "an encoder would refuse it");
+}
