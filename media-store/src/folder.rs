@@ -4,9 +4,13 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tokio::sync::RwLock;
+
 use crate::disk::Disk;
+use crate::error::blocking;
 
 /// Where unfinished files lie, below the root so that a rename never crosses a file system.
 const UNFINISHED: &str = ".unfinished";
@@ -15,12 +19,14 @@ const NAMES_TRIED_MAX: u32 = 10_000;
 /// Buffer for comparing and copying files.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// A folder that objects are kept in. All methods block.
+/// A folder that objects are kept in. All methods that are not asynchronous block.
 #[derive(Debug)]
 pub(crate) struct Folder {
     root: PathBuf,
     disk: Disk,
     serial: AtomicU64,
+    /// Shared by writes from when they are asked for until they have ended.
+    writes: Arc<RwLock<()>>,
 }
 
 impl Folder {
@@ -28,7 +34,7 @@ impl Folder {
     /// crashed writers left behind.
     pub(crate) fn open(root: &Path, disk: Disk) -> io::Result<Self> {
         fs::create_dir_all(root)?;
-        let folder = Self { root: fs::canonicalize(root)?, disk, serial: AtomicU64::new(0) };
+        let folder = Self { root: fs::canonicalize(root)?, disk, serial: AtomicU64::new(0), writes: Arc::default() };
         let unfinished = folder.root.join(UNFINISHED);
         fs::create_dir_all(&unfinished)?;
         // Proves that the folder can be written.
@@ -41,7 +47,8 @@ impl Folder {
 
     /// Opens an existing `root` and leaves everything in it as it is.
     pub(crate) fn open_to_read(root: &Path) -> io::Result<Self> {
-        Ok(Self { root: fs::canonicalize(root)?, disk: Disk::default(), serial: AtomicU64::new(0) })
+        let root = fs::canonicalize(root)?;
+        Ok(Self { root, disk: Disk::default(), serial: AtomicU64::new(0), writes: Arc::default() })
     }
 
     /// The folder itself.
@@ -52,6 +59,26 @@ impl Folder {
     /// The file of an object.
     pub(crate) fn path(&self, key: &str) -> PathBuf {
         self.root.join(key)
+    }
+
+    /// Runs a write. Whoever asks for it may stop waiting; the write goes on.
+    pub(crate) async fn writing<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let held = self.writes.clone().read_owned().await;
+        blocking(move || {
+            let done = work();
+            drop(held);
+            done
+        })
+        .await
+    }
+
+    /// Waits until the writes that were asked for before have ended, also those that nobody waits for any more:
+    /// what is deleted then stays deleted. Writes of other processes are not known here.
+    pub(crate) async fn writes_ended(&self) {
+        drop(self.writes.write().await);
     }
 
     /// Writes `body` as `key`, replacing what is there. Durable and atomic.

@@ -159,14 +159,14 @@ impl MediaStore {
     pub async fn put_once(&self, key: &Key, body: Bytes) -> Result<Put, StoreError> {
         match &self.inner.backend {
             Backend::Folder(folder) => {
-                let (folder, name) = (folder.clone(), key.clone());
+                let (writer, name) = (folder.clone(), key.clone());
                 let put = move || {
-                    if folder.holds(name.as_str(), &body)? {
+                    if writer.holds(name.as_str(), &body)? {
                         return Ok(Put::AlreadyThere);
                     }
-                    folder.write(name.as_str(), &body).map(|()| Put::Written)
+                    writer.write(name.as_str(), &body).map(|()| Put::Written)
                 };
-                blocking(put).await.map_err(StoreError::io("write", key))
+                folder.writing(put).await.map_err(StoreError::io("write", key))
             }
             Backend::Bucket(_) => self.put_remote(key, body).await.map(|()| Put::Written),
         }
@@ -210,13 +210,14 @@ impl MediaStore {
         Ok(absent(self.inner.objects.head(&path(key)).await, key)?.map(|meta| meta.size))
     }
 
-    /// Deletes an object; absence is success.
+    /// Deletes an object; absence is success. In a folder, also what this process was asked to write before.
     ///
     /// # Errors
     /// Whatever keeps it from being deleted.
     pub async fn delete(&self, key: &Key) -> Result<(), StoreError> {
         match &self.inner.backend {
             Backend::Folder(folder) => {
+                folder.writes_ended().await;
                 let (folder, name) = (folder.clone(), key.clone());
                 blocking(move || folder.delete(name.as_str())).await.map_err(StoreError::io("delete", key))
             }
@@ -260,10 +261,14 @@ impl MediaStore {
 
     /// Deletes every object below `prefix`; absence is success. May be repeated after a crash.
     ///
+    /// In a folder, what this process was asked to write before is deleted as well, also where whoever asked has
+    /// stopped waiting.
+    ///
     /// # Errors
     /// Whatever keeps them from being deleted; some are then gone, some not.
     pub async fn delete_prefix(&self, prefix: &Prefix) -> Result<(), StoreError> {
         if let Backend::Folder(folder) = &self.inner.backend {
+            folder.writes_ended().await;
             let (folder, name) = (folder.clone(), prefix.clone());
             return blocking(move || folder.delete_tree(name.as_str())).await.map_err(StoreError::io("delete", prefix));
         }
@@ -290,8 +295,9 @@ impl MediaStore {
         let key = layout::pointer(playback);
         match &self.inner.backend {
             Backend::Folder(folder) => {
-                let (folder, name) = (folder.clone(), key.clone());
-                blocking(move || folder.write(name.as_str(), &body)).await.map_err(StoreError::io("write", key))
+                let (writer, name) = (folder.clone(), key.clone());
+                let put = folder.writing(move || writer.write(name.as_str(), &body));
+                put.await.map_err(StoreError::io("write", key))
             }
             Backend::Bucket(_) => self.put_remote(&key, body).await,
         }

@@ -193,6 +193,26 @@ async fn deleting_a_prefix_leaves_its_neighbours(ground: Ground) {
     assert_eq!(ground.store.head(&key(2)).await.expect("reads"), Some(1));
 }
 
+#[tokio::test]
+async fn a_write_that_nobody_waits_for_any_more_does_not_outlive_its_deletion() {
+    let ground = Ground::folder().await;
+    for index in 0..40 {
+        let key = segment(index);
+        let mut put = Box::pin(ground.store.put_once(&key, Bytes::from(vec![7; 1 << 20])));
+        assert!(futures::poll!(put.as_mut()).is_pending());
+        drop(put);
+        if index % 2 == 0 {
+            ground.store.delete_prefix(&layout::media_of(asset())).await.expect("deletes");
+        } else {
+            ground.store.delete(&key).await.expect("deletes");
+        }
+        assert_eq!(ground.store.head(&key).await.expect("reads"), None);
+    }
+    // A write that went on behind the deletion would have ended by now.
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(ground.store.list(&layout::media_of(asset()), None).await.expect("lists").objects.is_empty());
+}
+
 async fn a_source_is_adopted_once_whatever_is_repeated(ground: Ground) {
     let (staged, body) = (ground.staged(b"the source"), b"the source");
     ground.store.adopt_source(asset(), &staged).await.expect("adopts");
