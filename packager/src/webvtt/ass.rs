@@ -3,6 +3,9 @@
 /// Longest text of one cue, in characters; the rest is cut.
 const TEXT_CHARS_MAX: usize = 4000;
 
+/// White space other than spaces and line breaks that is kept in one place.
+const INDENT_BYTES_MAX: usize = 120;
+
 /// The styles that WebVTT has tags for, in the order in which they are nested.
 const STYLES: [(&str, char); 3] = [("b", 'b'), ("i", 'i'), ("u", 'u')];
 
@@ -45,8 +48,10 @@ pub(crate) struct Writer {
     wanted: [bool; 3],
     open: [bool; 3],
     is_drawing: bool,
-    /// White space waits until something visible follows it.
+    /// White space waits until something visible follows it: what separates lines and words,
     gap: Option<char>,
+    /// and behind it what does not break, or is wide.
+    indent: String,
 }
 
 impl Writer {
@@ -84,9 +89,17 @@ impl Writer {
             return;
         }
         match c {
-            '\n' | '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' => self.gap = Some('\n'),
+            '\n' | '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' => {
+                self.gap = Some('\n');
+                self.indent.clear();
+            }
             ' ' | '\t' => self.gap = self.gap.or(Some(' ')),
             c if c.is_control() || c == '\u{feff}' => {}
+            c if c.is_whitespace() => {
+                if self.indent.len() < INDENT_BYTES_MAX {
+                    self.indent.push(c);
+                }
+            }
             c => {
                 self.match_tags();
                 super::push_escaped(&mut self.text, c);
@@ -105,6 +118,9 @@ impl Writer {
         {
             self.text.push(gap);
         }
+        self.chars += self.indent.chars().count();
+        self.text.push_str(&self.indent);
+        self.indent.clear();
         for (at, style) in STYLES.iter().enumerate().skip(first) {
             if self.wanted[at] {
                 self.text.extend(['<', style.1, '>']);
@@ -144,6 +160,9 @@ mod tests {
         check(r"{\c&H00FFFF&\fs20\fnArial Black}colour", "colour");
         check(r"{\p1}m 0 0 l 100 0 100 100{\p0}text", "text");
         check(r"a\hb\nc", "a\u{a0}b c");
+        check(r"\h\hindented\N\h\N\h\hagain\h", "\u{a0}\u{a0}indented\n\u{a0}\u{a0}again");
+        check(r"\h\N", "");
+        check("\u{3000}wide", "\u{3000}wide");
         check(r"\N\N first\N \N\Nlast\N", "first\nlast");
         check("a & b <c> --> d", "a &amp; b &lt;c&gt; --&gt; d");
         check("an { open brace", "an { open brace");
@@ -155,12 +174,14 @@ mod tests {
 
     #[test]
     fn a_very_long_text_is_cut() {
+        let indented = format!("{}a", "\u{a0}".repeat(100_000));
+        assert_eq!(from_ass(&indented).len(), INDENT_BYTES_MAX + 1);
         assert_eq!(from_ass(&"ab ".repeat(100_000)).chars().filter(|&c| c != ' ').count(), TEXT_CHARS_MAX);
     }
 
     proptest! {
         #[test]
-        fn no_text_leaves_its_cue(ass in r"([ -~éü🎬\r\n]|\\N|\{\\[biu][01]\}|-->){0,60}") {
+        fn no_text_leaves_its_cue(ass in r"([ -~éü🎬\r\n]|\\[Nnh]|\{\\[biu][01]\}|-->){0,60}") {
             let text = from_ass(&ass);
             prop_assert!(!text.contains("-->"));
             prop_assert!(text.lines().all(|line| !line.trim().is_empty()));
