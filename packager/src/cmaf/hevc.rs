@@ -3,6 +3,7 @@
 use domain::{ParameterSets, Resolution};
 use mp4_atom::{HvcCArray, Hvcc};
 
+use super::nal::{Unit, is_idr_of};
 use super::sps::{Bits, Color, read_vui, without_emulation_prevention};
 use super::{CmafError, NalError};
 
@@ -39,32 +40,11 @@ pub(super) struct Sps {
 
 /// True if the sample is one IDR picture, false if it is another picture.
 pub(super) fn is_idr(data: &[u8]) -> Result<bool, NalError> {
-    let mut is_idr = None;
-    let mut rest = data;
-    // Every round consumes at least the four octets of a length.
-    while !rest.is_empty() {
-        let offset = data.len() - rest.len();
-        let broken = NalError::Length { offset };
-        let (length, body) = rest.split_first_chunk::<4>().ok_or(broken)?;
-        let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| broken)?;
-        let (unit, after) = body.split_at_checked(length).ok_or(broken)?;
-        let [first, _, ..] = unit else { return Err(broken) };
-        if first & 0x80 != 0 {
-            return Err(NalError::Header { offset });
-        }
-        let slice = match first >> 1 {
-            kind if SLICES.contains(&kind) => Some(IDR_SLICES.contains(&kind)),
-            kind if PARAMETER_SETS.contains(&kind) => return Err(NalError::ParameterSet { kind }),
-            _ => None,
-        };
-        match (is_idr, slice) {
-            (Some(before), Some(now)) if before != now => return Err(NalError::MixedSlices),
-            (None, Some(_)) => is_idr = slice,
-            _ => {}
-        }
-        rest = after;
-    }
-    is_idr.ok_or(NalError::NoSlice)
+    is_idr_of(data, 2, |header| match header >> 1 {
+        kind if SLICES.contains(&kind) => Unit::Slice { is_idr: IDR_SLICES.contains(&kind) },
+        kind if PARAMETER_SETS.contains(&kind) => Unit::ParameterSet(kind),
+        _ => Unit::Other,
+    })
 }
 
 /// Reads a sequence parameter set, header included.

@@ -48,9 +48,33 @@ pub enum NalError {
     NoSlice,
 }
 
+/// What a NAL unit is to somebody who looks for pictures.
+pub(super) enum Unit {
+    /// A slice of a picture, of an IDR picture or not.
+    Slice {
+        /// Of an IDR picture.
+        is_idr: bool,
+    },
+    /// A parameter set of this type: those are in the initialization segment alone.
+    ParameterSet(u8),
+    /// Anything else.
+    Other,
+}
+
 /// True if the sample is one IDR picture, false if it is another picture.
 pub(crate) fn is_idr(data: &[u8]) -> Result<bool, NalError> {
-    let mut is_idr = None;
+    // ITU-T H.264 table 7-1.
+    is_idr_of(data, 1, |header| match header & 0x1f {
+        kind @ 1..=5 => Unit::Slice { is_idr: kind == 5 },
+        kind @ (7 | 8 | 13 | 15) => Unit::ParameterSet(kind),
+        _ => Unit::Other,
+    })
+}
+
+/// The same for any codec whose units have lengths of four octets and headers of `header_bytes`; `kind` tells a
+/// unit by the first octet of its header.
+pub(super) fn is_idr_of(data: &[u8], header_bytes: usize, kind: impl Fn(u8) -> Unit) -> Result<bool, NalError> {
+    let mut found = None;
     let mut rest = data;
     // Every round consumes at least the four octets of a length.
     while !rest.is_empty() {
@@ -59,25 +83,19 @@ pub(crate) fn is_idr(data: &[u8]) -> Result<bool, NalError> {
         let (length, body) = rest.split_first_chunk::<4>().ok_or(broken)?;
         let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|_| broken)?;
         let (unit, after) = body.split_at_checked(length).ok_or(broken)?;
-        let header = *unit.first().ok_or(broken)?;
+        let header = *unit.get(..header_bytes).and_then(<[u8]>::first).ok_or(broken)?;
         if header & 0x80 != 0 {
             return Err(NalError::Header { offset });
         }
-        // ITU-T H.264 table 7-1.
-        let slice = match header & 0x1f {
-            1..=4 => Some(false),
-            5 => Some(true),
-            kind @ (7 | 8 | 13 | 15) => return Err(NalError::ParameterSet { kind }),
-            _ => None,
-        };
-        match (is_idr, slice) {
-            (Some(before), Some(now)) if before != now => return Err(NalError::MixedSlices),
-            (None, Some(_)) => is_idr = slice,
+        match (found, kind(header)) {
+            (_, Unit::ParameterSet(kind)) => return Err(NalError::ParameterSet { kind }),
+            (Some(before), Unit::Slice { is_idr }) if before != is_idr => return Err(NalError::MixedSlices),
+            (None, Unit::Slice { is_idr }) => found = Some(is_idr),
             _ => {}
         }
         rest = after;
     }
-    is_idr.ok_or(NalError::NoSlice)
+    found.ok_or(NalError::NoSlice)
 }
 
 #[cfg(test)]
