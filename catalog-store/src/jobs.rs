@@ -20,6 +20,9 @@ pub const CRASHES_MAX: u32 = 10;
 /// Poisoned jobs that one claim gives up before it returns empty-handed.
 const POISON_PER_CLAIM_MAX: usize = 16;
 
+/// When the last part of an output is due though nothing woke it.
+const LAST_PART_PATIENCE: Duration = Duration::from_hours(24);
+
 /// What a worker asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {
@@ -222,9 +225,14 @@ impl Tx {
         let kind = spec.kind();
         let text = json("jobs.spec", spec)?;
         let generation = spec.generation().map(|generation| i64::from(generation.0));
-        let args = args![id, asset, kind.as_str(), text, kind.lane().as_str(), priority, now, generation];
+        let args = args![id, asset, kind.as_str(), text.clone(), kind.lane().as_str(), priority, now, generation];
         self.tell_of_work();
-        self.execute(sql::jobs::INSERT, args).await.map(|_| ())
+        self.execute(sql::jobs::INSERT, args).await?;
+        if matches!(spec, JobSpec::Images { is_last: true, .. }) {
+            // Woken when it is the only part that is missing.
+            self.execute(sql::jobs::HASTEN, args![asset, text, now.plus(LAST_PART_PATIENCE)]).await?;
+        }
+        Ok(())
     }
 }
 

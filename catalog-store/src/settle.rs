@@ -134,6 +134,12 @@ impl Catalog {
             generations::leave_out(&mut tx, (job.asset, generation), missing).await?;
             tx.event(now, "asset.updated", job.asset, json!({ "generation": generation }));
         }
+        if open == 1 {
+            let last = text("jobs.spec", &JobSpec::Images { generation, is_last: true })?;
+            if tx.execute(sql::jobs::HASTEN, args![job.asset, last, now]).await? > 0 {
+                tx.tell_of_work();
+            }
+        }
         if open == 0 {
             tx.enqueue(publish_job, job.asset, &JobSpec::Publish { generation }, now).await?;
         }

@@ -59,10 +59,13 @@ pub enum JobSpec {
         /// Which output.
         generation: Generation,
     },
-    /// Make poster, thumbnails and storyboard.
+    /// Make poster, thumbnails, storyboard and preview.
     Images {
         /// Which output.
         generation: Generation,
+        /// From its renditions, once every other part of it is there, instead of from the source.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        is_last: bool,
     },
     /// Encode a segment that a viewer waits for, and the ones after it.
     Demand {
@@ -229,7 +232,7 @@ impl JobSpec {
             | Self::Copy { generation, .. }
             | Self::Audio { generation, .. }
             | Self::Subtitles { generation }
-            | Self::Images { generation }
+            | Self::Images { generation, .. }
             | Self::Demand { generation, .. }
             | Self::Loudness { generation }
             | Self::Publish { generation }
@@ -311,9 +314,19 @@ mod tests {
     }
 
     #[test]
+    fn pictures_of_the_source_are_asked_for_as_ever() {
+        let images = |is_last| JobSpec::Images { generation: Generation(1), is_last };
+        let json = |spec| serde_json::to_string(&spec).expect("serialises");
+        assert_eq!(json(images(false)), r#"{"kind":"images","generation":1}"#);
+        for is_last in [false, true] {
+            assert_eq!(serde_json::from_str::<JobSpec>(&json(images(is_last))).expect("reads back"), images(is_last));
+        }
+    }
+
+    #[test]
     fn the_first_chunk_comes_before_pictures_and_later_chunks_after() {
         let chunk = |chunk| JobSpec::Chunk { generation: Generation(1), chunk }.priority();
-        let images = JobSpec::Images { generation: Generation(1) }.priority();
+        let images = JobSpec::Images { generation: Generation(1), is_last: false }.priority();
         assert!(chunk(0) > chunk(1) && chunk(0) > images && chunk(200) < images);
     }
 

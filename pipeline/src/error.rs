@@ -56,6 +56,9 @@ pub(crate) enum JobError {
     /// A picture cannot be written as JPEG.
     #[error("cannot write a picture")]
     Picture(#[from] image::ImageError),
+    /// A temporary file cannot be written.
+    #[error("cannot write a temporary file")]
+    Scratch(#[from] std::io::Error),
     /// Others published so often meanwhile that no document was built in time.
     #[error("other documents came into force too often meanwhile")]
     Outpaced,
@@ -103,6 +106,7 @@ impl JobError {
             Self::Engine(error) => error.is_outage(),
             Self::Store(error) => matches!(error.retry(), Retry::After(_)),
             Self::Catalog(error) => error.is_transient(),
+            Self::Scratch(_) => true,
             // Others publish as well: this one comes after them.
             Self::Outpaced => true,
             // Whoever publishes what replaced it will point to that.

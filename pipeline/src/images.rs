@@ -2,6 +2,8 @@
 
 use std::cmp::Ordering;
 
+use domain::ladder::Rung;
+use domain::plan::VideoPlan;
 use domain::presentation::{Images, Storyboard, Thumbnail};
 use domain::{MediaTime, Plan, Resolution, Timescale};
 use image::codecs::jpeg::JpegEncoder;
@@ -42,6 +44,28 @@ const TILE_INTERVAL_S_MAX: u64 = 10;
 const TILES_MAX: u64 = 300;
 
 const JPEG_QUALITY: u8 = 82;
+
+/// Pictures of a video up to this length lie so close together that nearly all of the source would be decoded
+/// for them a second time: they are taken from the renditions once these are there.
+const LAST_SECONDS_MAX: i64 = 100;
+
+/// True if the pictures are taken from the renditions of `plan` instead of from the source.
+pub(crate) fn are_last(plan: &Plan) -> bool {
+    let length = plan.video.as_ref().map(|video| plan.cadence.frame_rate.instant(video.frame_count));
+    length.is_some_and(|length| length.as_ms() <= LAST_SECONDS_MAX * 1000)
+}
+
+/// The rung that the poster is taken from, if not from the source: it is as large.
+pub(crate) fn poster_rung(video: &VideoPlan) -> Option<&Rung> {
+    let small = video.rungs.iter().rfind(|rung| rung.resolution.short_side() <= POSTER_SHORT_SIDE_MAX);
+    small.or(video.rungs.first())
+}
+
+/// The rung that thumbnails, tiles and the preview are taken from, if not from the source.
+pub(crate) fn small_rung(video: &VideoPlan) -> Option<&Rung> {
+    let is_enough = |rung: &&Rung| rung.resolution.short_side() >= THUMBNAIL_SHORT_SIDE;
+    video.rungs.iter().find(is_enough).or(video.rungs.last())
+}
 
 /// A file to store and its name below the images folder.
 pub(crate) struct File {
@@ -84,8 +108,7 @@ impl Album {
     pub(crate) fn new(plan: &Plan) -> Option<Self> {
         let video = plan.video.as_ref()?;
         let top = video.rungs.last()?.resolution;
-        let poster = video.rungs.iter().rev().find(|rung| rung.resolution.short_side() <= POSTER_SHORT_SIDE_MAX);
-        let poster = poster.or(video.rungs.first())?.resolution;
+        let poster = poster_rung(video)?.resolution;
         let rate = plan.cadence.frame_rate;
         let last = video.frame_count.saturating_sub(1);
         let frame = |part: u64, of: u64| {
@@ -139,6 +162,12 @@ impl Album {
             thumbnails: Vec::new(),
             tiles: Vec::new(),
         }
+    }
+
+    /// The places of the shots that are only for the poster, or of all others.
+    pub(crate) fn places(&self, is_poster: bool) -> Vec<usize> {
+        let uses = self.uses.iter().enumerate();
+        uses.filter(|(_, purpose)| (**purpose == Use::Poster) == is_poster).map(|(at, _)| at).collect()
     }
 
     /// Takes in one picture; pictures nobody asked for, or of the wrong size, are passed over.

@@ -121,7 +121,7 @@ mod tests {
     const CHUNK: Case = Case { kind: JobKind::Chunk, is_optional: false, failures: 0, outages: 0, outages_max: None };
     const SOUND: Case = Case { kind: JobKind::Audio, is_optional: true, ..CHUNK };
 
-    fn outages() -> [JobError; 5] {
+    fn outages() -> [JobError; 6] {
         let source = || std::io::Error::other("the disk is away");
         let store = StoreError::Io { action: "write", key: "media/1".into(), source: source() };
         [
@@ -129,6 +129,7 @@ mod tests {
             JobError::Catalog(closed_database()),
             JobError::Engine(EngineError::Start { source: source() }),
             JobError::Engine(EngineError::Unreadable),
+            JobError::Scratch(source()),
             JobError::Outpaced,
         ]
     }

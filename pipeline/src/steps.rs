@@ -72,7 +72,7 @@ impl Step<'_> {
             JobSpec::Copy { generation, chunk } => copy::run(self, *generation, *chunk).await,
             JobSpec::Audio { generation, rendition, part } => audio::run(self, *generation, rendition, *part).await,
             JobSpec::Subtitles { generation } => subtitles::run(self, *generation).await,
-            JobSpec::Images { generation } => images::run(self, *generation).await,
+            JobSpec::Images { generation, is_last } => images::run(self, *generation, *is_last).await,
             JobSpec::Demand { generation, rendition, segment } => {
                 demand::run(self, *generation, rendition, *segment).await
             }

@@ -38,6 +38,7 @@ use crate::cage::{Allowance, Cage};
 use crate::output::CageReport;
 use crate::request::{Envelope, Work};
 use crate::wire::{Kind, REQUEST_BYTES_MAX};
+pub use look::rendition_track;
 use outlet::{Outlet, Unsent};
 use source::Source;
 

@@ -144,7 +144,12 @@ fn audio() -> AudioRequest {
 fn pictures() -> PicturesRequest {
     let shot =
         |ms| Shot { time: MediaTime::new(ms, Timescale::MILLISECONDS), resolution: Resolution { width: 4, height: 2 } };
-    PicturesRequest { track: video(), origin: MediaTime::zero(), shots: vec![shot(0), shot(1000)] }
+    PicturesRequest {
+        track: video(),
+        origin: MediaTime::zero(),
+        shots: vec![shot(0), shot(1000)],
+        only_key_frames: false,
+    }
 }
 
 fn subtitles() -> SubtitlesRequest {

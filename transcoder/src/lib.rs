@@ -36,7 +36,7 @@ mod source_file;
 mod wire;
 
 pub use client::{Engine, EngineConfig, EngineLimits, Session};
-pub use engine::engine_main;
+pub use engine::{engine_main, rendition_track};
 pub use error::EngineError;
 pub use output::{
     AudioSegment, CageLimit, CageReport, CageTrial, Cue, Headers, Picture, Preview, SampleCost, VideoSample,

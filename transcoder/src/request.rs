@@ -97,6 +97,8 @@ pub struct PicturesRequest {
     pub origin: MediaTime,
     /// The pictures to take, in the order in which they are returned.
     pub shots: Vec<Shot>,
+    /// Take the last key frame at or before each shot's time instead of the picture of that time.
+    pub only_key_frames: bool,
 }
 
 /// One still picture of a [`PicturesRequest`].

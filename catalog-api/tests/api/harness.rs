@@ -139,7 +139,10 @@ impl Server {
         let asset = self.received().await;
         let job = self.claim(JobLane::Urgent).await;
         let plan = Plan::new(&probe(), &Recipe::default(), &Limits::default()).unwrap();
-        let parts = [JobSpec::Chunk { generation: GENERATION, chunk: 0 }, JobSpec::Images { generation: GENERATION }];
+        let parts = [
+            JobSpec::Chunk { generation: GENERATION, chunk: 0 },
+            JobSpec::Images { generation: GENERATION, is_last: false },
+        ];
         let parts = parts.map(|spec| (self.job_id(), spec));
         self.catalog.settle_probe(&job, &probe(), GENERATION, &plan, &parts, at(1)).await.unwrap();
         asset

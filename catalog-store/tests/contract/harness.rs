@@ -122,7 +122,7 @@ impl World {
             JobSpec::Chunk { generation, chunk: 0 },
             JobSpec::Chunk { generation, chunk: 1 },
             JobSpec::Audio { generation, rendition: rendition("audio-0"), part: 0 },
-            JobSpec::Images { generation },
+            JobSpec::Images { generation, is_last: false },
         ];
         specs.into_iter().map(|spec| (self.job_id(), spec)).collect()
     }

@@ -4,9 +4,9 @@ use catalog_store::progress::seconds_left;
 use catalog_store::{Catalog, CatalogError, RenditionKind};
 use domain::loudness::{Hundredths, Loudness};
 use domain::presentation::{Images, SegmentEntry, SubtitleRendition};
-use domain::{AssetState, Resolution, Tally, Timescale};
+use domain::{AssetState, JobKind, JobLane, JobSpec, Resolution, Tally, Timescale};
 
-use crate::harness::{GENERATION, World, at, rendition, segment};
+use crate::harness::{GENERATION, World, at, plan, probe, rendition, segment};
 
 pub(crate) async fn a_segment_is_recorded_once_and_another_hash_is_refused(world: World) {
     let asset = world.processing().await;
@@ -159,6 +159,28 @@ pub(crate) async fn pages_of_assets_are_newest_first_and_without_gaps(world: Wor
         seen.extend(page.into_iter().map(|asset| asset.id));
     }
     assert_eq!(seen, made);
+}
+
+pub(crate) async fn pictures_that_are_taken_last_wait_for_every_other_part(world: World) {
+    let asset = world.received().await;
+    let probe_job = world.claim_in(JobLane::Urgent, at(0)).await.expect("the probe");
+    let mut parts = world.parts();
+    for (_, spec) in &mut parts {
+        if let JobSpec::Images { is_last, .. } = spec {
+            *is_last = true;
+        }
+    }
+    world.catalog.settle_probe(&probe_job, &probe(), GENERATION, &plan(), &parts, at(0)).await.unwrap();
+    for heavy in [true, true, false] {
+        let job = world.claim(heavy, at(1)).await.expect("a part");
+        assert_ne!(job.spec.kind(), JobKind::Images);
+        assert!(heavy || world.claim(false, at(1)).await.is_none(), "pictures came before the last part was there");
+        world.catalog.settle_part(&job, world.job_id(), at(1)).await.unwrap();
+    }
+    let images = world.claim(false, at(2)).await.expect("the pictures");
+    assert_eq!((images.asset, images.spec.kind()), (asset, JobKind::Images));
+    world.catalog.settle_part(&images, world.job_id(), at(2)).await.unwrap();
+    assert_eq!(world.claim(false, at(3)).await.expect("a job").spec, JobSpec::Publish { generation: GENERATION });
 }
 
 pub(crate) async fn the_tallies_of_all_chunks_add_up(world: World) {

@@ -110,6 +110,7 @@ contract! {
         the_time_that_is_left_follows_from_the_last_commits
         images_and_subtitles_read_back
         loudness_reads_back_and_belongs_to_a_generation
+        pictures_that_are_taken_last_wait_for_every_other_part
         the_tallies_of_all_chunks_add_up
         pages_of_assets_are_newest_first_and_without_gaps
         a_catalogue_opened_to_read_sees_what_is_committed_and_writes_nothing;

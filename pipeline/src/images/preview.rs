@@ -21,13 +21,13 @@ const SHORT_SIDE: u32 = 180;
 /// File name of the preview.
 pub(crate) const FILE: &str = "preview.webp";
 
-/// What to ask for; `None` for a still.
-pub(crate) fn request(plan: &Plan, track: &VideoTrack) -> Option<PreviewRequest> {
+/// What to ask for of a track whose time zero is `origin`; `None` for a still.
+pub(crate) fn request(plan: &Plan, track: &VideoTrack, origin: MediaTime) -> Option<PreviewRequest> {
     let video = plan.video.as_ref()?;
     let (scenes, frames_per_scene) = moments(plan.cadence.frame_rate.instant(video.frame_count));
     let request = PreviewRequest {
         track: track.clone(),
-        origin: plan.origin,
+        origin,
         resolution: shrunk(video.rungs.last()?.resolution, SHORT_SIDE),
         scenes,
         frames_per_scene,

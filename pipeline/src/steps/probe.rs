@@ -10,7 +10,7 @@ use catalog_store::Asset;
 use domain::plan::{AudioPart, Limits};
 use domain::{Failure, FailureCode, Generation, JobSpec, Plan, Presentation, Probe, Recipe, chapters};
 
-use super::{Settlement, Step, edition, inits, publish, trial};
+use super::{Settlement, Step, edition, images, inits, publish, trial};
 use crate::error::JobError;
 
 pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
@@ -144,7 +144,7 @@ fn jobs(plan: &Plan, probe: &Probe, generation: Generation) -> Vec<JobSpec> {
         plan.chunks().into_iter().map(move |chunk| JobSpec::Extra { generation, codec, chunk: chunk.index })
     });
     let subtitles = (!plan.subtitles.is_empty()).then_some(JobSpec::Subtitles { generation });
-    let images = has_picture.then_some(JobSpec::Images { generation });
+    let images = has_picture.then_some(JobSpec::Images { generation, is_last: images::are_last(plan) });
     let loudness = (!plan.audio.is_empty()).then_some(JobSpec::Loudness { generation });
     copies.chain(encoded).chain(audio).chain(subtitles).chain(images).chain(loudness).chain(extra).collect()
 }

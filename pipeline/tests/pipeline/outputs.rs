@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use domain::{AssetState, FailureCode, Generation, MediaTime, Timescale};
+use domain::{AssetState, FailureCode, Generation, JobSpec, MediaTime, Timescale};
 use fixtures::media::{ClipSpec, clip};
 use media_store::layout;
 use pipeline::export;
@@ -15,6 +15,7 @@ use crate::rig::{Rig, run};
 
 pub(crate) const CASES: &[Case] = &[
     ("a_clip_with_everything_ends_ready_and_its_objects_match_the_ledger", || run(everything())),
+    ("a_long_video_has_pictures_before_it_is_encoded_and_a_short_one_behind", || run(pictures())),
     ("an_audio_only_source_gives_an_audio_only_presentation", || run(audio_only())),
     ("the_picture_attached_to_music_becomes_its_poster", || run(cover())),
     ("a_video_only_source_gives_no_audio_group", || run(video_only())),
@@ -83,6 +84,27 @@ async fn everything() -> anyhow::Result<()> {
         ensure!(rendition.peak_bitrate >= rendition.average_bitrate && rendition.average_bitrate.0 > 0);
         ensure!(rendition.codecs.starts_with("avc1.64"), "{}", rendition.codecs);
         ensure!(rendition.segments.iter().all(|segment| !segment.keyframes.is_empty() && segment.sha256.is_some()));
+    }
+    Ok(())
+}
+
+/// Both have the same pictures: those of a short video are taken from its renditions, those of a long one from
+/// its source, of which they need little.
+async fn pictures() -> anyhow::Result<()> {
+    for seconds in [96.0, 104.0] {
+        let rig = Rig::new().await?;
+        let file =
+            clip(&ClipSpec { seconds, width: 320, height: 180, rate: "5", audio: vec![], ..ClipSpec::default() });
+        let (asset, plan, presentation) = rig.ready(&file).await?;
+        let images = presentation.images.context("pictures were taken")?;
+        ensure!(images.thumbnails.len() == 10 && images.preview.is_some(), "{images:?}");
+        let sheets = images.storyboard.context("a storyboard")?;
+        ensure!(sheets.tile_count == if seconds < 100.0 { 96 } else { 52 }, "{sheets:?}");
+        let size = plan.video.context("a picture")?.rungs.last().context("a rung")?.resolution;
+        ensure!(images.poster_resolution == size);
+        let jobs = rig.parts.catalog.jobs_of(asset.id).await?;
+        let is_last = jobs.iter().any(|job| matches!(job.spec, JobSpec::Images { is_last: true, .. }));
+        ensure!(is_last == (seconds < 100.0), "{jobs:?}");
     }
     Ok(())
 }

@@ -51,6 +51,12 @@ impl Decoder {
         unsafe { (*self.0).skip_frame = ffi::AVDiscard::AVDISCARD_NONREF };
     }
 
+    /// From here on decodes nothing but key frames.
+    pub(crate) fn skip_to_key_frames(&mut self) {
+        // SAFETY: as above.
+        unsafe { (*self.0).skip_frame = ffi::AVDiscard::AVDISCARD_NONKEY };
+    }
+
     /// Gives the decoder a packet; `None` ends the stream. `false` if frames must be taken first.
     pub(crate) fn send(&mut self, packet: Option<&Packet>) -> Result<bool, AvError> {
         // SAFETY: both are live; libav takes its own reference.

@@ -155,6 +155,11 @@ impl<'a> Pictures<'a> {
         self.decoder.skip_unreferenced();
     }
 
+    /// Decodes nothing but key frames.
+    pub(crate) fn skip_to_key_frames(&mut self) {
+        self.decoder.skip_to_key_frames();
+    }
+
     /// Seconds per tick of the track's own times.
     pub(crate) fn base(&self) -> TimeBase {
         self.base

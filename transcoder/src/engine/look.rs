@@ -1,7 +1,7 @@
 //! How decoded pictures become upright, progressive, standard-range ones, and how they are tagged.
 
-use domain::Resolution;
-use domain::probe::{FieldOrder, Orientation, Rotation, VideoTrack};
+use domain::probe::{Color, Extent, FieldOrder, Orientation, Rotation, VideoTrack};
+use domain::{FrameRate, MediaTime, Resolution};
 
 use crate::av::TimeBase;
 
@@ -200,6 +200,30 @@ pub(crate) fn is_bt709(track: &VideoTrack) -> bool {
         Some("bt709") => true,
         Some("bt470bg" | "smpte170m" | "fcc" | "smpte240m") => false,
         _ => track.display().short_side() >= HD_SHORT_SIDE,
+    }
+}
+
+/// How a rendition of `track` that holds this many pictures of this size is described, its first picture at zero.
+pub fn rendition_track(track: &VideoTrack, resolution: Resolution, rate: FrameRate, frame_count: u64) -> VideoTrack {
+    let [primaries, transfer, matrix] = tags(track).map(Some);
+    VideoTrack {
+        stream_index: 0,
+        codec: "h264".into(),
+        pixel_format: "yuv420p".into(),
+        coded: resolution,
+        sample_aspect: (1, 1),
+        orientation: Orientation::default(),
+        color: Color { primaries, transfer, matrix, range: Some("tv".into()), peak_nits: None },
+        field_order: FieldOrder::Progressive,
+        extent: Extent { start: MediaTime::zero(), end: rate.instant(frame_count) },
+        frame_count,
+        measured_rate: rate,
+        is_variable_rate: false,
+        language: None,
+        is_default: true,
+        jumps: Vec::new(),
+        last_decodable: None,
+        avc: None,
     }
 }
 

@@ -31,7 +31,11 @@ pub(crate) fn take(source: &Source, request: &PicturesRequest, outlet: &Outlet) 
     let Some(largest) = largest else { return Ok(()) };
     let mut track = decode::Pictures::open(source, &request.track, largest, outlet)?;
     let is_bt709 = look::is_bt709(&request.track);
-    track.skip_unreferenced();
+    if request.only_key_frames {
+        track.skip_to_key_frames();
+    } else {
+        track.skip_unreferenced();
+    }
     let mut reel = Reel::new(track, request.origin)?;
     let mut taken = 0;
     for (at, shot) in request.shots.iter().enumerate() {

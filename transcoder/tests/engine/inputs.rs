@@ -21,7 +21,8 @@ pub(crate) fn trials() -> Vec<Trial> {
 async fn shots(source: &Planned, times_ms: &[i64], resolution: Resolution) -> Vec<Picture> {
     let time = |ms: &i64| Shot { time: MediaTime::new(*ms, Timescale::MILLISECONDS), resolution };
     let track = source.probe.main_video().expect("a video").clone();
-    let request = PicturesRequest { track, origin: source.plan.origin, shots: times_ms.iter().map(time).collect() };
+    let shots = times_ms.iter().map(time).collect();
+    let request = PicturesRequest { track, origin: source.plan.origin, shots, only_key_frames: false };
     let pictures = engine().pictures(open(&source.path), request).expect("a session");
     let pictures = all(pictures).await.expect("pictures");
     assert_eq!(pictures.len(), times_ms.len(), "every shot gives a picture");

@@ -53,7 +53,8 @@ async fn every_shot_gives_a_picture_of_its_size() {
         let source = planned(&path).await;
         let shots = vec![shot(0, 160, 90), shot(2500, 320, 180), shot(5900, 80, 45), shot(9000, 80, 45)];
         let track = source.probe.main_video().expect("a video").clone();
-        let request = PicturesRequest { track, origin: source.plan.origin, shots: shots.clone() };
+        let request =
+            PicturesRequest { track, origin: source.plan.origin, shots: shots.clone(), only_key_frames: false };
         let pictures = all(engine().pictures(open(&path), request).expect("a session")).await.expect("pictures");
         assert_eq!(pictures.iter().map(|picture| picture.shot).collect::<Vec<_>>(), [0, 1, 2, 3], "{container}");
         assert!(pictures.iter().zip(&shots).all(|(picture, shot)| picture.resolution == shot.resolution));
@@ -68,7 +69,7 @@ async fn pictures_of_hdr_and_turned_sources_come_upright() {
         let display = source.probe.main_video().expect("a video").display();
         let track = source.probe.main_video().expect("a video").clone();
         let shots = vec![shot(400, display.width, display.height)];
-        let request = PicturesRequest { track, origin: source.plan.origin, shots };
+        let request = PicturesRequest { track, origin: source.plan.origin, shots, only_key_frames: false };
         let pictures = all(engine().pictures(open(&path), request).expect("a session")).await.expect("pictures");
         assert_eq!(pictures.len(), 1, "{file}");
         assert!(pictures[0].rgb.iter().any(|value| *value > 60), "{file}");
