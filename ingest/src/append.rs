@@ -14,7 +14,26 @@ use crate::router::Call;
 use crate::session::{self, Refused, Turn};
 use crate::{State, UploadError, admission, answer, expire};
 
+/// What a request comes to before its body is looked at.
+enum Ready {
+    /// Its body is to be received.
+    Receive(Upload, Piece),
+    /// It is answered already.
+    Answered(Response),
+}
+
+// Before and behind the body is boxed: a request waits with its body for hours, and should take little meanwhile.
 pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body) -> Result<Response, UploadError> {
+    let (upload, piece) = match Box::pin(ready(state, call, id, body)).await? {
+        Ready::Receive(upload, piece) => (upload, piece),
+        Ready::Answered(response) => return Ok(response),
+    };
+    let completes = piece.completes;
+    let received = receive::receive(state, &upload, piece).await?;
+    Box::pin(answered(state, call, &upload, completes, received)).await
+}
+
+async fn ready(state: &State, call: &Call, id: UploadId, body: Body) -> Result<Ready, UploadError> {
     check_type(call)?;
     let offset = offset(call)?;
     let completes = completes(call)?;
@@ -25,7 +44,7 @@ pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body)
     let (turn, mut upload) = enter(state, id, offset).await?;
     if upload.state == UploadState::Complete {
         let is_empty = body.is_end_stream() || body.size_hint().exact() == Some(0);
-        return repeated(state, call, upload, is_empty).await;
+        return repeated(state, call, upload, is_empty).await.map(Ready::Answered);
     }
     settle_length(state, call, &mut upload, completes, body.size_hint().exact()).await?;
     let known = upload.length.or(upload.full_length());
@@ -33,10 +52,19 @@ pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body)
     if body.size_hint().lower() > length.saturating_sub(offset) {
         return Err(UploadError::BeyondLength { length, offset });
     }
-    let received = receive::receive(state, &upload, piece(call, turn, body, checks, completes)).await?;
-    conclude(state, call, &upload, completes, received).await?;
-    let upload = state.catalog.upload(id).await?.ok_or(UploadError::NotFound)?;
-    let response = answer::appended(state, call.dialect, &upload, call.location(id)?)?;
+    Ok(Ready::Receive(upload, piece(call, turn, body, checks, completes)))
+}
+
+async fn answered(
+    state: &State,
+    call: &Call,
+    upload: &Upload,
+    completes: Option<bool>,
+    received: Received,
+) -> Result<Response, UploadError> {
+    conclude(state, call, upload, completes, received).await?;
+    let upload = state.catalog.upload(upload.id).await?.ok_or(UploadError::NotFound)?;
+    let response = answer::appended(state, call.dialect, &upload, call.location(upload.id)?)?;
     answer::with_digest(state, call, &upload, response).await
 }
 

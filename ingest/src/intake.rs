@@ -135,7 +135,7 @@ impl<'a> Intake<'a> {
             // write stay where they are.
             let frame = tokio::select! {
                 biased;
-                () = self.turn.stopped() => return self.drain(body).await,
+                () = self.turn.stopped() => return Box::pin(self.drain(body)).await,
                 () = self.state.shutdown.cancelled() => return Ok(End::Stopping),
                 outcome = under_way(&mut self.commit) => {
                     self.committed(outcome)?;
@@ -145,7 +145,7 @@ impl<'a> Intake<'a> {
                     continue;
                 }
                 outcome = under_way(&mut self.write) => {
-                    self.wrote(outcome).await?;
+                    Box::pin(self.wrote(outcome)).await?;
                     continue;
                 }
                 frame = timeout_at(wake_at, body.frame()), if !is_choked => frame,
@@ -163,10 +163,13 @@ impl<'a> Intake<'a> {
                 Err(_) => {}
             }
             self.watch.check_rate()?;
+            // Boxed while they last: most of the time only the next frame is waited for.
             if self.is_worth_a_write() {
-                self.begin_write().await?;
+                Box::pin(self.begin_write()).await?;
             }
-            self.commit_if_due().await?;
+            if self.is_commit_due() {
+                Box::pin(self.commit()).await?;
+            }
         }
     }
 
@@ -330,11 +333,12 @@ impl<'a> Intake<'a> {
         Some(since + if is_worth_it { interval } else { interval * SMALL_COMMIT_FACTOR })
     }
 
-    async fn commit_if_due(&mut self) -> Result<(), UploadError> {
-        let Some(due) = self.commit_at() else { return Ok(()) };
-        if Instant::now() < due && self.admitted - self.committing < self.state.limits.checkpoint_bytes {
-            return Ok(());
-        }
+    fn is_commit_due(&self) -> bool {
+        let has_gathered = || self.admitted - self.committing >= self.state.limits.checkpoint_bytes;
+        self.commit_at().is_some_and(|due| Instant::now() >= due || has_gathered())
+    }
+
+    async fn commit(&mut self) -> Result<(), UploadError> {
         self.write().await?;
         self.begin_commit();
         Ok(())

@@ -117,6 +117,7 @@ async fn work(state: State, upload: Upload, piece: Piece) -> Result<Received, Up
     }
 }
 
+// What comes before and behind the body is boxed: while octets trickle in, only the intake takes memory.
 async fn take(state: &State, upload: Upload, piece: Piece) -> Result<Received, UploadError> {
     let Piece { turn, body, checks, trailer, completes, progress } = piece;
     let turn = Arc::new(turn);
@@ -124,20 +125,20 @@ async fn take(state: &State, upload: Upload, piece: Piece) -> Result<Received, U
     // is not needed.
     if let (true, Some(length)) = (upload.is_full, upload.full_length()) {
         let writer = state.staging.writer(upload.id, length).await?;
-        complete::complete(state, &upload, turn, writer, length).await?;
+        Box::pin(complete::complete(state, &upload, turn, writer, length)).await?;
         return Ok(Received { offset: length, end: End::Whole, is_complete: true });
     }
-    let writer = state.staging.writer(upload.id, upload.offset).await?;
+    let writer = Box::pin(state.staging.writer(upload.id, upload.offset)).await?;
     let is_checked = !checks.is_empty() || trailer.is_some();
     let mut watch = Watch::begin(state, &upload);
     let mut intake = Intake::new(state, &upload, &turn, &writer, &mut watch, progress);
     intake.size_max = admission::size_max(state, &upload);
     intake.is_checked = is_checked;
     let outcome = match intake.run(body).await {
-        Ok(end) if is_checked => intake.verify(end, checks, trailer).await.map(|()| end),
+        Ok(end) if is_checked => Box::pin(intake.verify(end, checks, trailer)).await.map(|()| end),
         other => other,
     };
-    let (end, written, recorded) = match intake.end(outcome, completes).await {
+    let (end, written, recorded) = match Box::pin(intake.end(outcome, completes)).await {
         Ok(ended) => ended,
         Err(error) => {
             watch.ended("failed");
@@ -154,9 +155,9 @@ async fn take(state: &State, upload: Upload, piece: Piece) -> Result<Received, U
     let Some(length) = length.filter(|length| *length == written && end != End::BeyondLength) else {
         return Ok(Received { offset: recorded, end, is_complete: false });
     };
-    watch.finish(length).await?;
+    Box::pin(watch.finish(length)).await?;
     let upload = Upload { offset: recorded, ..upload };
-    complete::complete(state, &upload, turn, writer, length).await?;
+    Box::pin(complete::complete(state, &upload, turn, writer, length)).await?;
     Ok(Received { offset: length, end: End::Whole, is_complete: true })
 }
 
