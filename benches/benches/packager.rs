@@ -148,8 +148,13 @@ fn segments(criterion: &mut Criterion) {
         bencher.iter(|| verify::video(black_box(&segment.bytes), config.sets.codec(), config.frame_ticks, span, &gops));
     });
 
-    let config =
-        AudioConfig { sample_rate: scale(48_000), channels: 2, config: vec![0x11, 0x90], bitrate: Bitrate(128_000) };
+    let config = AudioConfig {
+        sample_rate: scale(48_000),
+        channels: 2,
+        config: vec![0x11, 0x90],
+        bitrate: Bitrate(128_000),
+        offset_ticks: 0,
+    };
     let span = Span { index: 10, first: 2813, count: 281 };
     let frames = vec![[7u8; 341].as_slice(); 281];
     let bytes = cmaf::audio_segment(&config, span, &frames).expect("a segment").bytes.len();

@@ -159,11 +159,16 @@ impl Cadence {
     /// The segments of an audio track of `frame_count` AAC frames at `sample_rate`, cut on the AAC
     /// frame nearest to each video boundary. Counts are AAC frames.
     pub fn audio_spans(&self, sample_rate: Timescale, frame_count: u64) -> Vec<Span> {
+        self.audio_spans_from(0, sample_rate, frame_count)
+    }
+
+    /// The same where the first AAC frame begins `offset` samples behind zero, less than a frame.
+    pub fn audio_spans_from(&self, offset: u32, sample_rate: Timescale, frame_count: u64) -> Vec<Span> {
         let frame = i64::from(AAC_FRAME_SAMPLES);
         let nearest = |boundary: u64| {
             let samples = self.frame_rate.instant(boundary).rescale_round(sample_rate);
             let samples = samples.map_or(i64::MAX - frame, |time| time.ticks);
-            u64::try_from((samples + frame / 2) / frame).unwrap_or(0)
+            u64::try_from((samples - i64::from(offset) + frame / 2) / frame).unwrap_or(0)
         };
         let length = |frames: u64| {
             MediaTime::new(i64::try_from(frames).unwrap_or(i64::MAX / frame).saturating_mul(frame), sample_rate)

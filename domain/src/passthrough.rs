@@ -5,6 +5,10 @@
 //! bits than an encoded rendition of this size might have. What the probe could not see, the copy
 //! itself checks again, frame by frame.
 
+mod sound;
+
+pub use sound::{Sound, SoundObstacle, plan_sound};
+
 use crate::ladder::{self, Rung};
 use crate::plan::frames_until;
 use crate::probe::{Avc, Orientation, VideoTrack};

@@ -152,14 +152,35 @@ pub struct AudioPlan {
     pub id: RenditionId,
     /// Index of the stream in the source.
     pub stream_index: u32,
-    /// AAC frames of 1024 samples at the recipe's sample rate, from the origin to the track's end.
+    /// AAC frames of 1024 samples at the rendition's sample rate, from the origin to the track's end.
     pub frame_count: u64,
-    /// Channels of the output: 2, or [`SURROUND_CHANNELS`].
+    /// Channels of the output: 2, or [`SURROUND_CHANNELS`]; what is taken over may have one.
     pub channels: u16,
     /// Language, if known.
     pub language: Option<Language>,
     /// What a menu shows; unique among the renditions of as many channels, and the same for all of one track.
     pub name: String,
+    /// Where the frames of the source are, if they are played as they are, not encoded again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied: Option<CopiedSound>,
+}
+
+impl AudioPlan {
+    /// Samples from zero to the first AAC frame: less than a frame, and none where the sound is encoded.
+    pub fn offset(&self) -> u32 {
+        self.copied.as_ref().map_or(0, |copied| copied.offset)
+    }
+}
+
+/// What is known of a rendition that plays the source's own frames.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopiedSound {
+    /// Samples per second of the source, and so of the rendition.
+    pub sample_rate: u32,
+    /// Samples from zero to the first frame, less than a frame lasts.
+    pub offset: u32,
+    /// Highest bit rate.
+    pub bitrate_max: Bitrate,
 }
 
 /// What is made of one subtitle track.
@@ -273,12 +294,19 @@ impl Plan {
 
     /// The grid cells of an audio rendition, in AAC frames.
     pub fn audio_spans(&self, audio: &AudioPlan) -> Vec<Span> {
-        self.cadence.audio_spans(self.audio_timescale(), audio.frame_count)
+        self.cadence.audio_spans_from(audio.offset(), self.audio_timescale(audio), audio.frame_count)
     }
 
-    /// Ticks per second of the audio renditions: the sample rate.
-    pub fn audio_timescale(&self) -> Timescale {
-        Timescale::new(self.recipe.audio_sample_rate).unwrap_or(Timescale::MILLISECONDS)
+    /// Ticks per second of an audio rendition: its sample rate.
+    pub fn audio_timescale(&self, audio: &AudioPlan) -> Timescale {
+        let rate = audio.copied.as_ref().map_or(self.recipe.audio_sample_rate, |copied| copied.sample_rate);
+        Timescale::new(rate).unwrap_or(Timescale::MILLISECONDS)
+    }
+
+    /// The bit rate that an audio rendition declares before it is measured.
+    pub fn audio_bitrate(&self, audio: &AudioPlan) -> Bitrate {
+        let encoded = || self.recipe.audio_bitrate_of(audio.channels);
+        audio.copied.as_ref().map_or_else(encoded, |copied| copied.bitrate_max)
     }
 
     /// The units of video work: the three short segments first, then ten segments each; empty without video.
@@ -369,11 +397,23 @@ fn audio(probe: &Probe, origin: MediaTime, recipe: &Recipe, limits: &Limits) -> 
         }
         let name = names.unique(track.title.as_deref(), track.language.as_ref(), "Audio");
         let language = track.language.clone();
-        let plan = AudioPlan { id, stream_index: track.stream_index, frame_count, channels: 2, language, name };
+        let stream_index = track.stream_index;
+        let plan = AudioPlan { id, stream_index, frame_count, channels: 2, language, name, copied: None };
+        let as_it_is = Some(track).filter(|_| recipe.audio_passthrough);
+        let as_it_is = as_it_is.and_then(|track| passthrough::plan_sound(track, origin, recipe).ok());
+        let taken_over = |plan: AudioPlan| match &as_it_is {
+            Some(sound) if (sound.channels > 2) == (plan.channels > 2) => AudioPlan {
+                frame_count: sound.frame_count,
+                channels: sound.channels,
+                copied: Some(sound.copied.clone()),
+                ..plan
+            },
+            _ => plan,
+        };
         if let Some(id) = RenditionId::new(format!("{base}-surround")).ok().filter(|_| has_surround(track)) {
-            surround.push(AudioPlan { id, channels: SURROUND_CHANNELS, ..plan.clone() });
+            surround.push(taken_over(AudioPlan { id, channels: SURROUND_CHANNELS, ..plan.clone() }));
         }
-        stereo.push(plan);
+        stereo.push(taken_over(plan));
     }
     stereo.append(&mut surround);
     stereo

@@ -337,9 +337,9 @@ impl Presentation {
             is_default: at == 0,
             channels: audio.channels,
             codecs: "mp4a.40.2".into(),
-            peak_bitrate: plan.recipe.audio_bitrate_of(audio.channels),
-            average_bitrate: plan.recipe.audio_bitrate_of(audio.channels),
-            timescale: plan.audio_timescale(),
+            peak_bitrate: plan.audio_bitrate(audio),
+            average_bitrate: plan.audio_bitrate(audio),
+            timescale: plan.audio_timescale(audio),
             segments: entries(plan.audio_spans(audio), u64::from(crate::AAC_FRAME_SAMPLES)),
         });
         Self {

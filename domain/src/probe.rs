@@ -260,6 +260,28 @@ pub struct AudioTrack {
     /// Places where its time stamps start anew or lie, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub jumps: Vec<Jump>,
+    /// What must be known to play its sound as it is; `None` unless it is AAC whose configuration the
+    /// container keeps, in a row of frames, as far as can be told without decoding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aac: Option<Aac>,
+}
+
+/// An AAC track that consists of frames of 1024 samples, one behind the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Aac {
+    /// Its AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1).
+    pub config: Vec<u8>,
+    /// When the first frame plays, in samples: from where all frames together are nearest to their time stamps.
+    /// What an encoder put before the sound, and the container says is not played, does not count.
+    pub start: MediaTime,
+    /// Furthest that a time stamp lies from its frame's place behind the first.
+    pub stray: MediaTime,
+    /// Frames that are played.
+    pub frame_count: u64,
+    /// Mean bit rate.
+    pub average: Bitrate,
+    /// Highest bit rate of any second.
+    pub peak: Bitrate,
 }
 
 /// One subtitle track.

@@ -33,6 +33,9 @@ pub struct Recipe {
     /// Pictures of sources that allow it are shown as they are, as the largest rendition.
     #[serde(default)]
     pub passthrough: bool,
+    /// Sound of sources that allow it is played as it is.
+    #[serde(default)]
+    pub audio_passthrough: bool,
     /// Whether a few GOPs are tried before the ladder is decided.
     #[serde(default, skip_serializing_if = "LadderProbe::is_off")]
     pub ladder_probe: LadderProbe,
@@ -68,6 +71,7 @@ impl Default for Recipe {
             audio_sample_rate: 48_000,
             libraries: String::new(),
             passthrough: true,
+            audio_passthrough: true,
             ladder_probe: LadderProbe::Off,
             extra_codecs: Vec::new(),
         }
@@ -88,10 +92,17 @@ impl Recipe {
     /// True if `current` would make something else of the same source, other things being equal.
     ///
     /// Libraries do not count: a new FFmpeg alone is no reason to encode everything again. Nor does it count that
-    /// the pictures of a source had to be encoded although they might have been shown as they are.
+    /// the pictures or the sound of a source had to be encoded although they might have been taken as they are.
     pub fn is_outdated_by(&self, current: &Self) -> bool {
-        let made = Self { libraries: current.libraries.clone(), passthrough: current.passthrough, ..self.clone() };
-        made != *current || (self.passthrough && !current.passthrough)
+        let made = Self {
+            libraries: current.libraries.clone(),
+            passthrough: current.passthrough,
+            audio_passthrough: current.audio_passthrough,
+            ..self.clone()
+        };
+        let is_taken_back =
+            (self.passthrough && !current.passthrough) || (self.audio_passthrough && !current.audio_passthrough);
+        made != *current || is_taken_back
     }
 
     /// Preset and constant rate factor of a codec; those of H.264 if the recipe has no others for it.
@@ -126,14 +137,23 @@ mod tests {
     }
 
     #[test]
+    fn a_recipe_from_before_sound_was_taken_over_encodes_it() {
+        let mut json = serde_json::to_value(Recipe::default()).expect("serialises");
+        json.as_object_mut().expect("an object").remove("audio_passthrough");
+        let read = serde_json::from_value::<Recipe>(json).expect("reads back");
+        assert!(read.passthrough && !read.audio_passthrough);
+    }
+
+    #[test]
     fn a_recipe_is_outdated_by_other_settings_and_not_by_another_library() {
         let (made, current) = (Recipe { libraries: "7.1".into(), ..Recipe::default() }, Recipe::default());
         assert!(!made.is_outdated_by(&current));
         assert!(made.is_outdated_by(&Recipe { crf: 20, ..current.clone() }));
         assert!(made.is_outdated_by(&Recipe { version: 3, ..current.clone() }));
         assert!(made.is_outdated_by(&Recipe { passthrough: false, ..current.clone() }));
-        let encoded = Recipe { passthrough: false, ..made };
-        assert!(!encoded.is_outdated_by(&current), "its pictures could not be shown as they are");
+        assert!(made.is_outdated_by(&Recipe { audio_passthrough: false, ..current.clone() }));
+        let encoded = Recipe { passthrough: false, audio_passthrough: false, ..made };
+        assert!(!encoded.is_outdated_by(&current), "nothing of it could be taken as it is");
     }
 
     #[test]

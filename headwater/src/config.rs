@@ -249,6 +249,7 @@ impl Config {
             preset: self.x264_preset.clone(),
             crf: self.x264_crf,
             passthrough: self.passthrough,
+            audio_passthrough: self.passthrough,
             ladder_probe: self.ladder_probe,
             extra_codecs: self.codecs.iter().filter_map(|codec| self.extra_codec(*codec)).collect(),
             audio_bitrate: domain::Bitrate(self.audio_bitrate),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use domain::loudness::Loudness;
+use domain::plan::Limits;
 use domain::probe::{Chapter, SubtitleTrack, VideoTrack};
 use domain::{Language, Probe, hms};
 use transcoder::{EngineError, LoudnessRequest};
@@ -111,6 +112,10 @@ pub fn human(probe: &Probe, loudness: &[Loudness]) -> String {
             "audio",
             format!("{language}, {}, {} channels, {} Hz{title}", track.codec, track.channels, track.sample_rate),
         );
+        let recipe = domain::Recipe::default();
+        let begins = domain::Plan::new(probe, &recipe, &Limits::default()).map_or(probe.origin(), |plan| plan.origin);
+        let obstacle = domain::passthrough::plan_sound(track, begins, &recipe).err();
+        row("pass-through", obstacle.map_or_else(|| "yes".into(), |obstacle| format!("no: {obstacle}")));
         for measured in loudness.iter().filter(|measured| measured.stream_index == track.stream_index) {
             row("loudness", loudness_line(measured));
         }

@@ -38,7 +38,7 @@ pub struct Args {
     /// Add a subtitle file (SRT, WebVTT or ASS), perhaps with its language: film.srt:de (can be repeated)
     #[arg(long = "subtitles", value_name = "FILE[:LANG]")]
     subtitles: Vec<String>,
-    /// Encode every rendition, even where the source's own pictures could be shown as they are
+    /// Encode every rendition, even where the source's own pictures or sound could be taken as they are
     #[arg(long)]
     no_passthrough: bool,
     /// Codecs to encode in, instead of the configured ones: h264 and perhaps hevc and av1, separated by commas

@@ -198,6 +198,7 @@ mod tests {
             title: None,
             is_default: true,
             jumps: vec![],
+            aac: None,
         };
         Probe {
             container: "matroska".into(),

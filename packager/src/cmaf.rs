@@ -51,6 +51,8 @@ pub struct AudioConfig {
     pub config: Vec<u8>,
     /// Nominal bit rate.
     pub bitrate: Bitrate,
+    /// Ticks from zero to the first AAC frame; less than one frame.
+    pub offset_ticks: u32,
 }
 
 /// One coded picture.
@@ -222,6 +224,7 @@ pub fn video_segment(
             // Frame numbers rise over the whole track.
             sequence: first.checked_add(1).ok_or(CmafError::Overflow)?,
             first_frame: first,
+            offset_ticks: 0,
             frame_ticks: config.frame_ticks,
             samples: run.collect(),
         })?;
@@ -235,7 +238,7 @@ pub fn video_segment(
 ///
 /// # Errors
 /// If there are more or fewer frames than planned, or one is empty or too large.
-pub fn audio_segment(_config: &AudioConfig, span: Span, frames: &[&[u8]]) -> Result<Segment, CmafError> {
+pub fn audio_segment(config: &AudioConfig, span: Span, frames: &[&[u8]]) -> Result<Segment, CmafError> {
     check_count(span, frames.len())?;
     for (sample, data) in (0u32..).zip(frames) {
         check_size(sample, data)?;
@@ -244,6 +247,7 @@ pub fn audio_segment(_config: &AudioConfig, span: Span, frames: &[&[u8]]) -> Res
     writer.fragment(&fragment::Header {
         sequence: u64::from(span.index) + 1,
         first_frame: span.first,
+        offset_ticks: config.offset_ticks,
         frame_ticks: AAC_FRAME_SAMPLES,
         samples: frames.iter().map(|data| fragment::Sample { data, offset_frames: None }).collect(),
     })?;

@@ -111,7 +111,7 @@ pub fn video(bytes: &[u8], codec: Codec, frame_ticks: u32, span: Span, gops: &[u
     let mut first = span.first;
     for (at, &frames) in gops.iter().enumerate() {
         let fragment = reader.fragment(at)?;
-        check_times(at, &fragment, frame_ticks, first, frames)?;
+        check_times(at, &fragment, frame_ticks, first.saturating_mul(u64::from(frame_ticks)), frames)?;
         check_pictures(at, &fragment, codec, frame_ticks)?;
         keyframes.push(fragment.keyframe(frame_ticks));
         first = first.saturating_add(u64::from(frames));
@@ -124,14 +124,16 @@ pub fn video(bytes: &[u8], codec: Codec, frame_ticks: u32, span: Span, gops: &[u
     Ok(Verified { ticks: u64::from(span.count) * u64::from(frame_ticks), keyframes })
 }
 
-/// Checks a media segment of audio against its grid cell.
+/// Checks a media segment of audio against its grid cell, on a track whose first AAC frame begins `offset_ticks`
+/// behind zero.
 ///
 /// # Errors
 /// Unless the bytes are exactly a styp and one moof and mdat with the AAC frames of `span`.
-pub fn audio(bytes: &[u8], span: Span) -> Result<Verified, VerifyError> {
+pub fn audio(bytes: &[u8], span: Span, offset_ticks: u32) -> Result<Verified, VerifyError> {
     let mut reader = Reader::new(bytes)?;
     let fragment = reader.fragment(0)?;
-    check_times(0, &fragment, AAC_FRAME_SAMPLES, span.first, span.count)?;
+    let begins = span.first.saturating_mul(u64::from(AAC_FRAME_SAMPLES)).saturating_add(u64::from(offset_ticks));
+    check_times(0, &fragment, AAC_FRAME_SAMPLES, begins, span.count)?;
     for sample in &fragment.samples {
         if !sample.is_sync || sample.offset_ticks != 0 {
             return Err(VerifyError::Field { fragment: 0, what: "an audio sample depends on another" });
@@ -171,14 +173,14 @@ fn check_times(
     at: usize,
     fragment: &Fragment<'_>,
     frame_ticks: u32,
-    first: u64,
+    begins: u64,
     frames: u32,
 ) -> Result<(), VerifyError> {
     let plan = |what, expected, found| {
         if expected == found { Ok(()) } else { Err(VerifyError::Plan { fragment: at, what, expected, found }) }
     };
     plan("the number of samples", u64::from(frames), fragment.samples.len() as u64)?;
-    plan("the decode time", first.saturating_mul(u64::from(frame_ticks)), fragment.decode_time)?;
+    plan("the decode time", begins, fragment.decode_time)?;
     for sample in &fragment.samples {
         plan("the duration of a sample", u64::from(frame_ticks), u64::from(sample.duration_ticks))?;
     }

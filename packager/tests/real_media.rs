@@ -191,6 +191,7 @@ fn aac_frames_play_at_their_planned_times() {
         channels: 2,
         config: vec![0x11, 0x90],
         bitrate: Bitrate(96_000),
+        offset_ticks: 0,
     };
     let mut file = cmaf::audio_init(&config).expect("an initialization segment");
     let spans: Vec<Span> = Cadence::for_audio().audio_spans(config.sample_rate, frames.len() as u64);
@@ -199,7 +200,7 @@ fn aac_frames_play_at_their_planned_times() {
         let first = usize::try_from(span.first).expect("small");
         let run = &frames[first..first + usize::try_from(span.count).expect("small")];
         let segment = cmaf::audio_segment(&config, span, run).expect("a segment");
-        verify::audio(&segment.bytes, span).expect("good");
+        verify::audio(&segment.bytes, span, 0).expect("good");
         file.extend(segment.bytes);
     }
     let folder = tempfile::tempdir().expect("a folder");

@@ -155,7 +155,7 @@ pub(crate) fn finish_audio(
     let packaged = cmaf::audio_segment(config, span, &frames).map_err(package)?;
     let check = |source| JobError::Verify { rendition: rendition.clone(), index, source };
     verify::init(&init).map_err(check)?;
-    let verified = verify::audio(&packaged.bytes, span).map_err(check)?;
+    let verified = verify::audio(&packaged.bytes, span, config.offset_ticks).map_err(check)?;
     if verified.ticks != packaged.ticks || packaged.ticks != u64::from(span.count) * u64::from(AAC_FRAME_SAMPLES) {
         return Err(JobError::inconsistent(format!("segment {index} of {rendition} reads back differently")));
     }

@@ -41,6 +41,8 @@ pub(crate) struct Case {
     pub(crate) kind: JobKind,
     /// The asset plays without what it makes.
     pub(crate) is_optional: bool,
+    /// It takes over pictures or sound of the source as they are.
+    pub(crate) is_copy: bool,
     /// Failures before this one, of all workers.
     pub(crate) failures: u32,
     /// Other runs before this one that came to no end: outages, mostly.
@@ -58,7 +60,7 @@ pub(crate) enum Verdict {
     Postpone(Duration),
     /// Try again after this time.
     Retry(Duration),
-    /// Encode everything: the source's own pictures are no use as they are.
+    /// Encode what was to be copied: the source's own pictures, or its sound, are no use as they are.
     Replan,
     /// Settle the part without its product; the asset plays without it.
     GoWithout(Failure),
@@ -86,7 +88,7 @@ pub(crate) fn verdict(error: &JobError, case: Case, entropy: u8) -> Verdict {
     // A second try copies the same octets; where the engine itself failed it may help.
     let is_lasting = error.is_refusal() || !matches!(error, JobError::Engine(_));
     let is_last = case.failures.saturating_add(1) >= ENGINE_FAILURES_MAX;
-    if case.kind == JobKind::Copy && (error.is_refusal() || error.is_decoding()) && (is_lasting || is_last) {
+    if case.is_copy && (error.is_refusal() || error.is_decoding()) && (is_lasting || is_last) {
         return Verdict::Replan;
     }
     let failures_max = match error {
@@ -118,7 +120,8 @@ mod tests {
 
     use super::*;
 
-    const CHUNK: Case = Case { kind: JobKind::Chunk, is_optional: false, failures: 0, outages: 0, outages_max: None };
+    const CHUNK: Case =
+        Case { kind: JobKind::Chunk, is_optional: false, is_copy: false, failures: 0, outages: 0, outages_max: None };
     const SOUND: Case = Case { kind: JobKind::Audio, is_optional: true, ..CHUNK };
 
     fn outages() -> [JobError; 6] {
@@ -220,14 +223,16 @@ mod tests {
     }
 
     #[test]
-    fn pictures_that_cannot_be_taken_over_are_encoded_instead() {
-        let copy = |error: &JobError, failures| verdict(error, Case { kind: JobKind::Copy, failures, ..CHUNK }, 0);
-        let refused = EngineError::Refused(Failure::new(FailureCode::Damaged, "a frame is missing"));
-        assert_eq!(copy(&refused.into(), 0), Verdict::Replan);
-        assert_eq!(copy(&JobError::Incomplete { missing: 1, wanted: 2 }, 0), Verdict::Replan);
-        assert!(matches!(copy(&crash(), 0), Verdict::Retry(_)));
-        assert_eq!(copy(&crash(), 2), Verdict::Replan);
-        outages().iter().for_each(|error| assert!(matches!(copy(error, 4), Verdict::Postpone(_))));
+    fn what_cannot_be_taken_over_is_encoded_instead() {
+        for copied in [Case { kind: JobKind::Copy, is_copy: true, ..CHUNK }, Case { is_copy: true, ..SOUND }] {
+            let copy = |error: &JobError, failures| verdict(error, Case { failures, ..copied }, 0);
+            let refused = EngineError::Refused(Failure::new(FailureCode::Damaged, "a frame is missing"));
+            assert_eq!(copy(&refused.into(), 0), Verdict::Replan);
+            assert_eq!(copy(&JobError::Incomplete { missing: 1, wanted: 2 }, 0), Verdict::Replan);
+            assert!(matches!(copy(&crash(), 0), Verdict::Retry(_)));
+            assert_eq!(copy(&crash(), 2), Verdict::Replan);
+            outages().iter().for_each(|error| assert!(matches!(copy(error, 4), Verdict::Postpone(_))));
+        }
     }
 
     #[test]

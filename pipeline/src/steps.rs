@@ -1,6 +1,6 @@
 //! What each kind of job does, and how its end is recorded.
 
-mod audio;
+pub(crate) mod audio;
 pub(crate) mod chunk;
 pub(crate) mod copy;
 mod demand;
@@ -112,7 +112,19 @@ impl Step<'_> {
         Ok(())
     }
 
-    /// Gives up to show the source's own pictures, and plans to encode them instead.
+    /// True if this job takes over pictures or sound of the source as they are.
+    pub(crate) async fn is_copy(&self) -> Result<bool, JobError> {
+        match &self.job.spec {
+            JobSpec::Copy { .. } => Ok(true),
+            JobSpec::Audio { generation, rendition, .. } => {
+                let plan = self.plan(*generation).await?;
+                Ok(plan.audio_rendition(rendition).is_some_and(|audio| audio.copied.is_some()))
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Gives up to play the source's own pictures or sound, and plans to encode them instead.
     pub(crate) async fn replan(&self) -> Result<Settlement, JobError> {
         let generation = self.job.spec.generation();
         let generation = generation.ok_or_else(|| JobError::inconsistent("a job without a generation"))?;

@@ -19,9 +19,9 @@ use crate::cage::policy;
 use crate::request::{Envelope, Work};
 use crate::wire::{Kind, Malformed, Message};
 use crate::{
-    AudioRequest, AudioSegment, CageReport, ChunkRequest, CopyRequest, Cue, EngineError, Headers, HeadersRequest,
-    LoudnessRequest, MeasureRequest, Picture, PicturesRequest, Preview, PreviewRequest, SampleCost, SubtitlesRequest,
-    VideoSegment,
+    AudioCopyRequest, AudioRequest, AudioSegment, CageReport, ChunkRequest, CopyRequest, Cue, EngineError, Headers,
+    HeadersRequest, LoudnessRequest, MeasureRequest, Picture, PicturesRequest, Preview, PreviewRequest, SampleCost,
+    SubtitlesRequest, VideoSegment,
 };
 use child::{Bounds, Child, Heard};
 
@@ -160,6 +160,19 @@ impl Engine {
         let encoding = self.config.limits.wall_per_media_second.saturating_mul(answer::audio_seconds(&request));
         let wall = reading.saturating_add(encoding);
         self.session(source, Work::Audio(request), wall, checker.into_reader())
+    }
+
+    /// Takes over segments of a track's sound as it is, in order.
+    ///
+    /// A source that is not what its probe promised is refused: then it must be encoded.
+    ///
+    /// # Errors
+    /// As [`encode_chunk`](Self::encode_chunk).
+    pub fn copy_audio(&self, source: File, request: AudioCopyRequest) -> Result<Session<AudioSegment>, EngineError> {
+        let bytes = source.metadata().map_err(|source| EngineError::Start { source })?.len();
+        let checker = answer::Audio::of_copy(&request).map_err(contradiction)?;
+        let wall = bytes_time(&self.config.limits, bytes);
+        self.session(source, Work::CopyAudio(request), wall, checker.into_reader())
     }
 
     /// Takes still pictures, in the order of the request; a shot that cannot be taken is left out.

@@ -1,6 +1,8 @@
 //! The half that runs in the child: reads one request, closes the cage, does the work, answers.
 
+mod aac;
 mod audio;
+mod audio_copy;
 mod avc;
 mod chunk;
 mod copy;
@@ -146,6 +148,7 @@ fn perform(work: Work, source: &Source, outlet: &Outlet) -> Result<(), Stop> {
         Work::Measure(request) => measure::measure(source, &request, outlet),
         Work::Copy(request) => copy::copy(source, &request, outlet),
         Work::Audio(request) => audio::encode(source, &request, outlet),
+        Work::CopyAudio(request) => audio_copy::copy(source, &request, outlet),
         Work::Pictures(request) => pictures::take(source, &request, outlet),
         Work::Preview(request) => preview::make(source, &request, outlet),
         Work::Subtitles(request) => subtitles::read(source, &request, outlet),

@@ -131,6 +131,7 @@ fn audio() -> AudioRequest {
             title: None,
             is_default: true,
             jumps: vec![],
+            aac: None,
         },
         origin: MediaTime::zero(),
         recipe: Recipe::default(),

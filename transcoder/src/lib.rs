@@ -43,6 +43,6 @@ pub use output::{
     VideoSegment,
 };
 pub use request::{
-    AudioRequest, ChunkRequest, CopyRequest, HeadersRequest, LoudnessRequest, MeasureRequest, PicturesRequest,
-    PreviewRequest, SegmentWork, Shot, SubtitlesRequest,
+    AudioCopyRequest, AudioRequest, ChunkRequest, CopyRequest, HeadersRequest, LoudnessRequest, MeasureRequest,
+    PicturesRequest, PreviewRequest, SegmentWork, Shot, SubtitlesRequest,
 };

@@ -88,6 +88,27 @@ pub struct AudioRequest {
     pub work: Vec<Span>,
 }
 
+/// Take over the sound of a track as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AudioCopyRequest {
+    /// Index of the stream in the source.
+    pub stream_index: u32,
+    /// The source's instant that is zero on the output timeline.
+    pub origin: MediaTime,
+    /// Samples per second.
+    pub sample_rate: u32,
+    /// Channels: 1, 2, or 6 for 5.1.
+    pub channels: u16,
+    /// The AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1) that all frames are coded under.
+    pub config: Vec<u8>,
+    /// Samples from zero to AAC frame 0.
+    pub offset: u32,
+    /// AAC frames of the whole rendition.
+    pub frame_count: u64,
+    /// The wanted segments, in AAC frames, in order.
+    pub work: Vec<Span>,
+}
+
 /// Take still pictures.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PicturesRequest {
@@ -167,6 +188,7 @@ pub(crate) enum Work {
     Measure(MeasureRequest),
     Copy(CopyRequest),
     Audio(AudioRequest),
+    CopyAudio(AudioCopyRequest),
     Pictures(PicturesRequest),
     Preview(PreviewRequest),
     Subtitles(SubtitlesRequest),

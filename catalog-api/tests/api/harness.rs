@@ -322,6 +322,7 @@ fn probe() -> Probe {
         title: None,
         is_default: stream_index == 1,
         jumps: Vec::new(),
+        aac: None,
     };
     let subtitles = |stream_index, codec: &str, language| SubtitleTrack {
         stream_index,

@@ -212,6 +212,7 @@ pub(crate) fn probe() -> Probe {
         title: None,
         is_default: true,
         jumps: Vec::new(),
+        aac: None,
     };
     Probe {
         container: "mp4".into(),

@@ -40,6 +40,7 @@ fn audio_track(stream_index: u32, start_ms: i64, end_ms: i64, language: &str, is
         title: None,
         is_default,
         jumps: Vec::new(),
+        aac: None,
     }
 }
 

@@ -4,8 +4,8 @@
 //! is stored, shown or computed with is checked here first.
 
 use super::{
-    AudioTrack, Avc, CHANNELS_MAX, CHAPTERS_MAX, Chapter, Extent, JUMPS_MAX, Jump, Probe, SAMPLE_RATES, SECONDS_MAX,
-    SIDE_MAX, SubtitleTrack, TEXT_CHARS_MAX, TRACKS_MAX, VideoTrack, is_sane_aspect,
+    Aac, AudioTrack, Avc, CHANNELS_MAX, CHAPTERS_MAX, Chapter, Extent, JUMPS_MAX, Jump, Probe, SAMPLE_RATES,
+    SECONDS_MAX, SIDE_MAX, SubtitleTrack, TEXT_CHARS_MAX, TRACKS_MAX, VideoTrack, is_sane_aspect,
 };
 use crate::container::Container;
 use crate::{Language, MediaTime};
@@ -131,6 +131,18 @@ fn parameters(avc: &Avc, frame_count: u64) -> Checked {
     time("distance of frames from their places", avc.stray)
 }
 
+/// Longest AudioSpecificConfig that is taken over.
+const AUDIO_CONFIG_BYTES_MAX: usize = 64;
+
+fn frames(aac: &Aac, extent: Extent) -> Checked {
+    possible("configuration of the sound", (2..=AUDIO_CONFIG_BYTES_MAX).contains(&aac.config.len()))?;
+    time("start of the sound", aac.start)?;
+    time("distance of frames from their places", aac.stray)?;
+    let seconds = u64::try_from(extent.duration().as_ms() / 1000).unwrap_or(0).saturating_add(2);
+    let frames_max = seconds.saturating_mul(u64::from(*SAMPLE_RATES.end()) / u64::from(crate::AAC_FRAME_SAMPLES));
+    possible("number of frames", (1..=frames_max).contains(&aac.frame_count))
+}
+
 fn jumps(jumps: &[Jump]) -> Checked {
     at_most("jumps of the clock", jumps.len(), JUMPS_MAX)?;
     jumps.iter().try_for_each(|jump| time("jump of the clock", jump.shift))
@@ -166,6 +178,7 @@ fn audio(track: &AudioTrack) -> Checked {
     possible("number of channels", (1..=CHANNELS_MAX).contains(&u32::from(track.channels)))?;
     extent(track.extent)?;
     jumps(&track.jumps)?;
+    track.aac.as_ref().map_or(Ok(()), |aac| frames(aac, track.extent))?;
     text("title of a track", track.title.as_deref())?;
     language(track.language.as_ref())
 }

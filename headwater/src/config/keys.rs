@@ -228,7 +228,7 @@ pub const KEYS: [Key; 48] = [
         "passthrough",
         Kind::Switch,
         "true",
-        "Show the pictures of a source as they are, as its largest rendition, where every player can play them: H.264 of 8 bits in closed GOPs of up to 6 s at an even frame rate, no larger than 1080p and no more bits than an encoded rendition. Smaller renditions are encoded on the same boundaries. `false` encodes everything.",
+        "Show the pictures of a source as they are, as its largest rendition, where every player can play them: H.264 of 8 bits in closed GOPs of up to 6 s at an even frame rate, no larger than 1080p and no more bits than an encoded rendition. Smaller renditions are encoded on the same boundaries. Likewise play sound as it is where it is AAC-LC of 44.1 or 48 kHz without gaps and of at most 2.5 times the bits of an encoded track. `false` encodes everything.",
     ),
     key(
         "ladder_probe",

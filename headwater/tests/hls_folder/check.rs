@@ -245,9 +245,12 @@ impl Track {
     }
 
     /// Decode times continue without a gap, and each EXTINF is its segment's length.
+    ///
+    /// Sound that was taken over begins less than a frame behind zero.
     fn assert_contiguous(&self) {
         let name = self.name();
-        let mut next = 0;
+        let mut next = self.segments[0][0].decode_time;
+        assert!(next < self.segments[0][0].samples[0].duration, "{name} begins late");
         for (at, segment) in self.segments.iter().enumerate() {
             let begun = next;
             assert!(!segment.is_empty(), "{name}: segment {at} is empty");

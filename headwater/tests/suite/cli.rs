@@ -89,6 +89,7 @@ fn a_probe_tells_people_and_programs_what_is_in_a_file() {
         "chapter",
         "has subtitles  yes",
         "pass-through   no: its bit rate is too high",
+        "pass-through   yes",
     ] {
         assert!(table.contains(fact), "{fact} is missing in\n{table}");
     }

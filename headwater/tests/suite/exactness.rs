@@ -107,6 +107,33 @@ fn a_source_shown_as_it_is_keeps_every_picture() {
     }
 }
 
+/// One MD5 for each coded frame of the sound of a file.
+#[expect(clippy::disallowed_methods, reason = "sound is compared by a program that is not ours")]
+fn sound_hashes(file: &Path) -> Vec<String> {
+    let read = std::process::Command::new("ffmpeg")
+        .args(["-v", "error", "-i"])
+        .arg(file)
+        .args(["-map", "0:a:0", "-c", "copy", "-f", "framemd5", "-"])
+        .output()
+        .expect("Debian's package ffmpeg");
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    let text = String::from_utf8_lossy(&read.stdout).into_owned();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.rsplit(',').next().map(|hash| hash.trim().to_owned())).collect()
+}
+
+#[test]
+fn sound_played_as_it_is_keeps_every_frame() {
+    let temp = tempfile::tempdir().unwrap();
+    for container in ["mp4", "mkv", "mov"] {
+        let (source, out) = (plain(container, "30000/1001"), temp.path().join(container));
+        assert_eq!(run(&["transcode", text(&source), "-o", text(&out)]).status.code(), Some(0));
+        assert_sound_ends(&check::check(&out), 11.0);
+        let (made, own) = (sound_hashes(joined(&out.join("audio-0-en")).path()), sound_hashes(&source));
+        assert!(made.len() > 510 && own.ends_with(&made), "{container}: other frames");
+    }
+}
+
 #[test]
 fn a_source_is_encoded_where_that_is_asked_for() {
     let temp = tempfile::tempdir().unwrap();
@@ -114,6 +141,8 @@ fn a_source_is_encoded_where_that_is_asked_for() {
     let done = run(&["transcode", text(&source), "-o", text(&out), "--no-passthrough"]);
     assert_eq!(done.status.code(), Some(0));
     assert!(frame_hashes(joined(&out.join("360p")).path()) != frame_hashes(&source), "it was not encoded");
+    let sound = sound_hashes(joined(&out.join("audio-0-en")).path());
+    assert!(!sound_hashes(&source).ends_with(&sound), "its sound was not encoded");
 }
 
 #[test]

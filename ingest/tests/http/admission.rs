@@ -92,6 +92,7 @@ fn plays_for(seconds: i64) -> Looked {
         title: None,
         is_default: true,
         jumps: vec![],
+        aac: None,
     };
     Looked::Understood(Box::new(Probe {
         container: "mp4".into(),

@@ -26,6 +26,8 @@ pub(super) struct Header<'a> {
     pub(super) sequence: u64,
     /// Number of the first frame on the track's timeline.
     pub(super) first_frame: u64,
+    /// Ticks from zero to frame 0.
+    pub(super) offset_ticks: u32,
     /// Ticks of one frame.
     pub(super) frame_ticks: u32,
     /// In decode order.
@@ -103,7 +105,9 @@ fn moof_of(header: &Header<'_>, data_offset: i32) -> Result<Moof, CmafError> {
             cts: offset_ticks,
         });
     }
-    let decode_time = header.first_frame.checked_mul(u64::from(header.frame_ticks)).ok_or(CmafError::Overflow)?;
+    let decode_time = header.first_frame.checked_mul(u64::from(header.frame_ticks));
+    let decode_time = decode_time.and_then(|time| time.checked_add(u64::from(header.offset_ticks)));
+    let decode_time = decode_time.ok_or(CmafError::Overflow)?;
     let sequence_number = u32::try_from(header.sequence).map_err(|_| CmafError::Overflow)?;
     let traf = Traf {
         // The brand cmf2 wants the defaults in every fragment, not in the trex.

@@ -28,6 +28,7 @@ fn audio_config() -> AudioConfig {
         channels: 2,
         config: vec![0x11, 0x90],
         bitrate: Bitrate(128_000),
+        offset_ticks: 0,
     }
 }
 
@@ -242,7 +243,7 @@ fn an_audio_segment_is_one_fragment() {
     let span = span(5, 844, 281);
     let segment = audio_segment(&audio_config(), span, &frames).unwrap();
     assert_eq!((segment.ticks, segment.keyframes.len()), (281 * 1024, 0));
-    let verified = verify::audio(&segment.bytes, span).unwrap();
+    let verified = verify::audio(&segment.bytes, span, 0).unwrap();
     assert_eq!(verified.ticks, segment.ticks);
     let file = [audio_init(&audio_config()).unwrap(), segment.bytes].concat();
     let times = read_by_others(&file);

@@ -29,6 +29,7 @@ fn audio_segment() -> Segment {
         channels: 2,
         config: vec![0x11, 0x90],
         bitrate: Bitrate(128_000),
+        offset_ticks: 0,
     };
     cmaf::audio_segment(&config, SPAN, &[&[1u8, 2, 3][..]; 6]).expect("a segment")
 }
@@ -44,7 +45,7 @@ fn a_good_segment_is_confirmed() {
     let segment = segment();
     let verified = video(&segment.bytes, Codec::H264, TICKS, SPAN, GOPS).expect("good");
     assert_eq!((verified.ticks, verified.keyframes), (segment.ticks, segment.keyframes));
-    assert_eq!(audio(&audio_segment().bytes, SPAN).expect("good").ticks, 6 * 1024);
+    assert_eq!(audio(&audio_segment().bytes, SPAN, 0).expect("good").ticks, 6 * 1024);
 }
 
 #[test]
@@ -162,7 +163,7 @@ fn every_fault_is_named() {
 #[test]
 fn an_audio_fault_is_named() {
     let check = |span: Span, expected: &str| {
-        assert_eq!(audio(&audio_segment().bytes, span).expect_err(expected).to_string(), expected);
+        assert_eq!(audio(&audio_segment().bytes, span, 0).expect_err(expected).to_string(), expected);
     };
     check(Span { count: 5, ..SPAN }, "fragment 0: the number of samples is 6, planned is 5");
     check(Span { first: 49, ..SPAN }, "fragment 0: the decode time is 51200, planned is 50176");
@@ -186,7 +187,7 @@ proptest! {
     fn no_bytes_panic(bytes: Vec<u8>, count in 0u32..20, gop in 0u32..20) {
         let span = Span { index: 0, first: u64::MAX, count };
         let _ = video(&bytes, Codec::H264, u32::MAX, span, &[gop, 1]);
-        let _ = audio(&bytes, span);
+        let _ = audio(&bytes, span, 0);
         let _ = init(&bytes);
     }
 
@@ -200,6 +201,6 @@ proptest! {
             sound[place] = value;
         }
         let _ = video(&picture, Codec::H264, TICKS, SPAN, GOPS);
-        let _ = audio(&sound, SPAN);
+        let _ = audio(&sound, SPAN, 0);
     }
 }

@@ -51,7 +51,7 @@ pub(super) enum Content {
     /// A segment of video on this cell.
     Video { codec: Codec, span: Span, frame_ticks: u32, gops: Vec<u32>, timescale: Timescale, declared: Bitrate },
     /// A segment of audio on this cell.
-    Audio { span: Span, timescale: Timescale, declared: Bitrate },
+    Audio { span: Span, offset_ticks: u32, timescale: Timescale, declared: Bitrate },
     /// The init segment of a video rendition of this size; its codec string, once that is published.
     VideoInit { resolution: Resolution, timescale: Timescale, frame_ticks: u32, codecs: Option<String> },
     /// The init segment of an audio rendition.
@@ -318,14 +318,17 @@ fn cells<'a>(output: &'a Output, presentation: Option<&Presentation>) -> Vec<Cel
             declared: rung.bitrate_max,
         }),
     });
-    let scale = plan.audio_timescale();
-    let declared = plan.recipe.audio_bitrate;
     let audio = plan.audio.iter().map(move |audio| Cells {
         id: &audio.id,
         spans: plan.audio_spans(audio),
         frame_ticks: domain::AAC_FRAME_SAMPLES,
         init: Content::AudioInit,
-        segment: Box::new(move |span| Content::Audio { span, timescale: scale, declared }),
+        segment: Box::new(move |span| Content::Audio {
+            span,
+            offset_ticks: audio.offset(),
+            timescale: plan.audio_timescale(audio),
+            declared: plan.audio_bitrate(audio),
+        }),
     });
     video.chain(audio).collect()
 }

@@ -81,7 +81,7 @@ fn compare(expected: &Expected, body: &Bytes) -> Option<(Fault, String)> {
                 .err()
                 .map(|error| told(&error))
         }
-        Content::Audio { span, timescale, declared } => verify::audio(body, *span)
+        Content::Audio { span, offset_ticks, timescale, declared } => verify::audio(body, *span, *offset_ticks)
             .and_then(|found_in| verify::bitrate(found, found_in.ticks, *timescale, *declared))
             .err()
             .map(|error| told(&error)),

@@ -6,8 +6,7 @@ use std::error::Error;
 use catalog_store::{Asset, SegmentRow};
 use domain::{Generation, Plan, Presentation, Probe};
 use media_store::layout;
-use packager::cmaf::AudioConfig;
-use transcoder::{AudioRequest, SegmentWork};
+use transcoder::SegmentWork;
 
 use super::fault::Fault;
 use super::inventory::{Inventory, Output};
@@ -15,7 +14,7 @@ use super::{AuditError, Report};
 use crate::Parts;
 use crate::commit::{Finished, blocking, finish_audio, finish_video};
 use crate::error::JobError;
-use crate::steps::{chunk, copy};
+use crate::steps::{audio, chunk, copy};
 
 /// A segment to be encoded again.
 pub(super) struct Pick {
@@ -93,7 +92,7 @@ pub(super) async fn compare(parts: &Parts, asset: &Asset, pick: Pick, report: &m
 async fn encode(parts: &Parts, asset: &Asset, plan: &Plan, row: &SegmentRow) -> Result<Finished, JobError> {
     let probe = asset.probe.as_ref().ok_or_else(|| JobError::inconsistent("a planned asset has no probe"))?;
     if plan.audio_rendition(&row.rendition).is_some() {
-        audio(parts, probe, plan, row).await
+        sound(parts, probe, plan, row).await
     } else {
         video(parts, probe, plan, row).await
     }
@@ -117,32 +116,17 @@ async fn video(parts: &Parts, probe: &Probe, plan: &Plan, row: &SegmentRow) -> R
     blocking(move || finish_video(rung.id, &config, &gops, rung.bitrate_max, &segment)).await
 }
 
-async fn audio(parts: &Parts, probe: &Probe, plan: &Plan, row: &SegmentRow) -> Result<Finished, JobError> {
+async fn sound(parts: &Parts, probe: &Probe, plan: &Plan, row: &SegmentRow) -> Result<Finished, JobError> {
     let unplanned = || JobError::inconsistent("the segment is not in the plan");
-    let audio = plan.audio_rendition(&row.rendition).ok_or_else(unplanned)?;
-    let spans = plan.audio_spans(audio);
-    let part = plan.audio_parts(audio).into_iter().find(|part| part.holds(row.index)).ok_or_else(unplanned)?;
+    let rendition = plan.audio_rendition(&row.rendition).ok_or_else(unplanned)?;
+    let spans = plan.audio_spans(rendition);
+    let part = plan.audio_parts(rendition).into_iter().find(|part| part.holds(row.index)).ok_or_else(unplanned)?;
     let at = |index: u32| spans.iter().find(|span| span.index == index).copied().ok_or_else(unplanned);
     let (part_first, span) = (at(part.first_segment)?.first, at(row.index)?);
-    let track = probe.audio.iter().find(|track| track.stream_index == audio.stream_index).ok_or_else(unplanned)?;
-    let request = AudioRequest {
-        track: track.clone(),
-        origin: plan.origin,
-        recipe: plan.recipe.clone(),
-        channels: audio.channels,
-        frame_count: audio.frame_count,
-        part_first,
-        work: vec![span],
-    };
-    let mut session = parts.engine.encode_audio(parts.store.open_source(row.asset).await?, request)?;
+    let source = parts.store.open_source(row.asset).await?;
+    let mut session = audio::session(&parts.engine, source, (plan, rendition), probe, part_first, vec![span])?;
     let segment = session.next().await?.ok_or(JobError::Incomplete { missing: 1, wanted: 1 })?;
-    let config = AudioConfig {
-        sample_rate: plan.audio_timescale(),
-        channels: audio.channels,
-        config: segment.config.clone(),
-        bitrate: plan.recipe.audio_bitrate,
-    };
-    let id = audio.id.clone();
+    let (id, config) = (rendition.id.clone(), audio::config(plan, rendition, segment.config.clone()));
     blocking(move || finish_audio(id, &config, &segment)).await
 }
 

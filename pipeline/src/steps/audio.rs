@@ -1,12 +1,15 @@
-//! Encodes what a part of an audio rendition still lacks, one committed segment after the other.
+//! Encodes what a part of an audio rendition still lacks, or takes it over from the source, one committed segment
+//! after the other.
 
 use std::collections::HashSet;
+use std::fs::File;
 
 use domain::plan::AudioPlan;
-use domain::{Generation, Plan, RenditionId, Span};
+use domain::probe::AudioTrack;
+use domain::{Generation, Plan, Probe, RenditionId, Span};
 use packager::cmaf::AudioConfig;
 use tokio::time::Instant;
-use transcoder::{AudioRequest, Engine};
+use transcoder::{AudioCopyRequest, AudioRequest, AudioSegment, Engine, Session};
 
 use super::{Settlement, Step};
 use crate::commit::Committer;
@@ -48,11 +51,42 @@ pub(super) async fn encode_missing(
         if work.is_empty() {
             continue;
         }
-        let probe = step.probe().await?;
-        let track = probe.audio.into_iter().find(|track| track.stream_index == audio.stream_index);
-        let track = track.ok_or_else(|| JobError::inconsistent("the planned audio track was not probed"))?;
+        encode(step, engine, generation, (plan, audio), part_first, work).await?;
+    }
+    Ok(())
+}
+
+/// The track of the source that a rendition is made of.
+pub(super) fn track<'a>(audio: &AudioPlan, probe: &'a Probe) -> Option<&'a AudioTrack> {
+    probe.audio.iter().find(|track| track.stream_index == audio.stream_index)
+}
+
+/// What decides the init segment of an audio rendition with this AudioSpecificConfig.
+pub(crate) fn config(plan: &Plan, audio: &AudioPlan, config: Vec<u8>) -> AudioConfig {
+    AudioConfig {
+        sample_rate: plan.audio_timescale(audio),
+        channels: audio.channels,
+        config,
+        bitrate: plan.audio_bitrate(audio),
+        offset_ticks: audio.offset(),
+    }
+}
+
+/// Starts to make segments of the part that begins with AAC frame `part_first`, as the plan says: encoded, or
+/// the source's own.
+pub(crate) fn session(
+    engine: &Engine,
+    source: File,
+    (plan, audio): (&Plan, &AudioPlan),
+    probe: &Probe,
+    part_first: u64,
+    work: Vec<Span>,
+) -> Result<Session<AudioSegment>, JobError> {
+    let track = track(audio, probe);
+    let track = track.ok_or_else(|| JobError::inconsistent("the planned audio track was not probed"))?;
+    let Some(copied) = &audio.copied else {
         let request = AudioRequest {
-            track,
+            track: track.clone(),
             origin: plan.origin,
             recipe: plan.recipe.clone(),
             channels: audio.channels,
@@ -60,9 +94,20 @@ pub(super) async fn encode_missing(
             part_first,
             work,
         };
-        encode(step, engine, generation, plan, id, request).await?;
-    }
-    Ok(())
+        return Ok(engine.encode_audio(source, request)?);
+    };
+    let aac = track.aac.as_ref().ok_or_else(|| JobError::inconsistent("sound to take over without a configuration"))?;
+    let request = AudioCopyRequest {
+        stream_index: audio.stream_index,
+        origin: plan.origin,
+        sample_rate: copied.sample_rate,
+        channels: audio.channels,
+        config: aac.config.clone(),
+        offset: copied.offset,
+        frame_count: audio.frame_count,
+        work,
+    };
+    Ok(engine.copy_audio(source, request)?)
 }
 
 fn rendition<'a>(plan: &'a Plan, id: &RenditionId) -> Result<&'a AudioPlan, JobError> {
@@ -74,27 +119,23 @@ async fn encode(
     step: &Step<'_>,
     engine: &Engine,
     generation: Generation,
-    plan: &Plan,
-    id: &RenditionId,
-    request: AudioRequest,
+    (plan, audio): (&Plan, &AudioPlan),
+    part_first: u64,
+    work: Vec<Span>,
 ) -> Result<(), JobError> {
-    let mut open: HashSet<u32> = request.work.iter().map(|span| span.index).collect();
-    let (wanted, channels) = (open.len(), request.channels);
+    let mut open: HashSet<u32> = work.iter().map(|span| span.index).collect();
+    let wanted = open.len();
     let started = Instant::now();
-    let mut session = engine.encode_audio(step.source().await?, request)?;
-    let mut committer = Committer::new(step, generation, SegmentKind::Audio);
+    let (source, probe) = (step.source().await?, step.probe().await?);
+    let mut session = session(engine, source, (plan, audio), &probe, part_first, work)?;
+    let kind = if audio.copied.is_some() { SegmentKind::Copied } else { SegmentKind::Audio };
+    let mut committer = Committer::new(step, generation, kind);
     while let Some(segment) = session.next().await? {
         if !open.remove(&segment.span.index) {
             return Err(JobError::inconsistent("the engine sent a segment that nobody asked for"));
         }
-        let config = AudioConfig {
-            sample_rate: plan.audio_timescale(),
-            channels,
-            config: segment.config.clone(),
-            bitrate: plan.recipe.audio_bitrate_of(channels),
-        };
-        committer.audio(id, config, segment).await?;
+        committer.audio(&audio.id, config(plan, audio, segment.config.clone()), segment).await?;
     }
-    step.parts.metrics.session_ended(SegmentKind::Audio, started.elapsed());
+    step.parts.metrics.session_ended(kind, started.elapsed());
     if open.is_empty() { Ok(()) } else { Err(JobError::Incomplete { missing: open.len(), wanted }) }
 }

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use domain::{Generation, ParameterSets, Plan, Probe, RenditionId};
 use futures::{StreamExt, TryStreamExt};
 use media_store::layout;
-use packager::cmaf::{self, AudioConfig, CmafError};
+use packager::cmaf::{self, CmafError};
 use packager::verify;
 use transcoder::{ChunkRequest, HeadersRequest};
 
-use super::{Step, chunk};
+use super::{Step, audio, chunk};
 use crate::error::JobError;
 
 /// Objects that are stored at the same time: each waits for the disk.
@@ -26,7 +26,8 @@ pub(super) async fn store(step: &Step<'_>, generation: Generation, probe: &Probe
         let rungs = request.rungs.into_iter().take(encoded).collect();
         ChunkRequest { rungs, ..request }
     });
-    let audio_channels = plan.audio.iter().map(|audio| audio.channels).collect();
+    let encoded = plan.audio.iter().filter(|audio| audio.copied.is_none());
+    let audio_channels = encoded.map(|audio| audio.channels).collect();
     let request = HeadersRequest { recipe: plan.recipe.clone(), video, audio_channels };
     let headers = parts.engine.headers(request).await?;
     let sets = headers.video.into_iter().chain(copied(probe, plan));
@@ -35,14 +36,11 @@ pub(super) async fn store(step: &Step<'_>, generation: Generation, probe: &Probe
     for (rung, sets) in rungs.zip(sets) {
         inits.push((&rung.id, cmaf::video_init(&chunk::config(plan, rung, sets))));
     }
-    for (audio, config) in plan.audio.iter().zip(headers.audio) {
-        let config = AudioConfig {
-            sample_rate: plan.audio_timescale(),
-            channels: audio.channels,
-            config,
-            bitrate: plan.recipe.audio_bitrate_of(audio.channels),
-        };
-        inits.push((&audio.id, cmaf::audio_init(&config)));
+    let mut made = headers.audio.into_iter();
+    for rendition in &plan.audio {
+        let own = rendition.copied.as_ref().and(audio::track(rendition, probe)).and_then(|track| track.aac.as_ref());
+        let Some(config) = own.map(|aac| aac.config.clone()).or_else(|| made.next()) else { continue };
+        inits.push((&rendition.id, cmaf::audio_init(&audio::config(plan, rendition, config))));
     }
     let put = |(rendition, init): (&RenditionId, Result<Vec<u8>, CmafError>)| {
         let (rendition, key) = (rendition.clone(), layout::init(asset, generation, rendition));

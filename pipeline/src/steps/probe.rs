@@ -8,7 +8,7 @@
 
 use catalog_store::Asset;
 use domain::plan::{AudioPart, Limits};
-use domain::{Failure, FailureCode, Generation, JobSpec, Plan, Presentation, Probe, Recipe, chapters};
+use domain::{Failure, FailureCode, Generation, JobKind, JobSpec, Plan, Presentation, Probe, Recipe, chapters};
 
 use super::{Settlement, Step, edition, images, inits, publish, trial};
 use crate::error::JobError;
@@ -39,7 +39,8 @@ pub(super) async fn run_beside(step: &Step<'_>, generation: Generation) -> Resul
     Ok(Settlement::Reprocessing { probe: Box::new(probe), plan: Box::new(plan), jobs })
 }
 
-/// Plans the generation after this one, without the source's own pictures: they are not what they seemed.
+/// Plans the generation after this one, without the source's own pictures, or without its own sound: they are not
+/// what they seemed.
 pub(super) async fn run_again(step: &Step<'_>, failed: Generation) -> Result<Settlement, JobError> {
     let (asset, plan) = (step.asset().await?, step.plan(failed).await?);
     let is_beside = asset.next_generation == Some(failed);
@@ -47,7 +48,11 @@ pub(super) async fn run_again(step: &Step<'_>, failed: Generation) -> Result<Set
         return Err(JobError::Gone);
     }
     let probe = step.probe().await?;
-    let recipe = Recipe { passthrough: false, ..plan.recipe };
+    let recipe = if step.job.spec.kind() == JobKind::Audio {
+        Recipe { audio_passthrough: false, ..plan.recipe }
+    } else {
+        Recipe { passthrough: false, ..plan.recipe }
+    };
     let generation = Generation(failed.0.saturating_add(1));
     let (plan, jobs) = if is_beside {
         let (plan, _) = self::plan(step, &asset, &probe, &recipe, generation).await?;
@@ -111,6 +116,7 @@ fn tell(plan: &Plan, presentation: &Presentation) {
         duration_ms = plan.duration.as_ms(),
         rungs = presentation.video.len(),
         audio_tracks = plan.audio.len(),
+        audio_copied = plan.audio.iter().filter(|audio| audio.copied.is_some()).count(),
         copied = plan.video.as_ref().and_then(|video| video.copied_rung()).map(|rung| rung.id.as_str()),
         "source understood"
     );

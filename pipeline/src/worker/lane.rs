@@ -223,13 +223,15 @@ impl Lane {
     async fn failed(&self, step: &Step<'_>, error: JobError, is_stopping: bool) -> Outcome {
         let (job, clock) = (step.job, &self.parts.clock);
         // Where the plan cannot be read, that is what counts: what is optional must not fail the asset.
-        let (error, is_optional) = match step.is_optional().await {
-            Ok(is_optional) => (error, is_optional),
-            Err(unknown) => (unknown, false),
+        let known = async { Ok::<_, JobError>((step.is_optional().await?, step.is_copy().await?)) };
+        let (error, is_optional, is_copy) = match known.await {
+            Ok((is_optional, is_copy)) => (error, is_optional, is_copy),
+            Err(unknown) => (unknown, false, false),
         };
         let case = Case {
             kind: job.spec.kind(),
             is_optional,
+            is_copy,
             failures: job.failures,
             outages: job.attempt.saturating_sub(1).saturating_sub(job.failures),
             outages_max: self.config.outages_max,
@@ -266,7 +268,7 @@ impl Lane {
                 (step.settle(&Settlement::Demand).await, Outcome::WentWithout)
             }
             Verdict::Replan => {
-                tracing::warn!(error = cause.as_str(), "source cannot be shown as it is: it is encoded");
+                tracing::warn!(error = cause.as_str(), "source cannot be taken as it is: it is encoded");
                 match self.replan(step).await {
                     Err(JobError::Refused(failure)) => (self.fail(job, &failure).await, Outcome::Failed),
                     replanned => (replanned, Outcome::Replanned),

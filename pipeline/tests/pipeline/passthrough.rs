@@ -8,6 +8,7 @@ use catalog_store::{Claim, Demand, Wanted};
 use domain::job::WATCHED_PRIORITY;
 use domain::{AssetState, Generation, JobId, JobKind, JobLane, JobSpec, RenditionId};
 use fixtures::media::{self, ClipSpec, clip};
+use pipeline::audit::{Options, audit};
 use pipeline::metrics::{Outcome, SegmentKind};
 
 use crate::Case;
@@ -18,6 +19,7 @@ pub(crate) const CASES: &[Case] = &[
     ("a_source_of_the_smallest_size_is_not_encoded_at_all", || run(nothing_encoded())),
     ("a_viewer_who_goes_ahead_gets_copied_segments_at_once", || run(demanded())),
     ("a_source_that_is_not_what_it_seemed_is_encoded_instead", || run(planned_anew())),
+    ("sound_that_is_not_what_it_seemed_is_encoded_and_the_picture_is_not", || run(sound_planned_anew())),
 ];
 
 fn plain(width: u32, height: u32) -> PathBuf {
@@ -38,7 +40,10 @@ async fn as_it_is() -> anyhow::Result<()> {
         ensure!(keyframes == [1, 1, 1, 2, 1], "{}: {keyframes:?}", rendition.id);
     }
     let metrics = &rig.parts.metrics;
-    ensure!(metrics.segments(SegmentKind::Copied).count == cells as u64);
+    let [sound] = presentation.audio.as_slice() else { anyhow::bail!("one sound track") };
+    ensure!(plan.audio[0].copied.is_some() && sound.segments.len() == plan.audio_spans(&plan.audio[0]).len());
+    ensure!(metrics.segments(SegmentKind::Copied).count == (cells + sound.segments.len()) as u64);
+    ensure!(metrics.segments(SegmentKind::Audio).count == 0);
     ensure!(metrics.segments(SegmentKind::Video).count == (cells * video.encoded_count()) as u64);
     let planned = domain::Presentation::planned(asset.id, asset.playback, Generation(1), &plan);
     ensure!(
@@ -50,6 +55,11 @@ async fn as_it_is() -> anyhow::Result<()> {
         ensure!(planned.codecs == measured.codecs, "{}", planned.id);
         ensure!(measured.peak_bitrate <= planned.peak_bitrate, "{}: more than was announced", planned.id);
     }
+    let planned = &planned.audio[0];
+    ensure!((&planned.codecs, planned.timescale) == (&sound.codecs, sound.timescale));
+    ensure!(sound.peak_bitrate <= planned.peak_bitrate, "more than was announced");
+    let report = audit(&rig.parts, asset.id, Options { reencode: 100 }, |_| {}).await?;
+    ensure!(report.is_sound() && report.reencoded > 10, "{:#?}", report.findings);
     Ok(())
 }
 
@@ -89,7 +99,7 @@ async fn demanded() -> anyhow::Result<()> {
 pub(crate) fn deceptive(rig: &Rig) -> anyhow::Result<PathBuf> {
     let source = plain(640, 360);
     let mut bytes = std::fs::read(&source)?;
-    let at = place_of_a_picture(&source, 160)?;
+    let at = place_of_a_packet(&source, "v:0", 160)?;
     bytes[at..at + 4].copy_from_slice(&[0xff; 4]);
     let damaged = rig.dir.path().join("damaged.mp4");
     std::fs::write(&damaged, bytes)?;
@@ -115,16 +125,39 @@ async fn planned_anew() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where the picture of this number in decode order begins, found by a program that is not ours.
+async fn sound_planned_anew() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let source = plain(640, 360);
+    let mut bytes = std::fs::read(&source)?;
+    let at = place_of_a_packet(&source, "a:0", 200)?;
+    // No frame of AAC begins like that; whoever decodes it hears a click.
+    bytes[at..at + 2].copy_from_slice(&[0xff, 0xf1]);
+    let damaged = rig.dir.path().join("damaged.mp4");
+    std::fs::write(&damaged, bytes)?;
+    let asset = rig.receive(&damaged).await?;
+    let asset = rig.finish(asset).await?;
+    ensure!(asset.state == AssetState::Ready, "{:?}", asset.failure);
+    ensure!(asset.generation == Some(Generation(2)));
+    let first = rig.parts.catalog.plan(asset.id, Generation(1)).await?.context("the first plan")?;
+    let second = rig.parts.catalog.plan(asset.id, Generation(2)).await?.context("the second plan")?;
+    ensure!(first.audio[0].copied.is_some() && second.audio[0].copied.is_none());
+    ensure!(second.video.is_some_and(|video| video.copied.is_some()), "the picture is as it seemed");
+    let outcomes = rig.parts.metrics.outcomes();
+    ensure!(outcomes.contains(&(JobKind::Audio, Outcome::Replanned, 1)), "{outcomes:?}");
+    ensure!(rig.parts.metrics.segments(SegmentKind::Audio).count > 0);
+    Ok(())
+}
+
+/// Where the packet of this number in decode order begins; of pictures one that is no keyframe, found by a program that is not ours.
 #[expect(clippy::disallowed_methods, reason = "the source is read by a program that is not ours")]
-fn place_of_a_picture(source: &Path, number: usize) -> anyhow::Result<usize> {
+fn place_of_a_packet(source: &Path, stream: &str, number: usize) -> anyhow::Result<usize> {
     let output = std::process::Command::new("ffprobe")
-        .args(["-v", "error", "-select_streams", "v:0", "-show_entries", "packet=pos,flags", "-of", "csv=p=0"])
+        .args(["-v", "error", "-select_streams", stream, "-show_entries", "packet=pos,flags", "-of", "csv=p=0"])
         .arg(source)
         .output()?;
     let text = String::from_utf8(output.stdout)?;
-    let line = text.lines().nth(number).context("so many pictures")?;
+    let line = text.lines().nth(number).context("so many packets")?;
     let (place, flags) = line.split_once(',').context("a place and flags")?;
-    ensure!(!flags.starts_with('K'), "a keyframe");
+    ensure!(stream != "v:0" || !flags.starts_with('K'), "a keyframe");
     Ok(place.parse()?)
 }

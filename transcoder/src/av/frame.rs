@@ -294,6 +294,17 @@ impl Packet {
         unsafe { (*self.0).flags & ffi::AV_PKT_FLAG_CORRUPT != 0 }
     }
 
+    /// True if from here on the stream is coded under another configuration than this one.
+    pub(crate) fn has_other_config(&self, config: &[u8]) -> bool {
+        let kind = ffi::AVPacketSideDataType::AV_PKT_DATA_NEW_EXTRADATA;
+        let mut size = 0;
+        // SAFETY: libav keeps `size` bytes at `data` while the packet is not changed.
+        unsafe {
+            let data = ffi::av_packet_get_side_data(self.0, kind, &raw mut size);
+            !data.is_null() && std::slice::from_raw_parts(data, size) != config
+        }
+    }
+
     pub(crate) fn data(&self) -> &[u8] {
         // SAFETY: libav keeps `size` bytes at `data` while the packet is not changed.
         unsafe {

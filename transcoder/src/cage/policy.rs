@@ -55,9 +55,12 @@ pub(crate) fn memory(work: &Work) -> ByteSize {
         Work::Pictures(request) => picture(request.track.coded.pixels()),
         Work::Preview(request) => picture(request.track.coded.pixels()),
         Work::Probe => ByteSize(MEMORY_PROBE),
-        Work::Copy(_) | Work::Audio(_) | Work::Loudness(_) | Work::Subtitles(_) | Work::SelfTest => {
-            ByteSize(MEMORY_SMALL)
-        }
+        Work::Copy(_)
+        | Work::CopyAudio(_)
+        | Work::Audio(_)
+        | Work::Loudness(_)
+        | Work::Subtitles(_)
+        | Work::SelfTest => ByteSize(MEMORY_SMALL),
     }
 }
 

@@ -12,8 +12,9 @@ use super::{coding, webp};
 use crate::request::{SegmentWork, Work};
 use crate::wire::{Kind, Malformed, Message, Reader};
 use crate::{
-    AudioRequest, AudioSegment, ChunkRequest, CopyRequest, Cue, Headers, LoudnessRequest, MeasureRequest, Picture,
-    PicturesRequest, Preview, PreviewRequest, SampleCost, SubtitlesRequest, VideoSample, VideoSegment,
+    AudioCopyRequest, AudioRequest, AudioSegment, ChunkRequest, CopyRequest, Cue, Headers, LoudnessRequest,
+    MeasureRequest, Picture, PicturesRequest, Preview, PreviewRequest, SampleCost, SubtitlesRequest, VideoSample,
+    VideoSegment,
 };
 
 /// Frames in the longest segment: 6.5 s at 60 frames a second, or of AAC frames at 96 kHz, with room.
@@ -129,18 +130,22 @@ pub(crate) fn bytes_max(work: &Work) -> u64 {
         Work::Chunk(request) => chunk_bytes(request),
         Work::Measure(request) => kind(Kind::Cost).saturating_mul(costs_max(request)),
         Work::Copy(request) => kind(Kind::Video).saturating_mul(u64::try_from(request.work.len()).unwrap_or(u64::MAX)),
-        Work::Audio(request) => {
-            let frames: u64 = request.work.iter().map(|span| u64::from(span.count)).sum();
-            let segments = u64::try_from(request.work.len()).unwrap_or(u64::MAX);
-            let frame = u64::try_from(AAC_FRAME_BYTES_MAX).unwrap_or(u64::MAX);
-            frames.saturating_mul(frame).saturating_add(segments.saturating_mul(SEGMENT_BYTES_BASE))
-        }
+        Work::Audio(request) => audio_bytes(&request.work),
+        Work::CopyAudio(request) => audio_bytes(&request.work),
         Work::Pictures(request) => {
             request.shots.iter().map(|shot| shot.resolution.pixels().saturating_mul(3) + 64).sum()
         }
         Work::Subtitles(_) => CUES_BYTES_MAX,
     };
     results.saturating_add(SIGNS_BYTES_MAX)
+}
+
+/// The largest frames that there can be, in as many segments.
+fn audio_bytes(work: &[Span]) -> u64 {
+    let frames: u64 = work.iter().map(|span| u64::from(span.count)).sum();
+    let segments = u64::try_from(work.len()).unwrap_or(u64::MAX);
+    let frame = u64::try_from(AAC_FRAME_BYTES_MAX).unwrap_or(u64::MAX);
+    frames.saturating_mul(frame).saturating_add(segments.saturating_mul(SEGMENT_BYTES_BASE))
 }
 
 /// One answer for each run and rung at most.
@@ -334,9 +339,18 @@ impl Costs {
     }
 }
 
+fn check_channels(channels: u16) -> Result<(), Malformed> {
+    if matches!(channels, 1 | 2 | SURROUND_CHANNELS) {
+        return Ok(());
+    }
+    Err(Malformed::new("channels are neither 1, 2 nor 6"))
+}
+
 /// Checks the segments of an audio track.
 pub(crate) struct Audio {
     expected: VecDeque<Span>,
+    /// The configuration of sound that is taken over.
+    config: Option<Vec<u8>>,
 }
 
 impl Audio {
@@ -346,10 +360,17 @@ impl Audio {
         if request.work.iter().any(|span| !whole.contains(&span.first) || !whole.contains(&span.end())) {
             return Err(Malformed::new("a segment lies outside of its part"));
         }
-        if !matches!(request.channels, 1 | 2 | SURROUND_CHANNELS) {
-            return Err(Malformed::new("channels are neither 1, 2 nor 6"));
+        check_channels(request.channels)?;
+        Ok(Self { expected: request.work.iter().copied().collect(), config: None })
+    }
+
+    pub(super) fn of_copy(request: &AudioCopyRequest) -> Result<Self, Malformed> {
+        check_spans(request.work.iter())?;
+        if request.work.iter().any(|span| span.end() > request.frame_count) {
+            return Err(Malformed::new("a segment ends behind the sound"));
         }
-        Ok(Self { expected: request.work.iter().copied().collect() })
+        check_channels(request.channels)?;
+        Ok(Self { expected: request.work.iter().copied().collect(), config: Some(request.config.clone()) })
     }
 
     pub(crate) fn into_reader(mut self) -> impl FnMut(Message) -> Result<AudioSegment, Malformed> + Send + 'static {
@@ -360,6 +381,9 @@ impl Audio {
             let span = self.expected.pop_front().filter(|span| span.index == index);
             let span = span.ok_or_else(|| Malformed::new("segment not asked for"))?;
             let config = reader.bytes(AUDIO_CONFIG_BYTES_MAX)?.to_vec();
+            if self.config.as_ref().is_some_and(|promised| *promised != config) {
+                return Err(Malformed::new("another configuration than the source's"));
+            }
             let frame = |_| reader.bytes(AAC_FRAME_BYTES_MAX).map(<[u8]>::to_vec);
             let frames = (0..span.count).map(frame).collect::<Result<Vec<_>, _>>()?;
             reader.end()?;

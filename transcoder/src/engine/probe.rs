@@ -111,6 +111,7 @@ fn cover(source: &Source, streams: &[StreamInfo], outlet: &Outlet) -> Result<Opt
                 is_variable: false,
                 jumps: Vec::new(),
                 avc: None,
+                aac: None,
             };
             return Ok(video_track(stream, &sample, &timing));
         }
@@ -238,6 +239,7 @@ fn audio_track(stream: &StreamInfo, sample: &Sample, timing: &Timing) -> Option<
         title: stream.title.as_deref().and_then(clean),
         is_default: stream.is_default,
         jumps: timing.jumps.clone(),
+        aac: timing.aac.clone(),
     })
 }
 

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use domain::probe::{Avc, Extent, Jump};
+use domain::probe::{Aac, Avc, Extent, Jump};
 use domain::{FrameRate, MediaTime};
 
+use super::aac::Frames;
 use super::avc::Gops;
 use super::jumps::{self, Faults, Stamp};
 use super::outlet::Outlet;
@@ -37,6 +38,8 @@ pub(crate) struct Timing {
     pub(crate) jumps: Vec<Jump>,
     /// What must be known to show the pictures as they are; `None` if that is impossible.
     pub(crate) avc: Option<Avc>,
+    /// What must be known to play the sound as it is; `None` if that is impossible.
+    pub(crate) aac: Option<Aac>,
 }
 
 /// Times of the packets of one track.
@@ -51,12 +54,17 @@ struct Track {
     decoding: Option<(i64, i64)>,
     /// The GOPs of an H.264 track that might be shown as it is.
     gops: Option<Gops>,
+    /// The frames of an AAC track that might be played as it is.
+    frames: Option<Frames>,
 }
 
 impl Track {
     fn note(&mut self, packet: &Packet) {
         if let Some(gops) = &mut self.gops {
             gops.packet(packet);
+        }
+        if let Some(frames) = &mut self.frames {
+            frames.packet(packet);
         }
         if packet.is_discarded() || self.times.len() >= policy::INDEX_ENTRIES_MAX {
             return;
@@ -118,10 +126,11 @@ fn from_packets(source: &Source, streams: &[&StreamInfo], outlet: &Outlet) -> Re
         let track = tracks.remove(&stream.index)?;
         let count = u64::try_from(track.times.len()).unwrap_or(0);
         let jumps = faults.jumps.remove(&stream.index).unwrap_or_default();
-        // Pictures whose time stamps had to be corrected are not shown as they are.
+        // What has time stamps that had to be corrected is not taken as it is.
         let gops = track.gops.filter(|_| jumps.is_empty());
+        let aac = track.frames.filter(|_| jumps.is_empty()).and_then(Frames::finish);
         let timing = timing(stream, track.times, track.last?, count, gops)?;
-        Some((stream.index, Timing { jumps, ..timing }))
+        Some((stream.index, Timing { jumps, aac, ..timing }))
     };
     Ok(streams.iter().filter_map(timing).collect())
 }
@@ -140,7 +149,10 @@ fn read_tracks(
         faults.jumps.iter().for_each(|(index, jumps)| input.correct(*index, jumps));
     }
     let bases: BTreeMap<u32, TimeBase> = streams.iter().map(|stream| (stream.index, stream.time_base)).collect();
-    let track = |stream: &&StreamInfo| (stream.index, Track { gops: gops(&input, stream), ..Track::default() });
+    let track = |stream: &&StreamInfo| {
+        let (gops, frames) = (gops(&input, stream), frames(&input, stream));
+        (stream.index, Track { gops, frames, ..Track::default() })
+    };
     let mut tracks: BTreeMap<u32, Track> = streams.iter().map(track).collect();
     let mut packet = Packet::empty()?;
     while next_packet(&mut input, &mut packet)? {
@@ -182,6 +194,12 @@ fn stamp(packet: &Packet, ordinal: usize, base: TimeBase) -> Option<Stamp> {
 fn gops(input: &Input, stream: &StreamInfo) -> Option<Gops> {
     let is_avc = stream.kind == StreamKind::Video && stream.codec == "h264";
     is_avc.then(|| Gops::of(&input.extradata(stream.index))).flatten()
+}
+
+/// Gathers the frames of an AAC track; `None` for others, or if its configuration forbids to play it as it is.
+fn frames(input: &Input, stream: &StreamInfo) -> Option<Frames> {
+    let is_aac = stream.kind == StreamKind::Audio && stream.codec == "aac";
+    is_aac.then(|| Frames::of(&input.extradata(stream.index), stream.time_base)).flatten()
 }
 
 /// Reads the next packet, over damaged places; `false` at the end. A source that cannot be read is
@@ -246,7 +264,11 @@ fn from_index(source: &Source, stream: &StreamInfo, outlet: &Outlet) -> Result<O
     if let Some(gops) = &mut gops {
         gops.index(source, &entries, size);
     }
-    Ok(timing(stream, times, last, count, gops))
+    let aac = frames(&input, stream).and_then(|mut frames| {
+        frames.index(&entries, size, shift);
+        frames.finish()
+    });
+    Ok(timing(stream, times, last, count, gops).map(|timing| Timing { aac, ..timing }))
 }
 
 /// Extent, count and rate from the times of all packets and the last one's (time, duration).
@@ -284,6 +306,7 @@ fn timing(
         is_variable,
         jumps: Vec::new(),
         avc,
+        aac: None,
     })
 }
 

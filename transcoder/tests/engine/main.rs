@@ -1,6 +1,7 @@
 //! Tests of the engine as a process. The test binary is its own engine: `engine` as first argument.
 
 mod audio;
+mod audio_copy;
 mod cage;
 mod codecs;
 mod copy;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     }
     let trials: Vec<Trial> = [
         audio::trials(),
+        audio_copy::trials(),
         cage::trials(),
         codecs::trials(),
         copy::trials(),

@@ -7,8 +7,8 @@ use domain::plan::Limits;
 use domain::{Plan, Probe, Recipe, Span};
 use libtest_mimic::Trial;
 use transcoder::{
-    AudioRequest, AudioSegment, ChunkRequest, CopyRequest, Engine, EngineConfig, EngineError, EngineLimits,
-    SegmentWork, Session, VideoSegment,
+    AudioCopyRequest, AudioRequest, AudioSegment, ChunkRequest, CopyRequest, Engine, EngineConfig, EngineError,
+    EngineLimits, SegmentWork, Session, VideoSegment,
 };
 
 /// A trial that runs `test` on a runtime of its own.
@@ -59,11 +59,12 @@ pub(crate) async fn planned(path: &Path) -> Planned {
     planned_with(path, false).await
 }
 
-/// A plan that takes over the pictures of the source where that is possible and `passthrough` is set.
+/// A plan that takes over the pictures and the sound of the source where that is possible and `passthrough` is set.
 pub(crate) async fn planned_with(path: &Path, passthrough: bool) -> Planned {
     let probe = engine().probe(open(path)).await.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     // Fast, since tests compare bytes and counts, not quality.
-    let recipe = Recipe { preset: "ultrafast".into(), passthrough, ..Recipe::default() };
+    let recipe =
+        Recipe { preset: "ultrafast".into(), passthrough, audio_passthrough: passthrough, ..Recipe::default() };
     let plan = Plan::new(&probe, &recipe, &Limits::default()).expect("a plan");
     Planned { path: path.to_owned(), probe, plan }
 }
@@ -117,6 +118,27 @@ impl Planned {
             part_first: 0,
             work: self.plan.audio_spans(audio).into_iter().filter(is_wanted).collect(),
         }
+    }
+
+    /// A request for the segments `is_wanted` says of audio rendition `at`, as the source holds them.
+    pub(crate) fn copy_audio(&self, at: usize, is_wanted: impl Fn(&Span) -> bool) -> AudioCopyRequest {
+        let audio = &self.plan.audio[at];
+        let copied = audio.copied.as_ref().expect("sound to take over");
+        let track = self.probe.audio.iter().find(|track| track.stream_index == audio.stream_index);
+        AudioCopyRequest {
+            stream_index: audio.stream_index,
+            origin: self.plan.origin,
+            sample_rate: copied.sample_rate,
+            channels: audio.channels,
+            config: track.and_then(|track| track.aac.as_ref()).expect("a configuration").config.clone(),
+            offset: copied.offset,
+            frame_count: audio.frame_count,
+            work: self.plan.audio_spans(audio).into_iter().filter(is_wanted).collect(),
+        }
+    }
+
+    pub(crate) async fn take_over_audio(&self, request: AudioCopyRequest) -> Result<Vec<AudioSegment>, EngineError> {
+        all(engine().copy_audio(open(&self.path), request)?).await
     }
 
     pub(crate) async fn encode_audio(&self, request: AudioRequest) -> Result<Vec<AudioSegment>, EngineError> {

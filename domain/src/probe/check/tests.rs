@@ -42,6 +42,7 @@ fn audio() -> AudioTrack {
         title: Some("Commentary".into()),
         is_default: true,
         jumps: vec![],
+        aac: None,
     }
 }
 

@@ -18,6 +18,7 @@ fn plan() -> Plan {
         channels: 2,
         language: None,
         name: format!("Audio {number}"),
+        copied: None,
     };
     Plan {
         recipe: Recipe::default(),

@@ -32,6 +32,7 @@ fn planned() -> Presentation {
         channels: 2,
         language: None,
         name: format!("Audio {number}"),
+        copied: None,
     };
     let plan = Plan {
         recipe: Recipe::default(),

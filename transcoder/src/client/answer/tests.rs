@@ -133,6 +133,7 @@ proptest! {
                 title: None,
                 is_default: true,
                 jumps: Vec::new(),
+                aac: None,
             },
             origin: MediaTime::zero(),
             recipe: Recipe::default(),
