@@ -27,6 +27,7 @@
 //! assert_eq!(frames, [50, 50, 50, 100]);
 //! ```
 
+pub mod ahead;
 mod asset;
 pub mod chapters;
 mod clock;

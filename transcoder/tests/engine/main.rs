@@ -1,5 +1,6 @@
 //! Tests of the engine as a process. The test binary is its own engine: `engine` as first argument.
 
+mod ahead;
 mod audio;
 mod cage;
 mod codecs;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         _ => {}
     }
     let trials: Vec<Trial> = [
+        ahead::trials(),
         audio::trials(),
         cage::trials(),
         codecs::trials(),
