@@ -50,6 +50,8 @@ pub struct LeasedJob {
     pub fence: i64,
     /// Since when it may run: for a demand, when it was last asked for.
     pub due: Timestamp,
+    /// It was claimed before its source was complete: see [`Catalog::claim_ahead`].
+    pub is_ahead: bool,
 }
 
 /// A job as the catalogue knows it, for tests and administration.
@@ -127,11 +129,7 @@ impl Catalog {
     pub async fn next_job(&self, lane: JobLane, now: Timestamp) -> Result<Option<NextJob>, CatalogError> {
         let step_ms = i64::try_from(PRIORITY_STEP.as_millis()).unwrap_or(i64::MAX);
         let row: Option<NextRow> = self.row(sql::jobs::NEXT, args![lane.as_str(), now, step_ms]).await?;
-        let next = |row: NextRow| {
-            let (id, asset) = (parsed("jobs.id", &row.id)?, parsed("jobs.asset_id", &row.asset_id)?);
-            Ok(NextJob { id, asset, spec: document("jobs.spec", &row.spec)? })
-        };
-        row.map(next).transpose()
+        row.map(NextJob::try_from).transpose()
     }
 
     /// Prolongs a lease; false if it is lost: stop working on the job.
@@ -234,22 +232,32 @@ fn state(name: &str) -> Result<JobState, CatalogError> {
 }
 
 #[derive(sqlx::FromRow)]
-struct NextRow {
+pub(crate) struct NextRow {
     id: String,
     asset_id: String,
     spec: String,
 }
 
+impl TryFrom<NextRow> for NextJob {
+    type Error = CatalogError;
+
+    fn try_from(row: NextRow) -> Result<Self, CatalogError> {
+        let (id, asset) = (parsed("jobs.id", &row.id)?, parsed("jobs.asset_id", &row.asset_id)?);
+        Ok(Self { id, asset, spec: document("jobs.spec", &row.spec)? })
+    }
+}
+
 #[derive(sqlx::FromRow)]
-struct LeaseRow {
+pub(crate) struct LeaseRow {
     id: String,
     asset_id: String,
     spec: String,
     attempts: i64,
-    crashes: i64,
+    pub(crate) crashes: i64,
     failures: i64,
     fence: i64,
     run_at: i64,
+    needs_bytes: Option<i64>,
 }
 
 impl TryFrom<LeaseRow> for LeasedJob {
@@ -264,6 +272,7 @@ impl TryFrom<LeaseRow> for LeasedJob {
             failures: count32("jobs.failures", row.failures)?,
             fence: row.fence,
             due: Timestamp::from_unix_ms(row.run_at),
+            is_ahead: row.needs_bytes.is_some(),
         })
     }
 }

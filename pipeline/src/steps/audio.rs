@@ -81,7 +81,8 @@ async fn encode(
     let mut open: HashSet<u32> = request.work.iter().map(|span| span.index).collect();
     let (wanted, channels) = (open.len(), request.channels);
     let started = Instant::now();
-    let mut session = engine.encode_audio(step.source().await?, request)?;
+    let (engine, source) = step.open(engine).await?;
+    let mut session = engine.encode_audio(source, request)?;
     let mut committer = Committer::new(step, generation, SegmentKind::Audio);
     while let Some(segment) = session.next().await? {
         if !open.remove(&segment.span.index) {

@@ -10,6 +10,7 @@ use domain::{Failure, FailureCode, JobKind, JobLane, LeftOut};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+use transcoder::EngineError;
 
 use super::room::{Room, Rooms};
 use super::{Parts, WorkerConfig, lease, room};
@@ -23,6 +24,24 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// Longest time that encoding goes on once the worker stops.
 const ENCODING_GRACE_MAX: Duration = Duration::from_millis(1500);
+
+/// Time between two looks for something that is worth more than work on an unfinished upload.
+const OUTRANKED_EVERY: Duration = Duration::from_millis(500);
+
+/// Octets of an upload that a job waits for, at least, when too few were there.
+const MORE_BYTES_MIN: u64 = 1 << 20;
+
+/// Parts of an upload after each of which such a job is tried again.
+const MORE_PARTS: u64 = 16;
+
+/// What a job is to work on.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// It is all there.
+    Complete,
+    /// Its upload still runs.
+    Growing,
+}
 
 /// One lane of a worker.
 pub(super) struct Lane {
@@ -94,17 +113,35 @@ impl Lane {
         }
     }
 
-    /// What to do next. A heavy job is looked at before it is claimed, so that one for which there is no room here
-    /// stays free for other machines, and for what becomes more urgent meanwhile.
+    /// What to do next: something for an upload that is not complete only if there is nothing else.
     async fn next(&self) -> Result<Next, CatalogError> {
-        if self.kind != JobLane::Heavy || self.config.budget == Budget::UNBOUNDED {
-            return Ok(self.claim().await?.map_or(Next::Nothing, |job| Next::Job(Box::new(job), None)));
+        match self.next_of(Source::Complete).await? {
+            Next::Nothing if self.config.ahead.is_some() && self.kind != JobLane::Urgent => {
+                match self.next_of(Source::Growing).await? {
+                    // Room may be given to something else before.
+                    Next::Full => Ok(Next::Nothing),
+                    next => Ok(next),
+                }
+            }
+            next => Ok(next),
         }
-        let seen = self.parts.catalog.next_job(self.kind, self.parts.clock.now()).await?;
+    }
+
+    /// The next job on such a source. A heavy job is looked at before it is claimed, so that one for which there is no room here
+    /// stays free for other machines, and for what becomes more urgent meanwhile.
+    async fn next_of(&self, source: Source) -> Result<Next, CatalogError> {
+        if self.kind != JobLane::Heavy || self.config.budget == Budget::UNBOUNDED {
+            return Ok(self.claim(source).await?.map_or(Next::Nothing, |job| Next::Job(Box::new(job), None)));
+        }
+        let now = self.parts.clock.now();
+        let seen = match source {
+            Source::Complete => self.parts.catalog.next_job(self.kind, now).await?,
+            Source::Growing => self.parts.catalog.next_ahead(self.kind, now).await?,
+        };
         let Some(seen) = seen else { return Ok(Next::Nothing) };
         let cost = room::cost_of(&self.parts, seen.asset, &seen.spec).await?;
         let Some(room) = self.rooms.take(cost) else { return Ok(Next::Full) };
-        let Some(job) = self.claim().await? else { return Ok(Next::Nothing) };
+        let Some(job) = self.claim(source).await? else { return Ok(Next::Nothing) };
         if job.id == seen.id {
             return Ok(Next::Job(Box::new(job), Some(room)));
         }
@@ -124,13 +161,35 @@ impl Lane {
     }
 
     /// The most urgent job that is due. Idle lanes only read: claiming takes the write lock.
-    async fn claim(&self) -> Result<Option<LeasedJob>, CatalogError> {
-        let now = self.parts.clock.now();
-        if self.parts.catalog.next_due(self.kind).await?.is_none_or(|due| due > now) {
-            return Ok(None);
-        }
+    async fn claim(&self, source: Source) -> Result<Option<LeasedJob>, CatalogError> {
+        let (catalog, now) = (&self.parts.catalog, self.parts.clock.now());
         let claim = Claim { worker: &self.config.name, lane: self.kind, lease: self.config.lease, now };
-        self.parts.catalog.claim(&claim).await
+        match source {
+            Source::Complete if catalog.next_due(self.kind).await?.is_some_and(|due| due <= now) => {
+                catalog.claim(&claim).await
+            }
+            Source::Growing if catalog.next_ahead(self.kind, now).await?.is_some() => catalog.claim_ahead(&claim).await,
+            Source::Complete | Source::Growing => Ok(None),
+        }
+    }
+
+    /// Waits until something else is worth more than a job on an upload that is not complete; for ever beside others.
+    async fn outranked(&self, job: &LeasedJob) {
+        if !job.is_ahead {
+            return std::future::pending().await;
+        }
+        let catalog = &self.parts.catalog;
+        loop {
+            // Ends with the job.
+            sleep(OUTRANKED_EVERY).await;
+            let waits = catalog.next_job(self.kind, self.parts.clock.now()).await;
+            // Once its upload is complete it is work like any other.
+            if let Ok(Some(_)) = waits
+                && let Ok(Some(_)) = catalog.open_upload_of(job.asset).await
+            {
+                return;
+            }
+        }
     }
 
     /// How long to wait for the next job that is known, or for one that another process enqueues.
@@ -175,6 +234,7 @@ impl Lane {
             worked = step.run() => worked,
             () = lease::kept_until_lost(&self.parts, &self.config, job) => Err(JobError::LostLease),
             () = grace_over => return self.release(job).await,
+            () = self.outranked(job) => return self.release(job).await,
         };
         let settled = match worked {
             // The work is done, so nothing is left that a heartbeat would protect but one transaction.
@@ -240,6 +300,9 @@ impl Lane {
             return self.release(job).await;
         }
         let cause = explained(&error);
+        if job.is_ahead && is_held(&error, &verdict) {
+            return self.hold(job, &error, &cause).await;
+        }
         let (recorded, outcome) = match verdict {
             Verdict::Forget => {
                 tracing::info!(error = cause.as_str(), "job dropped");
@@ -293,6 +356,30 @@ impl Lane {
         outcome
     }
 
+    /// Has a job on an unfinished upload wait for more of it, or all of it: nothing is decided before.
+    async fn hold(&self, job: &LeasedJob, error: &JobError, cause: &str) -> Outcome {
+        let held = async {
+            let upload = self.parts.catalog.open_upload_of(job.asset).await?;
+            let needs_bytes = upload.map_or(0, |upload| match error {
+                JobError::Engine(EngineError::Early) => {
+                    let length = upload.length.unwrap_or(0);
+                    upload.offset.saturating_add(MORE_BYTES_MIN.max(length / MORE_PARTS))
+                }
+                _ => u64::MAX,
+            });
+            tracing::debug!(error = cause, needs_bytes, "job waits for more of its upload");
+            self.parts.catalog.hold(job, cause, needs_bytes, self.parts.clock.now()).await
+        };
+        match held.await {
+            Ok(()) => Outcome::Postponed,
+            Err(CatalogError::LostLease { .. }) => self.lost(job).await,
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "cannot record that the job waits");
+                Outcome::Lost
+            }
+        }
+    }
+
     async fn replan(&self, step: &Step<'_>) -> Result<(), JobError> {
         step.settle(&step.replan().await?).await
     }
@@ -318,6 +405,15 @@ impl Lane {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// True unless the verdict on a job of an unfinished upload stands: only an outage says nothing of the source.
+fn is_held(error: &JobError, verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Forget => false,
+        Verdict::Postpone(_) => matches!(error, JobError::Engine(EngineError::Early)),
+        Verdict::Retry(_) | Verdict::Replan | Verdict::GoWithout(_) | Verdict::Fail(_) => true,
     }
 }
 
