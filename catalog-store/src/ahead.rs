@@ -12,6 +12,8 @@
 //! Such jobs are in lanes of their own. Nothing of them decides about an asset: one that fails waits for the
 //! whole source and fails then, if it must.
 
+use std::time::Duration;
+
 use domain::job::PRIORITY_STEP;
 use domain::{AssetEvent, AssetId, AssetState, Generation, JobId, JobLane, JobSpec, Plan, Probe, Timestamp, UploadId};
 use serde_json::json;
@@ -25,6 +27,9 @@ use crate::{Catalog, CatalogError, Claim, Closing, LeasedJob, NextJob, generatio
 
 /// Unfinished uploads that are worked on at the same time: what it costs may come to nothing.
 pub const AHEAD_UPLOADS_MAX: u64 = 8;
+
+/// An upload of which nothing came for this long does not keep others from being worked on: for it nothing is done.
+const STILL: Duration = Duration::from_secs(600);
 
 /// How far work on an unfinished upload steps back behind other such work: it keeps the order among itself.
 const AHEAD_STEP: i32 = 1000;
@@ -69,9 +74,11 @@ impl Catalog {
         let asset = target.asset;
         let mut tx = self.begin().await?;
         let row = tx.lock_asset(asset, now).await?;
+        let still_ms = i64::try_from(STILL.as_millis()).unwrap_or(i64::MAX);
+        let moved_since = Timestamp::from_unix_ms(now.unix_ms().saturating_sub(still_ms));
         let number = |row: Option<Number>| row.map_or(0, |row| row.number);
         let known: Option<Number> = tx.row(sql::jobs::PLANNED_AHEAD, args![asset]).await?;
-        let others: Option<Number> = tx.row(sql::jobs::COUNT_AHEAD, args![]).await?;
+        let others: Option<Number> = tx.row(sql::jobs::COUNT_AHEAD, args![moved_since]).await?;
         let is_full = number(others) >= column(AHEAD_UPLOADS_MAX)?;
         if row.state()? != AssetState::Uploading || number(known) > 0 || is_full {
             return Ok(false);

@@ -75,8 +75,8 @@ statements! {
         error = 'cancelled: the upload is complete', updated_at = $2 \
         where asset_id = $1 and kind = 'ahead' and state in ('queued', 'running')");
     PLANNED_AHEAD = both("select count(*) as number from jobs where asset_id = $1 and kind = 'ahead'");
-    /// Unfinished uploads that are worked on.
-    COUNT_AHEAD = both("select count(*) as number from uploads u where u.state = 'open' and exists \
+    /// Unfinished uploads that are worked on and have moved since $1.
+    COUNT_AHEAD = both("select count(*) as number from uploads u where u.state = 'open' and u.updated_at >= $1 and exists \
         (select 1 from jobs j where j.asset_id = u.asset_id and j.kind = 'ahead' and j.state <> 'failed')");
     RAISE = both("update jobs set priority = $3 where asset_id = $1 and spec = $2 and state = 'queued' and priority < $3");
     STATE_OF_SPEC = both("select state as text from jobs \

@@ -245,6 +245,8 @@ pub(crate) async fn only_so_many_uploads_are_worked_on_at_a_time(world: World) {
     assert!(!world.catalog.begin_ahead(another, 100, world.ahead_jobs(), at(1)).await.unwrap());
     assert!(world.catalog.close_upload(uploads[0], &Closing::Terminated, at(2)).await.unwrap());
     assert!(world.catalog.begin_ahead(another, 100, world.ahead_jobs(), at(3)).await.unwrap());
+    let (late, _) = world.uploading().await;
+    assert!(world.catalog.begin_ahead(late, 100, world.ahead_jobs(), at(601_000)).await.unwrap(), "the others rest");
 }
 
 pub(crate) async fn a_text_that_comes_during_the_upload_waits_for_its_end(world: World) {

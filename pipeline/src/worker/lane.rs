@@ -1,5 +1,7 @@
 //! One lane: claims a job, runs it under its lease, records how it ended, and begins again.
 
+mod growing;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,6 @@ use domain::{Failure, FailureCode, JobKind, JobLane, LeftOut};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
-use transcoder::EngineError;
 
 use super::room::{Room, Rooms};
 use super::{Parts, WorkerConfig, lease, room};
@@ -24,15 +25,6 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// Longest time that encoding goes on once the worker stops.
 const ENCODING_GRACE_MAX: Duration = Duration::from_millis(1500);
-
-/// Time between two looks for something that is worth more than work on an unfinished upload.
-const OUTRANKED_EVERY: Duration = Duration::from_millis(500);
-
-/// Octets of an upload that a job waits for, at least, when too few were there.
-const MORE_BYTES_MIN: u64 = 1 << 20;
-
-/// Parts of an upload after each of which such a job is tried again.
-const MORE_PARTS: u64 = 16;
 
 /// What a job is to work on.
 #[derive(Clone, Copy, Debug)]
@@ -173,25 +165,6 @@ impl Lane {
         }
     }
 
-    /// Waits until something else is worth more than a job on an upload that is not complete; for ever beside others.
-    async fn outranked(&self, job: &LeasedJob) {
-        if !job.is_ahead {
-            return std::future::pending().await;
-        }
-        let catalog = &self.parts.catalog;
-        loop {
-            // Ends with the job.
-            sleep(OUTRANKED_EVERY).await;
-            let waits = catalog.next_job(self.kind, self.parts.clock.now()).await;
-            // Once its upload is complete it is work like any other.
-            if let Ok(Some(_)) = waits
-                && let Ok(Some(_)) = catalog.open_upload_of(job.asset).await
-            {
-                return;
-            }
-        }
-    }
-
     /// How long to wait for the next job that is known, or for one that another process enqueues.
     async fn until_due(&self) -> Duration {
         let due = self.parts.catalog.next_due(self.kind).await.ok().flatten();
@@ -300,7 +273,7 @@ impl Lane {
             return self.release(job).await;
         }
         let cause = explained(&error);
-        if job.is_ahead && is_held(&error, &verdict) {
+        if job.is_ahead && growing::is_held(&error, &verdict) {
             return self.hold(job, &error, &cause).await;
         }
         let (recorded, outcome) = match verdict {
@@ -356,30 +329,6 @@ impl Lane {
         outcome
     }
 
-    /// Has a job on an unfinished upload wait for more of it, or all of it: nothing is decided before.
-    async fn hold(&self, job: &LeasedJob, error: &JobError, cause: &str) -> Outcome {
-        let held = async {
-            let upload = self.parts.catalog.open_upload_of(job.asset).await?;
-            let needs_bytes = upload.map_or(0, |upload| match error {
-                JobError::Engine(EngineError::Early) => {
-                    let length = upload.length.unwrap_or(0);
-                    upload.offset.saturating_add(MORE_BYTES_MIN.max(length / MORE_PARTS))
-                }
-                _ => u64::MAX,
-            });
-            tracing::debug!(error = cause, needs_bytes, "job waits for more of its upload");
-            self.parts.catalog.hold(job, cause, needs_bytes, self.parts.clock.now()).await
-        };
-        match held.await {
-            Ok(()) => Outcome::Postponed,
-            Err(CatalogError::LostLease { .. }) => self.lost(job).await,
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "cannot record that the job waits");
-                Outcome::Lost
-            }
-        }
-    }
-
     async fn replan(&self, step: &Step<'_>) -> Result<(), JobError> {
         step.settle(&step.replan().await?).await
     }
@@ -405,15 +354,6 @@ impl Lane {
             }
             _ => Ok(()),
         }
-    }
-}
-
-/// True unless the verdict on a job of an unfinished upload stands: only an outage says nothing of the source.
-fn is_held(error: &JobError, verdict: &Verdict) -> bool {
-    match verdict {
-        Verdict::Forget => false,
-        Verdict::Postpone(_) => matches!(error, JobError::Engine(EngineError::Early)),
-        Verdict::Retry(_) | Verdict::Replan | Verdict::GoWithout(_) | Verdict::Fail(_) => true,
     }
 }
 
