@@ -7,6 +7,10 @@
 //! cargo bench -p benches --bench first_segment -- [FILE] [--headwater PROGRAM] [--limit-s 600]
 //! ```
 //! Without a file it takes 10 s and 10 min of 1080p.
+//!
+//! `--rate BYTES` sends the file at so many octets a second instead, as a line of that speed would, counts from
+//! the moment in which the last one was sent, and waits until the asset is ready too. `--set KEY=VALUE` is a
+//! setting of the server.
 
 #![expect(clippy::print_stdout, reason = "a bench reports to its terminal")]
 #![expect(clippy::disallowed_methods, reason = "a bench starts the programs it measures")]
@@ -29,31 +33,36 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// Longest wait for one answer; the origin itself holds a request for a planned segment for 8 s.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// Pieces of a second's octets, where a file is sent at a rate.
+const STEPS_PER_SECOND: usize = 20;
+
 /// Longest answer that is read.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 
 fn main() -> anyhow::Result<()> {
-    let options = Options::read(std::env::args().skip(1), &["headwater", "limit-s"])?;
+    let options = Options::read(std::env::args().skip(1), &["headwater", "limit-s", "rate", "set"])?;
+    let rate = options.named("rate").map(str::parse).transpose().context("rate")?;
     let limit = options.named("limit-s").map_or(Ok(600), str::parse).context("limit-s")?;
     let limit = Duration::from_secs(limit);
     let headwater = options::path(options.named("headwater").unwrap_or("target/release/headwater"));
     ensure!(headwater.is_file(), "no {}: build it by `cargo build --release -p headwater`", headwater.display());
     let folder = tempfile::tempdir().context("cannot make a scratch folder")?;
-    println!("{:<34}{:>10}{:>12}{:>14}", "source", "MiB", "upload s", "first segment");
+    println!("{:<34}{:>10}{:>12}{:>16}{:>12}", "source", "MiB", "upload s", "first segment", "ready");
     for file in sources(&options, folder.path())? {
         let data = folder.path().join("data");
         if data.exists() {
             std::fs::remove_dir_all(&data)?;
         }
-        let server = Server::start(&headwater, &data, limit)?;
-        let times = server.first_segment(&headwater, &file, limit)?;
+        let server = Server::start(&headwater, &data, options.named("set"), limit)?;
+        let times = server.first_segment(&headwater, &file, rate, limit)?;
         let bytes = std::fs::metadata(&file)?.len();
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         println!(
-            "{name:<34}{:>10}{:>12.2}{:>12.2} s",
+            "{name:<34}{:>10}{:>12.2}{:>14.3} s{:>12}",
             bytes >> 20,
             times.upload.as_secs_f64(),
-            times.first_segment.as_secs_f64()
+            times.first_segment.as_secs_f64(),
+            times.ready.map_or_else(|| "-".into(), |ready| format!("{:.2} s", ready.as_secs_f64())),
         );
     }
     Ok(())
@@ -77,6 +86,8 @@ struct Times {
     upload: Duration,
     /// From then to segment 0.
     first_segment: Duration,
+    /// From then to the asset's being ready, where that was waited for.
+    ready: Option<Duration>,
 }
 
 /// A server that ends with this value.
@@ -93,11 +104,12 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn start(headwater: &Path, data: &Path, limit: Duration) -> anyhow::Result<Self> {
+    fn start(headwater: &Path, data: &Path, set: Option<&str>, limit: Duration) -> anyhow::Result<Self> {
         let log = std::fs::File::create(data.with_extension("log"))?;
         let mut child = Command::new(headwater)
             .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data)
+            .args(set.into_iter().flat_map(|set| ["--set", set]))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -116,21 +128,33 @@ impl Server {
         bail!("the server ended: {}", std::fs::read_to_string(data.with_extension("log"))?)
     }
 
-    fn first_segment(&self, headwater: &Path, file: &Path, limit: Duration) -> anyhow::Result<Times> {
+    fn first_segment(
+        &self,
+        headwater: &Path,
+        file: &Path,
+        rate: Option<usize>,
+        limit: Duration,
+    ) -> anyhow::Result<Times> {
         let started = Instant::now();
-        let upload = Command::new(headwater)
-            .args(["upload", "--json", "--server", &format!("http://{}", self.address)])
-            .arg(file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .context("cannot start the upload")?;
-        let upload = Ended(upload);
-        let uploaded = until(limit, || {
-            let asset = self.asset()?;
-            Ok(asset["state"].as_str().filter(|state| *state != "uploading").map(|_| Instant::now()))
-        })?;
+        let (upload, uploaded) = match rate {
+            Some(rate) => (None, self.send(file, rate)?),
+            None => {
+                let upload = Command::new(headwater)
+                    .args(["upload", "--json", "--server", &format!("http://{}", self.address)])
+                    .arg(file)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .context("cannot start the upload")?;
+                let upload = Ended(upload);
+                let uploaded = until(limit, || {
+                    let asset = self.asset()?;
+                    Ok(asset["state"].as_str().filter(|state| *state != "uploading").map(|_| Instant::now()))
+                })?;
+                (Some(upload), uploaded)
+            }
+        };
         let playlist = until(limit, || {
             let asset = self.asset()?;
             ensure!(asset["state"] != "failed", "the asset failed: {}", asset["failure"]);
@@ -149,7 +173,48 @@ impl Server {
         })?;
         let first_segment = uploaded.elapsed();
         drop(upload);
-        Ok(Times { upload: uploaded - started, first_segment })
+        let is_ready = || Ok((self.asset()?["state"] == "ready").then_some(()));
+        let ready = rate.map(|_| until(limit, is_ready).map(|()| uploaded.elapsed())).transpose()?;
+        Ok(Times { upload: uploaded - started, first_segment, ready })
+    }
+
+    /// Uploads the file in one request at `rate` octets a second; the moment in which the last one was sent.
+    fn send(&self, file: &Path, rate: usize) -> anyhow::Result<Instant> {
+        let bytes = std::fs::read(file)?;
+        let mut stream = TcpStream::connect(&self.address)?;
+        write!(
+            stream,
+            "POST /uploads HTTP/1.1\r\nHost: {}\r\nTus-Resumable: 1.0.0\r\nUpload-Length: {}\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n",
+            self.address,
+            bytes.len()
+        )?;
+        let mut answer = String::new();
+        stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
+        let location = answer.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("location").then(|| value.trim().to_owned())
+        });
+        let location = location.with_context(|| format!("no upload: {answer}"))?;
+        let mut stream = TcpStream::connect(&self.address)?;
+        write!(
+            stream,
+            "PATCH {location} HTTP/1.1\r\nHost: {}\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n\
+             Content-Type: application/offset+octet-stream\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+            self.address,
+            bytes.len()
+        )?;
+        let (started, step) = (Instant::now(), (rate / STEPS_PER_SECOND).max(1));
+        for (at, piece) in bytes.chunks(step).enumerate() {
+            let due = Duration::from_secs_f64(f64::from(u32::try_from(at * step)?) / f64::from(u32::try_from(rate)?));
+            std::thread::sleep(due.saturating_sub(started.elapsed()));
+            stream.write_all(piece)?;
+        }
+        let sent = Instant::now();
+        let mut answer = String::new();
+        stream.take(ANSWER_BYTES_MAX).read_to_string(&mut answer)?;
+        ensure!(answer.starts_with("HTTP/1.1 204"), "not taken: {answer}");
+        Ok(sent)
     }
 
     /// The only asset of the server; null before there is one.

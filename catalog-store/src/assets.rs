@@ -192,7 +192,7 @@ pub(crate) struct AssetRow {
     title: Option<String>,
     size_bytes: Option<i64>,
     probe: Option<String>,
-    generation: Option<i64>,
+    pub(crate) generation: Option<i64>,
     failure: Option<String>,
     is_playable: i64,
     chapters: Option<String>,

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use domain::job::PRIORITY_STEP;
-use domain::{AssetId, Failure, FailureCode, JobId, JobLane, JobSpec, JobState, Timestamp};
+use domain::{AssetId, Failure, FailureCode, Generation, JobId, JobLane, JobSpec, JobState, Timestamp};
 
 use crate::catalog::{MaybeNumber, Tx};
 use crate::engine::{args, corrupt, count, count32, document, json, parsed};
@@ -53,6 +53,8 @@ pub struct LeasedJob {
     pub fence: i64,
     /// Since when it may run: for a demand, when it was last asked for.
     pub due: Timestamp,
+    /// It was claimed before its source was complete: see [`Catalog::claim_ahead`].
+    pub is_ahead: bool,
 }
 
 /// A job as the catalogue knows it, for tests and administration.
@@ -130,11 +132,7 @@ impl Catalog {
     pub async fn next_job(&self, lane: JobLane, now: Timestamp) -> Result<Option<NextJob>, CatalogError> {
         let step_ms = i64::try_from(PRIORITY_STEP.as_millis()).unwrap_or(i64::MAX);
         let row: Option<NextRow> = self.row(sql::jobs::NEXT, args![lane.as_str(), now, step_ms]).await?;
-        let next = |row: NextRow| {
-            let (id, asset) = (parsed("jobs.id", &row.id)?, parsed("jobs.asset_id", &row.asset_id)?);
-            Ok(NextJob { id, asset, spec: document("jobs.spec", &row.spec)? })
-        };
-        row.map(next).transpose()
+        row.map(NextJob::try_from).transpose()
     }
 
     /// Prolongs a lease; false if it is lost: stop working on the job.
@@ -225,14 +223,46 @@ impl Tx {
         let kind = spec.kind();
         let text = json("jobs.spec", spec)?;
         let generation = spec.generation().map(|generation| i64::from(generation.0));
-        let args = args![id, asset, kind.as_str(), text.clone(), kind.lane().as_str(), priority, now, generation];
+        let args = args![id, asset, kind.as_str(), text, kind.lane().as_str(), priority, now, generation];
         self.tell_of_work();
         self.execute(sql::jobs::INSERT, args).await?;
-        if matches!(spec, JobSpec::Images { is_last: true, .. }) {
-            // Woken when it is the only part that is missing.
-            self.execute(sql::jobs::HASTEN, args![asset, text, now.plus(LAST_PART_PATIENCE)]).await?;
+        if let JobSpec::Images { generation, is_last: true } = spec {
+            self.let_images_wait(asset, *generation, now).await?;
         }
         Ok(())
+    }
+
+    /// Has the pictures that are taken last wait until they are the only part that is missing.
+    pub(crate) async fn let_images_wait(
+        &mut self,
+        asset: AssetId,
+        generation: Generation,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        self.set_images_due(asset, generation, now.plus(LAST_PART_PATIENCE)).await.map(|_| ())
+    }
+
+    /// Has the pictures that are taken last be taken now.
+    pub(crate) async fn wake_images(
+        &mut self,
+        asset: AssetId,
+        generation: Generation,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        if self.set_images_due(asset, generation, now).await? > 0 {
+            self.tell_of_work();
+        }
+        Ok(())
+    }
+
+    async fn set_images_due(
+        &mut self,
+        asset: AssetId,
+        generation: Generation,
+        due: Timestamp,
+    ) -> Result<u64, CatalogError> {
+        let spec = json("jobs.spec", &JobSpec::Images { generation, is_last: true })?;
+        self.execute(sql::jobs::HASTEN, args![asset, spec, due]).await
     }
 }
 
@@ -242,22 +272,32 @@ fn state(name: &str) -> Result<JobState, CatalogError> {
 }
 
 #[derive(sqlx::FromRow)]
-struct NextRow {
+pub(crate) struct NextRow {
     id: String,
     asset_id: String,
     spec: String,
 }
 
+impl TryFrom<NextRow> for NextJob {
+    type Error = CatalogError;
+
+    fn try_from(row: NextRow) -> Result<Self, CatalogError> {
+        let (id, asset) = (parsed("jobs.id", &row.id)?, parsed("jobs.asset_id", &row.asset_id)?);
+        Ok(Self { id, asset, spec: document("jobs.spec", &row.spec)? })
+    }
+}
+
 #[derive(sqlx::FromRow)]
-struct LeaseRow {
+pub(crate) struct LeaseRow {
     id: String,
     asset_id: String,
     spec: String,
     attempts: i64,
-    crashes: i64,
+    pub(crate) crashes: i64,
     failures: i64,
     fence: i64,
     run_at: i64,
+    needs_bytes: Option<i64>,
 }
 
 impl TryFrom<LeaseRow> for LeasedJob {
@@ -272,6 +312,7 @@ impl TryFrom<LeaseRow> for LeasedJob {
             failures: count32("jobs.failures", row.failures)?,
             fence: row.fence,
             due: Timestamp::from_unix_ms(row.run_at),
+            is_ahead: row.needs_bytes.is_some(),
         })
     }
 }

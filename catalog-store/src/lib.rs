@@ -21,6 +21,7 @@
 //! Rows are locked in one order everywhere: asset, generation, jobs, events. So no two transactions
 //! wait for each other in a circle.
 
+pub mod ahead;
 pub mod assets;
 mod catalog;
 pub mod demand;
@@ -41,6 +42,7 @@ mod sql;
 pub mod texts;
 pub mod uploads;
 
+pub use ahead::{AheadJob, AheadJobs};
 pub use assets::{Asset, NewAsset};
 pub use catalog::Catalog;
 pub use demand::{Demand, Wanted};

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::catalog::{Number, Text, Tx};
 use crate::engine::{args, column, document, json as text};
-use crate::{Catalog, CatalogError, LeasedJob, generations, progress, reprocess, sql, texts};
+use crate::{Catalog, CatalogError, LeasedJob, ahead, generations, progress, reprocess, sql, texts};
 
 /// Why jobs of a generation that turned out to be impossible ended.
 const PLANNED_ANEW: &str = "cancelled: planned anew";
@@ -29,10 +29,12 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
-        let state = tx.lock_asset(job.asset, now).await?.state()?;
+        let row = tx.lock_asset(job.asset, now).await?;
+        let state = row.state()?;
         done(&mut tx, job, now).await?;
         if !matches!(state, AssetState::Processing | AssetState::Ready) {
             let asset = job.asset;
+            ahead::drop_plan(&mut tx, &row, (asset, generation), now).await?;
             let args =
                 args![asset, text("assets.probe", probe)?, probe.title.clone(), generation, column(probe.size.0)?];
             tx.execute(sql::assets::SET_PROBED, args).await?;
@@ -135,10 +137,7 @@ impl Catalog {
             tx.event(now, "asset.updated", job.asset, json!({ "generation": generation }));
         }
         if open == 1 {
-            let last = text("jobs.spec", &JobSpec::Images { generation, is_last: true })?;
-            if tx.execute(sql::jobs::HASTEN, args![job.asset, last, now]).await? > 0 {
-                tx.tell_of_work();
-            }
+            tx.wake_images(job.asset, generation, now).await?;
         }
         if open == 0 {
             tx.enqueue(publish_job, job.asset, &JobSpec::Publish { generation }, now).await?;
@@ -197,6 +196,8 @@ impl Catalog {
         tx.execute(sql::texts::DELETE_OF_ASSET, args![asset]).await?;
         done(&mut tx, job, now).await?;
         tx.execute(sql::jobs::DELETE_SETTLED_OF_ASSET, args![asset]).await?;
+        tx.execute(sql::imports::DELETE_OF_ASSET, args![asset]).await?;
+        tx.execute(sql::uploads::BLANK_OF_ASSET, args![asset]).await?;
         tx.execute(sql::uploads::DELETE_OF_ASSET, args![asset]).await?;
         tx.event(now, "asset.purged", asset, json!({ "state": AssetState::Deleted }));
         tx.commit().await

@@ -201,6 +201,10 @@ async fn lock_living(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<Asse
 async fn wish(tx: &mut Tx, row: &AssetRow, asset: AssetId, job: JobId, now: Timestamp) -> Result<(), CatalogError> {
     tx.execute(sql::assets::COUNT_WISH, args![asset]).await?;
     tx.event(now, "asset.updated", asset, json!({}));
+    // What is planned while the upload runs is not published: that happens once the source is there.
+    if matches!(row.state()?, AssetState::Uploading | AssetState::Received) {
+        return Ok(());
+    }
     let Some(generation) = row.generation()? else { return Ok(()) };
     let spec = JobSpec::Texts { generation };
     // A job that waits will read this wish too. Touching it keeps it from being claimed before the commit.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::engine::{args, column, corrupt, count, document, json, parsed};
-use crate::{Catalog, CatalogError, assets, sql};
+use crate::{Catalog, CatalogError, ahead, assets, sql};
 
 /// What an upload is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -288,6 +288,12 @@ impl Catalog {
         tx.commit().await
     }
 
+    /// The upload that an asset still waits for; `None` once that is over.
+    pub async fn open_upload_of(&self, asset: AssetId) -> Result<Option<Upload>, CatalogError> {
+        let row: Option<UploadRow> = self.row(sql::uploads::OPEN_OF_ASSET, args![asset]).await?;
+        row.map(Upload::try_from).transpose()
+    }
+
     /// All uploads that still take bytes, oldest first.
     pub async fn open_uploads(&self) -> Result<Vec<Upload>, CatalogError> {
         let rows: Vec<UploadRow> = self.rows(sql::uploads::OPEN, args![]).await?;
@@ -365,6 +371,7 @@ impl Catalog {
             return if upload.state == UploadState::Complete { Ok(()) } else { Err(refusal(&upload, size)) };
         }
         if let Some(locked) = locked {
+            tx.execute(sql::jobs::END_PLANNING_AHEAD, args![locked.0, now]).await?;
             assets::receive(&mut tx, locked, ByteSize(size), job, now).await?;
         }
         tx.commit().await
@@ -393,7 +400,8 @@ impl Catalog {
             tx.commit().await?;
             return Ok(changed == 1);
         };
-        let from = tx.lock_asset(asset, now).await?.state()?;
+        let row = tx.lock_asset(asset, now).await?;
+        let from = row.state()?;
         if tx.execute(sql::uploads::CLOSE, args![id, state.as_str(), failure.clone(), now]).await? != 1 {
             return Ok(false);
         }
@@ -405,6 +413,7 @@ impl Catalog {
             } else {
                 tx.apply((asset, from), event, json!({}), now).await?;
             }
+            ahead::give_up(&mut tx, &row, asset, closing, now).await?;
         }
         tx.commit().await?;
         Ok(true)

@@ -15,6 +15,11 @@ const CHUNKS_PER_AUDIO_PART: u32 = 5;
 pub enum JobSpec {
     /// Describe the source, plan its first generation and publish the plan.
     Probe,
+    /// Describe a source of which only the first part is there, and plan the generation that is to be made of it.
+    Ahead {
+        /// The output.
+        generation: Generation,
+    },
     /// Describe the source of an asset that plays once more, and plan the generation that is to take the place
     /// of the one that is played.
     Reprocess {
@@ -117,6 +122,7 @@ pub const BACKGROUND_STEP: i32 = 500;
 #[expect(missing_docs, reason = "each variant is documented in JobSpec")]
 pub enum JobKind {
     Probe,
+    Ahead,
     Reprocess,
     Chunk,
     Extra,
@@ -163,6 +169,7 @@ impl JobKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Probe => "probe",
+            Self::Ahead => "ahead",
             Self::Reprocess => "reprocess",
             Self::Chunk => "chunk",
             Self::Extra => "extra",
@@ -181,9 +188,9 @@ impl JobKind {
 
     /// True if the asset stands and falls with it: its failure for good is the asset's.
     ///
-    /// What a demand makes for one viewer is made by another job as well, which decides.
+    /// What a demand makes for one viewer is made by another job as well, which decides; so is what is planned ahead.
     pub fn decides_asset(self) -> bool {
-        !matches!(self, Self::Texts | Self::Demand | Self::Retire)
+        !matches!(self, Self::Ahead | Self::Texts | Self::Demand | Self::Retire)
     }
 
     /// True if it only removes what nobody needs: it is tried until it succeeds, since giving up would leave
@@ -198,7 +205,7 @@ impl JobKind {
             Self::Probe | Self::Demand | Self::Publish | Self::Texts => JobLane::Urgent,
             Self::Chunk | Self::Extra => JobLane::Heavy,
             Self::Copy | Self::Audio | Self::Subtitles | Self::Images | Self::Loudness => JobLane::Light,
-            Self::Reprocess | Self::Retire | Self::Purge => JobLane::Light,
+            Self::Ahead | Self::Reprocess | Self::Retire | Self::Purge => JobLane::Light,
         }
     }
 }
@@ -208,6 +215,7 @@ impl JobSpec {
     pub fn kind(&self) -> JobKind {
         match self {
             Self::Probe => JobKind::Probe,
+            Self::Ahead { .. } => JobKind::Ahead,
             Self::Reprocess { .. } => JobKind::Reprocess,
             Self::Chunk { .. } => JobKind::Chunk,
             Self::Extra { .. } => JobKind::Extra,
@@ -236,6 +244,7 @@ impl JobSpec {
             | Self::Demand { generation, .. }
             | Self::Loudness { generation }
             | Self::Publish { generation }
+            | Self::Ahead { generation }
             | Self::Reprocess { generation }
             | Self::Retire { generation }
             | Self::Texts { generation } => Some(*generation),
@@ -253,7 +262,7 @@ impl JobSpec {
         let later = |chunk: u32| 800 - i32::try_from(chunk).unwrap_or(i32::MAX).min(600);
         match self {
             Self::Demand { .. } => 2000,
-            Self::Probe => 1000,
+            Self::Probe | Self::Ahead { .. } => 1000,
             Self::Publish { .. } => 950,
             // Somebody waits for it, and it takes a moment.
             Self::Texts { .. } => 940,

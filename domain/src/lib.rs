@@ -28,6 +28,7 @@
 //! ```
 
 pub mod aac;
+pub mod ahead;
 mod asset;
 pub mod chapters;
 mod clock;

@@ -149,6 +149,7 @@ pub struct Config {
     pub encoding_cores: u32,
     pub lease_s: u32,
     pub retire_after_s: u32,
+    pub encode_ahead_s: u32,
     pub x264_preset: String,
     pub x264_crf: u8,
     pub passthrough: bool,
@@ -289,6 +290,7 @@ impl Config {
         in_range("light_lanes", self.light_lanes.into(), 1, 256)?;
         in_range("lease_s", self.lease_s.into(), 5, 3600)?;
         in_range("retire_after_s", self.retire_after_s.into(), 60, 30 * 86_400)?;
+        in_range("encode_ahead_s", self.encode_ahead_s.into(), 0, 7 * 86_400)?;
         in_range("x264_crf", self.x264_crf.into(), 10, 40)?;
         in_range("audio_bitrate", self.audio_bitrate, 32_000, 512_000)?;
         in_range("surround_bitrate", self.surround_bitrate, 96_000, 1_024_000)?;

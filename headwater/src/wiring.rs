@@ -9,8 +9,8 @@ use anyhow::Context;
 use catalog_store::Catalog;
 use domain::plan::Limits;
 use domain::{Clock, Codec};
-use media_store::{MediaStore, StoreConfig};
-use pipeline::{Worker, WorkerConfig};
+use media_store::{MediaStore, Staging, StoreConfig};
+use pipeline::{Ahead, Worker, WorkerConfig};
 use transcoder::{Engine, EngineConfig, EngineLimits};
 
 mod demand;
@@ -133,7 +133,14 @@ pub async fn worker(
     }
     let engine = engine(&config.source_limits())?;
     check_encoders(config, &engine).await?;
+    let ahead = if config.encodes_ahead() && has_viewers {
+        let staging = Staging::open(data_dir.layout().uploads).await.context("cannot open the uploads folder")?;
+        Some(Ahead { staging, seconds_max: config.encode_ahead_s.into() })
+    } else {
+        None
+    };
     let settings = WorkerConfig {
+        ahead,
         name,
         urgent_lanes: usize::try_from(config.urgent_lanes).unwrap_or(1),
         heavy_lanes: config.heavy_lane_count(),

@@ -45,6 +45,8 @@ pub struct Policy {
     pub rate_window: Duration,
     /// What a source may hold.
     pub source: Limits,
+    /// Ask the worker to encode what is recorded of an upload whose index comes first.
+    pub encode_ahead: bool,
 }
 
 impl Default for Policy {
@@ -58,6 +60,7 @@ impl Default for Policy {
             rate_min: 0,
             rate_window: RATE_WINDOW,
             source: Limits::default(),
+            encode_ahead: false,
         }
     }
 }

@@ -5,6 +5,9 @@
 //! reason; everything else is left to the probe of the whole file. So the finding itself is not kept:
 //! it is a verdict, not a probe.
 //!
+//! Where an index in front tells of every sample, the upload is worth more than a look: what of it is recorded can be
+//! encoded already. That is asked for here, and done by the worker.
+//!
 //! | the head | why a refusal is certain |
 //! |---|---|
 //! | index in front, every sample in it | the engine sees a file of the announced length, and the index tells when everything plays |
@@ -18,11 +21,12 @@ use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::time::Duration;
 
-use catalog_store::Upload;
+use catalog_store::{AheadJobs, Upload, UploadKind};
 use domain::container;
 use domain::plan::{Limits, Plan};
-use domain::{Failure, FailureCode, MediaTime, Probe, Recipe, Timescale, hms};
+use domain::{Failure, FailureCode, JobId, MediaTime, Probe, Recipe, Timescale, hms};
 
+use crate::committer::SyncPolicy;
 use crate::front::{self, FRONT_BYTES_MAX, Front, Head};
 use crate::live::Look;
 use crate::{State, admission, sniff};
@@ -87,12 +91,35 @@ async fn look(state: &State, upload: &Upload, total: u64) -> Look {
     let looked = prober.look(file).await;
     match verdict(&looked, head, Extent { bytes, length }, &limits) {
         Some(failure) => Look::Refused(failure),
-        None if matches!(looked, Looked::Understood(_)) => Look::Fine,
+        None if matches!(looked, Looked::Understood(_)) => {
+            if head.is_indexed {
+                encode_ahead(state, upload, bytes).await;
+            }
+            Look::Fine
+        }
         None => {
             tracing::debug!(upload.id = %upload.id, ?looked, "the head of an upload tells nothing");
             // A large first picture may need more octets than are there.
             if total < FRONT_BYTES_MAX / 8 { Look::At(total * 8) } else { Look::AtTheEnd }
         }
+    }
+}
+
+/// Has an upload planned and encoded as far as it is there, once the `bytes` that were looked at are recorded.
+///
+/// Only what is recorded counts, and only if it cannot change any more: without flushes a crash of the machine may
+/// lose it.
+async fn encode_ahead(state: &State, upload: &Upload, bytes: u64) {
+    let is_wanted = state.admission.policy.encode_ahead && state.limits.sync != SyncPolicy::None;
+    if !is_wanted || upload.kind != UploadKind::Whole || upload.length.is_none() {
+        return;
+    }
+    let (now, clock) = (state.clock.now(), &state.clock);
+    let jobs = AheadJobs { plan: JobId::mint(now, clock.entropy()), remove: JobId::mint(now, clock.entropy()) };
+    match state.catalog.begin_ahead(upload.id, bytes, jobs, now).await {
+        Ok(true) => tracing::debug!(upload.id = %upload.id, "an upload will be encoded as far as it is there"),
+        Ok(false) => {}
+        Err(error) => tracing::debug!(upload.id = %upload.id, %error, "an upload cannot be planned ahead"),
     }
 }
 

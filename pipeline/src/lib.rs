@@ -2,6 +2,7 @@
 //!
 //! | step | from | to |
 //! |---|---|---|
+//! | ahead | the first part of a source | a plan, and jobs that wait for their octets |
 //! | probe | the source | probe, plan, first presentation, the jobs below |
 //! | chunk, audio | plan and ledger | the segments that the ledger still lacks |
 //! | images, subtitles | the source | poster, thumbnails, storyboard; WebVTT |
@@ -41,4 +42,4 @@ mod worker;
 
 pub use metrics::Metrics;
 pub use transcode::{Progress, TranscodeError, run_asset_until_final};
-pub use worker::{Parts, Worker, WorkerConfig};
+pub use worker::{Ahead, Parts, Worker, WorkerConfig};

@@ -1,5 +1,6 @@
 //! What each kind of job does, and how its end is recorded.
 
+mod ahead;
 pub(crate) mod audio;
 pub(crate) mod chunk;
 pub(crate) mod copy;
@@ -16,16 +17,19 @@ mod subtitles;
 mod texts;
 mod trial;
 
-use catalog_store::{Asset, LeasedJob};
+use catalog_store::{AheadJob, Asset, LeasedJob};
 use domain::{AssetState, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe, Timestamp};
 
-use transcoder::Engine;
+use transcoder::{Engine, Growing};
 
 use crate::error::JobError;
 use crate::worker::{Parts, WorkerConfig};
 
 /// Levels of nice by which batch work steps back: it gets about a tenth of a processor that is wanted otherwise.
 const BATCH_NICENESS: u8 = 10;
+
+/// The same for work on uploads that may come to nothing.
+const AHEAD_NICENESS: u8 = 15;
 
 /// One run of one job.
 pub(crate) struct Step<'a> {
@@ -39,6 +43,11 @@ pub(crate) struct Step<'a> {
 pub(crate) enum Settlement {
     /// The source is understood, its plan is published, these jobs make it.
     Probed { probe: Box<Probe>, generation: Generation, plan: Box<Plan>, jobs: Vec<JobSpec> },
+    /// What is there of an unfinished upload is understood, and these jobs may make a part of its output; `None` if
+    /// nothing can be said before it is complete.
+    Ahead(Option<Box<Foreseen>>),
+    /// The source is what it was taken for while it was uploaded; what is left of the plan goes on.
+    Adopted { probe: Box<Probe>, generation: Generation, more: Vec<JobSpec> },
     /// Another output of an asset that plays is planned, these jobs make it.
     Reprocessing { probe: Box<Probe>, plan: Box<Plan>, jobs: Vec<JobSpec> },
     /// The source is no use as it is: another generation is planned and published, these jobs make it.
@@ -61,11 +70,20 @@ pub(crate) enum Settlement {
     Purged,
 }
 
+/// What is expected of a source of which a part is there.
+#[derive(Debug)]
+pub(crate) struct Foreseen {
+    pub(crate) probe: Probe,
+    pub(crate) plan: Plan,
+    pub(crate) jobs: Vec<AheadJob>,
+}
+
 impl Step<'_> {
     /// Does the work of the job. Dropped at any await point, it leaves nothing that a later run minds.
     pub(crate) async fn run(&self) -> Result<Settlement, JobError> {
         match &self.job.spec {
             JobSpec::Probe => probe::run(self).await,
+            JobSpec::Ahead { generation } => ahead::run(self, *generation).await,
             JobSpec::Reprocess { generation } => probe::run_beside(self, *generation).await,
             JobSpec::Chunk { generation, chunk } => chunk::run(self, *generation, *chunk).await,
             JobSpec::Extra { generation, codec, chunk } => chunk::run_extra(self, *generation, *codec, *chunk).await,
@@ -91,6 +109,15 @@ impl Step<'_> {
             Settlement::Probed { probe, generation, plan, jobs } => {
                 let jobs: Vec<_> = jobs.iter().map(|spec| (self.mint(), spec.clone())).collect();
                 catalog.settle_probe(self.job, probe, *generation, plan, &jobs, now).await?;
+            }
+            Settlement::Ahead(foreseen) => {
+                let planned = foreseen.as_ref().map(|foreseen| (&foreseen.probe, &foreseen.plan));
+                let jobs = foreseen.as_ref().map_or(&[][..], |foreseen| &foreseen.jobs);
+                catalog.settle_ahead(self.job, planned, jobs, now).await?;
+            }
+            Settlement::Adopted { probe, generation, more } => {
+                let more: Vec<_> = more.iter().map(|spec| (self.mint(), spec.clone())).collect();
+                catalog.settle_adopted(self.job, probe, *generation, &more, self.mint(), now).await?;
             }
             Settlement::Replanned { generation, plan, jobs } => {
                 let jobs: Vec<_> = jobs.iter().map(|spec| (self.mint(), spec.clone())).collect();
@@ -173,6 +200,35 @@ impl Step<'_> {
     /// The source, opened anew: an engine child owns its descriptor.
     async fn source(&self) -> Result<std::fs::File, JobError> {
         Ok(self.parts.store.open_source(self.job.asset).await?)
+    }
+
+    /// The source as far as it is there, opened anew, and the engine to read it: that one, which reads nothing behind
+    /// it and steps back further where the upload still runs.
+    async fn open(&self, engine: &Engine) -> Result<(Engine, std::fs::File), JobError> {
+        let ahead = self.config.ahead.as_ref().filter(|_| self.job.is_ahead);
+        let upload = match ahead {
+            Some(_) => self.parts.catalog.open_upload_of(self.job.asset).await?,
+            None => None,
+        };
+        if let Some((ahead, upload)) = ahead.zip(upload)
+            && let Some(length) = upload.length
+        {
+            let path = ahead.staging.path(upload.id);
+            let opened = tokio::task::spawn_blocking(move || std::fs::File::open(path)).await;
+            match opened.map_err(|_| JobError::Panicked)? {
+                Ok(file) => {
+                    let growing = Growing { there: upload.offset.min(length), length };
+                    return Ok((engine.with_niceness(AHEAD_NICENESS).on_growing(growing), file));
+                }
+                // It has become the source in this moment, or lies on another machine.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => {
+                    let key = upload.id.to_string();
+                    return Err(media_store::StoreError::Io { action: "read", key, source }.into());
+                }
+            }
+        }
+        Ok((engine.clone(), self.source().await?))
     }
 
     /// The engine for work that nobody waits for: it steps back behind what viewers wait for.

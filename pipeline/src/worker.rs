@@ -11,7 +11,7 @@ use catalog_store::{Catalog, LeasedJob};
 use domain::cost::{Budget, Cores};
 use domain::plan::Limits;
 use domain::{Clock, JobLane, Recipe};
-use media_store::MediaStore;
+use media_store::{MediaStore, Staging};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use transcoder::Engine;
@@ -42,6 +42,15 @@ impl std::fmt::Debug for Parts {
     }
 }
 
+/// How a worker works on uploads that are not complete yet.
+#[derive(Clone, Debug)]
+pub struct Ahead {
+    /// Where they are staged.
+    pub staging: Staging,
+    /// How much of each is encoded before it is complete, in seconds of media.
+    pub seconds_max: u64,
+}
+
 /// How a worker works.
 #[derive(Clone, Debug)]
 pub struct WorkerConfig {
@@ -68,6 +77,8 @@ pub struct WorkerConfig {
     /// Runs that a job may lose to a store, a database or a disk that is away, before its asset fails.
     /// `None` waits as long as it takes: right for a server, not for somebody at a terminal.
     pub outages_max: Option<u32>,
+    /// Encode uploads before they are complete, when there is nothing else to do; `None` leaves them alone.
+    pub ahead: Option<Ahead>,
     /// What new generations are made with.
     pub recipe: Recipe,
     /// Which sources are accepted.
@@ -90,6 +101,7 @@ impl Default for WorkerConfig {
             grace: Duration::from_secs(10),
             retire_after: Duration::from_secs(24 * 3600),
             outages_max: None,
+            ahead: None,
             recipe: Recipe::default(),
             limits: Limits::default(),
         }

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use domain::ahead::Reach;
 use domain::loudness::Loudness;
 use domain::plan::Limits;
 use domain::{ByteSize, Probe, Tally};
@@ -19,7 +20,7 @@ use crate::cage::policy;
 use crate::request::{Envelope, Work};
 use crate::wire::{Kind, Malformed, Message};
 use crate::{
-    AudioCopyRequest, AudioRequest, AudioSegment, CageReport, ChunkRequest, CopyRequest, Cue, EngineError, Headers,
+    AudioCopyRequest, AudioRequest, AudioSegment, CageReport, ChunkRequest, CopyRequest, Cue, EngineError, Growing, Headers,
     HeadersRequest, LoudnessRequest, MeasureRequest, Picture, PicturesRequest, Preview, PreviewRequest, SampleCost,
     SubtitlesRequest, VideoSegment,
 };
@@ -72,12 +73,13 @@ impl Default for EngineLimits {
 pub struct Engine {
     config: Arc<EngineConfig>,
     niceness: u8,
+    growing: Option<Growing>,
 }
 
 impl Engine {
     /// An engine that is started as `config` says.
     pub fn new(config: EngineConfig) -> Self {
-        Self { config: Arc::new(config), niceness: 0 }
+        Self { config: Arc::new(config), niceness: 0, growing: None }
     }
 
     /// The same engine, whose children step back by `niceness` levels of nice behind this process.
@@ -85,7 +87,17 @@ impl Engine {
     /// 0 for work that somebody waits for, up to 19 for work that takes what processors are left; the
     /// kernel takes more for 19. The bytes that come out do not depend on it.
     pub fn with_niceness(&self, niceness: u8) -> Self {
-        Self { config: Arc::clone(&self.config), niceness }
+        Self { niceness, ..self.clone() }
+    }
+
+    /// The same engine for a source of which only the first octets are there, which do not change any more.
+    ///
+    /// Nothing behind them is read. Work that would need it ends with [`EngineError::Early`], and what came before
+    /// that is what comes of the whole source. [`probe`](Self::probe) alone looks ahead: it takes for granted that
+    /// samples of which the index tells hold what those hold that are there. So it must be asked again in the end.
+    #[must_use]
+    pub fn on_growing(&self, growing: Growing) -> Self {
+        Self { growing: Some(growing), ..self.clone() }
     }
 
     /// Describes a source: tracks, exact times, chapters, languages.
@@ -101,6 +113,18 @@ impl Engine {
         let bytes = source.metadata().map_err(|source| EngineError::Start { source })?.len();
         let read = |message: Message| answer::probe(&message);
         self.only(self.session(source, Work::Probe, bytes_time(&self.config.limits, bytes), read)?).await
+    }
+
+    /// Where the samples of these streams lie, as far as the container's index tells.
+    ///
+    /// # Errors
+    /// As [`probe`](Self::probe).
+    pub async fn reach(&self, source: File, streams: Vec<u32>) -> Result<Reach, EngineError> {
+        let bytes = source.metadata().map_err(|source| EngineError::Start { source })?.len();
+        let length = self.growing.map_or(bytes, |growing| growing.length);
+        let read = move |message: Message| answer::reach(&message, length);
+        let wall = bytes_time(&self.config.limits, bytes);
+        self.only(self.session(source, Work::Reach(streams), wall, read)?).await
     }
 
     /// What the init segments of an output are made of: known before anything is encoded, and the same afterwards.
@@ -241,10 +265,11 @@ impl Engine {
         let cpu_seconds = wall.as_secs().saturating_mul(u64::try_from(cores).unwrap_or(1)).max(1);
         let memory_bytes = policy::memory(&work).0.min(limits.memory.0);
         let (niceness, pixels_max) = (self.niceness, limits.pixels_max);
-        let envelope = Envelope { memory_bytes, cpu_seconds, niceness, pixels_max, work };
+        let growing = self.growing;
+        let envelope = Envelope { memory_bytes, cpu_seconds, niceness, pixels_max, growing, work };
         let bounds = Bounds { stall: limits.stall, wall, bytes_max: answer::bytes_max(&envelope.work) };
         let child = Child::start(&self.config, source, &envelope, bounds)?;
-        Ok(Session { child: Some(child), tally: None, read: Box::new(read) })
+        Ok(Session { child: Some(child), tally: None, is_growing: growing.is_some(), read: Box::new(read) })
     }
 
     async fn only<T>(&self, mut session: Session<T>) -> Result<T, EngineError> {
@@ -275,6 +300,8 @@ pub struct Session<T> {
     /// `None` once the work is complete or has failed.
     child: Option<Child>,
     tally: Option<Tally>,
+    /// A source that cannot be read on is not there yet.
+    is_growing: bool,
     read: Box<dyn FnMut(Message) -> Result<T, Malformed> + Send>,
 }
 
@@ -295,6 +322,7 @@ impl<T> Session<T> {
                 Err(malformed) => Err(EngineError::Protocol { what: malformed.0 }),
             },
             Ok(Heard::Done) => Ok(None),
+            Err(EngineError::Unreadable) if self.is_growing => Err(EngineError::Early),
             Err(error) => Err(error),
         };
         self.tally = child.tally();

@@ -20,6 +20,7 @@ mod pictures;
 mod preview;
 mod priority;
 mod probe;
+mod reach;
 mod scan;
 mod source;
 mod subtitles;
@@ -127,7 +128,7 @@ fn run() -> Result<(), Stop> {
     let done = match envelope.work {
         Work::SelfTest => Ok(outlet.json(Kind::Cage, &report(&cage))?),
         Work::Headers(request) => headers::tell(&request, &outlet),
-        work => Source::recognise(source, envelope.pixels_max).and_then(|source| {
+        work => Source::recognise(source, envelope.growing, envelope.pixels_max).and_then(|source| {
             let done = perform(work, &source, &outlet);
             // Bytes that could not be read explain any failure, and spoil any success.
             source.check().and(done)
@@ -144,6 +145,7 @@ fn run() -> Result<(), Stop> {
 fn perform(work: Work, source: &Source, outlet: &Outlet) -> Result<(), Stop> {
     match work {
         Work::Probe => Ok(outlet.json(Kind::Probe, &probe::probe(source, outlet)?)?),
+        Work::Reach(streams) => reach::tell(source, &streams, outlet),
         Work::Chunk(request) => chunk::encode(source, &request, outlet),
         Work::Measure(request) => measure::measure(source, &request, outlet),
         Work::Copy(request) => copy::copy(source, &request, outlet),

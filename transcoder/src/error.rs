@@ -45,6 +45,9 @@ pub enum EngineError {
     /// The source could not be read: the fault of the disk or the network below it.
     #[error("the source cannot be read")]
     Unreadable,
+    /// The source is still being written, and the work needs more of it than is there.
+    #[error("the source is not there yet as far as it is needed")]
+    Early,
     /// The child could not be started.
     #[error("cannot start the engine")]
     Start {
@@ -78,7 +81,7 @@ impl EngineError {
                 "the server's transcoder was killed again and again, most likely for want of memory; the operator should \
                  give it more or run fewer jobs at a time",
             ),
-            Self::Unreadable => {
+            Self::Unreadable | Self::Early => {
                 Failure::new(FailureCode::Internal, "the server could not read the file it keeps; try again later")
             }
             Self::Start { .. } => {
@@ -90,7 +93,7 @@ impl EngineError {
     /// True if neither the source nor the engine is at fault but the machine: a later try may succeed,
     /// however many have failed.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Killed { .. } | Self::Unreadable | Self::Start { .. })
+        matches!(self, Self::Killed { .. } | Self::Unreadable | Self::Early | Self::Start { .. })
     }
 
     /// True if the same request may succeed another time.

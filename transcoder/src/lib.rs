@@ -46,3 +46,4 @@ pub use request::{
     AudioCopyRequest, AudioRequest, ChunkRequest, CopyRequest, HeadersRequest, LoudnessRequest, MeasureRequest,
     PicturesRequest, PreviewRequest, SegmentWork, Shot, SubtitlesRequest,
 };
+pub use source_file::Growing;

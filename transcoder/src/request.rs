@@ -5,6 +5,8 @@ use domain::probe::{AudioTrack, VideoTrack};
 use domain::{Cadence, MediaTime, Recipe, Resolution, Span};
 use serde::{Deserialize, Serialize};
 
+use crate::source_file::Growing;
+
 /// Encode a run of segments of the picture, all rungs from one decode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChunkRequest {
@@ -175,6 +177,9 @@ pub(crate) struct Envelope {
     pub(crate) niceness: u8,
     /// Most pixels of a picture that is decoded.
     pub(crate) pixels_max: u64,
+    /// How much of the source is there, if that is not all.
+    #[serde(default)]
+    pub(crate) growing: Option<Growing>,
     /// The work itself.
     pub(crate) work: Work,
 }
@@ -183,6 +188,8 @@ pub(crate) struct Envelope {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Work {
     Probe,
+    /// Where the samples of these streams lie.
+    Reach(Vec<u32>),
     Headers(HeadersRequest),
     Chunk(ChunkRequest),
     Measure(MeasureRequest),

@@ -41,6 +41,8 @@ pub(crate) enum Kind {
     Loudness = 13,
     /// One [`crate::SampleCost`] as JSON.
     Cost = 14,
+    /// A [`domain::ahead::Reach`] as JSON.
+    Reach = 15,
     /// The file of a [`crate::Preview`].
     Preview = 20,
 }
@@ -63,6 +65,7 @@ impl Kind {
             Self::Preview,
             Self::Loudness,
             Self::Cost,
+            Self::Reach,
         ];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
@@ -78,6 +81,8 @@ impl Kind {
             Self::Cue | Self::Headers => 64 << 10,
             // 64 streams and 10 000 chapters with titles of 500 characters.
             Self::Probe => 32 << 20,
+            // 15 digits for each second of eight days.
+            Self::Reach => 12 << 20,
             // 6.5 s at ten times the highest bit rate of the ladder.
             Self::Video => 80 << 20,
             // 6.5 s of AAC at its absolute maximum (6144 bits per channel and frame).

@@ -18,6 +18,9 @@ statements! {
     SET_SIZE = both("update assets set size_bytes = $2 where id = $1");
     SET_PROBED = both("update assets set probe = $2, title = $3, generation = $4, generation_taken = $4, \
         size_bytes = $5 where id = $1");
+    /// The output that is planned while the upload runs; without one, what is kept for the end of that.
+    SET_SPARE = both("update assets set spare_job = $2 where id = $1");
+    NO_GENERATION = both("update assets set generation = null, spare_job = null where id = $1");
     SET_GENERATION = both("update assets set generation = $2, generation_taken = $2 where id = $1");
     /// Another output is to be made beside the one in force.
     SET_NEXT = both("update assets set next_generation = $2, generation_taken = $2, spare_job = $3, \

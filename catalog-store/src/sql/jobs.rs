@@ -12,7 +12,36 @@ macro_rules! claim {
              where id = (select id from jobs where lane = $4 and ((state = 'queued' and run_at <= $3) \
              or (state = 'running' and lease_until < $3)) order by priority + ($3 - created_at) / $5 desc, id limit 1",
             $lock,
-            ") returning id, asset_id, spec, attempts, crashes, failures, fence, run_at"
+            ") returning id, asset_id, spec, attempts, crashes, failures, fence, run_at, needs_bytes"
+        )
+    };
+}
+
+/// A job of a lane ($1) of which the source is there as far as it needs it, although its upload is not complete.
+/// $2 is the present, $3 the time in which waiting raises a priority by one.
+macro_rules! permitted {
+    ($columns:literal) => {
+        concat!(
+            "select ",
+            $columns,
+            " from jobs j join uploads u on u.asset_id = j.asset_id where j.lane = $1 and u.state = 'open' \
+             and u.is_full = 0 and j.needs_bytes <= u.offset_bytes and ((j.state = 'queued' and j.run_at <= $2) \
+             or (j.state = 'running' and j.lease_until < $2)) \
+             order by j.priority + ($2 - j.created_at) / $3 desc, j.id limit 1"
+        )
+    };
+}
+
+/// Leases it to worker $4 until $5.
+macro_rules! claim_permitted {
+    ($lock:literal) => {
+        concat!(
+            "update jobs set state = 'running', worker = $4, lease_until = $5, fence = fence + 1, \
+             attempts = attempts + 1, crashes = crashes + case when state = 'running' then 1 else 0 end, updated_at = $2 \
+             where id = (",
+            permitted!("j.id"),
+            $lock,
+            ") returning id, asset_id, spec, attempts, crashes, failures, fence, run_at, needs_bytes"
         )
     };
 }
@@ -27,6 +56,28 @@ statements! {
     DEMAND = both("insert into jobs (id, asset_id, kind, spec, state, lane, priority, run_at, created_at, updated_at, dedup_key, generation) \
         values ($1, $2, $3, $4, 'queued', $5, $6, $7, $7, $7, $8, $9) \
         on conflict (dedup_key) do update set run_at = excluded.run_at where jobs.state = 'queued'");
+    /// Adds a job that may run once so many octets ($9) of an upload are there.
+    INSERT_AHEAD = both("insert into jobs (id, asset_id, kind, spec, state, lane, priority, run_at, created_at, updated_at, \
+        generation, needs_bytes) values ($1, $2, $3, $4, 'queued', $5, $6, $7, $7, $7, $8, $9)");
+    NEXT_AHEAD = both(permitted!("j.id, j.asset_id, j.spec"));
+    CLAIM_AHEAD = Sql { sqlite: claim_permitted!(""), postgres: claim_permitted!(" for update of j skip locked") };
+    /// Has a job wait for more octets, unless its source is complete by now: then it runs like any other.
+    HOLD = both("update jobs set state = 'queued', lease_until = null, worker = null, crashes = 0, error = $3, \
+        needs_bytes = case when needs_bytes < $4 then $4 else needs_bytes end, run_at = $5, updated_at = $5 \
+        where id = $1 and fence = $2 and state = 'running'");
+    /// The source is complete: what waited for parts of it is work like any other. $3 is what was taken off the
+    /// priority.
+    JOIN_ALL = both("update jobs set needs_bytes = null, priority = priority + $3, updated_at = $4, \
+        lane = case lane when 'ahead_heavy' then 'heavy' else 'light' end \
+        where asset_id = $1 and generation = $2 and needs_bytes is not null and state in ('queued', 'running')");
+    /// Planning ahead is over once the whole source is there.
+    END_PLANNING_AHEAD = both("update jobs set state = 'failed', lease_until = null, \
+        error = 'cancelled: the upload is complete', updated_at = $2 \
+        where asset_id = $1 and kind = 'ahead' and state in ('queued', 'running')");
+    PLANNED_AHEAD = both("select count(*) as number from jobs where asset_id = $1 and kind = 'ahead'");
+    /// Unfinished uploads that are worked on and have moved since $1.
+    COUNT_AHEAD = both("select count(*) as number from uploads u where u.state = 'open' and u.updated_at >= $1 and exists \
+        (select 1 from jobs j where j.asset_id = u.asset_id and j.kind = 'ahead' and j.state <> 'failed')");
     RAISE = both("update jobs set priority = $3 where asset_id = $1 and spec = $2 and state = 'queued' and priority < $3");
     STATE_OF_SPEC = both("select state as text from jobs \
         where asset_id = $1 and spec = $2 and state in ('queued', 'running')");

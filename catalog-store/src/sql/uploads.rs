@@ -27,6 +27,7 @@ statements! {
     BY_ID = both(concat!("select ", columns!(), " where u.id = $1"));
     BY_REPEAT_KEY = both(concat!("select ", columns!(), " where u.repeat_key = $1"));
     OPEN = both(concat!("select ", columns!(), " where u.state = 'open' order by u.id"));
+    OPEN_OF_ASSET = both(concat!("select ", columns!(), " where u.asset_id = $1 and u.state = 'open'"));
     OPEN_FINALS = both(concat!("select ", columns!(), " where u.state = 'open' and u.kind = 'final' order by u.id"));
     /// The expiry only moves when there is a new one, and what is full stays full.
     ADVANCE = both("update uploads set offset_bytes = $2, updated_at = $3, expires_at = coalesce($4, expires_at), \
@@ -42,7 +43,10 @@ statements! {
     CLOSE = both("update uploads set state = $2, failure = $3, updated_at = $4 where id = $1 and state = 'open'");
     TERMINATE_OF_ASSET = both("update uploads set state = 'terminated', updated_at = $2 \
         where asset_id = $1 and state = 'open'");
-    DELETE_OF_ASSET = both("delete from uploads where asset_id = $1");
+    /// Those that came to nothing answer that they are gone; what was told of them is forgotten.
+    BLANK_OF_ASSET = both("update uploads set metadata = '', file_name = null, terms = '{}', owner = null \
+        where asset_id = $1 and state in ('terminated', 'expired')");
+    DELETE_OF_ASSET = both("delete from uploads where asset_id = $1 and state not in ('terminated', 'expired')");
     DUE_TO_EXPIRE = both(concat!("select ", columns!(), " where u.state = 'open' and u.is_full = 0 \
         and u.expires_at <= $1 order by u.expires_at limit $2"));
     /// A part that a final upload took is of no more use for long.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; the cases are plain functions")]
 
+mod ahead;
 mod concurrency;
 mod demands;
 mod events;
@@ -70,6 +71,17 @@ contract! {
         progress_forgives_crashes
         leases_of_an_ended_process_can_be_claimed_at_once
         the_next_due_instant_is_known;
+    ahead:
+        work_on_an_upload_waits_for_its_octets_in_lanes_of_its_own
+        a_job_that_needs_more_than_it_thought_waits_for_that_or_for_the_end
+        a_job_whose_workers_vanish_waits_for_the_whole_source
+        a_plan_that_holds_goes_on_as_work_like_any_other
+        what_is_made_before_the_plan_is_known_to_hold_is_not_published
+        a_plan_that_does_not_hold_is_removed_with_all_that_was_made
+        an_upload_that_comes_to_nothing_has_its_work_removed
+        planning_that_is_late_ends_with_the_upload
+        only_so_many_uploads_are_worked_on_at_a_time
+        a_text_that_comes_during_the_upload_waits_for_its_end;
     demands:
         a_demanded_segment_comes_before_everything_and_its_chunk_before_other_chunks
         a_segment_is_demanded_once_however_often_it_is_asked_for

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ingest::gate::{Gate, Open, Tokens};
 use ingest::{ImportRules, Policy, TypePattern};
 
-use super::Config;
+use super::{Config, Role};
 
 /// Shorter tokens could be guessed.
 const TOKEN_CHARS_MIN: usize = 16;
@@ -72,8 +72,14 @@ impl Config {
             disk_reserve_bytes: self.disk_reserve_bytes,
             rate_min: self.upload_rate_min,
             source: self.source_limits(),
+            encode_ahead: self.encodes_ahead(),
             ..Policy::default()
         }
+    }
+
+    /// Unfinished uploads are encoded as far as they are there: they can be read only where they are taken.
+    pub fn encodes_ahead(&self) -> bool {
+        self.encode_ahead_s > 0 && self.has(Role::Ingest) && self.has(Role::Worker)
     }
 
     /// From where files are imported.

@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 48] = [
+pub const KEYS: [Key; 49] = [
     key(
         "data_dir",
         Kind::Text,
@@ -221,6 +221,12 @@ pub const KEYS: [Key; 48] = [
         Kind::Number,
         "86400",
         "Seconds for which the segments of an asset that was processed anew are kept beside the new ones, for players that began with them and for caches. Then they are removed.",
+    ),
+    key(
+        "encode_ahead_s",
+        Kind::Number,
+        "3600",
+        "Seconds of each unfinished upload that may be encoded while the rest still arrives, behind all other work: of MP4 and MOV files whose index comes first, in a process that has both roles, `ingest` and `worker`, unless `upload_sync` is `none`. What was encoded of an upload that comes to nothing is removed. 0 begins when an upload is complete.",
     ),
     key("x264_preset", Kind::Text, "\"veryfast\"", "Preset of the video encoder: slower ones give smaller files."),
     key("x264_crf", Kind::Number, "23", "Constant rate factor of the video encoder: lower is better and larger."),

@@ -45,7 +45,7 @@ impl Uploading {
 }
 
 /// Name and hash of every segment and init segment of the one asset in a data folder.
-async fn segments(data: &Path) -> BTreeMap<String, String> {
+pub(crate) async fn segments(data: &Path) -> BTreeMap<String, String> {
     let catalog = Catalog::open(&format!("sqlite://{}", data.join("catalog.db").display())).await.unwrap();
     let asset = catalog.assets(None, 2).await.unwrap().remove(0);
     let rows = catalog.segments(asset.id, asset.generation.unwrap()).await.unwrap();
@@ -155,7 +155,7 @@ pub(crate) async fn until_idle(server: &Server) {
 }
 
 /// How often each segment of each rendition came out of an engine.
-fn encoded(log: &[Value]) -> BTreeMap<String, BTreeMap<u64, u64>> {
+pub(crate) fn encoded(log: &[Value]) -> BTreeMap<String, BTreeMap<u64, u64>> {
     let mut counts: BTreeMap<String, BTreeMap<u64, u64>> = BTreeMap::new();
     for line in log.iter().filter(|line| line["message"] == "segment encoded") {
         let rendition = line["rendition.id"].as_str().unwrap().to_owned();
@@ -165,7 +165,7 @@ fn encoded(log: &[Value]) -> BTreeMap<String, BTreeMap<u64, u64>> {
     counts
 }
 
-async fn assert_nothing_is_left_over(data: &Path) {
+pub(crate) async fn assert_nothing_is_left_over(data: &Path) {
     let catalog = Catalog::open(&format!("sqlite://{}", data.join("catalog.db").display())).await.unwrap();
     let integrity = catalog.integrity().await.unwrap();
     assert!(integrity.is_sound(), "{integrity:?}");

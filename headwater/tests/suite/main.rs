@@ -6,6 +6,7 @@
 #![expect(clippy::print_stdout, reason = "seeds and outcomes are for whoever reads a failed run")]
 
 mod admission;
+mod ahead;
 #[path = "../hls_folder/check.rs"]
 mod check;
 mod cli;

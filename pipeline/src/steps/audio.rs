@@ -126,8 +126,8 @@ async fn encode(
     let mut open: HashSet<u32> = work.iter().map(|span| span.index).collect();
     let wanted = open.len();
     let started = Instant::now();
-    let (source, probe) = (step.source().await?, step.probe().await?);
-    let mut session = session(engine, source, (plan, audio), &probe, part_first, work)?;
+    let ((engine, source), probe) = (step.open(engine).await?, step.probe().await?);
+    let mut session = session(&engine, source, (plan, audio), &probe, part_first, work)?;
     let kind = if audio.copied.is_some() { SegmentKind::Copied } else { SegmentKind::Audio };
     let mut committer = Committer::new(step, generation, kind);
     while let Some(segment) = session.next().await? {

@@ -139,7 +139,8 @@ async fn encode(
     }
     let wanted = open.len();
     let started = Instant::now();
-    let mut session = engine.encode_chunk(step.source().await?, request)?;
+    let (engine, source) = step.open(engine).await?;
+    let mut session = engine.encode_chunk(source, request)?;
     let mut committer = Committer::new(step, generation, SegmentKind::Video);
     // Serial on purpose: what is not committed when this worker is killed is at most one segment
     // per rung. Meanwhile the pipe to the engine holds the next one.

@@ -47,7 +47,8 @@ pub(super) async fn copy_missing(
     }
     let mut open: HashSet<u32> = work.iter().map(|span| span.index).collect();
     let wanted = open.len();
-    let mut session = engine.copy(step.source().await?, request(plan, video, work))?;
+    let (engine, source) = step.open(engine).await?;
+    let mut session = engine.copy(source, request(plan, video, work))?;
     let mut committer = Committer::new(step, generation, SegmentKind::Copied);
     while let Some(segment) = session.next().await? {
         if !open.remove(&segment.span.index) {

@@ -3,12 +3,17 @@
 //! The order is: presentation object, pointer, and then one transaction with probe, generation and
 //! jobs. Killed in between, the next run writes the same objects again and goes on.
 //!
+//! What was planned, and perhaps made, while the source was uploaded is kept if it is what the complete source
+//! leads to.
+//!
 //! A plan that takes over the source's pictures may turn out to be wrong when they are copied: then a
 //! second generation is planned the same way, which encodes everything.
 
 use catalog_store::Asset;
 use domain::plan::{AudioPart, Limits};
-use domain::{Failure, FailureCode, Generation, JobKind, JobSpec, Plan, Presentation, Probe, Recipe, chapters};
+use domain::{
+    AssetState, Failure, FailureCode, Generation, JobKind, JobSpec, Plan, Presentation, Probe, Recipe, chapters,
+};
 
 use super::{Settlement, Step, edition, images, inits, publish, trial};
 use crate::error::JobError;
@@ -16,9 +21,43 @@ use crate::error::JobError;
 pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
     let asset = step.asset().await?;
     let probe = step.parts.engine.probe(step.source().await?).await?;
+    if let Some(planned) = asset.generation.filter(|_| asset.state == AssetState::Received) {
+        if let Some(adopted) = adopt(step, &asset, &probe, planned).await? {
+            return Ok(adopted);
+        }
+        tracing::warn!(generation = planned.0, "the source is not what its first part promised: it is planned anew");
+    }
     let generation = Generation(asset.generation.map_or(1, |last| last.0.saturating_add(1)));
     let (plan, jobs) = publish_plan(step, &asset, &probe, &step.config.recipe, generation).await?;
     Ok(Settlement::Probed { probe: Box::new(probe), generation, plan: Box::new(plan), jobs })
+}
+
+/// Publishes what was planned while the source was uploaded; `None` unless that is what the complete source leads to,
+/// in everything that decides an octet of the output.
+async fn adopt(
+    step: &Step<'_>,
+    asset: &Asset,
+    probe: &Probe,
+    generation: Generation,
+) -> Result<Option<Settlement>, JobError> {
+    let catalog = &step.parts.catalog;
+    let planned = catalog.plan(asset.id, generation).await?.zip(catalog.probe_of(asset.id, generation).await?);
+    let Some((planned, foreseen)) = planned else { return Ok(None) };
+    if foreseen != *probe || planned != decided(step, probe, &step.config.recipe).await? {
+        return Ok(None);
+    }
+    // With its first segment the init segment of a rendition is stored.
+    let renditions = catalog.progress(asset.id).await?;
+    let has_all_inits = renditions.iter().all(|rendition| rendition.done > 0);
+    if step.config.has_viewers && !has_all_inits {
+        inits::store(step, generation, probe, &planned).await?;
+    }
+    let presentation = first_presentation(asset, probe, generation, &planned);
+    edition::show_plan(step, &presentation).await?;
+    tell(&planned, &presentation);
+    let has_texts = !catalog.texts(asset.id).await?.is_empty();
+    let more = if has_texts { vec![JobSpec::Texts { generation }] } else { vec![] };
+    Ok(Some(Settlement::Adopted { probe: Box::new(probe.clone()), generation, more }))
 }
 
 /// Describes the source of an asset that plays once more, and plans the output that is to take the place of the
@@ -91,23 +130,38 @@ async fn plan(
     recipe: &Recipe,
     generation: Generation,
 ) -> Result<(Plan, Presentation), JobError> {
-    let limits = limits(step).await?;
-    let mut plan = Plan::new(probe, recipe, &limits).map_err(JobError::Refused)?;
-    if !inits::are_possible(probe, &plan) {
-        let recipe = Recipe { passthrough: false, ..recipe.clone() };
-        plan = Plan::new(probe, &recipe, &limits).map_err(JobError::Refused)?;
-    }
-    let plan = trial::decide(step, probe, plan).await?;
-    let presentation = Presentation {
-        title: publish::title(asset, probe),
-        chapters: chapters::shown(asset.chapters.as_deref(), probe, plan.origin, plan.duration),
-        ..Presentation::planned(asset.id, asset.playback, generation, &plan)
-    };
+    let plan = decided(step, probe, recipe).await?;
+    let presentation = first_presentation(asset, probe, generation, &plan);
     if step.config.has_viewers {
         // Players ask for them first, wherever they begin.
         inits::store(step, generation, probe, &plan).await?;
     }
     Ok((plan, presentation))
+}
+
+/// The plan of this source, before any of its GOPs is tried.
+pub(super) async fn untried(step: &Step<'_>, probe: &Probe, recipe: &Recipe) -> Result<Plan, JobError> {
+    let limits = limits(step).await?;
+    let plan = Plan::new(probe, recipe, &limits).map_err(JobError::Refused)?;
+    if inits::are_possible(probe, &plan) {
+        return Ok(plan);
+    }
+    let recipe = Recipe { passthrough: false, ..recipe.clone() };
+    Plan::new(probe, &recipe, &limits).map_err(JobError::Refused)
+}
+
+async fn decided(step: &Step<'_>, probe: &Probe, recipe: &Recipe) -> Result<Plan, JobError> {
+    let plan = untried(step, probe, recipe).await?;
+    trial::decide(step, probe, plan).await
+}
+
+/// The document that shows a plan of which nothing is made yet.
+fn first_presentation(asset: &Asset, probe: &Probe, generation: Generation, plan: &Plan) -> Presentation {
+    Presentation {
+        title: publish::title(asset, probe),
+        chapters: chapters::shown(asset.chapters.as_deref(), probe, plan.origin, plan.duration),
+        ..Presentation::planned(asset.id, asset.playback, generation, plan)
+    }
 }
 
 fn tell(plan: &Plan, presentation: &Presentation) {
@@ -131,7 +185,7 @@ async fn limits(step: &Step<'_>) -> Result<Limits, JobError> {
 }
 
 /// The parts of a generation. Chapters need none: they are in the presentation from the start.
-fn jobs(plan: &Plan, probe: &Probe, generation: Generation) -> Vec<JobSpec> {
+pub(super) fn jobs(plan: &Plan, probe: &Probe, generation: Generation) -> Vec<JobSpec> {
     let has_picture = plan.video.is_some() || probe.cover.is_some();
     let chunks =
         |is_wanted: bool| if is_wanted { plan.chunks() } else { Vec::new() }.into_iter().map(|chunk| chunk.index);

@@ -1,5 +1,7 @@
 //! One lane: claims a job, runs it under its lease, records how it ended, and begins again.
 
+mod growing;
+
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +25,15 @@ const PAUSE_MIN: Duration = Duration::from_millis(20);
 
 /// Longest time that encoding goes on once the worker stops.
 const ENCODING_GRACE_MAX: Duration = Duration::from_millis(1500);
+
+/// What a job is to work on.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// It is all there.
+    Complete,
+    /// Its upload still runs.
+    Growing,
+}
 
 /// One lane of a worker.
 pub(super) struct Lane {
@@ -94,17 +105,35 @@ impl Lane {
         }
     }
 
-    /// What to do next. A heavy job is looked at before it is claimed, so that one for which there is no room here
-    /// stays free for other machines, and for what becomes more urgent meanwhile.
+    /// What to do next: something for an upload that is not complete only if there is nothing else.
     async fn next(&self) -> Result<Next, CatalogError> {
-        if self.kind != JobLane::Heavy || self.config.budget == Budget::UNBOUNDED {
-            return Ok(self.claim().await?.map_or(Next::Nothing, |job| Next::Job(Box::new(job), None)));
+        match self.next_of(Source::Complete).await? {
+            Next::Nothing if self.config.ahead.is_some() && self.kind != JobLane::Urgent => {
+                match self.next_of(Source::Growing).await? {
+                    // Room may be given to something else before.
+                    Next::Full => Ok(Next::Nothing),
+                    next => Ok(next),
+                }
+            }
+            next => Ok(next),
         }
-        let seen = self.parts.catalog.next_job(self.kind, self.parts.clock.now()).await?;
+    }
+
+    /// The next job on such a source. A heavy job is looked at before it is claimed, so that one for which there is no room here
+    /// stays free for other machines, and for what becomes more urgent meanwhile.
+    async fn next_of(&self, source: Source) -> Result<Next, CatalogError> {
+        if self.kind != JobLane::Heavy || self.config.budget == Budget::UNBOUNDED {
+            return Ok(self.claim(source).await?.map_or(Next::Nothing, |job| Next::Job(Box::new(job), None)));
+        }
+        let now = self.parts.clock.now();
+        let seen = match source {
+            Source::Complete => self.parts.catalog.next_job(self.kind, now).await?,
+            Source::Growing => self.parts.catalog.next_ahead(self.kind, now).await?,
+        };
         let Some(seen) = seen else { return Ok(Next::Nothing) };
         let cost = room::cost_of(&self.parts, seen.asset, &seen.spec).await?;
         let Some(room) = self.rooms.take(cost) else { return Ok(Next::Full) };
-        let Some(job) = self.claim().await? else { return Ok(Next::Nothing) };
+        let Some(job) = self.claim(source).await? else { return Ok(Next::Nothing) };
         if job.id == seen.id {
             return Ok(Next::Job(Box::new(job), Some(room)));
         }
@@ -124,13 +153,16 @@ impl Lane {
     }
 
     /// The most urgent job that is due. Idle lanes only read: claiming takes the write lock.
-    async fn claim(&self) -> Result<Option<LeasedJob>, CatalogError> {
-        let now = self.parts.clock.now();
-        if self.parts.catalog.next_due(self.kind).await?.is_none_or(|due| due > now) {
-            return Ok(None);
-        }
+    async fn claim(&self, source: Source) -> Result<Option<LeasedJob>, CatalogError> {
+        let (catalog, now) = (&self.parts.catalog, self.parts.clock.now());
         let claim = Claim { worker: &self.config.name, lane: self.kind, lease: self.config.lease, now };
-        self.parts.catalog.claim(&claim).await
+        match source {
+            Source::Complete if catalog.next_due(self.kind).await?.is_some_and(|due| due <= now) => {
+                catalog.claim(&claim).await
+            }
+            Source::Growing if catalog.next_ahead(self.kind, now).await?.is_some() => catalog.claim_ahead(&claim).await,
+            Source::Complete | Source::Growing => Ok(None),
+        }
     }
 
     /// How long to wait for the next job that is known, or for one that another process enqueues.
@@ -175,6 +207,7 @@ impl Lane {
             worked = step.run() => worked,
             () = lease::kept_until_lost(&self.parts, &self.config, job) => Err(JobError::LostLease),
             () = grace_over => return self.release(job).await,
+            () = self.outranked(job) => return self.release(job).await,
         };
         let settled = match worked {
             // The work is done, so nothing is left that a heartbeat would protect but one transaction.
@@ -242,6 +275,9 @@ impl Lane {
             return self.release(job).await;
         }
         let cause = explained(&error);
+        if job.is_ahead && growing::is_held(&error, &verdict) {
+            return self.hold(job, &error, &cause).await;
+        }
         let (recorded, outcome) = match verdict {
             Verdict::Forget => {
                 tracing::info!(error = cause.as_str(), "job dropped");

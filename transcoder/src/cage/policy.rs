@@ -54,7 +54,7 @@ pub(crate) fn memory(work: &Work) -> ByteSize {
         Work::Headers(_) => picture(0),
         Work::Pictures(request) => picture(request.track.coded.pixels()),
         Work::Preview(request) => picture(request.track.coded.pixels()),
-        Work::Probe => ByteSize(MEMORY_PROBE),
+        Work::Probe | Work::Reach(_) => ByteSize(MEMORY_PROBE),
         Work::Copy(_)
         | Work::CopyAudio(_)
         | Work::Audio(_)

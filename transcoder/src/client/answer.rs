@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use domain::ahead::Reach;
 use domain::loudness::Loudness;
 use domain::plan::SURROUND_CHANNELS;
 use domain::probe::{AudioTrack, TEXT_CHARS_MAX};
@@ -78,6 +79,12 @@ pub(crate) fn json<T: DeserializeOwned>(message: &Message, kind: Kind) -> Result
     serde_json::from_slice(&message.payload).map_err(|error| Malformed::new(format!("bad JSON: {error}")))
 }
 
+/// Where the samples of a source of `length` octets lie.
+pub(crate) fn reach(message: &Message, length: u64) -> Result<Reach, Malformed> {
+    let reach: Reach = json(message, Kind::Reach)?;
+    if reach.is_sound(length) { Ok(reach) } else { Err(Malformed::new("samples that lie nowhere")) }
+}
+
 /// A description of a source that can be stored, shown and planned from.
 pub(crate) fn probe(message: &Message) -> Result<Probe, Malformed> {
     let probe: Probe = json(message, Kind::Probe)?;
@@ -121,6 +128,7 @@ pub(crate) fn bytes_max(work: &Work) -> u64 {
     let kind = |kind: Kind| u64::try_from(kind.payload_bytes_max()).unwrap_or(u64::MAX);
     let results = match work {
         Work::Probe => kind(Kind::Probe),
+        Work::Reach(_) => kind(Kind::Reach),
         Work::SelfTest => kind(Kind::Cage),
         Work::Headers(_) => kind(Kind::Headers),
         Work::Preview(_) => kind(Kind::Preview),

@@ -51,6 +51,7 @@ impl Gops {
     }
 
     /// Takes in all entries of an index; of some keyframes the source is asked whether they are IDR pictures.
+    /// Those that are not there yet are taken to be like the others.
     pub(crate) fn index(&mut self, source: &Source, entries: &[IndexEntry], file_bytes: u64) {
         let is_whole = |entry: &IndexEntry| {
             let end = u64::try_from(entry.position).ok().and_then(|start| start.checked_add(entry.size));
@@ -62,7 +63,11 @@ impl Gops {
         }
         let keyframes: Vec<&IndexEntry> = entries.iter().filter(|entry| entry.is_key).collect();
         let step = keyframes.len().div_ceil(KEYFRAMES_LOOKED_AT).max(1);
-        self.is_fit &= keyframes.iter().step_by(step).all(|entry| self.begins_with_idr(source, entry));
+        let is_there = |entry: &IndexEntry| {
+            u64::try_from(entry.position).is_ok_and(|start| source.is_there(start.saturating_add(entry.size)))
+        };
+        let mut asked = keyframes.iter().step_by(step).filter(|entry| is_there(entry));
+        self.is_fit &= asked.all(|entry| self.begins_with_idr(source, entry));
         for entry in entries {
             self.picture(entry.is_key, usize::try_from(entry.size).unwrap_or(usize::MAX));
         }

@@ -61,7 +61,10 @@ pub(crate) fn probe(source: &Source, outlet: &Outlet) -> Result<Probe, Stop> {
                 }
                 if let Some(mut track) = video_track(stream, &sample, timing) {
                     track.field_order = fields::order(source, &track, outlet)?;
-                    track.last_decodable = tail::last_decodable(source, &track, outlet)?;
+                    // What is not there yet is taken to be sound.
+                    if !source.is_growing() {
+                        track.last_decodable = tail::last_decodable(source, &track, outlet)?;
+                    }
                     probe.video.push(track);
                 }
             }

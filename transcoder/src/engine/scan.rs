@@ -242,14 +242,21 @@ fn from_index(source: &Source, stream: &StreamInfo, outlet: &Outlet) -> Result<O
     }
     let Some(&first) = head.times.iter().min() else { return Ok(None) };
     let mut tail = Track { last: head.last, ..Track::default() };
-    if input.seek(stream.index, last_time).is_err() {
-        return Ok(None);
+    {
+        // Only when the last packets play is of interest, and the index tells that.
+        let _foresight = source.foresee();
+        if input.seek(stream.index, last_time).is_err() {
+            return Ok(None);
+        }
+        while tail.times.len() < TAIL_PACKETS_MAX && next_packet(&mut input, &mut packet)? {
+            outlet.step()?;
+            tail.note(&packet);
+        }
     }
-    while tail.times.len() < TAIL_PACKETS_MAX && next_packet(&mut input, &mut packet)? {
-        outlet.step()?;
-        tail.note(&packet);
+    let Some(mut last) = tail.last else { return Ok(None) };
+    if source.is_growing() && stream.kind == StreamKind::Video {
+        last.1 = foreseen(last.1, &times);
     }
-    let Some(last) = tail.last else { return Ok(None) };
     // Edit lists and lies make packets differ from the index: then the packets are right.
     if head.decoding.map(|(first, _)| first) != Some(first_time)
         || tail.decoding.map(|(_, last)| last) != Some(last_time)
@@ -269,6 +276,13 @@ fn from_index(source: &Source, stream: &StreamInfo, outlet: &Outlet) -> Result<O
         frames.finish()
     });
     Ok(timing(stream, times, last, count, gops).map(|timing| Timing { aac, ..timing }))
+}
+
+/// How long a last picture is shown that is not there: where the index does not say, libav takes a picture's duration from
+/// its octets, and half of it from zeros. 0 for the usual duration.
+fn foreseen(claimed: i64, times: &[i64]) -> i64 {
+    let gaps: Vec<i64> = times.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).collect();
+    if median(&gaps).is_some_and(|usual| claimed < usual) { 0 } else { claimed }
 }
 
 /// Extent, count and rate from the times of all packets and the last one's (time, duration).

@@ -8,7 +8,7 @@ use domain::{FailureCode, Resolution, plan};
 
 use super::Stop;
 use crate::av::{AvError, Input};
-use crate::source_file::SourceFile;
+use crate::source_file::{Foresight, Growing, SourceFile};
 
 /// Top-level boxes of an MP4 that are looked at.
 const BOXES_MAX: usize = 100_000;
@@ -44,8 +44,8 @@ pub(crate) enum Clock {
 
 impl Source {
     /// Looks at the first bytes. Pictures of more than `pixels_max` will not be decoded.
-    pub(crate) fn recognise(file: File, pixels_max: u64) -> Result<Self, Stop> {
-        let file = SourceFile::new(file);
+    pub(crate) fn recognise(file: File, growing: Option<Growing>, pixels_max: u64) -> Result<Self, Stop> {
+        let file = SourceFile::new(file, growing);
         let mut head = vec![0; container::HEAD_BYTES];
         let length = file.read_up_to(&mut head, 0).map_err(|_| Stop::Unreadable)?;
         head.truncate(length);
@@ -54,7 +54,11 @@ impl Source {
         let container =
             if file.has_failed() { return Err(Stop::Unreadable) } else { recognised.map_err(Stop::Refused)? };
         let demuxer = demuxer(container);
-        let is_indexed = demuxer == "mov" && !has_fragments(&file);
+        let is_indexed = {
+            // Of a source that is still being written it is believed until it is all there.
+            let _foresight = file.foresee();
+            demuxer == "mov" && !has_fragments(&file)
+        };
         Ok(Self {
             file: Arc::new(file),
             pixels_max,
@@ -75,6 +79,21 @@ impl Source {
     /// Fails if some of the source could not be read: nothing that was made of it is believed then.
     pub(crate) fn check(&self) -> Result<(), Stop> {
         if self.file.has_failed() { Err(Stop::Unreadable) } else { Ok(()) }
+    }
+
+    /// True if the first `end` octets are there.
+    pub(crate) fn is_there(&self, end: u64) -> bool {
+        self.file.growing().is_none_or(|growing| end <= growing.there)
+    }
+
+    /// True if the source is still being written.
+    pub(crate) fn is_growing(&self) -> bool {
+        self.file.growing().is_some()
+    }
+
+    /// Has what is not there yet read as zeros for a while.
+    pub(crate) fn foresee(&self) -> Foresight<'_> {
+        self.file.foresee()
     }
 
     /// Refuses pictures that are too large to be decoded.

@@ -1,5 +1,6 @@
 //! Tests of the engine as a process. The test binary is its own engine: `engine` as first argument.
 
+mod ahead;
 mod audio;
 mod audio_copy;
 mod cage;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         _ => {}
     }
     let trials: Vec<Trial> = [
+        ahead::trials(),
         audio::trials(),
         audio_copy::trials(),
         cage::trials(),
