@@ -155,6 +155,7 @@ mod tests {
             rungs: ladder::rungs(track.display(), track.measured_rate),
             copied: copied.then(|| "avc1.640028".to_owned()),
             costs: Vec::new(),
+            looks: Vec::new(),
             extra: Vec::new(),
         }
     }

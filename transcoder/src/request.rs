@@ -38,6 +38,9 @@ pub struct SegmentWork {
 pub struct MeasureRequest {
     /// The runs as its work, apart from each other; the rungs of each run that are wanted.
     pub picture: ChunkRequest,
+    /// Rate factors to try one after the other, each once, instead of the rungs' own; then it is also told how the
+    /// pictures look.
+    pub crfs: Vec<u8>,
 }
 
 /// Tell what the init segments of an output are made of.
