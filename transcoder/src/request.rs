@@ -1,7 +1,7 @@
 //! What the engine can be asked for.
 
 use domain::ladder::Rung;
-use domain::probe::{AudioTrack, VideoTrack};
+use domain::probe::{AudioTrack, Jump, VideoTrack};
 use domain::{Cadence, MediaTime, Recipe, Resolution, Span};
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +142,8 @@ pub struct SubtitlesRequest {
     pub stream_indices: Vec<u32>,
     /// The source's instant that is zero on the output timeline.
     pub origin: MediaTime,
+    /// Where the clock of the source jumps, as [`domain::Probe::jumps`] has it.
+    pub jumps: Vec<Jump>,
 }
 
 /// The first and only message from the client to the engine.

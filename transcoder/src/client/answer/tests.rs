@@ -144,7 +144,7 @@ proptest! {
         let elsewhere = AudioRequest { part_first: 1, ..audio.clone() };
         prop_assert!(Audio::new(&elsewhere).is_err(), "a segment before its part");
         prop_assert!(Audio::new(&audio).expect("sound").into_reader()(message.clone()).is_err());
-        let cues = SubtitlesRequest { stream_indices: vec![1], origin: MediaTime::zero() };
+        let cues = SubtitlesRequest { stream_indices: vec![1], origin: MediaTime::zero(), jumps: vec![] };
         prop_assert!(Cues::new(&cues).expect("sound").into_reader()(message).is_err());
     }
 }
