@@ -7,6 +7,9 @@ use fixtures::media::{self, ClipSpec};
 
 use crate::harness::{PATIENCE, Server};
 
+/// Most octets in temporary files at any time: some segments of a few rungs.
+const TEMPORARY_MAX: u64 = 4 << 20;
+
 /// Most memory in bytes, of the server and all its engines together, that a ladder of a 4K source may cost.
 const MEMORY_MAX: u64 = 1_500 << 20;
 
@@ -104,26 +107,46 @@ async fn regression_19_nothing_temporary_is_left_behind() {
     let temp = tempfile::tempdir().unwrap();
     let data = temp.path().join("data");
     let server = Server::start(&data);
-    let good = server.upload(&media::clip(&ClipSpec::default())).await;
+    let clip = media::clip(&ClipSpec { seconds: 20.0, width: 640, height: 360, ..ClipSpec::default() });
+    let good = server.upload(&clip).await;
+    // While it is made, no more lies about than what is just being written, however long the film is.
+    let (begun, mut most) = (Instant::now(), 0);
+    while !["ready", "failed"].contains(&server.json(&good).await["state"].as_str().unwrap()) {
+        assert!(begun.elapsed() < PATIENCE, "it never ends");
+        most = most.max(temporary_bytes(&data));
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let all: u64 = files(&data).iter().filter_map(|file| Some(std::fs::metadata(file).ok()?.len())).sum();
+    assert!(most < TEMPORARY_MAX && most * 4 < all, "{most} of {all} octets were temporary");
     let bad = temp.path().join("bad.mp4");
     std::fs::write(&bad, vec![7; 300_000]).unwrap();
     let bad = server.upload(&bad).await;
     assert_eq!(server.settled(&good).await["state"], "ready");
     assert_eq!(server.settled(&bad).await["state"], "failed");
-    let left: Vec<_> = files(&data)
-        .into_iter()
-        .filter(|path| is_temporary(path.strip_prefix(data.to_str().unwrap()).unwrap()))
-        .collect();
+    let left = temporary(&data);
     assert!(left.is_empty(), "{left:?}");
 }
 
+/// Files below the data folder that are not there to stay.
+fn temporary(data: &Path) -> Vec<String> {
+    let is_temporary = |path: &String| is_temporary(path.strip_prefix(data.to_str().unwrap()).unwrap());
+    files(data).into_iter().filter(is_temporary).collect()
+}
+
+fn temporary_bytes(data: &Path) -> u64 {
+    temporary(data).iter().filter_map(|file| Some(std::fs::metadata(file).ok()?.len())).sum()
+}
+
+/// A `#` is in the name of an object that is being written.
 fn is_temporary(path: &str) -> bool {
-    ["/scratch/", "/staging/", "/tmp/", ".tmp", ".part"].iter().any(|mark| path.contains(mark))
+    ["/scratch/", "/staging/", "/tmp/", ".tmp", ".part", "#"].iter().any(|mark| path.contains(mark))
 }
 
 fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+    // Folders come and go while the server works.
+    let Ok(entries) = std::fs::read_dir(folder) else { return found };
+    for entry in entries.filter_map(Result::ok) {
         let path = entry.path();
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path.display().to_string()) }
     }
