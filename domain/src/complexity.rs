@@ -74,7 +74,9 @@ pub fn trial(probe: &Probe, plan: &Plan, is_awaited: bool) -> Trial {
     if plan.recipe.ladder_probe.is_off() {
         return Trial::Nothing;
     }
-    if let Some(cost) = largest(probe, plan, video).filter(|cost| cost.peak <= LEAST_BITRATE) {
+    // What is known holds for the recipe's own rate factor and for larger ones.
+    let is_known = video.rungs.last().and_then(|rung| rung.crf).is_none_or(|crf| crf >= plan.recipe.crf);
+    if let Some(cost) = largest(probe, plan, video).filter(|cost| is_known && cost.peak <= LEAST_BITRATE) {
         return Trial::Known(cost);
     }
     let is_tried = match plan.recipe.ladder_probe {
@@ -167,4 +169,4 @@ fn keep_useful(video: &mut VideoPlan, costs: &[Cost]) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,5 +1,7 @@
 //! What encoding a chunk takes of a machine, estimated from its plan, and what may run side by side. Pure.
 
+use std::fmt;
+
 use crate::ladder::Rung;
 use crate::plan::VideoPlan;
 use crate::probe::VideoTrack;
@@ -34,6 +36,14 @@ impl Cores {
     /// So many whole ones.
     pub fn whole(count: u32) -> Self {
         Self(count.saturating_mul(Self::ONE.0))
+    }
+}
+
+impl fmt::Display for Cores {
+    /// As a decimal fraction without needless digits: `2`, `1.5`, `0.25`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{}.{:02}", self.0 / Self::ONE.0, self.0 % Self::ONE.0);
+        f.write_str(text.trim_end_matches('0').trim_end_matches('.'))
     }
 }
 
@@ -155,6 +165,7 @@ mod tests {
             rungs: ladder::rungs(track.display(), track.measured_rate),
             copied: copied.then(|| "avc1.640028".to_owned()),
             costs: Vec::new(),
+            looks: Vec::new(),
             extra: Vec::new(),
         }
     }
@@ -162,6 +173,12 @@ mod tests {
     fn cost(width: u32, height: u32) -> Cost {
         let track = source(width, height);
         Cost::of_chunk(&plan(&track, false), &track)
+    }
+
+    #[test]
+    fn processors_are_told_without_needless_digits() {
+        let told = |hundredths: u32| Cores(hundredths).to_string();
+        assert_eq!([told(200), told(150), told(25), told(1000), told(0)], ["2", "1.5", "0.25", "10", "0"]);
     }
 
     fn mib(memory: ByteSize) -> u64 {

@@ -57,6 +57,9 @@ pub struct Rung {
     /// How it is coded.
     #[serde(default, skip_serializing_if = "Codec::is_h264")]
     pub codec: Codec,
+    /// Constant rate factor that was chosen for this source; the recipe's where none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crf: Option<u8>,
 }
 
 impl Rung {
@@ -68,7 +71,13 @@ impl Rung {
             return None;
         }
         let bitrate_max = Bitrate((self.bitrate_max.0 * codec.share_percent() / 100).max(1));
-        Some(Self { id: RenditionId::new(format!("{}-{codec}", self.id)).ok()?, bitrate_max, codec, ..self.clone() })
+        Some(Self {
+            id: RenditionId::new(format!("{}-{codec}", self.id)).ok()?,
+            bitrate_max,
+            codec,
+            crf: None,
+            ..self.clone()
+        })
     }
 }
 
@@ -143,6 +152,7 @@ fn rung(resolution: Resolution, frame_rate: FrameRate) -> Option<Rung> {
         bitrate_max,
         level: level(resolution, frame_rate, bitrate_max),
         codec: Codec::H264,
+        crf: None,
     })
 }
 

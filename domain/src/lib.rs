@@ -45,6 +45,7 @@ mod left_out;
 pub mod loudness;
 pub mod pace;
 pub mod passthrough;
+pub mod per_title;
 pub mod plan;
 pub mod presentation;
 pub mod probe;

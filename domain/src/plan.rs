@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::complexity::Cost;
 use crate::ladder::{self, Rung};
+use crate::per_title::Looks;
 use crate::probe::{AudioTrack, SubtitleTrack, TEXT_CHARS_MAX, VideoTrack};
 use crate::recipe::ExtraCodec;
 use crate::{
@@ -101,6 +102,9 @@ pub struct VideoPlan {
     /// largest; empty where the ladder follows from the size of the picture alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub costs: Vec<Cost>,
+    /// How the rungs looked at the rate factors that were tried; empty where all have the recipe's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub looks: Vec<Looks>,
     /// The same sizes in other codecs, one ladder for each, smallest first; made after everything else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra: Vec<Vec<Rung>>,
@@ -351,6 +355,7 @@ fn copied(track: &VideoTrack, plan: passthrough::Passthrough) -> (Cadence, Optio
             rungs,
             copied: Some(codecs),
             costs: vec![],
+            looks: vec![],
             extra: vec![],
         }),
     )
@@ -365,6 +370,7 @@ fn encoded(track: &VideoTrack, origin: MediaTime) -> (Cadence, Option<VideoPlan>
         rungs: ladder::rungs(track.display(), rate),
         copied: None,
         costs: vec![],
+        looks: vec![],
         extra: vec![],
     });
     (Cadence::for_video(rate), video)

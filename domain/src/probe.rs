@@ -321,6 +321,15 @@ impl Probe {
         self.video.iter().rev().max_by_key(|track| (track.is_default, track.coded.pixels()))
     }
 
+    /// Where the clock of the file jumps, for tracks of which nothing of their own is known: as the main video has it,
+    /// or the first audio track. Empty where it does not.
+    ///
+    /// Chapters need none: they stand in the head of a file and count from its first timeline.
+    pub fn jumps(&self) -> &[Jump] {
+        let of_sound = || self.audio.first().map_or(&[][..], |track| &track.jumps);
+        self.main_video().map_or_else(of_sound, |track| &track.jumps)
+    }
+
     /// The instant that becomes zero: the earliest start of the main video and all audio tracks.
     pub fn origin(&self) -> MediaTime {
         let video = self.main_video().map(|track| track.extent.start);

@@ -39,6 +39,11 @@ pub struct Recipe {
     /// Whether a few GOPs are tried before the ladder is decided.
     #[serde(default, skip_serializing_if = "LadderProbe::is_off")]
     pub ladder_probe: LadderProbe,
+    /// Structural similarity to the source that every H.264 rung is to have, in decibels ([`crate::per_title`]):
+    /// then each gets a rate factor of its own, and `crf` only counts where none could be tried. `None` for the same
+    /// factor everywhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_title_db: Option<u8>,
     /// Codecs in which every size is encoded besides H.264, in the order of the playlist; each once.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extra_codecs: Vec<ExtraCodec>,
@@ -73,6 +78,7 @@ impl Default for Recipe {
             passthrough: true,
             audio_passthrough: true,
             ladder_probe: LadderProbe::Off,
+            per_title_db: None,
             extra_codecs: Vec::new(),
         }
     }
@@ -152,8 +158,15 @@ mod tests {
         assert!(made.is_outdated_by(&Recipe { version: 3, ..current.clone() }));
         assert!(made.is_outdated_by(&Recipe { passthrough: false, ..current.clone() }));
         assert!(made.is_outdated_by(&Recipe { audio_passthrough: false, ..current.clone() }));
+        assert!(made.is_outdated_by(&Recipe { per_title_db: Some(16), ..current.clone() }));
         let encoded = Recipe { passthrough: false, audio_passthrough: false, ..made };
         assert!(!encoded.is_outdated_by(&current), "nothing of it could be taken as it is");
+    }
+
+    #[test]
+    fn a_mode_that_is_off_leaves_the_name_of_a_recipe_as_it_was() {
+        let json = serde_json::to_string(&Recipe::default()).expect("serialises");
+        assert!(!json.contains("per_title"), "{json}");
     }
 
     #[test]

@@ -154,6 +154,7 @@ pub struct Config {
     pub x264_crf: u8,
     pub passthrough: bool,
     pub ladder_probe: LadderProbe,
+    pub per_title_db: u8,
     pub codecs: Vec<Codec>,
     pub x265_preset: String,
     pub x265_crf: u8,
@@ -252,6 +253,7 @@ impl Config {
             passthrough: self.passthrough,
             audio_passthrough: self.passthrough,
             ladder_probe: self.ladder_probe,
+            per_title_db: (self.per_title_db > 0).then_some(self.per_title_db),
             extra_codecs: self.codecs.iter().filter_map(|codec| self.extra_codec(*codec)).collect(),
             audio_bitrate: domain::Bitrate(self.audio_bitrate),
             surround_bitrate: domain::Bitrate(self.surround_bitrate),
@@ -292,6 +294,10 @@ impl Config {
         in_range("retire_after_s", self.retire_after_s.into(), 60, 30 * 86_400)?;
         in_range("encode_ahead_s", self.encode_ahead_s.into(), 0, 7 * 86_400)?;
         in_range("x264_crf", self.x264_crf.into(), 10, 40)?;
+        if self.per_title_db != 0 {
+            let targets = domain::per_title::TARGETS_DB;
+            in_range("per_title_db", self.per_title_db.into(), (*targets.start()).into(), (*targets.end()).into())?;
+        }
         in_range("audio_bitrate", self.audio_bitrate, 32_000, 512_000)?;
         in_range("surround_bitrate", self.surround_bitrate, 96_000, 1_024_000)?;
         in_range("x265_crf", self.x265_crf.into(), 10, 45)?;

@@ -20,8 +20,13 @@ const ENCODING_PERCENT: u64 = 75;
 
 /// What the chunks that are encoded at the same time may take: as set, else what the machine has.
 pub fn encoding_budget(config: &Config) -> Budget {
+    encoding_budget_of(config, available_memory())
+}
+
+/// The same on a machine with so much available memory.
+pub fn encoding_budget_of(config: &Config, available: Option<u64>) -> Budget {
     let memory = match config.encoding_memory_bytes {
-        0 => available_memory().map_or(u64::MAX, |bytes| bytes / 100 * ENCODING_PERCENT),
+        0 => available.map_or(u64::MAX, |bytes| bytes / 100 * ENCODING_PERCENT),
         set => set,
     };
     let cores = match config.encoding_cores {

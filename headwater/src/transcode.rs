@@ -41,6 +41,10 @@ pub struct Args {
     /// Encode every rendition, even where the source's own pictures or sound could be taken as they are
     #[arg(long)]
     no_passthrough: bool,
+    /// Give every rendition the rate factor at which it looks this good: SSIM in decibels, 8 to 25; 0 for the same
+    /// factor everywhere
+    #[arg(long, value_name = "DB")]
+    per_title: Option<u8>,
     /// Codecs to encode in, instead of the configured ones: h264 and perhaps hevc and av1, separated by commas
     #[arg(long, value_name = "LIST")]
     codecs: Option<String>,
@@ -51,7 +55,8 @@ impl Args {
     pub(crate) fn flags(&self) -> Vec<(String, String)> {
         let passthrough = self.no_passthrough.then(|| ("passthrough".to_owned(), "false".to_owned()));
         let codecs = self.codecs.clone().map(|codecs| ("codecs".to_owned(), codecs));
-        passthrough.into_iter().chain(codecs).collect()
+        let per_title = self.per_title.map(|db| ("per_title_db".to_owned(), db.to_string()));
+        passthrough.into_iter().chain(per_title).chain(codecs).collect()
     }
 }
 

@@ -109,6 +109,15 @@ fn a_file_goes_in_through_the_upload_page_and_plays_through_the_watch_page() {
     assert_ne!(watched["audio"]["from"], watched["audio"]["to"]);
     assert!(watched["subtitles"]["cue"].as_str().unwrap().contains("cue"), "{watched}");
     assert_eq!(watched["chapter"]["count"], 3);
+
+    let noted = browse("notes.mjs", &[&server.url, watch, &picture("notes")]);
+    let noted = noted.unwrap_or_else(|words| explain("the notes of the watch page", words));
+    let again = noted["reprocessing"].as_str().unwrap();
+    assert!(again.starts_with("Being processed again 42 %, about 3 min 20 s left"), "{noted}");
+    let missing = ["Audio, French: the track is <b>damaged</b>", "All sizes in AV1: the encoder does not open"];
+    assert_eq!(noted["leftOut"], serde_json::json!(missing));
+    assert_eq!(noted["player"], 1, "it plays meanwhile");
+    assert!(noted["failure"].as_str().unwrap().ends_with("the source cannot be read"), "{noted}");
 }
 
 /// Runs on threads of its own, since the browser is waited for while the proxy works.

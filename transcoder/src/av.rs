@@ -12,6 +12,7 @@ mod input;
 mod light;
 mod resampler;
 mod scaler;
+mod similarity;
 mod subtitle;
 mod webp;
 
@@ -29,6 +30,7 @@ pub(crate) use graph::Graph;
 pub(crate) use input::{IndexEntry, Input, StreamInfo, StreamKind, TimeBase};
 pub(crate) use resampler::Resampler;
 pub(crate) use scaler::Scaler;
+pub(crate) use similarity::Similarity;
 pub(crate) use subtitle::SubtitleDecoder;
 pub(crate) use webp::AnimatedWebp;
 

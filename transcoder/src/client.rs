@@ -150,13 +150,14 @@ impl Engine {
         self.session(source, Work::Chunk(request), wall, checker.into_reader())
     }
 
-    /// Encodes a few runs of the picture and tells what they cost, in any order.
+    /// Encodes a few runs of the picture and tells what they cost, and how they look where rate factors are tried, in
+    /// any order.
     ///
     /// # Errors
     /// As [`encode_chunk`](Self::encode_chunk).
     pub fn measure(&self, source: File, request: MeasureRequest) -> Result<Session<SampleCost>, EngineError> {
         let checker = answer::Costs::new(&request).map_err(contradiction)?;
-        let wall = self.config.limits.wall_per_media_second.saturating_mul(answer::chunk_seconds(&request.picture));
+        let wall = self.config.limits.wall_per_media_second.saturating_mul(answer::measure_seconds(&request));
         self.session(source, Work::Measure(request), wall, checker.into_reader())
     }
 

@@ -9,6 +9,7 @@ mod copy;
 mod decode;
 mod fields;
 mod headers;
+mod judge;
 mod jumps;
 mod look;
 mod loudness;

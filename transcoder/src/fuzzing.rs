@@ -154,5 +154,5 @@ fn pictures() -> PicturesRequest {
 }
 
 fn subtitles() -> SubtitlesRequest {
-    SubtitlesRequest { stream_indices: vec![2, 3], origin: MediaTime::zero() }
+    SubtitlesRequest { stream_indices: vec![2, 3], origin: MediaTime::zero(), jumps: vec![] }
 }

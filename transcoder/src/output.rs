@@ -35,8 +35,12 @@ pub struct SampleCost {
     pub rung: usize,
     /// Number of the run, as its span has it.
     pub index: u32,
+    /// The rate factor that was tried; `None` for the rung's own.
+    pub crf: Option<u8>,
     /// Octets of the coded pictures.
     pub bytes: u64,
+    /// Mean structural similarity of their luma to what was encoded, in millionths; told where rate factors are tried.
+    pub ssim_millionths: Option<u32>,
 }
 
 /// What the init segments of an output are made of.

@@ -1,7 +1,7 @@
 //! What the engine can be asked for.
 
 use domain::ladder::Rung;
-use domain::probe::{AudioTrack, VideoTrack};
+use domain::probe::{AudioTrack, Jump, VideoTrack};
 use domain::{Cadence, MediaTime, Recipe, Resolution, Span};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +40,9 @@ pub struct SegmentWork {
 pub struct MeasureRequest {
     /// The runs as its work, apart from each other; the rungs of each run that are wanted.
     pub picture: ChunkRequest,
+    /// Rate factors to try one after the other, each once, instead of the rungs' own; then it is also told how the
+    /// pictures look.
+    pub crfs: Vec<u8>,
 }
 
 /// Tell what the init segments of an output are made of.
@@ -164,6 +167,8 @@ pub struct SubtitlesRequest {
     pub stream_indices: Vec<u32>,
     /// The source's instant that is zero on the output timeline.
     pub origin: MediaTime,
+    /// Where the clock of the source jumps, as [`domain::Probe::jumps`] has it.
+    pub jumps: Vec<Jump>,
 }
 
 /// The first and only message from the client to the engine.

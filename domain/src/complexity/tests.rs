@@ -38,6 +38,11 @@ fn probe(height: u32, seconds: i64, bytes: u64) -> Probe {
     }
 }
 
+/// A minute of 1080p at 25 frames a second.
+pub(crate) fn plan_1080p() -> Plan {
+    plan_of(&probe(1080, 60, 1 << 20), LadderProbe::Off)
+}
+
 fn plan_of(probe: &Probe, ladder_probe: LadderProbe) -> Plan {
     let recipe = Recipe { ladder_probe, ..Recipe::default() };
     Plan::new(probe, &recipe, &Limits::default()).expect("can be planned")

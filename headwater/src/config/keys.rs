@@ -243,6 +243,12 @@ pub const KEYS: [Key; 49] = [
         "Whether a few GOPs of a source are encoded at every size before its ladder is decided, so that sizes from which a player gains nothing (those of slides and screen recordings) are left out. `off`: never. `auto`: `headwater transcode` does, where the source itself spends so few bits on its pictures that this is likely; a server, where viewers wait, only leaves out what it can tell without encoding. `always`: always, which takes some seconds before an asset can be played.",
     ),
     key(
+        "per_title_db",
+        Kind::Number,
+        "0",
+        "Quality that every H.264 rendition is to have, as structural similarity (SSIM) to the source in decibels, from 8 to 25; `x264_crf = 23` gave a camera's 720p picture 18.5. Then each rendition of each source gets a constant rate factor of its own, from 17 to 32, and `x264_crf` only counts where that cannot be found out. Some seconds of every source are encoded at three rate factors before anything can be played. 0 means the same factor for all.",
+    ),
+    key(
         "codecs",
         Kind::List,
         "[\"h264\"]",

@@ -54,6 +54,9 @@ fn a_wrong_value_is_blamed_on_its_key_and_its_place() {
     assert!(!merged("", &[], &[("passthrough", "false")]).unwrap().recipe().passthrough);
     assert!(refused("", &[("ladder_probe", "never")]).contains("ladder_probe is not usable"));
     assert_eq!(merged("", &[], &[("ladder_probe", "always")]).unwrap().recipe().ladder_probe, LadderProbe::Always);
+    assert_eq!(merged("", &[], &[]).unwrap().recipe().per_title_db, None);
+    assert_eq!(merged("per_title_db = 16", &[], &[]).unwrap().recipe().per_title_db, Some(16));
+    assert_eq!(refused("", &[("per_title_db", "7")]), "--per-title-db: per_title_db must lie between 8 and 25, not 7");
     assert_eq!(refused("codecs = [\"hevc\"]", &[]), "h.toml: codecs must begin with h264, which every player can show");
     assert_eq!(refused("", &[("codecs", "h264,av1,av1")]), "--codecs: codecs must name each codec once");
     assert!(refused("codecs = [\"h264\", \"vp9\"]", &[]).contains("codecs is not usable"));

@@ -7,7 +7,7 @@ use domain::{ByteSize, Clock};
 use super::{Finding, engine};
 use crate::clock::SystemClock;
 use crate::config::{Config, Role};
-use crate::{cli, wiring};
+use crate::{cli, machine, wiring};
 
 /// Open files a busy server needs: a descriptor per connection, and some per job.
 const OPEN_FILES_MIN: u64 = 4096;
@@ -15,6 +15,8 @@ const OPEN_FILES_MIN: u64 = 4096;
 const FREE_SPACE_FAIL: u64 = 1 << 30;
 /// Below this much free space a long video may not fit.
 const FREE_SPACE_WARN: u64 = 20 << 30;
+/// What a chunk of a 1080p source takes, with its whole ladder.
+const CHUNK_1080P: ByteSize = ByteSize(512 << 20);
 /// No clock that is right shows a time before this: 2025-01-01.
 const EARLIEST_UNIX_MS: i64 = 1_735_689_600_000;
 
@@ -31,6 +33,7 @@ pub(super) async fn all(config: &Config) -> Vec<Finding> {
     }
     findings.push(clock());
     findings.push(limits(config));
+    findings.push(encoding(config, machine::available_memory()));
     findings.push(listening(config));
     findings
 }
@@ -101,6 +104,32 @@ fn disk(root: &Path) -> Finding {
     }
 }
 
+/// What the video chunks that are encoded at once may take, and where that comes from.
+fn encoding(config: &Config, available: Option<u64>) -> Finding {
+    let name = "encoding";
+    let budget = machine::encoding_budget_of(config, available);
+    let memory = match (config.encoding_memory_bytes, available) {
+        (0, None) => "any memory, since the system does not tell what is free".to_owned(),
+        (0, Some(_)) => format!("{} of memory, three quarters of what is free", budget.memory),
+        _ => format!("{} of memory as set", budget.memory),
+    };
+    let cores = if config.encoding_cores == 0 { "all there are" } else { "as set" };
+    let text = format!(
+        "up to {} chunks at once in {memory}, and {} processors, {cores}",
+        config.heavy_lane_count(),
+        budget.cores
+    );
+    if budget.memory < CHUNK_1080P {
+        let advice = "chunks of 1080p run one at a time and may be killed for want of memory; free some, or set \
+                      encoding_memory_bytes";
+        return Finding::warn(name, format!("{text}; {advice}"));
+    }
+    if available.is_some_and(|available| budget.memory.0 > available) {
+        return Finding::warn(name, format!("{text}; more memory than is free: lower encoding_memory_bytes"));
+    }
+    Finding::ok(name, text)
+}
+
 fn clock() -> Finding {
     let now = SystemClock.now();
     let text = now.rfc3339();
@@ -144,6 +173,39 @@ mod tests {
         let finding = data_folder(Path::new("/proc/headwater"));
         assert_eq!(finding.verdict, Verdict::Fail);
         assert!(finding.text.contains("--data-dir"), "{}", finding.text);
+    }
+
+    fn told(set: &[(&str, &str)], available: Option<u64>) -> Finding {
+        let set: Vec<(String, String)> = set.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        encoding(&crate::config::merge(None, &[], &set).unwrap(), available)
+    }
+
+    #[test]
+    fn what_encoding_may_take_is_told_with_where_it_comes_from() {
+        let lanes = ("heavy_lanes", "3");
+        let derived = told(&[lanes], Some(8 << 30));
+        assert_eq!(derived.verdict, Verdict::Ok);
+        let processors = machine::processors();
+        assert_eq!(
+            derived.text,
+            format!(
+                "up to 3 chunks at once in 6.0G of memory, three quarters of what is free, and {processors} processors, \
+                 all there are"
+            )
+        );
+        let set = told(&[lanes, ("encoding_memory_bytes", "2147483648"), ("encoding_cores", "5")], Some(8 << 30));
+        assert_eq!(set.text, "up to 3 chunks at once in 2.0G of memory as set, and 5 processors, as set");
+        assert!(told(&[], None).text.contains("the system does not tell"));
+    }
+
+    #[test]
+    fn too_little_memory_for_encoding_and_more_than_there_is_are_warned_of() {
+        let small = told(&[], Some(512 << 20));
+        assert_eq!(small.verdict, Verdict::Warn);
+        assert!(small.text.contains("384.0M of memory"), "{}", small.text);
+        let large = told(&[("encoding_memory_bytes", "9000000000")], Some(8 << 30));
+        assert_eq!(large.verdict, Verdict::Warn);
+        assert!(large.text.contains("lower encoding_memory_bytes"), "{}", large.text);
     }
 
     #[test]

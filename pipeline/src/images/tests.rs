@@ -18,6 +18,7 @@ fn plan(seconds: u64, top: Resolution) -> Plan {
         bitrate_max: Bitrate(1),
         level: 30,
         codec: domain::Codec::H264,
+        crf: None,
     };
     Plan {
         recipe: Recipe::default(),
@@ -30,6 +31,7 @@ fn plan(seconds: u64, top: Resolution) -> Plan {
             rungs: vec![rung],
             copied: None,
             costs: vec![],
+            looks: vec![],
             extra: vec![],
         }),
         audio: vec![],

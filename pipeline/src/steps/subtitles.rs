@@ -80,7 +80,8 @@ async fn read(step: &Step<'_>, plan: &Plan) -> Result<HashMap<u32, Vec<Cue>>, Jo
     if stream_indices.is_empty() {
         return Ok(read);
     }
-    let request = SubtitlesRequest { stream_indices, origin: plan.origin };
+    let jumps = step.probe().await?.jumps().to_vec();
+    let request = SubtitlesRequest { stream_indices, origin: plan.origin, jumps };
     let mut session = step.batch_engine().subtitles(step.source().await?, request)?;
     let mut count = 0;
     while let Some(cue) = session.next().await? {

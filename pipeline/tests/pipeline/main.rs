@@ -7,6 +7,7 @@ mod codecs;
 mod ladder;
 mod outputs;
 mod passthrough;
+mod per_title;
 mod reprocess;
 mod resume;
 mod rig;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         ladder::CASES,
         outputs::CASES,
         passthrough::CASES,
+        per_title::CASES,
         reprocess::CASES,
         resume::CASES,
         room::CASES,

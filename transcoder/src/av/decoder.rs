@@ -25,7 +25,37 @@ impl Decoder {
             ("threads", &threads),
             ("thread_type", "frame"),
         ]);
-        // SAFETY: the parameters live as long as `input`, which is borrowed; the context is ours.
+        // SAFETY: the parameters live as long as `input`, which is borrowed.
+        unsafe { Self::with_parameters(parameters, time_base, &mut options) }
+    }
+
+    /// A decoder on one thread for what this encoder gives.
+    ///
+    /// # Safety
+    /// `encoder` is an open context.
+    pub(super) unsafe fn of_encoder(encoder: *const ffi::AVCodecContext) -> Result<Self, AvError> {
+        let mut options = Options::new(&[("codec_whitelist", policy::DECODERS), ("threads", "1")]);
+        // SAFETY: the caller's promise; the parameters are ours and freed here.
+        unsafe {
+            let mut parameters = ffi::avcodec_parameters_alloc();
+            if parameters.is_null() {
+                return Err(AvError::NO_MEMORY);
+            }
+            let told = check(ffi::avcodec_parameters_from_context(parameters, encoder));
+            let decoder = told.and_then(|_| Self::with_parameters(parameters, (*encoder).time_base, &mut options));
+            ffi::avcodec_parameters_free(&raw mut parameters);
+            decoder
+        }
+    }
+
+    /// # Safety
+    /// `parameters` is live.
+    unsafe fn with_parameters(
+        parameters: *const ffi::AVCodecParameters,
+        time_base: ffi::AVRational,
+        options: &mut Options,
+    ) -> Result<Self, AvError> {
+        // SAFETY: the caller's promise; the context is ours.
         unsafe {
             let codec = ffi::avcodec_find_decoder((*parameters).codec_id);
             if codec.is_null() {

@@ -8,7 +8,7 @@ use domain::{Bitrate, Codec, FrameRate, Resolution};
 use ffmpeg_next::ffi;
 
 use super::frame::pixel_format;
-use super::{AvError, Frame, Options, Packet, c_text, check};
+use super::{AvError, Decoder, Frame, Options, Packet, c_text, check};
 
 /// How x264's note about itself begins.
 const X264_NAME: &[u8] = b"x264 - ";
@@ -154,6 +154,12 @@ impl VideoEncoder {
     /// Whatever the encoder puts before the stream: NAL units with start codes, or OBUs.
     pub(crate) fn headers(&self) -> &[u8] {
         self.encoder.extradata()
+    }
+
+    /// A decoder for what comes out.
+    pub(crate) fn decoder(&self) -> Result<Decoder, AvError> {
+        // SAFETY: the context is open as long as this encoder lives.
+        unsafe { Decoder::of_encoder(self.encoder.0) }
     }
 
     /// Encodes frame number `display` of the segment; with `begins_gop` as an IDR picture.

@@ -36,6 +36,12 @@ const AAC_FRAME_BYTES_MAX: usize = 6144 / 8 * 16;
 /// Rungs of a ladder.
 const RUNGS_MAX: usize = 16;
 
+/// Rate factors that are tried in one request.
+const CRFS_MAX: usize = 8;
+
+/// Similarity of equal pictures.
+const SSIM_MILLIONTHS_MAX: u32 = 1_000_000;
+
 /// Segments in one request.
 const SEGMENTS_MAX: usize = 100_000;
 
@@ -156,10 +162,11 @@ fn audio_bytes(work: &[Span]) -> u64 {
     frames.saturating_mul(frame).saturating_add(segments.saturating_mul(SEGMENT_BYTES_BASE))
 }
 
-/// One answer for each run and rung at most.
+/// One answer for each run, rung and rate factor at most.
 fn costs_max(request: &MeasureRequest) -> u64 {
     let picture = &request.picture;
-    u64::try_from(picture.work.len().saturating_mul(picture.rungs.len())).unwrap_or(u64::MAX)
+    let runs = picture.work.len().saturating_mul(picture.rungs.len()).saturating_mul(request.crfs.len().max(1));
+    u64::try_from(runs).unwrap_or(u64::MAX)
 }
 
 /// The highest rate of each rung over the frames that it still lacks, with room.
@@ -185,6 +192,12 @@ fn expect(message: &Message, kind: Kind) -> Result<(), Malformed> {
 /// Seconds from the chunk's first to its last frame; the seek may cost as much again.
 pub(crate) fn chunk_seconds(request: &ChunkRequest) -> u32 {
     seconds(request.work.iter().map(|work| work.span), &request.cadence)
+}
+
+/// Seconds of all runs, as often as each is encoded.
+pub(super) fn measure_seconds(request: &MeasureRequest) -> u32 {
+    let times = u32::try_from(request.crfs.len().max(1)).unwrap_or(u32::MAX);
+    chunk_seconds(&request.picture).saturating_mul(times)
 }
 
 /// Seconds of the segments to take over.
@@ -318,7 +331,7 @@ impl Chunk {
 /// Checks what runs of pictures cost.
 pub(super) struct Costs {
     /// What is still to come, with the most octets that its pictures may take.
-    expected: HashMap<(usize, u32), u64>,
+    expected: HashMap<(usize, u32, Option<u8>), u64>,
 }
 
 impl Costs {
@@ -326,10 +339,19 @@ impl Costs {
         let picture = &request.picture;
         // The same bounds as for segments.
         Chunk::new(picture)?;
+        let mut crfs: Vec<Option<u8>> = request.crfs.iter().copied().map(Some).collect();
+        crfs.sort_unstable();
+        crfs.dedup();
+        if crfs.len() != request.crfs.len() || crfs.len() > CRFS_MAX {
+            return Err(Malformed::new("rate factors are doubled, or too many"));
+        }
+        if crfs.is_empty() {
+            crfs.push(None);
+        }
         let samples = |work: &SegmentWork| {
             let wanted = (0..picture.rungs.len()).filter(|rung| work.rungs[*rung]);
             let (index, bytes_max) = (work.span.index, u64::from(work.span.count) * SAMPLE_BYTES_MAX as u64);
-            wanted.map(move |rung| ((rung, index), bytes_max)).collect::<Vec<_>>()
+            wanted.flat_map(|rung| crfs.iter().map(move |crf| ((rung, index, *crf), bytes_max))).collect::<Vec<_>>()
         };
         Ok(Self { expected: picture.work.iter().flat_map(samples).collect() })
     }
@@ -337,10 +359,15 @@ impl Costs {
     pub(super) fn into_reader(mut self) -> impl FnMut(Message) -> Result<SampleCost, Malformed> + Send + 'static {
         move |message| {
             let cost: SampleCost = json(&message, Kind::Cost)?;
-            let bytes_max = self.expected.remove(&(cost.rung, cost.index));
+            let bytes_max = self.expected.remove(&(cost.rung, cost.index, cost.crf));
             let bytes_max = bytes_max.ok_or_else(|| Malformed::new("a cost that was not asked for"))?;
             if cost.bytes == 0 || cost.bytes > bytes_max {
                 return Err(Malformed::new("a cost that cannot be"));
+            }
+            if cost.ssim_millionths.is_some() != cost.crf.is_some()
+                || cost.ssim_millionths.is_some_and(|ssim| ssim > SSIM_MILLIONTHS_MAX)
+            {
+                return Err(Malformed::new("a similarity that cannot be"));
             }
             Ok(cost)
         }

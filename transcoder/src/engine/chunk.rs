@@ -13,6 +13,7 @@ use domain::probe::VideoTrack;
 use domain::{Cadence, Codec, FailureCode, ParameterSets, Span, Tally};
 
 use super::decode::Pictures;
+use super::judge::Judge;
 use super::look;
 use super::outlet::Outlet;
 use super::pick::{Grid, Picker};
@@ -52,6 +53,8 @@ pub(super) enum Answer {
     Segments,
     /// How many octets it takes.
     Costs,
+    /// That, and how it looks.
+    Looks,
 }
 
 /// Encodes the chunk and sends its segments.
@@ -142,7 +145,7 @@ pub(crate) fn settings(request: &ChunkRequest) -> Vec<VideoSettings> {
         frame_rate: request.cadence.frame_rate,
         gop_frames_max: request.cadence.gop_frames_max(),
         preset: request.recipe.coding(rung.codec).0.to_owned(),
-        crf: request.recipe.coding(rung.codec).1,
+        crf: rung.crf.unwrap_or(request.recipe.coding(rung.codec).1),
         threads: request.recipe.encoder_threads,
         bitrate_max: rung.bitrate_max,
         level: rung.level,
@@ -290,7 +293,8 @@ fn encode_rung(
         writer.u32(u32::try_from(rung).unwrap_or(u32::MAX)).u32(span.index);
         sets.units().into_iter().for_each(|unit| _ = writer.bytes(unit));
         let mut packet = Packet::empty()?;
-        let mut coded = Coded::default();
+        let judge = if answer == Answer::Looks { Some(Judge::of(&encoder).map_err(broken)?) } else { None };
+        let mut coded = Coded { frames: 0, bytes: 0, judge };
         let gops = cadence.gops(*span);
         let mut starts = gops.iter().scan(0, |next, gop| Some(std::mem::replace(next, *next + gop))).peekable();
         for display in 0..span.count {
@@ -310,19 +314,30 @@ fn encode_rung(
                     return Err(Stop::Broken(format!("two sequence headers in segment {}", span.index)));
                 }
             }
+            if let Some(judge) = &mut coded.judge {
+                judge.keep(&shown.frame, display).map_err(broken)?;
+            }
             encoder.send(&mut shown.frame, display, begins_gop).map_err(broken)?;
             drop(shown);
             drain(codec, &mut encoder, &mut packet, &mut writer, &mut coded, outlet)?;
         }
         encoder.finish().map_err(broken)?;
         drain(codec, &mut encoder, &mut packet, &mut writer, &mut coded, outlet)?;
-        let Coded { frames: count, bytes } = coded;
+        let Coded { frames: count, bytes, judge } = coded;
         if count != span.count {
             return Err(Stop::Broken(format!("{count} instead of {} frames in segment {}", span.count, span.index)));
         }
         match answer {
             Answer::Segments => outlet.send(writer)?,
-            Answer::Costs => outlet.json(Kind::Cost, &SampleCost { rung, index: span.index, bytes })?,
+            Answer::Costs | Answer::Looks => {
+                let looks = judge.map(Judge::finish).transpose().map_err(broken)?;
+                if let Some((_, judged)) = looks.filter(|(_, judged)| *judged != count) {
+                    return Err(Stop::Broken(format!("{judged} of {count} frames judged in segment {}", span.index)));
+                }
+                let crf = looks.map(|_| settings.crf);
+                let ssim_millionths = looks.map(|(ssim, _)| ssim);
+                outlet.json(Kind::Cost, &SampleCost { rung, index: span.index, crf, bytes, ssim_millionths })?;
+            }
         }
     }
     Ok(())
@@ -334,10 +349,11 @@ fn parameter_sets(codec: Codec, encoder: &VideoEncoder) -> Result<ParameterSets,
 }
 
 /// What has come out of an encoder.
-#[derive(Clone, Copy, Debug, Default)]
 struct Coded {
     frames: u32,
     bytes: u64,
+    /// Sees it too, if it is to be judged.
+    judge: Option<Judge>,
 }
 
 /// Moves coded frames from the encoder into the message.
@@ -351,6 +367,9 @@ fn drain(
 ) -> Result<(), Stop> {
     while encoder.receive(packet).map_err(broken)?.is_some() {
         outlet.step()?;
+        if let Some(judge) = &mut coded.judge {
+            judge.push(Some(packet)).map_err(broken)?;
+        }
         let display = packet.pts().and_then(|pts| u32::try_from(pts).ok());
         let display = display.ok_or_else(|| Stop::Broken("a coded frame without a number".into()))?;
         let sample = units::sample(codec, packet.data());

@@ -33,6 +33,8 @@ pub(crate) fn read(source: &Source, request: &SubtitlesRequest, outlet: &Outlet)
             decoders.insert(index, (decoder, info.time_base));
         }
     }
+    // What is said is said at the time of the picture that lies beside it.
+    decoders.keys().for_each(|index| input.correct(*index, &request.jumps));
     input.select(&decoders.keys().copied().collect::<Vec<_>>());
     let mut packet = Packet::empty()?;
     let mut count = 0;

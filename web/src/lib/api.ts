@@ -17,6 +17,14 @@ export interface RenditionProgress {
   seconds_left: number | null;
 }
 
+/** A part of the source that could not be made, and why. */
+export interface LeftOut {
+  kind: string;
+  rendition: string | null;
+  codec?: string;
+  reason: { code: string; message: string };
+}
+
 export interface Playback {
   playback_id: string;
   hls: string;
@@ -53,6 +61,7 @@ export interface Asset {
   renditions: RenditionProgress[];
   progress: number;
   seconds_left: number | null;
+  left_out: LeftOut[];
   failure: { code: string; message: string } | null;
   reprocessing: { generation: number; progress: number; seconds_left: number | null } | null;
   reprocess_failure: { code: string; message: string } | null;

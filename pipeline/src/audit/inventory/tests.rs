@@ -28,6 +28,7 @@ fn plan() -> Plan {
         video: Some(VideoPlan {
             copied: None,
             costs: vec![],
+            looks: vec![],
             extra: vec![],
             stream_index: 0,
             frame_count: 250,
@@ -37,6 +38,7 @@ fn plan() -> Plan {
                 bitrate_max: Bitrate(400_000),
                 level: 12,
                 codec: Codec::H264,
+                crf: None,
             }],
         }),
         audio: vec![audio(0), audio(1)],

@@ -145,7 +145,32 @@ proptest! {
         let elsewhere = AudioRequest { part_first: 1, ..audio.clone() };
         prop_assert!(Audio::new(&elsewhere).is_err(), "a segment before its part");
         prop_assert!(Audio::new(&audio).expect("sound").into_reader()(message.clone()).is_err());
-        let cues = SubtitlesRequest { stream_indices: vec![1], origin: MediaTime::zero() };
+        let cues = SubtitlesRequest { stream_indices: vec![1], origin: MediaTime::zero(), jumps: vec![] };
         prop_assert!(Cues::new(&cues).expect("sound").into_reader()(message).is_err());
     }
+}
+
+#[test]
+fn looks_that_lie_are_refused() {
+    let cost = |change: fn(&mut SampleCost)| {
+        let mut cost = SampleCost { rung: 0, index: 0, crf: Some(24), bytes: 9, ssim_millionths: Some(1_000_000) };
+        change(&mut cost);
+        let request = MeasureRequest { picture: request(&[4]), crfs: vec![24, 30] };
+        let message = Message { kind: Kind::Cost, payload: serde_json::to_vec(&cost).expect("serialises") };
+        let mut read = Costs::new(&request).expect("a sound request").into_reader();
+        read(message.clone()).map(|told| (told, read(message).is_err()))
+    };
+    let (told, is_refused_again) = cost(|_| {}).expect("well-formed");
+    assert!(told.crf == Some(24) && is_refused_again, "each look is told once");
+    for lie in [
+        |cost: &mut SampleCost| cost.crf = Some(25),
+        |cost: &mut SampleCost| cost.crf = None,
+        |cost: &mut SampleCost| cost.ssim_millionths = Some(1_000_001),
+        |cost: &mut SampleCost| cost.ssim_millionths = None,
+        |cost: &mut SampleCost| cost.bytes = 0,
+    ] {
+        assert!(cost(lie).is_err());
+    }
+    let refused = |crfs: Vec<u8>| Costs::new(&MeasureRequest { picture: request(&[4]), crfs }).is_err();
+    assert!(refused(vec![24, 24]) && refused((20..29).collect()) && !refused(vec![]));
 }
