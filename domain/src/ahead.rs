@@ -88,8 +88,11 @@ pub fn needs(plan: &Plan, reach: &Reach, job: &JobSpec) -> Option<(u64, u64)> {
             let mut spans = spans.iter().filter(|span| part.holds(span.index));
             let first = spans.next()?;
             let last = spans.next_back().unwrap_or(first);
-            let samples = |frames: u64| i64::try_from(frames.saturating_mul(AAC_FRAME_SAMPLES.into())).ok();
-            let instant = |frames: u64| Some(MediaTime::new(samples(frames)?, plan.audio_timescale()));
+            let samples = |frames: u64| {
+                let whole = frames.saturating_mul(AAC_FRAME_SAMPLES.into());
+                i64::try_from(whole.saturating_add(audio.offset().into())).ok()
+            };
+            let instant = |frames: u64| Some(MediaTime::new(samples(frames)?, plan.audio_timescale(audio)));
             (instant(first.first)?, instant(last.end())?)
         }
         _ => return None,

@@ -36,9 +36,6 @@ const MILLION: u32 = 1_000_000;
 pub struct Ssim(i64);
 
 impl Ssim {
-    /// What cannot be told from the original.
-    const EQUAL: Self = Self(6000);
-
     /// From the similarity itself in millionths; all that is larger counts as equal.
     pub fn from_millionths(millionths: u32) -> Self {
         let rest = f64::from(MILLION.saturating_sub(millionths)) / f64::from(MILLION);

@@ -17,7 +17,7 @@ use crate::{State, UploadError, admission, answer, expire};
 /// What a request comes to before its body is looked at.
 enum Ready {
     /// Its body is to be received.
-    Receive(Upload, Piece),
+    Receive(Box<(Upload, Piece)>),
     /// It is answered already.
     Answered(Response),
 }
@@ -25,7 +25,7 @@ enum Ready {
 // Before and behind the body is boxed: a request waits with its body for hours, and should take little meanwhile.
 pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body) -> Result<Response, UploadError> {
     let (upload, piece) = match Box::pin(ready(state, call, id, body)).await? {
-        Ready::Receive(upload, piece) => (upload, piece),
+        Ready::Receive(body) => *body,
         Ready::Answered(response) => return Ok(response),
     };
     let completes = piece.completes;
@@ -52,7 +52,8 @@ async fn ready(state: &State, call: &Call, id: UploadId, body: Body) -> Result<R
     if body.size_hint().lower() > length.saturating_sub(offset) {
         return Err(UploadError::BeyondLength { length, offset });
     }
-    Ok(Ready::Receive(upload, piece(call, turn, body, checks, completes)))
+    let piece = piece(call, turn, body, checks, completes);
+    Ok(Ready::Receive(Box::new((upload, piece))))
 }
 
 async fn answered(

@@ -20,9 +20,9 @@ use crate::cage::policy;
 use crate::request::{Envelope, Work};
 use crate::wire::{Kind, Malformed, Message};
 use crate::{
-    AudioCopyRequest, AudioRequest, AudioSegment, CageReport, ChunkRequest, CopyRequest, Cue, EngineError, Growing, Headers,
-    HeadersRequest, LoudnessRequest, MeasureRequest, Picture, PicturesRequest, Preview, PreviewRequest, SampleCost,
-    SubtitlesRequest, VideoSegment,
+    AudioCopyRequest, AudioRequest, AudioSegment, CageReport, ChunkRequest, CopyRequest, Cue, EngineError, Growing,
+    Headers, HeadersRequest, LoudnessRequest, MeasureRequest, Picture, PicturesRequest, Preview, PreviewRequest,
+    SampleCost, SubtitlesRequest, VideoSegment,
 };
 use child::{Bounds, Child, Heard};
 

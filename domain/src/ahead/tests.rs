@@ -14,9 +14,25 @@ fn ms(ms: i64) -> MediaTime {
 fn plan(origin: MediaTime) -> Plan {
     let rate = FrameRate::new(25, 1).expect("a rate");
     let rungs = crate::ladder::rungs(crate::Resolution { width: 640, height: 360 }, rate);
-    let video = VideoPlan { stream_index: 0, frame_count: 1500, rungs, copied: None, costs: vec![], extra: vec![] };
+    let video = VideoPlan {
+        stream_index: 0,
+        frame_count: 1500,
+        rungs,
+        copied: None,
+        costs: vec![],
+        looks: vec![],
+        extra: vec![],
+    };
     let id = RenditionId::new("audio-0").expect("a name");
-    let audio = AudioPlan { id, stream_index: 1, frame_count: 2813, channels: 2, language: None, name: "Audio".into() };
+    let audio = AudioPlan {
+        id,
+        stream_index: 1,
+        frame_count: 2813,
+        channels: 2,
+        language: None,
+        name: "Audio".into(),
+        copied: None,
+    };
     Plan {
         recipe: Recipe::default(),
         origin,
@@ -58,7 +74,7 @@ fn samples_in_order_permit_chunk_after_chunk() {
     let need: Vec<_> = jobs(&plan).iter().map(|job| needs(&plan, &reach, job).expect("a part")).collect();
     // The first chunk ends at 6 s, the margin is three, and the second that is touched counts as a whole.
     assert_eq!(need, [(10_500, 0), (60_500, 6), (60_500, 0)]);
-    assert_eq!(needs(&plan, &reach, &JobSpec::Images { generation: GENERATION }), None);
+    assert_eq!(needs(&plan, &reach, &JobSpec::Images { generation: GENERATION, is_last: false }), None);
     assert_eq!(needs(&plan, &reach, &JobSpec::Loudness { generation: GENERATION }), None);
 }
 

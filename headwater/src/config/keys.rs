@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 49] = [
+pub const KEYS: [Key; 50] = [
     key(
         "data_dir",
         Kind::Text,

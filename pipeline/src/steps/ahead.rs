@@ -5,7 +5,7 @@
 
 use catalog_store::AheadJob;
 use domain::complexity::{self, Trial};
-use domain::{Generation, Plan, Probe, ahead};
+use domain::{Generation, Plan, Probe, ahead, per_title};
 use transcoder::EngineError;
 
 use super::{Foreseen, Settlement, Step, probe};
@@ -56,6 +56,9 @@ async fn foresee(step: &Step<'_>, generation: Generation) -> Result<Option<Fores
 /// are not there yet.
 async fn planned(step: &Step<'_>, probe: &Probe) -> Result<Option<Plan>, JobError> {
     let plan = probe::untried(step, probe, &step.config.recipe).await?;
+    if !per_title::samples(&plan).is_empty() {
+        return Ok(None);
+    }
     match complexity::trial(probe, &plan, step.config.has_viewers) {
         Trial::Samples => Ok(None),
         Trial::Nothing => Ok(Some(plan)),

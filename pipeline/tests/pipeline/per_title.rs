@@ -111,7 +111,6 @@ async fn as_asked() -> anyhow::Result<()> {
         let top = presentation.video.last().context("a rendition")?;
         let found = ssim_db(&rig, &asset, top, &source).await?;
         let chosen = factors(&plan);
-        println!("{db} dB asked, {found:.2} found at {chosen:?}");
         let crf = chosen.last().copied().flatten().context("one was chosen")?;
         ensure!(CHOICE.start() < &crf && crf < *CHOICE.end(), "the target is within reach: {crf}");
         ensure!((found - f64::from(db)).abs() < TOLERANCE_DB, "{db} dB asked, {found} found at {crf}");
