@@ -14,8 +14,9 @@ use crate::engine::{args, corrupt, count, count32, document, json, parsed};
 use crate::{Catalog, CatalogError, sql};
 
 /// How many times in a row a worker may vanish with a job that makes no progress, before the job is
-/// given up as the likely reason.
-pub const CRASHES_MAX: u32 = 10;
+/// given up as the likely reason. Sources are decoded in children, so it seldom is: a machine that
+/// is switched off again and again must not cost an asset.
+pub const CRASHES_MAX: u32 = 30;
 
 /// Poisoned jobs that one claim gives up before it returns empty-handed.
 const POISON_PER_CLAIM_MAX: usize = 16;

@@ -67,7 +67,7 @@ statements! {
         where id = $1 and fence = $2 and state = 'running'");
     /// The source is complete: what waited for parts of it is work like any other. $3 is what was taken off the
     /// priority.
-    JOIN_ALL = both("update jobs set needs_bytes = null, priority = priority + $3, updated_at = $4, \
+    JOIN_ALL = both("update jobs set needs_bytes = null, crashes = 0, priority = priority + $3, updated_at = $4, \
         lane = case lane when 'ahead_heavy' then 'heavy' else 'light' end \
         where asset_id = $1 and generation = $2 and needs_bytes is not null and state in ('queued', 'running')");
     /// Planning ahead is over once the whole source is there.

@@ -117,7 +117,7 @@ pub(crate) async fn a_job_whose_workers_vanish_waits_for_the_whole_source(world:
     for round in 0..=i64::from(catalog_store::jobs::CRASHES_MAX) {
         assert!(world.claim_ahead(JobLane::Heavy, 3 + round * step).await.is_some(), "{round}");
     }
-    let later = 3 + 20 * step;
+    let later = 3 + (i64::from(catalog_store::jobs::CRASHES_MAX) + 10) * step;
     let claim = Claim { worker: "worker", lane: JobLane::Heavy, lease: LEASE, now: at(later) };
     assert_eq!(world.catalog.claim_ahead(&claim).await.unwrap(), None);
     assert_eq!(world.claim_ahead(JobLane::Heavy, later + step).await, None);

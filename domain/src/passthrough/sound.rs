@@ -31,7 +31,7 @@ pub enum SoundObstacle {
     #[error("it is not AAC-LC under one configuration")]
     Coding,
     /// Another rate, other channels, or not those that the configuration states.
-    #[error("it is not 44.1 or 48 kHz of one, two or six channels")]
+    #[error("it is not 44.1 or 48 kHz of two or six channels")]
     Layout,
     /// Gaps, overlaps, jumps, drift, or fewer frames than it claims to last.
     #[error("its frames are not at even distances")]
@@ -63,7 +63,7 @@ pub fn plan_sound(track: &AudioTrack, origin: MediaTime, recipe: &Recipe) -> Res
     let aac = track.aac.as_ref().filter(|_| track.codec == "aac").ok_or(SoundObstacle::Coding)?;
     let stated = LowComplexity::of(&aac.config).ok_or(SoundObstacle::Coding)?;
     let is_as_stated = (stated.sample_rate, stated.channels) == (track.sample_rate, track.channels);
-    let is_usual = matches!(stated.channels, 1 | 2 | SURROUND_CHANNELS) && RATES.contains(&stated.sample_rate);
+    let is_usual = matches!(stated.channels, 2 | SURROUND_CHANNELS) && RATES.contains(&stated.sample_rate);
     let scale = Timescale::new(stated.sample_rate).filter(|_| is_as_stated && is_usual).ok_or(SoundObstacle::Layout)?;
     if !track.jumps.is_empty() || aac.stray >= MediaTime::new(STRAY_MS_MAX, Timescale::MILLISECONDS) {
         return Err(SoundObstacle::Rhythm);

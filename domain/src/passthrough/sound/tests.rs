@@ -151,7 +151,7 @@ fn a_plan_takes_sound_over_only_where_the_recipe_allows_it() {
     mono.channels = 1;
     mono.aac.as_mut().expect("it is there").config = vec![0x11, 0x88];
     let plan = planned(mono, true);
-    assert_eq!((plan.audio.len(), plan.audio[0].channels), (1, 1));
+    assert_eq!((plan.audio.len(), plan.audio[0].channels, &plan.audio[0].copied), (1, 2, &None));
 }
 
 proptest! {
