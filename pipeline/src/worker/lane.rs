@@ -307,6 +307,14 @@ impl Lane {
                 tracing::warn!(error = cause.as_str(), "source cannot be taken as it is: it is encoded");
                 match self.replan(step).await {
                     Err(JobError::Refused(failure)) => (self.fail(job, &failure).await, Outcome::Failed),
+                    // It cannot even be described once more: what is optional is left out.
+                    Err(again) if again.is_decoding() && is_optional => {
+                        let missing = LeftOut::of(&job.spec, again.failure(job.spec.kind()));
+                        (step.settle(&Settlement::Without(missing)).await, Outcome::WentWithout)
+                    }
+                    Err(again) if again.is_decoding() => {
+                        (self.fail(job, &again.failure(job.spec.kind())).await, Outcome::Failed)
+                    }
                     replanned => (replanned, Outcome::Replanned),
                 }
             }
