@@ -130,8 +130,13 @@ async fn primed(samples: u32) {
             && bytes[at + 4..at + 12] == one_edit
             && bytes[at + 16..at + 20] == 1024u32.to_be_bytes()
     };
-    let at = (0..bytes.len() - 20).find(is_audio).expect("an edit list of one edit at 1024");
+    // The picture may have one like it, in front.
+    let at = (0..bytes.len() - 20).rfind(is_audio).expect("an edit list of one edit at 1024");
     bytes[at + 16..at + 20].copy_from_slice(&samples.to_be_bytes());
+    // It plays that much shorter, in the milliseconds of the movie.
+    let length = u32::from_be_bytes(bytes[at + 12..at + 16].try_into().expect("four octets"));
+    let shorter = length - (samples - 1024).div_ceil(48);
+    bytes[at + 12..at + 16].copy_from_slice(&shorter.to_be_bytes());
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("primed.mp4");
     std::fs::write(&path, bytes).expect("written");
