@@ -5,7 +5,7 @@
 //! | ahead | the first part of a source | a plan, and jobs that wait for their octets |
 //! | probe | the source | probe, plan, first presentation, the jobs below |
 //! | chunk, audio | plan and ledger | the segments that the ledger still lacks |
-//! | images, subtitles | the source | poster, thumbnails, storyboard; WebVTT |
+//! | images, subtitles | the source, or for images of short videos its renditions | poster, thumbnails, storyboard; WebVTT |
 //! | publish | the ledger | the verified presentation, and the pointer to it |
 //! | texts | added subtitle files and chapters | the presentation once more, with them |
 //! | purge | a deleted asset | nothing |

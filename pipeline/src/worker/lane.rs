@@ -119,8 +119,8 @@ impl Lane {
         }
     }
 
-    /// The next job on such a source. A heavy job is looked at before it is claimed, so that one for which there is no room here
-    /// stays free for other machines, and for what becomes more urgent meanwhile.
+    /// The next job on such a source. A heavy job is looked at before it is claimed, so that one for which there is
+    /// no room here stays free for other machines, and for what becomes more urgent meanwhile.
     async fn next_of(&self, source: Source) -> Result<Next, CatalogError> {
         if self.kind != JobLane::Heavy || self.config.budget == Budget::UNBOUNDED {
             return Ok(self.claim(source).await?.map_or(Next::Nothing, |job| Next::Job(Box::new(job), None)));
