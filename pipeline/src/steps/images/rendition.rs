@@ -1,6 +1,7 @@
 //! What there is to take from finished renditions: a small one costs little to decode, and of a larger one only
 //! key frames are.
 
+use std::fs::File;
 use std::io::Write;
 
 use domain::ladder::Rung;
@@ -8,7 +9,6 @@ use domain::plan::VideoPlan;
 use domain::probe::VideoTrack;
 use domain::{Generation, MediaTime, Plan, Probe, Span};
 use media_store::layout;
-use tempfile::NamedTempFile;
 use transcoder::{PicturesRequest, Shot, rendition_track};
 
 use super::{Look, Looks, Step};
@@ -46,13 +46,13 @@ pub(super) async fn looks(
     let large_file = joined(step, generation, large, &with_poster).await?;
     let small_file = joined(step, generation, small, &all).await?;
     let moving = match preview::request(plan, &track(small), MediaTime::zero()) {
-        // Opened anew: each engine reads at a place of its own.
-        Some(request) => Some((small_file.reopen()?, request)),
+        // Engines name the place of every read: they can share one.
+        Some(request) => Some((small_file.try_clone()?, request)),
         None => None,
     };
     let stills = vec![
-        Look { file: large_file.into_file(), request: request(large, &poster, true), places: poster.clone() },
-        Look { file: small_file.into_file(), request: request(small, &others, false), places: others.clone() },
+        Look { file: large_file, request: request(large, &poster, true), places: poster.clone() },
+        Look { file: small_file, request: request(small, &others, false), places: others.clone() },
     ];
     Ok(Some(Looks { album, stills, moving }))
 }
@@ -63,16 +63,11 @@ fn track(plan: &Plan, video: &VideoPlan, source: &VideoTrack, rung: &Rung) -> Vi
     rendition_track(source, rung.resolution, plan.cadence.frame_rate, video.frame_count)
 }
 
-/// The init segment and these segments of a rendition as one file.
-async fn joined(
-    step: &Step<'_>,
-    generation: Generation,
-    rung: &Rung,
-    segments: &[u32],
-) -> Result<NamedTempFile, JobError> {
+/// The init segment and these segments of a rendition as one file, which has no name that a killed worker could leave.
+async fn joined(step: &Step<'_>, generation: Generation, rung: &Rung, segments: &[u32]) -> Result<File, JobError> {
     let asset = step.job.asset;
     let keys = segments.iter().map(|index| layout::segment(asset, generation, &rung.id, *index));
-    let mut file = blocking(|| Ok(NamedTempFile::new()?)).await?;
+    let mut file = blocking(|| Ok(tempfile::tempfile()?)).await?;
     for key in std::iter::once(layout::init(asset, generation, &rung.id)).chain(keys) {
         let body = step.parts.store.get(&key).await?;
         let body = body.ok_or_else(|| JobError::inconsistent(format!("{key} is missing")))?;
