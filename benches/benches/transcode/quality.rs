@@ -17,6 +17,8 @@ pub(crate) struct Quality {
     pub(crate) ssim: f64,
     /// Frames compared.
     pub(crate) frames: u64,
+    /// Mean VMAF at the source's size; `None` unless an ffmpeg that has it was named.
+    pub(crate) vmaf: Option<f64>,
 }
 
 impl Quality {
@@ -32,8 +34,34 @@ impl Quality {
         }
         fs::write(&file, &whole)?;
         let (ssim, frames) = ssim(setting, &file, rung)?;
-        Ok(Self { bytes: whole.len() as u64, ssim, frames })
+        let vmaf = setting.vmaf.as_deref().map(|program| vmaf(setting, program, &file)).transpose()?;
+        Ok(Self { bytes: whole.len() as u64, ssim, frames, vmaf })
     }
+}
+
+/// What people would say of it, by Netflix's model (libvmaf), shown as large as the source.
+fn vmaf(setting: &Setting, program: &Path, file: &Path) -> anyhow::Result<f64> {
+    let (width, height) = (setting.source.resolution.width, setting.source.resolution.height);
+    let rate = format!("{}/{}", setting.source.rate.num(), setting.source.rate.den());
+    let graph = format!(
+        "[0:v:0]scale={width}:{height}:flags=bicubic,format=yuv420p,settb=AVTB,setpts=N*TB[d];\
+         [1:v:0]fps={rate},setsar=1,format=yuv420p,settb=AVTB,setpts=N*TB[r];\
+         [d][r]libvmaf=n_threads=2"
+    );
+    let output = Command::new("timeout")
+        .arg(setting.limit.as_secs().to_string())
+        .arg(program)
+        .args(["-nostdin", "-v", "info", "-i"])
+        .arg(file)
+        .arg("-i")
+        .arg(&setting.source.path)
+        .args(["-filter_complex", &graph, "-an", "-f", "null", "/dev/null"])
+        .output()
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{}: {said}", program.display());
+    let score = said.rsplit_once("VMAF score:").and_then(|(_, rest)| rest.split_whitespace().next());
+    Ok(score.with_context(|| format!("{} has no libvmaf", program.display()))?.parse()?)
 }
 
 /// Compares frame by frame: times are dropped on both sides, as ffmpeg 5.1 moves tracks with

@@ -256,7 +256,7 @@ fn planned(spans: impl Iterator<Item = Span>, cadence: &Cadence) -> Result<VecDe
 
 /// Checks the segments of a chunk.
 pub(crate) struct Chunk {
-    /// For each rung the segments still to come, in order.
+    /// For each rung the segments still to come. The end of one may come before that of the one before it.
     expected: Vec<VecDeque<Planned>>,
     /// For each rung how it is coded.
     codecs: Vec<Codec>,
@@ -295,9 +295,9 @@ impl Chunk {
         let mut reader = Reader::new(&message.payload);
         let rung = usize::try_from(reader.u32()?).unwrap_or(usize::MAX);
         let index = reader.u32()?;
-        let next = self.expected.get_mut(rung).and_then(VecDeque::pop_front);
-        let next = next.filter(|(span, _)| span.index == index);
-        let (span, gops) = next.ok_or_else(|| Malformed::new("segment not asked for"))?;
+        let open = self.expected.get_mut(rung);
+        let own = open.and_then(|open| open.remove(open.iter().position(|(span, _)| span.index == index)?));
+        let (span, gops) = own.ok_or_else(|| Malformed::new("segment not asked for"))?;
         let codec = self.codecs.get(rung).copied().unwrap_or_default();
         let sets = coding::parameter_sets(codec, &mut reader)?;
         let mut seen = vec![false; usize::try_from(span.count).unwrap_or(0)];

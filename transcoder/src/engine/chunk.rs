@@ -5,7 +5,8 @@
 //! decode, filter, pick → top rung → next rung → ... each →  one fresh encoder per segment → socket
 //! ```
 //!
-//! Every arrow is a short bounded channel, so the slowest encoder paces the decoder.
+//! Every arrow is a short bounded channel, so the slowest encoder paces the decoder. That is the one of the largest
+//! rung, and so it has two lanes: while one thread works off the end of a segment, the other begins the next.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -28,9 +29,13 @@ use crate::{ChunkRequest, SampleCost};
 /// Frames between the decoder and the scaler.
 const FRAMES_IN_FLIGHT: usize = 3;
 
-/// Frames between the scaler and each encoder. At the end of a segment an encoder works off all the
+/// Frames between the scaler and the encoders of each rung. At the end of a segment an encoder works off all the
 /// frames it looked ahead at; with room for about as many, the others need not wait for the slowest.
 const SCALED_IN_FLIGHT: usize = 14;
+
+/// Threads that encode the segments of the largest rung in turn. More threads for one encoder would not do: x264 0.164
+/// with a buffer model then gives other bytes from run to run.
+const TOP_LANES: usize = 2;
 
 /// How far before the first wanted frame a decoder starts, in seconds, attempt by attempt. Containers
 /// seek by decoding time, and some to the wrong place; the last attempt starts at the very beginning.
@@ -97,22 +102,29 @@ pub(super) fn run(source: &Source, request: &ChunkRequest, answer: Answer, outle
         let mut rungs = Vec::new();
         for (rung, settings) in settings.iter().enumerate().skip(lowest) {
             let spans: Vec<Span> = wanted.iter().filter(|work| work.rungs[rung]).map(|work| work.span).collect();
-            let (scaled, frames) = sync_channel::<Shown>(SCALED_IN_FLIGHT);
+            let is_highest = Some(rung) == highest;
+            // Encoders of other codecs are too large to have two of.
+            let has_lanes = is_highest && settings.codec.is_h264() && answer == Answer::Segments;
+            let lane_count = if has_lanes { TOP_LANES.min(spans.len()) } else { 1 };
+            let mut lanes = Vec::with_capacity(lane_count);
+            for lane in 0..lane_count {
+                let (scaled, frames) = sync_channel::<Shown>(SCALED_IN_FLIGHT / lane_count.max(1));
+                lanes.push(scaled);
+                let own: Vec<Span> = spans.iter().skip(lane).step_by(lane_count).copied().collect();
+                let run = move || {
+                    if !is_highest {
+                        priority::step_back(priority::STEP);
+                    }
+                    encode_rung((rung, settings), &request.cadence, &own, &frames, answer, outlet)
+                };
+                encoders.push(spawn(scope, &format!("encode {}", request.rungs[rung].id), run)?);
+            }
             rungs.push(Rung {
                 scaler: Scaler::to_yuv420p(settings.resolution, look::is_bt709(&request.track)),
                 parent: parent(request.rungs.len(), rung),
-                scaled,
-                spans: spans.clone(),
+                lanes,
+                spans,
             });
-            let name = format!("encode {}", request.rungs[rung].id);
-            let is_highest = Some(rung) == highest;
-            let run = move || {
-                if !is_highest {
-                    priority::step_back(priority::STEP);
-                }
-                encode_rung((rung, settings), &request.cadence, &spans, &frames, answer, outlet)
-            };
-            encoders.push(spawn(scope, &name, run)?);
         }
         // The cascade runs from the largest rung down.
         rungs.reverse();
@@ -241,8 +253,17 @@ struct Rung {
     scaler: Scaler,
     /// Which of all rungs, counted from the smallest, its pictures are made from.
     parent: Option<usize>,
-    scaled: SyncSender<Shown>,
+    /// To the threads that encode its segments in turn.
+    lanes: Vec<SyncSender<Shown>>,
     spans: Vec<Span>,
+}
+
+impl Rung {
+    /// Where a picture goes; `None` if it is in no wanted segment.
+    fn lane(&self, output: u64) -> Option<&SyncSender<Shown>> {
+        let at = self.spans.iter().position(|span| (span.first..span.end()).contains(&output))?;
+        self.lanes.get(at % self.lanes.len().max(1))
+    }
 }
 
 /// Scales every picture to all rungs, the largest first, each from its parent.
@@ -264,9 +285,9 @@ fn scale(mut rungs: Vec<Rung>, pictures: &Receiver<Shown>, rung_count: usize) ->
             }
         };
         for (rung, frame) in rungs.iter().zip(&scaled) {
-            if rung.spans.iter().any(|span| (span.first..span.end()).contains(&output)) {
+            if let Some(lane) = rung.lane(output) {
                 let shown = Shown { frame: frame.share()?, output, source };
-                if rung.scaled.send(shown).is_err() {
+                if lane.send(shown).is_err() {
                     return Err(Stop::Abandoned);
                 }
             }
@@ -276,7 +297,7 @@ fn scale(mut rungs: Vec<Rung>, pictures: &Receiver<Shown>, rung_count: usize) ->
     Ok(())
 }
 
-/// Encodes the segments of one rung, each with an encoder of its own.
+/// Encodes segments of one rung, each with an encoder of its own.
 fn encode_rung(
     (rung, settings): (usize, &VideoSettings),
     cadence: &Cadence,
