@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::complexity::Cost;
 use crate::ladder::{self, Rung};
+use crate::loudness::Hundredths;
 use crate::per_title::Looks;
 use crate::probe::{AudioTrack, SubtitleTrack, TEXT_CHARS_MAX, VideoTrack};
 use crate::recipe::ExtraCodec;
@@ -167,6 +168,9 @@ pub struct AudioPlan {
     /// Where the frames of the source are, if they are played as they are, not encoded again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied: Option<CopiedSound>,
+    /// Decibels by which the sound is made louder, so that it comes to the recipe's loudness.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain_db: Option<Hundredths>,
 }
 
 impl AudioPlan {
@@ -404,8 +408,10 @@ fn audio(probe: &Probe, origin: MediaTime, recipe: &Recipe, limits: &Limits) -> 
         let name = names.unique(track.title.as_deref(), track.language.as_ref(), "Audio");
         let language = track.language.clone();
         let stream_index = track.stream_index;
-        let plan = AudioPlan { id, stream_index, frame_count, channels: 2, language, name, copied: None };
-        let as_it_is = Some(track).filter(|_| recipe.audio_passthrough);
+        let plan =
+            AudioPlan { id, stream_index, frame_count, channels: 2, language, name, copied: None, gain_db: None };
+        let is_as_loud = recipe.loudness_target_lufs.is_none();
+        let as_it_is = Some(track).filter(|_| recipe.audio_passthrough && is_as_loud);
         let as_it_is = as_it_is.and_then(|track| passthrough::plan_sound(track, origin, recipe).ok());
         let taken_over = |plan: AudioPlan| match &as_it_is {
             Some(sound) if (sound.channels > 2) == (plan.channels > 2) => AudioPlan {

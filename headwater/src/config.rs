@@ -155,6 +155,7 @@ pub struct Config {
     pub passthrough: bool,
     pub ladder_probe: LadderProbe,
     pub per_title_db: u8,
+    pub loudness_target_lufs: i8,
     pub codecs: Vec<Codec>,
     pub x265_preset: String,
     pub x265_crf: u8,
@@ -254,6 +255,7 @@ impl Config {
             audio_passthrough: self.passthrough,
             ladder_probe: self.ladder_probe,
             per_title_db: (self.per_title_db > 0).then_some(self.per_title_db),
+            loudness_target_lufs: (self.loudness_target_lufs != 0).then_some(self.loudness_target_lufs),
             extra_codecs: self.codecs.iter().filter_map(|codec| self.extra_codec(*codec)).collect(),
             audio_bitrate: domain::Bitrate(self.audio_bitrate),
             surround_bitrate: domain::Bitrate(self.surround_bitrate),
@@ -297,6 +299,11 @@ impl Config {
         if self.per_title_db != 0 {
             let targets = domain::per_title::TARGETS_DB;
             in_range("per_title_db", self.per_title_db.into(), (*targets.start()).into(), (*targets.end()).into())?;
+        }
+        let (target, targets) = (self.loudness_target_lufs, domain::loudness::TARGETS_LUFS);
+        if target != 0 && !targets.contains(&target) {
+            let (min, max) = (targets.start(), targets.end());
+            return Err(("loudness_target_lufs", format!("must lie between {min} and {max}, or be 0, not {target}")));
         }
         in_range("audio_bitrate", self.audio_bitrate, 32_000, 512_000)?;
         in_range("surround_bitrate", self.surround_bitrate, 96_000, 1_024_000)?;

@@ -45,6 +45,9 @@ pub struct Args {
     /// factor everywhere
     #[arg(long, value_name = "DB")]
     per_title: Option<u8>,
+    /// Bring every sound track to this loudness (EBU R128), in LUFS, such as -16; 0 leaves it as it is
+    #[arg(long, value_name = "LUFS", allow_hyphen_values = true)]
+    loudness: Option<i8>,
     /// Codecs to encode in, instead of the configured ones: h264 and perhaps hevc and av1, separated by commas
     #[arg(long, value_name = "LIST")]
     codecs: Option<String>,
@@ -56,7 +59,8 @@ impl Args {
         let passthrough = self.no_passthrough.then(|| ("passthrough".to_owned(), "false".to_owned()));
         let codecs = self.codecs.clone().map(|codecs| ("codecs".to_owned(), codecs));
         let per_title = self.per_title.map(|db| ("per_title_db".to_owned(), db.to_string()));
-        passthrough.into_iter().chain(per_title).chain(codecs).collect()
+        let loudness = self.loudness.map(|lufs| ("loudness_target_lufs".to_owned(), lufs.to_string()));
+        passthrough.into_iter().chain(per_title).chain(loudness).chain(codecs).collect()
     }
 }
 

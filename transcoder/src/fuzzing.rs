@@ -137,6 +137,7 @@ fn audio() -> AudioRequest {
         recipe: Recipe::default(),
         channels: 2,
         frame_count: 5,
+        gain_db: None,
         part_first: 0,
         work: vec![Span { index: 0, first: 0, count: 3 }, Span { index: 1, first: 3, count: 2 }],
     }

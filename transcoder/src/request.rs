@@ -1,6 +1,7 @@
 //! What the engine can be asked for.
 
 use domain::ladder::Rung;
+use domain::loudness::Hundredths;
 use domain::probe::{AudioTrack, Jump, VideoTrack};
 use domain::{Cadence, MediaTime, Recipe, Resolution, Span};
 use serde::{Deserialize, Serialize};
@@ -87,6 +88,9 @@ pub struct AudioRequest {
     pub channels: u16,
     /// AAC frames of the whole rendition, not of the part.
     pub frame_count: u64,
+    /// Decibels by which the sound is made louder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain_db: Option<Hundredths>,
     /// The AAC frame that the part begins with. No segment of `work` begins before it.
     pub part_first: u64,
     /// The wanted segments, in AAC frames, in order.

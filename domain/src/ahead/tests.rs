@@ -32,6 +32,7 @@ fn plan(origin: MediaTime) -> Plan {
         language: None,
         name: "Audio".into(),
         copied: None,
+        gain_db: None,
     };
     Plan {
         recipe: Recipe::default(),

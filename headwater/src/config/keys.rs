@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 50] = [
+pub const KEYS: [Key; 51] = [
     key(
         "data_dir",
         Kind::Text,
@@ -201,7 +201,7 @@ pub const KEYS: [Key; 50] = [
         "encoding_memory_bytes",
         Kind::Number,
         "0",
-        "Memory that the video chunks which are encoded at once may take together, in octets, as estimated from their sizes: a 1080p source takes some 0.5 GiB, one of 2160p 0.8. One that needs more than all of it is encoded alone. 0 means three quarters of what is free when the server starts, on the machine or in its control group.",
+        "Memory that the video chunks which are encoded at once may take together, in octets, as estimated from their sizes: a 1080p source takes some 0.7 GiB, one of 2160p 1.0. One that needs more than all of it is encoded alone. 0 means three quarters of what is free when the server starts, on the machine or in its control group.",
     ),
     key(
         "encoding_cores",
@@ -247,6 +247,12 @@ pub const KEYS: [Key; 50] = [
         Kind::Number,
         "0",
         "Quality that every H.264 rendition is to have, as structural similarity (SSIM) to the source in decibels, from 8 to 25; `x264_crf = 23` gave a camera's 720p picture 18.5. Then each rendition of each source gets a constant rate factor of its own, from 17 to 32, and `x264_crf` only counts where that cannot be found out. Some seconds of every source are encoded at three rate factors before anything can be played. 0 means the same factor for all.",
+    ),
+    key(
+        "loudness_target_lufs",
+        Kind::Number,
+        "0",
+        "Integrated loudness (EBU R128) that every sound track is brought to, in LUFS from -31 to -10: broadcasters take -23, streaming services -14 to -18. One factor for the whole track; where its true peak would pass -1 dBTP, it stays softer. Sound is then always encoded, nothing is encoded ahead of an upload's end, and an asset can be played once all of its sound has been listened to: about a second for every five minutes. 0 leaves sound as it is.",
     ),
     key(
         "codecs",

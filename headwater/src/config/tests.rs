@@ -56,6 +56,12 @@ fn a_wrong_value_is_blamed_on_its_key_and_its_place() {
     assert_eq!(merged("", &[], &[("ladder_probe", "always")]).unwrap().recipe().ladder_probe, LadderProbe::Always);
     assert_eq!(merged("", &[], &[]).unwrap().recipe().per_title_db, None);
     assert_eq!(merged("per_title_db = 16", &[], &[]).unwrap().recipe().per_title_db, Some(16));
+    assert_eq!(merged("", &[], &[]).unwrap().recipe().loudness_target_lufs, None);
+    assert_eq!(merged("loudness_target_lufs = -16", &[], &[]).unwrap().recipe().loudness_target_lufs, Some(-16));
+    assert_eq!(
+        refused("", &[("loudness_target_lufs", "-9")]),
+        "--loudness-target-lufs: loudness_target_lufs must lie between -31 and -10, or be 0, not -9"
+    );
     assert_eq!(refused("", &[("per_title_db", "7")]), "--per-title-db: per_title_db must lie between 8 and 25, not 7");
     assert_eq!(refused("codecs = [\"hevc\"]", &[]), "h.toml: codecs must begin with h264, which every player can show");
     assert_eq!(refused("", &[("codecs", "h264,av1,av1")]), "--codecs: codecs must name each codec once");

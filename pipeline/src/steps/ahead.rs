@@ -56,7 +56,7 @@ async fn foresee(step: &Step<'_>, generation: Generation) -> Result<Option<Fores
 /// are not there yet.
 async fn planned(step: &Step<'_>, probe: &Probe) -> Result<Option<Plan>, JobError> {
     let plan = probe::untried(step, probe, &step.config.recipe).await?;
-    if !per_title::samples(&plan).is_empty() {
+    if !per_title::samples(&plan).is_empty() || plan.needs_loudness() {
         return Ok(None);
     }
     match complexity::trial(probe, &plan, step.config.has_viewers) {

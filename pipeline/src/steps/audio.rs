@@ -91,6 +91,7 @@ pub(crate) fn session(
             recipe: plan.recipe.clone(),
             channels: audio.channels,
             frame_count: audio.frame_count,
+            gain_db: audio.gain_db,
             part_first,
             work,
         };

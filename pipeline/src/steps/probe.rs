@@ -15,7 +15,7 @@ use domain::{
     AssetState, Failure, FailureCode, Generation, JobKind, JobSpec, Plan, Presentation, Probe, Recipe, chapters,
 };
 
-use super::{Settlement, Step, edition, images, inits, publish, trial};
+use super::{Settlement, Step, edition, images, inits, loudness, publish, trial};
 use crate::error::JobError;
 
 pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
@@ -152,7 +152,8 @@ pub(super) async fn untried(step: &Step<'_>, probe: &Probe, recipe: &Recipe) -> 
 
 async fn decided(step: &Step<'_>, probe: &Probe, recipe: &Recipe) -> Result<Plan, JobError> {
     let plan = untried(step, probe, recipe).await?;
-    trial::decide(step, probe, plan).await
+    let plan = trial::decide(step, probe, plan).await?;
+    loudness::decide(step, probe, plan).await
 }
 
 /// The document that shows a plan of which nothing is made yet.
@@ -205,6 +206,6 @@ pub(super) fn jobs(plan: &Plan, probe: &Probe, generation: Generation) -> Vec<Jo
     });
     let subtitles = (!plan.subtitles.is_empty()).then_some(JobSpec::Subtitles { generation });
     let images = has_picture.then_some(JobSpec::Images { generation, is_last: images::are_last(plan) });
-    let loudness = (!plan.audio.is_empty()).then_some(JobSpec::Loudness { generation });
-    copies.chain(encoded).chain(audio).chain(subtitles).chain(images).chain(loudness).chain(extra).collect()
+    let measured = (!plan.audio.is_empty()).then_some(JobSpec::Loudness { generation });
+    copies.chain(encoded).chain(audio).chain(subtitles).chain(images).chain(measured).chain(extra).collect()
 }

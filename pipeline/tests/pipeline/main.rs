@@ -5,6 +5,7 @@
 mod audit;
 mod codecs;
 mod ladder;
+mod loudness;
 mod outputs;
 mod passthrough;
 mod per_title;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         audit::CASES,
         codecs::CASES,
         ladder::CASES,
+        loudness::CASES,
         outputs::CASES,
         passthrough::CASES,
         per_title::CASES,

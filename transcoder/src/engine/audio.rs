@@ -9,6 +9,7 @@ mod pcm;
 mod sound;
 mod timeline;
 
+use domain::loudness::Hundredths;
 use domain::{AAC_FRAME_SAMPLES, Span, Timescale};
 
 use super::outlet::Outlet;
@@ -68,8 +69,12 @@ fn send_segment(request: &AudioRequest, span: Span, pcm: &Pcm, outlet: &Outlet) 
     let first = i64::try_from(span.first).unwrap_or(i64::MAX / 2048) - pre_roll;
     let count = i64::from(span.count) + pre_roll + i64::try_from(POST_ROLL_FRAMES).unwrap_or(0);
     let frame_samples = i64::from(AAC_FRAME_SAMPLES);
+    let gain = request.gain_db.map(amplitude);
     for frame in first..first + count {
-        let planes = pcm.frame(frame);
+        let mut planes = pcm.frame(frame);
+        if let Some(gain) = gain {
+            planes.iter_mut().flatten().for_each(|sample| *sample *= gain);
+        }
         let planes: Vec<&[f32]> = planes.iter().map(Vec::as_slice).collect();
         encoder.send(&planes, frame * frame_samples).map_err(broken)?;
         while encoder.receive(&mut packet).map_err(broken)?.is_some() {
@@ -86,6 +91,13 @@ fn send_segment(request: &AudioRequest, span: Span, pcm: &Pcm, outlet: &Outlet) 
         return Err(Stop::Broken(format!("audio segment {} ends at frame {next}", span.index)));
     }
     Ok(outlet.send(writer)?)
+}
+
+/// The factor that samples are multiplied by.
+fn amplitude(gain_db: Hundredths) -> f32 {
+    #[expect(clippy::cast_possible_truncation, reason = "samples have no more digits")]
+    let factor = gain_db.to_amplitude() as f32;
+    factor
 }
 
 fn broken(error: AvError) -> Stop {

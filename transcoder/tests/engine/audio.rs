@@ -115,6 +115,7 @@ async fn segments_of_a_later_part_do_not_depend_on_each_other() {
     let spec = ClipSpec { seconds: 32.0, width: 0, height: 0, container: "mkv", ..ClipSpec::default() };
     let source = planned(&media::clip(&spec)).await;
     let part = |is_wanted: &dyn Fn(u32) -> bool| AudioRequest {
+        gain_db: None,
         part_first: source.plan.audio_spans(&source.plan.audio[0])[4].first,
         ..source.audio(0, |span| span.index >= 4 && is_wanted(span.index))
     };

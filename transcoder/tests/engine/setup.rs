@@ -115,6 +115,7 @@ impl Planned {
             recipe: self.plan.recipe.clone(),
             channels: audio.channels,
             frame_count: audio.frame_count,
+            gain_db: None,
             part_first: 0,
             work: self.plan.audio_spans(audio).into_iter().filter(is_wanted).collect(),
         }

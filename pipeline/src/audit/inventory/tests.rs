@@ -19,6 +19,7 @@ fn plan() -> Plan {
         language: None,
         name: format!("Audio {number}"),
         copied: None,
+        gain_db: None,
     };
     Plan {
         recipe: Recipe::default(),

@@ -33,6 +33,7 @@ fn planned() -> Presentation {
         language: None,
         name: format!("Audio {number}"),
         copied: None,
+        gain_db: None,
     };
     let plan = Plan {
         recipe: Recipe::default(),

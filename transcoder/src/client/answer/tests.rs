@@ -139,6 +139,7 @@ proptest! {
             recipe: Recipe::default(),
             channels: 2,
             frame_count: 200,
+            gain_db: None,
             part_first: 0,
             work: vec![Span { index: 0, first: 0, count: 200 }],
         };
