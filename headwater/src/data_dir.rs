@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,12 @@ pub enum DataDirError {
         source: io::Error,
     },
 }
+
+/// How often the lock is tried before the folder counts as in use.
+const LOCK_ATTEMPTS: u32 = 40;
+
+/// Time between two attempts: two seconds in all.
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A data folder, locked for this process until the value is dropped.
 ///
@@ -80,7 +87,7 @@ impl DataDir {
             .write(true)
             .open(root.join("lock"))
             .map_err(|source| DataDirError::Io { path: root.clone(), source })?;
-        match lock.try_lock() {
+        match try_lock(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DataDirError::InUse { path: root }),
             Err(TryLockError::Error(source)) => return Err(DataDirError::Io { path: root, source }),
@@ -114,6 +121,20 @@ impl DataDir {
     }
 }
 
+/// Locks the file, in a while if need be.
+///
+/// A process that is killed in the moment in which it starts an engine leaves a child that holds the lock until it
+/// runs its own program: whoever is started at once in its place must not be turned away for that.
+fn try_lock(lock: &File) -> Result<(), TryLockError> {
+    for _ in 1..LOCK_ATTEMPTS {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            ended => return ended,
+        }
+    }
+    lock.try_lock()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,6 +147,19 @@ mod tests {
         assert!(refused.contains("in use by another headwater process"), "{refused}");
         drop(first);
         DataDir::open(temp.path()).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_is_given_back_in_a_moment_is_waited_for() {
+        let temp = tempfile::tempdir().unwrap();
+        let first = DataDir::open(temp.path()).unwrap();
+        let second = std::thread::scope(|scope| {
+            let second = scope.spawn(|| DataDir::open(temp.path()).is_ok());
+            std::thread::sleep(3 * LOCK_PAUSE);
+            drop(first);
+            second.join().unwrap()
+        });
+        assert!(second);
     }
 
     #[test]
