@@ -57,6 +57,12 @@ pub enum StoreError {
         #[source]
         source: object_store::Error,
     },
+    /// The object is no longer the one that reading began with.
+    #[error("{key} was changed while it was read")]
+    Changed {
+        /// The object.
+        key: String,
+    },
     /// There is neither a source nor a staged file to make it from.
     #[error("{key} does not exist")]
     Missing {
@@ -113,7 +119,7 @@ impl StoreError {
                 | Remote::UnknownConfigurationKey { .. } => Retry::Never,
                 _ => Retry::After(RETRY_DELAY),
             },
-            Self::Open { .. } | Self::Io { .. } => Retry::After(RETRY_DELAY),
+            Self::Open { .. } | Self::Io { .. } | Self::Changed { .. } => Retry::After(RETRY_DELAY),
         }
     }
 

@@ -129,7 +129,7 @@ pub fn presentation_named(asset: AssetId, key: &Key) -> Option<(Generation, u32)
 }
 
 /// The pointer of a playback id: the only object that is ever overwritten.
-pub(crate) fn pointer(playback: PlaybackId) -> Key {
+pub fn pointer(playback: PlaybackId) -> Key {
     Key(format!("current/{playback}.json"))
 }
 

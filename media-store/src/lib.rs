@@ -26,6 +26,7 @@
 //! # Ok(()) }
 //! ```
 
+mod changes;
 mod config;
 mod direct;
 pub mod disk;
@@ -33,14 +34,17 @@ mod error;
 mod folder;
 pub mod layout;
 mod multipart;
+mod reading;
 mod scratch;
 mod source;
 pub mod staging;
 mod store;
 
+pub use changes::{Change, Listener};
 pub use config::StoreConfig;
 pub use disk::Disk;
 pub use error::{Retry, StoreError};
 pub use layout::{Key, Prefix};
+pub use reading::{ObjectFile, RemoteRead};
 pub use staging::{Staging, StagingError};
 pub use store::{MediaStore, OBJECT_BYTES_MAX, Object, PAGE_OBJECTS, Page, Put};

@@ -13,11 +13,13 @@ use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{GetOptions, ObjectStore, ObjectStoreExt};
 
+use crate::changes::{Change, Changes, Listener};
 use crate::config::{Place, place};
 use crate::disk::Disk;
 use crate::error::blocking;
 use crate::folder::Folder;
 use crate::multipart::Bucket;
+use crate::reading::OpenFiles;
 use crate::scratch::Scratch;
 use crate::{Key, Prefix, StoreConfig, StoreError, layout};
 
@@ -36,11 +38,19 @@ pub(crate) struct Inner {
     /// Reads and lists go here for both kinds of store; writes and deletes only for buckets.
     pub(crate) objects: Arc<dyn ObjectStore>,
     pub(crate) backend: Backend,
+    pub(crate) open_files: OpenFiles,
+    pub(crate) changes: Changes,
 }
 
 pub(crate) enum Backend {
     Folder(Arc<Folder>),
     Bucket(Bucket),
+}
+
+impl Inner {
+    fn new(objects: Arc<dyn ObjectStore>, backend: Backend) -> Self {
+        Self { objects, backend, open_files: OpenFiles::new(), changes: Changes::default() }
+    }
 }
 
 /// What [`MediaStore::put_once`] found.
@@ -105,12 +115,12 @@ impl MediaStore {
                 let folder = blocking(move || open(&root)).await.map_err(opened(name))?;
                 let objects = LocalFileSystem::new_with_prefix(folder.root())
                     .map_err(|error| StoreError::Config { reason: error.to_string() })?;
-                Inner { objects: Arc::new(objects), backend: Backend::Folder(Arc::new(folder)) }
+                Inner::new(Arc::new(objects), Backend::Folder(Arc::new(folder)))
             }
             Place::Bucket { objects, parts } => {
                 let name = config.scratch.display().to_string();
                 let scratch = Scratch::open(config.scratch).await.map_err(opened(name))?;
-                Inner { objects, backend: Backend::Bucket(Bucket::new(parts, scratch)) }
+                Inner::new(objects, Backend::Bucket(Bucket::new(parts, scratch)))
             }
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -157,7 +167,7 @@ impl MediaStore {
     /// # Errors
     /// [`StoreError`] with the key; the object is then absent or whole, never partial.
     pub async fn put_once(&self, key: &Key, body: Bytes) -> Result<Put, StoreError> {
-        match &self.inner.backend {
+        let put = match &self.inner.backend {
             Backend::Folder(folder) => {
                 let (writer, name) = (folder.clone(), key.clone());
                 let put = move || {
@@ -169,7 +179,10 @@ impl MediaStore {
                 folder.writing(put).await.map_err(StoreError::io("write", key))
             }
             Backend::Bucket(_) => self.put_remote(key, body).await.map(|()| Put::Written),
-        }
+        };
+        self.inner.open_files.forget(key);
+        self.inner.changes.tell(&Change::Put(key));
+        put
     }
 
     /// The whole object; `None` when there is none.
@@ -215,7 +228,7 @@ impl MediaStore {
     /// # Errors
     /// Whatever keeps it from being deleted.
     pub async fn delete(&self, key: &Key) -> Result<(), StoreError> {
-        match &self.inner.backend {
+        let deleted = match &self.inner.backend {
             Backend::Folder(folder) => {
                 folder.writes_ended().await;
                 let (folder, name) = (folder.clone(), key.clone());
@@ -225,7 +238,9 @@ impl MediaStore {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
                 Err(error) => Err(StoreError::remote("delete", key)(error)),
             },
-        }
+        };
+        self.inner.open_files.forget(key);
+        deleted
     }
 
     /// One page of the objects below `prefix`, in order of keys, beginning behind `after`.
@@ -270,7 +285,9 @@ impl MediaStore {
         if let Backend::Folder(folder) = &self.inner.backend {
             folder.writes_ended().await;
             let (folder, name) = (folder.clone(), prefix.clone());
-            return blocking(move || folder.delete_tree(name.as_str())).await.map_err(StoreError::io("delete", prefix));
+            let deleted = blocking(move || folder.delete_tree(name.as_str())).await;
+            self.inner.open_files.forget_below(prefix.as_str());
+            return deleted.map_err(StoreError::io("delete", prefix));
         }
         let mut after = None;
         // Ends because every page begins behind the one before it.
@@ -293,14 +310,16 @@ impl MediaStore {
     /// Whatever keeps it from being written; the old document then stays.
     pub async fn put_pointer(&self, playback: PlaybackId, body: Bytes) -> Result<(), StoreError> {
         let key = layout::pointer(playback);
-        match &self.inner.backend {
+        let put = match &self.inner.backend {
             Backend::Folder(folder) => {
                 let (writer, name) = (folder.clone(), key.clone());
                 let put = folder.writing(move || writer.write(name.as_str(), &body));
-                put.await.map_err(StoreError::io("write", key))
+                put.await.map_err(StoreError::io("write", &key))
             }
             Backend::Bucket(_) => self.put_remote(&key, body).await,
-        }
+        };
+        self.inner.changes.tell(&Change::Pointer(playback));
+        put
     }
 
     /// What a playback id points to; `None` when it points to nothing.
@@ -316,7 +335,15 @@ impl MediaStore {
     /// # Errors
     /// Whatever keeps it from being deleted.
     pub async fn delete_pointer(&self, playback: PlaybackId) -> Result<(), StoreError> {
-        self.delete(&layout::pointer(playback)).await
+        let deleted = self.delete(&layout::pointer(playback)).await;
+        self.inner.changes.tell(&Change::Pointer(playback));
+        deleted
+    }
+
+    /// Calls `listener` after each change that this process makes, for as long as it is kept. It must return at
+    /// once. What other processes change it does not hear of.
+    pub fn listen(&self, listener: &Arc<Listener>) {
+        self.inner.changes.listen(listener);
     }
 
     async fn put_remote(&self, key: &Key, body: Bytes) -> Result<(), StoreError> {
