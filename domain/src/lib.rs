@@ -28,6 +28,7 @@
 //! ```
 
 pub mod aac;
+pub mod access;
 pub mod ahead;
 mod asset;
 pub mod chapters;
@@ -55,6 +56,7 @@ mod tally;
 pub mod text;
 mod time;
 
+pub use access::{Access, Admission};
 pub use asset::{AssetEvent, AssetState, Failure, FailureCode, IllegalTransition};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use codec::{Codec, ParameterSets};

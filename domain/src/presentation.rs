@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::probe::Chapter;
 use crate::{
-    AssetId, Bitrate, Cadence, FrameRate, Generation, Language, MediaTime, Plan, PlaybackId, RenditionId, Resolution,
-    Timescale,
+    Access, AssetId, Bitrate, Cadence, FrameRate, Generation, Language, MediaTime, Plan, PlaybackId, RenditionId,
+    Resolution, Timescale,
 };
 
 /// Version of this document's form; a reader refuses any other.
@@ -85,6 +85,9 @@ pub struct Pointer {
     /// gone already.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub retained: Vec<Retained>,
+    /// Who may play the asset. It is no part of what was encoded: whoever points to something else keeps it.
+    #[serde(default, skip_serializing_if = "Access::is_public")]
+    pub access: Access,
 }
 
 /// Earlier outputs of one asset that are kept at the same time.
@@ -107,7 +110,7 @@ impl Pointer {
 
     /// True if this presentation is the one that is pointed to.
     pub fn names(&self, presentation: &Presentation) -> bool {
-        Self { retained: Vec::new(), ..self.clone() } == presentation.pointer()
+        Self { retained: Vec::new(), access: Access::default(), ..self.clone() } == presentation.pointer()
     }
 
     /// What decides between two pointers of one playback id: the higher is in force.
@@ -281,6 +284,7 @@ impl Presentation {
             revision: self.revision,
             is_complete: self.is_complete,
             retained: Vec::new(),
+            access: Access::default(),
         }
     }
 
@@ -381,7 +385,15 @@ mod tests {
     fn a_pointer_reads_back_from_its_json() {
         let (asset, generation) = (AssetId::from_u128(1), Generation(2));
         let retained = Vec::new();
-        let pointer = Pointer { schema: SCHEMA, asset, generation, revision: 1, is_complete: Some(false), retained };
+        let pointer = Pointer {
+            schema: SCHEMA,
+            asset,
+            generation,
+            revision: 1,
+            is_complete: Some(false),
+            retained,
+            access: Access::default(),
+        };
         let json = serde_json::to_string(&pointer).expect("serialises");
         let head = r#"{"schema":1,"asset":"ast_00000000000000000000000001","generation":2,"revision":1"#;
         assert_eq!(json, format!(r#"{head},"is_complete":false}}"#));

@@ -57,13 +57,14 @@ pub(super) async fn replace(step: &Step<'_>, before: &InForce, mut next: Present
 ///
 /// The document first, then the pointer: whoever follows the pointer finds what it names.
 pub(super) async fn show_plan(step: &Step<'_>, plan: &Presentation) -> Result<(), JobError> {
-    let (parts, pointer) = (step.parts, plan.pointer());
+    let (parts, mut pointer) = (step.parts, plan.pointer());
     let key = layout::presentation(pointer.asset, pointer.generation, pointer.revision);
     parts.store.put_once(&key, serde_json::to_vec(plan)?.into()).await?;
     // A worker that was stopped for long must not bring back what has been replaced or deleted.
     step.still_ours().await?;
     let current = current(&parts.store, plan.playback).await?;
-    if current.is_none_or(|current| current.rank() < pointer.rank()) {
+    if current.as_ref().is_none_or(|current| current.rank() < pointer.rank()) {
+        pointer.access = current.map(|current| current.access).unwrap_or_default();
         parts.store.put_pointer(plan.playback, serde_json::to_vec(&pointer)?.into()).await?;
     }
     parts.catalog.mark_playable(pointer.asset, parts.clock.now()).await?;
@@ -88,8 +89,9 @@ async fn point(step: &Step<'_>, playback: PlaybackId, generation: Generation) ->
         let is_complete = Some(edition.is_complete);
         let retained = parts.catalog.retained(asset).await?;
         let revision = edition.revision;
-        let wanted = Pointer { schema: SCHEMA, asset, generation, revision, is_complete, retained };
         let current = current(&parts.store, playback).await?;
+        let access = current.as_ref().map(|current| current.access.clone()).unwrap_or_default();
+        let wanted = Pointer { schema: SCHEMA, asset, generation, revision, is_complete, retained, access };
         if current.is_some_and(|current| current.rank() >= wanted.rank()) {
             return if attempt == 0 { Ok(()) } else { still_living(step, playback, generation).await };
         }
