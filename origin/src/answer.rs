@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, RANGE};
+use bytes::BytesMut;
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, RANGE};
 use http::{HeaderValue, Method, Response, StatusCode};
 
-use crate::body::Body;
+use crate::body::{Body, Content, Part};
 use crate::conditional::{self, Validators, Verdict};
 use crate::policy;
 use crate::problem::Problem;
@@ -15,10 +15,32 @@ use crate::range::{self, Selection};
 /// What is known of the selected representation before its octets are needed.
 #[derive(Clone, Debug)]
 pub(crate) struct Representation {
-    pub(crate) media_type: &'static str,
-    pub(crate) cache_control: &'static str,
     pub(crate) etag: HeaderValue,
     pub(crate) bytes: u64,
+    media_type: &'static str,
+    /// The headers of a 304.
+    brief: HeaderMap,
+    /// The headers of a 200.
+    full: HeaderMap,
+}
+
+impl Representation {
+    /// A representation whose answers all carry `headers`.
+    pub(crate) fn new(media_type: &'static str, etag: HeaderValue, bytes: u64, headers: HeaderMap) -> Self {
+        let mut brief = headers;
+        brief.insert(ETAG, etag.clone());
+        let mut full = brief.clone();
+        full.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        full.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        full.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+        Self { etag, bytes, media_type, brief, full }
+    }
+
+    /// Adds to the headers of all answers.
+    pub(crate) fn add(&mut self, name: http::HeaderName, value: &HeaderValue) {
+        self.brief.insert(name.clone(), value.clone());
+        self.full.insert(name, value.clone());
+    }
 }
 
 /// What to answer.
@@ -72,22 +94,49 @@ impl Answer {
         matches!(self, Self::Whole | Self::Part(_) | Self::Parts(_))
     }
 
-    /// The response. `content` is the whole representation, or empty where it is not needed.
-    pub(crate) fn respond(self, representation: &Representation, content: Bytes) -> Response<Body> {
-        debug_assert!(!self.needs_content() || content.len() as u64 == representation.bytes);
+    /// The octets that are needed, of so many: from the first to the last.
+    pub(crate) fn range(&self, bytes: u64) -> Range<u64> {
         match self {
-            Self::NotModified => validated(StatusCode::NOT_MODIFIED, representation, Body::empty()),
-            Self::PreconditionFailed => PRECONDITION_FAILED.respond(),
+            Self::Whole => 0..bytes,
+            Self::Part(range) => range.clone(),
+            Self::Parts(ranges) => {
+                let start = ranges.iter().map(|range| range.start).min().unwrap_or(0);
+                start..ranges.iter().map(|range| range.end).max().unwrap_or(0)
+            }
+            _ => 0..0,
+        }
+    }
+
+    /// The octet that is needed first, if any is.
+    pub(crate) fn begins_at(&self) -> u64 {
+        match self {
+            Self::Part(range) => range.start,
+            Self::Parts(ranges) => ranges.first().map_or(0, |range| range.start),
+            _ => 0,
+        }
+    }
+
+    /// The response.
+    pub(crate) fn respond(self, representation: &Representation, content: &Content) -> Response<Body> {
+        match self {
+            Self::NotModified => response(StatusCode::NOT_MODIFIED, representation.brief.clone(), Body::empty()),
+            Self::PreconditionFailed => dressed(PRECONDITION_FAILED.respond()),
             Self::Unsatisfiable => unsatisfiable(representation.bytes),
-            Self::Head => full(representation, Body::empty()),
-            Self::Whole => full(representation, content.into()),
+            Self::Head => response(StatusCode::OK, representation.full.clone(), Body::empty()),
+            Self::Whole => {
+                let body = Body::part(content.part(0..representation.bytes), representation.bytes);
+                response(StatusCode::OK, representation.full.clone(), body)
+            }
             Self::Part(range) => {
                 let content_range = content_range(&range, representation.bytes);
-                let mut response = partial(representation, slice(&content, range).into(), representation.media_type);
-                response.headers_mut().insert(CONTENT_RANGE, content_range);
-                response
+                let length = range.end - range.start;
+                let body = Body::part(content.part(range), length);
+                let mut headers = representation.full.clone();
+                headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+                headers.insert(CONTENT_RANGE, content_range);
+                response(StatusCode::PARTIAL_CONTENT, headers, body)
             }
-            Self::Parts(ranges) => multipart(representation, &content, ranges),
+            Self::Parts(ranges) => multipart(representation, content, ranges),
         }
     }
 }
@@ -105,48 +154,31 @@ const RANGE_NOT_SATISFIABLE: Problem = Problem {
     cache_control: policy::NO_STORE,
 };
 
-/// A response with what a 304 has to repeat of the 200 (RFC 9110 §15.4.5).
-fn validated(status: StatusCode, representation: &Representation, body: Body) -> Response<Body> {
+fn response(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(ETAG, representation.etag.clone());
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(representation.cache_control));
+    *response.headers_mut() = headers;
     response
 }
 
-fn full(representation: &Representation, body: Body) -> Response<Body> {
-    let mut response = validated(StatusCode::OK, representation, body);
-    let headers = response.headers_mut();
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(representation.media_type));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(representation.bytes));
-    response
-}
-
-fn partial(representation: &Representation, body: Body, media_type: &'static str) -> Response<Body> {
-    let length = http_body::Body::size_hint(&body).lower();
-    let mut response = validated(StatusCode::PARTIAL_CONTENT, representation, body);
-    let headers = response.headers_mut();
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+fn dressed(mut response: Response<Body>) -> Response<Body> {
+    policy::dress(response.headers_mut());
     response
 }
 
 fn unsatisfiable(bytes: u64) -> Response<Body> {
-    let mut response: Response<Body> = RANGE_NOT_SATISFIABLE.respond();
+    let mut response: Response<Body> = dressed(RANGE_NOT_SATISFIABLE.respond());
     let value = HeaderValue::from_str(&format!("bytes */{bytes}")).expect("digits are a header value");
     response.headers_mut().insert(CONTENT_RANGE, value);
     response
 }
 
 /// Several parts in one body (RFC 9110 §14.6); their data is not copied.
-fn multipart(representation: &Representation, content: &Bytes, ranges: Vec<Range<u64>>) -> Response<Body> {
+fn multipart(representation: &Representation, content: &Content, ranges: Vec<Range<u64>>) -> Response<Body> {
     // The tag is a hash of the content, so the content cannot contain it. Unquoted: some clients expect that.
     let tag = String::from_utf8_lossy(representation.etag.as_bytes());
     let boundary = format!("headwater-{}", tag.trim_matches('"'));
-    let mut pieces = Vec::with_capacity(2 * ranges.len() + 1);
+    let (mut parts, mut length) = (Vec::with_capacity(2 * ranges.len() + 1), 0);
     for (at, range) in ranges.into_iter().enumerate() {
         let mut head = BytesMut::new();
         head.extend_from_slice(if at == 0 { b"--" } else { b"\r\n--" });
@@ -156,22 +188,21 @@ fn multipart(representation: &Representation, content: &Bytes, ranges: Vec<Range
         head.extend_from_slice(b"\r\nContent-Range: ");
         head.extend_from_slice(content_range(&range, representation.bytes).as_bytes());
         head.extend_from_slice(b"\r\n\r\n");
-        pieces.push(head.freeze());
-        pieces.push(slice(content, range));
+        length += head.len() as u64 + (range.end - range.start);
+        parts.push(Part::Octets(head.freeze()));
+        parts.push(content.part(range));
     }
-    pieces.push(format!("\r\n--{boundary}--\r\n").into());
-    let mut response = partial(representation, Body::pieces(pieces), "");
+    let tail = format!("\r\n--{boundary}--\r\n");
+    length += tail.len() as u64;
+    parts.push(Part::Octets(tail.into()));
+    let mut headers = representation.full.clone();
     let media_type = HeaderValue::from_str(&format!("multipart/byteranges; boundary={boundary}"));
-    response.headers_mut().insert(CONTENT_TYPE, media_type.expect("the boundary is made of letters and digits"));
-    response
+    headers.insert(CONTENT_TYPE, media_type.expect("the boundary is made of letters and digits"));
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    response(StatusCode::PARTIAL_CONTENT, headers, Body::parts(parts, length))
 }
 
 fn content_range(range: &Range<u64>, bytes: u64) -> HeaderValue {
     let value = format!("bytes {}-{}/{bytes}", range.start, range.end - 1);
     HeaderValue::from_str(&value).expect("digits are a header value")
-}
-
-fn slice(content: &Bytes, range: Range<u64>) -> Bytes {
-    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
-    content.slice(at(range.start)..at(range.end))
 }

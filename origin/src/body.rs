@@ -1,17 +1,96 @@
-//! The response body: octets that are already in memory, sent without copying them.
+//! The response body: octets in memory, parts of files, and what still comes from a bucket; of known length.
 
-use std::convert::Infallible;
+use std::io;
+use std::ops::Range;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use http_body::{Frame, SizeHint};
+use media_store::ObjectFile;
 
-/// A body of known length, made of whole or sliced cache entries; never fails, never waits.
-#[derive(Debug, Default)]
+use crate::files::{Buffers, FileRead};
+use crate::memory::Object;
+use crate::objects::FetchError;
+use crate::remote::{Begun, Remote, Source};
+
+/// Where the octets of a representation come from.
+#[derive(Clone)]
+pub(crate) enum Content {
+    /// They are not needed.
+    None,
+    /// Memory.
+    Memory(Arc<Object>),
+    /// A local file.
+    File(Arc<ObjectFile>, Arc<Buffers>),
+    /// A bucket.
+    Blocks(Arc<Remote>, Source, Begun),
+}
+
+impl Content {
+    /// Whether the octets `range` can be sent without waiting for anything but a disk.
+    pub(crate) fn is_at_hand(&self, range: Range<u64>) -> bool {
+        match self {
+            Self::None | Self::Memory(_) | Self::File(..) => true,
+            Self::Blocks(remote, source, _) => remote.at_hand(source, &range).is_some(),
+        }
+    }
+
+    /// The octets `range`, which must be there.
+    pub(crate) fn part(&self, range: Range<u64>) -> Part {
+        match self {
+            Self::None => Part::Octets(Bytes::new()),
+            Self::Memory(object) => {
+                let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(object.bytes.len());
+                Part::Octets(object.bytes.slice(at(range.start)..at(range.end)))
+            }
+            Self::File(file, buffers) => {
+                let read = FileRead::new(Arc::clone(file), Arc::clone(buffers), range.start, range.end);
+                Part::File(Box::new(read))
+            }
+            Self::Blocks(remote, source, begun) => match remote.at_hand(source, &range) {
+                Some(mut pieces) if pieces.len() == 1 => Part::Octets(pieces.remove(0)),
+                Some(pieces) => Part::Stream(futures::stream::iter(pieces.into_iter().map(Ok)).boxed()),
+                None => Part::Stream(remote.stream(source.clone(), range, begun.clone())),
+            },
+        }
+    }
+}
+
+/// A run of octets of a body.
+pub(crate) enum Part {
+    Octets(Bytes),
+    File(Box<FileRead>),
+    Stream(BoxStream<'static, Result<Bytes, FetchError>>),
+}
+
+impl Part {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        match self {
+            Self::Octets(octets) => {
+                let octets = std::mem::take(octets);
+                Poll::Ready((!octets.is_empty()).then_some(Ok(octets)))
+            }
+            Self::File(read) => read.poll_next(context),
+            Self::Stream(stream) => {
+                let next = ready!(stream.as_mut().poll_next(context));
+                Poll::Ready(next.map(|octets| octets.map_err(io::Error::other)))
+            }
+        }
+    }
+}
+
+/// A body of known length. What is in memory is sent without copying it; the rest is read as it is sent.
+///
+/// It fails when the store does in the middle of an answer: then the connection has to be broken off, since the
+/// length was promised.
+#[derive(Default)]
 pub struct Body {
-    next: Option<Bytes>,
-    rest: std::vec::IntoIter<Bytes>,
+    part: Option<Part>,
+    rest: std::vec::IntoIter<Part>,
     remaining: u64,
 }
 
@@ -21,30 +100,57 @@ impl Body {
         Self::default()
     }
 
-    /// A body of several pieces, sent in order.
-    pub(crate) fn pieces(pieces: Vec<Bytes>) -> Self {
-        let remaining = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { next: None, rest: pieces.into_iter(), remaining }
+    /// A body of one part of so many octets.
+    pub(crate) fn part(part: Part, bytes: u64) -> Self {
+        Self { part: Some(part), rest: Vec::new().into_iter(), remaining: bytes }
+    }
+
+    /// A body of several parts, sent in order, with so many octets together.
+    pub(crate) fn parts(parts: Vec<Part>, bytes: u64) -> Self {
+        Self { part: None, rest: parts.into_iter(), remaining: bytes }
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Body({} octets left)", self.remaining)
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         let remaining = bytes.len() as u64;
-        Self { next: (remaining > 0).then_some(bytes), rest: Vec::new().into_iter(), remaining }
+        Self::part(Part::Octets(bytes), remaining)
     }
 }
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let piece = self.next.take().or_else(|| self.rest.find(|piece| !piece.is_empty()));
-        if let Some(piece) = &piece {
-            self.remaining -= piece.len() as u64;
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        // Ends with a piece, or with the last part.
+        loop {
+            if self.part.is_none() {
+                self.part = self.rest.next();
+            }
+            let Some(part) = &mut self.part else { return Poll::Ready(None) };
+            match ready!(part.poll_next(context)) {
+                Some(Ok(octets)) => {
+                    // A part that is longer than it was said to be would be an error of ours; it is cut here.
+                    self.remaining = self.remaining.saturating_sub(octets.len() as u64);
+                    return Poll::Ready(Some(Ok(Frame::data(octets))));
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "an answer broke off");
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => self.part = None,
+            }
         }
-        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -64,17 +170,24 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn pieces_are_sent_in_order_and_counted() {
-        let body = Body::pieces(vec!["ab".into(), Bytes::new(), "cde".into()]);
+    async fn parts_are_sent_in_order_and_counted() {
+        let stream = futures::stream::iter(["c", "de"].map(|octets| Ok(octets.into()))).boxed();
+        let body = Body::parts(vec![Part::Octets("ab".into()), Part::Octets(Bytes::new()), Part::Stream(stream)], 5);
         assert_eq!(body.size_hint().exact(), Some(5));
         assert_eq!(body.collect().await.unwrap().to_bytes(), "abcde");
     }
 
     #[tokio::test]
     async fn an_empty_body_has_ended_before_it_begins() {
-        for body in [Body::empty(), Body::from(Bytes::new()), Body::pieces(vec![])] {
+        for body in [Body::empty(), Body::from(Bytes::new()), Body::parts(vec![], 0)] {
             assert!(body.is_end_stream());
             assert_eq!(body.collect().await.unwrap().to_bytes(), "");
         }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_fails_in_the_middle_breaks_the_body_off() {
+        let stream = futures::stream::iter([Ok("ab".into()), Err(FetchError::Store)]).boxed();
+        assert!(Body::part(Part::Stream(stream), 4).collect().await.is_err());
     }
 }

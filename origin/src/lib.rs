@@ -3,12 +3,15 @@
 //! [`Origin`] is a tower service for everything below `/v/{playback id}/`. A request goes this way:
 //!
 //! ```text
-//! path -> route      what is asked for, in words of the presentation; never a path into the store
+//! path -> access     a token in it is split off; who may play stands in the pointer
+//!      -> route      what is asked for, in words of the presentation; never a path into the store
 //!      -> library    playback id -> pointer -> presentation, kept in memory, asked anew every second
 //!      -> resource   a text to render with `packager`, or an object with its media type and standing
-//!      -> objects    memory first, then one read for all who ask; waits for what is planned, and tells that it waits
+//!      -> objects    the tiers: memory, files, blocks of a bucket; waits for what is planned, and tells that it waits
 //!      -> answer     preconditions, then the range: 200, 206, 304, 412 or 416
 //! ```
+//!
+//! What was answered a moment ago is answered again from [`Origin::answer_at_once`] without any of that.
 //!
 //! Entity-tags are hashes of the content, so every replica gives the same. The crate does not know
 //! SQL, jobs or libav, nor what octets mean: with the database switched off it serves as before.
@@ -23,21 +26,32 @@
 //! # }
 //! ```
 
+pub mod access;
 mod answer;
+mod arrivals;
 mod body;
+mod cmcd;
 mod conditional;
 mod demand;
+mod files;
 mod flights;
+mod growing;
 pub mod guard;
 mod library;
+mod memory;
+pub mod metrics;
 mod objects;
 mod policy;
 mod problem;
 mod range;
+mod ready;
+mod refusal;
+mod remote;
 mod resource;
 mod route;
 mod service;
 
 pub use body::Body;
 pub use demand::{DemandHook, Wanted};
+pub use metrics::Metrics;
 pub use service::{Origin, OriginConfig};

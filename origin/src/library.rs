@@ -1,11 +1,12 @@
 //! What is published: from a playback id over its pointer to the presentation, kept in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use domain::presentation::{Pointer, Retained, SCHEMA};
-use domain::{AssetId, Generation, PlaybackId, Presentation};
+use domain::{Access, AssetId, Generation, PlaybackId, Presentation};
 use futures::FutureExt;
 use media_store::{Key, MediaStore, StoreError, layout};
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -44,9 +45,48 @@ pub(crate) struct Published {
     pub(crate) presentation: Presentation,
     /// Where it is stored.
     pub(crate) key: Key,
+    /// How long it may be taken for the one in force.
+    pub(crate) freshness: Arc<Freshness>,
     /// What pointed to it.
     pointer: Pointer,
     json_bytes: u64,
+}
+
+impl Published {
+    /// Who may play it.
+    pub(crate) fn access(&self) -> &Access {
+        &self.pointer.access
+    }
+}
+
+/// Until when something holds without being looked at again.
+#[derive(Debug, Default)]
+pub(crate) struct Freshness(AtomicU64);
+
+/// The beginning of the time that [`Freshness`] counts from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Epoch(Instant);
+
+impl Epoch {
+    fn millis(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Freshness {
+    /// Whether it still holds.
+    pub(crate) fn holds(&self, epoch: Epoch) -> bool {
+        epoch.millis() < self.0.load(Ordering::Relaxed)
+    }
+
+    fn renew(&self, epoch: Epoch) {
+        let until = epoch.millis().saturating_add(u64::try_from(REVALIDATION_INTERVAL.as_millis()).unwrap_or(0));
+        self.0.store(until, Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
 }
 
 /// What went wrong with a pointer or a presentation.
@@ -102,6 +142,7 @@ impl Weighter<PlaybackId, Slot> for ByBytes {
 /// Playback ids and what they stand for.
 pub(crate) struct Library {
     store: MediaStore,
+    epoch: Epoch,
     slots: Cache<PlaybackId, Slot, ByBytes>,
     lookups: Flights<PlaybackId, Result<Option<Arc<Published>>, Unknown>>,
     /// Presentations that were replaced and are still played. They never change.
@@ -128,7 +169,14 @@ impl Library {
     pub(crate) fn new(store: MediaStore, cache_bytes: u64) -> Self {
         let earlier_bytes = cache_bytes / EARLIER_SHARE;
         let slots = cache(cache_bytes - earlier_bytes);
-        Self { store, slots, lookups: Flights::new(), earlier: cache(earlier_bytes), earlier_lookups: Flights::new() }
+        Self {
+            store,
+            epoch: Epoch(Instant::now()),
+            slots,
+            lookups: Flights::new(),
+            earlier: cache(earlier_bytes),
+            earlier_lookups: Flights::new(),
+        }
     }
 
     /// What `playback` stands for: not older than a second, as long as the store answers. `None` for nothing.
@@ -137,6 +185,23 @@ impl Library {
         match slot {
             Some(slot) if slot.checked.elapsed() < REVALIDATION_INTERVAL => Ok(slot.found),
             slot => self.look_up(playback, slot).await,
+        }
+    }
+
+    /// What the freshness of presentations is counted from.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Asks the store when `playback` is needed next: its pointer was changed by this very process.
+    pub(crate) fn expire(&self, playback: PlaybackId) {
+        if let Some(slot) = self.slots.get(&playback) {
+            slot.found.iter().for_each(|published| published.freshness.end());
+            let long_ago = slot.checked.checked_sub(REVALIDATION_INTERVAL);
+            match long_ago {
+                Some(checked) => self.slots.insert(playback, Slot { checked, ..slot }),
+                None => drop(self.slots.remove(&playback)),
+            }
         }
     }
 
@@ -169,6 +234,7 @@ impl Library {
                 Slot { checked: now, ..slot }
             }
         };
+        slot.found.iter().for_each(|published| published.freshness.renew(self.epoch));
         self.slots.insert(playback, slot.clone());
         Ok(slot.found)
     }
@@ -255,5 +321,5 @@ fn parse(json: &Bytes, playback: PlaybackId, pointer: Pointer, key: Key) -> Resu
     if !is_named || presentation.playback != playback {
         return Err(ReadError::Misplaced(key));
     }
-    Ok(Published { presentation, key, pointer, json_bytes: json.len() as u64 })
+    Ok(Published { presentation, key, freshness: Arc::default(), pointer, json_bytes: json.len() as u64 })
 }

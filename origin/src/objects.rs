@@ -1,5 +1,6 @@
-//! Whole objects and rendered texts in memory, each fetched once however many ask for it.
+//! Objects and rendered texts, from the fastest tier that has them: memory, local files, a bucket.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,30 +9,33 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::HeaderValue;
 use media_store::{Key, MediaStore, StoreError};
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, timeout};
 
+use crate::arrivals::Arrivals;
+use crate::body::Content;
 use crate::demand::DemandHook;
+use crate::files::Buffers;
 use crate::flights::Flights;
 use crate::library::Published;
+use crate::memory::{Memory, Name, Object};
+use crate::policy::Tier;
+use crate::remote::{BLOCK_BYTES, Remote, Source};
 use crate::resource::{self, Standing, Stored, Text};
 
-/// Time between two looks for an object that is not there yet.
-const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// Looks after which the hook is told again that somebody still waits.
 const LOOKS_PER_TELLING: u32 = 40;
 /// Time a read may take, with the wait for its turn.
 const READ_PATIENCE: Duration = Duration::from_secs(20);
 /// Content longer than this is hashed off the async threads.
 const HASH_INLINE_BYTES_MAX: usize = 64 << 10;
-/// What an entry costs on top of its content.
-const ENTRY_OVERHEAD_BYTES: u64 = 256;
-/// Guess at the mean size of an entry, by which the cache sizes its tables.
-const ENTRY_BYTES_TYPICAL: u64 = 256 << 10;
-/// Independent parts of the cache. Few, since an entry has to fit into one part.
-const CACHE_SHARDS: usize = 4;
+/// How long an object that should be there is known to be missing before it is looked for again.
+const MISSING_FOR: Duration = Duration::from_secs(2);
+/// Blocks of one object that are fetched before anybody asks for them.
+const WARM_BLOCKS_MAX: usize = 8;
+/// Objects that are known to be missing.
+const MISSING_MAX: usize = 4096;
 
 /// Why something cannot be served although it should be there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,26 +58,8 @@ pub(crate) enum FetchError {
     NotYet,
 }
 
-/// Content in memory, with its strong entity-tag.
-#[derive(Clone, Debug)]
-pub(crate) struct Object {
-    /// All of it.
-    pub(crate) bytes: Bytes,
-    /// Derived from the content alone.
-    pub(crate) etag: HeaderValue,
-}
-
 /// `None` when there is no such thing.
-type Fetched = Result<Option<Object>, FetchError>;
-
-#[derive(Clone, Debug)]
-struct ByBytes;
-
-impl Weighter<String, Object> for ByBytes {
-    fn weight(&self, key: &String, object: &Object) -> u64 {
-        object.bytes.len() as u64 + key.len() as u64 + ENTRY_OVERHEAD_BYTES
-    }
-}
+type Fetched = Result<Option<Arc<Object>>, FetchError>;
 
 /// Limits of [`Objects`].
 #[derive(Clone, Copy, Debug)]
@@ -84,12 +70,16 @@ pub(crate) struct Limits {
     pub(crate) wait: Duration,
 }
 
-/// The objects of all assets. Keys of the cache are keys of the store, or names of rendered texts.
+/// The objects of all assets.
 pub(crate) struct Objects {
     store: MediaStore,
-    cache: Cache<String, Object, ByBytes>,
-    fetches: Flights<String, Fetched>,
-    arrivals: Flights<String, Fetched>,
+    memory: Arc<Memory>,
+    buffers: Arc<Buffers>,
+    remote: Arc<Remote>,
+    missing: Cache<String, Instant>,
+    fetches: Flights<Name, Fetched>,
+    arriving: Flights<String, Fetched>,
+    pub(crate) arrivals: Arrivals,
     reads: Semaphore,
     waiters: Semaphore,
     wait: Duration,
@@ -98,18 +88,16 @@ pub(crate) struct Objects {
 
 impl Objects {
     pub(crate) fn new(store: MediaStore, limits: Limits, demand: DemandHook) -> Self {
-        let items = usize::try_from(limits.cache_bytes / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX).max(16);
-        let options = OptionsBuilder::new()
-            .shards(CACHE_SHARDS)
-            .estimated_items_capacity(items)
-            .weight_capacity(limits.cache_bytes)
-            .build()
-            .expect("both capacities are given");
+        let memory = Arc::new(Memory::new(limits.cache_bytes));
         Self {
+            remote: Arc::new(Remote::new(store.clone(), Arc::clone(&memory), limits.reads_max)),
             store,
-            cache: Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
+            memory,
+            buffers: Arc::new(Buffers::new()),
+            missing: Cache::new(MISSING_MAX),
             fetches: Flights::new(),
-            arrivals: Flights::new(),
+            arriving: Flights::new(),
+            arrivals: Arrivals::default(),
             reads: Semaphore::new(limits.reads_max),
             waiters: Semaphore::new(limits.waiters_max),
             wait: limits.wait,
@@ -117,21 +105,117 @@ impl Objects {
         }
     }
 
-    /// An object of the store; `None` when it is not there.
+    /// The content of a measured object of so many octets; `None` when it is not there. What is asked for a second
+    /// time is taken into memory, as far as it fits.
+    pub(crate) async fn measured(self: &Arc<Self>, stored: &Stored, bytes: u64) -> Result<Option<Content>, FetchError> {
+        let name = Name::whole(stored.key.as_str());
+        if let Some(object) = self.memory.get(&name) {
+            return Ok(Some(Content::Memory(object)));
+        }
+        if self.is_missing(&stored.key) {
+            return Ok(None);
+        }
+        if !self.store.is_folder() {
+            let source = Source { key: stored.key.clone(), name: stored.key.as_str().into(), bytes };
+            return Ok(Some(Content::Blocks(Arc::clone(&self.remote), source, None)));
+        }
+        if self.memory.takes(bytes) && self.memory.is_second_use(&name) {
+            return Ok(self.stored(stored).await?.map(Content::Memory));
+        }
+        let file = match timeout(READ_PATIENCE, self.store.open_object(&stored.key)).await {
+            Ok(Ok(file)) => file,
+            Ok(Err(error)) => return Err(unread(&stored.key, &error)),
+            Err(_) => return Err(FetchError::Slow),
+        };
+        match file {
+            Some(file) if file.bytes() != bytes => {
+                tracing::error!(key = %stored.key, expected = bytes, bytes = file.bytes(), "object has another length than published");
+                Err(FetchError::Corrupt)
+            }
+            Some(file) => Ok(Some(Content::File(file, Arc::clone(&self.buffers)))),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes sure that the octet at `offset`, with which the answer begins, can be sent, as far as that is worth
+    /// waiting for.
+    pub(crate) async fn begin(&self, content: &mut Content, offset: u64) -> Result<(), FetchError> {
+        if let Content::Blocks(remote, source, begun) = content {
+            *begun = remote.begin(source, offset).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether an answer that takes its octets from there may be given again without looking.
+    pub(crate) fn stays(&self, content: &Content) -> bool {
+        match content {
+            Content::None | Content::Memory(_) | Content::Blocks(..) => true,
+            // The next use is to bring it into memory, if it fits.
+            Content::File(file, _) => !self.memory.takes(file.bytes()),
+        }
+    }
+
+    /// As [`Objects::stored`], and where it was.
+    pub(crate) async fn stored_in(
+        self: &Arc<Self>,
+        stored: &Stored,
+    ) -> Result<Option<(Arc<Object>, Tier)>, FetchError> {
+        if let Some(object) = self.memory.get(&Name::whole(stored.key.as_str())) {
+            return Ok(Some((object, Tier::Memory)));
+        }
+        let tier = if self.store.is_folder() { Tier::Disk } else { Tier::Bucket };
+        Ok(self.stored(stored).await?.map(|object| (object, tier)))
+    }
+
+    /// An object as a whole, through memory; `None` when it is not there.
     pub(crate) async fn stored(self: &Arc<Self>, stored: &Stored) -> Fetched {
-        if let Some(object) = self.cache.get(stored.key.as_str()) {
+        let name = Name::whole(stored.key.as_str());
+        if let Some(object) = self.memory.get(&name) {
             return Ok(Some(object));
         }
         let (objects, wanted) = (Arc::clone(self), stored.clone());
         let fetch = || async move { objects.fetch(wanted).await }.boxed();
-        self.fetches.join(stored.key.as_str().to_owned(), fetch).await
+        self.fetches.join(name, fetch).await
+    }
+
+    /// Takes an object, or the blocks of it that `range` lies in, into memory before anybody asks for it, as far as
+    /// there is room.
+    pub(crate) async fn warm(self: &Arc<Self>, stored: &Stored, range: Option<Range<u64>>) {
+        let Standing::Measured { bytes, .. } = stored.standing else { return };
+        if self.store.is_folder() {
+            if self.memory.takes(bytes) {
+                // A failure is in the log, and told to whoever asks.
+                let _ = self.stored(stored).await;
+            }
+            return;
+        }
+        let source = Source { key: stored.key.clone(), name: stored.key.as_str().into(), bytes };
+        let range = range.map_or(0..bytes, |range| range.start.min(bytes)..range.end.min(bytes));
+        let blocks = range.start / BLOCK_BYTES..range.end.div_ceil(BLOCK_BYTES);
+        blocks.take(WARM_BLOCKS_MAX).for_each(|block| self.remote.warm(&source, block * BLOCK_BYTES));
+    }
+
+    /// Whether an object that should be there was found missing a moment ago.
+    pub(crate) fn is_missing(&self, key: &Key) -> bool {
+        self.missing.get(key.as_str()).is_some_and(|since| since.elapsed() < MISSING_FOR)
+    }
+
+    /// Remembers that an object is missing although it should be there.
+    pub(crate) fn set_missing(&self, key: &Key) {
+        self.missing.insert(key.as_str().to_owned(), Instant::now());
+    }
+
+    /// An object was put by this very process.
+    pub(crate) fn put(&self, key: &Key) {
+        self.missing.remove(key.as_str());
+        self.arrivals.put(key.as_str());
     }
 
     /// An object that is still to be encoded: waits for it, as long and as numerous as the limits allow.
-    pub(crate) async fn awaited(self: &Arc<Self>, stored: &Stored) -> Result<Object, FetchError> {
+    pub(crate) async fn awaited(self: &Arc<Self>, stored: &Stored) -> Result<Arc<Object>, FetchError> {
         let _turn = self.waiters.try_acquire().map_err(|_| FetchError::Busy)?;
         let (objects, wanted) = (Arc::clone(self), stored.clone());
-        let arrival = self.arrivals.join(stored.key.as_str().to_owned(), || objects.arrival(wanted));
+        let arrival = self.arriving.join(stored.key.as_str().to_owned(), || objects.arrival(wanted));
         match timeout(self.wait, arrival).await {
             Ok(Ok(Some(object))) => Ok(object),
             Ok(Ok(None)) | Err(_) => Err(FetchError::NotYet),
@@ -140,26 +224,31 @@ impl Objects {
     }
 
     /// A text that follows from a presentation; `None` when it has none of this kind.
-    pub(crate) async fn rendered(self: &Arc<Self>, published: &Arc<Published>, text: &Text) -> Fetched {
-        let name = format!("{}#{text:?}", published.key);
-        if let Some(object) = self.cache.get(&name) {
-            return Ok(Some(object));
+    pub(crate) async fn rendered(
+        self: &Arc<Self>,
+        published: &Arc<Published>,
+        text: &Text,
+    ) -> Result<Option<(Arc<Object>, Tier)>, FetchError> {
+        let name = Name::whole(format!("{}#{text:?}", published.key));
+        if let Some(object) = self.memory.get(&name) {
+            return Ok(Some((object, Tier::Memory)));
         }
-        let (objects, published, text) = (Arc::clone(self), Arc::clone(published), text.clone());
-        let render = || async move { objects.render(published, text).await }.boxed();
-        self.fetches.join(name, render).await
+        let (objects, published, text, of) = (Arc::clone(self), Arc::clone(published), text.clone(), name.clone());
+        let render = || async move { objects.render(of, published, text).await }.boxed();
+        Ok(self.fetches.join(name, render).await?.map(|object| (object, Tier::Rendered)))
     }
 
     /// Looks again and again. Ends with the object, or by being dropped with the last request for it.
     fn arrival(self: Arc<Self>, wanted: Stored) -> BoxFuture<'static, Fetched> {
         let arrival = async move {
+            let wait = self.arrivals.wait_for(wanted.key.as_str());
             let mut looks = 0u32;
             loop {
                 if let (0, Standing::Planned(Some(segment))) = (looks % LOOKS_PER_TELLING, &wanted.standing) {
                     self.demand.tell(segment);
                 }
                 looks += 1;
-                sleep(POLL_INTERVAL).await;
+                wait.for_a_while().await;
                 match self.stored(&wanted).await {
                     Ok(None) => {}
                     done => return done,
@@ -175,10 +264,7 @@ impl Objects {
         let bytes = match timeout(READ_PATIENCE, self.read(key)).await {
             Ok(Ok(Some(bytes))) => bytes,
             Ok(Ok(None)) => return Ok(None),
-            Ok(Err(error)) => {
-                tracing::error!(%key, error = &error as &dyn std::error::Error, "object cannot be read");
-                return Err(FetchError::Store);
-            }
+            Ok(Err(error)) => return Err(unread(key, &error)),
             Err(_) => {
                 tracing::error!(%key, "object is read too slowly");
                 return Err(FetchError::Slow);
@@ -193,8 +279,8 @@ impl Objects {
             Standing::Committed | Standing::Planned(_) => hashed(bytes.clone()).await,
         };
         tracing::debug!(%key, bytes = bytes.len(), "object read");
-        let object = Object { bytes, etag };
-        self.cache.insert(key.as_str().to_owned(), object.clone());
+        let object = Arc::new(Object { bytes, etag });
+        self.memory.keep(Name::whole(key.as_str()), &object);
         Ok(Some(object))
     }
 
@@ -204,22 +290,29 @@ impl Objects {
     }
 
     /// Renders off the async threads: a playlist may have thousands of lines.
-    async fn render(&self, published: Arc<Published>, text: Text) -> Fetched {
-        let name = format!("{}#{text:?}", published.key);
-        let work = move || {
-            let text = text.render(&published.presentation)?;
-            let etag = resource::etag_of(text.as_bytes());
-            Some(Object { bytes: text.into(), etag })
+    async fn render(&self, name: Name, published: Arc<Published>, text: Text) -> Fetched {
+        let work = {
+            let text = text.clone();
+            move || {
+                let text = text.render(&published.presentation)?;
+                let etag = resource::etag_of(text.as_bytes());
+                Some(Arc::new(Object { bytes: text.into(), etag }))
+            }
         };
         let Ok(object) = tokio::task::spawn_blocking(work).await else {
-            tracing::error!(text = name, "text cannot be rendered");
+            tracing::error!(?text, "text cannot be rendered");
             return Err(FetchError::Corrupt);
         };
         if let Some(object) = &object {
-            self.cache.insert(name, object.clone());
+            self.memory.keep(name, object);
         }
         Ok(object)
     }
+}
+
+fn unread(key: &Key, error: &StoreError) -> FetchError {
+    tracing::error!(%key, error = error as &dyn std::error::Error, "object cannot be read");
+    FetchError::Store
 }
 
 async fn hashed(bytes: Bytes) -> HeaderValue {

@@ -1,30 +1,37 @@
 //! The tower service: one request in, one response out, never an error.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER};
-use http::{HeaderValue, Method, Request, Response, StatusCode, request};
-use media_store::MediaStore;
+use domain::PlaybackId;
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri, request};
+use media_store::{Change, Listener, MediaStore};
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use crate::answer::{self, Representation};
-use crate::body::Body;
+use crate::access::{Claim, Gate, Passage, Peer};
+use crate::answer::{self, Answer, Representation};
+use crate::body::{Body, Content};
+use crate::cmcd;
 use crate::demand::DemandHook;
 use crate::guard;
 use crate::library::{Library, Published};
-use crate::objects::{FetchError, Limits, Object, Objects};
-use crate::policy;
-use crate::problem::Problem;
+use crate::metrics::Metrics;
+use crate::objects::{Limits, Objects};
+use crate::policy::{self, Tier};
+use crate::ready::ReadyAnswers;
+use crate::refusal::{Refusal, options, refused_method};
 use crate::resource::{self, Resource, Standing, Stored};
-use crate::route::{self, Route, RouteError, Target};
+use crate::route::{self, Route, Target};
 
-/// What a client is to wait before it asks again for something that is not ready, in seconds.
-const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("2");
+/// Objects that are fetched at a time because players will ask for them.
+const HINTS_MAX: usize = 32;
 
 /// Limits of an [`Origin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,32 +64,117 @@ impl Default for OriginConfig {
 ///
 /// Give it requests with their whole path, `/v` included.
 #[derive(Clone)]
-pub struct Origin {
+pub struct Origin(Arc<Parts>);
+
+struct Parts {
+    gate: Gate,
+    metrics: Arc<Metrics>,
+    /// Fetches that hints ask for, and how many there may be.
+    hinted: (TaskTracker, Arc<Semaphore>),
     library: Arc<Library>,
     objects: Arc<Objects>,
+    ready: ReadyAnswers,
+    /// Hears what this process publishes; kept for as long as there is an origin.
+    _listener: Arc<Listener>,
 }
 
 impl Origin {
     /// An origin of what lies in `store`, which tells `demand` which planned segments are waited for.
     pub fn new(config: OriginConfig, store: MediaStore, demand: DemandHook) -> Self {
+        Self::behind(config, store, demand, Gate::without_keys())
+    }
+
+    /// The same with a gate that knows keys: it decides who may play what is not public.
+    pub fn behind(config: OriginConfig, store: MediaStore, demand: DemandHook, gate: Gate) -> Self {
         let OriginConfig { cache_bytes, library_bytes, wait, waiters_max, reads_max } = config;
         let limits = Limits { cache_bytes, reads_max, waiters_max, wait };
-        Self {
-            library: Arc::new(Library::new(store.clone(), library_bytes)),
-            objects: Arc::new(Objects::new(store, limits, demand)),
+        let library = Arc::new(Library::new(store.clone(), library_bytes));
+        let objects = Arc::new(Objects::new(store.clone(), limits, demand));
+        let listener = listener(&library, &objects);
+        store.listen(&listener);
+        let ready = ReadyAnswers::new(library.epoch());
+        let hinted = (TaskTracker::new(), Arc::new(Semaphore::new(HINTS_MAX)));
+        Self(Arc::new(Parts { gate, metrics: Arc::default(), hinted, library, objects, ready, _listener: listener }))
+    }
+
+    /// What players told so far.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.0.metrics
+    }
+
+    /// Takes notice of what a player tells about itself. What it says that it will ask for next is brought into
+    /// memory, as far as there is room: nobody waits for that.
+    fn listen_to_player(&self, path: &str, uri: &Uri, headers: &HeaderMap) {
+        let Some(told) = cmcd::read(uri, headers) else { return };
+        self.0.metrics.heard(&told);
+        let session = told.session.as_deref().unwrap_or_default();
+        let (buffer_ms, throughput_kbps, bitrate_kbps) = (told.buffer_ms, told.throughput_kbps, told.bitrate_kbps);
+        if told.has_starved {
+            tracing::info!(session, path, buffer_ms, throughput_kbps, bitrate_kbps, "a player's buffer ran empty");
+        } else {
+            tracing::debug!(session, path, buffer_ms, throughput_kbps, bitrate_kbps, "player report");
         }
+        let next = told.next.as_deref().and_then(|next| cmcd::resolve(path, next));
+        let Some(next) = next.and_then(|path| route::parse(&path).ok()) else { return };
+        let Ok(turn) = Arc::clone(&self.0.hinted.1).try_acquire_owned() else { return };
+        let (origin, range) = (self.clone(), told.next_range);
+        self.0.hinted.0.spawn(async move {
+            origin.fetch_ahead(next, range).await;
+            drop(turn);
+        });
+    }
+
+    /// Brings into memory what `route` leads to, if it is an object that is there.
+    async fn fetch_ahead(&self, route: Route, range: Option<Range<u64>>) {
+        let Ok(Some(published)) = self.0.library.find(route.playback).await else { return };
+        let Some(Resource::Stored(stored)) = resource::resolve(&published.presentation, route.target) else { return };
+        self.0.metrics.hinted();
+        self.0.objects.warm(&stored, range).await;
+    }
+
+    /// The answer to a request, if it is ready but for the octets, and those are at hand: what was served a moment
+    /// ago mostly is. Nothing is waited for; `None` means no more than that the request has to be served.
+    pub fn answer_at_once<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+        let (method, headers) = (request.method(), request.headers());
+        if (method != Method::GET && method != Method::HEAD) || !policy::is_plain(request.uri(), headers) {
+            return None;
+        }
+        guard::check_bodiless(method, headers).ok()?;
+        let (path, has_token) = self.0.gate.enter(request.uri().path(), headers, peer(request.extensions())).ok()?;
+        let ready = self.0.ready.get(path).filter(|ready| has_token || !ready.needs_token)?;
+        let answer = answer::choose(method, headers, &ready.representation);
+        let content = match &answer {
+            Answer::NotModified | Answer::Head => Content::None,
+            Answer::Whole | Answer::Part(_) => ready.content()?,
+            Answer::Parts(_) | Answer::PreconditionFailed | Answer::Unsatisfiable => return None,
+        };
+        if !content.is_at_hand(answer.range(ready.representation.bytes)) {
+            return None;
+        }
+        self.listen_to_player(path, request.uri(), headers);
+        Some(answer.respond(&ready.representation, &content))
     }
 
     async fn respond(self, head: request::Parts) -> Response<Body> {
-        let mut response = self.answer(&head).await;
+        let begun = Instant::now();
+        let entered = self.0.gate.enter(head.uri.path(), &head.headers, peer(&head.extensions));
+        let mut response = match entered {
+            Ok((path, has_token)) => {
+                self.listen_to_player(path, &head.uri, &head.headers);
+                self.answer(&head, path, has_token).await
+            }
+            Err(denied) => Refusal::Denied(denied).respond(),
+        };
         if head.method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
         policy::dress(response.headers_mut());
+        policy::time(response.headers_mut(), begun.elapsed());
         response
     }
 
-    async fn answer(&self, head: &request::Parts) -> Response<Body> {
+    /// `path` is what is left of the request's without a token of ours.
+    async fn answer(&self, head: &request::Parts, path: &str, has_token: bool) -> Response<Body> {
         if let Err(violation) = guard::check_bodiless(&head.method, &head.headers) {
             return violation.respond(head.version);
         }
@@ -91,27 +183,105 @@ impl Origin {
             Method::OPTIONS => return options(),
             _ => return refused_method(),
         }
-        match self.serve(head).await {
+        match self.serve(head, path, has_token).await {
             Ok(response) => response,
             Err(refusal) => refusal.respond(),
         }
     }
 
-    async fn serve(&self, head: &request::Parts) -> Result<Response<Body>, Refusal> {
-        let route = route::parse(head.uri.path())?;
-        let published = self.library.find(route.playback).await.map_err(|_| Refusal::Unavailable)?;
-        let published = published.ok_or(Refusal::UnknownPlayback)?;
-        let published = self.shown_to(&route, published).await?;
-        let is_complete = published.presentation.is_complete();
-        let absent = Refusal::absent(is_complete);
+    async fn serve(&self, head: &request::Parts, path: &str, has_token: bool) -> Result<Response<Body>, Refusal> {
+        let route = route::parse(path)?;
+        let current = self.0.library.find(route.playback).await.map_err(|_| Refusal::Unavailable)?;
+        let current = current.ok_or(Refusal::UnknownPlayback)?;
+        let (access, claim) = (current.access(), self.claim(head, path, route.playback));
+        let passage = self.0.gate.admit(access, has_token, &claim).await.map_err(Refusal::Denied)?;
+        let published = self.shown_to(&route, Arc::clone(&current)).await?;
+        let absent = Refusal::absent(published.presentation.is_complete());
         let resource = resource::resolve(&published.presentation, route.target.clone()).ok_or(absent)?;
-        let cache_control = policy::cache_control(&resource, is_complete);
-        match resource {
+        let mut described = policy::describe(&route, &resource, &published.presentation);
+        policy::restrict(access, passage, &mut described);
+        let (representation, content) = match resource {
             Resource::Text(text) => {
-                let object = self.objects.rendered(&published, &text).await?.ok_or(absent)?;
-                Ok(finish(head, text.media_type(), cache_control, object))
+                let (object, tier) = self.0.objects.rendered(&published, &text).await?.ok_or(absent)?;
+                let bytes = object.bytes.len() as u64;
+                let whole = Representation::new(text.media_type(), object.etag.clone(), bytes, described);
+                (served_from(whole, tier), Content::Memory(object))
             }
-            Resource::Stored(stored) => self.serve_stored(head, route, &stored, cache_control).await,
+            Resource::Stored(stored) => self.content(head, &route, &stored, described).await?,
+        };
+        let mut answer =
+            answer::choose(&head.method, &head.headers, &representation).respond(&representation, &content);
+        policy::assist(&head.headers, answer.headers_mut());
+        let may_stay = passage == Passage::Open && access.pages.is_empty() && self.0.objects.stays(&content);
+        if may_stay && head.uri.query().is_none_or(cmcd::is_all_of) {
+            let kept = served_from(representation, Tier::of_kept(&content));
+            let needs_token = !Gate::is_open(access);
+            self.0.ready.keep(path, &current.freshness, &kept, &content, needs_token);
+        }
+        Ok(answer)
+    }
+
+    fn claim<'a>(&self, head: &'a request::Parts, path: &'a str, playback: PlaybackId) -> Claim<'a> {
+        let (query, headers, address) = (head.uri.query(), &head.headers, peer(&head.extensions));
+        Claim { path, query, headers, playback, address, now_s: self.0.gate.now_s() }
+    }
+
+    /// A stored object and where its octets are, as far as they are needed.
+    async fn content(
+        &self,
+        head: &request::Parts,
+        route: &Route,
+        stored: &Stored,
+        described: HeaderMap,
+    ) -> Result<(Representation, Content), Refusal> {
+        let objects = &self.0.objects;
+        if let Standing::Measured { bytes, etag } = &stored.standing {
+            // All but the content is known without reading it.
+            let mut representation = Representation::new(stored.media_type, etag.clone(), *bytes, described);
+            let answer = answer::choose(&head.method, &head.headers, &representation);
+            if !answer.needs_content() {
+                return Ok((served_from(representation, Tier::Unread), Content::None));
+            }
+            let Some(mut content) = objects.measured(stored, *bytes).await? else {
+                return Err(self.missing(route, stored).await);
+            };
+            let tier = Tier::of(&content, answer.range(*bytes));
+            objects.begin(&mut content, answer.begins_at()).await?;
+            representation = served_from(representation, tier);
+            return Ok((representation, content));
+        }
+        let (object, tier) = match objects.stored_in(stored).await? {
+            Some(found) => found,
+            None if matches!(stored.standing, Standing::Planned(_)) => (objects.awaited(stored).await?, Tier::Awaited),
+            None => return Err(self.missing(route, stored).await),
+        };
+        let bytes = object.bytes.len() as u64;
+        let whole = Representation::new(stored.media_type, object.etag.clone(), bytes, described);
+        Ok((served_from(whole, tier), Content::Memory(object)))
+    }
+
+    /// Why an object that was committed is not there: either the asset or this part has been deleted within the
+    /// last second, or it is lost.
+    async fn missing(&self, route: &Route, stored: &Stored) -> Refusal {
+        let library = &self.0.library;
+        let found = if self.0.objects.is_missing(&stored.key) {
+            library.find(route.playback).await
+        } else {
+            library.find_afresh(route.playback).await
+        };
+        match found {
+            Ok(None) => Refusal::UnknownPlayback,
+            Ok(Some(published)) if resource::resolve(&published.presentation, route.target.clone()).is_none() => {
+                Refusal::NoSuchPart
+            }
+            Ok(Some(_)) => {
+                if !self.0.objects.is_missing(&stored.key) {
+                    tracing::error!(playback.id = %route.playback, key = %stored.key, "committed object is missing");
+                    self.0.objects.set_missing(&stored.key);
+                }
+                Refusal::Broken
+            }
+            Err(_) => Refusal::Unavailable,
         }
     }
 
@@ -119,63 +289,32 @@ impl Origin {
     async fn shown_to(&self, route: &Route, published: Arc<Published>) -> Result<Arc<Published>, Refusal> {
         match route.target {
             Target::Of(generation, _) if generation != published.presentation.generation => {
-                let earlier = self.library.find_earlier(&published, generation).await;
+                let earlier = self.0.library.find_earlier(&published, generation).await;
                 Ok(earlier.map_err(|_| Refusal::Unavailable)?.unwrap_or(published))
             }
             _ => Ok(published),
         }
     }
-
-    async fn serve_stored(
-        &self,
-        head: &request::Parts,
-        route: Route,
-        stored: &Stored,
-        cache_control: &'static str,
-    ) -> Result<Response<Body>, Refusal> {
-        if let Standing::Measured { bytes, etag } = &stored.standing {
-            // All but the content is known without reading it.
-            let (media_type, etag, bytes) = (stored.media_type, etag.clone(), *bytes);
-            let representation = Representation { media_type, cache_control, etag, bytes };
-            let answer = answer::choose(&head.method, &head.headers, &representation);
-            if !answer.needs_content() {
-                return Ok(answer.respond(&representation, Bytes::new()));
-            }
-        }
-        let object = self.object(route, stored).await?;
-        Ok(finish(head, stored.media_type, cache_control, object))
-    }
-
-    /// The object, after a wait if it is still being encoded.
-    async fn object(&self, route: Route, stored: &Stored) -> Result<Object, Refusal> {
-        match self.objects.stored(stored).await? {
-            Some(object) => Ok(object),
-            None if matches!(stored.standing, Standing::Planned(_)) => Ok(self.objects.awaited(stored).await?),
-            // It was committed, so either the asset or this part has been deleted within the last second, or it is lost.
-            None => match self.library.find_afresh(route.playback).await {
-                Ok(None) => Err(Refusal::UnknownPlayback),
-                Ok(Some(published)) if resource::resolve(&published.presentation, route.target).is_none() => {
-                    Err(Refusal::NoSuchPart)
-                }
-                Ok(Some(_)) => {
-                    tracing::error!(playback.id = %route.playback, key = %stored.key, "committed object is missing");
-                    Err(Refusal::Broken)
-                }
-                Err(_) => Err(Refusal::Unavailable),
-            },
-        }
-    }
 }
 
-fn finish(
-    head: &request::Parts,
-    media_type: &'static str,
-    cache_control: &'static str,
-    object: Object,
-) -> Response<Body> {
-    let Object { bytes: content, etag } = object;
-    let representation = Representation { media_type, cache_control, etag, bytes: content.len() as u64 };
-    answer::choose(&head.method, &head.headers, &representation).respond(&representation, content)
+fn served_from(mut representation: Representation, tier: Tier) -> Representation {
+    for (name, value) in tier.headers() {
+        representation.add(name, &HeaderValue::from_static(value));
+    }
+    representation
+}
+
+fn peer(extensions: &Extensions) -> Option<IpAddr> {
+    extensions.get::<Peer>().map(|peer| peer.0)
+}
+
+/// What this process publishes is seen at once; what others publish, within a second.
+fn listener(library: &Arc<Library>, objects: &Arc<Objects>) -> Arc<Listener> {
+    let (library, objects) = (Arc::clone(library), Arc::clone(objects));
+    Arc::new(move |change: &Change<'_>| match change {
+        Change::Put(key) => objects.put(key),
+        Change::Pointer(playback) => library.expire(*playback),
+    })
 }
 
 impl<B> Service<Request<B>> for Origin {
@@ -192,106 +331,4 @@ impl<B> Service<Request<B>> for Origin {
         let (head, _) = request.into_parts();
         Box::pin(async move { Ok(origin.respond(head).await) })
     }
-}
-
-/// Why there is nothing to serve.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    /// The path is not one of ours.
-    BadPath(RouteError),
-    /// Nothing is published under this playback id, or not any more.
-    UnknownPlayback,
-    /// The presentation has no such part.
-    NoSuchPart,
-    /// The presentation has no such part, but may get it when processing ends.
-    NoSuchPartYet,
-    /// Planned, but not encoded in time.
-    NotYet,
-    /// Too many requests wait.
-    Busy,
-    /// The store does not answer.
-    Unavailable,
-    /// What was published is damaged.
-    Broken,
-}
-
-impl Refusal {
-    fn absent(is_complete: bool) -> Self {
-        if is_complete { Self::NoSuchPart } else { Self::NoSuchPartYet }
-    }
-
-    fn problem(self) -> Problem {
-        use StatusCode as Status;
-        let (status, code, detail, cache_control) = match self {
-            Self::BadPath(RouteError::TooLong) => {
-                (Status::URI_TOO_LONG, "target_too_long", "the path is too long", policy::NO_STORE)
-            }
-            Self::BadPath(RouteError::Malformed) => {
-                (Status::BAD_REQUEST, "bad_path", "the path is not well-formed", policy::NO_STORE)
-            }
-            Self::BadPath(RouteError::Unknown) | Self::NoSuchPart => {
-                (Status::NOT_FOUND, "not_found", "there is nothing at this address", policy::ABSENT)
-            }
-            Self::NoSuchPartYet => {
-                (Status::NOT_FOUND, "not_found", "there is nothing at this address yet", policy::ABSENT_FOR_NOW)
-            }
-            Self::UnknownPlayback => {
-                (Status::NOT_FOUND, "unknown_playback", "nothing is published here", policy::ABSENT_FOR_NOW)
-            }
-            Self::NotYet => {
-                (Status::SERVICE_UNAVAILABLE, "not_encoded_yet", "this part is still being encoded", policy::NO_STORE)
-            }
-            Self::Busy => (Status::SERVICE_UNAVAILABLE, "busy", "too many requests wait already", policy::NO_STORE),
-            Self::Unavailable => {
-                (Status::SERVICE_UNAVAILABLE, "storage_unavailable", "the storage does not answer", policy::NO_STORE)
-            }
-            Self::Broken => (Status::INTERNAL_SERVER_ERROR, "damaged", "this part is damaged", policy::NO_STORE),
-        };
-        Problem { status, code, detail, cache_control }
-    }
-
-    fn respond(self) -> Response<Body> {
-        let mut response = self.problem().respond();
-        if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
-        }
-        response
-    }
-}
-
-impl From<RouteError> for Refusal {
-    fn from(error: RouteError) -> Self {
-        Self::BadPath(error)
-    }
-}
-
-impl From<FetchError> for Refusal {
-    fn from(error: FetchError) -> Self {
-        match error {
-            FetchError::Store | FetchError::Slow => Self::Unavailable,
-            FetchError::Corrupt => Self::Broken,
-            FetchError::Busy => Self::Busy,
-            FetchError::NotYet => Self::NotYet,
-        }
-    }
-}
-
-fn options() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    policy::permit(response.headers_mut());
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(policy::NO_STORE));
-    response
-}
-
-fn refused_method() -> Response<Body> {
-    let problem = Problem {
-        status: StatusCode::METHOD_NOT_ALLOWED,
-        code: "method_not_allowed",
-        detail: "only GET, HEAD and OPTIONS are served here",
-        cache_control: policy::NO_STORE,
-    };
-    let mut response: Response<Body> = problem.respond();
-    response.headers_mut().insert(ALLOW, policy::METHODS);
-    response
 }

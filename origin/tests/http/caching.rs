@@ -63,10 +63,20 @@ async fn a_subtitle_track_removed_a_moment_ago_is_not_called_damaged() {
 }
 
 #[tokio::test]
-async fn a_new_revision_is_seen_within_a_second() {
+async fn a_new_revision_of_this_process_is_seen_at_once() {
     let stage = Stage::with_everything(0).await;
     let planned = stage.get("master.m3u8").await;
     stage.publish(&presentation(1)).await;
+    assert_ne!(stage.get("master.m3u8").await.body, planned.body);
+    stage.store.delete_pointer(playback()).await.unwrap();
+    assert_eq!(stage.get("master.m3u8").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_new_revision_of_another_process_is_seen_within_a_second() {
+    let stage = Stage::with_everything(0).await;
+    let planned = stage.get("master.m3u8").await;
+    stage.publish_elsewhere(&presentation(1)).await;
     assert_eq!(stage.get("master.m3u8").await.body, planned.body, "read again within the second");
     pass(Duration::from_millis(1001)).await;
     let settled = stage.get("master.m3u8").await;
@@ -121,7 +131,9 @@ async fn what_was_confirmed_lately_outlives_a_failing_store() {
 #[tokio::test]
 async fn a_hot_segment_comes_from_memory() {
     let stage = Stage::with_everything(1).await;
-    assert_eq!(stage.get("g3/720p/0.m4s").await.status, StatusCode::OK);
+    for _ in 0..2 {
+        assert_eq!(stage.get("g3/720p/0.m4s").await.status, StatusCode::OK);
+    }
     stage.store.delete(&layout::segment(asset(), GENERATION, &rendition("720p"), 0)).await.unwrap();
     assert_eq!(stage.get("g3/720p/0.m4s").await.body, content("720p", 0));
 }

@@ -227,7 +227,7 @@ async fn head_is_get_without_the_body() {
         let get = stage.get(rest).await;
         let head = stage.send(Method::HEAD, rest, &[("range", "bytes=0-1")]).await;
         assert_eq!(head.status, get.status, "{rest}");
-        assert_eq!(head.headers, get.headers, "{rest}");
+        assert_eq!(head.timeless(), get.timeless(), "{rest}");
         assert!(head.body.is_empty(), "{rest}");
     }
 }

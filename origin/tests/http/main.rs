@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod bucket;
 mod caching;
 mod delivery;
 mod refusals;
 mod replacing;
 mod stage;
+mod telling;
+mod tiers;

@@ -138,6 +138,28 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    async fn read(response: http::Response<origin::Body>) -> Self {
+        let (head, body) = response.into_parts();
+        Self { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+    }
+
+    /// The headers but for those that depend on when and where from they were served.
+    pub(crate) fn timeless(&self) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        for name in ["server-timing", "cmsd-dynamic", "cache-status"] {
+            headers.remove(name);
+        }
+        headers
+    }
+
+    #[track_caller]
+    fn assert_same(self, other: &Self) {
+        for name in ["server-timing", "cmsd-dynamic", "cache-status"] {
+            assert!(self.headers.contains_key(name) && other.headers.contains_key(name), "{self:?}");
+        }
+        assert_eq!((self.status, self.timeless(), &self.body), (other.status, other.timeless(), &other.body));
+    }
+
     /// A header that is there exactly once, or nothing.
     #[track_caller]
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -149,6 +171,7 @@ impl Reply {
 pub(crate) struct Stage {
     pub(crate) store: MediaStore,
     pub(crate) origin: Origin,
+    config: StoreConfig,
     _dir: tempfile::TempDir,
 }
 
@@ -181,9 +204,10 @@ impl Stage {
             secret_key: None,
             scratch: dir.path().join("scratch"),
         };
-        let store = MediaStore::open(config).await.unwrap();
-        let config = OriginConfig { wait: Duration::from_millis(800), waiters_max: 2, ..OriginConfig::default() };
-        let stage = Self { origin: Origin::new(config, store.clone(), DemandHook::none()), store, _dir: dir };
+        let store = MediaStore::open(config.clone()).await.unwrap();
+        let limits = OriginConfig { wait: Duration::from_millis(800), waiters_max: 2, ..OriginConfig::default() };
+        let origin = Origin::new(limits, store.clone(), DemandHook::none());
+        let stage = Self { origin, store, config, _dir: dir };
         stage.publish(&presentation(revision)).await;
         stage
     }
@@ -199,13 +223,14 @@ impl Stage {
         Self { origin: Origin::new(config, self.store.clone(), DemandHook::none()), ..self }
     }
 
-    pub(crate) async fn publish(&self, presentation: &Presentation) {
-        let key = layout::presentation(presentation.asset, presentation.generation, presentation.revision);
-        self.put(&key, serde_json::to_vec(presentation).unwrap().into()).await;
-        let pointer = serde_json::to_vec(&presentation.pointer()).unwrap();
-        self.store.put_pointer(presentation.playback, pointer.into()).await.unwrap();
+    /// Publishes as another process would.
+    pub(crate) async fn publish_elsewhere(&self, presentation: &Presentation) {
+        publish(&MediaStore::open_to_read(self.config.clone()).await.unwrap(), presentation).await;
     }
 
+    pub(crate) async fn publish(&self, presentation: &Presentation) {
+        publish(&self.store, presentation).await;
+    }
     pub(crate) async fn put(&self, key: &Key, body: Bytes) {
         self.store.put_once(key, body).await.unwrap();
     }
@@ -225,10 +250,13 @@ impl Stage {
         for (name, value) in lines {
             request = request.header(*name, *value);
         }
-        let response = self.origin.clone().oneshot(request.body(()).unwrap()).await.unwrap();
-        let (head, body) = response.into_parts();
-        let body = body.collect().await.unwrap().to_bytes();
-        let reply = Reply { status: head.status, headers: head.headers, body };
+        let request = request.body(()).unwrap();
+        let ready = self.origin.answer_at_once(&request).map(Reply::read);
+        let reply = Reply::read(self.origin.clone().oneshot(request).await.unwrap()).await;
+        if let Some(ready) = ready {
+            // What is ready is what would have been made.
+            ready.await.assert_same(&reply);
+        }
         assert_eq!(reply.header("access-control-allow-origin"), Some("*"), "{reply:?}");
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"), "{reply:?}");
         assert_eq!(reply.header("cross-origin-resource-policy"), Some("cross-origin"), "{reply:?}");
@@ -250,4 +278,11 @@ impl Stage {
     pub(crate) async fn get_with(&self, rest: &str, lines: &[(&str, &str)]) -> Reply {
         self.send(Method::GET, rest, lines).await
     }
+}
+
+async fn publish(store: &MediaStore, presentation: &Presentation) {
+    let key = layout::presentation(presentation.asset, presentation.generation, presentation.revision);
+    store.put_once(&key, serde_json::to_vec(presentation).unwrap().into()).await.unwrap();
+    let pointer = serde_json::to_vec(&presentation.pointer()).unwrap();
+    store.put_pointer(presentation.playback, pointer.into()).await.unwrap();
 }

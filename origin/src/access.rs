@@ -1,0 +1,231 @@
+//! Who may play: tokens in the path, in the query and in cookies, passwords, pages, and the CDN in front.
+//!
+//! What an asset asks of its viewers stands in its pointer ([`domain::Access`]), so that no database is needed. A
+//! [`Gate`] knows the keys. Tokens of our own stand in the path, `/t/{token}/v/...`: playlists name their files
+//! relative to themselves, so every request of a player carries it. Those of others are taken by a [`Verifier`] each.
+
+mod akamai;
+mod cloudfront;
+mod keys;
+mod mux;
+mod password;
+mod signed;
+mod token;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use domain::{Access, Admission, Clock, PlaybackId};
+use http::header::{ORIGIN, REFERER};
+use http::{HeaderMap, HeaderName};
+
+pub use akamai::Akamai;
+pub use cloudfront::CloudFront;
+pub use keys::{KeyError, KeyRing};
+pub use mux::Mux;
+pub use password::{hash as hash_password, is_hash as is_password_hash};
+pub use signed::PublicKeys;
+pub use token::{Grant, TokenError, mint};
+
+use self::password::Passwords;
+use self::token::Tokens;
+
+/// Seconds that a token may be used before it begins: clocks differ.
+const SKEW_S: u64 = 60;
+
+/// The address of the client's end of a connection; a server puts it into a request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(pub IpAddr);
+
+/// A request, as far as access depends on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// The path without a token of ours: `/v/...`.
+    pub path: &'a str,
+    /// The query.
+    pub query: Option<&'a str>,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// Whose asset is asked for.
+    pub playback: PlaybackId,
+    /// Where the request comes from, if that is known.
+    pub address: Option<IpAddr>,
+    /// Seconds since 1970.
+    pub now_s: u64,
+}
+
+impl Claim<'_> {
+    /// A parameter of the query as it stands there.
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let pairs = self.query?.split('&');
+        pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// A cookie.
+    fn cookie(&self, name: &str) -> Option<&str> {
+        let lines = self.headers.get_all(http::header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+        let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+}
+
+/// What somebody's token is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// There is none of this kind.
+    Absent,
+    /// It opens what is asked for.
+    Granted,
+    /// It does not.
+    Refused,
+}
+
+/// Knows tokens of one kind.
+pub trait Verifier: Send + Sync {
+    /// What the request's token is worth. Comparisons of secrets take the same time whatever they compare.
+    fn verify(&self, claim: &Claim<'_>) -> Verdict;
+}
+
+/// Why a request is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Denied {
+    /// It does not come through the CDN.
+    NotByCdn,
+    /// The token in its path is not good.
+    BadToken,
+    /// The asset is signed, and nothing opens it.
+    NotSigned,
+    /// The asset has a password.
+    NoPassword,
+    /// The asset is shown on other pages only.
+    OtherPage,
+}
+
+/// How a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Passage {
+    /// Everybody may have the answer.
+    Open,
+    /// It was opened by something that a shared cache does not see as part of the address.
+    Private,
+}
+
+/// Decides who may play. Without keys and secrets it lets everybody play what is public.
+pub struct Gate {
+    clock: Option<Arc<dyn Clock>>,
+    tokens: Tokens,
+    verifiers: Vec<Box<dyn Verifier>>,
+    passwords: Passwords,
+    secret_header: HeaderName,
+    secrets: Vec<String>,
+}
+
+impl Gate {
+    /// A gate without keys: what is signed stays closed.
+    pub fn without_keys() -> Self {
+        Self {
+            clock: None,
+            tokens: Tokens::new(KeyRing::default()),
+            verifiers: Vec::new(),
+            passwords: Passwords::new(),
+            secret_header: HeaderName::from_static("x-origin-secret"),
+            secrets: Vec::new(),
+        }
+    }
+
+    /// A gate that takes tokens signed by keys of `ring`, which may change at any time.
+    pub fn new(clock: Arc<dyn Clock>, ring: KeyRing) -> Self {
+        Self { clock: Some(clock), tokens: Tokens::new(ring), ..Self::without_keys() }
+    }
+
+    /// The same, which also takes these tokens.
+    #[must_use]
+    pub fn with_verifier(mut self, verifier: impl Verifier + 'static) -> Self {
+        self.verifiers.push(Box::new(verifier));
+        self
+    }
+
+    /// The same, which takes only requests with one of these secrets in `header`: the CDN's, and while it changes, the
+    /// one before. None means that everybody may ask.
+    #[must_use]
+    pub fn behind(mut self, header: HeaderName, secrets: Vec<String>) -> Self {
+        (self.secret_header, self.secrets) = (header, secrets);
+        self
+    }
+
+    /// Splits a token of ours off the path, and opens it.
+    pub(crate) fn enter<'a>(
+        &self,
+        path: &'a str,
+        headers: &HeaderMap,
+        address: Option<IpAddr>,
+    ) -> Result<(&'a str, bool), Denied> {
+        if !self.secrets.is_empty() && !self.is_from_cdn(headers) {
+            return Err(Denied::NotByCdn);
+        }
+        let Some(rest) = path.strip_prefix("/t/") else { return Ok((path, false)) };
+        let at = rest.find('/').ok_or(Denied::BadToken)?;
+        let (token, path) = rest.split_at(at);
+        let opened = self.tokens.open(token, path, address, self.now_s());
+        opened.map(|()| (path, true)).map_err(|_| Denied::BadToken)
+    }
+
+    fn is_from_cdn(&self, headers: &HeaderMap) -> bool {
+        let Some(told) = headers.get(&self.secret_header) else { return false };
+        // All are compared, so that the time tells nothing.
+        let equal = |secret: &String| verify_slices_are_equal(secret.as_bytes(), told.as_bytes()).is_ok();
+        self.secrets.iter().fold(false, |is_known, secret| is_known | equal(secret))
+    }
+
+    /// Whether everybody who comes through the gate may have an asset, without a look at the request.
+    pub(crate) fn is_open(access: &Access) -> bool {
+        matches!(access.admission, Admission::Public | Admission::Unlisted) && access.pages.is_empty()
+    }
+
+    /// Whether a request may have an asset; `has_token` when one of ours was in its path.
+    pub(crate) async fn admit(&self, access: &Access, has_token: bool, claim: &Claim<'_>) -> Result<Passage, Denied> {
+        if !access.pages.is_empty() && !is_shown_on(&access.pages, claim.headers) {
+            return Err(Denied::OtherPage);
+        }
+        match &access.admission {
+            Admission::Public | Admission::Unlisted => Ok(Passage::Open),
+            Admission::Signed | Admission::Password { .. } if has_token => Ok(Passage::Open),
+            admission => {
+                if self.verifiers.iter().any(|verifier| verifier.verify(claim) == Verdict::Granted) {
+                    return Ok(Passage::Private);
+                }
+                match admission {
+                    Admission::Password { hash } if self.passwords.open(hash, claim.headers).await => {
+                        Ok(Passage::Private)
+                    }
+                    Admission::Password { .. } => Err(Denied::NoPassword),
+                    _ => Err(Denied::NotSigned),
+                }
+            }
+        }
+    }
+
+    /// Seconds since 1970; without a clock no token is ever in its time.
+    pub(crate) fn now_s(&self) -> u64 {
+        let now = self.clock.as_ref().map(|clock| clock.now().unix_ms() / 1000);
+        now.and_then(|now| u64::try_from(now).ok()).unwrap_or(u64::MAX)
+    }
+}
+
+/// Whether the page that asks is one of these; `none` stands for requests that name none, such as those of players
+/// that are no page.
+fn is_shown_on(pages: &[String], headers: &HeaderMap) -> bool {
+    let line = headers.get(ORIGIN).or_else(|| headers.get(REFERER));
+    let Some(page) = line.and_then(|line| line.to_str().ok()) else {
+        return pages.iter().any(|page| page == "none");
+    };
+    let origin = match page.match_indices('/').nth(2) {
+        Some((at, _)) => &page[..at],
+        None => page,
+    };
+    pages.iter().any(|page| page.eq_ignore_ascii_case(origin))
+}
+
+#[cfg(test)]
+mod tests;
