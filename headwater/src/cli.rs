@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, LogFormat, Role, Sources};
-use crate::{doctor, probe, reprocess, serve, telemetry, terminal, transcode, upload, verify, wiring};
+use crate::{access, doctor, probe, reprocess, serve, telemetry, terminal, transcode, upload, verify, wiring};
 
 /// The work is done.
 pub const DONE: u8 = 0;
@@ -119,6 +119,12 @@ enum Command {
     /// Process assets again under the present recipe; what is there plays until the new output is complete
     #[command(after_help = reprocess::EXAMPLES)]
     Reprocess(ReprocessArgs),
+    /// Tell or change who may play an asset
+    #[command(after_help = access::ACCESS_EXAMPLES)]
+    Access(AccessArgs),
+    /// Sign a token that opens a signed asset, and print the path that holds it
+    #[command(after_help = access::TOKEN_EXAMPLES)]
+    Token(access::TokenArgs),
     /// Print the effective configuration
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),
@@ -167,6 +173,14 @@ struct ReprocessArgs {
     data: DataArgs,
     #[command(flatten)]
     what: reprocess::Args,
+}
+
+#[derive(Debug, Args)]
+struct AccessArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    what: access::Args,
 }
 
 #[derive(Debug, Args)]
@@ -265,6 +279,12 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             quietly(&config)?;
             on_runtime(reprocess::run(args.what, config))
         }
+        Command::Access(args) => {
+            let config = load(args.data.flags())?;
+            quietly(&config)?;
+            on_runtime(access::access(args.what, config))
+        }
+        Command::Token(args) => access::token(args, &load(Vec::new())?),
         Command::Config(args) => {
             let text = match args {
                 ConfigArgs { sample: true, .. } => config::sample(),

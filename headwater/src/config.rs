@@ -3,6 +3,7 @@
 //! Every key stands in [`KEYS`] with its kind, default and meaning; the reference page, the sample
 //! file, the environment names and the refusal of unknown keys all come from there.
 
+mod access;
 mod admission;
 mod keys;
 mod reference;
@@ -16,6 +17,8 @@ use domain::complexity::LadderProbe;
 use domain::{Codec, ExtraCodec};
 use serde::{Deserialize, Serialize};
 
+pub use access::AccessError;
+pub(crate) use access::read_keys;
 pub use keys::{KEYS, Key, Kind, nearest};
 pub(crate) use reference::without_password;
 pub use reference::{effective, reference, sample};
@@ -123,7 +126,22 @@ pub struct Config {
     pub log_format: LogFormat,
     pub shutdown_deadline_s: u32,
     pub connections_max: u32,
+    pub origin_cache_bytes: u64,
     pub header_timeout_s: u32,
+    pub idle_timeout_s: u32,
+    pub connections_per_address_max: u32,
+    pub drain_rate_min: u64,
+    pub tls_listen: String,
+    pub tls_cert: PathBuf,
+    pub tls_key: PathBuf,
+    pub token_keys: Vec<String>,
+    pub token_keys_file: PathBuf,
+    pub akamai_keys: Vec<String>,
+    pub akamai_salt: String,
+    pub cloudfront_keys: Vec<String>,
+    pub mux_keys: Vec<String>,
+    pub origin_secrets: Vec<String>,
+    pub origin_secret_header: String,
     pub upload_size_max: u64,
     pub upload_sync: UploadSync,
     pub upload_expiry_s: u32,
@@ -194,9 +212,17 @@ impl Config {
         Duration::from_secs(u64::from(self.shutdown_deadline_s))
     }
 
-    /// How long a client may take to send the head of a request.
-    pub fn header_timeout(&self) -> Duration {
-        Duration::from_secs(u64::from(self.header_timeout_s))
+    /// The bounds of the listener.
+    pub fn connection_limits(&self) -> crate::http::Limits {
+        let connections_max = usize::try_from(self.connections_max).unwrap_or(usize::MAX);
+        let of_one = usize::try_from(self.connections_per_address_max).unwrap_or(usize::MAX);
+        crate::http::Limits {
+            connections_max,
+            connections_of_one_max: if of_one == 0 { connections_max.div_ceil(2) } else { of_one },
+            header_timeout: Duration::from_secs(self.header_timeout_s.into()),
+            idle_timeout: Duration::from_secs(self.idle_timeout_s.into()),
+            drain_rate_min: self.drain_rate_min,
+        }
     }
 
     /// How long a worker keeps a job without renewing its lease.
@@ -280,6 +306,10 @@ impl Config {
         in_range("header_timeout_s", self.header_timeout_s.into(), 1, 600)?;
         in_range("upload_size_max", self.upload_size_max, 1, 1 << 50)?;
         in_range("upload_rate_min", self.upload_rate_min, 0, 1 << 30)?;
+        in_range("idle_timeout_s", self.idle_timeout_s.into(), 1, 3600)?;
+        in_range("connections_per_address_max", self.connections_per_address_max.into(), 0, 100_000)?;
+        in_range("drain_rate_min", self.drain_rate_min, 0, 1 << 30)?;
+        in_range("origin_cache_bytes", self.origin_cache_bytes, 0, 1 << 40)?;
         in_range("imports_max", self.imports_max.into(), 1, 256)?;
         in_range("imports_of_one_max", self.imports_of_one_max.into(), 1, 256)?;
         in_range("import_rate_min", self.import_rate_min, 0, 1 << 30)?;
@@ -322,6 +352,7 @@ impl Config {
             return Err(("codecs", "must name each codec once".into()));
         }
         admission::check(self)?;
+        access::check(self)?;
         check_scheme("database_url", &self.database_url, &["sqlite://", "postgres://", "postgresql://"])?;
         check_scheme("storage_url", &self.storage_url, &["file:///", "s3://"])
     }

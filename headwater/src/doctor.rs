@@ -1,5 +1,6 @@
 //! `headwater doctor`: is this machine fit, or a public address, and if not, what to do.
 
+mod cdn;
 mod checks;
 mod engine;
 mod public;
@@ -19,6 +20,7 @@ Examples:
   headwater doctor                                    this machine
   headwater doctor --url https://media.example.org    what a proxy does to uploads
   headwater doctor --url https://media.example.org --json | jq -r .verdict
+  headwater doctor --cdn https://media.example.org/v/plb_.../master.m3u8   what a CDN makes of playback
 
 With --url a small upload is created through that address, cut off midway, gone on with and
 deleted; nothing is made of it. Run it from where the uploads come from.
@@ -31,6 +33,9 @@ pub struct Args {
     /// Check uploads through this public address instead of this machine
     #[arg(long, value_name = "URL")]
     url: Option<Url>,
+    /// Check what players and CDNs need, beginning at this address of a multivariant playlist
+    #[arg(long, value_name = "URL", conflicts_with = "url")]
+    cdn: Option<Url>,
     /// The token that the server behind --url wants of those who upload
     #[arg(long, value_name = "TOKEN", env = "HEADWATER_TOKEN", hide_env_values = true)]
     token: Option<String>,
@@ -42,14 +47,18 @@ pub struct Args {
 impl std::fmt::Debug for Args {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Without the token, which is nobody's business.
-        f.debug_struct("Args").field("url", &self.url).field("json", &self.json).finish_non_exhaustive()
+        f.debug_struct("Args")
+            .field("url", &self.url)
+            .field("cdn", &self.cdn)
+            .field("json", &self.json)
+            .finish_non_exhaustive()
     }
 }
 
 impl Args {
     /// True if this machine and its settings are looked at.
     pub fn is_local(&self) -> bool {
-        self.url.is_none()
+        self.url.is_none() && self.cdn.is_none()
     }
 }
 
@@ -113,6 +122,9 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<ExitCode> {
 /// # Errors
 /// If the token cannot be one.
 pub async fn run_public(args: Args) -> anyhow::Result<ExitCode> {
+    if let Some(master) = &args.cdn {
+        return Ok(told(&args, &cdn::all(master).await?));
+    }
     let Some(url) = &args.url else { return Ok(ExitCode::from(cli::MISUSED)) };
     let token = args.token.as_deref().filter(|token| !token.is_empty());
     let findings = public::all(url, token, public::Tempo::default()).await?;
@@ -122,7 +134,7 @@ pub async fn run_public(args: Args) -> anyhow::Result<ExitCode> {
 fn told(args: &Args, findings: &[Finding]) -> ExitCode {
     let worst = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
     if args.json {
-        let url = args.url.as_ref().map(Url::as_str);
+        let url = args.url.as_ref().or(args.cdn.as_ref()).map(Url::as_str);
         terminal::say(&json!({ "url": url, "verdict": worst, "findings": findings }).to_string());
     } else {
         findings.iter().for_each(|finding| terminal::say(&finding.line()));

@@ -11,6 +11,8 @@
 //! `listener` tells HTTP/1 from HTTP/2; `http1` and `http2` serve one connection each and both can send
 //! interim responses.
 
+mod addresses;
+mod drain;
 #[cfg(test)]
 mod ground;
 mod health;
@@ -18,13 +20,17 @@ mod http1;
 mod http2;
 mod interim;
 mod listener;
+mod outgoing;
 mod pages;
 mod problem;
 mod request_id;
 mod route;
 mod surface;
+mod tls;
 
 pub use health::{Health, Probe};
 pub use listener::{Limits, Listener};
+pub use outgoing::Outgoing;
 pub use route::Route;
 pub use surface::{Parts, Surface};
+pub use tls::{Tls, TlsError};

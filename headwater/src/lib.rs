@@ -19,6 +19,7 @@
 //!
 //! Read [`config::Config`] and [`serve::run`] first.
 
+pub mod access;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -90,6 +90,15 @@ fn field(text: &str, name: &str) -> Option<u64> {
     line.split_whitespace().nth(1)?.parse().ok()
 }
 
+/// Allows this process as many descriptors as the system lets it: connections and open objects take one each.
+pub fn raise_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current != maximum && setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).is_err() {
+        tracing::warn!(descriptors = current, "the number of descriptors could not be raised");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

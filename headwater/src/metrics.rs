@@ -1,9 +1,10 @@
 //! Numbers for Prometheus: requests by route, the job queue, encode speed.
 
+mod players;
 mod uploads;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use catalog_store::JobCount;
@@ -20,6 +21,9 @@ use crate::http::Route;
 /// Upper edges of the request duration buckets, in seconds: an origin answers in the first ones,
 /// a wait for a segment or an upload in the last ones.
 const REQUEST_SECONDS: [f64; 10] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 60.0];
+
+/// Statuses of most of the origin's answers.
+const FREQUENT_STATUSES: [u16; 3] = [200, 206, 304];
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RequestLabels {
@@ -51,14 +55,17 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<RouteLabels, Histogram>,
+    /// The two that the origin's most frequent answers count in, so that they need not be looked up.
+    frequent: [OnceLock<(Counter, Histogram)>; FREQUENT_STATUSES.len() * 2],
     connections: Gauge,
     jobs: Family<JobLabels, Gauge>,
     ffmpeg: Family<FfmpegLabels, Gauge>,
 }
 
 impl Metrics {
-    /// Numbers at zero; `worker` is what the pipeline counts, `uploads` what ingest does.
-    pub fn new(worker: Arc<pipeline::Metrics>, uploads: Arc<ingest::Metrics>) -> Self {
+    /// Numbers at zero; `worker` is what the pipeline counts, `uploads` what ingest does, `players` what players tell
+    /// the origin.
+    pub fn new(worker: Arc<pipeline::Metrics>, uploads: Arc<ingest::Metrics>, players: Arc<origin::Metrics>) -> Self {
         let mut registry = Registry::with_prefix("headwater");
         let requests = Family::default();
         registry.register("http_requests", "Requests answered", requests.clone());
@@ -72,8 +79,27 @@ impl Metrics {
         let help = "FFmpeg's version, and whether it holds the fixes of memory errors that are known";
         registry.register("ffmpeg_info", help, ffmpeg.clone());
         registry.register_collector(Box::new(worker::WorkerCollector(worker)));
+        registry.register_collector(Box::new(players::PlayerCollector(players)));
         registry.register_collector(Box::new(uploads::UploadCollector(uploads)));
-        Self { registry, requests, durations, connections, jobs, ffmpeg }
+        Self { registry, requests, durations, frequent: Default::default(), connections, jobs, ffmpeg }
+    }
+
+    /// Counts one answer of the origin that was ready.
+    pub fn answered_at_once(&self, route: Route, method: &http::Method, status: http::StatusCode, took: Duration) {
+        let place = FREQUENT_STATUSES.iter().position(|known| *known == status.as_u16());
+        let Some(place) = place.filter(|_| method == http::Method::GET) else {
+            return self.answered(route, method, status, took);
+        };
+        let place = place * 2 + usize::from(route == Route::Playlist);
+        let (requests, durations) = self.frequent[place].get_or_init(|| {
+            // Routes that are not the origin's count as its segments: nobody asks for that.
+            let name = if route == Route::Playlist { route.name() } else { Route::Segment.name() };
+            let labels = RequestLabels { route: name, method: known(method), status: status.as_u16() };
+            let requests = self.requests.get_or_create(&labels).clone();
+            (requests, self.durations.get_or_create(&RouteLabels { route: name }).clone())
+        });
+        requests.inc();
+        durations.observe(took.as_secs_f64());
     }
 
     /// Counts one answered request.
@@ -137,9 +163,12 @@ mod tests {
 
     #[test]
     fn requests_jobs_and_encode_speed_are_all_there() {
-        let metrics = Metrics::new(Arc::default(), Arc::default());
+        let metrics = Metrics::new(Arc::default(), Arc::default(), Arc::default());
         let gone = http::StatusCode::NOT_FOUND;
         metrics.answered(Route::Segment, &http::Method::GET, gone, Duration::from_millis(2));
+        for status in [http::StatusCode::OK, http::StatusCode::NOT_FOUND] {
+            metrics.answered_at_once(Route::Playlist, &http::Method::GET, status, Duration::ZERO);
+        }
         metrics.answered(Route::Page, &http::Method::from_bytes(b"BREW").unwrap(), gone, Duration::ZERO);
         metrics.set_jobs([JobCount { kind: "chunk".into(), state: domain::JobState::Queued, count: 3 }]);
         metrics.set_ffmpeg("5.1.9-0+deb12u1");
@@ -147,6 +176,8 @@ mod tests {
         for line in [
             "headwater_http_requests_total{route=\"segment\",method=\"GET\",status=\"404\"} 1",
             "headwater_http_requests_total{route=\"page\",method=\"other\",status=\"404\"} 1",
+            "headwater_http_requests_total{route=\"playlist\",method=\"GET\",status=\"200\"} 1",
+            "headwater_http_requests_total{route=\"playlist\",method=\"GET\",status=\"404\"} 1",
             "headwater_http_request_seconds_bucket{le=\"0.003\",route=\"segment\"} 1",
             "headwater_jobs{kind=\"chunk\",state=\"queued\"} 3",
             "headwater_ffmpeg_info{version=\"5.1.9-0+deb12u1\",is_fixed=\"yes\"} 1",
@@ -156,6 +187,8 @@ mod tests {
             "headwater_upload_sync_seconds_count 0",
             "headwater_upload_stall_seconds_bucket{le=\"3.0\"} 0",
             "headwater_upload_received_bytes_total 0",
+            "headwater_player_reports_total 0",
+            "headwater_player_buffer_seconds_bucket{le=\"0.5\"} 0",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }

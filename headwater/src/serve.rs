@@ -1,5 +1,6 @@
 //! `headwater serve`: the roles of one process, wired together.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +10,15 @@ use axum::Router;
 use catalog_store::Catalog;
 use domain::{Clock, Timestamp};
 use media_store::{MediaStore, Staging};
+use origin::access::KeyRing;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Config, Role};
+use crate::config::{Config, Role, read_keys};
 use crate::data_dir::DataDir;
-use crate::http::{Health, Limits, Listener, Parts, Probe, Surface};
+use crate::http::{Health, Listener, Parts, Probe, Surface, Tls};
 use crate::lifecycle::{Lifecycle, Stop};
 use crate::metrics::Metrics;
-use crate::{cli, engine, terminal, wiring};
+use crate::{cli, engine, machine, terminal, wiring};
 
 /// How long an event can be replayed: a week.
 const EVENTS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -27,20 +29,22 @@ const EVENTS_PRUNED_EVERY: Duration = Duration::from_secs(3600);
 /// Pause before the next try to hear of work that other processes add.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
+/// Time between two looks at the file of keys.
+const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
+
 /// Runs the server until it is stopped.
 ///
 /// # Errors
 /// If a part cannot start: the data folder is in use, the database or the storage cannot be
 /// reached, the address is taken.
 pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
+    machine::raise_descriptors();
     let data_dir = DataDir::open(&config.data_dir)?;
     let base = Base::open(&config, data_dir).await?;
-    let limits = Limits {
-        connections_max: usize::try_from(config.connections_max).unwrap_or(usize::MAX),
-        header_timeout: config.header_timeout(),
-    };
+    let limits = config.connection_limits();
     let listener =
         Listener::bind(config.listen, limits).await.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let encrypted = encrypted(&config, &listener).await?;
     let address = listener.address().context("cannot tell the address")?;
     warn_if_open(&config);
 
@@ -63,6 +67,12 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         lifecycle.tracker().spawn(engine::look(wiring::engine(&config.source_limits())?, metrics, soft));
     }
     let surface = Surface::new(parts);
+    if let Some((listener, tls)) = encrypted {
+        let address = listener.address().context("cannot tell the address")?;
+        lifecycle.spawn_essential("certificates", tls.watch(lifecycle.soft().clone()));
+        lifecycle.spawn_essential("TLS listener", listener.run(surface.clone(), lifecycle.clone()));
+        tracing::info!(%address, "listening for TLS");
+    }
     lifecycle.spawn_essential("listener", listener.run(surface, lifecycle.clone()));
     // Whoever started this process waits for the line: from here on requests are answered.
     terminal::say(&format!("listening on http://{address}"));
@@ -74,6 +84,14 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     }
     tracing::info!(clean = stop == Stop::Clean, "stopped");
     Ok(ExitCode::from(cli::DONE))
+}
+
+/// The listener for TLS beside the other, if there is to be one.
+async fn encrypted(config: &Config, beside: &Listener) -> anyhow::Result<Option<(Listener, Tls)>> {
+    let Ok(address) = config.tls_listen.parse() else { return Ok(None) };
+    let tls = Tls::load(&config.tls_cert, &config.tls_key)?;
+    let listener = beside.bind_tls(address, tls.clone()).await;
+    Ok(Some((listener.with_context(|| format!("cannot listen on {address}"))?, tls)))
 }
 
 /// What the roles stand on.
@@ -105,16 +123,28 @@ impl Base {
             None => None,
         };
         let api = self.catalog.as_ref().filter(|_| config.has(Role::Api)).map(|catalog| self.api(catalog, lifecycle));
+        let origin = if config.has(Role::Origin) { Some(self.origin(config, lifecycle)?) } else { None };
+        let players = origin.as_ref().map(|origin| Arc::clone(origin.metrics())).unwrap_or_default();
         Ok(Parts {
-            origin: config.has(Role::Origin).then(|| wiring::origin(self.store.clone(), self.demand(lifecycle))),
+            origin,
             ingest,
             api,
             has_pages: config.has(Role::Api),
             health: self.health(lifecycle),
-            metrics: Arc::new(Metrics::new(counters, uploads)),
+            metrics: Arc::new(Metrics::new(counters, uploads, players)),
             catalog: self.catalog.clone(),
             clock: Arc::clone(&self.clock),
         })
+    }
+
+    fn origin(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<origin::Origin> {
+        let ring = config.token_keys()?;
+        if !config.token_keys_file.as_os_str().is_empty() {
+            let watch = watch_keys(config.token_keys_file.clone(), ring.clone(), lifecycle.soft().clone());
+            lifecycle.spawn_essential("token keys", watch);
+        }
+        let gate = config.origin_gate(Arc::clone(&self.clock), ring)?;
+        Ok(wiring::origin(config, self.store.clone(), self.demand(lifecycle), gate))
     }
 
     async fn ingest(
@@ -173,6 +203,29 @@ impl Base {
             }));
         }
         Health::new(lifecycle.soft().clone(), probes)
+    }
+}
+
+/// Takes up the keys of tokens when their file changes. Keys that cannot be used leave those in force.
+async fn watch_keys(file: PathBuf, ring: KeyRing, soft: CancellationToken) {
+    let changed = || std::fs::metadata(&file).and_then(|meta| meta.modified()).ok();
+    let mut seen = changed();
+    // Ends with the soft signal.
+    while soft.run_until_cancelled(tokio::time::sleep(KEYS_LOOKED_AT_EVERY)).await.is_some() {
+        let now = changed();
+        if now == seen {
+            continue;
+        }
+        seen = now;
+        match read_keys(&file, &ring) {
+            Ok(()) => tracing::info!("keys of tokens taken up"),
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "keys of tokens not taken up; those before stay"
+                );
+            }
+        }
     }
 }
 

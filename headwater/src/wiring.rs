@@ -59,7 +59,7 @@ fn store_config(config: &Config, data_dir: &Path, scratch: &Path) -> StoreConfig
 }
 
 /// The data folder, which must be there unless nothing of it is needed.
-fn existing(config: &Config) -> anyhow::Result<PathBuf> {
+pub(crate) fn existing(config: &Config) -> anyhow::Result<PathBuf> {
     let folder = &config.data_dir;
     match folder.canonicalize() {
         Ok(root) => Ok(root),
@@ -192,8 +192,14 @@ pub fn admission(config: &Config) -> anyhow::Result<ingest::Admission> {
 }
 
 /// The origin over this storage, which tells `demand` what viewers wait for.
-pub fn origin(store: MediaStore, demand: origin::DemandHook) -> origin::Origin {
-    origin::Origin::new(origin::OriginConfig::default(), store, demand)
+pub fn origin(
+    config: &Config,
+    store: MediaStore,
+    demand: origin::DemandHook,
+    gate: origin::access::Gate,
+) -> origin::Origin {
+    let config = origin::OriginConfig { cache_bytes: config.origin_cache_bytes, ..origin::OriginConfig::default() };
+    origin::Origin::behind(config, store, demand, gate)
 }
 
 /// The name of the worker that works from this data folder: made once, so that a server that was

@@ -36,17 +36,35 @@ impl Drop for Server {
 
 impl Server {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(settings: &[&str]) -> Self {
         let data_dir = tempfile::tempdir().unwrap();
         publish(data_dir.path());
         #[expect(clippy::disallowed_methods, reason = "the test runs the program it tests")]
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_headwater"));
         command.args(["serve", "--roles", "origin", "--listen", "127.0.0.1:0", "--data-dir"]).arg(data_dir.path());
+        for setting in settings {
+            command.args(["--set", setting]);
+        }
         command.env("HEADWATER_DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.trim().strip_prefix("listening on http://").expect("the server says where it listens");
         Self { address: address.to_owned(), child, _data_dir: data_dir }
+    }
+
+    /// Runs a command beside the server, on its data; what it printed.
+    fn run(&self, arguments: &[&str]) -> String {
+        #[expect(clippy::disallowed_methods, reason = "the test runs the program it tests")]
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_headwater"));
+        command.args(arguments).env("HEADWATER_DATA_DIR", self._data_dir.path());
+        command.env("HEADWATER_DATABASE_URL", "postgres://nobody@127.0.0.1:1/none");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// Writes `request`, and reads until the server ends the connection or has nothing more to say.
@@ -202,6 +220,10 @@ fn a_request_that_could_be_read_in_two_ways_is_refused() {
     let server = Server::start();
     let path = segment_path();
     let host = "Host: localhost\r\n";
+    // Answers that are ready must not be given to such requests either.
+    for _ in 0..4 {
+        assert_eq!(server.one("GET", &path, "").status, 200);
+    }
     for (name, head) in [
         ("no Host", String::new()),
         ("two Hosts", "Host: a\r\nHost: a\r\n".into()),
@@ -287,4 +309,134 @@ fn ways_out_of_the_folder_lead_nowhere() {
         let status = server.one("GET", &path, "").status;
         assert!(matches!(status, 400 | 404), "{path}: {status}");
     }
+}
+
+#[test]
+fn lines_that_end_with_a_bare_line_feed_are_understood() {
+    let server = Server::start();
+    let replies = server.exchange(format!("GET {} HTTP/1.1\nHost: a\nConnection: close\n\n", segment_path()));
+    assert_eq!((replies.len(), replies[0].status, replies[0].body.as_slice()), (1, 200, CONTENT));
+}
+
+#[test]
+fn a_signed_asset_opens_with_a_token_and_its_keys_change_while_it_is_served() {
+    let keys = tempfile::NamedTempFile::new().unwrap();
+    let write = |names: &[&str]| {
+        let lines = names.iter().map(|name| format!("{name}:{name}0123456789abcdef0123456789abcdef\n"));
+        std::fs::write(keys.path(), format!("# keys\n{}", lines.collect::<String>())).unwrap();
+    };
+    write(&["old"]);
+    let setting = format!("token_keys_file={}", keys.path().display());
+    let server = Server::start_with(&[&setting]);
+    let (id, path) = (PlaybackId::from_u128(7).to_string(), segment_path());
+    assert_eq!(server.run(&["access", &id]), "public");
+    for _ in 0..3 {
+        assert_eq!(server.one("GET", &path, "").status, 200);
+    }
+    assert_eq!(server.run(&["access", &id, "--policy", "signed"]), "signed");
+    until("the policy is seen", || server.one("GET", &path, "").status == 403);
+    let master = server.run(&["token", &id, "--for-s", "600", "--set", &setting]);
+    let token = master.strip_suffix(&format!("/v/{id}/master.m3u8")).expect("a path with a token in it").to_owned();
+    let with_token = |token: &str, lines: &str| server.one("GET", &format!("{token}{path}"), lines);
+    for _ in 0..4 {
+        let reply = with_token(&token, "");
+        assert_eq!((reply.status, reply.body.as_slice()), (200, CONTENT));
+        assert_eq!(reply.header("cache-control"), Some("public, max-age=31536000, immutable"));
+        assert_eq!(with_token(&token, "Range: bytes=0-9\r\n").status, 206);
+        let plain = server.one("GET", &path, "");
+        assert_eq!((plain.status, plain.header("cache-control")), (403, Some("no-store")));
+    }
+    assert!(server.one("GET", &master, "").body.starts_with(b"#EXTM3U"));
+    let mut forged = token.clone();
+    forged.replace_range(10..11, if &token[10..11] == "A" { "B" } else { "A" });
+    assert_eq!(with_token(&forged, "").status, 403);
+    write(&["new", "old"]);
+    let next = server.run(&["token", &id, "--set", &setting]);
+    let next = next.strip_suffix(&format!("/v/{id}/master.m3u8")).unwrap().to_owned();
+    until("the new key is taken up", || with_token(&next, "").status == 200);
+    assert_eq!(with_token(&token, "").status, 200);
+    write(&["new"]);
+    until("the old key is given up", || with_token(&token, "").status == 403);
+    assert_eq!(with_token(&next, "").status, 200);
+}
+
+#[test]
+fn an_origin_behind_a_cdn_answers_nobody_else() {
+    let server = Server::start_with(&["origin_secrets=a secret of the CDN,the secret before"]);
+    for (line, status) in [
+        ("", 403),
+        ("X-Origin-Secret: guess\r\n", 403),
+        ("X-Origin-Secret: a secret of the CDN\r\n", 200),
+        ("X-Origin-Secret: the secret before\r\n", 200),
+        ("", 403),
+    ] {
+        assert_eq!(server.one("GET", &segment_path(), line).status, status, "{line}");
+    }
+}
+
+/// Waits for a condition, level-triggered, with a bound.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let begun = std::time::Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The checks of `doctor --cdn` that came out so.
+fn checks(report: &str, verdict: &str) -> Vec<String> {
+    let report: serde_json::Value = serde_json::from_str(report).unwrap();
+    let findings = report["findings"].as_array().unwrap().iter().filter(|finding| finding["verdict"] == verdict);
+    findings.map(|finding| finding["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_doctor_finds_nothing_wrong_with_the_origin_itself() {
+    let server = Server::start();
+    let master = format!("http://{}/v/{}/master.m3u8", server.address, PlaybackId::from_u128(7));
+    let report = server.run(&["doctor", "--cdn", &master, "--json"]);
+    assert_eq!(checks(&report, "fail"), [""; 0]);
+    assert_eq!(checks(&report, "warn"), ["hit"], "there is no cache in front");
+    assert!(checks(&report, "ok").len() >= 14, "{report}");
+}
+
+#[test]
+fn a_doctor_finds_what_a_poor_server_does_wrong() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let master = format!("http://{}/master.m3u8", listener.local_addr().unwrap());
+    // Everything is there, whole, and for ever; it has no tag and says nothing of other pages.
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut line = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let _ = reader.read_line(&mut line);
+            let mut head = String::new();
+            while reader.read_line(&mut head).is_ok_and(|read| read > 2) {
+                head.clear();
+            }
+            let body = if line.contains("master") {
+                "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nmedia.m3u8\n"
+            } else if line.contains("media") {
+                "#EXTM3U\n#EXTINF:1,\n0.m4s\n"
+            } else {
+                "0123456789"
+            };
+            let length = body.len();
+            let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes());
+            if !line.starts_with("HEAD") {
+                let _ = stream.write_all(body.as_bytes());
+            }
+        }
+    });
+    #[expect(clippy::disallowed_methods, reason = "the test runs the program it tests")]
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_headwater"));
+    let output = command.args(["doctor", "--cdn", &master, "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let failed = checks(&String::from_utf8(output.stdout).unwrap(), "fail");
+    for check in ["kept", "etag", "range", "range-end", "cors-200", "cors-206", "absent"] {
+        assert!(failed.iter().any(|name| name == check), "{check} is not among {failed:?}");
+    }
+    assert!(!failed.iter().any(|name| name == "length" || name == "head"), "{failed:?}");
 }

@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 51] = [
+pub const KEYS: [Key; 66] = [
     key(
         "data_dir",
         Kind::Text,
@@ -90,7 +90,85 @@ pub const KEYS: [Key; 51] = [
         "Seconds that requests and jobs in flight get to finish after SIGTERM or SIGINT; then they are cut off. A second signal cuts them off at once.",
     ),
     key("connections_max", Kind::Number, "1024", "Connections served at once; more wait to be accepted."),
+    key(
+        "origin_cache_bytes",
+        Kind::Number,
+        "268435456",
+        "Memory in which the origin keeps what is asked for more than once, in octets. What is in the system's page cache is served from there without it.",
+    ),
     key("header_timeout_s", Kind::Number, "10", "Seconds a client may take to send the head of a request."),
+    key(
+        "idle_timeout_s",
+        Kind::Number,
+        "75",
+        "Seconds for which a connection is kept open between two requests. CDNs keep theirs for up to a minute.",
+    ),
+    key(
+        "connections_per_address_max",
+        Kind::Number,
+        "0",
+        "Connections that one address (of IPv6, one /64 network) may have at once; further ones are closed. 0 means half of `connections_max`.",
+    ),
+    key(
+        "drain_rate_min",
+        Kind::Number,
+        "4096",
+        "Octets per second that a client has to take of an answer, judged over 30 s in which there was something to take; a slower one is cut off. 0 means no bound.",
+    ),
+    key(
+        "tls_listen",
+        Kind::Text,
+        "\"\"",
+        "Address and port to listen on for TLS, with HTTP/2 and HTTP/1.1, beside `listen`. Empty means none.",
+    ),
+    key(
+        "tls_cert",
+        Kind::Text,
+        "\"\"",
+        "File with the certificate for `tls_listen` and those that vouch for it, in PEM's form. Taken up anew within seconds when it changes, as is `tls_key`.",
+    ),
+    key("tls_key", Kind::Text, "\"\"", "File with the private key of `tls_cert`, in PEM's form."),
+    key(
+        "token_keys",
+        Kind::List,
+        "[]",
+        "Keys of the tokens that open signed assets (docs/access.md), each as `name:secret` with a secret of at least 32 characters. The first signs; all open.",
+    )
+    .hidden(),
+    key(
+        "token_keys_file",
+        Kind::Text,
+        "\"\"",
+        "File with such keys, one a line, instead of `token_keys`. Taken up anew within seconds when it changes.",
+    ),
+    key(
+        "akamai_keys",
+        Kind::List,
+        "[]",
+        "Keys of Akamai's EdgeAuth 2.0 tokens that open signed assets as well, in hexadecimal digits.",
+    )
+    .hidden(),
+    key("akamai_salt", Kind::Text, "\"\"", "Salt of those tokens, if they have one.").hidden(),
+    key(
+        "cloudfront_keys",
+        Kind::List,
+        "[]",
+        "Public keys of CloudFront's signed addresses and cookies that open signed assets as well, each as `id:file` with a file in PEM's form.",
+    ),
+    key(
+        "mux_keys",
+        Kind::List,
+        "[]",
+        "Public keys of Mux's tokens that open signed assets as well, each as `id:file` with a file in PEM's form.",
+    ),
+    key(
+        "origin_secrets",
+        Kind::List,
+        "[]",
+        "Secrets of which a CDN sends one with each request to the origin, in the header `origin_secret_header`; requests without one are refused. Two, while they change. Empty lets everybody ask.",
+    )
+    .hidden(),
+    key("origin_secret_header", Kind::Text, "\"X-Origin-Secret\"", "Header that carries such a secret."),
     key("upload_size_max", Kind::Number, "1099511627776", "Largest upload, in octets."),
     key(
         "upload_sync",

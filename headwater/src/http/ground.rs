@@ -16,7 +16,7 @@ use ingest::Interim;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
-use super::{Health, Limits, Listener, Parts, Surface};
+use super::{Health, Limits, Listener, Parts, Surface, Tls};
 use crate::clock::SystemClock;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
@@ -61,11 +61,21 @@ impl Drop for Ground {
 
 impl Ground {
     pub(super) async fn new() -> Self {
-        Self::with(Limits { connections_max: 64, header_timeout: PATIENCE }).await
+        Self::with(Limits { connections_max: 64, header_timeout: PATIENCE, ..Limits::default() }).await
     }
 
     pub(super) async fn with(limits: Limits) -> Self {
-        let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), limits).await.unwrap();
+        Self::on(Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), limits).await.unwrap())
+    }
+
+    /// The same over TLS.
+    pub(super) async fn encrypted(tls: Tls) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let plain = Listener::bind(address, Limits::default()).await.unwrap();
+        Self::on(plain.bind_tls(address, tls).await.unwrap())
+    }
+
+    fn on(listener: Listener) -> Self {
         let (saw, seen) = mpsc::channel(64);
         let (gate, is_open) = watch::channel(true);
         let (lifecycle, address) = (Lifecycle::new(), listener.address().unwrap());
@@ -75,7 +85,7 @@ impl Ground {
             api: None,
             has_pages: false,
             health: Health::new(lifecycle.soft().clone(), Vec::new()),
-            metrics: Arc::new(Metrics::new(Arc::default(), Arc::default())),
+            metrics: Arc::new(Metrics::new(Arc::default(), Arc::default(), Arc::default())),
             catalog: None,
             clock: Arc::new(SystemClock),
         });

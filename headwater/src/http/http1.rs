@@ -1,19 +1,26 @@
 //! HTTP/1 connections: hyper's, on a socket that can speak before the answer.
 
 mod linger;
+mod patience;
 mod wire;
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::pin::pin;
 
 use axum::body::Body;
+use futures::future::Either;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use hyper_util::rt::TokioIo;
+use origin::access::Peer;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::patience::{Patience, Sent};
 use self::wire::Wire;
+use super::drain::Draining;
 use super::listener::{HEADERS_MAX, Limits};
 use super::surface::Surface;
 use crate::lifecycle::Lifecycle;
@@ -24,26 +31,35 @@ use crate::lifecycle::Lifecycle;
 const READ_BYTES_MAX: usize = 256 * 1024;
 
 /// Serves one connection until it ends; after a soft stop, until its request is answered.
-pub(super) async fn serve(stream: TcpStream, surface: Surface, lifecycle: &Lifecycle, limits: Limits) {
-    let (wire, speaker) = Wire::new(stream);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(|body| Body::new(speaker.watch(body)));
+pub(super) async fn serve<S>(stream: S, peer: Peer, surface: Surface, lifecycle: &Lifecycle, limits: Limits)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let patience = Patience::new(limits.header_timeout, limits.idle_timeout);
+    let phase = patience.phase();
+    let (wire, speaker) = Wire::new(Draining::new(stream, limits.drain_rate_min), patience);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let at_hand = phase.begin();
+        if request.uri().path().starts_with("/t/") {
+            request.extensions_mut().insert(peer);
+        }
+        let at_once = surface.answer_at_once(&request);
+        let mut request = request.map(|body| speaker.watch(body));
+        if let Some(response) = at_once {
+            return Either::Left(ready(Ok::<_, Infallible>(response.map(|body| Sent { body, _at_hand: at_hand }))));
+        }
+        request.extensions_mut().insert(peer);
         let speech = speaker.offer(&mut request);
-        let answer = Box::pin(surface.clone().answer(request));
-        async move {
+        let answer = Box::pin(surface.clone().answer(request.map(Body::new)));
+        Either::Right(async move {
             let response = answer.await;
             // From here on the answer may be written: nothing comes before it any more.
             drop(speech);
-            response
-        }
+            response.map(|response| response.map(|body| Sent { body, _at_hand: at_hand }))
+        })
     });
     let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_timeout)
-        .max_buf_size(READ_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        .half_close(false);
+    builder.max_buf_size(READ_BYTES_MAX).max_headers(HEADERS_MAX).half_close(false);
     let mut served = pin!(builder.serve_connection(TokioIo::new(wire), service));
     let mut is_draining = false;
     // Ends with the connection.

@@ -15,8 +15,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::{Builder, Connection};
 use h2::{Ping, PingPong, Reason};
-use tokio::net::TcpStream;
+use origin::access::Peer;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::drain::Draining;
 use super::listener::{HEAD_BYTES_MAX, Limits};
 use super::surface::Surface;
 use crate::lifecycle::Lifecycle;
@@ -64,14 +66,18 @@ impl Heard {
 }
 
 /// Serves one connection until it ends; after a soft stop, until its requests are answered.
-pub(super) async fn serve(socket: TcpStream, surface: Surface, lifecycle: &Lifecycle, limits: Limits) {
+pub(super) async fn serve<S>(socket: S, peer: Peer, surface: Surface, lifecycle: &Lifecycle, limits: Limits)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let socket = Draining::new(socket, limits.drain_rate_min);
     let shaken = tokio::time::timeout(limits.header_timeout, builder().handshake::<_, Bytes>(socket)).await;
     let connection = match shaken {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return tracing::debug!(%error, "no HTTP/2 handshake"),
         Err(_) => return tracing::debug!("no HTTP/2 handshake in time"),
     };
-    accept(connection, surface, lifecycle, limits).await;
+    accept(connection, peer, surface, lifecycle, limits).await;
 }
 
 fn builder() -> Builder {
@@ -86,7 +92,15 @@ fn builder() -> Builder {
     builder
 }
 
-async fn accept(mut connection: Connection<TcpStream, Bytes>, surface: Surface, lifecycle: &Lifecycle, limits: Limits) {
+async fn accept<S>(
+    mut connection: Connection<S, Bytes>,
+    peer: Peer,
+    surface: Surface,
+    lifecycle: &Lifecycle,
+    limits: Limits,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let Some(pings) = connection.ping_pong() else { return };
     let heard = Heard::default();
     let mut death = pin!(death(pings, heard.clone()));
@@ -96,7 +110,8 @@ async fn accept(mut connection: Connection<TcpStream, Bytes>, surface: Surface, 
     loop {
         tokio::select! {
             accepted = connection.accept() => match accepted {
-                Some(Ok((request, reply))) => {
+                Some(Ok((mut request, reply))) => {
+                    request.extensions_mut().insert(peer);
                     has_asked = true;
                     heard.note();
                     let stream = stream::answer(request, reply, surface.clone(), heard.clone());

@@ -1,14 +1,19 @@
 //! The listening socket, and which protocol each connection speaks.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::Interest;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use origin::access::Peer;
+use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::addresses::{Addresses, Counted};
 use super::surface::Surface;
+use super::tls::{self, Tls};
 use super::{http1, http2};
 use crate::lifecycle::Lifecycle;
 
@@ -27,15 +32,36 @@ const PREFACE_PAUSE: Duration = Duration::from_millis(10);
 pub struct Limits {
     /// Connections served at once.
     pub connections_max: usize,
+    /// Of them, those of one address.
+    pub connections_of_one_max: usize,
     /// Time for the head of a request.
     pub header_timeout: Duration,
+    /// Time between two requests.
+    pub idle_timeout: Duration,
+    /// Octets per second that a client has to take of its answers; 0 for no bound.
+    pub drain_rate_min: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 1024,
+            connections_of_one_max: 512,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            drain_rate_min: 4096,
+        }
+    }
 }
 
 /// A bound socket.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
+    tls: Option<Tls>,
     limits: Limits,
+    places: Arc<Semaphore>,
+    addresses: Addresses,
 }
 
 /// What a client speaks.
@@ -51,7 +77,19 @@ impl Listener {
     /// # Errors
     /// If the address is taken or not this machine's.
     pub async fn bind(address: SocketAddr, limits: Limits) -> std::io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await?, limits })
+        let places = Arc::new(Semaphore::new(limits.connections_max));
+        let addresses = Addresses::new(limits.connections_of_one_max);
+        Ok(Self { socket: TcpListener::bind(address).await?, tls: None, limits, places, addresses })
+    }
+
+    /// Binds another address, for TLS; connections of both count together.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`].
+    pub async fn bind_tls(&self, address: SocketAddr, tls: Tls) -> std::io::Result<Self> {
+        let (places, addresses) = (Arc::clone(&self.places), self.addresses.clone());
+        let socket = TcpListener::bind(address).await?;
+        Ok(Self { socket, tls: Some(tls), limits: self.limits, places, addresses })
     }
 
     /// The address it listens on, with its real port.
@@ -64,13 +102,12 @@ impl Listener {
 
     /// Accepts connections until the soft stop.
     pub async fn run(self, surface: Surface, lifecycle: Lifecycle) {
-        let places = Arc::new(Semaphore::new(self.limits.connections_max));
         // Ends at the soft stop, or when the semaphore is closed, which nobody does.
         loop {
             // A place first, then a connection: what cannot be served waits in the kernel's queue.
             let place = tokio::select! {
                 () = lifecycle.soft().cancelled() => return,
-                place = Arc::clone(&places).acquire_owned() => place,
+                place = Arc::clone(&self.places).acquire_owned() => place,
             };
             let Ok(place) = place else { return };
             let accepted = tokio::select! {
@@ -78,7 +115,10 @@ impl Listener {
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, _)) => self.serve(stream, place, &surface, &lifecycle),
+                Ok((stream, address)) => match self.addresses.count(address.ip()) {
+                    Some(counted) => self.serve(stream, address.ip(), (place, counted), &surface, &lifecycle),
+                    None => tracing::debug!(address = %address.ip(), "an address has as many connections as it may"),
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -87,12 +127,23 @@ impl Listener {
         }
     }
 
-    fn serve(&self, stream: TcpStream, place: OwnedSemaphorePermit, surface: &Surface, lifecycle: &Lifecycle) {
+    fn serve(
+        &self,
+        stream: TcpStream,
+        address: IpAddr,
+        place: (OwnedSemaphorePermit, Counted),
+        surface: &Surface,
+        lifecycle: &Lifecycle,
+    ) {
         // Without it a playlist waits for the acknowledgement of its own head.
         let _ = stream.set_nodelay(true);
         let (hard, metrics) = (lifecycle.hard().clone(), Arc::clone(surface.metrics()));
         // Boxed, as are the two below: a future that is moved into another is laid out in it twice.
-        let connection = Box::pin(connection(stream, surface.clone(), lifecycle.clone(), self.limits));
+        let (surface, peer, limits) = (surface.clone(), Peer(address.to_canonical()), self.limits);
+        let connection: BoxFuture<'static, ()> = match self.tls.clone() {
+            Some(tls) => encrypted(stream, tls, peer, surface, lifecycle.clone(), limits).boxed(),
+            None => connection(stream, peer, surface, lifecycle.clone(), limits).boxed(),
+        };
         lifecycle.tracker().spawn(async move {
             metrics.connections().inc();
             // A hard stop drops the connection; what was acknowledged on it is durable.
@@ -103,17 +154,43 @@ impl Listener {
     }
 }
 
-async fn connection(stream: TcpStream, surface: Surface, lifecycle: Lifecycle, limits: Limits) {
+async fn connection(stream: TcpStream, peer: Peer, surface: Surface, lifecycle: Lifecycle, limits: Limits) {
     let protocol = tokio::select! {
         // A client that has not asked for anything is owed nothing.
         () = lifecycle.soft().cancelled() => return,
         protocol = tokio::time::timeout(limits.header_timeout, protocol_of(&stream)) => protocol,
     };
     match protocol {
-        Ok(Some(Protocol::Http1)) => Box::pin(http1::serve(stream, surface, &lifecycle, limits)).await,
-        Ok(Some(Protocol::Http2)) => Box::pin(http2::serve(stream, surface, &lifecycle, limits)).await,
+        Ok(Some(protocol)) => speak(protocol, stream, peer, surface, &lifecycle, limits).await,
         Ok(None) => tracing::debug!("the client left without a word"),
         Err(_) => tracing::debug!("the client does not say what it speaks"),
+    }
+}
+
+/// With TLS, the handshake settles which protocol is spoken.
+async fn encrypted(stream: TcpStream, tls: Tls, peer: Peer, surface: Surface, lifecycle: Lifecycle, limits: Limits) {
+    let shaken = tokio::select! {
+        () = lifecycle.soft().cancelled() => return,
+        shaken = tokio::time::timeout(limits.header_timeout, tls.acceptor().accept(stream)) => shaken,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2);
+            let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
+            speak(protocol, stream, peer, surface, &lifecycle, limits).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
+        Err(_) => tracing::debug!("no TLS handshake in time"),
+    }
+}
+
+async fn speak<S>(protocol: Protocol, stream: S, peer: Peer, surface: Surface, lifecycle: &Lifecycle, limits: Limits)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    match protocol {
+        Protocol::Http1 => Box::pin(http1::serve(stream, peer, surface, lifecycle, limits)).await,
+        Protocol::Http2 => Box::pin(http2::serve(stream, peer, surface, lifecycle, limits)).await,
     }
 }
 

@@ -19,8 +19,14 @@ pub(super) fn of(headers: &HeaderMap, clock: &dyn Clock) -> HeaderValue {
 }
 
 fn minted(clock: &dyn Clock) -> HeaderValue {
-    let digits = format!("{:032x}", u128::from_be_bytes(clock.entropy()));
-    HeaderValue::from_str(&digits).unwrap_or(HeaderValue::from_static("unknown"))
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let octets = clock.entropy();
+    let mut digits = [0; 32];
+    for (pair, octet) in digits.chunks_exact_mut(2).zip(octets) {
+        pair[0] = DIGITS[usize::from(octet >> 4)];
+        pair[1] = DIGITS[usize::from(octet & 15)];
+    }
+    HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("unknown"))
 }
 
 #[cfg(test)]

@@ -33,8 +33,10 @@ impl Route {
             "/readyz" => Self::Ready,
             "/metrics" => Self::Metrics,
             "/api/v1/events" => Self::Events,
-            _ if is_below("/v") && (path.ends_with(".m3u8") || path.ends_with(".json")) => Self::Playlist,
-            _ if is_below("/v") => Self::Segment,
+            _ if (is_below("/v") || is_below("/t")) && (path.ends_with(".m3u8") || path.ends_with(".json")) => {
+                Self::Playlist
+            }
+            _ if is_below("/v") || is_below("/t") => Self::Segment,
             _ if is_below("/uploads") || is_below("/api/v1/imports") || is_below("/api/v1/upload-grants") => {
                 Self::Upload
             }
@@ -68,6 +70,8 @@ mod tests {
         let check = |path: &str, name: &str| assert_eq!(Route::of(path).name(), name, "{path}");
         check("/v/plb_x/master.m3u8", "playlist");
         check("/v/plb_x/g1/720p/3.m4s", "segment");
+        check("/t/token/v/plb_x/master.m3u8", "playlist");
+        check("/t/token/v/plb_x/g1/720p/3.m4s", "segment");
         check("/video", "page");
         check("/uploads", "upload");
         check("/uploads/upl_x", "upload");

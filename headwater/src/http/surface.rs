@@ -16,6 +16,7 @@ use tracing::Instrument;
 
 use super::health::Health;
 use super::listener::HEAD_BYTES_MAX;
+use super::outgoing::Outgoing;
 use super::problem::problem;
 use super::route::Route;
 use super::{pages, request_id};
@@ -61,8 +62,29 @@ impl Surface {
         &*self.0.clock
     }
 
+    /// The answer to a request of the origin that is ready, without a span, a task or anything on the heap: most
+    /// requests of a busy server are such, and cost hardly more than to write the answer.
+    pub(super) fn answer_at_once<B>(&self, request: &Request<B>) -> Option<Response<Outgoing>> {
+        let begun = Instant::now();
+        let (origin, path) = (self.0.origin.as_ref()?, request.uri().path());
+        if !(path.starts_with("/v/") || path.starts_with("/t/"))
+            || head_bytes(request) > HEAD_BYTES_MAX
+            || guard::check(request).is_err()
+        {
+            return None;
+        }
+        let response = origin.answer_at_once(request)?;
+        let (route, method, status) = (Route::of(path), request.method(), response.status());
+        self.0.metrics.answered_at_once(route, method, status, begun.elapsed());
+        let id = request_id::of(request.headers(), &*self.0.clock);
+        tracing::debug!(request.id = ?id, route = route.name(), %method, status = status.as_u16(), "request answered at once");
+        let mut response = response.map(Outgoing::Origin);
+        response.headers_mut().insert(request_id::HEADER, id);
+        Some(response)
+    }
+
     /// Answers one request; never fails.
-    pub async fn answer(self, mut request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    pub async fn answer(self, mut request: Request<Body>) -> Result<Response<Outgoing>, Infallible> {
         let begun = Instant::now();
         let id = request_id::of(request.headers(), &*self.0.clock);
         request.headers_mut().insert(request_id::HEADER, id.clone());
@@ -75,7 +97,7 @@ impl Surface {
         );
         let response = match self.refusal(&request) {
             None => self.dispatch(route, request).instrument(span.clone()).await,
-            Some(refusal) => refusal,
+            Some(refusal) => refusal.map(Outgoing::Other),
         };
         let took = begun.elapsed();
         self.0.metrics.answered(route, &method, response.status(), took);
@@ -87,7 +109,8 @@ impl Surface {
         } else {
             tracing::debug!(status = response.status().as_u16(), elapsed_ms, "request answered");
         }
-        Ok(dressed(response, id))
+        let is_media = matches!(route, Route::Playlist | Route::Segment);
+        Ok(dressed(response, id, is_media))
     }
 
     /// The answer to a request that nobody should see.
@@ -112,16 +135,20 @@ impl Surface {
         Some(refusal)
     }
 
-    async fn dispatch(&self, route: Route, request: Request<Body>) -> Response<Body> {
+    async fn dispatch(&self, route: Route, request: Request<Body>) -> Response<Outgoing> {
+        match (route, &self.0.origin) {
+            (Route::Playlist | Route::Segment, Some(origin)) => match origin.clone().oneshot(request).await {
+                Ok(response) => response.map(Outgoing::Origin),
+                Err(never) => match never {},
+            },
+            _ => self.dispatch_other(route, request).await.map(Outgoing::Other),
+        }
+    }
+
+    async fn dispatch_other(&self, route: Route, request: Request<Body>) -> Response<Body> {
         let parts = &self.0;
         match route {
-            Route::Playlist | Route::Segment => match &parts.origin {
-                Some(origin) => match origin.clone().oneshot(request).await {
-                    Ok(response) => response.map(Body::new),
-                    Err(never) => match never {},
-                },
-                None => not_played("origin"),
-            },
+            Route::Playlist | Route::Segment => not_played("origin"),
             Route::Upload => through(parts.ingest.as_ref(), "ingest", request).await,
             Route::Api | Route::Events => through(parts.api.as_ref(), "api", request).await,
             Route::Health => Health::live(),
@@ -150,7 +177,7 @@ impl Surface {
 }
 
 /// What the target and the header fields take, as HTTP/1 writes them.
-fn head_bytes(request: &Request<Body>) -> usize {
+fn head_bytes<B>(request: &Request<B>) -> usize {
     let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     let field_bytes = |(name, value): (&HeaderName, &HeaderValue)| name.as_str().len() + value.len() + 4;
     target_bytes + request.headers().iter().map(field_bytes).sum::<usize>()
@@ -161,9 +188,13 @@ fn too_large() -> Response<Body> {
     problem(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", &detail)
 }
 
-fn dressed(mut response: Response<Body>, id: HeaderValue) -> Response<Body> {
+fn dressed(mut response: Response<Outgoing>, id: HeaderValue, is_media: bool) -> Response<Outgoing> {
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, id);
+    if is_media {
+        // The origin says itself what its answers need, and they are many.
+        return response;
+    }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
     // Documents that are not pages have nothing to run and nowhere to be framed.

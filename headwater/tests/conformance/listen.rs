@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 /// Serves on a port of this machine until the task is dropped.
 pub(crate) async fn serve(router: Router) -> (SocketAddr, JoinSet<()>) {
-    let limits = Limits { connections_max: 64, header_timeout: Duration::from_secs(30) };
+    let limits = Limits { connections_max: 64, header_timeout: Duration::from_secs(30), ..Limits::default() };
     let listener = Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), limits).await.expect("binds");
     let address = listener.address().expect("has an address");
     let lifecycle = Lifecycle::new();
@@ -23,7 +23,7 @@ pub(crate) async fn serve(router: Router) -> (SocketAddr, JoinSet<()>) {
         api: None,
         has_pages: false,
         health: Health::new(lifecycle.soft().clone(), Vec::new()),
-        metrics: Arc::new(Metrics::new(Arc::default(), Arc::default())),
+        metrics: Arc::new(Metrics::new(Arc::default(), Arc::default(), Arc::default())),
         catalog: None,
         clock: Arc::new(SystemClock),
     });

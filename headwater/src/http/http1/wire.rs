@@ -18,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::interim;
 use super::linger::{Linger, Unread, Watched};
+use super::patience::Patience;
 
 /// What `104` means, in the words of its registration.
 const REASON: &str = "Upload Resumption Supported";
@@ -34,6 +35,7 @@ pub(super) struct Wire<S> {
     /// The rest of an interim response, to be written before anything else.
     rest: Bytes,
     unread: Unread,
+    patience: Patience,
     /// The end of the connection, once it has begun.
     linger: Option<Box<Linger>>,
 }
@@ -47,11 +49,11 @@ pub(super) struct Speaker(AtHand, Unread);
 pub(super) struct Speech(AtHand);
 
 impl<S> Wire<S> {
-    /// Wraps a socket.
-    pub(super) fn new(socket: S) -> (Self, Speaker) {
+    /// Wraps a socket whose client is waited for so long.
+    pub(super) fn new(socket: S, patience: Patience) -> (Self, Speaker) {
         let (at_hand, unread) = (AtHand::default(), Unread::default());
         let speaker = Speaker(at_hand.clone(), unread.clone());
-        (Self { socket, at_hand, rest: Bytes::new(), unread, linger: None }, speaker)
+        (Self { socket, at_hand, rest: Bytes::new(), unread, patience, linger: None }, speaker)
     }
 }
 
@@ -112,6 +114,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         let read = Pin::new(&mut self.socket).poll_read(context, buffer);
         if buffer.filled().len() > filled {
             self.unread.came();
+            self.patience.came();
+        }
+        if read.is_pending() {
+            return self.patience.poll(context).map(Err);
         }
         read
     }
@@ -120,6 +126,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_rest(context))?;
+        self.patience.went();
         Pin::new(&mut self.socket).poll_write(context, octets)
     }
 
@@ -129,6 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_rest(context))?;
+        self.patience.went();
         Pin::new(&mut self.socket).poll_write_vectored(context, pieces)
     }
 
@@ -192,7 +200,8 @@ mod tests {
     /// A wire over a pipe of `room` octets, the far end, and a request that may speak.
     fn ground(room: usize) -> (Wire<DuplexStream>, DuplexStream, ingest::Interim, Option<Speech>) {
         let (near, far) = tokio::io::duplex(room);
-        let (wire, speaker) = Wire::new(near);
+        let patience = Patience::new(std::time::Duration::from_secs(60), std::time::Duration::from_secs(60));
+        let (wire, speaker) = Wire::new(near, patience);
         let mut request = request();
         let speech = speaker.offer(&mut request);
         let interim = request.extensions().get::<ingest::Interim>().unwrap().clone();

@@ -13,10 +13,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::BodyExt;
 use ingest::interim::{self, Outbox};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use super::Heard;
 use super::body::RequestBody;
+use crate::http::drain::WINDOW;
 use crate::http::interim::offer;
+use crate::http::outgoing::Outgoing;
 use crate::http::surface::Surface;
 
 type Reply = SendResponse<Bytes>;
@@ -29,6 +32,9 @@ const CONNECTION_HEADERS: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
+
+/// How long a client may leave no room for more of an answer: as long as one over HTTP/1 may take nothing.
+const ROOM_TIMEOUT: Duration = WINDOW;
 
 /// Why an answer was not sent to its end.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +65,10 @@ async fn response_to(
     reply: &mut Reply,
     surface: Surface,
     heard: Heard,
-) -> Result<Response<Body>, Unsent> {
+) -> Result<Response<Outgoing>, Unsent> {
+    if let Some(response) = surface.answer_at_once(&request) {
+        return Ok(response);
+    }
     let (parts, stream) = request.into_parts();
     let expects = parts.headers.get(header::EXPECT).is_some_and(|value| value.as_bytes() == b"100-continue");
     let mut is_waiting = expects && !stream.is_end_stream();
@@ -106,7 +115,7 @@ fn informational(status: StatusCode, headers: HeaderMap) -> Response<()> {
     response
 }
 
-async fn send(response: Response<Body>, reply: &mut Reply, is_head: bool, now: Timestamp) -> Result<(), Unsent> {
+async fn send(response: Response<Outgoing>, reply: &mut Reply, is_head: bool, now: Timestamp) -> Result<(), Unsent> {
     let (mut head, body) = response.into_parts();
     for name in &CONNECTION_HEADERS {
         head.headers.remove(name);
@@ -128,7 +137,7 @@ async fn send(response: Response<Body>, reply: &mut Reply, is_head: bool, now: T
     sent
 }
 
-async fn send_body(stream: &mut SendStream<Bytes>, mut body: Body) -> Result<(), Unsent> {
+async fn send_body(stream: &mut SendStream<Bytes>, mut body: Outgoing) -> Result<(), Unsent> {
     // Ends with the body or with the stream.
     loop {
         let frame = tokio::select! {
@@ -163,9 +172,13 @@ async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes, is_last: boo
     }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
-        let room = match poll_fn(|context| stream.poll_capacity(context)).await {
-            Some(room) => room?,
-            None => return Err(Unsent::Reset(Reason::STREAM_CLOSED)),
+        let room = match timeout(ROOM_TIMEOUT, poll_fn(|context| stream.poll_capacity(context))).await {
+            Ok(Some(room)) => room?,
+            Ok(None) => return Err(Unsent::Reset(Reason::STREAM_CLOSED)),
+            Err(_) => {
+                stream.send_reset(Reason::CANCEL);
+                return Err(Unsent::Reset(Reason::CANCEL));
+            }
         };
         let piece = data.split_to(room.min(data.len()));
         stream.send_data(piece, is_last && data.is_empty())?;

@@ -279,7 +279,7 @@ async fn a_hard_stop_ends_everything() {
 
 #[tokio::test]
 async fn a_client_that_asks_for_nothing_is_shown_the_door() {
-    let limits = Limits { connections_max: 8, header_timeout: Duration::from_millis(200) };
+    let limits = Limits { connections_max: 8, header_timeout: Duration::from_millis(200), ..Limits::default() };
     let ground = Ground::with(limits).await;
     let mut client = Client::new(&ground).await;
     let _ = client.ended().await;
@@ -312,7 +312,7 @@ async fn a_preface_in_pieces_is_a_preface() {
 #[tokio::test]
 async fn a_client_that_says_part_of_a_preface_and_no_more_is_let_go() {
     // Its own patience is longer than the test's.
-    let ground = Ground::with(Limits { connections_max: 64, header_timeout: 10 * PATIENCE }).await;
+    let ground = Ground::with(Limits { connections_max: 64, header_timeout: 10 * PATIENCE, ..Limits::default() }).await;
     for said in ["P", "PRI * HTTP/2.0\r\n"] {
         let mut stream = TcpStream::connect(ground.address).await.unwrap();
         stream.write_all(said.as_bytes()).await.unwrap();

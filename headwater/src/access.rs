@@ -1,0 +1,201 @@
+//! `headwater access`: who may play an asset. `headwater token`: what opens one that is signed.
+//!
+//! Neither needs the database: the answer stands in the pointer of the asset, in the storage.
+
+use std::io::Read;
+use std::net::IpAddr;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail, ensure};
+use domain::access::PAGES_MAX;
+use domain::presentation::Pointer;
+use domain::{Access, Admission, PlaybackId};
+use media_store::MediaStore;
+use origin::access::{Grant, hash_password, mint};
+
+use crate::config::Config;
+use crate::{cli, terminal, wiring};
+
+/// Longest password read from standard input, in octets.
+const PASSWORD_BYTES_MAX: u64 = 256;
+/// How often the pointer is written because somebody else writes it at the same time.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// What the help of `access` shows below the flags.
+pub const ACCESS_EXAMPLES: &str = "\
+Examples:
+  headwater access plb_01kb3g5x8yq4v7n2m9d6c0e1r5                    tell who may play it
+  headwater access plb_01kb3g5x8yq4v7n2m9d6c0e1r5 --policy signed    only with a token
+  printf secret | headwater access plb_... --policy password         only with this password, or a token
+  headwater access plb_... --policy public --page https://example.com --page none
+
+A running server follows within a second. Caches in front of it keep what they have: purge the tag asset:plb_...
+Exit codes: 0 done, 1 there is no such asset, or the storage failed, 2 wrong usage.";
+
+/// What the help of `token` shows below the flags.
+pub const TOKEN_EXAMPLES: &str = "\
+Examples:
+  headwater token plb_01kb3g5x8yq4v7n2m9d6c0e1r5                      for six hours
+  headwater token plb_... --for-s 600 --session alice --network 192.0.2.0/24
+
+It prints the path of the multivariant playlist with the token in it; put the server's address before it.
+The key that signs is the first of token_keys, or of token_keys_file.
+Exit codes: 0 done, 1 there is no key, 2 wrong usage.";
+
+/// Who may play.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Policy {
+    /// Everybody
+    Public,
+    /// Everybody who knows the address
+    Unlisted,
+    /// Who has a token
+    Signed,
+    /// Who knows a password, read from standard input, or has a token
+    Password,
+}
+
+/// Whose access.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The asset, by its playback id
+    #[arg(value_name = "PLAYBACK_ID")]
+    playback: PlaybackId,
+    /// Who may play it; without it, nothing is changed
+    #[arg(long, value_enum)]
+    policy: Option<Policy>,
+    /// The only pages that may show it, such as https://example.com; `none` for players that are no page
+    #[arg(long = "page", value_name = "ORIGIN", requires = "policy")]
+    pages: Vec<String>,
+}
+
+/// What a token opens.
+#[derive(Debug, clap::Args)]
+pub struct TokenArgs {
+    /// The asset, by its playback id
+    #[arg(value_name = "PLAYBACK_ID")]
+    playback: PlaybackId,
+    /// Seconds for which it opens
+    #[arg(long, value_name = "SECONDS", default_value_t = 6 * 3600, value_parser = clap::value_parser!(u64).range(1..=366 * 86_400))]
+    for_s: u64,
+    /// A name for the viewer's session
+    #[arg(long, value_name = "NAME")]
+    session: Option<String>,
+    /// The network that the viewer must come from, such as 192.0.2.0/24
+    #[arg(long, value_name = "NETWORK", value_parser = network)]
+    network: Option<(IpAddr, u8)>,
+}
+
+fn network(text: &str) -> Result<(IpAddr, u8), String> {
+    let network: ipnet::IpNet = text
+        .parse()
+        .or_else(|_| text.parse::<IpAddr>().map(ipnet::IpNet::from))
+        .map_err(|_| "expected an address or a network such as 192.0.2.0/24".to_owned())?;
+    Ok((network.addr(), network.prefix_len()))
+}
+
+/// Prints a path that opens an asset.
+///
+/// # Errors
+/// If there is no key to sign with.
+pub fn token(args: TokenArgs, config: &Config) -> anyhow::Result<ExitCode> {
+    let ring = config.token_keys()?;
+    let now_s = u64::try_from(wiring::clock().now().unix_ms() / 1000).context("the clock stands before 1970")?;
+    let TokenArgs { playback, for_s, session, network } = args;
+    let prefix = format!("/v/{playback}/");
+    let grant = Grant { expires_s: now_s + for_s, begins_s: now_s, prefix, session, network };
+    let token = mint(&grant, &ring).context("set token_keys or token_keys_file")?;
+    terminal::say(&format!("/t/{token}/v/{playback}/master.m3u8"));
+    Ok(ExitCode::from(cli::DONE))
+}
+
+/// Tells or changes who may play an asset.
+///
+/// # Errors
+/// If there is no such asset, the storage fails, or the password cannot be read.
+pub async fn access(args: Args, config: Config) -> anyhow::Result<ExitCode> {
+    let store = wiring::store(&config, &wiring::existing(&config)?).await?;
+    let Some(policy) = args.policy else {
+        let access = current(&store, args.playback).await?.access;
+        terminal::say(&told(&access));
+        return Ok(ExitCode::from(cli::DONE));
+    };
+    let admission = match policy {
+        Policy::Public => Admission::Public,
+        Policy::Unlisted => Admission::Unlisted,
+        Policy::Signed => Admission::Signed,
+        Policy::Password => Admission::Password { hash: hash_password(&password()?, wiring::clock().entropy()) },
+    };
+    ensure!(args.pages.len() <= PAGES_MAX, "at most {PAGES_MAX} pages");
+    for page in &args.pages {
+        ensure!(is_page(page), "\"{page}\" is no origin such as https://example.com, nor `none`");
+    }
+    let access = Access { admission, pages: args.pages };
+    put(&store, args.playback, &access).await?;
+    terminal::say(&told(&access));
+    Ok(ExitCode::from(cli::DONE))
+}
+
+/// Writes it into the pointer. Whoever publishes at the same time may have read the one before: looks again.
+async fn put(store: &MediaStore, playback: PlaybackId, access: &Access) -> anyhow::Result<()> {
+    for _ in 0..ATTEMPTS_MAX {
+        let pointer = current(store, playback).await?;
+        if pointer.access == *access {
+            return Ok(());
+        }
+        let changed = Pointer { access: access.clone(), ..pointer };
+        store.put_pointer(playback, serde_json::to_vec(&changed)?.into()).await?;
+    }
+    match current(store, playback).await?.access == *access {
+        true => Ok(()),
+        false => bail!("somebody else publishes the asset all the time: try again"),
+    }
+}
+
+async fn current(store: &MediaStore, playback: PlaybackId) -> anyhow::Result<Pointer> {
+    let pointer = store.pointer(playback).await?.with_context(|| format!("nothing is published as {playback}"))?;
+    serde_json::from_slice(&pointer).context("the pointer cannot be understood")
+}
+
+fn is_page(page: &str) -> bool {
+    let host = page.strip_prefix("https://").or_else(|| page.strip_prefix("http://"));
+    page == "none" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
+}
+
+fn password() -> anyhow::Result<String> {
+    let mut text = String::new();
+    std::io::stdin().take(PASSWORD_BYTES_MAX).read_to_string(&mut text).context("cannot read the password")?;
+    let password = text.trim_end_matches(['\r', '\n']).to_owned();
+    ensure!(!password.is_empty(), "write the password to standard input");
+    Ok(password)
+}
+
+fn told(access: &Access) -> String {
+    let admission = match access.admission {
+        Admission::Public => "public",
+        Admission::Unlisted => "unlisted",
+        Admission::Signed => "signed",
+        Admission::Password { .. } => "password",
+    };
+    if access.pages.is_empty() { admission.to_owned() } else { format!("{admission}, on {}", access.pages.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_origins() {
+        for (page, expected) in [
+            ("https://example.com", true),
+            ("http://localhost:3000", true),
+            ("none", true),
+            ("https://example.com/", false),
+            ("example.com", false),
+            ("https://", false),
+            ("*", false),
+        ] {
+            assert_eq!(is_page(page), expected, "{page}");
+        }
+    }
+}

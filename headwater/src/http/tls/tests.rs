@@ -1,0 +1,123 @@
+//! Two certificates for `localhost`, made by OpenSSL for a hundred years, and clients that trust both.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::*;
+use crate::http::ground::{Ground, PATIENCE};
+
+const FIRST: [&str; 2] = [include_str!("cert1.pem"), include_str!("key1.pem")];
+const SECOND: [&str; 2] = [include_str!("cert2.pem"), include_str!("key2.pem")];
+
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Files {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let files =
+            Self { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem"), _folder: folder };
+        files.write(FIRST);
+        files
+    }
+
+    fn write(&self, [certificate, key]: [&str; 2]) {
+        std::fs::write(&self.certificate, certificate).unwrap();
+        std::fs::write(&self.key, key).unwrap();
+    }
+
+    fn load(&self) -> Result<Tls, TlsError> {
+        Tls::load(&self.certificate, &self.key)
+    }
+}
+
+fn der(pem: &str) -> CertificateDer<'static> {
+    CertificateDer::from_pem_slice(pem.as_bytes()).unwrap()
+}
+
+async fn connect(address: SocketAddr, protocol: &[u8]) -> TlsStream<TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(der(FIRST[0])).unwrap();
+    roots.add(der(SECOND[0])).unwrap();
+    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![protocol.to_vec()];
+    let socket = TcpStream::connect(address).await.unwrap();
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap()
+}
+
+/// The certificate that a new connection gets.
+async fn shown(address: SocketAddr) -> CertificateDer<'static> {
+    let stream = connect(address, b"http/1.1").await;
+    stream.get_ref().1.peer_certificates().unwrap()[0].clone()
+}
+
+#[tokio::test]
+async fn both_protocols_are_spoken_over_tls() {
+    let ground = Ground::encrypted(Files::new().load().unwrap()).await;
+    let mut http1 = connect(ground.address, b"http/1.1").await;
+    http1.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    http1.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\"ok\""), "{answer}");
+
+    let http2 = connect(ground.address, HTTP2).await;
+    assert_eq!(http2.get_ref().1.alpn_protocol(), Some(HTTP2));
+    let (mut client, connection) = h2::client::handshake(http2).await.unwrap();
+    ground.lifecycle.tracker().spawn(connection);
+    let request = http::Request::get("https://localhost/healthz").body(()).unwrap();
+    let (response, _) = client.send_request(request, true).unwrap();
+    assert_eq!(response.await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
+    let files = Files::new();
+    let tls = files.load().unwrap();
+    let ground = Ground::encrypted(tls.clone()).await;
+    ground.lifecycle.tracker().spawn(tls.watch(ground.lifecycle.soft().clone()));
+    assert_eq!(shown(ground.address).await, der(FIRST[0]));
+    let before = connect(ground.address, b"http/1.1").await;
+    // The file's time has to differ, and a certificate without its key is no use.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    files.write([SECOND[0], FIRST[1]]);
+    tokio::time::sleep(LOOK_INTERVAL + LOOK_INTERVAL / 2).await;
+    assert_eq!(shown(ground.address).await, der(FIRST[0]));
+    files.write(SECOND);
+    let begun = tokio::time::Instant::now();
+    while shown(ground.address).await != der(SECOND[0]) {
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Whoever was connected still is.
+    let mut before = before;
+    before.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    before.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn files_that_hold_no_certificate_are_told() {
+    let files = Files::new();
+    files.write([SECOND[0], FIRST[1]]);
+    assert!(matches!(files.load(), Err(TlsError::Unusable(_))));
+    files.write(["nothing", FIRST[1]]);
+    assert!(files.load().is_err());
+    std::fs::remove_file(&files.key).unwrap();
+    files.write([FIRST[0], ""]);
+    assert!(matches!(files.load(), Err(TlsError::File { .. })));
+}
