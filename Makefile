@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench fuzz web
+.PHONY: help demo test check bench bench-origin fuzz web
 
 # Settings of `make demo`; `make demo PORT=0 FILE=clip.mkv`.
 PORT ?= 8080
@@ -15,7 +15,7 @@ FUZZ_TARGETS ?=
 
 help: ## Show this list
 	@printf 'Headwater. Tasks:\n\n'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 	@printf '\nSettings of make demo:\n'
 	@printf '  PORT=8080       where it listens on 127.0.0.1; 0 takes any free port\n'
 	@printf '  FILE=path       upload this file instead of a generated clip\n'
@@ -40,6 +40,9 @@ bench: ## Measure: micro benches, and side by side with ffmpeg and upload server
 	@tools/setup.sh bench
 	@tools/web.sh build
 	@tools/bench.sh
+
+bench-origin: ## Measure the origin beside nginx
+	@benches/origin.sh $(ARGS)
 
 fuzz: ## Feed the upload server and the engine nonsense, FUZZ_SECONDS=600 for each target
 	@tools/setup.sh fuzz

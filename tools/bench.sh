@@ -12,6 +12,7 @@ cargo bench --workspace --locked --no-run --quiet
 
 say "Micro benches (criterion)"
 cargo bench --locked --quiet --package benches --bench packager
+cargo bench --locked --quiet --package benches --bench answer
 
 for script in benches/*.sh; do
     say "$script: $(sed -n '2s/^# //p' "$script")"

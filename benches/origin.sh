@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The origin beside nginx, in one run: requests per second and processor time per request; see benches/benches/origin/main.rs.
+# Usage: benches/origin.sh [--headwater PROGRAM] [--seconds N] [--rounds N] [--only ROW]
+# Relative paths count from the top of the checkout.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tools/lib.sh
+
+tools/setup.sh origin
+[ -x target/release/headwater ] || [[ " $* " == *" --headwater "* ]] || {
+    say "Building the release binary (several minutes the first time)"
+    cargo build --release --locked --package headwater --quiet
+}
+cargo bench --locked --quiet --package benches --bench origin -- "$@"
