@@ -110,7 +110,7 @@ enum Command {
     /// Decode and encode for a parent process, inside the cage
     #[command(hide = true)]
     Engine,
-    /// Check codecs, cage, storage, database, clock, limits and disk space; or what a proxy does to uploads
+    /// Check codecs, cage, storage, database, clock, limits and disk space; or what a proxy or a CDN does
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),
     /// Read everything again that is stored of assets, and compare it with what was recorded
