@@ -3,10 +3,14 @@
 use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, RANGE};
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    HeaderMap, RANGE, VARY,
+};
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::body::Body;
+use crate::coding::Coding;
 use crate::conditional::{self, Validators, Verdict};
 use crate::policy;
 use crate::problem::Problem;
@@ -19,6 +23,8 @@ pub(crate) struct Representation {
     pub(crate) cache_control: &'static str,
     pub(crate) etag: HeaderValue,
     pub(crate) bytes: u64,
+    /// The coding that was chosen; `None` where there is nothing to choose.
+    pub(crate) coding: Option<Coding>,
 }
 
 /// What to answer.
@@ -75,6 +81,38 @@ impl Answer {
     /// The response. `content` is the whole representation, or empty where it is not needed.
     pub(crate) fn respond(self, representation: &Representation, content: Bytes) -> Response<Body> {
         debug_assert!(!self.needs_content() || content.len() as u64 == representation.bytes);
+        let mut response = self.respond_undressed(representation, content);
+        if let Some(coding) = representation.coding {
+            // On every answer, since each of them might have been another (RFC 9110 §12.5.5).
+            response.headers_mut().insert(VARY, HeaderValue::from(ACCEPT_ENCODING));
+            let has_content = matches!(response.status(), StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+            if let Some(token) = coding.token().filter(|_| has_content) {
+                response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(token));
+            }
+        }
+        response
+    }
+
+    /// The response, whose octets `read` gives. Several ranges are answered by the whole: that is permitted
+    /// (RFC 9110 §14.2), and nobody reads a film so.
+    pub(crate) fn respond_from(
+        self,
+        representation: &Representation,
+        read: impl FnOnce(Range<u64>) -> Body,
+    ) -> Response<Body> {
+        match self {
+            Self::Whole | Self::Parts(_) => full(representation, read(0..representation.bytes)),
+            Self::Part(range) => {
+                let content_range = content_range(&range, representation.bytes);
+                let mut response = partial(representation, read(range), representation.media_type);
+                response.headers_mut().insert(CONTENT_RANGE, content_range);
+                response
+            }
+            other => other.respond(representation, Bytes::new()),
+        }
+    }
+
+    fn respond_undressed(self, representation: &Representation, content: Bytes) -> Response<Body> {
         match self {
             Self::NotModified => validated(StatusCode::NOT_MODIFIED, representation, Body::empty()),
             Self::PreconditionFailed => PRECONDITION_FAILED.respond(),

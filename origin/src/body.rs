@@ -1,17 +1,25 @@
-//! The response body: octets that are already in memory, sent without copying them.
+//! The response body: octets that are already in memory, sent without copying them, or read as they are sent.
 
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
 use http_body::{Frame, SizeHint};
 
-/// A body of known length, made of whole or sliced cache entries; never fails, never waits.
-#[derive(Debug, Default)]
+use crate::objects::FetchError;
+
+/// A body of known length, made of whole or sliced cache entries, or of what still comes from the store.
+///
+/// It fails when the store does in the middle of an answer: then the connection has to be broken off, since the
+/// length was promised.
+#[derive(Default)]
 pub struct Body {
     next: Option<Bytes>,
     rest: std::vec::IntoIter<Bytes>,
+    stream: Option<BoxStream<'static, Result<Bytes, FetchError>>>,
     remaining: u64,
 }
 
@@ -24,22 +32,42 @@ impl Body {
     /// A body of several pieces, sent in order.
     pub(crate) fn pieces(pieces: Vec<Bytes>) -> Self {
         let remaining = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { next: None, rest: pieces.into_iter(), remaining }
+        Self { rest: pieces.into_iter(), remaining, ..Self::default() }
+    }
+}
+
+impl Body {
+    /// A body of so many octets that come from elsewhere.
+    pub(crate) fn stream(stream: BoxStream<'static, Result<Bytes, FetchError>>, bytes: u64) -> Self {
+        Self { stream: Some(stream), remaining: bytes, ..Self::default() }
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Body({} octets left)", self.remaining)
     }
 }
 
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         let remaining = bytes.len() as u64;
-        Self { next: (remaining > 0).then_some(bytes), rest: Vec::new().into_iter(), remaining }
+        Self { next: (remaining > 0).then_some(bytes), remaining, ..Self::default() }
     }
 }
 
 impl http_body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        if let Some(stream) = &mut self.stream {
+            let next = ready!(stream.poll_next_unpin(context));
+            if let Some(Ok(octets)) = &next {
+                self.remaining = self.remaining.saturating_sub(octets.len() as u64);
+            }
+            return Poll::Ready(next.map(|octets| octets.map(Frame::data).map_err(io::Error::other)));
+        }
         let piece = self.next.take().or_else(|| self.rest.find(|piece| !piece.is_empty()));
         if let Some(piece) = &piece {
             self.remaining -= piece.len() as u64;

@@ -25,14 +25,18 @@
 
 mod answer;
 mod body;
+mod coding;
 mod conditional;
 mod demand;
+mod download;
 mod flights;
 pub mod guard;
 mod library;
 mod objects;
+mod packed;
 mod policy;
 mod problem;
+mod query;
 mod range;
 mod resource;
 mod route;

@@ -8,11 +8,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::HeaderValue;
 use media_store::{Key, MediaStore, StoreError};
+use packager::hls::View;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use crate::coding::Coding;
 use crate::demand::DemandHook;
 use crate::flights::Flights;
 use crate::library::Published;
@@ -24,6 +26,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 const LOOKS_PER_TELLING: u32 = 40;
 /// Time a read may take, with the wait for its turn.
 const READ_PATIENCE: Duration = Duration::from_secs(20);
+/// Texts shorter than this are sent as they are.
+const CODED_BYTES_MIN: usize = 256;
 /// Content longer than this is hashed off the async threads.
 const HASH_INLINE_BYTES_MAX: usize = 64 << 10;
 /// What an entry costs on top of its content.
@@ -140,14 +144,42 @@ impl Objects {
     }
 
     /// A text that follows from a presentation; `None` when it has none of this kind.
-    pub(crate) async fn rendered(self: &Arc<Self>, published: &Arc<Published>, text: &Text) -> Fetched {
-        let name = format!("{}#{text:?}", published.key);
+    pub(crate) async fn rendered(self: &Arc<Self>, published: &Arc<Published>, text: &Text, view: View) -> Fetched {
+        let name = name_of(published, text, view);
         if let Some(object) = self.cache.get(&name) {
             return Ok(Some(object));
         }
         let (objects, published, text) = (Arc::clone(self), Arc::clone(published), text.clone());
-        let render = || async move { objects.render(published, text).await }.boxed();
+        let render = || async move { objects.render(published, text, view).await }.boxed();
         self.fetches.join(name, render).await
+    }
+
+    /// `text` in `coding`, or as it is where that would gain nothing. `name` is its own among all texts.
+    pub(crate) async fn coded(self: &Arc<Self>, name: &str, text: Object, coding: Coding) -> (Object, Coding) {
+        let Some(token) = coding.token().filter(|_| text.bytes.len() >= CODED_BYTES_MIN) else {
+            return (text, Coding::Identity);
+        };
+        let name = format!("{name}#{token}");
+        if let Some(object) = self.cache.get(&name) {
+            return (object, coding);
+        }
+        let (objects, plain, key) = (Arc::clone(self), text.bytes.clone(), name.clone());
+        let encode = || async move { Ok(objects.encode(key, plain, coding).await) }.boxed();
+        match self.fetches.join(name, encode).await {
+            Ok(Some(object)) => (object, coding),
+            _ => (text, Coding::Identity),
+        }
+    }
+
+    async fn encode(&self, name: String, plain: Bytes, coding: Coding) -> Option<Object> {
+        let work = move || {
+            let bytes = coding.encode(&plain)?;
+            Some(Object { etag: resource::etag_of(&bytes), bytes })
+        };
+        // Only a runtime that is shutting down refuses the work.
+        let object = tokio::task::spawn_blocking(work).await.ok()??;
+        self.cache.insert(name, object.clone());
+        Some(object)
     }
 
     /// Looks again and again. Ends with the object, or by being dropped with the last request for it.
@@ -204,10 +236,10 @@ impl Objects {
     }
 
     /// Renders off the async threads: a playlist may have thousands of lines.
-    async fn render(&self, published: Arc<Published>, text: Text) -> Fetched {
-        let name = format!("{}#{text:?}", published.key);
+    async fn render(&self, published: Arc<Published>, text: Text, view: View) -> Fetched {
+        let name = name_of(&published, &text, view);
         let work = move || {
-            let text = text.render(&published.presentation)?;
+            let text = text.render(&published.presentation, view)?;
             let etag = resource::etag_of(text.as_bytes());
             Some(Object { bytes: text.into(), etag })
         };
@@ -220,6 +252,11 @@ impl Objects {
         }
         Ok(object)
     }
+}
+
+/// The name of a rendered text among all objects.
+pub(crate) fn name_of(published: &Published, text: &Text, view: View) -> String {
+    format!("{}#{text:?}{view:?}", published.key)
 }
 
 async fn hashed(bytes: Bytes) -> HeaderValue {

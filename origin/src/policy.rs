@@ -29,17 +29,20 @@ pub(crate) const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPT
 const REQUEST_HEADERS: &str = "Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, \
                                Authorization, CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session";
 /// Response headers that a page of another origin may read.
-const RESPONSE_HEADERS: &str =
-    "Content-Length, Content-Range, Accept-Ranges, Date, ETag, Retry-After, Server-Timing, X-Request-Id";
+const RESPONSE_HEADERS: &str = "Content-Disposition, Content-Length, Content-Range, Accept-Ranges, Date, ETag, Retry-After, Server-Timing, X-Request-Id";
 
 /// How long `resource` may be kept, being part of a presentation that is complete or not.
 pub(crate) fn cache_control(resource: &Resource, is_complete: bool) -> &'static str {
     match resource {
         // Objects are put once: what is there stays, even while its neighbours are being encoded.
-        Resource::Stored(_) => IMMUTABLE,
+        Resource::Stored(_) | Resource::Packed(_) => IMMUTABLE,
+        // Another file once the asset is encoded anew.
+        Resource::Download(_) => LIVELY,
         Resource::Text(_) if !is_complete => UNSETTLED,
-        Resource::Text(Text::Master | Text::ChaptersJson | Text::ChaptersVtt) => LIVELY,
-        Resource::Text(Text::StoryboardVtt | Text::StoryboardJson | Text::Playlist(_) | Text::Iframes(_)) => SETTLED,
+        Resource::Text(Text::Master | Text::Manifest | Text::ChaptersJson | Text::ChaptersVtt) => LIVELY,
+        Resource::Text(
+            Text::StoryboardVtt | Text::StoryboardJson | Text::Playlist(_) | Text::Iframes(_) | Text::Images,
+        ) => SETTLED,
     }
 }
 

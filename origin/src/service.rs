@@ -7,19 +7,24 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, RETRY_AFTER};
 use http::{HeaderValue, Method, Request, Response, StatusCode, request};
 use media_store::MediaStore;
+use packager::hls::ClipError;
 use tower::Service;
 
 use crate::answer::{self, Representation};
 use crate::body::Body;
+use crate::coding::{self, Coding};
 use crate::demand::DemandHook;
+use crate::download::{self, Downloads};
 use crate::guard;
 use crate::library::{Library, Published};
-use crate::objects::{FetchError, Limits, Object, Objects};
+use crate::objects::{self, FetchError, Limits, Object, Objects};
+use crate::packed::{Packed, Work};
 use crate::policy;
 use crate::problem::Problem;
+use crate::query::{self, QueryError};
 use crate::resource::{self, Resource, Standing, Stored};
 use crate::route::{self, Route, RouteError, Target};
 
@@ -60,6 +65,8 @@ impl Default for OriginConfig {
 pub struct Origin {
     library: Arc<Library>,
     objects: Arc<Objects>,
+    packed: Arc<Packed>,
+    downloads: Arc<Downloads>,
 }
 
 impl Origin {
@@ -69,7 +76,9 @@ impl Origin {
         let limits = Limits { cache_bytes, reads_max, waiters_max, wait };
         Self {
             library: Arc::new(Library::new(store.clone(), library_bytes)),
+            downloads: Arc::new(Downloads::new(store.clone())),
             objects: Arc::new(Objects::new(store, limits, demand)),
+            packed: Arc::new(Packed::new()),
         }
     }
 
@@ -108,9 +117,14 @@ impl Origin {
         let cache_control = policy::cache_control(&resource, is_complete);
         match resource {
             Resource::Text(text) => {
-                let object = self.objects.rendered(&published, &text).await?.ok_or(absent)?;
-                Ok(finish(head, text.media_type(), cache_control, object))
+                let view = text.seen(query::parse(head.uri.query())?);
+                view.clip.map_or(Ok(()), |clip| clip.check(&published.presentation)).map_err(QueryError::Clip)?;
+                let object = self.objects.rendered(&published, &text, view).await?.ok_or(absent)?;
+                let name = objects::name_of(&published, &text, view);
+                Ok(self.negotiated(head, &name, text.media_type(), cache_control, object).await)
             }
+            Resource::Download(plan) => self.serve_download(head, plan, cache_control).await,
+            Resource::Packed(wanted) => self.serve_packed(head, &route, &wanted, cache_control).await,
             Resource::Stored(stored) => self.serve_stored(head, route, &stored, cache_control).await,
         }
     }
@@ -133,17 +147,85 @@ impl Origin {
         stored: &Stored,
         cache_control: &'static str,
     ) -> Result<Response<Body>, Refusal> {
+        if stored.media_type == resource::WEBVTT {
+            let object = self.object(route, stored).await?;
+            return Ok(self.negotiated(head, stored.key.as_str(), stored.media_type, cache_control, object).await);
+        }
         if let Standing::Measured { bytes, etag } = &stored.standing {
             // All but the content is known without reading it.
             let (media_type, etag, bytes) = (stored.media_type, etag.clone(), *bytes);
-            let representation = Representation { media_type, cache_control, etag, bytes };
+            let representation = Representation { media_type, cache_control, etag, bytes, coding: None };
             let answer = answer::choose(&head.method, &head.headers, &representation);
             if !answer.needs_content() {
                 return Ok(answer.respond(&representation, Bytes::new()));
             }
         }
         let object = self.object(route, stored).await?;
-        Ok(finish(head, stored.media_type, cache_control, object))
+        Ok(finish(head, stored.media_type, cache_control, None, object))
+    }
+
+    /// One file over all segments, read as it is sent.
+    async fn serve_download(
+        &self,
+        head: &request::Parts,
+        plan: download::Plan,
+        cache_control: &'static str,
+    ) -> Result<Response<Body>, Refusal> {
+        let file = self.downloads.file(&plan).await?;
+        let (media_type, etag, bytes) = (plan.media_type, plan.etag.clone(), file.bytes());
+        let representation = Representation { media_type, cache_control, etag, bytes, coding: None };
+        let disposition = plan.disposition.clone();
+        let answer = answer::choose(&head.method, &head.headers, &representation);
+        let mut response = answer.respond_from(&representation, |range| {
+            let length = range.end - range.start;
+            Body::stream(self.downloads.stream(plan, file, range), length)
+        });
+        if response.status().is_success() {
+            response.headers_mut().insert(CONTENT_DISPOSITION, disposition);
+        }
+        Ok(response)
+    }
+
+    /// A segment in another container, made of the stored one unless it is in memory.
+    async fn serve_packed(
+        &self,
+        head: &request::Parts,
+        route: &Route,
+        wanted: &resource::Packed,
+        cache_control: &'static str,
+    ) -> Result<Response<Body>, Refusal> {
+        let name = format!("{}#ts", wanted.segment.key);
+        let object = match self.packed.get(&name) {
+            Some(object) => object,
+            None => {
+                let segment = self.object(route.clone(), &wanted.segment).await?.bytes;
+                let work = match &wanted.init {
+                    Some(init) => {
+                        let init = self.object(route.clone(), init).await?.bytes;
+                        Work::Media { init, index: wanted.index, segment }
+                    }
+                    None => Work::Text(segment),
+                };
+                self.packed.make(name.clone(), work).await.ok_or(Refusal::Broken)?
+            }
+        };
+        match wanted.media_type {
+            resource::WEBVTT => Ok(self.negotiated(head, &name, wanted.media_type, cache_control, object).await),
+            media_type => Ok(finish(head, media_type, cache_control, None, object)),
+        }
+    }
+
+    /// A text in the coding that the client likes best.
+    async fn negotiated(
+        &self,
+        head: &request::Parts,
+        name: &str,
+        media_type: &'static str,
+        cache_control: &'static str,
+        text: Object,
+    ) -> Response<Body> {
+        let (object, coding) = self.objects.coded(name, text, coding::negotiate(&head.headers)).await;
+        finish(head, media_type, cache_control, Some(coding), object)
     }
 
     /// The object, after a wait if it is still being encoded.
@@ -171,10 +253,11 @@ fn finish(
     head: &request::Parts,
     media_type: &'static str,
     cache_control: &'static str,
+    coding: Option<Coding>,
     object: Object,
 ) -> Response<Body> {
     let Object { bytes: content, etag } = object;
-    let representation = Representation { media_type, cache_control, etag, bytes: content.len() as u64 };
+    let representation = Representation { media_type, cache_control, etag, bytes: content.len() as u64, coding };
     answer::choose(&head.method, &head.headers, &representation).respond(&representation, content)
 }
 
@@ -199,6 +282,8 @@ impl<B> Service<Request<B>> for Origin {
 enum Refusal {
     /// The path is not one of ours.
     BadPath(RouteError),
+    /// The query asks for no clip that there is.
+    BadQuery(QueryError),
     /// Nothing is published under this playback id, or not any more.
     UnknownPlayback,
     /// The presentation has no such part.
@@ -229,6 +314,13 @@ impl Refusal {
             Self::BadPath(RouteError::Malformed) => {
                 (Status::BAD_REQUEST, "bad_path", "the path is not well-formed", policy::NO_STORE)
             }
+            Self::BadQuery(QueryError::TooLong) => {
+                (Status::URI_TOO_LONG, "target_too_long", "the query is too long", policy::NO_STORE)
+            }
+            Self::BadQuery(QueryError::Container) => {
+                (Status::BAD_REQUEST, "bad_container", "containers are cmaf and ts", policy::NO_STORE)
+            }
+            Self::BadQuery(error) => (Status::BAD_REQUEST, "bad_clip", query_detail(error), policy::NO_STORE),
             Self::BadPath(RouteError::Unknown) | Self::NoSuchPart => {
                 (Status::NOT_FOUND, "not_found", "there is nothing at this address", policy::ABSENT)
             }
@@ -262,6 +354,22 @@ impl Refusal {
 impl From<RouteError> for Refusal {
     fn from(error: RouteError) -> Self {
         Self::BadPath(error)
+    }
+}
+
+impl From<QueryError> for Refusal {
+    fn from(error: QueryError) -> Self {
+        Self::BadQuery(error)
+    }
+}
+
+/// What people read of a clip that is none.
+fn query_detail(error: QueryError) -> &'static str {
+    match error {
+        QueryError::Clip(ClipError::Empty) => "a clip ends after it begins",
+        QueryError::Clip(ClipError::Outside) => "the clip begins after the end of the video",
+        QueryError::Doubled => "a parameter may stand there once",
+        _ => "a clip begins and ends at seconds, such as 90.5, or at hh:mm:ss",
     }
 }
 

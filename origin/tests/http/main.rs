@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod caching;
+mod coding;
 mod delivery;
 mod refusals;
 mod replacing;
