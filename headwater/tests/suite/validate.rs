@@ -71,7 +71,7 @@ async fn what_is_served_breaks_no_rule_in_any_form() {
     let stored = frames(&format!("{base}/g1/360p/playlist.m3u8"), "0:v:0");
     assert_eq!(stored.len(), FRAMES);
     assert_eq!(frames(&format!("{base}/g1/360p/playlist.m3u8?container=ts"), "0:v:0"), stored);
-    assert_eq!(frames(&format!("{base}/manifest.mpd"), "0:v:2"), stored);
+    assert_eq!(frames(&format!("{base}/manifest.mpd"), "0:v:1"), stored);
     let sound = frames(&format!("{base}/g1/audio-0-en/playlist.m3u8"), "0:a:0");
     assert_eq!(frames(&format!("{base}/g1/audio-0-en/playlist.m3u8?container=ts"), "0:a:0"), sound);
     one_file(&base, &stored, &sound, temp.path()).await;
