@@ -69,7 +69,7 @@ async fn what_is_served_breaks_no_rule_in_any_form() {
         assert!(rules.iter().all(|rule| *rule == "across.peak-to-average"), "{rest}: {report:#}");
     }
     let stored = frames(&format!("{base}/g1/360p/playlist.m3u8"), "0:v:0");
-    assert_eq!(stored.len(), FRAMES);
+    assert!((FRAMES..=FRAMES + 1).contains(&stored.len()), "{} frames", stored.len());
     assert_eq!(frames(&format!("{base}/g1/360p/playlist.m3u8?container=ts"), "0:v:0"), stored);
     assert_eq!(frames(&format!("{base}/manifest.mpd"), "0:v:1"), stored);
     let sound = frames(&format!("{base}/g1/audio-0-en/playlist.m3u8"), "0:a:0");

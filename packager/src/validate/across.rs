@@ -29,11 +29,17 @@ pub fn whole(top: &Multivariant, tracks: &[(String, Track)], report: &mut Report
     }
     let longest = |track: &&Track| track.media.duration();
     let length = media.iter().map(longest).max().unwrap_or(0);
+    let picture = media.iter().filter(|track| track.declared.resolution.is_some()).map(longest).max();
     for (_, track) in tracks.iter().filter(|(_, track)| track.kind() != Kind::Iframes) {
         let own = track.media.duration();
-        if own.abs_diff(length) > track.media.target_s.max(1) * SECOND {
-            let what = format!("it lasts {} s, the longest {} s", own / SECOND, length / SECOND);
-            report.add(&rules::SAME_DURATION, track.media.place.clone(), what);
+        let is_other = |length: u64| own.abs_diff(length) > track.media.target_s.max(1) * SECOND;
+        let told = |length: u64| format!("it lasts {} s, the longest {} s", own / SECOND, length / SECOND);
+        match picture.filter(|_| track.declared.resolution.is_some()) {
+            Some(picture) if is_other(picture) => {
+                report.add(&rules::SAME_DURATION, track.media.place.clone(), told(picture));
+            }
+            _ if is_other(length) => report.add(&rules::TRACK_LENGTH, track.media.place.clone(), told(length)),
+            _ => {}
         }
     }
     for variant in &top.variants {

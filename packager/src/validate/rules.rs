@@ -85,7 +85,8 @@ rules! {
     pub(super) IFRAMES_ONLY = "media.iframes-only", Must, "APL 6.8", "Say EXT-X-I-FRAMES-ONLY in I-frame playlists, and only there.";
 
     pub(super) SAME_TARGET = "across.target-duration", Must, "APL 8.2", "Give picture and sound the same target duration.";
-    pub(super) SAME_DURATION = "across.duration", Must, "APL 8.3", "Make all renditions equally long.";
+    pub(super) SAME_DURATION = "across.duration", Must, "APL 8.3", "Make all renditions of the picture equally long.";
+    pub(super) TRACK_LENGTH = "across.track-length", Should, "APL 2.15", "Let picture, sound and subtitles last equally long; where the source does not, its end is silent or dark.";
     pub(super) SAME_RANGE = "across.time-range", Must, "APL 8.7", "Let all renditions begin at the same time.";
     pub(super) ALIGNMENT = "across.alignment", Should, "APL 8.22", "Cut all renditions at the same places.";
     pub(super) DISCONTINUITIES = "across.discontinuities", Must, "APL 8.15", "Put discontinuities at the same places in all renditions.";

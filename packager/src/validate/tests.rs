@@ -201,6 +201,9 @@ fn broken_lists_of_segments_are_told_apart() {
         let header = "#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:6\n#EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-ENDLIST\n";
         files.insert(LOW.into(), header.into());
     });
+    check("across.track-length", |files| {
+        edit(files, "audio-0-en/playlist.m3u8", "#EXTINF:3.221", "#EXTINF:29.221");
+    });
     check_text("media.iframes-only", "low/iframes.m3u8", "#EXT-X-I-FRAMES-ONLY\n", "");
     check_text("media.iframes-only", LOW, "#EXT-X-MAP", "#EXT-X-I-FRAMES-ONLY\n#EXT-X-MAP");
 }
