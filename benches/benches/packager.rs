@@ -70,6 +70,7 @@ fn film() -> Presentation {
         language: None,
         name: "English".into(),
         is_forced: false,
+        is_sdh: false,
         is_default: false,
         timescale: scale(1000),
         segments: entries(&cadence.video_spans(frames), 33, None),
@@ -101,9 +102,15 @@ fn film() -> Presentation {
 fn playlists(criterion: &mut Criterion) {
     let film = film();
     let mut group = criterion.benchmark_group("playlists of a two-hour film");
-    group.bench_function("multivariant", |bencher| bencher.iter(|| hls::multivariant(black_box(&film), "g1/")));
-    group.bench_function("media", |bencher| bencher.iter(|| hls::media(black_box(&film), &id("1080p"))));
-    group.bench_function("iframes", |bencher| bencher.iter(|| hls::iframes(black_box(&film), &id("1080p"))));
+    group.bench_function("multivariant", |bencher| {
+        bencher.iter(|| hls::multivariant(black_box(&film), "g1/", hls::View::default()))
+    });
+    group.bench_function("media", |bencher| {
+        bencher.iter(|| hls::media(black_box(&film), &id("1080p"), hls::View::default()))
+    });
+    group.bench_function("iframes", |bencher| {
+        bencher.iter(|| hls::iframes(black_box(&film), &id("1080p"), hls::View::default()))
+    });
     group.finish();
 }
 

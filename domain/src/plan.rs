@@ -204,6 +204,9 @@ pub struct SubtitlePlan {
     pub name: String,
     /// Only shown for foreign speech.
     pub is_forced: bool,
+    /// Made for the deaf and hard of hearing.
+    #[serde(default)]
+    pub is_sdh: bool,
 }
 
 /// A unit of work: a run of consecutive segments, all video renditions at once.
@@ -445,6 +448,7 @@ fn subtitles(probe: &Probe, limits: &Limits) -> Vec<SubtitlePlan> {
             language: track.language.clone(),
             name: names.unique(track.title.as_deref(), track.language.as_ref(), "Subtitles"),
             is_forced: track.is_forced,
+            is_sdh: track.is_sdh,
         })
     };
     texts.enumerate().filter_map(plan).collect()

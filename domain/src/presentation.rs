@@ -181,6 +181,9 @@ pub struct SubtitleRendition {
     pub name: String,
     /// Only shown for foreign speech.
     pub is_forced: bool,
+    /// Made for the deaf and hard of hearing, as far as the source says so.
+    #[serde(default)]
+    pub is_sdh: bool,
     /// Shown unless the viewer chooses otherwise.
     #[serde(default)]
     pub is_default: bool,

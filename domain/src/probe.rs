@@ -301,6 +301,9 @@ pub struct SubtitleTrack {
     pub is_default: bool,
     /// The container marks it as forced.
     pub is_forced: bool,
+    /// The container marks it as made for the deaf and hard of hearing.
+    #[serde(default)]
+    pub is_sdh: bool,
 }
 
 /// One chapter.

@@ -8,7 +8,9 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, LogFormat, Role, Sources};
-use crate::{access, doctor, probe, reprocess, serve, telemetry, terminal, transcode, upload, verify, wiring};
+use crate::{
+    access, doctor, probe, reprocess, serve, telemetry, terminal, transcode, upload, validate, verify, wiring,
+};
 
 /// The work is done.
 pub const DONE: u8 = 0;
@@ -24,6 +26,7 @@ Examples:
   headwater transcode holiday.mp4 -o holiday-hls   no server: a folder any web server can serve
   headwater doctor                                 check this machine
   headwater verify --all                           check everything that is stored
+  headwater validate holiday-hls                   judge a folder or an address by the rules of HLS
   headwater reprocess --all --older-than-recipe    encode again what older settings made
   headwater doctor --url https://media.example.org check what a proxy does to uploads
 
@@ -116,6 +119,9 @@ enum Command {
     /// Read everything again that is stored of assets, and compare it with what was recorded
     #[command(after_help = verify::EXAMPLES)]
     Verify(VerifyArgs),
+    /// Judge HLS by the rules of RFC 8216 and of Apple: a folder or an address, our own or anybody's
+    #[command(after_help = validate::EXAMPLES)]
+    Validate(validate::Args),
     /// Process assets again under the present recipe; what is there plays until the new output is complete
     #[command(after_help = reprocess::EXAMPLES)]
     Reprocess(ReprocessArgs),
@@ -274,6 +280,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             quietly(&config)?;
             on_runtime(verify::run(args.what, config))
         }
+        Command::Validate(args) => on_runtime(validate::run(args)),
         Command::Reprocess(args) => {
             let config = load(args.data.flags())?;
             quietly(&config)?;

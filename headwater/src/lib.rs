@@ -15,7 +15,7 @@
 //! | [`http`] | one listener, and who answers which path |
 //! | [`serve`] | the server: roles wired together |
 //! | [`wiring`] | from the configuration to the parts of the other crates |
-//! | [`transcode`], [`probe`], [`upload`], [`verify`], [`reprocess`], [`doctor`] | the other commands |
+//! | [`transcode`], [`probe`], [`upload`], [`verify`], [`validate`], [`reprocess`], [`doctor`] | the other commands |
 //!
 //! Read [`config::Config`] and [`serve::run`] first.
 
@@ -37,6 +37,7 @@ pub mod telemetry;
 pub mod terminal;
 pub mod transcode;
 pub mod upload;
+pub mod validate;
 pub mod verify;
 pub mod wiring;
 

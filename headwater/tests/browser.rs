@@ -110,6 +110,19 @@ fn a_file_goes_in_through_the_upload_page_and_plays_through_the_watch_page() {
     assert!(watched["subtitles"]["cue"].as_str().unwrap().contains("cue"), "{watched}");
     assert_eq!(watched["chapter"]["count"], 3);
 
+    let played = browse("forms.mjs", &[&server.url, watch]);
+    let played = played.unwrap_or_else(|words| explain("the other forms", words));
+    assert_eq!(played["dash"]["heights"], serde_json::json!([240, 360, 480]), "{played}");
+    assert_eq!(played["dash"]["languages"], serde_json::json!(["en", "fr"]), "{played}");
+    assert!((played["dash"]["duration"].as_f64().unwrap() - 30.0).abs() < 0.1, "{played}");
+    assert!(played["dash"]["thumbnail"]["width"].as_u64().unwrap() > 0, "{played}");
+    assert!(played["dash"]["cues"].as_u64().unwrap() > 0, "{played}");
+    // hls.js counts from the decode time of the first picture, which is three frames early.
+    assert!((played["ts"]["duration"].as_f64().unwrap() - 30.0).abs() < 0.2, "{played}");
+    // The segment that holds second 5.5 begins at 4, the one that holds 15 ends at 18.
+    assert!((played["clip"]["duration"].as_f64().unwrap() - 14.0).abs() < 0.1, "{played}");
+    assert!((played["clip"]["from"].as_f64().unwrap() - 1.5).abs() < 0.5, "{played}");
+
     let noted = browse("notes.mjs", &[&server.url, watch, &picture("notes")]);
     let noted = noted.unwrap_or_else(|words| explain("the notes of the watch page", words));
     let again = noted["reprocessing"].as_str().unwrap();

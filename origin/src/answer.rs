@@ -3,10 +3,14 @@
 use std::ops::Range;
 
 use bytes::BytesMut;
-use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, RANGE};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, RANGE,
+    VARY,
+};
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::body::{Body, Content, Part};
+use crate::coding::{self, Coding};
 use crate::conditional::{self, Validators, Verdict};
 use crate::policy;
 use crate::problem::Problem;
@@ -22,6 +26,8 @@ pub(crate) struct Representation {
     brief: HeaderMap,
     /// The headers of a 200.
     full: HeaderMap,
+    /// The coding that the client likes best; `None` where there is nothing to choose.
+    asked: Option<Coding>,
 }
 
 impl Representation {
@@ -33,11 +39,32 @@ impl Representation {
         full.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         full.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         full.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
-        Self { etag, bytes, media_type, brief, full }
+        Self { etag, bytes, media_type, brief, full, asked: None }
+    }
+
+    /// Says that the representation was chosen for clients that like `asked` best, and is in `coding`.
+    pub(crate) fn negotiated(mut self, asked: Coding, coding: Coding) -> Self {
+        // On every answer, since each of them might have been another (RFC 9110 §12.5.5).
+        self.add(VARY, &HeaderValue::from_static("accept-encoding"));
+        if let Some(token) = coding.token() {
+            self.full.insert(CONTENT_ENCODING, HeaderValue::from_static(token));
+        }
+        self.asked = Some(asked);
+        self
+    }
+
+    /// Whether it is the one for a client that sends these headers.
+    pub(crate) fn suits(&self, headers: &HeaderMap) -> bool {
+        self.asked.is_none_or(|asked| coding::negotiate(headers) == asked)
+    }
+
+    /// Adds to the headers of answers with content.
+    pub(crate) fn add_to_content(&mut self, name: HeaderName, value: HeaderValue) {
+        self.full.insert(name, value);
     }
 
     /// Adds to the headers of all answers.
-    pub(crate) fn add(&mut self, name: http::HeaderName, value: &HeaderValue) {
+    pub(crate) fn add(&mut self, name: HeaderName, value: &HeaderValue) {
         self.brief.insert(name.clone(), value.clone());
         self.full.insert(name, value.clone());
     }
@@ -120,8 +147,8 @@ impl Answer {
     pub(crate) fn respond(self, representation: &Representation, content: &Content) -> Response<Body> {
         match self {
             Self::NotModified => response(StatusCode::NOT_MODIFIED, representation.brief.clone(), Body::empty()),
-            Self::PreconditionFailed => dressed(PRECONDITION_FAILED.respond()),
-            Self::Unsatisfiable => unsatisfiable(representation.bytes),
+            Self::PreconditionFailed => dressed(PRECONDITION_FAILED.respond(), representation),
+            Self::Unsatisfiable => unsatisfiable(representation),
             Self::Head => response(StatusCode::OK, representation.full.clone(), Body::empty()),
             Self::Whole => {
                 let body = Body::part(content.part(0..representation.bytes), representation.bytes);
@@ -161,14 +188,17 @@ fn response(status: StatusCode, headers: HeaderMap, body: Body) -> Response<Body
     response
 }
 
-fn dressed(mut response: Response<Body>) -> Response<Body> {
+fn dressed(mut response: Response<Body>, representation: &Representation) -> Response<Body> {
     policy::dress(response.headers_mut());
+    if let Some(vary) = representation.brief.get(VARY) {
+        response.headers_mut().insert(VARY, vary.clone());
+    }
     response
 }
 
-fn unsatisfiable(bytes: u64) -> Response<Body> {
-    let mut response: Response<Body> = dressed(RANGE_NOT_SATISFIABLE.respond());
-    let value = HeaderValue::from_str(&format!("bytes */{bytes}")).expect("digits are a header value");
+fn unsatisfiable(representation: &Representation) -> Response<Body> {
+    let mut response: Response<Body> = dressed(RANGE_NOT_SATISFIABLE.respond(), representation);
+    let value = HeaderValue::from_str(&format!("bytes */{}", representation.bytes)).expect("digits are a header value");
     response.headers_mut().insert(CONTENT_RANGE, value);
     response
 }

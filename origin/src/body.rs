@@ -12,6 +12,7 @@ use futures::stream::BoxStream;
 use http_body::{Frame, SizeHint};
 use media_store::ObjectFile;
 
+use crate::download::{Downloads, Plan};
 use crate::files::{Buffers, FileRead};
 use crate::memory::Object;
 use crate::objects::FetchError;
@@ -28,6 +29,8 @@ pub(crate) enum Content {
     File(Arc<ObjectFile>, Arc<Buffers>),
     /// A bucket.
     Blocks(Arc<Remote>, Source, Begun),
+    /// Segments, of which one file is made.
+    Download(Arc<Downloads>, Arc<Plan>, Arc<packager::progressive::File>),
 }
 
 impl Content {
@@ -36,6 +39,7 @@ impl Content {
         match self {
             Self::None | Self::Memory(_) | Self::File(..) => true,
             Self::Blocks(remote, source, _) => remote.at_hand(source, &range).is_some(),
+            Self::Download(..) => false,
         }
     }
 
@@ -56,6 +60,9 @@ impl Content {
                 Some(pieces) => Part::Stream(futures::stream::iter(pieces.into_iter().map(Ok)).boxed()),
                 None => Part::Stream(remote.stream(source.clone(), range, begun.clone())),
             },
+            Self::Download(downloads, plan, file) => {
+                Part::Stream(downloads.stream(Arc::clone(plan), Arc::clone(file), range))
+            }
         }
     }
 }

@@ -9,12 +9,14 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use http::HeaderValue;
 use media_store::{Key, MediaStore, StoreError};
+use packager::hls::View;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use crate::arrivals::Arrivals;
 use crate::body::Content;
+use crate::coding::Coding;
 use crate::demand::DemandHook;
 use crate::files::Buffers;
 use crate::flights::Flights;
@@ -28,6 +30,8 @@ use crate::resource::{self, Standing, Stored, Text};
 const LOOKS_PER_TELLING: u32 = 40;
 /// Time a read may take, with the wait for its turn.
 const READ_PATIENCE: Duration = Duration::from_secs(20);
+/// Texts shorter than this are sent as they are.
+const CODED_BYTES_MIN: usize = 256;
 /// Content longer than this is hashed off the async threads.
 const HASH_INLINE_BYTES_MAX: usize = 64 << 10;
 /// How long an object that should be there is known to be missing before it is looked for again.
@@ -152,6 +156,7 @@ impl Objects {
             Content::None | Content::Memory(_) | Content::Blocks(..) => true,
             // The next use is to bring it into memory, if it fits.
             Content::File(file, _) => !self.memory.takes(file.bytes()),
+            Content::Download(..) => false,
         }
     }
 
@@ -228,14 +233,48 @@ impl Objects {
         self: &Arc<Self>,
         published: &Arc<Published>,
         text: &Text,
+        view: View,
     ) -> Result<Option<(Arc<Object>, Tier)>, FetchError> {
-        let name = Name::whole(format!("{}#{text:?}", published.key));
+        let name = Name::whole(name_of(published, text, view));
         if let Some(object) = self.memory.get(&name) {
             return Ok(Some((object, Tier::Memory)));
         }
         let (objects, published, text, of) = (Arc::clone(self), Arc::clone(published), text.clone(), name.clone());
-        let render = || async move { objects.render(of, published, text).await }.boxed();
+        let render = || async move { objects.render(of, published, text, view).await }.boxed();
         Ok(self.fetches.join(name, render).await?.map(|object| (object, Tier::Rendered)))
+    }
+
+    /// `text` in `coding`, or as it is where that would gain nothing. `name` is its own among all texts.
+    pub(crate) async fn coded(
+        self: &Arc<Self>,
+        name: &str,
+        text: Arc<Object>,
+        coding: Coding,
+    ) -> (Arc<Object>, Coding) {
+        let Some(token) = coding.token().filter(|_| text.bytes.len() >= CODED_BYTES_MIN) else {
+            return (text, Coding::Identity);
+        };
+        let name = Name::whole(format!("{name}#{token}"));
+        if let Some(object) = self.memory.get(&name) {
+            return (object, coding);
+        }
+        let (objects, plain, key) = (Arc::clone(self), text.bytes.clone(), name.clone());
+        let encode = || async move { Ok(objects.encode(key, plain, coding).await) }.boxed();
+        match self.fetches.join(name, encode).await {
+            Ok(Some(object)) => (object, coding),
+            _ => (text, Coding::Identity),
+        }
+    }
+
+    async fn encode(&self, name: Name, plain: Bytes, coding: Coding) -> Option<Arc<Object>> {
+        let work = move || {
+            let bytes = coding.encode(&plain)?;
+            Some(Arc::new(Object { etag: resource::etag_of(&bytes), bytes }))
+        };
+        // Only a runtime that is shutting down refuses the work.
+        let object = tokio::task::spawn_blocking(work).await.ok()??;
+        self.memory.keep(name, &object);
+        Some(object)
     }
 
     /// Looks again and again. Ends with the object, or by being dropped with the last request for it.
@@ -290,11 +329,11 @@ impl Objects {
     }
 
     /// Renders off the async threads: a playlist may have thousands of lines.
-    async fn render(&self, name: Name, published: Arc<Published>, text: Text) -> Fetched {
+    async fn render(&self, name: Name, published: Arc<Published>, text: Text, view: View) -> Fetched {
         let work = {
             let text = text.clone();
             move || {
-                let text = text.render(&published.presentation)?;
+                let text = text.render(&published.presentation, view)?;
                 let etag = resource::etag_of(text.as_bytes());
                 Some(Arc::new(Object { bytes: text.into(), etag }))
             }
@@ -308,6 +347,11 @@ impl Objects {
         }
         Ok(object)
     }
+}
+
+/// The name of a rendered text among all objects.
+pub(crate) fn name_of(published: &Published, text: &Text, view: View) -> String {
+    format!("{}#{text:?}{view:?}", published.key)
 }
 
 fn unread(key: &Key, error: &StoreError) -> FetchError {

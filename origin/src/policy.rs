@@ -51,7 +51,7 @@ pub(crate) const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPT
 const REQUEST_HEADERS: &str = "Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, \
                                Authorization, CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session";
 /// Response headers that a page of another origin may read.
-const RESPONSE_HEADERS: &str = "Content-Length, Content-Range, Accept-Ranges, Date, ETag, Link, Retry-After, \
+const RESPONSE_HEADERS: &str = "Content-Disposition, Content-Length, Content-Range, Accept-Ranges, Date, ETag, Link, Retry-After, \
                                 Server-Timing, Cache-Status, CMSD-Static, CMSD-Dynamic, X-Request-Id";
 
 /// For how long a CDN may keep something, apart from everybody else (RFC 9213).
@@ -68,12 +68,14 @@ const CMSD_DYNAMIC: HeaderName = HeaderName::from_static("cmsd-dynamic");
 fn cache_control(resource: &Resource, is_complete: bool) -> (&'static str, &'static str) {
     match resource {
         // Objects are put once: what is there stays, even while its neighbours are being encoded.
-        Resource::Stored(_) => (IMMUTABLE, EDGE_IMMUTABLE),
+        Resource::Stored(_) | Resource::Packed(_) => (IMMUTABLE, EDGE_IMMUTABLE),
+        // Another file once the asset is encoded anew.
+        Resource::Download(_) => (LIVELY, EDGE_LIVELY),
         Resource::Text(_) if !is_complete => (UNSETTLED, EDGE_UNSETTLED),
-        Resource::Text(Text::Master | Text::ChaptersJson | Text::ChaptersVtt) => (LIVELY, EDGE_LIVELY),
-        Resource::Text(Text::StoryboardVtt | Text::StoryboardJson | Text::Playlist(_) | Text::Iframes(_)) => {
-            (SETTLED, EDGE_SETTLED)
-        }
+        Resource::Text(Text::Master | Text::Manifest | Text::ChaptersJson | Text::ChaptersVtt) => (LIVELY, EDGE_LIVELY),
+        Resource::Text(
+            Text::StoryboardVtt | Text::StoryboardJson | Text::Playlist(_) | Text::Iframes(_) | Text::Images,
+        ) => (SETTLED, EDGE_SETTLED),
     }
 }
 

@@ -2,12 +2,14 @@
 
 use http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
+use packager::hls::ClipError;
 
 use crate::access::Denied;
 use crate::body::Body;
 use crate::objects::FetchError;
 use crate::policy;
 use crate::problem::Problem;
+use crate::query::QueryError;
 use crate::route::RouteError;
 
 /// What a client is to wait before it asks again for something that is not ready, in seconds.
@@ -18,6 +20,8 @@ const RETRY_AFTER_S: HeaderValue = HeaderValue::from_static("2");
 pub(crate) enum Refusal {
     /// The path is not one of ours.
     BadPath(RouteError),
+    /// The query asks for no view that there is.
+    BadQuery(QueryError),
     /// Nothing is published under this playback id, or not any more.
     UnknownPlayback,
     /// The presentation has no such part.
@@ -51,6 +55,13 @@ impl Refusal {
             Self::BadPath(RouteError::Malformed) => {
                 (Status::BAD_REQUEST, "bad_path", "the path is not well-formed", policy::NO_STORE)
             }
+            Self::BadQuery(QueryError::TooLong) => {
+                (Status::URI_TOO_LONG, "target_too_long", "the query is too long", policy::NO_STORE)
+            }
+            Self::BadQuery(QueryError::Container) => {
+                (Status::BAD_REQUEST, "bad_container", "containers are cmaf and ts", policy::NO_STORE)
+            }
+            Self::BadQuery(error) => (Status::BAD_REQUEST, "bad_clip", query_detail(error), policy::NO_STORE),
             Self::BadPath(RouteError::Unknown) | Self::NoSuchPart => {
                 (Status::NOT_FOUND, "not_found", "there is nothing at this address", policy::ABSENT)
             }
@@ -103,6 +114,22 @@ impl Refusal {
 impl From<RouteError> for Refusal {
     fn from(error: RouteError) -> Self {
         Self::BadPath(error)
+    }
+}
+
+impl From<QueryError> for Refusal {
+    fn from(error: QueryError) -> Self {
+        Self::BadQuery(error)
+    }
+}
+
+/// What people read of a clip that is none.
+fn query_detail(error: QueryError) -> &'static str {
+    match error {
+        QueryError::Clip(ClipError::Empty) => "a clip ends after it begins",
+        QueryError::Clip(ClipError::Outside) => "the clip begins after the end of the video",
+        QueryError::Doubled => "a parameter may stand there once",
+        _ => "a clip begins and ends at seconds, such as 90.5, or at hh:mm:ss",
     }
 }
 

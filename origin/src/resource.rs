@@ -4,14 +4,19 @@ use domain::presentation::SegmentEntry;
 use domain::{Presentation, RenditionId};
 use http::HeaderValue;
 use media_store::{Key, layout};
-use packager::{chapters, hls, storyboard, webvtt};
+use packager::hls::View;
+use packager::{chapters, dash, hls, storyboard, ts, webvtt};
 use sha2::{Digest, Sha256};
 
 use crate::demand::Wanted;
+use crate::download;
 use crate::route::{Part, Target};
 
 /// Hexadecimal digits of the hash in an entity-tag: 128 bits.
 const ETAG_DIGITS: usize = 32;
+
+/// The media type of subtitles, the only stored objects that are text.
+pub(crate) const WEBVTT: &str = "text/vtt";
 
 /// What a target stands for.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +25,23 @@ pub(crate) enum Resource {
     Text(Text),
     /// An object of the store.
     Stored(Stored),
+    /// A stored segment in another container.
+    Packed(Packed),
+    /// One file over all segments.
+    Download(download::Plan),
+}
+
+/// A stored segment in another container.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Packed {
+    /// The segment.
+    pub(crate) segment: Stored,
+    /// Its number.
+    pub(crate) index: u32,
+    /// Its initialization segment; `None` for text.
+    pub(crate) init: Option<Stored>,
+    /// The media type of what becomes of it.
+    pub(crate) media_type: &'static str,
 }
 
 /// A document that follows from the presentation.
@@ -27,6 +49,8 @@ pub(crate) enum Resource {
 pub(crate) enum Text {
     /// The multivariant playlist.
     Master,
+    /// The DASH manifest.
+    Manifest,
     /// Chapters in Apple's form.
     ChaptersJson,
     /// Chapters as WebVTT.
@@ -39,6 +63,8 @@ pub(crate) enum Text {
     Playlist(RenditionId),
     /// The I-frame playlist of a rendition.
     Iframes(RenditionId),
+    /// The image playlist.
+    Images,
 }
 
 /// An object of the store.
@@ -70,13 +96,23 @@ pub(crate) enum Standing {
 }
 
 impl Text {
+    /// What of `view` matters to it.
+    pub(crate) fn seen(&self, view: View) -> View {
+        match self {
+            Self::StoryboardVtt | Self::StoryboardJson | Self::Images => View::default(),
+            _ => view,
+        }
+    }
+
     /// The document; `None` when the presentation has no such thing.
-    pub(crate) fn render(&self, presentation: &Presentation) -> Option<String> {
+    pub(crate) fn render(&self, presentation: &Presentation, view: View) -> Option<String> {
         let prefix = format!("g{}/", presentation.generation);
         match self {
-            Self::Master => Some(hls::multivariant(presentation, &prefix)),
-            Self::ChaptersJson => Some(chapters::apple_json(&presentation.chapters)),
-            Self::ChaptersVtt => Some(webvtt::chapters(&presentation.chapters)),
+            Self::Master => Some(hls::multivariant(presentation, &prefix, view)),
+            Self::Manifest => Some(dash::manifest(presentation, &prefix, view)),
+            Self::Images => hls::images(presentation),
+            Self::ChaptersJson => Some(chapters::apple_json(&view.chapters(presentation))),
+            Self::ChaptersVtt => Some(webvtt::chapters(&view.chapters(presentation))),
             Self::StoryboardVtt => {
                 let tiles = presentation.images.as_ref()?.storyboard.as_ref()?;
                 Some(storyboard::vtt(tiles, &prefix))
@@ -85,17 +121,18 @@ impl Text {
                 let tiles = presentation.images.as_ref()?.storyboard.as_ref()?;
                 Some(storyboard::json(tiles, presentation.duration, &prefix))
             }
-            Self::Playlist(rendition) => hls::media(presentation, rendition),
-            Self::Iframes(rendition) => hls::iframes(presentation, rendition),
+            Self::Playlist(rendition) => hls::media(presentation, rendition, view),
+            Self::Iframes(rendition) => hls::iframes(presentation, rendition, view),
         }
     }
 
     /// Its media type.
     pub(crate) fn media_type(&self) -> &'static str {
         match self {
-            Self::Master | Self::Playlist(_) | Self::Iframes(_) => "application/vnd.apple.mpegurl",
+            Self::Master | Self::Playlist(_) | Self::Iframes(_) | Self::Images => "application/vnd.apple.mpegurl",
+            Self::Manifest => "application/dash+xml",
             Self::ChaptersJson | Self::StoryboardJson => "application/json",
-            Self::ChaptersVtt | Self::StoryboardVtt => "text/vtt",
+            Self::ChaptersVtt | Self::StoryboardVtt => WEBVTT,
         }
     }
 }
@@ -104,17 +141,28 @@ impl Text {
 pub(crate) fn resolve(presentation: &Presentation, target: Target) -> Option<Resource> {
     let part = match target {
         Target::Master => return Some(Resource::Text(Text::Master)),
+        Target::Manifest => return Some(Resource::Text(Text::Manifest)),
         Target::ChaptersJson => return Some(Resource::Text(Text::ChaptersJson)),
         Target::ChaptersVtt => return Some(Resource::Text(Text::ChaptersVtt)),
         Target::StoryboardVtt => return Some(Resource::Text(Text::StoryboardVtt)),
         Target::StoryboardJson => return Some(Resource::Text(Text::StoryboardJson)),
+        Target::Film(rendition) => return download::plan(presentation, &rendition, false).map(Resource::Download),
+        Target::Sound(rendition) => return download::plan(presentation, &rendition, true).map(Resource::Download),
         Target::Of(generation, part) => (generation == presentation.generation).then_some(part)?,
     };
     let stored = match part {
         Part::Playlist(rendition) => return Some(Resource::Text(Text::Playlist(rendition))),
         Part::Iframes(rendition) => return Some(Resource::Text(Text::Iframes(rendition))),
+        Part::ImagePlaylist => return Some(Resource::Text(Text::Images)),
         Part::Init(rendition) => init(presentation, &rendition)?,
         Part::Media(rendition, index) => media(presentation, &rendition, index)?,
+        Part::Transport(rendition, index) => {
+            return transport(presentation, &rendition, index).map(Resource::Packed);
+        }
+        Part::TransportSubtitles(rendition, index) => {
+            let segment = subtitles(presentation, &rendition, index)?;
+            return Some(Resource::Packed(Packed { segment, index, init: None, media_type: WEBVTT }));
+        }
         Part::Subtitles(rendition, index) => subtitles(presentation, &rendition, index)?,
         Part::Image(file) => image(presentation, &file)?,
     };
@@ -138,6 +186,14 @@ fn media(presentation: &Presentation, rendition: &RenditionId, index: u32) -> Op
     Some(Stored { key: layout::segment(asset, generation, rendition, index), media_type, standing })
 }
 
+fn transport(presentation: &Presentation, rendition: &RenditionId, index: u32) -> Option<Packed> {
+    let video = presentation.video.iter().find(|video| video.id == *rendition).map(|video| &video.codecs);
+    let audio = || presentation.audio.iter().find(|audio| audio.id == *rendition).map(|audio| &audio.codecs);
+    video.or_else(audio).filter(|codecs| ts::is_possible(codecs))?;
+    let (segment, init) = (media(presentation, rendition, index)?, Some(init(presentation, rendition)?));
+    Some(Packed { segment, index, init, media_type: "video/mp2t" })
+}
+
 /// The media type and segments of a video or audio rendition.
 fn coded<'a>(presentation: &'a Presentation, rendition: &RenditionId) -> Option<(&'static str, &'a [SegmentEntry])> {
     let video = presentation.video.iter().find(|video| video.id == *rendition);
@@ -151,7 +207,7 @@ fn subtitles(presentation: &Presentation, rendition: &RenditionId, index: u32) -
     let subtitles = presentation.subtitles.iter().find(|subtitles| subtitles.id == *rendition)?;
     let standing = standing(subtitles.segments.get(usize::try_from(index).ok()?)?);
     let key = layout::subtitle(presentation.asset, presentation.generation, rendition, index);
-    Some(Stored { key, media_type: "text/vtt", standing })
+    Some(Stored { key, media_type: WEBVTT, standing })
 }
 
 fn image(presentation: &Presentation, file: &str) -> Option<Stored> {
@@ -176,7 +232,7 @@ fn standing(entry: &SegmentEntry) -> Standing {
 }
 
 /// The strong entity-tag of content with this hash; the same on every replica.
-fn etag(sha256: &str) -> Option<HeaderValue> {
+pub(crate) fn etag(sha256: &str) -> Option<HeaderValue> {
     let digits = sha256.get(..ETAG_DIGITS)?;
     let is_hex = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     is_hex.then(|| HeaderValue::from_str(&format!("\"{digits}\"")).ok())?

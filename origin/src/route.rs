@@ -33,6 +33,8 @@ pub(crate) struct Route {
 pub(crate) enum Target {
     /// `master.m3u8`.
     Master,
+    /// `manifest.mpd`.
+    Manifest,
     /// `chapters.json`, in Apple's form.
     ChaptersJson,
     /// `chapters.vtt`.
@@ -41,6 +43,10 @@ pub(crate) enum Target {
     StoryboardVtt,
     /// `storyboard.json`.
     StoryboardJson,
+    /// `{rendition}.mp4`: the picture with its sound in one file.
+    Film(RenditionId),
+    /// `{rendition}.m4a`: sound alone in one file.
+    Sound(RenditionId),
     /// `g{N}/...`: what belongs to one generation.
     Of(Generation, Part),
 }
@@ -56,8 +62,14 @@ pub(crate) enum Part {
     Init(RenditionId),
     /// `{rendition}/{index}.m4s`.
     Media(RenditionId, u32),
+    /// `{rendition}/{index}.ts`, made of the segment with this number.
+    Transport(RenditionId, u32),
     /// `{rendition}/{index}.vtt`.
     Subtitles(RenditionId, u32),
+    /// `{rendition}/{index}-ts.vtt`, the same beside transport streams.
+    TransportSubtitles(RenditionId, u32),
+    /// `images/playlist.m3u8`.
+    ImagePlaylist,
     /// `images/{file}`.
     Image(String),
 }
@@ -79,10 +91,16 @@ pub(crate) fn parse(path: &str) -> Result<Route, RouteError> {
 fn target(segments: &[&str]) -> Option<Target> {
     match *segments {
         ["master.m3u8"] => Some(Target::Master),
+        ["manifest.mpd"] => Some(Target::Manifest),
         ["chapters.json"] => Some(Target::ChaptersJson),
         ["chapters.vtt"] => Some(Target::ChaptersVtt),
         ["storyboard.vtt"] => Some(Target::StoryboardVtt),
         ["storyboard.json"] => Some(Target::StoryboardJson),
+        [file] => match file.rsplit_once('.')? {
+            (rendition, "mp4") => Some(Target::Film(RenditionId::new(rendition).ok()?)),
+            (rendition, "m4a") => Some(Target::Sound(RenditionId::new(rendition).ok()?)),
+            _ => None,
+        },
         [generation, folder, file] => {
             let generation = Generation(number(generation.strip_prefix('g')?)?);
             Some(Target::Of(generation, part(folder, file)?))
@@ -92,8 +110,10 @@ fn target(segments: &[&str]) -> Option<Target> {
 }
 
 fn part(folder: &str, file: &str) -> Option<Part> {
-    if folder == "images" {
-        return Some(Part::Image(file.to_owned()));
+    match (folder, file) {
+        ("images", "playlist.m3u8") => return Some(Part::ImagePlaylist),
+        ("images", file) => return Some(Part::Image(file.to_owned())),
+        _ => {}
     }
     let rendition = RenditionId::new(folder).ok()?;
     match file {
@@ -102,7 +122,11 @@ fn part(folder: &str, file: &str) -> Option<Part> {
         "init.mp4" => Some(Part::Init(rendition)),
         _ => match file.split_once('.')? {
             (index, "m4s") => Some(Part::Media(rendition, number(index)?)),
-            (index, "vtt") => Some(Part::Subtitles(rendition, number(index)?)),
+            (index, "ts") => Some(Part::Transport(rendition, number(index)?)),
+            (index, "vtt") => match index.strip_suffix("-ts") {
+                Some(index) => Some(Part::TransportSubtitles(rendition, number(index)?)),
+                None => Some(Part::Subtitles(rendition, number(index)?)),
+            },
             _ => None,
         },
     }
@@ -153,6 +177,10 @@ mod tests {
     fn every_kind_of_file_has_one_address() {
         let of = |part| Ok(Target::Of(Generation(3), part));
         assert_eq!(parse_below("master.m3u8"), Ok(Target::Master));
+        assert_eq!(parse_below("manifest.mpd"), Ok(Target::Manifest));
+        assert_eq!(parse_below("720p.mp4"), Ok(Target::Film(rendition("720p"))));
+        assert_eq!(parse_below("audio-0-en.m4a"), Ok(Target::Sound(rendition("audio-0-en"))));
+        assert_eq!(parse_below("g3/images/playlist.m3u8"), of(Part::ImagePlaylist));
         assert_eq!(parse_below("chapters.json"), Ok(Target::ChaptersJson));
         assert_eq!(parse_below("chapters.vtt"), Ok(Target::ChaptersVtt));
         assert_eq!(parse_below("storyboard.vtt"), Ok(Target::StoryboardVtt));
@@ -163,6 +191,8 @@ mod tests {
         assert_eq!(parse_below("g3/720p/0.m4s"), of(Part::Media(rendition("720p"), 0)));
         assert_eq!(parse_below("g3/720p/4294967295.m4s"), of(Part::Media(rendition("720p"), u32::MAX)));
         assert_eq!(parse_below("g3/text-0-de/12.vtt"), of(Part::Subtitles(rendition("text-0-de"), 12)));
+        assert_eq!(parse_below("g3/720p/7.ts"), of(Part::Transport(rendition("720p"), 7)));
+        assert_eq!(parse_below("g3/text-0-de/7-ts.vtt"), of(Part::TransportSubtitles(rendition("text-0-de"), 7)));
         assert_eq!(parse_below("g3/images/poster.jpg"), of(Part::Image("poster.jpg".into())));
         assert_eq!(parse_below("g3/720p/%30%2em4s"), of(Part::Media(rendition("720p"), 0)));
     }
@@ -172,6 +202,9 @@ mod tests {
         for rest in [
             "master.M3U8",
             "master.m3u8.bak",
+            "720P.mp4",
+            ".mp4",
+            "720p.mkv",
             "g03/720p/0.m4s",
             "g/720p/0.m4s",
             "3/720p/0.m4s",
@@ -182,7 +215,9 @@ mod tests {
             "g3/720p/.m4s",
             "g3/720p/1.m4s.m4s",
             "g3/720P/1.m4s",
-            "g3/720p/1.ts",
+            "g3/720p/01.ts",
+            "g3/720p/1-ts.m4s",
+            "g3/720p/-ts.vtt",
             "g3/720p",
             "g3/720p/1/1.m4s",
             "%252e%252e/secret",

@@ -1,5 +1,7 @@
 //! The tower service: one request in, one response out, never an error.
 
+mod forms;
+
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::ops::Range;
@@ -20,10 +22,13 @@ use crate::answer::{self, Answer, Representation};
 use crate::body::{Body, Content};
 use crate::cmcd;
 use crate::demand::DemandHook;
+use crate::download::Downloads;
 use crate::guard;
 use crate::library::{Library, Published};
+use crate::memory::Object;
 use crate::metrics::Metrics;
 use crate::objects::{Limits, Objects};
+use crate::packed::Packed;
 use crate::policy::{self, Tier};
 use crate::ready::ReadyAnswers;
 use crate::refusal::{Refusal, options, refused_method};
@@ -73,6 +78,8 @@ struct Parts {
     hinted: (TaskTracker, Arc<Semaphore>),
     library: Arc<Library>,
     objects: Arc<Objects>,
+    packed: Arc<Packed>,
+    downloads: Arc<Downloads>,
     ready: ReadyAnswers,
     /// Hears what this process publishes; kept for as long as there is an origin.
     _listener: Arc<Listener>,
@@ -92,9 +99,12 @@ impl Origin {
         let objects = Arc::new(Objects::new(store.clone(), limits, demand));
         let listener = listener(&library, &objects);
         store.listen(&listener);
+        let (packed, downloads) = (Arc::new(Packed::new()), Arc::new(Downloads::new(store)));
         let ready = ReadyAnswers::new(library.epoch());
         let hinted = (TaskTracker::new(), Arc::new(Semaphore::new(HINTS_MAX)));
-        Self(Arc::new(Parts { gate, metrics: Arc::default(), hinted, library, objects, ready, _listener: listener }))
+        let metrics = Arc::default();
+        let _listener = listener;
+        Self(Arc::new(Parts { gate, metrics, hinted, library, objects, packed, downloads, ready, _listener }))
     }
 
     /// What players told so far.
@@ -142,6 +152,9 @@ impl Origin {
         guard::check_bodiless(method, headers).ok()?;
         let (path, has_token) = self.0.gate.enter(request.uri().path(), headers, peer(request.extensions())).ok()?;
         let ready = self.0.ready.get(path).filter(|ready| has_token || !ready.needs_token)?;
+        if !ready.representation.suits(headers) {
+            return None;
+        }
         let answer = answer::choose(method, headers, &ready.representation);
         let content = match &answer {
             Answer::NotModified | Answer::Head => Content::None,
@@ -201,11 +214,12 @@ impl Origin {
         let mut described = policy::describe(&route, &resource, &published.presentation);
         policy::restrict(access, passage, &mut described);
         let (representation, content) = match resource {
-            Resource::Text(text) => {
-                let (object, tier) = self.0.objects.rendered(&published, &text).await?.ok_or(absent)?;
-                let bytes = object.bytes.len() as u64;
-                let whole = Representation::new(text.media_type(), object.etag.clone(), bytes, described);
-                (served_from(whole, tier), Content::Memory(object))
+            Resource::Text(text) => self.text(head, &published, &text, described).await?.ok_or(absent)?,
+            Resource::Packed(wanted) => self.packed(head, &route, &wanted, described).await?,
+            Resource::Download(plan) => self.download(plan, described).await?,
+            Resource::Stored(stored) if stored.media_type == resource::WEBVTT => {
+                let (object, tier) = self.object(&route, &stored).await?;
+                self.negotiated(head, (stored.key.as_str(), stored.media_type), object, tier, described).await
             }
             Resource::Stored(stored) => self.content(head, &route, &stored, described).await?,
         };
@@ -250,14 +264,22 @@ impl Origin {
             representation = served_from(representation, tier);
             return Ok((representation, content));
         }
-        let (object, tier) = match objects.stored_in(stored).await? {
-            Some(found) => found,
-            None if matches!(stored.standing, Standing::Planned(_)) => (objects.awaited(stored).await?, Tier::Awaited),
-            None => return Err(self.missing(route, stored).await),
-        };
+        let (object, tier) = self.object(route, stored).await?;
         let bytes = object.bytes.len() as u64;
         let whole = Representation::new(stored.media_type, object.etag.clone(), bytes, described);
         Ok((served_from(whole, tier), Content::Memory(object)))
+    }
+
+    /// A stored object as a whole, after a wait if it is still being encoded.
+    async fn object(&self, route: &Route, stored: &Stored) -> Result<(Arc<Object>, Tier), Refusal> {
+        let objects = &self.0.objects;
+        match objects.stored_in(stored).await? {
+            Some(found) => Ok(found),
+            None if matches!(stored.standing, Standing::Planned(_)) => {
+                Ok((objects.awaited(stored).await?, Tier::Awaited))
+            }
+            None => Err(self.missing(route, stored).await),
+        }
     }
 
     /// Why an object that was committed is not there: either the asset or this part has been deleted within the

@@ -4,21 +4,23 @@
 //! prefix, so that a server can put a generation's immutable objects under a name of their own.
 
 mod attribute;
+pub(crate) mod images;
 mod media;
 mod multivariant;
+mod view;
 
+pub use images::images;
 pub use media::{iframes, media};
 pub use multivariant::multivariant;
-
-/// The highest version any tag in use needs: `EXT-X-MAP` outside I-frame playlists (RFC 8216 §7).
-const VERSION: u32 = 6;
+pub use view::{Clip, ClipError, Container, View};
 
 /// Playlist text, built line by line.
 struct Playlist(String);
 
 impl Playlist {
-    fn new() -> Self {
-        Self(format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n"))
+    /// `version` is the lowest that has every tag in use (RFC 8216 §7).
+    fn new(version: u32) -> Self {
+        Self(format!("#EXTM3U\n#EXT-X-VERSION:{version}\n"))
     }
 
     fn line(&mut self, text: impl AsRef<str>) {

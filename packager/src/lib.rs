@@ -8,7 +8,12 @@
 //! |---|---|---|
 //! | [`cmaf`] | H.264 and AAC samples of one grid cell | initialization and media segments |
 //! | [`verify`] | the bytes of a finished segment | proof that it holds what the plan says |
+//! | [`validate`] | playlists and segments of anyone | breaches of named rules |
 //! | [`hls`] | a [`domain::Presentation`] | multivariant, media and I-frame playlists |
+//! | [`rates`] | sizes and durations of segments | peak and average bit rate |
+//! | [`ts`] | stored segments | transport streams for old players |
+//! | [`dash`] | a presentation | a DASH manifest |
+//! | [`progressive`] | the fragments of stored segments | one MP4 file to download, without copying it |
 //! | [`texts`] | subtitle files in any form and character set | cues, and what was left out |
 //! | [`webvtt`] | cues, chapters | WebVTT, segmented or whole |
 //! | [`chapters`] | chapters | the JSON that Apple's players read |
@@ -25,10 +30,18 @@
 //! assert_eq!(cue.text, "Hi\nthere");
 //! ```
 
+mod bmff;
 pub mod chapters;
 pub mod cmaf;
+pub mod dash;
+#[cfg(test)]
+mod film;
 pub mod hls;
+pub mod progressive;
+pub mod rates;
 pub mod storyboard;
 pub mod texts;
+pub mod ts;
+pub mod validate;
 pub mod verify;
 pub mod webvtt;

@@ -10,7 +10,8 @@ use domain::loudness::Loudness;
 use domain::presentation::{Images, Pointer};
 use domain::{AssetId, Presentation, RenditionId};
 use media_store::{Key, MediaStore, StoreError, layout};
-use packager::{hls, storyboard, webvtt};
+use packager::hls::View;
+use packager::{dash, hls, storyboard, webvtt};
 use serde::Serialize;
 
 use folder::Folder;
@@ -130,7 +131,7 @@ pub async fn to_folder(
     }
     // What the multivariant playlist names is durable before it is there to name it.
     folder.sync().await?;
-    folder.write("master.m3u8", hls::multivariant(&presentation, "").into()).await?;
+    folder.write("master.m3u8", hls::multivariant(&presentation, "", View::default()).into()).await?;
     folder.sync().await?;
     Ok(Exported { master: dir.join("master.m3u8"), file_count: folder.file_count(), bytes: folder.bytes() })
 }
@@ -174,10 +175,10 @@ async fn renditions(presentation: &Presentation, store: &MediaStore, folder: &mu
 }
 
 async fn playlists(presentation: &Presentation, id: &RenditionId, folder: &mut Folder) -> Result<(), ExportError> {
-    if let Some(text) = hls::media(presentation, id) {
+    if let Some(text) = hls::media(presentation, id, View::default()) {
         folder.write(&format!("{id}/playlist.m3u8"), text.into()).await?;
     }
-    if let Some(text) = hls::iframes(presentation, id) {
+    if let Some(text) = hls::iframes(presentation, id, View::default()) {
         folder.write(&format!("{id}/iframes.m3u8"), text.into()).await?;
     }
     Ok(())
@@ -185,12 +186,13 @@ async fn playlists(presentation: &Presentation, id: &RenditionId, folder: &mut F
 
 /// What stands beside the multivariant playlist.
 fn documents(presentation: &Presentation) -> Vec<(String, String)> {
-    let mut documents = Vec::new();
+    let mut documents = vec![("manifest.mpd".into(), dash::manifest(presentation, "", View::default()))];
     if !presentation.chapters.is_empty() {
         documents.push(("chapters.json".into(), packager::chapters::apple_json(&presentation.chapters)));
         documents.push(("chapters.vtt".into(), webvtt::chapters(&presentation.chapters)));
     }
     if let Some(tiles) = presentation.images.as_ref().and_then(|images| images.storyboard.as_ref()) {
+        documents.extend(hls::images(presentation).map(|text| ("images/playlist.m3u8".into(), text)));
         documents.push(("storyboard.vtt".into(), storyboard::vtt(tiles, "")));
         documents.push(("storyboard.json".into(), storyboard::json(tiles, presentation.duration, "")));
     }

@@ -34,7 +34,6 @@ mod error;
 pub mod export;
 mod images;
 pub mod metrics;
-mod rates;
 mod retry;
 mod steps;
 mod transcode;

@@ -332,6 +332,7 @@ fn probe() -> Probe {
         title: None,
         is_default: false,
         is_forced: false,
+        is_sdh: false,
     };
     let chapter = |start, end, title: &str| Chapter { start: ms(start), end: ms(end), title: title.into() };
     Probe {

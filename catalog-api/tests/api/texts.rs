@@ -35,6 +35,7 @@ impl Server {
             language: None,
             name: name.into(),
             is_forced: false,
+            is_sdh: false,
             is_default: false,
             timescale: Timescale::MILLISECONDS,
             segments: vec![],

@@ -109,6 +109,7 @@ pub(crate) async fn images_and_subtitles_read_back(world: World) {
         language: None,
         name: "Subtitles".into(),
         is_forced: false,
+        is_sdh: false,
         is_default: false,
         timescale: Timescale::MILLISECONDS,
         segments: vec![],

@@ -50,6 +50,7 @@ fn rendition(id: TextId) -> SubtitleRendition {
         language: None,
         name: "Deutsch".into(),
         is_forced: false,
+        is_sdh: false,
         is_default: true,
         timescale: Timescale::MILLISECONDS,
         segments: vec![],

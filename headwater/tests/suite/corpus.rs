@@ -35,6 +35,8 @@ fn gives(file: &str, expected: Expected) {
         note(file, &format!("{expected:?}"), &said);
     }
     assert_eq!(done.status.code(), Some(0), "{file}: {said}");
+    let judged = run(&["validate", text(&out)]);
+    assert_eq!(judged.status.code(), Some(0), "{file}: {}", String::from_utf8_lossy(&judged.stdout));
     let report = check::check(&out);
     note(file, &format!("{expected:?}"), &got(&report));
     let largest = report.renditions.iter().max_by_key(|rendition| rendition.width * rendition.height);

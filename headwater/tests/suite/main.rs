@@ -31,4 +31,5 @@ mod texts;
 mod tidy;
 mod torture;
 mod uploader;
+mod validate;
 mod verify;

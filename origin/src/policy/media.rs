@@ -31,6 +31,7 @@ pub(super) fn next_of(route: &Route, presentation: &Presentation) -> Option<Stri
     let (index, extension) = match part {
         Part::Media(_, index) => (*index, "m4s"),
         Part::Subtitles(_, index) => (*index, "vtt"),
+        Part::Transport(_, index) => (*index, "ts"),
         _ => return None,
     };
     let (entries, _) = entries(presentation, rendition_of(part)?)?;
@@ -44,14 +45,17 @@ pub(super) fn cmsd(route: &Route, resource: &Resource, presentation: &Presentati
     let is_sound = |rendition: &RenditionId| presentation.audio.iter().any(|audio| audio.id == *rendition);
     let kind = match part {
         Part::Init(_) => "i",
-        Part::Subtitles(..) => "c",
-        Part::Media(rendition, _) if is_sound(rendition) => "a",
-        Part::Media(..) => "v",
+        Part::Subtitles(..) | Part::TransportSubtitles(..) => "c",
+        Part::Media(rendition, _) | Part::Transport(rendition, _) if is_sound(rendition) => "a",
+        Part::Media(..) | Part::Transport(..) => "v",
         Part::Image(_) => "o",
         _ => "m",
     };
     let index = match part {
-        Part::Media(_, index) | Part::Subtitles(_, index) => usize::try_from(*index).ok(),
+        Part::Media(_, index)
+        | Part::Transport(_, index)
+        | Part::Subtitles(_, index)
+        | Part::TransportSubtitles(_, index) => usize::try_from(*index).ok(),
         _ => None,
     };
     let timed = index.zip(rendition_of(part)).and_then(|(index, rendition)| {
@@ -76,8 +80,10 @@ fn rendition_of(part: &Part) -> Option<&RenditionId> {
         | Part::Iframes(rendition)
         | Part::Init(rendition)
         | Part::Media(rendition, _)
-        | Part::Subtitles(rendition, _) => Some(rendition),
-        Part::Image(_) => None,
+        | Part::Transport(rendition, _)
+        | Part::Subtitles(rendition, _)
+        | Part::TransportSubtitles(rendition, _) => Some(rendition),
+        Part::Image(_) | Part::ImagePlaylist => None,
     }
 }
 

@@ -37,7 +37,7 @@ impl Tier {
     pub(crate) fn of_kept(content: &Content) -> Self {
         match content {
             Content::None => Self::Unread,
-            Content::File(..) => Self::Disk,
+            Content::File(..) | Content::Download(..) => Self::Disk,
             Content::Memory(_) | Content::Blocks(..) => Self::Memory,
         }
     }

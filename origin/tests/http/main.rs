@@ -4,6 +4,7 @@
 
 mod bucket;
 mod caching;
+mod coding;
 mod delivery;
 mod refusals;
 mod replacing;

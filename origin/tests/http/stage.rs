@@ -103,6 +103,7 @@ pub(crate) fn presentation(revision: u32) -> Presentation {
                 language: Language::from_code("de"),
                 name: "Deutsch".into(),
                 is_forced: false,
+                is_sdh: false,
                 is_default: false,
                 timescale: Timescale::MILLISECONDS,
                 segments: (0..SEGMENTS).map(|index| entry("text-0-de", index, 2000, vec![])).collect(),

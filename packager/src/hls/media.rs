@@ -3,34 +3,53 @@
 use domain::presentation::{KeyframeRange, SegmentEntry, VideoRendition};
 use domain::{Presentation, RenditionId, TARGET_DURATION_S, Timescale};
 
-use super::Playlist;
+use super::{Container, Playlist, View};
 
 const MICROSECONDS: u128 = 1_000_000;
+
+/// Durations with decimals are of version 3, `EXT-X-MAP` is of 5 in I-frame playlists and of 6 elsewhere (RFC 8216 §7).
+const VERSION_TEXT: u32 = 3;
+const VERSION_IFRAMES: u32 = 5;
+const VERSION_MAP: u32 = 6;
 
 /// Renders the media playlist of one rendition; `None` if there is no such rendition.
 ///
 /// It names `init.mp4` and `{index}.m4s` beside itself, for subtitles `{index}.vtt` and no
 /// initialization segment. `EXTINF` has six decimals, rounded so that the sums of durations, not
 /// each alone, are exact: errors do not add up. `EXT-X-TARGETDURATION` is the same for all
-/// renditions unless a segment is longer.
-pub fn media(presentation: &Presentation, rendition: &RenditionId) -> Option<String> {
+/// renditions unless a segment is longer. A clip has the same segments under the same names; as transport streams
+/// they are `{index}.ts` and `{index}-ts.vtt`, and what does not go into one has no playlist.
+pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -> Option<String> {
     let video = presentation.video.iter().find(|one| one.id == *rendition);
     let audio = presentation.audio.iter().find(|one| one.id == *rendition);
     let subtitles = presentation.subtitles.iter().find(|one| one.id == *rendition);
-    let video = video.map(|one| (one.segments.as_slice(), one.timescale, Some("init.mp4"), "m4s"));
-    let audio = audio.map(|one| (one.segments.as_slice(), one.timescale, Some("init.mp4"), "m4s"));
-    let subtitles = subtitles.map(|one| (one.segments.as_slice(), one.timescale, None, "vtt"));
-    let (segments, timescale, map, extension) = video.or(audio).or(subtitles)?;
+    let is_ts = view.container == Container::Ts;
+    let codecs = video.map(|one| &one.codecs).or(audio.map(|one| &one.codecs));
+    if is_ts && codecs.is_some_and(|codecs| !crate::ts::is_possible(codecs)) {
+        return None;
+    }
+    let (map, coded) = if is_ts { (None, ".ts") } else { (Some("init.mp4"), ".m4s") };
+    let text = if is_ts { "-ts.vtt" } else { ".vtt" };
+    let video = video.map(|one| (one.segments.as_slice(), one.timescale, map, coded));
+    let audio = audio.map(|one| (one.segments.as_slice(), one.timescale, map, coded));
+    let subtitles = subtitles.map(|one| (one.segments.as_slice(), one.timescale, None, text));
+    let (segments, timescale, map, ending) = video.or(audio).or(subtitles)?;
 
-    let mut out = opening(segments, timescale);
+    let mut out = Playlist::new(if map.is_some() { VERSION_MAP } else { VERSION_TEXT });
+    opening(&mut out, segments, timescale);
     out.line("#EXT-X-INDEPENDENT-SEGMENTS");
+    let cells = view.cells(presentation);
+    if let Some(cells) = &cells {
+        out.line(cells.start_line());
+    }
     if let Some(map) = map {
         out.line(format!("#EXT-X-MAP:URI=\"{map}\""));
     }
     let mut clock = Clock::new(timescale);
-    for (index, segment) in segments.iter().enumerate() {
+    let range = cells.map_or(0..segments.len(), |cells| cells.range(segments.len()));
+    for (index, segment) in segments.iter().enumerate().take(range.end).skip(range.start) {
         out.line(clock.extinf(segment.ticks));
-        out.line(format!("{index}.{extension}"));
+        out.line(format!("{index}{ending}"));
     }
     out.line("#EXT-X-ENDLIST");
     Some(out.0)
@@ -39,11 +58,17 @@ pub fn media(presentation: &Presentation, rendition: &RenditionId) -> Option<Str
 /// Renders the I-frame playlist of one video rendition, a byte range per GOP.
 ///
 /// `None` if there is no such video rendition or one of its segments is not measured yet.
-pub fn iframes(presentation: &Presentation, rendition: &RenditionId) -> Option<String> {
+pub fn iframes(presentation: &Presentation, rendition: &RenditionId, view: View) -> Option<String> {
     let video = presentation.video.iter().find(|one| one.id == *rendition)?;
-    let keyframes = keyframes(video)?;
-    let mut out = opening(&video.segments, video.timescale);
+    let mut keyframes = keyframes(video)?;
+    let mut out = Playlist::new(VERSION_IFRAMES);
+    opening(&mut out, &video.segments, video.timescale);
     out.line("#EXT-X-I-FRAMES-ONLY");
+    if let Some(cells) = view.cells(presentation) {
+        let range = cells.range(video.segments.len());
+        keyframes.retain(|(index, _)| range.contains(index));
+        out.line(cells.start_line());
+    }
     out.line("#EXT-X-MAP:URI=\"init.mp4\"");
     let mut clock = Clock::new(video.timescale);
     for (index, range) in keyframes {
@@ -67,16 +92,14 @@ pub(super) fn keyframes(video: &VideoRendition) -> Option<Vec<(usize, KeyframeRa
     (!found.is_empty()).then_some(found)
 }
 
-fn opening(segments: &[SegmentEntry], timescale: Timescale) -> Playlist {
+fn opening(out: &mut Playlist, segments: &[SegmentEntry], timescale: Timescale) {
     let second = u64::from(timescale.per_second());
     let longest = segments.iter().map(|segment| segment.ticks).max().unwrap_or(0);
     // RFC 8216 §4.3.3.1: rounded to the nearest integer; no duration may exceed it then.
     let target = (longest.saturating_add(second / 2) / second).max(u64::from(TARGET_DURATION_S));
-    let mut out = Playlist::new();
     out.line(format!("#EXT-X-TARGETDURATION:{target}"));
     out.line("#EXT-X-MEDIA-SEQUENCE:0");
     out.line("#EXT-X-PLAYLIST-TYPE:VOD");
-    out
 }
 
 /// Prints durations whose sum is right.

@@ -5,11 +5,18 @@ use domain::presentation::{AudioRendition, SubtitleRendition, VideoRendition};
 use domain::{Presentation, RenditionId};
 
 mod sound;
+mod transport;
 
 use super::attribute::{List, clean};
-use super::{Playlist, bit_rates};
+use super::{Container, Playlist, View, bit_rates};
 
 const SUBTITLE_GROUP: &str = "subtitles";
+
+/// Nothing in use needs more; older versions had attributes that are gone (RFC 8216 §7).
+const VERSION: u32 = 6;
+
+/// What subtitles for the deaf and hard of hearing are (HLS authoring specification 4.5).
+const SDH: &str = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound";
 
 /// A BCP 47 tag for tracks whose language nobody stated.
 const UNDETERMINED: &str = "und";
@@ -17,37 +24,70 @@ const UNDETERMINED: &str = "und";
 /// Renders the multivariant playlist.
 ///
 /// It names `{prefix}{rendition}/playlist.m3u8`, `{prefix}{rendition}/iframes.m3u8` and, if there
-/// are chapters, `chapters.json` beside itself. Sound in stereo is one group; where some track is
+/// are chapters, `chapters.json` beside itself, and `{prefix}images/playlist.m3u8` for the storyboard. Sound in stereo is one group; where some track is
 /// there in more channels, a second group holds these, and every video rendition is listed with
 /// both. `BANDWIDTH` is the rendition's peak plus the highest peak in the group, which is the dearest
 /// combination a viewer can choose. The variant nearest to 2 Mb/s comes first, of those in the codec
 /// that the presentation begins with, or the one that the presentation names; the others follow in the
 /// presentation's order, stereo before surround. Without video there is one variant per group:
-/// the default audio rendition.
+/// the default audio rendition. Where there are several codecs, `SCORE` says which variants look better.
+///
+/// A clip's playlists are asked for with a query that names it; chapters are those of the clip, and it has no
+/// image playlist.
+///
+/// As transport streams there are the renditions in H.264 and AAC, at bit rates that are estimated; I-frames are
+/// those of the stored segments.
 ///
 /// Output is deterministic, is valid whatever the titles contain, and ends with a newline.
-pub fn multivariant(presentation: &Presentation, prefix: &str) -> String {
+pub fn multivariant(presentation: &Presentation, prefix: &str, view: View) -> String {
+    let cells = view.cells(presentation);
+    let part = cells.as_ref().map(|cells| cells.trim(presentation));
+    let start = cells.map(|cells| cells.start_line());
+    let packed = (view.container == Container::Ts).then(|| transport::estimated(part.as_ref().unwrap_or(presentation)));
+    render(packed.as_ref().or(part.as_ref()).unwrap_or(presentation), prefix, view, start)
+}
+
+/// Where children lie: below `prefix`, asked for with the query of what is shown.
+struct Children<'a> {
+    prefix: &'a str,
+    view: View,
+}
+
+impl Children<'_> {
+    fn uri(&self, rendition: &str, file: &str) -> String {
+        format!("{}{rendition}/{file}{}", clean(self.prefix), self.view.query())
+    }
+}
+
+fn render(presentation: &Presentation, prefix: &str, view: View, start: Option<String>) -> String {
+    let children = Children { prefix, view };
+    // Pictures and I-frames, which need no sound beside them, are as they are stored.
+    let stored = Children { prefix, view: view.stored() };
     let audio: Vec<&AudioRendition> = presentation.audio.iter().filter(|one| !one.segments.is_empty()).collect();
     let subtitles: Vec<&SubtitleRendition> =
         presentation.subtitles.iter().filter(|one| !one.segments.is_empty()).collect();
     let video: Vec<&VideoRendition> = presentation.video.iter().filter(|one| !one.segments.is_empty()).collect();
     let groups = sound::groups(&audio);
 
-    let mut out = Playlist::new();
+    let mut out = Playlist::new(VERSION);
     out.line("#EXT-X-INDEPENDENT-SEGMENTS");
-    session_data(&mut out, presentation);
+    start.iter().for_each(|line| out.line(line));
+    session_data(&mut out, presentation, &view.stored().query());
     // A lone audio rendition is its own variant and needs no group.
     let is_alone = video.is_empty() && audio.len() == 1;
     if !is_alone {
-        groups.iter().for_each(|group| group.render(&mut out, prefix));
+        groups.iter().for_each(|group| group.render(&mut out, &children));
     }
-    render_subtitles(&mut out, &subtitles, prefix);
+    render_subtitles(&mut out, &subtitles, &children);
+    let has_score = video.iter().any(|one| entry_of(&one.codecs) != entry_of(&video[0].codecs));
     for variant in variants(&video, &groups, presentation.first.as_ref()) {
-        variant.render(&mut out, prefix, !is_alone, !subtitles.is_empty());
+        let score = variant.score.as_ref().filter(|_| has_score);
+        variant.render(&mut out, &children, score, !is_alone, !subtitles.is_empty());
     }
     for rendition in video {
-        iframe_variant(&mut out, rendition, prefix);
+        iframe_variant(&mut out, rendition, &stored);
     }
+    super::images::variant(presentation, &stored.uri("images", "playlist.m3u8")).iter().for_each(|line| out.line(line));
     out.0
 }
 
@@ -74,7 +114,7 @@ fn variants<'a>(
 /// Unless it is named, it is one in the codec of the first rendition, which every player can show: a player that
 /// looks at the first variant alone must not find one that it cannot play.
 fn first_to_front(variants: &mut [Variant<'_>], named: Option<&RenditionId>) {
-    let entry = |one: &Variant<'_>| one.codecs.split('.').next().map(str::to_owned);
+    let entry = |one: &Variant<'_>| entry_of(&one.codecs).to_owned();
     let common = variants.first().map(entry);
     let nearest = (0..variants.len())
         .filter(|at| Some(entry(&variants[*at])) == common)
@@ -86,6 +126,21 @@ fn first_to_front(variants: &mut [Variant<'_>], named: Option<&RenditionId>) {
     }
 }
 
+/// The sample entry of the first codec in the list, such as `avc1`.
+fn entry_of(codecs: &str) -> &str {
+    codecs.split('.').next().unwrap_or_default()
+}
+
+/// How good a picture of this size looks, and at how few bits: first the size, then the codec.
+fn score(video: &VideoRendition) -> String {
+    let codec = match entry_of(&video.codecs) {
+        "av01" => 2,
+        "hvc1" => 1,
+        _ => 0,
+    };
+    format!("{}.{codec}", video.resolution.short_side())
+}
+
 /// One `EXT-X-STREAM-INF`.
 struct Variant<'a> {
     bandwidth: u64,
@@ -93,6 +148,7 @@ struct Variant<'a> {
     codecs: String,
     /// Resolution and frame rate.
     picture: Option<(String, String)>,
+    score: Option<String>,
     group: Option<&'a sound::Group<'a>>,
     directory: String,
 }
@@ -107,6 +163,7 @@ impl<'a> Variant<'a> {
             average_bandwidth: video.average_bitrate.0.saturating_add(mean),
             codecs: codecs.join(","),
             picture: Some((video.resolution.to_string(), format!("{:.3}", video.frame_rate.as_f64()))),
+            score: Some(score(video)),
             group,
             directory: video.id.to_string(),
         }
@@ -118,19 +175,32 @@ impl<'a> Variant<'a> {
             average_bandwidth: group.mean(),
             codecs: group.codecs().join(","),
             picture: None,
+            score: None,
             group: Some(group),
             directory: group.default().id.to_string(),
         }
     }
 
-    fn render(&self, out: &mut Playlist, prefix: &str, has_groups: bool, has_subtitles: bool) {
+    fn render(
+        &self,
+        out: &mut Playlist,
+        children: &Children<'_>,
+        score: Option<&String>,
+        has_groups: bool,
+        has_subtitles: bool,
+    ) {
         let mut list = List::of("EXT-X-STREAM-INF")
             .plain("BANDWIDTH", self.bandwidth)
-            .plain("AVERAGE-BANDWIDTH", self.average_bandwidth)
-            .quoted("CODECS", &self.codecs);
-        if let Some((resolution, frame_rate)) = &self.picture {
-            list = list.plain("RESOLUTION", resolution).plain("FRAME-RATE", frame_rate);
+            .plain("AVERAGE-BANDWIDTH", self.average_bandwidth);
+        if let Some(score) = score {
+            list = list.plain("SCORE", score);
         }
+        list = list.quoted("CODECS", &self.codecs);
+        if let Some((resolution, frame_rate)) = &self.picture {
+            // All that is encoded has a standard dynamic range.
+            list = list.plain("RESOLUTION", resolution).plain("FRAME-RATE", frame_rate).plain("VIDEO-RANGE", "SDR");
+        }
+        list = list.quoted("STABLE-VARIANT-ID", &self.directory).quoted("NAME", &self.directory);
         if let Some(group) = self.group.filter(|_| has_groups) {
             list = list.quoted("AUDIO", group.id);
         }
@@ -138,11 +208,11 @@ impl<'a> Variant<'a> {
             list = list.quoted("SUBTITLES", SUBTITLE_GROUP);
         }
         out.line(list.plain("CLOSED-CAPTIONS", "NONE").finish());
-        out.line(format!("{}{}/playlist.m3u8", clean(prefix), self.directory));
+        out.line(children.uri(&self.directory, "playlist.m3u8"));
     }
 }
 
-fn render_subtitles(out: &mut Playlist, subtitles: &[&SubtitleRendition], prefix: &str) {
+fn render_subtitles(out: &mut Playlist, subtitles: &[&SubtitleRendition], children: &Children<'_>) {
     // RFC 8216 §4.3.4.1.1 allows one default in a group.
     let default = subtitles.iter().position(|one| one.is_default);
     let names = unique(subtitles.iter().map(|one| one.name.as_str()), "Subtitles");
@@ -155,7 +225,9 @@ fn render_subtitles(out: &mut Playlist, subtitles: &[&SubtitleRendition], prefix
             .yes_or_no("DEFAULT", Some(at) == default)
             .yes_or_no("AUTOSELECT", true)
             .yes_or_no("FORCED", rendition.is_forced);
-        out.line(list.quoted("URI", &format!("{prefix}{}/playlist.m3u8", rendition.id)).finish());
+        let list = if rendition.is_sdh { list.quoted("CHARACTERISTICS", SDH) } else { list };
+        let id = rendition.id.as_str();
+        out.line(list.quoted("STABLE-RENDITION-ID", id).quoted("URI", &children.uri(id, "playlist.m3u8")).finish());
     }
 }
 
@@ -174,7 +246,7 @@ fn unique<'a>(names: impl Iterator<Item = &'a str>, fallback: &str) -> Vec<Strin
     taken
 }
 
-fn session_data(out: &mut Playlist, presentation: &Presentation) {
+fn session_data(out: &mut Playlist, presentation: &Presentation, query: &str) {
     let title = clean(presentation.title.as_deref().unwrap_or_default());
     if !title.is_empty() {
         out.line(
@@ -183,11 +255,11 @@ fn session_data(out: &mut Playlist, presentation: &Presentation) {
     }
     if !presentation.chapters.is_empty() {
         let list = List::of("EXT-X-SESSION-DATA").quoted("DATA-ID", "com.apple.hls.chapters");
-        out.line(list.quoted("URI", "chapters.json").finish());
+        out.line(list.quoted("URI", &format!("chapters.json{query}")).finish());
     }
 }
 
-fn iframe_variant(out: &mut Playlist, video: &VideoRendition, prefix: &str) {
+fn iframe_variant(out: &mut Playlist, video: &VideoRendition, children: &Children<'_>) {
     let Some(keyframes) = super::media::keyframes(video) else { return };
     let pieces = keyframes.iter().map(|(_, range)| (range.length, range.ticks));
     let Some((peak, mean)) = bit_rates(pieces, video.timescale) else { return };
@@ -196,6 +268,8 @@ fn iframe_variant(out: &mut Playlist, video: &VideoRendition, prefix: &str) {
         .plain("AVERAGE-BANDWIDTH", mean)
         .quoted("CODECS", &video.codecs)
         .plain("RESOLUTION", video.resolution)
-        .quoted("URI", &format!("{prefix}{}/iframes.m3u8", video.id));
+        .plain("VIDEO-RANGE", "SDR")
+        .quoted("STABLE-VARIANT-ID", &format!("{}.iframes", video.id))
+        .quoted("URI", &children.uri(video.id.as_str(), "iframes.m3u8"));
     out.line(list.finish());
 }

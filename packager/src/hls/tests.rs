@@ -72,6 +72,7 @@ fn subtitle(name: &str, language: &str, title: &str) -> SubtitleRendition {
         language: Language::from_code(language),
         name: title.into(),
         is_forced: false,
+        is_sdh: false,
         is_default: false,
         timescale: scale(1000),
         segments: segments(&[2000, 2000, 2000, 6000, 1514], 0, true),
@@ -123,6 +124,18 @@ fn film() -> Presentation {
     }
 }
 
+fn multivariant(film: &Presentation, prefix: &str) -> String {
+    super::multivariant(film, prefix, View::default())
+}
+
+fn media(film: &Presentation, rendition: &RenditionId) -> Option<String> {
+    super::media(film, rendition, View::default())
+}
+
+fn iframes(film: &Presentation, rendition: &RenditionId) -> Option<String> {
+    super::iframes(film, rendition, View::default())
+}
+
 /// Parses with a parser that is not ours, strictly, after checking what it is lenient about.
 fn parse_master(text: &str) -> MasterPlaylist {
     check_lines(text);
@@ -145,9 +158,9 @@ fn check_lines(text: &str) {
         assert!(!line.is_empty() && !line.chars().any(char::is_control), "{line:?}");
         match line.strip_prefix('#') {
             Some(tag) => assert!(tag.starts_with("EXT"), "{line:?}"),
-            None => assert!(line.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-.".contains(&b)), "{line:?}"),
+            None => assert!(line.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-.?=&".contains(&b)), "{line:?}"),
         }
-        let has_list = ["-MEDIA:", "-INF:", "-DATA:", "-MAP:"].iter().any(|tag| line.contains(tag));
+        let has_list = ["-MEDIA:", "-INF:", "-DATA:", "-MAP:", "-START:"].iter().any(|tag| line.contains(tag));
         if let (true, Some((_, list))) = (has_list && line.starts_with('#'), line.split_once(':')) {
             let mut rest = list;
             while !rest.is_empty() {
@@ -176,6 +189,32 @@ fn a_player_that_looks_at_the_first_variant_alone_can_play_it() {
     assert_eq!(plain[0].uri, "480p/playlist.m3u8");
     assert_eq!(codecs[1], "avc1.64001f,mp4a.40.2");
     assert_eq!(codecs[3..], ["hvc1.1.6.L93.90,mp4a.40.2", "av01.0.05M.08,mp4a.40.2"]);
+    let scores: Vec<_> = plain.iter().map(|one| attribute(one, "SCORE")).collect();
+    assert_eq!(scores, ["480.0", "360.0", "720.0", "720.1", "720.2"], "on all of them");
+}
+
+/// An attribute that the parser does not know.
+fn attribute(variant: &m3u8_rs::VariantStream, name: &str) -> String {
+    variant.other_attributes.as_ref().and_then(|others| others.get(name)).map(ToString::to_string).unwrap_or_default()
+}
+
+#[test]
+fn subtitles_for_the_deaf_say_so() {
+    let mut film = film();
+    film.subtitles.push(SubtitleRendition { is_sdh: true, ..subtitle("subtitles-1-de", "ger", "Deutsch (SDH)") });
+    let playlist = parse_master(&multivariant(&film, ""));
+    let told: Vec<_> = playlist.alternatives.iter().map(|one| one.characteristics.as_deref()).collect();
+    let sdh = "public.accessibility.transcribes-spoken-dialog,public.accessibility.describes-music-and-sound";
+    assert_eq!(told, [None, None, None, Some(sdh)]);
+}
+
+#[test]
+fn every_playlist_has_the_lowest_version_that_has_its_tags() {
+    let film = film();
+    let version = |text: &str| parse_media(text).version;
+    assert_eq!(version(&media(&film, &id("360p")).expect("video")), Some(6));
+    assert_eq!(version(&media(&film, &id("subtitles-0-de")).expect("subtitles")), Some(3));
+    assert_eq!(version(&iframes(&film, &id("360p")).expect("I-frames")), Some(5));
 }
 
 #[test]
@@ -370,3 +409,6 @@ proptest! {
         }
     }
 }
+
+mod clips;
+mod pictures;

@@ -11,6 +11,7 @@ use domain::{AssetState, Generation, PlaybackId, Presentation};
 use media_store::{MediaStore, layout};
 
 use super::Step;
+use crate::commit::blocking;
 use crate::error::JobError;
 
 /// How often a document is built anew, or a pointer written, because others publish at the same time.
@@ -38,6 +39,7 @@ pub(super) async fn in_force(step: &Step<'_>, generation: Generation) -> Result<
 pub(super) async fn replace(step: &Step<'_>, before: &InForce, mut next: Presentation) -> Result<bool, JobError> {
     let (parts, now) = (step.parts, step.parts.clock.now());
     next.revision = before.edition.revision;
+    judge(&next).await?;
     if before.document.as_ref() != Some(&next) {
         next.revision = parts.catalog.take_revision(step.job, now).await?;
         let key = layout::presentation(next.asset, next.generation, next.revision);
@@ -51,6 +53,16 @@ pub(super) async fn replace(step: &Step<'_>, before: &InForce, mut next: Present
     point(step, next.playback, next.generation).await?;
     parts.catalog.mark_playable(step.job.asset, now).await?;
     Ok(true)
+}
+
+/// Refuses a document whose playlists break a rule of HLS that must be kept.
+async fn judge(next: &Presentation) -> Result<(), JobError> {
+    let judged = next.clone();
+    let report = blocking(move || Ok(packager::validate::presentation(&judged))).await?;
+    let Some(violation) = report.violation() else { return Ok(()) };
+    let (rule, place, what) = (violation.rule.id, &violation.place, &violation.what);
+    tracing::error!(rule, place, what, "playlists break a rule, and are not published");
+    Err(JobError::inconsistent(format!("{place} breaks {rule}: {what}")))
 }
 
 /// Shows the plan of a generation that has no row yet, unless something newer is shown.

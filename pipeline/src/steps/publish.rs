@@ -7,16 +7,17 @@ use std::collections::HashMap;
 use catalog_store::{Asset, SegmentRow};
 use domain::presentation::{AudioRendition, FileEntry, SegmentEntry, VideoRendition};
 use domain::{
-    Failure, FailureCode, Generation, LeftOut, Plan, Presentation, Probe, RenditionId, Tally, Timescale, chapters,
+    Failure, FailureCode, Generation, LeftOut, Plan, Presentation, Probe, RenditionId, TARGET_DURATION_S, Tally,
+    Timescale, chapters,
 };
 use futures::{StreamExt, TryStreamExt};
 use media_store::{Key, MediaStore, layout};
+use packager::rates::{self, Rates};
 
 use super::{Settlement, Step, edition, texts};
 use crate::coding;
 use crate::commit::{blocking, sha256_hex};
 use crate::error::JobError;
-use crate::rates::{self, Rates};
 
 /// Objects whose presence is checked at the same time.
 const CHECKS_IN_FLIGHT: usize = 16;
@@ -172,7 +173,7 @@ fn complete(
         return None;
     }
     let sizes: Vec<(u64, u64)> = rows.iter().map(|row| (row.ticks, row.bytes)).collect();
-    let rates = rates::measure(&sizes, timescale)?;
+    let rates = rates::measure(&sizes, timescale, TARGET_DURATION_S)?;
     Some((rows.into_iter().map(SegmentEntry::from).collect(), rates))
 }
 

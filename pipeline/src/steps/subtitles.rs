@@ -44,6 +44,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
             language: planned.language.clone(),
             name: planned.name.clone(),
             is_forced: planned.is_forced,
+            is_sdh: planned.is_sdh,
             is_default: false,
             timescale: Timescale::MILLISECONDS,
             segments: entries,

@@ -114,6 +114,7 @@ async fn read(
             language: text.language.clone(),
             name: name.to_owned(),
             is_forced: text.is_forced,
+            is_sdh: false,
             is_default: text.is_default,
             timescale: Timescale::MILLISECONDS,
             segments,

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use domain::complexity::{self, Cost, Trial};
 use domain::per_title::{self, Look, Looks, Ssim};
 use domain::plan::VideoPlan;
-use domain::{Bitrate, Plan, Probe, Span, Timescale};
+use domain::{Bitrate, Plan, Probe, Span, TARGET_DURATION_S, Timescale};
+use packager::rates;
 use tokio::time::Instant;
 use transcoder::{MeasureRequest, SegmentWork};
 
 use super::{Step, chunk};
 use crate::error::JobError;
-use crate::rates;
 
 /// The plan with rate factors that suit the source, and only those rungs that a player gains something from, as far
 /// as the recipe wants that known.
@@ -141,9 +141,11 @@ fn rates_of(plan: &Plan, sizes: &[(Span, u64)]) -> Option<(Bitrate, Bitrate)> {
     let rate = plan.cadence.frame_rate;
     let scale: Timescale = rate.timescale();
     let ticks = |span: Span| u64::from(span.count) * u64::from(rate.frame_ticks());
-    let of = |span: Span, bytes: u64| rates::measure(&[(ticks(span), bytes)], scale).map(|rates| rates.average);
+    let of = |span: Span, bytes: u64| {
+        rates::measure(&[(ticks(span), bytes)], scale, TARGET_DURATION_S).map(|rates| rates.average)
+    };
     let (all_ticks, all_bytes) = sizes.iter().fold((0, 0), |(t, b), (span, bytes)| (t + ticks(*span), b + bytes));
-    let average = rates::measure(&[(all_ticks, all_bytes)], scale)?.average;
+    let average = rates::measure(&[(all_ticks, all_bytes)], scale, TARGET_DURATION_S)?.average;
     let peak = sizes.iter().filter_map(|(span, bytes)| of(*span, *bytes)).max()?;
     Some((average, peak.max(average)))
 }

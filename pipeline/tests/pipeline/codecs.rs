@@ -60,7 +60,7 @@ async fn all_codecs() -> anyhow::Result<()> {
         ensure!((found.0.as_str(), found.2) == (entry, frames), "{}: {found:?}", video.id);
         ensure!(*color.get_or_insert(found.1.clone()) == found.1, "{}: {found:?}", video.id);
     }
-    let playlist = hls::multivariant(&presentation, "");
+    let playlist = hls::multivariant(&presentation, "", hls::View::default());
     let first = playlist.lines().find(|line| line.starts_with("#EXT-X-STREAM-INF")).context("a variant")?;
     ensure!(first.contains("avc1."), "{playlist}");
     // What the ledger says is what the objects are, and what encoding again gives.

@@ -45,7 +45,7 @@ async fn made(source: &Path, recipe: Recipe) -> anyhow::Result<(Rig, Plan, Prese
 
 /// What the playlist says of each variant is what its segments are, and no more than the plan announced.
 fn check_rates(planned: &Presentation, presentation: &Presentation) -> anyhow::Result<()> {
-    let playlist = hls::multivariant(presentation, "");
+    let playlist = hls::multivariant(presentation, "", hls::View::default());
     for (planned, video) in planned.video.iter().zip(&presentation.video) {
         // A buffer of two seconds that is half full: in a run of three, a third more than the cap.
         ensure!(video.peak_bitrate.0 * 3 <= planned.peak_bitrate.0 * 4, "{}: more than was announced", video.id);

@@ -38,6 +38,7 @@ pub(crate) struct StreamInfo {
     pub(crate) is_attached_picture: bool,
     pub(crate) is_default: bool,
     pub(crate) is_forced: bool,
+    pub(crate) is_sdh: bool,
     pub(crate) is_text: bool,
     /// Size of a picture as the container or the codec's header states it; zeros if neither does.
     pub(crate) coded: Resolution,
@@ -250,6 +251,7 @@ impl Input {
                     || disposition(ffi::AV_DISPOSITION_TIMED_THUMBNAILS),
                 is_default: disposition(ffi::AV_DISPOSITION_DEFAULT),
                 is_forced: disposition(ffi::AV_DISPOSITION_FORCED),
+                is_sdh: disposition(ffi::AV_DISPOSITION_HEARING_IMPAIRED),
                 is_text: properties & ffi::AV_CODEC_PROP_TEXT_SUB != 0,
                 coded: Resolution {
                     width: u32::try_from((*parameters).width).unwrap_or(0),

@@ -255,6 +255,7 @@ fn subtitle_track(stream: &StreamInfo) -> SubtitleTrack {
         title: stream.title.as_deref().and_then(clean),
         is_default: stream.is_default,
         is_forced: stream.is_forced,
+        is_sdh: stream.is_sdh,
     }
 }
 

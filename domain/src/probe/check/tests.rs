@@ -55,6 +55,7 @@ fn subtitle(stream_index: u32) -> SubtitleTrack {
         title: None,
         is_default: false,
         is_forced: false,
+        is_sdh: false,
     }
 }
 

@@ -5,7 +5,7 @@ use domain::presentation::AudioRendition;
 
 use super::super::Playlist;
 use super::super::attribute::List;
-use super::{UNDETERMINED, unique};
+use super::{Children, UNDETERMINED, unique};
 
 const STEREO_GROUP: &str = "audio";
 const SURROUND_GROUP: &str = "surround";
@@ -79,7 +79,7 @@ impl<'a> Group<'a> {
         self.members[self.default]
     }
 
-    pub(super) fn render(&self, out: &mut Playlist, prefix: &str) {
+    pub(super) fn render(&self, out: &mut Playlist, children: &Children<'_>) {
         let names = unique(self.members.iter().map(|one| one.name.as_str()), "Audio");
         for (at, (rendition, name)) in self.members.iter().zip(names).enumerate() {
             let list = List::of("EXT-X-MEDIA")
@@ -90,7 +90,8 @@ impl<'a> Group<'a> {
                 .yes_or_no("DEFAULT", at == self.default)
                 .yes_or_no("AUTOSELECT", true)
                 .quoted("CHANNELS", &rendition.channels.to_string());
-            out.line(list.quoted("URI", &format!("{prefix}{}/playlist.m3u8", rendition.id)).finish());
+            let id = rendition.id.as_str();
+            out.line(list.quoted("STABLE-RENDITION-ID", id).quoted("URI", &children.uri(id, "playlist.m3u8")).finish());
         }
     }
 }

@@ -160,6 +160,7 @@ fn text_that_does_not_last_the_whole_is_named() {
         name: "Subtitles".into(),
         is_default: false,
         is_forced: false,
+        is_sdh: false,
         timescale: Timescale::MILLISECONDS,
         segments: vec![SegmentEntry { ticks, bytes: Some(9), sha256: Some("0".repeat(64)), keyframes: vec![] }],
     };

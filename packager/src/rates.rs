@@ -1,20 +1,20 @@
-//! Measured bit rates of a rendition, from the sizes of its committed segments.
+//! Measured bit rates of a rendition, from the sizes of its segments.
 
-use domain::{Bitrate, TARGET_DURATION_S, Timescale};
+use domain::{Bitrate, Timescale};
 
 /// Peak and mean rate of a rendition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Rates {
+pub struct Rates {
     /// Largest rate of any run of segments that lasts 0.5 to 1.5 target durations (RFC 8216 §4.3.4.2).
-    pub(crate) peak: Bitrate,
+    pub peak: Bitrate,
     /// All octets over all time.
-    pub(crate) average: Bitrate,
+    pub average: Bitrate,
 }
 
 /// Rates of the segments `(ticks, bytes)`, in order; `None` if they last no time.
 ///
 /// Both are rounded up. A rendition shorter than half a target duration counts as one run.
-pub(crate) fn measure(segments: &[(u64, u64)], timescale: Timescale) -> Option<Rates> {
+pub fn measure(segments: &[(u64, u64)], timescale: Timescale, target_s: u32) -> Option<Rates> {
     let scale = u128::from(timescale.per_second());
     let rate = |ticks: u64, bytes: u64| {
         let bits = u128::from(bytes) * 8 * scale;
@@ -23,7 +23,7 @@ pub(crate) fn measure(segments: &[(u64, u64)], timescale: Timescale) -> Option<R
     let sum = |segments: &[(u64, u64)]| segments.iter().fold((0, 0), |(t, b), (ticks, bytes)| (t + ticks, b + bytes));
     let (ticks, bytes) = sum(segments);
     let average = rate(ticks, bytes)?;
-    let target = u64::from(timescale.per_second()) * u64::from(TARGET_DURATION_S);
+    let target = u64::from(timescale.per_second()) * u64::from(target_s);
     let mut peak = None;
     for first in 0..segments.len() {
         let (mut ticks, mut bytes) = (0, 0);
@@ -46,7 +46,7 @@ mod tests {
 
     fn check(segments: &[(u64, u64)], expected: Option<(u64, u64)>) {
         let scale = Timescale::new(1000).expect("not zero");
-        let found = measure(segments, scale).map(|rates| (rates.peak.0, rates.average.0));
+        let found = measure(segments, scale, 6).map(|rates| (rates.peak.0, rates.average.0));
         assert_eq!(found, expected, "{segments:?}");
     }
 

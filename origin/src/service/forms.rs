@@ -1,0 +1,99 @@
+//! What is made on the way out: texts in the coding and view that are asked for, segments in another container, one
+//! file over all of them.
+
+use std::sync::Arc;
+
+use http::header::CONTENT_DISPOSITION;
+use http::{HeaderMap, request};
+
+use super::{Origin, served_from};
+use crate::answer::Representation;
+use crate::body::Content;
+use crate::coding;
+use crate::download;
+use crate::library::Published;
+use crate::memory::Object;
+use crate::objects;
+use crate::packed::Work;
+use crate::policy::Tier;
+use crate::query::{self, QueryError};
+use crate::refusal::Refusal;
+use crate::resource::{self, Text};
+use crate::route::Route;
+
+impl Origin {
+    /// A text that follows from the presentation; `None` if it has none of this kind.
+    pub(super) async fn text(
+        &self,
+        head: &request::Parts,
+        published: &Arc<Published>,
+        text: &Text,
+        described: HeaderMap,
+    ) -> Result<Option<(Representation, Content)>, Refusal> {
+        let view = text.seen(query::parse(head.uri.query())?);
+        view.clip.map_or(Ok(()), |clip| clip.check(&published.presentation)).map_err(QueryError::Clip)?;
+        let Some((object, tier)) = self.0.objects.rendered(published, text, view).await? else { return Ok(None) };
+        let name = objects::name_of(published, text, view);
+        Ok(Some(self.negotiated(head, (&name, text.media_type()), object, tier, described).await))
+    }
+
+    /// A text in the coding that the client likes best. `known` are its name among all texts and its media type.
+    pub(super) async fn negotiated(
+        &self,
+        head: &request::Parts,
+        known: (&str, &'static str),
+        text: Arc<Object>,
+        tier: Tier,
+        described: HeaderMap,
+    ) -> (Representation, Content) {
+        let asked = coding::negotiate(&head.headers);
+        let (object, coding) = self.0.objects.coded(known.0, text, asked).await;
+        let bytes = object.bytes.len() as u64;
+        let whole = Representation::new(known.1, object.etag.clone(), bytes, described).negotiated(asked, coding);
+        (served_from(whole, tier), Content::Memory(object))
+    }
+
+    /// A segment in another container, made of the stored one unless it is in memory.
+    pub(super) async fn packed(
+        &self,
+        head: &request::Parts,
+        route: &Route,
+        wanted: &resource::Packed,
+        described: HeaderMap,
+    ) -> Result<(Representation, Content), Refusal> {
+        let name = format!("{}#ts", wanted.segment.key);
+        let (object, tier) = match self.0.packed.get(&name) {
+            Some(object) => (object, Tier::Memory),
+            None => {
+                let segment = self.object(route, &wanted.segment).await?.0.bytes.clone();
+                let work = match &wanted.init {
+                    Some(init) => {
+                        let init = self.object(route, init).await?.0.bytes.clone();
+                        Work::Media { init, index: wanted.index, segment }
+                    }
+                    None => Work::Text(segment),
+                };
+                (self.0.packed.make(name.clone(), work).await.ok_or(Refusal::Broken)?, Tier::Rendered)
+            }
+        };
+        if wanted.media_type == resource::WEBVTT {
+            return Ok(self.negotiated(head, (&name, wanted.media_type), object, tier, described).await);
+        }
+        let bytes = object.bytes.len() as u64;
+        let whole = Representation::new(wanted.media_type, object.etag.clone(), bytes, described);
+        Ok((served_from(whole, tier), Content::Memory(object)))
+    }
+
+    /// One file over all segments, read as it is sent.
+    pub(super) async fn download(
+        &self,
+        plan: download::Plan,
+        described: HeaderMap,
+    ) -> Result<(Representation, Content), Refusal> {
+        let downloads = &self.0.downloads;
+        let file = downloads.file(&plan).await?;
+        let mut whole = Representation::new(plan.media_type, plan.etag.clone(), file.bytes(), described);
+        whole.add_to_content(CONTENT_DISPOSITION, plan.disposition.clone());
+        Ok((whole, Content::Download(Arc::clone(downloads), Arc::new(plan), file)))
+    }
+}
