@@ -42,12 +42,15 @@ pub fn gain(measured: &Loudness, target_lufs: i8) -> Option<Hundredths> {
 }
 
 impl Plan {
-    /// The same plan with a gain for each track that was measured, if the recipe asks for a loudness.
+    /// The same plan with a gain for each rendition whose track was measured, if the recipe asks for a loudness.
+    ///
+    /// `as_stereo` is what tracks of more channels come to when they are mixed down.
     #[must_use]
-    pub fn with_loudness(mut self, measured: &[Loudness]) -> Self {
+    pub fn with_loudness(mut self, measured: &[Loudness], as_stereo: &[Loudness]) -> Self {
         let Some(target) = self.recipe.loudness_target_lufs else { return self };
         for audio in &mut self.audio {
-            let own = measured.iter().find(|loudness| loudness.stream_index == audio.stream_index);
+            let heard = if audio.channels > 2 { [].iter().chain(measured) } else { as_stereo.iter().chain(measured) };
+            let own = heard.into_iter().find(|loudness| loudness.stream_index == audio.stream_index);
             audio.gain_db = own.and_then(|loudness| gain(loudness, target)).filter(|gain| *gain != Hundredths::ZERO);
         }
         self

@@ -5,6 +5,7 @@
 use std::io::Read;
 use std::net::IpAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use domain::access::PAGES_MAX;
@@ -20,6 +21,9 @@ use crate::{cli, terminal, wiring};
 const PASSWORD_BYTES_MAX: u64 = 256;
 /// How often the pointer is written because somebody else writes it at the same time.
 const ATTEMPTS_MAX: u32 = 5;
+
+/// Time within which a publication that is under way has written its pointer.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// What the help of `access` shows below the flags.
 pub const ACCESS_EXAMPLES: &str = "\
@@ -136,7 +140,8 @@ pub async fn access(args: Args, config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(cli::DONE))
 }
 
-/// Writes it into the pointer. Whoever publishes at the same time may have read the one before: looks again.
+/// Writes it into the pointer. Whoever publishes at the same time may have read the one before, and writes that back:
+/// looks again when that is over.
 async fn put(store: &MediaStore, playback: PlaybackId, access: &Access) -> anyhow::Result<()> {
     for _ in 0..ATTEMPTS_MAX {
         let pointer = current(store, playback).await?;
@@ -145,6 +150,7 @@ async fn put(store: &MediaStore, playback: PlaybackId, access: &Access) -> anyho
         }
         let changed = Pointer { access: access.clone(), ..pointer };
         store.put_pointer(playback, serde_json::to_vec(&changed)?.into()).await?;
+        tokio::time::sleep(SETTLE).await;
     }
     match current(store, playback).await?.access == *access {
         true => Ok(()),

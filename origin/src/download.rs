@@ -43,7 +43,7 @@ const LAYOUTS_MAX: usize = 2;
 /// Runs of samples that are read ahead of the one that is sent.
 const READS_AHEAD: usize = 2;
 /// Most octets of one read.
-const READ_BYTES_MAX: u64 = 1 << 20;
+const READ_BYTES_MAX: u64 = 256 << 10;
 /// Time one read may take.
 const READ_PATIENCE: Duration = Duration::from_secs(20);
 /// Most characters of a file's name.

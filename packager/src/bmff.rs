@@ -166,8 +166,13 @@ impl Fragment {
 
 /// All fragments of a media segment, the samples of the first track of each.
 pub(crate) fn fragments(bytes: &[u8], init: &Init) -> Result<Vec<Fragment>, Broken> {
-    let moofs = atoms(bytes)?.into_iter().filter(|atom| atom.kind == *b"moof");
-    let fragments: Vec<Fragment> = moofs.map(|moof| fragment(&moof, init)).collect::<Result<_, _>>()?;
+    let mut fragments = Vec::new();
+    let mut left = SAMPLES_MAX;
+    for moof in atoms(bytes)?.into_iter().filter(|atom| atom.kind == *b"moof") {
+        let one = fragment(&moof, init)?;
+        left = left.checked_sub(one.samples.len()).ok_or(Broken::Samples(moof.offset))?;
+        fragments.push(one);
+    }
     for one in &fragments {
         if one.samples.iter().any(|sample| sample.bytes > 0 && sample.data(bytes).is_empty()) {
             return Err(Broken::Samples(one.offset));

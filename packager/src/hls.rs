@@ -10,7 +10,7 @@ mod multivariant;
 mod view;
 
 pub use images::images;
-pub use media::{iframes, media};
+pub use media::{iframes, media, target_duration_s};
 pub use multivariant::multivariant;
 pub use view::{Clip, ClipError, Container, View};
 

@@ -1,6 +1,9 @@
 //! Measured bit rates of a rendition, from the sizes of its segments.
 
-use domain::{Bitrate, Timescale};
+use domain::presentation::SegmentEntry;
+use domain::{Bitrate, Presentation, Timescale};
+
+use crate::hls;
 
 /// Peak and mean rate of a rendition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +43,27 @@ pub fn measure(segments: &[(u64, u64)], timescale: Timescale, target_s: u32) -> 
     Some(Rates { peak: peak.unwrap_or(average).max(average), average })
 }
 
+/// Measures every rendition of which all segments are there, by the target duration that its playlist states.
+pub fn fill(presentation: &mut Presentation) {
+    let target_s = hls::target_duration_s(presentation);
+    for one in &mut presentation.video {
+        if let Some(rates) = of(&one.segments, one.timescale, target_s) {
+            (one.peak_bitrate, one.average_bitrate) = (rates.peak, rates.average);
+        }
+    }
+    for one in &mut presentation.audio {
+        if let Some(rates) = of(&one.segments, one.timescale, target_s) {
+            (one.peak_bitrate, one.average_bitrate) = (rates.peak, rates.average);
+        }
+    }
+}
+
+/// Rates of these segments; `None` unless all are there.
+pub(crate) fn of(segments: &[SegmentEntry], timescale: Timescale, target_s: u32) -> Option<Rates> {
+    let sizes: Option<Vec<(u64, u64)>> = segments.iter().map(|segment| Some((segment.ticks, segment.bytes?))).collect();
+    measure(&sizes?, timescale, target_s)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +79,21 @@ mod tests {
         check(&[(6000, 6000), (6000, 12_000), (6000, 6000)], Some((16_000, 10_667)));
         // 2 s segments are too short to count alone.
         check(&[(2000, 4000), (2000, 1000), (2000, 1000), (6000, 6000)], Some((10_000, 8000)));
+    }
+
+    #[test]
+    fn a_film_is_measured_by_the_target_that_its_playlists_state() {
+        let (mut film, _) = crate::film::film();
+        let stated = film.clone();
+        for one in &mut film.video {
+            (one.peak_bitrate, one.average_bitrate) = (Bitrate(1), Bitrate(1));
+        }
+        fill(&mut film);
+        assert_eq!(film, stated);
+        film.video[0].segments[0].bytes = None;
+        film.video[0].peak_bitrate = Bitrate(7);
+        fill(&mut film);
+        assert_eq!(film.video[0].peak_bitrate, Bitrate(7), "what is not there yet is not measured");
     }
 
     #[test]

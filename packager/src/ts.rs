@@ -120,6 +120,7 @@ fn pictures(init: &Init, fragments: &[Fragment], file: &[u8]) -> Result<Vec<Pes>
     let sets = avc_parameter_sets(init).ok_or(TsError::Damaged("it has no parameter sets".into()))?;
     let length_bytes = init.nal_length_bytes();
     let mut out = Vec::new();
+    let mut last = i128::MIN / 2;
     for (decode, sample) in timed(fragments)? {
         let data = sample.data(file);
         let mut unit = Vec::with_capacity(data.len() + 64);
@@ -144,8 +145,12 @@ fn pictures(init: &Init, fragments: &[Fragment], file: &[u8]) -> Result<Vec<Pes>
         }
         let shown = decode + i128::from(sample.shift);
         let earlier = decode - REORDER_FRAMES * i128::from(sample.duration);
-        let pts = clock(shown, init.timescale)?;
-        let dts = clock(earlier.min(shown), init.timescale)?;
+        // Deeper reordering than ours, as sources that are played as they are may have it, must not turn time back.
+        last = earlier.min(shown).max(last.saturating_add(1));
+        if last > shown {
+            return Err(TsError::Codec("H.264 that is reordered too far".into()));
+        }
+        let (pts, dts) = (clock(shown, init.timescale)?, clock(last, init.timescale)?);
         out.push(Pes { pts, dts, is_sync: sample.is_sync, data: unit });
     }
     Ok(out)

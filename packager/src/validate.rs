@@ -32,6 +32,9 @@ pub use track::Track;
 
 use reader::Lines;
 
+/// Most characters of a place, and of what is there.
+const TEXT_CHARS_MAX: usize = 300;
+
 /// Most findings of one rule at one place; more are counted.
 const FINDINGS_PER_RULE_MAX: usize = 5;
 
@@ -75,15 +78,20 @@ impl Report {
 
     /// Adds a finding.
     pub fn add(&mut self, rule: &'static Rule, place: impl Into<String>, what: impl Into<String>) {
-        let place = place.into();
+        let (place, what) = (printable(&place.into()), printable(&what.into()));
         let file = |place: &str| place.trim_end_matches(|c: char| c.is_ascii_digit()).to_owned();
         let alike = self.findings.iter().filter(|other| other.rule == rule && file(&other.place) == file(&place));
         if alike.count() >= FINDINGS_PER_RULE_MAX || self.findings.len() >= FINDINGS_MAX {
             self.omitted += 1;
             return;
         }
-        self.findings.push(Finding { rule, place, what: what.into() });
+        self.findings.push(Finding { rule, place, what });
     }
+}
+
+/// What a stranger wrote, for a terminal.
+fn printable(text: &str) -> String {
+    text.chars().take(TEXT_CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 /// A playlist of either kind.

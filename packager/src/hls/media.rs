@@ -17,7 +17,7 @@ const VERSION_MAP: u32 = 6;
 /// It names `init.mp4` and `{index}.m4s` beside itself, for subtitles `{index}.vtt` and no
 /// initialization segment. `EXTINF` has six decimals, rounded so that the sums of durations, not
 /// each alone, are exact: errors do not add up. `EXT-X-TARGETDURATION` is the same for all
-/// renditions unless a segment is longer. A clip has the same segments under the same names; as transport streams
+/// renditions of picture and sound. A clip has the same segments under the same names; as transport streams
 /// they are `{index}.ts` and `{index}-ts.vtt`, and what does not go into one has no playlist.
 pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -> Option<String> {
     let video = presentation.video.iter().find(|one| one.id == *rendition);
@@ -36,7 +36,7 @@ pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -
     let (segments, timescale, map, ending) = video.or(audio).or(subtitles)?;
 
     let mut out = Playlist::new(if map.is_some() { VERSION_MAP } else { VERSION_TEXT });
-    opening(&mut out, segments, timescale);
+    opening(&mut out, presentation, segments, timescale);
     out.line("#EXT-X-INDEPENDENT-SEGMENTS");
     let cells = view.cells(presentation);
     if let Some(cells) = &cells {
@@ -62,7 +62,7 @@ pub fn iframes(presentation: &Presentation, rendition: &RenditionId, view: View)
     let video = presentation.video.iter().find(|one| one.id == *rendition)?;
     let mut keyframes = keyframes(video)?;
     let mut out = Playlist::new(VERSION_IFRAMES);
-    opening(&mut out, &video.segments, video.timescale);
+    opening(&mut out, presentation, &video.segments, video.timescale);
     out.line("#EXT-X-I-FRAMES-ONLY");
     if let Some(cells) = view.cells(presentation) {
         let range = cells.range(video.segments.len());
@@ -92,11 +92,24 @@ pub(super) fn keyframes(video: &VideoRendition) -> Option<Vec<(usize, KeyframeRa
     (!found.is_empty()).then_some(found)
 }
 
-fn opening(out: &mut Playlist, segments: &[SegmentEntry], timescale: Timescale) {
+/// The target duration of a presentation, in seconds: one for all its pictures and sound.
+///
+/// Cells of sound end on a frame of their own and may be a frame longer than those of the picture.
+pub fn target_duration_s(presentation: &Presentation) -> u32 {
+    let video = presentation.video.iter().map(|one| rounded_s(&one.segments, one.timescale));
+    let audio = presentation.audio.iter().map(|one| rounded_s(&one.segments, one.timescale));
+    video.chain(audio).max().unwrap_or(0).max(TARGET_DURATION_S)
+}
+
+/// The longest segment, rounded to the nearest second: no duration may exceed it then (RFC 8216 §4.3.3.1).
+fn rounded_s(segments: &[SegmentEntry], timescale: Timescale) -> u32 {
     let second = u64::from(timescale.per_second());
     let longest = segments.iter().map(|segment| segment.ticks).max().unwrap_or(0);
-    // RFC 8216 §4.3.3.1: rounded to the nearest integer; no duration may exceed it then.
-    let target = (longest.saturating_add(second / 2) / second).max(u64::from(TARGET_DURATION_S));
+    u32::try_from(longest.saturating_add(second / 2) / second).unwrap_or(u32::MAX)
+}
+
+fn opening(out: &mut Playlist, presentation: &Presentation, segments: &[SegmentEntry], timescale: Timescale) {
+    let target = target_duration_s(presentation).max(rounded_s(segments, timescale));
     out.line(format!("#EXT-X-TARGETDURATION:{target}"));
     out.line("#EXT-X-MEDIA-SEQUENCE:0");
     out.line("#EXT-X-PLAYLIST-TYPE:VOD");

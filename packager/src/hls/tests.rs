@@ -412,3 +412,20 @@ proptest! {
 
 mod clips;
 mod pictures;
+
+#[test]
+fn pictures_and_sound_state_one_target_though_a_cell_of_sound_is_a_frame_longer() {
+    let mut film = film();
+    for one in &mut film.video {
+        one.segments[3].ticks = 194_990; // 6.4997 s
+    }
+    for one in &mut film.audio {
+        one.segments[3].ticks = 305 * 1024; // 6.5067 s
+    }
+    let names = ["360p", "720p", "audio-0-en"];
+    for text in names.iter().map(|name| media(&film, &id(name))).chain([iframes(&film, &id("360p"))]) {
+        let text = text.expect("a playlist");
+        assert!(text.contains("#EXT-X-TARGETDURATION:7\n"), "{text}");
+    }
+    assert_eq!(target_duration_s(&film), 7);
+}

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use domain::presentation::{AudioRendition, SegmentEntry, SubtitleRendition, VideoRendition};
 use domain::probe::Chapter;
-use domain::{Bitrate, MediaTime, Presentation, TARGET_DURATION_S, Timescale};
+use domain::{Bitrate, MediaTime, Presentation, Timescale};
 
 use super::attribute::List;
 use crate::rates;
@@ -157,8 +157,12 @@ impl Cells {
     fn of(clip: Clip, presentation: &Presentation) -> Self {
         let video = presentation.video.iter().map(|one| (one.segments.as_slice(), one.timescale));
         let audio = presentation.audio.iter().map(|one| (one.segments.as_slice(), one.timescale));
-        let (segments, timescale) =
-            video.chain(audio).find(|(segments, _)| !segments.is_empty()).unwrap_or((&[], Timescale::MILLISECONDS));
+        let all: Vec<(&[SegmentEntry], Timescale)> = video.chain(audio).collect();
+        // What goes on after the others have ended decides; where a short rest was joined, one segment is missing.
+        let longest = all.iter().map(|(segments, _)| segments.len()).max().unwrap_or(0);
+        let lasts =
+            |(segments, _): &(&[SegmentEntry], Timescale)| !segments.is_empty() && segments.len() + 1 >= longest;
+        let (segments, timescale) = all.into_iter().find(lasts).unwrap_or((&[], Timescale::MILLISECONDS));
         let (start, stop) = (instant(clip.start_ms), clip.end_ms.map(instant));
         let time = |ticks: u64| MediaTime::new(i64::try_from(ticks).unwrap_or(i64::MAX), timescale);
         let mut cells = Self { first: 0, end: usize::MAX, begins: time(0), ends: presentation.duration, offset_ms: 0 };
@@ -198,10 +202,9 @@ impl Cells {
     /// The presentation with these segments alone, and the bit rates of these where they are measured.
     pub(super) fn trim(&self, whole: &Presentation) -> Presentation {
         let part = |segments: &[SegmentEntry]| segments[self.range(segments.len())].to_vec();
+        let target_s = super::target_duration_s(whole);
         let rates = |segments: &[SegmentEntry], timescale, peak: Bitrate, mean: Bitrate| {
-            let pieces: Option<Vec<(u64, u64)>> =
-                segments.iter().map(|segment| Some((segment.ticks, segment.bytes?))).collect();
-            let measured = pieces.and_then(|pieces| rates::measure(&pieces, timescale, TARGET_DURATION_S));
+            let measured = rates::of(segments, timescale, target_s);
             measured.map_or((peak, mean), |measured| (measured.peak, measured.average))
         };
         let video = |one: &VideoRendition| {

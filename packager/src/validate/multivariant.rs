@@ -1,6 +1,6 @@
 //! Rules of the playlist at the top.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use domain::plan::FIRST_VARIANT_BITRATE;
 
@@ -114,8 +114,9 @@ impl Multivariant {
     /// Every media playlist once, with what is declared of it, in the order of the playlist.
     pub fn children(&self) -> Vec<(String, Declared)> {
         let mut children: Vec<(String, Declared)> = Vec::new();
+        let mut known = HashSet::new();
         let mut put = |uri: &str, declared: Declared| {
-            if !children.iter().any(|(known, _)| known == uri) {
+            if known.insert(uri.to_owned()) {
                 children.push((uri.to_owned(), declared));
             }
         };

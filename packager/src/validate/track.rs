@@ -65,6 +65,11 @@ impl Track {
         if init.track_count != 1 {
             report.add(&rules::INIT, place, format!("{} tracks", init.track_count));
         }
+        // What is encrypted is only measured.
+        if matches!(&init.entry, b"encv" | b"enca") {
+            self.init = Some(init);
+            return;
+        }
         let declared = &self.declared;
         match init.codecs() {
             None => report.add(&rules::INIT, place, "the sample description has no readable configuration"),

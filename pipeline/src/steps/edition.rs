@@ -9,6 +9,7 @@ use catalog_store::Edition;
 use domain::presentation::{Pointer, SCHEMA};
 use domain::{AssetState, Generation, PlaybackId, Presentation};
 use media_store::{MediaStore, layout};
+use packager::rates;
 
 use super::Step;
 use crate::commit::blocking;
@@ -39,6 +40,7 @@ pub(super) async fn in_force(step: &Step<'_>, generation: Generation) -> Result<
 pub(super) async fn replace(step: &Step<'_>, before: &InForce, mut next: Presentation) -> Result<bool, JobError> {
     let (parts, now) = (step.parts, step.parts.clock.now());
     next.revision = before.edition.revision;
+    rates::fill(&mut next);
     judge(&next).await?;
     if before.document.as_ref() != Some(&next) {
         next.revision = parts.catalog.take_revision(step.job, now).await?;
@@ -108,6 +110,9 @@ async fn point(step: &Step<'_>, playback: PlaybackId, generation: Generation) ->
             return if attempt == 0 { Ok(()) } else { still_living(step, playback, generation).await };
         }
         step.still_ours().await?;
+        // An operator may have changed it meanwhile.
+        let access = self::current(&parts.store, playback).await?.map(|current| current.access);
+        let wanted = Pointer { access: access.unwrap_or(wanted.access), ..wanted };
         parts.store.put_pointer(playback, serde_json::to_vec(&wanted)?.into()).await?;
     }
     Err(JobError::Outpaced)
@@ -135,6 +140,18 @@ pub(super) async fn is_shown(
 }
 
 async fn current(store: &MediaStore, playback: PlaybackId) -> Result<Option<Pointer>, JobError> {
-    // A pointer that cannot be read is of an older form: it is replaced.
-    Ok(store.pointer(playback).await?.and_then(|body| serde_json::from_slice(&body).ok()))
+    let Some(body) = store.pointer(playback).await? else { return Ok(None) };
+    match serde_json::from_slice(&body) {
+        Ok(pointer) => Ok(Some(pointer)),
+        // Whoever may play it must not be forgotten.
+        Err(error) if has_policy(&body) => {
+            Err(JobError::inconsistent(format!("the pointer of {playback} cannot be understood: {error}")))
+        }
+        // It is of an older form: it is replaced.
+        Err(_) => Ok(None),
+    }
+}
+
+fn has_policy(pointer: &[u8]) -> bool {
+    serde_json::from_slice::<serde_json::Value>(pointer).is_ok_and(|value| value.get("access").is_some())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use domain::loudness::Loudness;
+use domain::probe::AudioTrack;
 use domain::{Generation, Plan, Probe};
 use transcoder::LoudnessRequest;
 
@@ -26,9 +27,9 @@ pub(super) async fn decide(step: &Step<'_>, probe: &Probe, plan: Plan) -> Result
     if !plan.needs_loudness() {
         return Ok(plan);
     }
-    match measure(step, probe, &plan).await {
-        Ok(measured) => {
-            let plan = plan.with_loudness(&measured);
+    match both(step, probe, &plan).await {
+        Ok((measured, as_stereo)) => {
+            let plan = plan.with_loudness(&measured, &as_stereo);
             for audio in &plan.audio {
                 let gain_db = audio.gain_db.map_or(0.0, f64::from);
                 tracing::info!(rendition = %audio.id, gain_db, "loudness decided");
@@ -43,10 +44,27 @@ pub(super) async fn decide(step: &Step<'_>, probe: &Probe, plan: Plan) -> Result
     }
 }
 
+/// How loud the planned tracks of the source are, and those of more channels when they are mixed down.
+async fn both(step: &Step<'_>, probe: &Probe, plan: &Plan) -> Result<(Vec<Loudness>, Vec<Loudness>), JobError> {
+    let measured = measure(step, probe, plan).await?;
+    let mut mixed = tracks(probe, plan);
+    mixed.retain(|track| track.channels > 2);
+    mixed.iter_mut().for_each(|track| track.channels = 2);
+    let as_stereo = if mixed.is_empty() { Vec::new() } else { heard(step, mixed).await? };
+    Ok((measured, as_stereo))
+}
+
+fn tracks(probe: &Probe, plan: &Plan) -> Vec<AudioTrack> {
+    let planned: BTreeSet<u32> = plan.audio.iter().map(|audio| audio.stream_index).collect();
+    probe.audio.iter().filter(|track| planned.contains(&track.stream_index)).cloned().collect()
+}
+
 /// How loud the planned tracks of the source are.
 async fn measure(step: &Step<'_>, probe: &Probe, plan: &Plan) -> Result<Vec<Loudness>, JobError> {
-    let planned: BTreeSet<u32> = plan.audio.iter().map(|audio| audio.stream_index).collect();
-    let tracks = probe.audio.iter().filter(|track| planned.contains(&track.stream_index)).cloned().collect();
+    heard(step, tracks(probe, plan)).await
+}
+
+async fn heard(step: &Step<'_>, tracks: Vec<AudioTrack>) -> Result<Vec<Loudness>, JobError> {
     let mut session = step.parts.engine.loudness(step.source().await?, LoudnessRequest { tracks })?;
     let mut measured = Vec::new();
     while let Some(loudness) = session.next().await? {

@@ -6,13 +6,9 @@ use std::collections::HashMap;
 
 use catalog_store::{Asset, SegmentRow};
 use domain::presentation::{AudioRendition, FileEntry, SegmentEntry, VideoRendition};
-use domain::{
-    Failure, FailureCode, Generation, LeftOut, Plan, Presentation, Probe, RenditionId, TARGET_DURATION_S, Tally,
-    Timescale, chapters,
-};
+use domain::{Failure, FailureCode, Generation, LeftOut, Plan, Presentation, Probe, RenditionId, Tally, chapters};
 use futures::{StreamExt, TryStreamExt};
 use media_store::{Key, MediaStore, layout};
-use packager::rates::{self, Rates};
 
 use super::{Settlement, Step, edition, texts};
 use crate::coding;
@@ -104,15 +100,13 @@ async fn measured_video(
     rows: &mut Rows,
 ) -> Result<VideoRendition, JobError> {
     let rows = rows.remove(&planned.id).unwrap_or_default();
-    let Some((segments, rates)) = complete(&planned.segments, rows, planned.timescale) else {
+    let Some(segments) = complete(&planned.segments, rows) else {
         return Err(JobError::inconsistent(format!("{} is not complete", planned.id)));
     };
     let init = step.parts.store.get(&layout::init(step.job.asset, generation, &planned.id)).await?;
     let codecs = init.as_deref().and_then(coding::codecs);
     Ok(VideoRendition {
         codecs: codecs.ok_or_else(|| JobError::inconsistent(format!("{} has no init segment", planned.id)))?,
-        peak_bitrate: rates.peak,
-        average_bitrate: rates.average,
         segments,
         ..planned.clone()
     })
@@ -142,16 +136,10 @@ fn measured_audio(
         if left_out.iter().any(|missing| missing.rendition.as_ref() == Some(&planned.id)) {
             continue;
         }
-        let Some((segments, rates)) = complete(&planned.segments, rows, planned.timescale) else {
+        let Some(segments) = complete(&planned.segments, rows) else {
             return Err(JobError::inconsistent(format!("{} is not complete", planned.id)));
         };
-        renditions.push(AudioRendition {
-            is_default: renditions.is_empty(),
-            peak_bitrate: rates.peak,
-            average_bitrate: rates.average,
-            segments,
-            ..planned.clone()
-        });
+        renditions.push(AudioRendition { is_default: renditions.is_empty(), segments, ..planned.clone() });
     }
     match rows.keys().next() {
         Some(stranger) => Err(JobError::inconsistent(format!("{stranger} is in no plan"))),
@@ -159,12 +147,8 @@ fn measured_audio(
     }
 }
 
-/// The committed segments with their rates, if they are exactly the planned ones; `None` if one is missing.
-fn complete(
-    planned: &[SegmentEntry],
-    mut rows: Vec<SegmentRow>,
-    timescale: Timescale,
-) -> Option<(Vec<SegmentEntry>, Rates)> {
+/// The committed segments, if they are exactly the planned ones; `None` if one is missing.
+fn complete(planned: &[SegmentEntry], mut rows: Vec<SegmentRow>) -> Option<Vec<SegmentEntry>> {
     rows.sort_by_key(|row| row.index);
     let is_planned = |(at, (row, entry)): (usize, (&SegmentRow, &SegmentEntry))| {
         usize::try_from(row.index).is_ok_and(|index| index == at) && row.ticks == entry.ticks && row.bytes > 0
@@ -172,9 +156,7 @@ fn complete(
     if rows.len() != planned.len() || !rows.iter().zip(planned).enumerate().all(is_planned) {
         return None;
     }
-    let sizes: Vec<(u64, u64)> = rows.iter().map(|row| (row.ticks, row.bytes)).collect();
-    let rates = rates::measure(&sizes, timescale, TARGET_DURATION_S)?;
-    Some((rows.into_iter().map(SegmentEntry::from).collect(), rates))
+    Some(rows.into_iter().map(SegmentEntry::from).collect())
 }
 
 /// Every segment that the presentation names, with its length.

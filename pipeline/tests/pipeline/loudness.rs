@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     ("sound_is_brought_to_the_loudness_that_was_asked_for", || run(to_the_target())),
     ("sound_with_high_peaks_is_made_no_louder_than_they_permit", || run(peaks())),
     ("every_track_has_a_gain_of_its_own_and_is_verified_like_any_other", || run(tracks())),
+    ("surround_sound_and_its_stereo_mix_are_both_brought_to_the_target", || run(surround())),
     ("sound_is_as_loud_as_it_was_unless_asked_for", || run(as_it_was())),
 ];
 
@@ -108,6 +109,20 @@ async fn tracks() -> anyhow::Result<()> {
     }
     let report = audit(&rig.parts, asset.id, Options { reencode: 64 }, |_| {}).await?;
     ensure!(report.is_sound() && report.reencoded > 0, "{report:?}");
+    Ok(())
+}
+
+async fn surround() -> anyhow::Result<()> {
+    let voices =
+        "0.05*sin(2*PI*400*t)|0.05*sin(2*PI*500*t)|0.1*sin(2*PI*600*t)|0|0.03*sin(2*PI*700*t)|0.03*sin(2*PI*800*t)";
+    let filter = format!("aevalsrc=exprs={voices}:c=5.1:d=12:s=48000");
+    let source = media::made("mkv", &["-f", "lavfi", "-i", &filter, "-c:a", "flac"]);
+    let (rig, asset, plan) = made(&source, Some(-20)).await?;
+    ensure!(plan.audio.iter().map(|audio| audio.channels).eq([2, 6]), "{:?}", plan.audio);
+    for at in 0..2 {
+        let (integrated, _) = judged(&rig, &asset, &plan, at).await?;
+        ensure!((integrated + 20.0).abs() <= TOLERANCE_LU, "rendition {at}: {integrated} LUFS");
+    }
     Ok(())
 }
 
