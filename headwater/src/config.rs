@@ -214,11 +214,9 @@ impl Config {
 
     /// The bounds of the listener.
     pub fn connection_limits(&self) -> crate::http::Limits {
-        let connections_max = usize::try_from(self.connections_max).unwrap_or(usize::MAX);
-        let of_one = usize::try_from(self.connections_per_address_max).unwrap_or(usize::MAX);
         crate::http::Limits {
-            connections_max,
-            connections_of_one_max: if of_one == 0 { connections_max.div_ceil(2) } else { of_one },
+            connections_max: usize::try_from(self.connections_max).unwrap_or(usize::MAX),
+            connections_of_one_max: usize::try_from(self.connections_per_address_max).unwrap_or(usize::MAX),
             header_timeout: Duration::from_secs(self.header_timeout_s.into()),
             idle_timeout: Duration::from_secs(self.idle_timeout_s.into()),
             drain_rate_min: self.drain_rate_min,

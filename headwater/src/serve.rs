@@ -209,17 +209,22 @@ impl Base {
 /// Takes up the keys of tokens when their file changes. Keys that cannot be used leave those in force.
 async fn watch_keys(file: PathBuf, ring: KeyRing, soft: CancellationToken) {
     let changed = || std::fs::metadata(&file).and_then(|meta| meta.modified()).ok();
-    let mut seen = changed();
+    let (mut seen, mut refused) = (changed(), None);
     // Ends with the soft signal.
     while soft.run_until_cancelled(tokio::time::sleep(KEYS_LOOKED_AT_EVERY)).await.is_some() {
         let now = changed();
         if now == seen {
             continue;
         }
-        seen = now;
         match read_keys(&file, &ring) {
-            Ok(()) => tracing::info!("keys of tokens taken up"),
+            Ok(()) => {
+                seen = now;
+                tracing::info!("keys of tokens taken up");
+            }
+            // Looked at again and again, and told once: the file may be readable later without another change.
+            Err(_) if refused == Some(now) => {}
             Err(error) => {
+                refused = Some(now);
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "keys of tokens not taken up; those before stay"

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use domain::{Access, Admission, Clock, PlaybackId};
-use http::header::{ORIGIN, REFERER};
+use http::header::{HOST, ORIGIN, REFERER};
 use http::{HeaderMap, HeaderName};
 
 pub use akamai::Akamai;
@@ -47,6 +47,8 @@ pub struct Claim<'a> {
     pub query: Option<&'a str>,
     /// The headers.
     pub headers: &'a HeaderMap,
+    /// The host and port that the target names: over HTTP/2 they stand there instead of in `Host`.
+    pub authority: Option<&'a str>,
     /// Whose asset is asked for.
     pub playback: PlaybackId,
     /// Where the request comes from, if that is known.
@@ -60,6 +62,11 @@ impl Claim<'_> {
     fn parameter(&self, name: &str) -> Option<&str> {
         let pairs = self.query?.split('&');
         pairs.filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// The host, and the port if one is named.
+    fn host(&self) -> Option<&str> {
+        self.authority.or_else(|| self.headers.get(HOST)?.to_str().ok())
     }
 
     /// A cookie.
@@ -98,6 +105,8 @@ pub(crate) enum Denied {
     NotSigned,
     /// The asset has a password.
     NoPassword,
+    /// The asset has a password, and too many are being tried.
+    Busy,
     /// The asset is shown on other pages only.
     OtherPage,
 }
@@ -196,10 +205,9 @@ impl Gate {
                     return Ok(Passage::Private);
                 }
                 match admission {
-                    Admission::Password { hash } if self.passwords.open(hash, claim.headers).await => {
-                        Ok(Passage::Private)
+                    Admission::Password { hash } => {
+                        self.passwords.open(hash, claim.headers).await.map(|()| Passage::Private)
                     }
-                    Admission::Password { .. } => Err(Denied::NoPassword),
                     _ => Err(Denied::NotSigned),
                 }
             }

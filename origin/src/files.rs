@@ -27,12 +27,12 @@ const WAITS_MAX: usize = 32;
 pub(crate) struct Buffers {
     idle: Mutex<Vec<Box<[u8]>>>,
     made: AtomicUsize,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Buffers {
     pub(crate) fn new() -> Self {
-        Self { idle: Mutex::default(), made: AtomicUsize::new(0), turns: Semaphore::new(WAITS_MAX) }
+        Self { idle: Mutex::default(), made: AtomicUsize::new(0), turns: Arc::new(Semaphore::new(WAITS_MAX)) }
     }
 
     /// A buffer for at most `bytes`.
@@ -132,8 +132,10 @@ impl FileRead {
     fn wait(&self, mut loan: Loan, wanted: usize) -> BoxFuture<'static, io::Result<Loan>> {
         let (file, buffers, at) = (Arc::clone(&self.file), Arc::clone(&self.buffers), self.at);
         let read = async move {
-            let _turn = buffers.turns.acquire().await.map_err(io::Error::other)?;
+            let turn = Arc::clone(&buffers.turns).acquire_owned().await.map_err(io::Error::other)?;
             let read = move || {
+                // Kept to the end of the read, which goes on when its client has left.
+                let _turn = turn;
                 file.read_waiting(&mut loan.buffer[..wanted], at)?;
                 loan.filled = wanted;
                 Ok(loan)

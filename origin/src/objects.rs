@@ -1,7 +1,9 @@
 //! Objects and rendered texts, from the fastest tier that has them: memory, local files, a bucket.
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +13,7 @@ use http::HeaderValue;
 use media_store::{Key, MediaStore, StoreError};
 use packager::hls::View;
 use quick_cache::sync::Cache;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
 use crate::arrivals::Arrivals;
@@ -85,6 +87,8 @@ pub(crate) struct Objects {
     arriving: Flights<String, Fetched>,
     pub(crate) arrivals: Arrivals,
     reads: Semaphore,
+    /// One for each processor, for the work on texts.
+    processors: Arc<Semaphore>,
     waiters: Semaphore,
     wait: Duration,
     demand: DemandHook,
@@ -103,6 +107,7 @@ impl Objects {
             arriving: Flights::new(),
             arrivals: Arrivals::default(),
             reads: Semaphore::new(limits.reads_max),
+            processors: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZeroUsize::get))),
             waiters: Semaphore::new(limits.waiters_max),
             wait: limits.wait,
             demand,
@@ -241,15 +246,18 @@ impl Objects {
         }
         let (objects, published, text, of) = (Arc::clone(self), Arc::clone(published), text.clone(), name.clone());
         let render = || async move { objects.render(of, published, text, view).await }.boxed();
-        Ok(self.fetches.join(name, render).await?.map(|object| (object, Tier::Rendered)))
+        let tier = if is_kept(view) { Tier::Rendered } else { Tier::RenderedOnce };
+        Ok(self.fetches.join(name, render).await?.map(|object| (object, tier)))
     }
 
-    /// `text` in `coding`, or as it is where that would gain nothing. `name` is its own among all texts.
+    /// `text` in `coding`, or as it is where that would gain nothing. `name` is its own among all texts; what is made
+    /// of it is kept in memory if `is_kept`.
     pub(crate) async fn coded(
         self: &Arc<Self>,
         name: &str,
         text: Arc<Object>,
         coding: Coding,
+        is_kept: bool,
     ) -> (Arc<Object>, Coding) {
         let Some(token) = coding.token().filter(|_| text.bytes.len() >= CODED_BYTES_MIN) else {
             return (text, Coding::Identity);
@@ -258,7 +266,7 @@ impl Objects {
         if let Some(object) = self.memory.get(&name) {
             return (object, coding);
         }
-        let (objects, plain, key) = (Arc::clone(self), text.bytes.clone(), name.clone());
+        let (objects, plain, key) = (Arc::clone(self), text.bytes.clone(), is_kept.then(|| name.clone()));
         let encode = || async move { Ok(objects.encode(key, plain, coding).await) }.boxed();
         match self.fetches.join(name, encode).await {
             Ok(Some(object)) => (object, coding),
@@ -266,14 +274,19 @@ impl Objects {
         }
     }
 
-    async fn encode(&self, name: Name, plain: Bytes, coding: Coding) -> Option<Arc<Object>> {
+    /// Codes a text, and keeps it if it has a name.
+    async fn encode(&self, name: Option<Name>, plain: Bytes, coding: Coding) -> Option<Arc<Object>> {
+        let turn = self.processor().await?;
         let work = move || {
+            let _turn = turn;
             let bytes = coding.encode(&plain)?;
             Some(Arc::new(Object { etag: resource::etag_of(&bytes), bytes }))
         };
         // Only a runtime that is shutting down refuses the work.
         let object = tokio::task::spawn_blocking(work).await.ok()??;
-        self.memory.keep(name, &object);
+        if let Some(name) = name {
+            self.memory.keep(name, &object);
+        }
         Some(object)
     }
 
@@ -328,11 +341,18 @@ impl Objects {
         self.store.get(key).await
     }
 
+    /// A turn for work on a text. It belongs to the work, which goes on when its client has left.
+    async fn processor(&self) -> Option<OwnedSemaphorePermit> {
+        timeout(READ_PATIENCE, Arc::clone(&self.processors).acquire_owned()).await.ok()?.ok()
+    }
+
     /// Renders off the async threads: a playlist may have thousands of lines.
     async fn render(&self, name: Name, published: Arc<Published>, text: Text, view: View) -> Fetched {
+        let turn = self.processor().await.ok_or(FetchError::Busy)?;
         let work = {
             let text = text.clone();
             move || {
+                let _turn = turn;
                 let text = text.render(&published.presentation, view)?;
                 let etag = resource::etag_of(text.as_bytes());
                 Some(Arc::new(Object { bytes: text.into(), etag }))
@@ -342,11 +362,16 @@ impl Objects {
             tracing::error!(?text, "text cannot be rendered");
             return Err(FetchError::Corrupt);
         };
-        if let Some(object) = &object {
+        if let Some(object) = object.as_ref().filter(|_| is_kept(view)) {
             self.memory.keep(name, object);
         }
         Ok(object)
     }
+}
+
+/// Whether texts that show this are kept in memory: there are as many clips as anybody likes to ask for.
+pub(crate) fn is_kept(view: View) -> bool {
+    view.clip.is_none()
 }
 
 /// The name of a rendered text among all objects.

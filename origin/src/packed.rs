@@ -46,7 +46,7 @@ pub(crate) enum Work {
 pub(crate) struct Packed {
     cache: Cache<String, Arc<Object>, ByBytes>,
     flights: Flights<String, Option<Arc<Object>>>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Packed {
@@ -60,7 +60,7 @@ impl Packed {
         Self {
             cache: Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
             flights: Flights::new(),
-            turns: Semaphore::new(MAKINGS_MAX),
+            turns: Arc::new(Semaphore::new(MAKINGS_MAX)),
         }
     }
 
@@ -77,8 +77,10 @@ impl Packed {
     }
 
     async fn made(&self, name: String, work: Work) -> Option<Arc<Object>> {
-        let _turn = self.turns.acquire().await.ok()?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
         let packing = tokio::task::spawn_blocking(move || {
+            // Kept to the end of the work, which goes on when its client has left.
+            let _turn = turn;
             let bytes = pack(&work)?;
             Ok::<_, TsError>(Arc::new(Object { etag: resource::etag_of(&bytes), bytes: bytes.into() }))
         });

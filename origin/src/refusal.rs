@@ -74,7 +74,9 @@ impl Refusal {
             Self::NotYet => {
                 (Status::SERVICE_UNAVAILABLE, "not_encoded_yet", "this part is still being encoded", policy::NO_STORE)
             }
-            Self::Busy => (Status::SERVICE_UNAVAILABLE, "busy", "too many requests wait already", policy::NO_STORE),
+            Self::Busy | Self::Denied(Denied::Busy) => {
+                (Status::SERVICE_UNAVAILABLE, "busy", "too many requests wait already", policy::NO_STORE)
+            }
             Self::Unavailable => {
                 (Status::SERVICE_UNAVAILABLE, "storage_unavailable", "the storage does not answer", policy::NO_STORE)
             }

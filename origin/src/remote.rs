@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use futures::stream::BoxStream;
 use http::HeaderValue;
 use media_store::{Key, MediaStore, StoreError};
 use quick_cache::sync::Cache;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ATTEMPTS_MAX: u32 = 3;
 /// Blocks under way per turn: the rest waits, and what comes on top is refused.
 const QUEUE_PER_TURN: usize = 8;
+/// The part of them, as a divisor, that may be under way before another is fetched ahead of being asked for.
+const AHEAD_SHARE: usize = 4;
 /// Objects of which it is remembered which version is read.
 const VERSIONS_MAX: usize = 16 << 10;
 
@@ -47,8 +50,8 @@ impl Source {
     }
 }
 
-/// The block that an answer begins with, while it is on its way: kept, since it may fit nowhere.
-pub(crate) type Begun = Option<Arc<Growing>>;
+/// The block that an answer begins with, and its index, while it is on its way: kept, since it may fit nowhere.
+pub(crate) type Begun = Option<(u32, Arc<Growing>)>;
 
 /// A block, there or on its way.
 enum Block {
@@ -62,6 +65,8 @@ pub(crate) struct Remote {
     memory: Arc<Memory>,
     coming: Mutex<HashMap<Name, Arc<Growing>>>,
     coming_max: usize,
+    /// Told when a block is no longer under way.
+    room: Notify,
     versions: Cache<Arc<str>, Arc<str>>,
     turns: Semaphore,
     tasks: TaskTracker,
@@ -75,6 +80,7 @@ impl Remote {
             memory,
             coming: Mutex::default(),
             coming_max: reads_max.saturating_mul(QUEUE_PER_TURN),
+            room: Notify::new(),
             versions: Cache::new(VERSIONS_MAX),
             turns: Semaphore::new(reads_max),
             tasks: TaskTracker::new(),
@@ -100,7 +106,7 @@ impl Remote {
     /// that begins there has to be given.
     pub(crate) async fn begin(self: &Arc<Self>, source: &Source, offset: u64) -> Result<Begun, FetchError> {
         let index = index_of(offset);
-        let Block::Coming(growing) = self.block(source, index)? else { return Ok(None) };
+        let Block::Coming(growing) = self.block(source, index, self.coming_max)? else { return Ok(None) };
         let (mut reached, mut piece) = (source.block(index).start, 0);
         while reached <= offset {
             match growing.piece(piece).await {
@@ -109,28 +115,48 @@ impl Remote {
             }
             piece += 1;
         }
-        Ok(Some(growing))
+        Ok(Some((index, growing)))
     }
 
-    /// The octets of `range` as they come, one block ahead.
+    /// The octets of `range` as they come, one block ahead. `begun` is of use if the range begins in that block.
     pub(crate) fn stream(
         self: &Arc<Self>,
         source: Source,
         range: Range<u64>,
         begun: Begun,
     ) -> BoxStream<'static, Result<Bytes, FetchError>> {
-        let block = begun.map(|growing| (growing, 0, source.block(index_of(range.start)).start));
+        let index = index_of(range.start);
+        let begun = begun.filter(|(of, _)| *of == index);
+        let block = begun.map(|(_, growing)| (growing, 0, source.block(index).start));
         let read = BlockRead { remote: Arc::clone(self), source, at: range.start, end: range.end, block };
         futures::stream::unfold(read, BlockRead::next).boxed()
     }
 
-    /// Has a block fetched, without waiting for it.
+    /// Has a block fetched, without waiting for it, unless others are busy enough with what is asked for.
     pub(crate) fn warm(self: &Arc<Self>, source: &Source, offset: u64) {
         // Nobody waits, so that nobody has to be told when there is no room.
-        let _ = self.block(source, index_of(offset));
+        let _ = self.block(source, index_of(offset), self.coming_max / AHEAD_SHARE);
     }
 
-    fn block(self: &Arc<Self>, source: &Source, index: u32) -> Result<Block, FetchError> {
+    /// As [`Remote::block`], but waits for room: an answer that has begun can no longer be refused.
+    async fn block_in_time(self: &Arc<Self>, source: &Source, index: u32) -> Result<Block, FetchError> {
+        let wait = async {
+            // Ends with the block, or with the patience below.
+            loop {
+                let mut room = pin!(self.room.notified());
+                // Room that is made after this look wakes us.
+                room.as_mut().enable();
+                match self.block(source, index, self.coming_max) {
+                    Err(FetchError::Busy) => room.await,
+                    block => return block,
+                }
+            }
+        };
+        timeout(PATIENCE, wait).await.unwrap_or(Err(FetchError::Slow))
+    }
+
+    /// A block, which is fetched if there is need to and fewer than `coming_max` are under way.
+    fn block(self: &Arc<Self>, source: &Source, index: u32, coming_max: usize) -> Result<Block, FetchError> {
         let name = Name::block(&source.name, index);
         if let Some(object) = self.memory.get(&name) {
             return Ok(Block::Ready(object.bytes.clone()));
@@ -143,7 +169,7 @@ impl Remote {
         if let Some(object) = self.memory.get(&name) {
             return Ok(Block::Ready(object.bytes.clone()));
         }
-        if coming.len() >= self.coming_max {
+        if coming.len() >= coming_max {
             return Err(FetchError::Busy);
         }
         let growing = Arc::new(Growing::default());
@@ -172,6 +198,7 @@ impl Drop for Fill {
     fn drop(&mut self) {
         self.growing.end(Err(FetchError::Store));
         self.remote.coming().remove(&self.name);
+        self.remote.room.notify_waiters();
     }
 }
 
@@ -275,7 +302,7 @@ impl BlockRead {
             }
             let block = self.source.block(index_of(self.at));
             let Some((growing, piece, reached)) = &mut self.block else {
-                match self.enter() {
+                match self.enter().await {
                     Ok(Some(octets)) => return Some((Ok(octets), self)),
                     Ok(None) => continue,
                     Err(error) => return Some(self.fail(error)),
@@ -302,10 +329,10 @@ impl BlockRead {
     }
 
     /// Enters the block at hand: gives its octets if they are there.
-    fn enter(&mut self) -> Result<Option<Bytes>, FetchError> {
+    async fn enter(&mut self) -> Result<Option<Bytes>, FetchError> {
         let index = index_of(self.at);
         let block = self.source.block(index);
-        let entered = self.remote.block(&self.source, index)?;
+        let entered = self.remote.block_in_time(&self.source, index).await?;
         if block.end < self.end {
             self.remote.warm(&self.source, block.end);
         }
@@ -337,4 +364,63 @@ fn index_of(offset: u64) -> u32 {
 fn cut(piece: &Bytes, start: u64, range: Range<u64>) -> Bytes {
     let at = |offset: u64| usize::try_from(offset - start).unwrap_or(usize::MAX).min(piece.len());
     piece.slice(at(range.start)..at(range.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use media_store::StoreConfig;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// A reader of a store with nothing in it, with so many blocks under way that never come.
+    async fn remote(under_way: u32) -> (Arc<Remote>, Vec<Fill>, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let config = StoreConfig {
+            url: format!("file://{}/media", dir.path().display()),
+            access_key: None,
+            secret_key: None,
+            scratch: dir.path().join("scratch"),
+        };
+        let store = MediaStore::open(config).await.unwrap();
+        let remote = Arc::new(Remote::new(store, Arc::new(Memory::new(64 << 20)), 1));
+        let fill = |index| {
+            let (name, growing) = (Name::block(&"other".into(), index), Arc::new(Growing::default()));
+            remote.coming().insert(name.clone(), Arc::clone(&growing));
+            Fill { remote: Arc::clone(&remote), name, growing }
+        };
+        let fills = (0..under_way).map(fill).collect();
+        (remote, fills, dir)
+    }
+
+    fn source() -> Source {
+        let key = media_store::layout::pointer(domain::PlaybackId::from_u128(7));
+        Source { name: key.as_str().into(), key, bytes: 10 }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_has_begun_waits_for_room_for_a_while() {
+        let (remote, mut fills, _dir) = remote(8).await;
+        assert!(matches!(remote.begin(&source(), 0).await, Err(FetchError::Busy)));
+        let begun = Instant::now();
+        assert_eq!(remote.stream(source(), 0..10, None).next().await, Some(Err(FetchError::Slow)));
+        assert_eq!(begun.elapsed().as_secs(), PATIENCE.as_secs());
+
+        let mut body = remote.stream(source(), 0..10, None);
+        assert!(futures::poll!(body.next()).is_pending());
+        let object = Object { bytes: "0123456789".into(), etag: HeaderValue::from_static("") };
+        remote.memory.keep(Name::block(&source().name, 0), &Arc::new(object));
+        fills.pop();
+        assert_eq!(body.next().await, Some(Ok("0123456789".into())));
+        assert_eq!(body.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn little_is_fetched_ahead_while_much_is_under_way() {
+        for (under_way, expected) in [(0, 1), (1, 2), (2, 2), (7, 7), (8, 8)] {
+            let (remote, _fills, _dir) = remote(under_way).await;
+            remote.warm(&source(), 0);
+            assert_eq!(remote.coming().len(), expected, "{under_way}");
+        }
+    }
 }

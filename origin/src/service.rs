@@ -11,12 +11,14 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use domain::PlaybackId;
+use http::uri::Authority;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri, request};
 use media_store::{Change, Listener, MediaStore};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+use self::forms::Known;
 use crate::access::{Claim, Gate, Passage, Peer};
 use crate::answer::{self, Answer, Representation};
 use crate::body::{Body, Content};
@@ -112,8 +114,8 @@ impl Origin {
         &self.0.metrics
     }
 
-    /// Takes notice of what a player tells about itself. What it says that it will ask for next is brought into
-    /// memory, as far as there is room: nobody waits for that.
+    /// Takes notice of what a player that was let in tells about itself. What it says that it will ask for next is
+    /// brought into memory, as far as there is room: nobody waits for that.
     fn listen_to_player(&self, path: &str, uri: &Uri, headers: &HeaderMap) {
         let Some(told) = cmcd::read(uri, headers) else { return };
         self.0.metrics.heard(&told);
@@ -126,17 +128,22 @@ impl Origin {
         }
         let next = told.next.as_deref().and_then(|next| cmcd::resolve(path, next));
         let Some(next) = next.and_then(|path| route::parse(&path).ok()) else { return };
+        let Ok(Route { playback, .. }) = route::parse(path) else { return };
         let Ok(turn) = Arc::clone(&self.0.hinted.1).try_acquire_owned() else { return };
         let (origin, range) = (self.clone(), told.next_range);
         self.0.hinted.0.spawn(async move {
-            origin.fetch_ahead(next, range).await;
+            origin.fetch_ahead(playback, next, range).await;
             drop(turn);
         });
     }
 
-    /// Brings into memory what `route` leads to, if it is an object that is there.
-    async fn fetch_ahead(&self, route: Route, range: Option<Range<u64>>) {
+    /// Brings into memory what `route` leads to, if it is an object that is there. It was announced to us by somebody
+    /// who may play `playback`; what else they may play is not known.
+    async fn fetch_ahead(&self, playback: PlaybackId, route: Route, range: Option<Range<u64>>) {
         let Ok(Some(published)) = self.0.library.find(route.playback).await else { return };
+        if route.playback != playback && !Gate::is_open(published.access()) {
+            return;
+        }
         let Some(Resource::Stored(stored)) = resource::resolve(&published.presentation, route.target) else { return };
         self.0.metrics.hinted();
         self.0.objects.warm(&stored, range).await;
@@ -172,10 +179,7 @@ impl Origin {
         let begun = Instant::now();
         let entered = self.0.gate.enter(head.uri.path(), &head.headers, peer(&head.extensions));
         let mut response = match entered {
-            Ok((path, has_token)) => {
-                self.listen_to_player(path, &head.uri, &head.headers);
-                self.answer(&head, path, has_token).await
-            }
+            Ok((path, has_token)) => self.answer(&head, path, has_token).await,
             Err(denied) => Refusal::Denied(denied).respond(),
         };
         if head.method == Method::HEAD {
@@ -208,6 +212,7 @@ impl Origin {
         let current = current.ok_or(Refusal::UnknownPlayback)?;
         let (access, claim) = (current.access(), self.claim(head, path, route.playback));
         let passage = self.0.gate.admit(access, has_token, &claim).await.map_err(Refusal::Denied)?;
+        self.listen_to_player(path, &head.uri, &head.headers);
         let published = self.shown_to(&route, Arc::clone(&current)).await?;
         let absent = Refusal::absent(published.presentation.is_complete());
         let resource = resource::resolve(&published.presentation, route.target.clone()).ok_or(absent)?;
@@ -219,7 +224,8 @@ impl Origin {
             Resource::Download(plan) => self.download(plan, described).await?,
             Resource::Stored(stored) if stored.media_type == resource::WEBVTT => {
                 let (object, tier) = self.object(&route, &stored).await?;
-                self.negotiated(head, (stored.key.as_str(), stored.media_type), object, tier, described).await
+                let known = Known { name: stored.key.as_str(), media_type: stored.media_type, is_kept: true };
+                self.negotiated(head, known, object, tier, described).await
             }
             Resource::Stored(stored) => self.content(head, &route, &stored, described).await?,
         };
@@ -237,7 +243,8 @@ impl Origin {
 
     fn claim<'a>(&self, head: &'a request::Parts, path: &'a str, playback: PlaybackId) -> Claim<'a> {
         let (query, headers, address) = (head.uri.query(), &head.headers, peer(&head.extensions));
-        Claim { path, query, headers, playback, address, now_s: self.0.gate.now_s() }
+        let authority = head.uri.authority().map(Authority::as_str);
+        Claim { path, query, headers, authority, playback, address, now_s: self.0.gate.now_s() }
     }
 
     /// A stored object and where its octets are, as far as they are needed.

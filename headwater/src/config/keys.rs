@@ -106,14 +106,14 @@ pub const KEYS: [Key; 66] = [
     key(
         "connections_per_address_max",
         Kind::Number,
-        "0",
-        "Connections that one address (of IPv6, one /64 network) may have at once; further ones are closed. 0 means half of `connections_max`.",
+        "512",
+        "Connections that one address (of IPv6, one /64 network) may have at once; further ones are closed. Those of this machine itself, such as a proxy's on it, are not counted. 0 means no bound.",
     ),
     key(
         "drain_rate_min",
         Kind::Number,
         "4096",
-        "Octets per second that a client has to take of an answer, judged over 30 s in which there was something to take; a slower one is cut off. 0 means no bound.",
+        "Octets per second that a client has to take of an answer, judged over 120 s in which there was something to take; a slower one is cut off. 0 means no bound.",
     ),
     key(
         "tls_listen",

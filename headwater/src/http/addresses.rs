@@ -14,20 +14,22 @@ pub(super) struct Addresses {
     each_max: usize,
 }
 
-/// A connection that is counted until this is dropped.
+/// A connection that is counted until this is dropped, if it is.
 #[derive(Debug)]
-pub(super) struct Counted {
-    addresses: Addresses,
-    address: IpAddr,
-}
+pub(super) struct Counted(Option<(Addresses, IpAddr)>);
 
 impl Addresses {
+    /// Each may have so many; 0 for no bound.
     pub(super) fn new(each_max: usize) -> Self {
         Self { counts: Arc::default(), each_max }
     }
 
-    /// Counts a connection from `address`; `None` when it has as many as it may.
+    /// Counts a connection from `address`; `None` when it has as many as it may. Those of a proxy on this machine are
+    /// of many clients, and not counted.
     pub(super) fn count(&self, address: IpAddr) -> Option<Counted> {
+        if self.each_max == 0 || address.to_canonical().is_loopback() {
+            return Some(Counted(None));
+        }
         let address = network_of(address);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
@@ -35,17 +37,18 @@ impl Addresses {
             return None;
         }
         *count += 1;
-        Some(Counted { addresses: self.clone(), address })
+        Some(Counted(Some((self.clone(), address))))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let mut counts = self.addresses.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
+        let Some((addresses, address)) = &self.0 else { return };
+        let mut counts = addresses.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(address) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.address);
+                counts.remove(address);
             }
         }
     }
@@ -74,5 +77,15 @@ mod tests {
         drop((first, second));
         assert!(count("192.0.2.1").is_some());
         assert!(!addresses.counts.lock().unwrap().contains_key(&"192.0.2.1".parse::<IpAddr>().unwrap()));
+    }
+
+    #[test]
+    fn proxies_on_this_machine_are_not_counted_and_without_a_bound_nobody_is() {
+        for (each_max, address) in [(1, "127.0.0.1"), (1, "::1"), (1, "::ffff:127.0.0.2"), (0, "192.0.2.1")] {
+            let addresses = Addresses::new(each_max);
+            let counted: Vec<_> = (0..3).map(|_| addresses.count(address.parse().unwrap())).collect();
+            assert!(counted.iter().all(Option::is_some), "{address}");
+            assert!(addresses.counts.lock().unwrap().is_empty());
+        }
     }
 }

@@ -18,7 +18,7 @@ use h2::{Ping, PingPong, Reason};
 use origin::access::Peer;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::drain::Draining;
+use super::drain::{Draining, WINDOW};
 use super::listener::{HEAD_BYTES_MAX, Limits};
 use super::surface::Surface;
 use crate::lifecycle::Lifecycle;
@@ -103,6 +103,7 @@ async fn accept<S>(
 {
     let Some(pings) = connection.ping_pong() else { return };
     let heard = Heard::default();
+    let room_timeout = (limits.drain_rate_min > 0).then_some(WINDOW);
     let mut death = pin!(death(pings, heard.clone()));
     let mut silence = pin!(tokio::time::sleep(limits.header_timeout));
     let (mut has_asked, mut is_draining) = (false, false);
@@ -114,7 +115,7 @@ async fn accept<S>(
                     request.extensions_mut().insert(peer);
                     has_asked = true;
                     heard.note();
-                    let stream = stream::answer(request, reply, surface.clone(), heard.clone());
+                    let stream = stream::answer(request, reply, surface.clone(), heard.clone(), room_timeout);
                     let hard = lifecycle.hard().clone();
                     // A hard stop drops the request; what was acknowledged on it is durable.
                     lifecycle.tracker().spawn(async move { hard.run_until_cancelled(stream).await });

@@ -32,7 +32,7 @@ const PREFACE_PAUSE: Duration = Duration::from_millis(10);
 pub struct Limits {
     /// Connections served at once.
     pub connections_max: usize,
-    /// Of them, those of one address.
+    /// Of them, those of one address that is not this machine's own; 0 for no bound.
     pub connections_of_one_max: usize,
     /// Time for the head of a request.
     pub header_timeout: Duration,

@@ -66,6 +66,8 @@ fn file_response(name: &str, file: EmbeddedFile, method: &Method, headers: &Head
     let caching = if name.starts_with("assets/") { HASHED } else { REVALIDATED };
     sent.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
     sent.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    // An asset may be shown on some pages only: a player on ours has to say that it is there.
+    sent.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         sent.insert(header::ETAG, tag);
     }
@@ -105,6 +107,7 @@ mod tests {
         let page = got("/watch/plb_x");
         assert_eq!(page.status(), StatusCode::OK);
         assert_eq!(page.headers()[header::CACHE_CONTROL], REVALIDATED);
+        assert_eq!(page.headers()[header::REFERRER_POLICY], "same-origin");
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_NONE_MATCH, page.headers()[header::ETAG].clone());
         assert_eq!(answer(&Method::GET, "/", &headers).status(), StatusCode::NOT_MODIFIED);

@@ -89,20 +89,23 @@ impl Tls {
     /// Takes up what the files hold when they change. What cannot be used leaves what is in use.
     pub async fn watch(self, soft: CancellationToken) {
         let provider = aws_lc_rs::default_provider();
-        let mut seen = changed(&self.files);
+        let (mut seen, mut refused) = (changed(&self.files), None);
         // Ends with the soft signal.
         while soft.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
             let now = changed(&self.files);
             if now == seen {
                 continue;
             }
-            seen = now;
             match read(&self.files, &provider) {
                 Ok(key) => {
+                    seen = now;
                     *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
                     tracing::info!(file = %self.files[0].display(), "certificate taken up");
                 }
+                // Looked at again and again, and told once: the files may be readable later without another change.
+                Err(_) if refused == Some(now) => {}
                 Err(error) => {
+                    refused = Some(now);
                     tracing::error!(
                         error = &error as &dyn std::error::Error,
                         "certificate not taken up; the one before stays"

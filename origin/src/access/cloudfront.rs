@@ -2,7 +2,6 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::HOST;
 use serde_json::Value;
 
 use super::akamai::matches;
@@ -77,7 +76,7 @@ fn decoded(text: &str) -> Option<Vec<u8>> {
 
 /// What may have been signed as the address of this request: we cannot tell by which scheme the CDN was asked.
 fn addresses(claim: &Claim<'_>) -> Option<[String; 2]> {
-    let host = claim.headers.get(HOST)?.to_str().ok()?;
+    let host = claim.host()?;
     let is_own = |pair: &&str| !pair.split_once('=').is_some_and(|(key, _)| PARAMETERS.contains(&key));
     let query: Vec<&str> =
         claim.query.unwrap_or_default().split('&').filter(is_own).filter(|pair| !pair.is_empty()).collect();

@@ -32,7 +32,7 @@ fn headers(lines: &[(HeaderName, &str)]) -> HeaderMap {
 
 fn claim<'a>(path: &'a str, query: Option<&'a str>, headers: &'a HeaderMap, now_s: u64) -> Claim<'a> {
     let address = Some("192.0.2.7".parse().unwrap());
-    Claim { path, query, headers, playback: PlaybackId::from_u128(7), address, now_s }
+    Claim { path, query, headers, authority: None, playback: PlaybackId::from_u128(7), address, now_s }
 }
 
 fn verdict(verifier: &impl Verifier, path: &str, query: &str, now_s: u64) -> Verdict {
@@ -77,6 +77,16 @@ fn cloudfront_signatures_with_a_canned_policy_are_for_one_address() {
     assert_eq!(verdict(&cloudfront, PATH, &query.replace("K1", "K2"), 1500), Verdict::Refused);
     assert_eq!(verdict(&cloudfront, PATH, &query.replace("=2000", "=3000"), 1500), Verdict::Refused);
     assert_eq!(verdict(&cloudfront, PATH, "size=large", 1500), Verdict::Absent);
+    // Over HTTP/2 the target names the host.
+    let (none, other) = (HeaderMap::new(), headers(&[]));
+    for (headers, authority, expected) in [
+        (&none, Some("media.example"), Verdict::Granted),
+        (&none, None, Verdict::Refused),
+        (&other, Some("other.example"), Verdict::Refused),
+    ] {
+        let claim = Claim { authority, ..claim(PATH, Some(&query), headers, 1500) };
+        assert_eq!(cloudfront.verify(&claim), expected, "{authority:?}");
+    }
 }
 
 #[test]

@@ -6,7 +6,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_lc_rs::hmac;
 use base64::Engine;
@@ -91,28 +90,25 @@ pub fn mint(grant: &Grant, ring: &KeyRing) -> Result<String, TokenError> {
 /// Opens tokens, and remembers which were signed by the keys in force.
 pub(super) struct Tokens {
     ring: KeyRing,
-    verified: Cache<String, Arc<Grant>>,
-    edition: AtomicU64,
+    /// With the edition of the ring that they were verified by.
+    verified: Cache<String, (u64, Arc<Grant>)>,
 }
 
 impl Tokens {
     pub(super) fn new(ring: KeyRing) -> Self {
-        let edition = AtomicU64::new(ring.edition());
-        Self { ring, verified: Cache::new(VERIFIED_MAX), edition }
+        Self { ring, verified: Cache::new(VERIFIED_MAX) }
     }
 
     /// Whether `token` opens `path` now.
     pub(super) fn open(&self, token: &str, path: &str, address: Option<IpAddr>, now_s: u64) -> Result<(), TokenError> {
+        // Taken before the keys are: what is verified while they change counts for those that were there before.
         let edition = self.ring.edition();
-        if self.edition.swap(edition, Ordering::AcqRel) != edition {
-            // What is remembered was signed by keys that may be gone.
-            self.verified.clear();
-        }
-        let grant = match self.verified.get(token) {
-            Some(grant) => grant,
+        let verified = self.verified.get(token).filter(|(of, _)| *of == edition);
+        let grant = match verified {
+            Some((_, grant)) => grant,
             None => {
                 let grant = Arc::new(read(token, &self.ring)?);
-                self.verified.insert(token.to_owned(), Arc::clone(&grant));
+                self.verified.insert(token.to_owned(), (edition, Arc::clone(&grant)));
                 grant
             }
         };
@@ -259,6 +255,9 @@ mod tests {
         ring.replace(&[format!("new:new{SECRET}")]).unwrap();
         assert_eq!(tokens.open(&token, PATH, None, 1500), Err(TokenError::Forged));
         assert_eq!(tokens.open(&next, PATH, None, 1500), Ok(()));
+        // What was verified before the keys changed, and is remembered after that, opens nothing.
+        tokens.verified.insert(token.clone(), (ring.edition() - 1, Arc::new(grant())));
+        assert_eq!(tokens.open(&token, PATH, None, 1500), Err(TokenError::Forged));
     }
 
     #[test]

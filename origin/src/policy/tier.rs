@@ -19,6 +19,8 @@ pub(crate) enum Tier {
     Bucket,
     /// They were made from the presentation.
     Rendered,
+    /// The same, and they are not kept.
+    RenderedOnce,
     /// They were not encoded yet when they were asked for.
     Awaited,
 }
@@ -50,6 +52,7 @@ impl Tier {
             Self::Disk => ("headwater; hit; detail=disk", "tier;desc=\"disk\""),
             Self::Bucket => ("headwater; fwd=uri-miss; stored", "tier;desc=\"bucket\""),
             Self::Rendered => ("headwater; fwd=uri-miss; stored; detail=rendered", "tier;desc=\"rendered\""),
+            Self::RenderedOnce => ("headwater; fwd=uri-miss; detail=rendered", "tier;desc=\"rendered\""),
             Self::Awaited => ("headwater; fwd=uri-miss; stored; detail=encoded", "tier;desc=\"encoded\""),
         };
         [

@@ -21,6 +21,15 @@ use crate::refusal::Refusal;
 use crate::resource::{self, Text};
 use crate::route::Route;
 
+/// A text before it is coded.
+pub(super) struct Known<'a> {
+    /// Its name among all texts.
+    pub(super) name: &'a str,
+    pub(super) media_type: &'static str,
+    /// What is coded is kept in memory.
+    pub(super) is_kept: bool,
+}
+
 impl Origin {
     /// A text that follows from the presentation; `None` if it has none of this kind.
     pub(super) async fn text(
@@ -34,22 +43,24 @@ impl Origin {
         view.clip.map_or(Ok(()), |clip| clip.check(&published.presentation)).map_err(QueryError::Clip)?;
         let Some((object, tier)) = self.0.objects.rendered(published, text, view).await? else { return Ok(None) };
         let name = objects::name_of(published, text, view);
-        Ok(Some(self.negotiated(head, (&name, text.media_type()), object, tier, described).await))
+        let known = Known { name: &name, media_type: text.media_type(), is_kept: objects::is_kept(view) };
+        Ok(Some(self.negotiated(head, known, object, tier, described).await))
     }
 
-    /// A text in the coding that the client likes best. `known` are its name among all texts and its media type.
+    /// A text in the coding that the client likes best.
     pub(super) async fn negotiated(
         &self,
         head: &request::Parts,
-        known: (&str, &'static str),
+        known: Known<'_>,
         text: Arc<Object>,
         tier: Tier,
         described: HeaderMap,
     ) -> (Representation, Content) {
         let asked = coding::negotiate(&head.headers);
-        let (object, coding) = self.0.objects.coded(known.0, text, asked).await;
+        let (object, coding) = self.0.objects.coded(known.name, text, asked, known.is_kept).await;
         let bytes = object.bytes.len() as u64;
-        let whole = Representation::new(known.1, object.etag.clone(), bytes, described).negotiated(asked, coding);
+        let whole =
+            Representation::new(known.media_type, object.etag.clone(), bytes, described).negotiated(asked, coding);
         (served_from(whole, tier), Content::Memory(object))
     }
 
@@ -77,7 +88,8 @@ impl Origin {
             }
         };
         if wanted.media_type == resource::WEBVTT {
-            return Ok(self.negotiated(head, (&name, wanted.media_type), object, tier, described).await);
+            let known = Known { name: &name, media_type: wanted.media_type, is_kept: true };
+            return Ok(self.negotiated(head, known, object, tier, described).await);
         }
         let bytes = object.bytes.len() as u64;
         let whole = Representation::new(wanted.media_type, object.etag.clone(), bytes, described);

@@ -85,6 +85,11 @@ async fn texts_are_negotiated_and_media_are_not() {
 #[tokio::test]
 async fn a_clip_is_a_trimmed_playlist_over_the_same_segments() {
     let stage = Stage::with_everything(1).await;
+    for _ in 0..2 {
+        // There is no end of clips: none is kept.
+        let reply = stage.get_with("master.m3u8?start=2.5&end=4", &[("accept-encoding", "br")]).await;
+        assert_eq!(reply.header("cache-status"), Some("headwater; fwd=uri-miss; detail=rendered"));
+    }
     let reply = stage.get("master.m3u8?start=2.5&end=0:00:04&utm_source=x").await;
     assert_eq!(reply.status, StatusCode::OK);
     let master = String::from_utf8(reply.body.to_vec()).unwrap();

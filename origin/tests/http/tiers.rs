@@ -86,6 +86,30 @@ async fn a_range_reads_only_the_blocks_it_lies_in() {
 }
 
 #[tokio::test]
+async fn each_of_several_ranges_is_read_from_its_own_block() {
+    for (ranges, expected) in [
+        ("0-99, 2097152-2097251", [0..100, 2_097_152..2_097_252]),
+        ("2097152-2097251, 0-99", [2_097_152..2_097_252, 0..100]),
+        ("500000-1048999, 1500000-1500099", [500_000..1_049_000, 1_500_000..1_500_100]),
+    ] {
+        let (bucket, permits) = (Bucket::new().await, Arc::new(Semaphore::new(0)));
+        // The first block is still on its way when the answer begins.
+        bucket.is(Mood::Holds(permits.clone()));
+        let answer = bucket.response(Some(&format!("bytes={ranges}"))).await;
+        permits.add_permits(100);
+        assert_eq!(answer.status(), StatusCode::PARTIAL_CONTENT);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let (mut at, content) = (0, long());
+        for part in expected {
+            let head = format!("content-range: bytes {}-{}/{LONG_BYTES}\r\n\r\n", part.start, part.end - 1);
+            let found = body[at..].windows(head.len()).position(|window| window.eq_ignore_ascii_case(head.as_bytes()));
+            at += found.expect("a part has a head") + head.len();
+            assert!(body[at..].starts_with(&content[part]), "{ranges}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn octets_are_passed_on_as_they_come() {
     let (bucket, permits) = (Bucket::new().await, Arc::new(Semaphore::new(0)));
     bucket.is(Mood::Holds(permits.clone()));

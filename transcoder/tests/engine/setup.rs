@@ -102,7 +102,10 @@ impl Planned {
     }
 
     pub(crate) async fn encode(&self, request: ChunkRequest) -> Result<Vec<VideoSegment>, EngineError> {
-        all(engine().encode_chunk(open(&self.path), request)?).await
+        let mut segments = all(engine().encode_chunk(open(&self.path), request)?).await?;
+        // A short one may end before the one before it.
+        segments.sort_by_key(|segment| segment.span.index);
+        Ok(segments)
     }
 
     /// A request for the segments `is_wanted` says of audio rendition `at`, all of one part.

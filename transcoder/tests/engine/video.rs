@@ -60,7 +60,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 const LONG_GOP: &[&str] =
     &["-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "250", "-x264-params", "open-gop=1:scenecut=0"];
 
-/// Every segment of every rung is there, whole, in order, with one pair of parameter sets per rung.
+/// Every segment of every rung is there once, whole, with one pair of parameter sets per rung.
 fn check_complete(request: &ChunkRequest, segments: &[VideoSegment]) {
     for (rung, named) in request.rungs.iter().enumerate() {
         let spans: Vec<Span> =

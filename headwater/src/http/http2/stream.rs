@@ -17,7 +17,6 @@ use tokio::time::timeout;
 
 use super::Heard;
 use super::body::RequestBody;
-use crate::http::drain::WINDOW;
 use crate::http::interim::offer;
 use crate::http::outgoing::Outgoing;
 use crate::http::surface::Surface;
@@ -33,9 +32,6 @@ const CONNECTION_HEADERS: [HeaderName; 5] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// How long a client may leave no room for more of an answer: as long as one over HTTP/1 may take nothing.
-const ROOM_TIMEOUT: Duration = WINDOW;
-
 /// Why an answer was not sent to its end.
 #[derive(Debug, thiserror::Error)]
 enum Unsent {
@@ -47,12 +43,18 @@ enum Unsent {
     Body(#[source] axum::Error),
 }
 
-/// Answers one request.
-pub(super) async fn answer(request: Request<RecvStream>, mut reply: Reply, surface: Surface, heard: Heard) {
+/// Answers one request. A client may leave no room for more of the answer for `room_timeout`, if that is bounded.
+pub(super) async fn answer(
+    request: Request<RecvStream>,
+    mut reply: Reply,
+    surface: Surface,
+    heard: Heard,
+    room_timeout: Option<Duration>,
+) {
     let is_head = request.method() == Method::HEAD;
     let sent = async {
         let response = response_to(request, &mut reply, surface.clone(), heard).await?;
-        send(response, &mut reply, is_head, surface.clock().now()).await
+        send(response, &mut reply, is_head, surface.clock().now(), room_timeout).await
     };
     if let Err(error) = sent.await {
         tracing::debug!(error = &error as &dyn std::error::Error, "stream ended");
@@ -115,7 +117,13 @@ fn informational(status: StatusCode, headers: HeaderMap) -> Response<()> {
     response
 }
 
-async fn send(response: Response<Outgoing>, reply: &mut Reply, is_head: bool, now: Timestamp) -> Result<(), Unsent> {
+async fn send(
+    response: Response<Outgoing>,
+    reply: &mut Reply,
+    is_head: bool,
+    now: Timestamp,
+    room_timeout: Option<Duration>,
+) -> Result<(), Unsent> {
     let (mut head, body) = response.into_parts();
     for name in &CONNECTION_HEADERS {
         head.headers.remove(name);
@@ -130,14 +138,18 @@ async fn send(response: Response<Outgoing>, reply: &mut Reply, is_head: bool, no
     if is_over {
         return Ok(());
     }
-    let sent = send_body(&mut stream, body).await;
+    let sent = send_body(&mut stream, body, room_timeout).await;
     if let Err(Unsent::Body(_)) = &sent {
         stream.send_reset(Reason::INTERNAL_ERROR);
     }
     sent
 }
 
-async fn send_body(stream: &mut SendStream<Bytes>, mut body: Outgoing) -> Result<(), Unsent> {
+async fn send_body(
+    stream: &mut SendStream<Bytes>,
+    mut body: Outgoing,
+    room_timeout: Option<Duration>,
+) -> Result<(), Unsent> {
     // Ends with the body or with the stream.
     loop {
         let frame = tokio::select! {
@@ -151,7 +163,7 @@ async fn send_body(stream: &mut SendStream<Bytes>, mut body: Outgoing) -> Result
         match frame.into_data() {
             Ok(data) => {
                 let is_last = body.is_end_stream();
-                send_data(stream, data, is_last).await?;
+                send_data(stream, data, is_last, room_timeout).await?;
                 if is_last {
                     return Ok(());
                 }
@@ -166,13 +178,23 @@ async fn send_body(stream: &mut SendStream<Bytes>, mut body: Outgoing) -> Result
 }
 
 /// Sends `data` as the client makes room for it, so that none of it waits twice.
-async fn send_data(stream: &mut SendStream<Bytes>, mut data: Bytes, is_last: bool) -> Result<(), Unsent> {
+async fn send_data(
+    stream: &mut SendStream<Bytes>,
+    mut data: Bytes,
+    is_last: bool,
+    room_timeout: Option<Duration>,
+) -> Result<(), Unsent> {
     if data.is_empty() && is_last {
         return Ok(stream.send_data(data, true)?);
     }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
-        let room = match timeout(ROOM_TIMEOUT, poll_fn(|context| stream.poll_capacity(context))).await {
+        let room = poll_fn(|context| stream.poll_capacity(context));
+        let room = match room_timeout {
+            Some(room_timeout) => timeout(room_timeout, room).await,
+            None => Ok(room.await),
+        };
+        let room = match room {
             Ok(Some(room)) => room?,
             Ok(None) => return Err(Unsent::Reset(Reason::STREAM_CLOSED)),
             Err(_) => {
@@ -190,4 +212,39 @@ fn date(now: Timestamp) -> HeaderValue {
     let since_epoch = Duration::from_millis(u64::try_from(now.unix_ms()).unwrap_or(0));
     let text = httpdate::fmt_http_date(UNIX_EPOCH + since_epoch);
     HeaderValue::try_from(text).expect("a date is a header value")
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+
+    /// What comes of an answer that the client leaves no room for, for a long time.
+    async fn sent_late(room_timeout: Option<Duration>) -> Result<(), Unsent> {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let tasks = TaskTracker::new();
+        let client = h2::client::Builder::new().initial_window_size(4).handshake::<_, Bytes>(far);
+        let (client, server) = tokio::join!(client, h2::server::handshake(near));
+        let ((mut client, connection), mut server) = (client.unwrap(), server.unwrap());
+        tasks.spawn(connection);
+        let (response, _) = client.send_request(Request::get("http://localhost/").body(()).unwrap(), true).unwrap();
+        let (_, mut reply) = server.accept().await.unwrap().unwrap();
+        tasks.spawn(async move { while server.accept().await.is_some() {} });
+        let mut stream = reply.send_response(Response::new(()), false).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        tasks.spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1000)).await;
+            while let Some(Ok(octets)) = body.data().await {
+                body.flow_control().release_capacity(octets.len()).unwrap();
+            }
+        });
+        send_data(&mut stream, Bytes::from_static(b"0123456789"), true, room_timeout).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_leaves_no_room_is_reset_if_there_is_a_bound() {
+        assert!(matches!(sent_late(Some(Duration::from_secs(120))).await, Err(Unsent::Reset(Reason::CANCEL))));
+        assert!(sent_late(None).await.is_ok());
+    }
 }
