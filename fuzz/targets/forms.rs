@@ -8,7 +8,8 @@
 use packager::validate::{Declared, Kind, Playlist, Report, Track, read};
 use packager::{progressive, ts};
 
-const LIST: &[u8] = b"#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:6\n#EXT-X-MAP:URI=\"i\"\n#EXTINF:2,\na\n#EXT-X-ENDLIST\n";
+const LIST: &[u8] =
+    b"#EXTM3U\n#EXT-X-VERSION:6\n#EXT-X-TARGETDURATION:6\n#EXT-X-MAP:URI=\"i\"\n#EXTINF:2,\na\n#EXT-X-ENDLIST\n";
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
     let mut report = Report::default();

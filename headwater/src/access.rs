@@ -68,7 +68,7 @@ pub struct Args {
     /// Who may play it; without it, nothing is changed
     #[arg(long, value_enum)]
     policy: Option<Policy>,
-    /// The only pages that may show it, such as https://example.com; `none` for players that are no page
+    /// The only pages that may show it, such as `https://example.com`; `none` for players that are no page
     #[arg(long = "page", value_name = "ORIGIN", requires = "policy")]
     pages: Vec<String>,
 }

@@ -108,7 +108,7 @@ fn cloudfront_policies_come_in_the_query_and_in_cookies() {
         let elsewhere = Claim { address: Some("198.51.100.1".parse().unwrap()), ..claim(path, None, &headers, now_s) };
         assert_eq!(cloudfront.verify(&elsewhere), Verdict::Refused);
     }
-    let other = query.replace(&POLICY[..20], "eyJTdGF0ZW1lbnQiOlt8");
+    let other = query.replace(&POLICY[..20], "eyJTdGF0ZW1lbnQiOlt8"); // typos: ignore
     assert_eq!(verdict(&cloudfront, PATH, &other, 1500), Verdict::Refused);
 }
 
