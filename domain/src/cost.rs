@@ -16,7 +16,7 @@ const SOURCE_BYTES_PER_PIXEL: u64 = 48;
 /// Memory for each pixel of each picture that is encoded: references and what the rate control looks ahead.
 fn encoded_bytes_per_pixel(codec: Codec) -> u64 {
     match codec {
-        Codec::H264 => 96,
+        Codec::H264 => 136,
         Codec::Hevc => 200,
         Codec::Av1 => 160,
     }
@@ -205,9 +205,9 @@ mod tests {
 
     #[test]
     fn the_estimates_are_those_of_the_engines_that_were_measured_and_a_little_more() {
-        // 509 MiB and 752 MiB at their peak.
-        assert!((509..600).contains(&mib(cost(1920, 1080).memory)), "{}", mib(cost(1920, 1080).memory));
-        assert!((752..900).contains(&mib(cost(3840, 2160).memory)), "{}", mib(cost(3840, 2160).memory));
+        // 650 MiB or a little more at their peak; those of 4K were 923 before they kept their memory.
+        assert!((650..720).contains(&mib(cost(1920, 1080).memory)), "{}", mib(cost(1920, 1080).memory));
+        assert!((923..1100).contains(&mib(cost(3840, 2160).memory)), "{}", mib(cost(3840, 2160).memory));
     }
 
     #[test]

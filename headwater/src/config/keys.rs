@@ -330,7 +330,7 @@ pub const KEYS: [Key; 66] = [
         "loudness_target_lufs",
         Kind::Number,
         "0",
-        "Integrated loudness (EBU R128) that every sound track is brought to, in LUFS from -31 to -10: broadcasters take -23, streaming services -14 to -18. One factor for the whole track; where its true peak would pass -1 dBTP, it stays softer. Sound is then always encoded, nothing is encoded ahead of an upload's end, and an asset can be played once all of its sound has been listened to: about a second for every five minutes. 0 leaves sound as it is.",
+        "Integrated loudness (EBU R128) that every sound track is brought to, in LUFS from -31 to -10: broadcasters take -23, streaming services -14 to -18. One factor for the whole track; where its true peak would pass -1 dBTP, it stays softer. Sound is then always encoded, nothing is encoded ahead of an upload's end, and an asset can be played once all of its sound has been listened to. 0 leaves sound as it is.",
     ),
     key(
         "codecs",
