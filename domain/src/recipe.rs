@@ -72,7 +72,7 @@ fn surround_bitrate() -> Bitrate {
 impl Default for Recipe {
     fn default() -> Self {
         Self {
-            version: 2,
+            version: 3,
             preset: "veryfast".into(),
             crf: 23,
             encoder_threads: 1,
@@ -161,7 +161,7 @@ mod tests {
         let (made, current) = (Recipe { libraries: "7.1".into(), ..Recipe::default() }, Recipe::default());
         assert!(!made.is_outdated_by(&current));
         assert!(made.is_outdated_by(&Recipe { crf: 20, ..current.clone() }));
-        assert!(made.is_outdated_by(&Recipe { version: 3, ..current.clone() }));
+        assert!(made.is_outdated_by(&Recipe { version: 4, ..current.clone() }));
         assert!(made.is_outdated_by(&Recipe { passthrough: false, ..current.clone() }));
         assert!(made.is_outdated_by(&Recipe { audio_passthrough: false, ..current.clone() }));
         assert!(made.is_outdated_by(&Recipe { per_title_db: Some(16), ..current.clone() }));

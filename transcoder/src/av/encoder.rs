@@ -181,6 +181,13 @@ impl VideoEncoder {
     }
 }
 
+/// Gives the first picture of a stream as many bits as x264 gives every other IDR picture.
+///
+/// x264 makes an I picture finer by `ipratio`, 1.4, unless it is the first or comes after another one; so the first
+/// picture of every segment, of an encoder of its own, was coarser by 2.9 QP (ADR 29). Without macroblock-tree analysis
+/// the first picture has its share already, and there x264 does not look at the zone.
+const FIRST_PICTURE_ZONE: &str = "0,0,b=1.4";
+
 fn x264_options(settings: &VideoSettings) -> Vec<(&'static str, String)> {
     let kbit = (settings.bitrate_max.0 / 1000).max(1);
     let gop = settings.gop_frames_max;
@@ -188,6 +195,7 @@ fn x264_options(settings: &VideoSettings) -> Vec<(&'static str, String)> {
     let parameters = format!(
         "keyint={gop}:min-keyint={gop}:scenecut=0:open-gop=0:force-cfr=1:stitchable=1:sliced-threads=0:bframes=3:\
          b-pyramid=none:vbv-maxrate={kbit}:vbv-bufsize={}:vbv-init=0.5:nal-hrd=none:aud=0:threads={}:\
+         zones={FIRST_PICTURE_ZONE}:\
          colorprim={primaries}:transfer={transfer}:colormatrix={matrix}:range=tv",
         kbit * 2,
         settings.threads
