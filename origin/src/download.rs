@@ -40,6 +40,8 @@ const HEAD_BYTES: u64 = 16 << 10;
 const HEADS_IN_FLIGHT: usize = 16;
 /// Files that are laid out at the same time.
 const LAYOUTS_MAX: usize = 2;
+/// Time a file waits for others to be laid out.
+const TURN_PATIENCE: Duration = Duration::from_secs(10);
 /// Runs of samples that are read ahead of the one that is sent.
 const READS_AHEAD: usize = 2;
 /// Most octets of one read.
@@ -173,7 +175,8 @@ impl Downloads {
     }
 
     async fn lay_out(&self, plan: &Plan) -> Result<File, FetchError> {
-        let _turn = self.turns.acquire().await.map_err(|_| FetchError::Busy)?;
+        let turn = timeout(TURN_PATIENCE, self.turns.acquire()).await;
+        let _turn = turn.map_err(|_| FetchError::Busy)?.map_err(|_| FetchError::Busy)?;
         let inits = plan.tracks.iter().map(|track| self.read(&track.init, 0..INIT_BYTES_MAX));
         let inits: Vec<Bytes> = futures::future::try_join_all(inits).await?;
         let inits: Vec<&[u8]> = inits.iter().map(|init| &init[..]).collect();

@@ -12,6 +12,9 @@ use tokio::time::{Instant, Sleep, sleep};
 /// good part of it is empty: seen from here, a slow client takes nothing for a while and then much.
 pub(super) const WINDOW: Duration = Duration::from_secs(120);
 
+/// How long the end of a connection may take: with TLS there is a last word, which the far end has to take.
+const CLOSE_MAX: Duration = Duration::from_secs(10);
+
 /// A socket whose far end has to take what is written to it at some rate.
 #[derive(Debug)]
 pub(super) struct Draining<S> {
@@ -19,6 +22,8 @@ pub(super) struct Draining<S> {
     /// Octets per second; 0 for no bound.
     rate_min: u64,
     window: Option<Window>,
+    /// Runs once the end has begun and has to wait.
+    close: Option<Pin<Box<Sleep>>>,
 }
 
 /// What happened since the window began.
@@ -34,7 +39,7 @@ struct Window {
 impl<S> Draining<S> {
     /// Wraps a socket.
     pub(super) fn new(socket: S, rate_min: u64) -> Self {
-        Self { socket, rate_min, window: None }
+        Self { socket, rate_min, window: None, close: None }
     }
 
     /// Takes notice of an attempt to write.
@@ -128,7 +133,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Draining<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(context)
+        let closed = Pin::new(&mut self.socket).poll_shutdown(context);
+        if closed.is_ready() {
+            return closed;
+        }
+        let close = self.close.get_or_insert_with(|| Box::pin(sleep(CLOSE_MAX)));
+        close.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -181,5 +191,32 @@ mod tests {
         assert_eq!(result.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let (result, _) = written(1_000_000, |far| read_each_second(far, 2000)).await;
         assert!(result.is_ok());
+    }
+
+    /// A far end that never takes the last word.
+    struct Deaf;
+
+    impl AsyncWrite for Deaf {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(octets.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_take_the_last_word_is_left_whatever_the_rate() {
+        for rate_min in [0, RATE] {
+            let begun = Instant::now();
+            let mut socket = Draining::new(Deaf, rate_min);
+            let closed = tokio::time::timeout(10 * CLOSE_MAX, socket.shutdown()).await.expect("a bound");
+            assert_eq!((closed.unwrap_err().kind(), begun.elapsed()), (io::ErrorKind::TimedOut, CLOSE_MAX));
+        }
     }
 }
