@@ -261,6 +261,30 @@ fn broken_segments_are_told_apart() {
 }
 
 #[test]
+fn the_tables_of_a_transport_stream_may_come_by_themselves() {
+    const TABLES_BYTES: usize = 2 * 188;
+    let film = film::folder();
+    let list = String::from_utf8(film[LOW].clone()).expect("text");
+    let list = list.replace(".m4s", ".ts").replace("init.mp4", "tables.ts");
+    let mut files = Files::from([("master.m3u8".to_owned(), list.clone().into_bytes())]);
+    for index in 0..u32::try_from(list.matches("#EXTINF").count()).expect("a few") {
+        let cmaf = &film[&format!("low/{index}.m4s")];
+        let transport = crate::ts::segment(&film["low/init.mp4"], index, cmaf).expect("a transport stream");
+        let (tables, media) = transport.split_at(TABLES_BYTES);
+        files.insert("tables.ts".into(), tables.to_vec());
+        files.insert(format!("{index}.ts"), media.to_vec());
+    }
+    let report = judge(&files);
+    assert!(names(&report).iter().all(|name| !name.starts_with("ts.")), "{report:#?}");
+    // Without them, and with half of them.
+    let mut without = files.clone();
+    edit(&mut without, "master.m3u8", "#EXT-X-MAP:URI=\"tables.ts\"\n", "");
+    assert!(names(&judge(&without)).contains(&"ts.pat"));
+    files.get_mut("tables.ts").expect("just made").truncate(TABLES_BYTES / 2);
+    assert!(names(&judge(&files)).contains(&"ts.pat"));
+}
+
+#[test]
 fn bit_rates_that_were_not_measured_are_told_apart() {
     let film = film::folder();
     let top = String::from_utf8(film[TOP].clone()).expect("text");

@@ -54,9 +54,9 @@ impl Track {
     /// Looks at the initialization segment that applies from here on.
     pub fn init(&mut self, place: &str, bytes: &[u8], report: &mut Report) {
         self.init = None;
-        // The one of a transport stream is a PAT with its PMT.
+        self.ts = ts::Clock::default();
         if bytes.first() == Some(&ts::SYNC) {
-            return;
+            return self.ts.init(place, bytes, report);
         }
         let init = match Init::read(bytes) {
             Ok(init) => init,
@@ -98,7 +98,8 @@ impl Track {
             return;
         }
         if segment.is_discontinuous {
-            (self.next, self.ts) = (None, ts::Clock::default());
+            self.next = None;
+            self.ts.interrupt();
         }
         match (self.declared.kind, bytes.first()) {
             (Kind::Subtitles, _) if segment.map.is_none() => vtt::check(place, bytes, report),

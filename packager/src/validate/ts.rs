@@ -20,6 +20,8 @@ const SEAM_TOLERANCE: u64 = 45_000;
 pub(super) struct Clock {
     /// When the next segment has to begin.
     next: Option<u64>,
+    /// The initialization segment has PAT and PMT: segments need none.
+    has_tables: bool,
 }
 
 /// What a walk over the packets found.
@@ -35,17 +37,26 @@ struct Seen {
 }
 
 impl Clock {
+    /// Looks at the initialization segment of a transport stream, a PAT with its PMT (RFC 8216 §3.2).
+    pub(super) fn init(&mut self, place: &str, bytes: &[u8], report: &mut Report) {
+        let Some(seen) = walk(place, bytes, report) else { return };
+        self.has_tables = seen.tables().is_none();
+        if let Some(what) = seen.tables() {
+            report.add(&rules::TS_PAT, place, what);
+        }
+    }
+
+    /// What comes next need not follow what came before.
+    pub(super) fn interrupt(&mut self) {
+        self.next = None;
+    }
+
     pub(super) fn check(&mut self, place: &str, bytes: &[u8], duration: u64, report: &mut Report) {
         let Some(seen) = walk(place, bytes, report) else {
             self.next = None;
             return;
         };
-        if seen.program.is_none() || !seen.has_pmt || seen.is_early {
-            let what = match (seen.program, seen.has_pmt) {
-                (None, _) => "there is no PAT",
-                (_, false) => "there is no PMT",
-                _ => "PAT and PMT come after media",
-            };
+        if let Some(what) = seen.tables().filter(|_| !self.has_tables) {
             report.add(&rules::TS_PAT, place, what);
         }
         let Some(pts) = seen.pts else {
@@ -104,6 +115,16 @@ fn walk(place: &str, bytes: &[u8], report: &mut Report) -> Option<Seen> {
 }
 
 impl Seen {
+    /// What is wrong with PAT and PMT.
+    fn tables(&self) -> Option<&'static str> {
+        match (self.program, self.has_pmt, self.is_early) {
+            (None, ..) => Some("there is no PAT"),
+            (_, false, _) => Some("there is no PMT"),
+            (.., true) => Some("PAT and PMT come after media"),
+            _ => None,
+        }
+    }
+
     fn packet(&mut self, pid: u16, is_start: bool, payload: &[u8]) {
         if !is_start {
             return;
