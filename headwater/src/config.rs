@@ -134,6 +134,7 @@ pub struct Config {
     pub tls_listen: String,
     pub tls_cert: PathBuf,
     pub tls_key: PathBuf,
+    pub tls_client_ca: PathBuf,
     pub token_keys: Vec<String>,
     pub token_keys_file: PathBuf,
     pub akamai_keys: Vec<String>,

@@ -89,7 +89,8 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
 /// The listener for TLS beside the other, if there is to be one.
 async fn encrypted(config: &Config, beside: &Listener) -> anyhow::Result<Option<(Listener, Tls)>> {
     let Ok(address) = config.tls_listen.parse() else { return Ok(None) };
-    let tls = Tls::load(&config.tls_cert, &config.tls_key)?;
+    let clients = Some(config.tls_client_ca.as_path()).filter(|path| !path.as_os_str().is_empty());
+    let tls = Tls::load(&config.tls_cert, &config.tls_key, clients)?;
     let listener = beside.bind_tls(address, tls.clone()).await;
     Ok(Some((listener.with_context(|| format!("cannot listen on {address}"))?, tls)))
 }

@@ -48,6 +48,9 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
             return Err(("tls_listen", "needs tls_cert and tls_key".into()));
         }
     }
+    if is_set(&config.tls_client_ca) && config.tls_listen.is_empty() {
+        return Err(("tls_client_ca", "needs tls_listen".into()));
+    }
     if is_set(&config.token_keys_file) && !config.token_keys.is_empty() {
         return Err(("token_keys_file", "cannot be set beside token_keys".into()));
     }

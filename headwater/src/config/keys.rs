@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 66] = [
+pub const KEYS: [Key; 67] = [
     key(
         "data_dir",
         Kind::Text,
@@ -128,6 +128,12 @@ pub const KEYS: [Key; 66] = [
         "File with the certificate for `tls_listen` and those that vouch for it, in PEM's form. Taken up anew within seconds when it changes, as is `tls_key`.",
     ),
     key("tls_key", Kind::Text, "\"\"", "File with the private key of `tls_cert`, in PEM's form."),
+    key(
+        "tls_client_ca",
+        Kind::Text,
+        "\"\"",
+        "File with the certificates of authorities, in PEM's form: whoever connects to `tls_listen` has to show a certificate that one of them vouches for, as CDNs do that pull with authentication. Taken up anew when it changes. Empty means that clients show none.",
+    ),
     key(
         "token_keys",
         Kind::List,

@@ -1,16 +1,17 @@
-//! TLS: certificate and key from files, taken up anew when they change, without losing a connection.
+//! TLS: certificate, key and the authorities of clients from files, taken up anew when they change, without losing a
+//! connection.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::{ClientHello, ResolvesServerCert};
-use tokio_rustls::rustls::sign::CertifiedKey;
-use tokio_rustls::rustls::{self, ServerConfig};
+use tokio_rustls::rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::{self, RootCertStore, ServerConfig};
 use tokio_util::sync::CancellationToken;
 
 /// Time between two looks at the files.
@@ -31,64 +32,56 @@ pub enum TlsError {
         #[source]
         source: pem::Error,
     },
+    /// A file holds no authority that could vouch for anybody.
+    #[error("{} holds no certificate of an authority", path.display())]
+    Clients {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: VerifierBuilderError,
+    },
     /// They do not fit together, or are of a kind that is not supported.
     #[error("certificate and key cannot be used")]
     Unusable(#[from] rustls::Error),
 }
 
-/// A certificate with its key, and where they come from. Cheap to clone.
+/// What connections are taken over with, and where it comes from. Cheap to clone; clones see the same.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    acceptor: TlsAcceptorDebug,
-    current: Arc<Current>,
-    files: [PathBuf; 2],
+    current: Arc<RwLock<Arc<ServerConfig>>>,
+    files: Arc<Files>,
 }
 
-#[derive(Clone)]
-struct TlsAcceptorDebug(TlsAcceptor);
-
-impl std::fmt::Debug for TlsAcceptorDebug {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TlsAcceptor")
-    }
-}
-
-/// The certificate that new connections get.
+/// The files, all in PEM's form.
 #[derive(Debug)]
-struct Current(RwLock<Arc<CertifiedKey>>);
-
-impl ResolvesServerCert for Current {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner)))
-    }
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    /// Authorities of clients; `None` if clients show nothing.
+    clients: Option<PathBuf>,
 }
 
 impl Tls {
-    /// Reads a chain of certificates and its key, both in PEM's form.
+    /// Reads a chain of certificates and its key, and the certificates of the authorities that have to vouch for
+    /// clients, all in PEM's form. Without authorities clients show no certificate.
     ///
     /// # Errors
     /// [`TlsError`].
-    pub fn load(certificate: &Path, key: &Path) -> Result<Self, TlsError> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let files = [certificate.to_owned(), key.to_owned()];
-        let current = Arc::new(Current(RwLock::new(Arc::new(read(&files, &provider)?))));
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(current.clone());
-        config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
-        config.ticketer = aws_lc_rs::Ticketer::new()?;
-        Ok(Self { acceptor: TlsAcceptorDebug(TlsAcceptor::from(Arc::new(config))), current, files })
+    pub fn load(certificate: &Path, key: &Path, clients: Option<&Path>) -> Result<Self, TlsError> {
+        let clients = clients.map(Path::to_owned);
+        let files = Files { certificate: certificate.to_owned(), key: key.to_owned(), clients };
+        let current = Arc::new(RwLock::new(Arc::new(read(&files)?)));
+        Ok(Self { current, files: Arc::new(files) })
     }
 
     /// Takes connections over.
-    pub(super) fn acceptor(&self) -> &TlsAcceptor {
-        &self.acceptor.0
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// Takes up what the files hold when they change. What cannot be used leaves what is in use.
     pub async fn watch(self, soft: CancellationToken) {
-        let provider = aws_lc_rs::default_provider();
         let (mut seen, mut refused) = (changed(&self.files), None);
         // Ends with the soft signal.
         while soft.run_until_cancelled(tokio::time::sleep(LOOK_INTERVAL)).await.is_some() {
@@ -96,11 +89,11 @@ impl Tls {
             if now == seen {
                 continue;
             }
-            match read(&self.files, &provider) {
-                Ok(key) => {
+            match read(&self.files) {
+                Ok(config) => {
                     seen = now;
-                    *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(key);
-                    tracing::info!(file = %self.files[0].display(), "certificate taken up");
+                    *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+                    tracing::info!(file = %self.files.certificate.display(), "certificate taken up");
                 }
                 // Looked at again and again, and told once: the files may be readable later without another change.
                 Err(_) if refused == Some(now) => {}
@@ -116,22 +109,43 @@ impl Tls {
     }
 }
 
-fn read(files: &[PathBuf; 2], provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
-    let [certificate, key] = files;
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| TlsError::File { path, source }
+fn read(files: &Files) -> Result<ServerConfig, TlsError> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|source| failed(&files.key, source))?;
+    let certified = CertifiedKey::from_der(certificates(&files.certificate)?, key, &provider)?;
+    let config = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let config = match &files.clients {
+        None => config.with_no_client_auth(),
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for authority in certificates(path)? {
+                roots.add(authority)?;
+            }
+            let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            config
+                .with_client_cert_verifier(clients.map_err(|source| TlsError::Clients { path: path.clone(), source })?)
+        }
     };
-    let chain = CertificateDer::pem_file_iter(certificate).map_err(failed(certificate))?;
-    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(failed(certificate))?;
-    let key = PrivateKeyDer::from_pem_file(key).map_err(failed(key))?;
-    Ok(CertifiedKey::from_der(chain, key, provider)?)
+    let mut config = config.with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+    config.alpn_protocols = vec![HTTP2.to_vec(), b"http/1.1".to_vec()];
+    // New with every change: whoever comes back with a ticket is not asked for a certificate again.
+    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    Ok(config)
 }
 
-/// When the files were changed last. Links are followed: some replace a link to replace both files at once.
-fn changed(files: &[PathBuf; 2]) -> [Option<SystemTime>; 2] {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_file_iter(path).map_err(|source| failed(path, source))?;
+    chain.collect::<Result<_, _>>().map_err(|source| failed(path, source))
+}
+
+fn failed(path: &Path, source: pem::Error) -> TlsError {
+    TlsError::File { path: path.to_owned(), source }
+}
+
+/// When the files were changed last. Links are followed: some replace a link to replace all files at once.
+fn changed(files: &Files) -> [Option<SystemTime>; 3] {
     let of = |file: &PathBuf| std::fs::metadata(file).and_then(|meta| meta.modified()).ok();
-    [of(&files[0]), of(&files[1])]
+    [of(&files.certificate), of(&files.key), files.clients.as_ref().and_then(of)]
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::*;
 use crate::http::ground::{Ground, PATIENCE};
@@ -16,17 +16,19 @@ use crate::http::ground::{Ground, PATIENCE};
 const FIRST: [&str; 2] = [include_str!("cert1.pem"), include_str!("key1.pem")];
 const SECOND: [&str; 2] = [include_str!("cert2.pem"), include_str!("key2.pem")];
 
-struct Files {
+struct Folder {
     certificate: PathBuf,
     key: PathBuf,
+    clients: PathBuf,
     _folder: tempfile::TempDir,
 }
 
-impl Files {
+impl Folder {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let files =
-            Self { certificate: folder.path().join("cert.pem"), key: folder.path().join("key.pem"), _folder: folder };
+        let path = |name| folder.path().join(name);
+        let (certificate, key, clients) = (path("cert.pem"), path("key.pem"), path("clients.pem"));
+        let files = Self { certificate, key, clients, _folder: folder };
         files.write(FIRST);
         files
     }
@@ -41,7 +43,7 @@ impl Files {
     }
 
     fn load(&self) -> Result<Tls, TlsError> {
-        Tls::load(&self.certificate, &self.key)
+        Tls::load(&self.certificate, &self.key, None)
     }
 }
 
@@ -50,17 +52,40 @@ fn der(pem: &str) -> CertificateDer<'static> {
 }
 
 async fn connect(address: SocketAddr, protocol: &[u8]) -> TlsStream<TcpStream> {
+    connect_as(address, protocol, None).await.unwrap()
+}
+
+/// A connection of a client that shows this certificate.
+async fn connect_as(
+    address: SocketAddr,
+    protocol: &[u8],
+    client: Option<[&str; 2]>,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(der(FIRST[0])).unwrap();
     roots.add(der(SECOND[0])).unwrap();
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match client {
+        None => config.with_no_client_auth(),
+        Some([certificate, key]) => config
+            .with_client_auth_cert(vec![der(certificate)], PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap())
+            .unwrap(),
+    };
     config.alpn_protocols = vec![protocol.to_vec()];
-    let socket = TcpStream::connect(address).await.unwrap();
-    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), socket).await.unwrap()
+    let socket = TcpStream::connect(address).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), socket).await
+}
+
+/// What a client is told, if it is let in; whoever is not is told so when it reads.
+async fn told(address: SocketAddr, client: Option<[&str; 2]>) -> std::io::Result<String> {
+    let mut stream = connect_as(address, b"http/1.1", client).await?;
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
 }
 
 /// The certificate that a new connection gets.
@@ -71,7 +96,7 @@ async fn shown(address: SocketAddr) -> CertificateDer<'static> {
 
 #[tokio::test]
 async fn both_protocols_are_spoken_over_tls() {
-    let ground = Ground::encrypted(Files::new().load().unwrap()).await;
+    let ground = Ground::encrypted(Folder::new().load().unwrap()).await;
     let mut http1 = connect(ground.address, b"http/1.1").await;
     http1.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
@@ -89,7 +114,7 @@ async fn both_protocols_are_spoken_over_tls() {
 
 #[tokio::test]
 async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
-    let files = Files::new();
+    let files = Folder::new();
     let tls = files.load().unwrap();
     let ground = Ground::encrypted(tls.clone()).await;
     ground.lifecycle.tracker().spawn(tls.watch(ground.lifecycle.soft().clone()));
@@ -101,7 +126,7 @@ async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
     tokio::time::sleep(LOOK_INTERVAL + LOOK_INTERVAL / 2).await;
     assert_eq!(shown(ground.address).await, der(FIRST[0]));
     // What could not be used is looked at again, even if the files' times stay as they are.
-    let times = changed(&files.paths()).map(Option::unwrap);
+    let times = files.paths().map(|path| std::fs::metadata(path).unwrap().modified().unwrap());
     files.write(SECOND);
     for (file, time) in files.paths().iter().zip(times) {
         std::fs::File::options().write(true).open(file).unwrap().set_modified(time).unwrap();
@@ -119,9 +144,39 @@ async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
+#[tokio::test]
+async fn only_clients_that_an_authority_vouches_for_are_let_in() {
+    let files = Folder::new();
+    std::fs::write(&files.clients, FIRST[0]).unwrap();
+    let tls = Tls::load(&files.certificate, &files.key, Some(&files.clients)).unwrap();
+    let ground = Ground::encrypted(tls.clone()).await;
+    ground.lifecycle.tracker().spawn(tls.watch(ground.lifecycle.soft().clone()));
+    assert!(told(ground.address, Some(FIRST)).await.unwrap().starts_with("HTTP/1.1 200"));
+    for stranger in [None, Some(SECOND)] {
+        assert!(told(ground.address, stranger).await.is_err(), "{}", stranger.is_some());
+    }
+    // Another authority takes over while the server runs.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    std::fs::write(&files.clients, SECOND[0]).unwrap();
+    let begun = tokio::time::Instant::now();
+    while told(ground.address, Some(SECOND)).await.is_err() {
+        assert!(begun.elapsed() < PATIENCE);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(told(ground.address, Some(FIRST)).await.is_err());
+}
+
+#[test]
+fn a_file_without_an_authority_lets_nobody_in() {
+    let files = Folder::new();
+    std::fs::write(&files.clients, "").unwrap();
+    let error = Tls::load(&files.certificate, &files.key, Some(&files.clients)).unwrap_err();
+    assert!(matches!(error, TlsError::Clients { .. }), "{error}");
+}
+
 #[test]
 fn files_that_hold_no_certificate_are_told() {
-    let files = Files::new();
+    let files = Folder::new();
     files.write([SECOND[0], FIRST[1]]);
     assert!(matches!(files.load(), Err(TlsError::Unusable(_))));
     files.write(["nothing", FIRST[1]]);
