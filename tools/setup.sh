@@ -40,7 +40,11 @@ wanted=("${build_packages[@]}")
 case $task in
     build) ;;
     demo) wanted+=(ffmpeg python3 curl procps) ;;
-    test) wanted+=(ffmpeg python3 python3-venv procps postgresql chromium curl) ;;
+    test)
+        wanted+=(ffmpeg python3 python3-venv procps postgresql chromium curl)
+        # Players that are not ours.
+        wanted+=(mpv gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav)
+        ;;
     fuzz) wanted+=(ffmpeg) ;;
     check) wanted+=(python3 python3-venv) ;;
     bench) wanted+=(ffmpeg python3 time) ;;

@@ -24,6 +24,7 @@ mod kill_fleet;
 mod kill_uploads;
 mod on_demand;
 mod outage;
+mod players;
 mod regressions;
 mod reprocess;
 mod server;
