@@ -43,6 +43,7 @@ Examples:
   headwater serve --listen 0.0.0.0:8080 --data-dir /var/lib/headwater
   headwater serve --roles ingest,api,origin --set database_url=postgres://hw@db/hw --set storage_url=s3://media
   headwater serve --roles worker --set heavy_lanes=4 --set log_format=json
+  headwater serve --roles origin --upstream https://origin.example.org
 
 When it is ready it prints one line, `listening on http://ADDRESS`.
 SIGTERM or SIGINT stops it: what is in flight gets shutdown_deadline_s seconds; a second signal cuts it off.
@@ -148,6 +149,9 @@ struct ServeArgs {
     /// Address and port to listen on; port 0 takes any free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Be a cache in front of this origin, without database, storage or data folder (with --roles origin)
+    #[arg(long, value_name = "URL")]
+    upstream: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -327,6 +331,7 @@ impl ServeArgs {
             flags.push(("roles".into(), names.join(",")));
         }
         flags.extend(self.listen.iter().map(|address| ("listen".into(), address.clone())));
+        flags.extend(self.upstream.iter().map(|url| ("upstream".into(), url.clone())));
         flags
     }
 }

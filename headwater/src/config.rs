@@ -5,6 +5,7 @@
 
 mod access;
 mod admission;
+mod edge;
 mod keys;
 mod reference;
 mod sources;
@@ -143,6 +144,8 @@ pub struct Config {
     pub mux_keys: Vec<String>,
     pub origin_secrets: Vec<String>,
     pub origin_secret_header: String,
+    pub upstream: String,
+    pub upstream_secret: String,
     pub upload_size_max: u64,
     pub upload_sync: UploadSync,
     pub upload_expiry_s: u32,
@@ -352,6 +355,7 @@ impl Config {
         }
         admission::check(self)?;
         access::check(self)?;
+        edge::check(self)?;
         check_scheme("database_url", &self.database_url, &["sqlite://", "postgres://", "postgresql://"])?;
         check_scheme("storage_url", &self.storage_url, &["file:///", "s3://"])
     }

@@ -1,5 +1,6 @@
 //! Numbers for Prometheus: requests by route, the job queue, encode speed.
 
+mod edge;
 mod players;
 mod uploads;
 mod worker;
@@ -82,6 +83,12 @@ impl Metrics {
         registry.register_collector(Box::new(players::PlayerCollector(players)));
         registry.register_collector(Box::new(uploads::UploadCollector(uploads)));
         Self { registry, requests, durations, frequent: Default::default(), connections, jobs, ffmpeg }
+    }
+
+    /// The same, with what an edge counts.
+    pub fn with_edge(mut self, edge: origin::Edge) -> Self {
+        self.registry.register_collector(Box::new(edge::EdgeCollector(edge)));
+        self
     }
 
     /// Counts one answer of the origin that was ready.

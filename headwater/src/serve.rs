@@ -39,13 +39,12 @@ const KEYS_LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
 /// reached, the address is taken.
 pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     machine::raise_descriptors();
+    if config.is_edge() {
+        return edge(config).await;
+    }
     let data_dir = DataDir::open(&config.data_dir)?;
     let base = Base::open(&config, data_dir).await?;
-    let limits = config.connection_limits();
-    let listener =
-        Listener::bind(config.listen, limits).await.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let encrypted = encrypted(&config, &listener).await?;
-    let address = listener.address().context("cannot tell the address")?;
+    let door = Door::open(&config).await?;
     warn_if_open(&config);
 
     let lifecycle = Lifecycle::new();
@@ -66,24 +65,69 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         let (metrics, soft) = (Arc::clone(&parts.metrics), lifecycle.soft().clone());
         lifecycle.tracker().spawn(engine::look(wiring::engine(&config.source_limits())?, metrics, soft));
     }
-    let surface = Surface::new(parts);
-    if let Some((listener, tls)) = encrypted {
-        let address = listener.address().context("cannot tell the address")?;
-        lifecycle.spawn_essential("certificates", tls.watch(lifecycle.soft().clone()));
-        lifecycle.spawn_essential("TLS listener", listener.run(surface.clone(), lifecycle.clone()));
-        tracing::info!(%address, "listening for TLS");
-    }
-    lifecycle.spawn_essential("listener", listener.run(surface, lifecycle.clone()));
-    // Whoever started this process waits for the line: from here on requests are answered.
-    terminal::say(&format!("listening on http://{address}"));
-    tracing::info!(%address, roles = ?config.roles, "serving");
-
+    door.serve(&config, parts, &lifecycle)?;
     let stop = lifecycle.run(config.shutdown_deadline()).await?;
     if let Some(catalog) = &base.catalog {
         catalog.close().await;
     }
     tracing::info!(clean = stop == Stop::Clean, "stopped");
     Ok(ExitCode::from(cli::DONE))
+}
+
+/// Serves from memory and from another origin until it is stopped: there is nothing else to stand on.
+async fn edge(config: Config) -> anyhow::Result<ExitCode> {
+    let door = Door::open(&config).await?;
+    let (lifecycle, clock) = (Lifecycle::new(), wiring::clock());
+    let edge = config.edge(Arc::clone(&clock))?;
+    let metrics = Metrics::new(Arc::new(pipeline::Metrics::new()), Arc::default(), Arc::default());
+    let parts = Parts {
+        origin: None,
+        ingest: None,
+        api: None,
+        has_pages: false,
+        // It serves what it has while the upstream is away: nothing else has to be there.
+        health: Health::new(lifecycle.soft().clone(), Vec::new()),
+        metrics: Arc::new(metrics.with_edge(edge.clone())),
+        catalog: None,
+        clock,
+        edge: Some(edge),
+    };
+    door.serve(&config, parts, &lifecycle)?;
+    let stop = lifecycle.run(config.shutdown_deadline()).await?;
+    tracing::info!(clean = stop == Stop::Clean, "stopped");
+    Ok(ExitCode::from(cli::DONE))
+}
+
+/// The sockets that clients come through.
+struct Door {
+    listener: Listener,
+    encrypted: Option<(Listener, Tls)>,
+}
+
+impl Door {
+    async fn open(config: &Config) -> anyhow::Result<Self> {
+        let listener = Listener::bind(config.listen, config.connection_limits()).await;
+        let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+        let encrypted = encrypted(config, &listener).await?;
+        Ok(Self { listener, encrypted })
+    }
+
+    /// Answers what comes through, from here on.
+    fn serve(self, config: &Config, parts: Parts, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+        let address = self.listener.address().context("cannot tell the address")?;
+        let surface = Surface::new(parts);
+        if let Some((listener, tls)) = self.encrypted {
+            let address = listener.address().context("cannot tell the address")?;
+            lifecycle.spawn_essential("certificates", tls.watch(lifecycle.soft().clone()));
+            lifecycle.spawn_essential("TLS listener", listener.run(surface.clone(), lifecycle.clone()));
+            tracing::info!(%address, "listening for TLS");
+        }
+        lifecycle.spawn_essential("listener", self.listener.run(surface, lifecycle.clone()));
+        // Whoever started this process waits for the line: from here on requests are answered.
+        terminal::say(&format!("listening on http://{address}"));
+        tracing::info!(%address, roles = ?config.roles, "serving");
+        Ok(())
+    }
 }
 
 /// The listener for TLS beside the other, if there is to be one.
@@ -128,6 +172,7 @@ impl Base {
         let players = origin.as_ref().map(|origin| Arc::clone(origin.metrics())).unwrap_or_default();
         Ok(Parts {
             origin,
+            edge: None,
             ingest,
             api,
             has_pages: config.has(Role::Api),

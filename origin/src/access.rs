@@ -170,14 +170,23 @@ impl Gate {
         headers: &HeaderMap,
         address: Option<IpAddr>,
     ) -> Result<(&'a str, bool), Denied> {
-        if !self.secrets.is_empty() && !self.is_from_cdn(headers) {
-            return Err(Denied::NotByCdn);
-        }
+        self.check_cdn(headers)?;
         let Some(rest) = path.strip_prefix("/t/") else { return Ok((path, false)) };
         let at = rest.find('/').ok_or(Denied::BadToken)?;
         let (token, path) = rest.split_at(at);
         let opened = self.tokens.open(token, path, address, self.now_s());
         opened.map(|()| (path, true)).map_err(|_| Denied::BadToken)
+    }
+
+    /// Whether a request comes from where it has to come from.
+    pub(crate) fn check_cdn(&self, headers: &HeaderMap) -> Result<(), Denied> {
+        let is_known = self.secrets.is_empty() || self.is_from_cdn(headers);
+        is_known.then_some(()).ok_or(Denied::NotByCdn)
+    }
+
+    /// The header by which that is told.
+    pub(crate) fn secret_header(&self) -> &HeaderName {
+        &self.secret_header
     }
 
     fn is_from_cdn(&self, headers: &HeaderMap) -> bool {

@@ -1,13 +1,15 @@
 //! The answer to a GET or HEAD of something that exists: whole, in part, or not needed.
 
 use std::ops::Range;
+use std::time::SystemTime;
 
 use bytes::BytesMut;
 use http::header::{
-    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderName, RANGE,
-    VARY,
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, LAST_MODIFIED, RANGE, VARY,
 };
 use http::{HeaderValue, Method, Response, StatusCode};
+use sha2::{Digest, Sha256};
 
 use crate::body::{Body, Content, Part};
 use crate::coding::{self, Coding};
@@ -16,12 +18,18 @@ use crate::policy;
 use crate::problem::Problem;
 use crate::range::{self, Selection};
 
+/// Longest entity-tag that is written into a boundary (RFC 2046 §5.1.1 ends those at 70).
+const TAG_IN_BOUNDARY_MAX: usize = 60;
+
 /// What is known of the selected representation before its octets are needed.
 #[derive(Clone, Debug)]
 pub(crate) struct Representation {
+    /// Its opaque part, with the quotes; empty where there is none.
     pub(crate) etag: HeaderValue,
+    is_weak: bool,
+    /// When it was last changed, where that is known.
+    modified: Option<SystemTime>,
     pub(crate) bytes: u64,
-    media_type: &'static str,
     /// The headers of a 304.
     brief: HeaderMap,
     /// The headers of a 200.
@@ -39,7 +47,39 @@ impl Representation {
         full.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         full.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         full.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
-        Self { etag, bytes, media_type, brief, full, asked: None }
+        Self { etag, is_weak: false, modified: None, bytes, brief, full, asked: None }
+    }
+
+    /// A representation of which another server gave `headers`.
+    pub(crate) fn relayed(headers: &HeaderMap, bytes: u64) -> Self {
+        let tag = headers.get(ETAG).map_or(&b""[..], HeaderValue::as_bytes);
+        let opaque = tag.strip_prefix(b"W/").unwrap_or(tag);
+        let is_weak = opaque.len() < tag.len();
+        let etag = HeaderValue::from_bytes(opaque).unwrap_or(HeaderValue::from_static(""));
+        let date = headers.get(LAST_MODIFIED).and_then(|date| date.to_str().ok());
+        let modified = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        let mut full = headers.clone();
+        full.insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+        full.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        let mut brief = headers.clone();
+        // What describes octets that are not sent (RFC 9110 §15.4.5).
+        for name in [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, ACCEPT_RANGES] {
+            brief.remove(name);
+        }
+        if !tag.is_empty() {
+            brief.remove(LAST_MODIFIED);
+        }
+        Self { etag, is_weak, modified, bytes, brief, full, asked: None }
+    }
+
+    /// All of it with a status of its own, whatever the request's conditions.
+    pub(crate) fn respond_as(&self, status: StatusCode, content: &Content) -> Response<Body> {
+        let mut headers = self.full.clone();
+        headers.remove(ACCEPT_RANGES);
+        if status == StatusCode::NO_CONTENT {
+            headers.remove(CONTENT_LENGTH);
+        }
+        response(status, headers, Body::part(content.part(0..self.bytes), self.bytes))
     }
 
     /// Says that the representation was chosen for clients that like `asked` best, and is in `coding`.
@@ -91,8 +131,9 @@ pub(crate) enum Answer {
 
 /// Chooses the answer: preconditions first, then the range (RFC 9110 §13.2, §14.2).
 pub(crate) fn choose(method: &Method, headers: &HeaderMap, representation: &Representation) -> Answer {
-    // There is no record of when content was made, so dates decide nothing (§13.1.3, §13.1.4).
-    let validators = Validators { etag: representation.etag.as_bytes(), modified: None };
+    // Of our own content there is no record of when it was made, so dates decide nothing (§13.1.3, §13.1.4).
+    let Representation { is_weak, modified, .. } = *representation;
+    let validators = Validators { etag: representation.etag.as_bytes(), is_weak, modified };
     let is_range_valid = match conditional::evaluate(headers, validators) {
         Verdict::NotModified => return Answer::NotModified,
         Verdict::Failed => return Answer::PreconditionFailed,
@@ -205,16 +246,27 @@ fn unsatisfiable(representation: &Representation) -> Response<Body> {
 
 /// Several parts in one body (RFC 9110 §14.6); their data is not copied.
 fn multipart(representation: &Representation, content: &Content, ranges: Vec<Range<u64>>) -> Response<Body> {
-    // The tag is a hash of the content, so the content cannot contain it. Unquoted: some clients expect that.
+    // Our tags are hashes of the content, so the content cannot contain them. Unquoted: some clients expect that.
     let tag = String::from_utf8_lossy(representation.etag.as_bytes());
-    let boundary = format!("headwater-{}", tag.trim_matches('"'));
+    let tag = tag.trim_matches('"');
+    let boundary = if !tag.is_empty()
+        && tag.len() <= TAG_IN_BOUNDARY_MAX
+        && tag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    {
+        format!("headwater-{tag}")
+    } else {
+        let hash = Sha256::digest(format!("{tag} {}", representation.bytes));
+        format!("headwater-{}", hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<String>())
+    };
+    let media_type =
+        representation.full.get(CONTENT_TYPE).map_or(&b"application/octet-stream"[..], HeaderValue::as_bytes);
     let (mut parts, mut length) = (Vec::with_capacity(2 * ranges.len() + 1), 0);
     for (at, range) in ranges.into_iter().enumerate() {
         let mut head = BytesMut::new();
         head.extend_from_slice(if at == 0 { b"--" } else { b"\r\n--" });
         head.extend_from_slice(boundary.as_bytes());
         head.extend_from_slice(b"\r\nContent-Type: ");
-        head.extend_from_slice(representation.media_type.as_bytes());
+        head.extend_from_slice(media_type);
         head.extend_from_slice(b"\r\nContent-Range: ");
         head.extend_from_slice(content_range(&range, representation.bytes).as_bytes());
         head.extend_from_slice(b"\r\n\r\n");

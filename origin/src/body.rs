@@ -1,4 +1,4 @@
-//! The response body: octets in memory, parts of files, and what still comes from a bucket; of known length.
+//! The response body: octets in memory, parts of files, and what still comes from a bucket or another server.
 
 use std::io;
 use std::ops::Range;
@@ -14,6 +14,7 @@ use media_store::ObjectFile;
 
 use crate::download::{Downloads, Plan};
 use crate::files::{Buffers, FileRead};
+use crate::growing::Growing;
 use crate::memory::Object;
 use crate::objects::FetchError;
 use crate::remote::{Begun, Remote, Source};
@@ -29,6 +30,8 @@ pub(crate) enum Content {
     File(Arc<ObjectFile>, Arc<Buffers>),
     /// A bucket.
     Blocks(Arc<Remote>, Source, Begun),
+    /// Another server, from which it comes for all who asked.
+    Growing(Arc<Growing>),
     /// Segments, of which one file is made.
     Download(Arc<Downloads>, Arc<Plan>, Arc<packager::progressive::File>),
 }
@@ -39,7 +42,7 @@ impl Content {
         match self {
             Self::None | Self::Memory(_) | Self::File(..) => true,
             Self::Blocks(remote, source, _) => remote.at_hand(source, &range).is_some(),
-            Self::Download(..) => false,
+            Self::Download(..) | Self::Growing(_) => false,
         }
     }
 
@@ -60,6 +63,7 @@ impl Content {
                 Some(pieces) => Part::Stream(futures::stream::iter(pieces.into_iter().map(Ok)).boxed()),
                 None => Part::Stream(remote.stream(source.clone(), range, begun.clone())),
             },
+            Self::Growing(growing) => Part::Stream(growing.octets(range)),
             Self::Download(downloads, plan, file) => {
                 Part::Stream(downloads.stream(Arc::clone(plan), Arc::clone(file), range))
             }
@@ -90,7 +94,7 @@ impl Part {
     }
 }
 
-/// A body of known length. What is in memory is sent without copying it; the rest is read as it is sent.
+/// A body, mostly of known length. What is in memory is sent without copying it; the rest is read as it is sent.
 ///
 /// It fails when the store does in the middle of an answer: then the connection has to be broken off, since the
 /// length was promised.
@@ -99,6 +103,8 @@ pub struct Body {
     part: Option<Part>,
     rest: std::vec::IntoIter<Part>,
     remaining: u64,
+    /// Nobody told how long it is.
+    is_unmeasured: bool,
 }
 
 impl Body {
@@ -109,12 +115,17 @@ impl Body {
 
     /// A body of one part of so many octets.
     pub(crate) fn part(part: Part, bytes: u64) -> Self {
-        Self { part: Some(part), rest: Vec::new().into_iter(), remaining: bytes }
+        Self { part: Some(part), remaining: bytes, ..Self::default() }
     }
 
     /// A body of several parts, sent in order, with so many octets together.
     pub(crate) fn parts(parts: Vec<Part>, bytes: u64) -> Self {
-        Self { part: None, rest: parts.into_iter(), remaining: bytes }
+        Self { rest: parts.into_iter(), remaining: bytes, ..Self::default() }
+    }
+
+    /// A body that ends when it ends.
+    pub(crate) fn unmeasured(part: Part) -> Self {
+        Self { part: Some(part), is_unmeasured: true, ..Self::default() }
     }
 }
 
@@ -161,11 +172,11 @@ impl http_body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.remaining == 0
+        self.remaining == 0 && !self.is_unmeasured
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.remaining)
+        if self.is_unmeasured { SizeHint::default() } else { SizeHint::with_exact(self.remaining) }
     }
 }
 

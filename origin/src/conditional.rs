@@ -8,8 +8,10 @@ use http::header::{HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RA
 /// What identifies the selected representation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Validators<'a> {
-    /// The strong entity-tag, with its quotes.
+    /// The opaque part of the entity-tag, with its quotes; empty where there is none.
     pub(crate) etag: &'a [u8],
+    /// The tag only tells that two representations mean the same, not that they are.
+    pub(crate) is_weak: bool,
     /// When it was last changed; `None` where that is not recorded, and then dates never decide.
     pub(crate) modified: Option<SystemTime>,
 }
@@ -31,7 +33,7 @@ pub(crate) enum Verdict {
 /// Evaluates the preconditions in the order that §13.2.2 prescribes.
 pub(crate) fn evaluate(headers: &HeaderMap, validators: Validators<'_>) -> Verdict {
     if headers.contains_key(IF_MATCH) {
-        if !matches_any(headers, &IF_MATCH, validators.etag, Comparison::Strong) {
+        if !matches_any(headers, &IF_MATCH, validators, Comparison::Strong) {
             return Verdict::Failed;
         }
     } else if let Some(is_newer) = is_newer_than(headers, &IF_UNMODIFIED_SINCE, validators)
@@ -40,7 +42,7 @@ pub(crate) fn evaluate(headers: &HeaderMap, validators: Validators<'_>) -> Verdi
         return Verdict::Failed;
     }
     if headers.contains_key(IF_NONE_MATCH) {
-        if matches_any(headers, &IF_NONE_MATCH, validators.etag, Comparison::Weak) {
+        if matches_any(headers, &IF_NONE_MATCH, validators, Comparison::Weak) {
             return Verdict::NotModified;
         }
     } else if let Some(is_newer) = is_newer_than(headers, &IF_MODIFIED_SINCE, validators)
@@ -58,7 +60,7 @@ fn is_range_valid(headers: &HeaderMap, validators: Validators<'_>) -> bool {
     let mut lines = headers.get_all(IF_RANGE).iter();
     match (lines.next(), lines.next()) {
         (None, _) => true,
-        (Some(tag), None) => tag.as_bytes() == validators.etag,
+        (Some(tag), None) => !validators.is_weak && !validators.etag.is_empty() && tag.as_bytes() == validators.etag,
         (Some(_), Some(_)) => false,
     }
 }
@@ -82,14 +84,14 @@ enum Comparison {
 }
 
 /// Whether any line of the header is `*` or lists the tag; a malformed list matches only up to its first fault.
-fn matches_any(headers: &HeaderMap, name: &HeaderName, etag: &[u8], comparison: Comparison) -> bool {
+fn matches_any(headers: &HeaderMap, name: &HeaderName, validators: Validators<'_>, comparison: Comparison) -> bool {
     headers.get_all(name).iter().any(|line| {
         let mut rest = line.as_bytes();
         if rest.trim_ascii() == b"*" {
             return true;
         }
         while let Some((is_weak, tag, tail)) = next_tag(rest) {
-            if tag == etag && !(is_weak && comparison == Comparison::Strong) {
+            if tag == validators.etag && !((is_weak || validators.is_weak) && comparison == Comparison::Strong) {
                 return true;
             }
             rest = tail;
@@ -135,7 +137,11 @@ mod tests {
                 headers.append(name, value);
                 headers
             });
-        assert_eq!(evaluate(&headers, Validators { etag: ETAG.as_bytes(), modified }), expected, "{lines:?}");
+        assert_eq!(
+            evaluate(&headers, Validators { etag: ETAG.as_bytes(), is_weak: false, modified }),
+            expected,
+            "{lines:?}"
+        );
     }
 
     #[test]
@@ -218,13 +224,28 @@ mod tests {
         check_verdict(&[(IF_RANGE, ETAG), (IF_RANGE, ETAG)], None, WHOLE);
     }
 
+    #[test]
+    fn a_weak_tag_answers_no_question_that_needs_a_strong_one() {
+        for (name, value, expected) in [
+            (IF_NONE_MATCH, "\"abc\"", Verdict::NotModified),
+            (IF_NONE_MATCH, "W/\"abc\"", Verdict::NotModified),
+            (IF_MATCH, "\"abc\"", Verdict::Failed),
+            (IF_MATCH, "*", PROCEED),
+            (IF_RANGE, "\"abc\"", WHOLE),
+        ] {
+            let headers = HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+            let validators = Validators { etag: ETAG.as_bytes(), is_weak: true, modified: None };
+            assert_eq!(evaluate(&headers, validators), expected, "{headers:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_header_panics(value in proptest::collection::vec(any::<u8>(), 0..64)) {
             let Ok(value) = HeaderValue::from_bytes(&value) else { return Ok(()) };
             for name in [IF_MATCH, IF_NONE_MATCH, IF_RANGE, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE] {
                 let headers = HeaderMap::from_iter([(name, value.clone())]);
-                let _ = evaluate(&headers, Validators { etag: ETAG.as_bytes(), modified: modified() });
+                let _ = evaluate(&headers, Validators { etag: ETAG.as_bytes(), is_weak: false, modified: modified() });
             }
         }
     }

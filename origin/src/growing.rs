@@ -1,10 +1,13 @@
 //! Octets that are still arriving, shared by all who wait for them: everybody gets each piece as it comes.
 
+use std::ops::Range;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::Notify;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::objects::FetchError;
 
@@ -13,6 +16,8 @@ use crate::objects::FetchError;
 pub(crate) struct Growing {
     state: Mutex<State>,
     grown: Notify,
+    /// The room that it takes in memory, where that is counted.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 #[derive(Debug, Default)]
@@ -22,6 +27,34 @@ struct State {
 }
 
 impl Growing {
+    /// One that takes counted room for as long as anybody has it.
+    pub(crate) fn within(room: OwnedSemaphorePermit) -> Self {
+        Self { _room: Some(room), ..Self::default() }
+    }
+
+    /// The octets `range`, as they come.
+    pub(crate) fn octets(self: &Arc<Self>, range: Range<u64>) -> BoxStream<'static, Result<Bytes, FetchError>> {
+        let state = (Arc::clone(self), 0, 0, range);
+        let next = |(growing, mut index, mut at, range): (Arc<Self>, usize, u64, Range<u64>)| async move {
+            // Ends with octets of the range, behind it, or with the last piece.
+            while at < range.end {
+                let piece = match growing.piece(index).await? {
+                    Ok(piece) => piece,
+                    Err(error) => return Some((Err(error), (growing, index, range.end, range))),
+                };
+                let within =
+                    |offset: u64| usize::try_from(offset.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len());
+                let octets = piece.slice(within(range.start)..within(range.end));
+                (index, at) = (index + 1, at + piece.len() as u64);
+                if !octets.is_empty() {
+                    return Some((Ok(octets), (growing, index, at, range)));
+                }
+            }
+            None
+        };
+        futures::stream::unfold(state, next).boxed()
+    }
+
     /// Adds a piece.
     pub(crate) fn push(&self, piece: Bytes) {
         self.lock().pieces.push(piece);
@@ -70,8 +103,6 @@ impl Growing {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     async fn read(growing: Arc<Growing>) -> Result<Vec<u8>, FetchError> {
@@ -97,6 +128,21 @@ mod tests {
         assert_eq!(early.unwrap(), b"abcdef");
         assert_eq!(read(growing.clone()).await.unwrap(), b"abcdef");
         assert_eq!(growing.joined(), "abcdef");
+    }
+
+    #[tokio::test]
+    async fn a_range_of_what_arrives_needs_no_more_than_that() {
+        let growing = Arc::new(Growing::default());
+        for piece in ["ab", "cde", "f"] {
+            growing.push(piece.into());
+        }
+        for (range, expected) in [(0..6, "abcdef"), (1..4, "bcd"), (2..5, "cde"), (3..3, ""), (5..6, "f")] {
+            let pieces: Vec<_> = growing.octets(range.clone()).map(Result::unwrap).collect().await;
+            assert_eq!(pieces.concat(), expected.as_bytes(), "{range:?}");
+        }
+        growing.end(Err(FetchError::Upstream));
+        let pieces: Vec<_> = growing.octets(4..9).collect().await;
+        assert_eq!(pieces, [Ok("e".into()), Ok("f".into()), Err(FetchError::Upstream)]);
     }
 
     #[tokio::test]

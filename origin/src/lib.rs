@@ -11,6 +11,7 @@
 //!      -> answer     preconditions, then the range: 200, 206, 304, 412 or 416
 //! ```
 //!
+//! [`Edge`] is the same to clients without a store: a cache in front of another origin.
 //! What was answered a moment ago is answered again from [`Origin::answer_at_once`] without any of that.
 //!
 //! Entity-tags are hashes of the content, so every replica gives the same. The crate does not know
@@ -35,6 +36,7 @@ mod coding;
 mod conditional;
 mod demand;
 mod download;
+mod edge;
 mod files;
 mod flights;
 mod growing;
@@ -57,5 +59,6 @@ mod service;
 
 pub use body::Body;
 pub use demand::{DemandHook, Wanted};
+pub use edge::{Edge, EdgeConfig, EdgeError, check_upstream};
 pub use metrics::Metrics;
 pub use service::{Origin, OriginConfig};

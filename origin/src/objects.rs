@@ -62,6 +62,9 @@ pub(crate) enum FetchError {
     /// It was not encoded in time.
     #[error("not encoded yet")]
     NotYet,
+    /// The origin behind an edge did not give it, or not all of it.
+    #[error("the upstream did not give all of it")]
+    Upstream,
 }
 
 /// `None` when there is no such thing.
@@ -161,7 +164,7 @@ impl Objects {
             Content::None | Content::Memory(_) | Content::Blocks(..) => true,
             // The next use is to bring it into memory, if it fits.
             Content::File(file, _) => !self.memory.takes(file.bytes()),
-            Content::Download(..) => false,
+            Content::Download(..) | Content::Growing(_) => false,
         }
     }
 

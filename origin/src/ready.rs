@@ -85,7 +85,7 @@ impl ReadyAnswers {
             Content::Memory(object) => Place::Memory(Arc::downgrade(object)),
             Content::File(file, buffers) => Place::File(Arc::downgrade(file), Arc::clone(buffers)),
             Content::Blocks(remote, source, _) => Place::Blocks(Arc::clone(remote), source.clone()),
-            Content::Download(..) => return,
+            Content::Download(..) | Content::Growing(_) => return,
         };
         let ready = Ready {
             representation: representation.clone(),

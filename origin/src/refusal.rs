@@ -138,7 +138,7 @@ fn query_detail(error: QueryError) -> &'static str {
 impl From<FetchError> for Refusal {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::Store | FetchError::Slow => Self::Unavailable,
+            FetchError::Store | FetchError::Slow | FetchError::Upstream => Self::Unavailable,
             FetchError::Corrupt => Self::Broken,
             FetchError::Busy => Self::Busy,
             FetchError::NotYet => Self::NotYet,

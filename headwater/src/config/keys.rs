@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 67] = [
+pub const KEYS: [Key; 69] = [
     key(
         "data_dir",
         Kind::Text,
@@ -175,6 +175,16 @@ pub const KEYS: [Key; 67] = [
     )
     .hidden(),
     key("origin_secret_header", Kind::Text, "\"X-Origin-Secret\"", "Header that carries such a secret."),
+    key(
+        "upstream",
+        Kind::Text,
+        "\"\"",
+        "Address of another origin, such as `https://origin.example.org`, that this server is a cache in front of (docs/cdn.md): then it has no database, storage or data folder of its own, keeps answers in `origin_cache_bytes` of memory, and plays no role but `origin`. Empty means that it serves what it stores.",
+    ),
+    secret(
+        "upstream_secret",
+        "Secret that is sent with each request to `upstream`, in the header `origin_secret_header`: one of those in its `origin_secrets`.",
+    ),
     key("upload_size_max", Kind::Number, "1099511627776", "Largest upload, in octets."),
     key(
         "upload_sync",

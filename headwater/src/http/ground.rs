@@ -81,6 +81,7 @@ impl Ground {
         let (lifecycle, address) = (Lifecycle::new(), listener.address().unwrap());
         let surface = Surface::new(Parts {
             origin: None,
+            edge: None,
             ingest: Some(uploads(saw, is_open)),
             api: None,
             has_pages: false,

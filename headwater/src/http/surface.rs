@@ -26,6 +26,8 @@ use crate::metrics::Metrics;
 pub struct Parts {
     /// `/v/...`
     pub origin: Option<origin::Origin>,
+    /// Everything but operations, where this process is a cache in front of another origin.
+    pub edge: Option<origin::Edge>,
     /// `/uploads/...`
     pub ingest: Option<Router>,
     /// `/api/...`
@@ -109,7 +111,7 @@ impl Surface {
         } else {
             tracing::debug!(status = response.status().as_u16(), elapsed_ms, "request answered");
         }
-        let is_media = matches!(route, Route::Playlist | Route::Segment);
+        let is_media = self.0.edge.is_some() || matches!(route, Route::Playlist | Route::Segment);
         Ok(dressed(response, id, is_media))
     }
 
@@ -136,6 +138,13 @@ impl Surface {
     }
 
     async fn dispatch(&self, route: Route, request: Request<Body>) -> Response<Outgoing> {
+        let is_operation = matches!(route, Route::Health | Route::Ready | Route::Metrics);
+        if let Some(edge) = self.0.edge.as_ref().filter(|_| !is_operation) {
+            return match edge.clone().oneshot(request).await {
+                Ok(response) => response.map(Outgoing::Origin),
+                Err(never) => match never {},
+            };
+        }
         match (route, &self.0.origin) {
             (Route::Playlist | Route::Segment, Some(origin)) => match origin.clone().oneshot(request).await {
                 Ok(response) => response.map(Outgoing::Origin),
@@ -192,7 +201,7 @@ fn dressed(mut response: Response<Outgoing>, id: HeaderValue, is_media: bool) ->
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, id);
     if is_media {
-        // The origin says itself what its answers need, and they are many.
+        // The origin says itself what its answers need, and they are many; so does the one behind an edge.
         return response;
     }
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

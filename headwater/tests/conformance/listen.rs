@@ -19,6 +19,7 @@ pub(crate) async fn serve(router: Router) -> (SocketAddr, JoinSet<()>) {
     let lifecycle = Lifecycle::new();
     let surface = Surface::new(Parts {
         origin: None,
+        edge: None,
         ingest: Some(router),
         api: None,
         has_pages: false,

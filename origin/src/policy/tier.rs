@@ -40,7 +40,7 @@ impl Tier {
         match content {
             Content::None => Self::Unread,
             Content::File(..) | Content::Download(..) => Self::Disk,
-            Content::Memory(_) | Content::Blocks(..) => Self::Memory,
+            Content::Memory(_) | Content::Blocks(..) | Content::Growing(_) => Self::Memory,
         }
     }
 
