@@ -16,6 +16,7 @@ mod contention;
 mod corpus;
 mod curl;
 mod doctor;
+mod edge;
 mod exactness;
 mod harness;
 mod hostile;
