@@ -308,13 +308,17 @@ impl Shield {
                 // It is another variant: now it is known what it varies for.
                 Landed::Shared(..) => {}
                 Landed::Alone(live) => {
+                    // It answers the request that the flight began with: nobody else may see it.
                     let taken = || live.lock().unwrap_or_else(PoisonError::into_inner).take();
-                    match asking.is_for_whole().then(taken).flatten() {
+                    match (is_first && asking.is_for_whole()).then(taken).flatten() {
                         Some(live) => return self.relay(live, "fwd=uri-miss"),
                         None => break,
                     }
                 }
-                Landed::Failed(trouble, document) => return self.failed(asking, kept, trouble, document),
+                Landed::Failed(trouble, document) => {
+                    let document = document.filter(|document| is_first || document.is_for_all);
+                    return self.failed(asking, kept, trouble, document.map(|document| document.kept));
+                }
             }
         }
         self.pass(asking).await

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Timestamp;
-use http::header::HeaderMap;
+use http::header::{COOKIE, HeaderMap, SET_COOKIE};
 use http::{HeaderValue, Method, StatusCode};
 use tokio::sync::{Semaphore, watch};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::Shield;
 use super::asking::Asking;
+use super::directives::Directives;
 use super::fields;
 use super::kept::Kept;
 use super::terms::{Asked, Standing, Terms};
@@ -28,6 +29,8 @@ use crate::objects::FetchError;
 const COLLECTED_BYTES_MAX: usize = 1 << 20;
 /// Time for collecting it.
 const COLLECTING_TIME: Duration = Duration::from_secs(2);
+/// Time for an answer that is kept to come whole.
+const FILLING_TIME: Duration = Duration::from_secs(600);
 /// Largest document about an error that is given to all who wait.
 const ERROR_BYTES_MAX: usize = 64 << 10;
 /// How long it is remembered that an answer is not for more than one.
@@ -43,7 +46,15 @@ pub(super) enum Landed {
     /// An answer for one of those who wait: the others have to ask for theirs.
     Alone(Arc<Mutex<Option<Live>>>),
     /// None, or one that tells of an error.
-    Failed(Trouble, Option<Arc<Kept>>),
+    Failed(Trouble, Option<Document>),
+}
+
+/// An answer that tells of an error.
+#[derive(Clone)]
+pub(super) struct Document {
+    pub(super) kept: Arc<Kept>,
+    /// It is not only for the request that the flight began with.
+    pub(super) is_for_all: bool,
 }
 
 /// How an answer came about.
@@ -185,15 +196,16 @@ impl Flight {
         }
     }
 
-    /// The document about an error, if it may be given to all who wait, and is short.
-    async fn error(&self, asking: &Asking, reply: Reply, headers: &HeaderMap) -> Option<Arc<Kept>> {
+    /// The document about an error, if it is short.
+    async fn error(&self, asking: &Asking, reply: Reply, headers: &HeaderMap) -> Option<Document> {
         let (status, answered) = (reply.status, reply.headers.clone());
         let mut rest = reply.body(&self.shield.upstream, &asking.target, headers);
         let (pieces, Ok(true)) = collect(&mut rest, ERROR_BYTES_MAX).await else { return None };
-        let is_for_one = asking.is_authorized || answered.contains_key(http::header::SET_COOKIE);
+        let is_private = Directives::of_everybody(&answered).is_private || answered.contains_key(SET_COOKIE);
+        let is_for_all = !is_private && !asking.is_authorized && !asking.headers.contains_key(COOKIE);
         let terms = Terms::of_once(self.now());
         let told = kept(status, answered, pieces, terms, (Arc::new([]), &asking.headers));
-        (!is_for_one).then(|| Arc::new(told))
+        Some(Document { kept: Arc::new(told), is_for_all })
     }
 
     /// Passes an answer on, and keeps it if it may be kept.
@@ -225,7 +237,7 @@ impl Flight {
         let arriving = Arc::new(Kept::new(status, answered, content, terms, (spec, &asking.headers)));
         self.rename(asking, &arriving);
         self.land(Landed::Shared(Arc::clone(&arriving), way));
-        let end = fill(&growing, &mut rest).await;
+        let end = timeout(FILLING_TIME, fill(&growing, &mut rest)).await.unwrap_or(Err(FetchError::Slow));
         if end.is_ok() {
             let bytes = growing.joined();
             let whole = arriving.with(Content::Memory(Arc::new(object(bytes))));

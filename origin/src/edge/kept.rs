@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use domain::Timestamp;
 use http::header::{
-    AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HeaderName, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, LAST_MODIFIED,
+    AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -31,6 +31,15 @@ const KEPT_BYTES_MAX: u64 = 32 << 20;
 const SPECS_MAX: usize = 64 << 10;
 /// How long a failure is remembered by an answer that is given in its place.
 const TROUBLE_KEPT: Duration = Duration::from_secs(1);
+
+/// Fields that describe the octets that are here, whatever a 304 says.
+const OF_THE_OCTETS: [HeaderName; 5] = [
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    CONTENT_RANGE,
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("content-digest"),
+];
 
 /// An answer that more than one request may get.
 pub(super) struct Kept {
@@ -85,7 +94,7 @@ impl Kept {
         headers.remove(AGE);
         for name in told.keys() {
             // What describes the octets that are here stays with them.
-            if [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE].contains(name) {
+            if OF_THE_OCTETS.contains(name) {
                 continue;
             }
             headers.remove(name);
@@ -157,7 +166,9 @@ impl Kept {
         if method == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
-        if response.headers().contains_key(DATE) {
+        // Refusals of our own making are new.
+        let is_refusal = matches!(response.status().as_u16(), 412 | 416) && self.status == StatusCode::OK;
+        if !is_refusal {
             response.headers_mut().insert(AGE, HeaderValue::from(self.terms.age(now).as_secs()));
         }
         response

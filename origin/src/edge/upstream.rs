@@ -1,11 +1,11 @@
 //! The origin behind this cache: asked over connections that stay open, with a bound on each wait.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use domain::{Clock, Timestamp};
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderName, IF_RANGE, RANGE, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderName, IF_RANGE, RANGE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
 use reqwest::{Client, Response, Url};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -133,12 +133,20 @@ impl Upstream {
     }
 
     fn reply(&self, response: Response, turn: OwnedSemaphorePermit, sent: Timestamp) -> Reply {
-        let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let (status, received) = (response.status(), self.clock.now());
+        let told = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        let is_bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let length = if is_bodiless { Some(0) } else { told };
         let is_chunked = response.headers().contains_key(TRANSFER_ENCODING);
         let is_delimited = length.is_some() || is_chunked || response.version() >= Version::HTTP_2;
-        let headers = fields::back(response.headers(), response.version());
-        let status = response.status();
-        Reply { status, headers, length, is_delimited, sent, received: self.clock.now(), response, turn }
+        let mut headers = fields::back(response.headers(), response.version());
+        if !headers.contains_key(DATE) {
+            // Whoever passes an answer on says when it came, if it does not say when it was made (RFC 9110 §6.6.1).
+            let seconds = u64::try_from(received.unix_ms() / 1000).unwrap_or(0);
+            let date = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+            headers.extend(HeaderValue::from_str(&date).ok().map(|date| (DATE, date)));
+        }
+        Reply { status, headers, length, is_delimited, sent, received, response, turn }
     }
 }
 

@@ -173,6 +173,24 @@ async fn what_is_said_to_cdns_goes_before_what_is_said_to_everybody() {
 }
 
 #[tokio::test]
+async fn an_answer_without_content_or_date_is_kept_too() {
+    let stage = Stage::new(|seen| match seen.line.contains("none") {
+        true => Some(not_modified("Cache-Control: max-age=60").with_status(204)),
+        false => Some(turn(200, "Cache-Control: max-age=60", "")),
+    })
+    .await;
+    for (path, status) in [("/none", 204), ("/none", 204), ("/empty", 200), ("/empty", 200)] {
+        let reply = stage.get(path).await;
+        assert_eq!((reply.status, reply.text()), (status, ""), "{path}");
+        assert_eq!(reply.header("date"), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(reply.headers.contains_key("content-length"), status == 200);
+    }
+    stage.pass(7);
+    assert_eq!(stage.get("/none").await.header("age"), "7");
+    assert_eq!(stage.seen().len(), 2);
+}
+
+#[tokio::test]
 async fn an_answer_in_chunks_is_kept_with_its_length() {
     let stage = Stage::new(|_| Some(chunked(LASTING, BODY))).await;
     for _ in 0..2 {

@@ -30,6 +30,28 @@ async fn what_is_for_one_client_is_never_given_to_another() {
 }
 
 #[tokio::test]
+async fn what_was_asked_for_by_somebody_who_left_is_for_nobody() {
+    let stage = Stage::new(|seen| {
+        let who = seen.header("cookie").unwrap_or_default().to_owned();
+        let status = if seen.line.contains("error") { 503 } else { 200 };
+        Some(turn(status, "Cache-Control: private", &who).slowly())
+    })
+    .await;
+    for path in ["/a", "/error"] {
+        let mut first = Box::pin(stage.get_with(path, &[("cookie", "one")]));
+        assert!(futures::poll!(&mut first).is_pending());
+        let mut second = Box::pin(stage.get_with(path, &[("cookie", "two")]));
+        assert!(futures::poll!(&mut second).is_pending());
+        drop(first);
+        let reply = second.await;
+        assert!(!reply.text().contains("one"), "{path}: {}", reply.text());
+    }
+    // Who began it gets it as it is.
+    let reply = stage.get_with("/error", &[("cookie", "three")]).await;
+    assert_eq!((reply.status, reply.text()), (503, "three"));
+}
+
+#[tokio::test]
 async fn an_answer_to_somebody_who_is_known_is_theirs_unless_it_is_public() {
     let stage = Stage::new(|seen| {
         let lines = if seen.line.contains("public") {

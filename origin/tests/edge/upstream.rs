@@ -66,6 +66,11 @@ impl Turn {
         Self { cut: Some(octets), ..self }
     }
 
+    /// The same with another status in place of 304.
+    pub(crate) fn with_status(self, status: u16) -> Self {
+        Self { head: self.head.replacen("304", &status.to_string(), 1), ..self }
+    }
+
     /// The same, after a while, and with its body after another.
     pub(crate) fn slowly(self) -> Self {
         Self { wait: Duration::from_millis(100), ..self }
