@@ -153,6 +153,21 @@ impl Edge {
         })))
     }
 
+    /// The answer to a request, if it is kept and fresh. Nothing is waited for, and of the request no more is looked
+    /// at than decides it; `None` means no more than that the request has to be served.
+    pub fn answer_at_once<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+        let (shield, method, headers) = (&self.0, request.method(), request.headers());
+        if method != Method::GET && method != Method::HEAD {
+            return None;
+        }
+        guard::check_bodiless(method, headers).ok()?;
+        shield.gate.check_cdn(headers).ok()?;
+        let key = asking::key(request.uri())?;
+        let kept = shield.store.get(&shield.store.name(&key, headers))?;
+        let is_fresh = kept.terms.standing(shield.clock.now()) == Standing::Fresh;
+        is_fresh.then(|| shield.hit(method, headers, &kept, "hit"))
+    }
+
     /// What was done with requests so far, by name.
     pub fn counts(&self) -> [(&'static str, u64); OUTCOMES.len()] {
         std::array::from_fn(|at| (OUTCOMES[at], self.0.counts[at].load(Ordering::Relaxed)))
@@ -298,7 +313,7 @@ impl Shield {
                 break;
             }
             let (landing, is_first) = match flight::join(self, asking, &name) {
-                Joined::Found(kept) => return self.hit(asking, &kept, "hit"),
+                Joined::Found(kept) => return self.hit(&asking.method, &asking.headers, &kept, "hit"),
                 Joined::Flying(landing, is_first) => (landing, is_first),
             };
             match flight::landed(landing).await {
@@ -327,26 +342,25 @@ impl Shield {
     /// The answer that is kept, if it may be given as it is.
     fn from_memory(self: &Arc<Self>, asking: &Arc<Asking>, name: &str, kept: &Arc<Kept>) -> Option<Response<Body>> {
         let now = self.clock.now();
+        let hit = |outcome| Some(self.hit(&asking.method, &asking.headers, kept, outcome));
         match kept.terms.standing(now) {
-            Standing::Fresh => Some(self.hit(asking, kept, "hit")),
+            Standing::Fresh => hit("hit"),
             Standing::Refreshable => {
                 if !kept.is_troubled(now) && !asking.is_only_if_cached {
                     // Nobody waits for it.
                     let _ = flight::join(self, asking, name);
                 }
-                Some(self.hit(asking, kept, "stale"))
+                hit("stale")
             }
-            Standing::Stale { is_better_than_nothing } => {
-                (is_better_than_nothing && kept.is_troubled(now)).then(|| self.hit(asking, kept, "stale"))
-            }
-            Standing::Over => None,
+            Standing::Stale { is_better_than_nothing: true } if kept.is_troubled(now) => hit("stale"),
+            Standing::Stale { .. } | Standing::Over => None,
         }
     }
 
-    fn hit(&self, asking: &Asking, kept: &Kept, outcome: &str) -> Response<Body> {
+    fn hit(&self, method: &Method, asked: &HeaderMap, kept: &Kept, outcome: &str) -> Response<Body> {
         self.count(outcome);
         let now = self.clock.now();
-        let response = kept.respond(&asking.method, &asking.headers, now);
+        let response = kept.respond(method, asked, now);
         mark(response, &format!("hit; ttl={}", kept.terms.ttl_s(now)))
     }
 

@@ -45,6 +45,11 @@ impl Route {
         }
     }
 
+    /// Whether it is about this process, and nothing that it serves.
+    pub fn is_operation(self) -> bool {
+        matches!(self, Self::Health | Self::Ready | Self::Metrics)
+    }
+
     /// Its name in metrics and logs.
     pub fn name(self) -> &'static str {
         match self {

@@ -64,19 +64,23 @@ impl Surface {
         &*self.0.clock
     }
 
-    /// The answer to a request of the origin that is ready, without a span, a task or anything on the heap: most
+    /// The answer to a request of the origin or the edge that is ready, without a span, a task or anything on the heap: most
     /// requests of a busy server are such, and cost hardly more than to write the answer.
     pub(super) fn answer_at_once<B>(&self, request: &Request<B>) -> Option<Response<Outgoing>> {
         let begun = Instant::now();
-        let (origin, path) = (self.0.origin.as_ref()?, request.uri().path());
-        if !(path.starts_with("/v/") || path.starts_with("/t/"))
+        let (edge, path) = (self.0.edge.as_ref(), request.uri().path());
+        let route = Route::of(path);
+        if !(path.starts_with("/v/") || path.starts_with("/t/") || edge.is_some() && !route.is_operation())
             || head_bytes(request) > HEAD_BYTES_MAX
             || guard::check(request).is_err()
         {
             return None;
         }
-        let response = origin.answer_at_once(request)?;
-        let (route, method, status) = (Route::of(path), request.method(), response.status());
+        let response = match edge {
+            Some(edge) => edge.answer_at_once(request)?,
+            None => self.0.origin.as_ref()?.answer_at_once(request)?,
+        };
+        let (method, status) = (request.method(), response.status());
         self.0.metrics.answered_at_once(route, method, status, begun.elapsed());
         let id = request_id::of(request.headers(), &*self.0.clock);
         tracing::debug!(request.id = ?id, route = route.name(), %method, status = status.as_u16(), "request answered at once");
@@ -138,8 +142,7 @@ impl Surface {
     }
 
     async fn dispatch(&self, route: Route, request: Request<Body>) -> Response<Outgoing> {
-        let is_operation = matches!(route, Route::Health | Route::Ready | Route::Metrics);
-        if let Some(edge) = self.0.edge.as_ref().filter(|_| !is_operation) {
+        if let Some(edge) = self.0.edge.as_ref().filter(|_| !route.is_operation()) {
             return match edge.clone().oneshot(request).await {
                 Ok(response) => response.map(Outgoing::Origin),
                 Err(never) => match never {},

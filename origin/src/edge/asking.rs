@@ -1,7 +1,7 @@
 //! What a client asks for, as far as it matters to a cache.
 
 use http::header::{AUTHORIZATION, RANGE};
-use http::{HeaderMap, Method, request};
+use http::{HeaderMap, Method, Uri, request};
 
 use super::directives::Directives;
 use super::fields::{self, Permission};
@@ -27,14 +27,8 @@ pub(super) struct Asking {
 impl Asking {
     /// Reads a request; `id` is ours in `CDN-Loop`. `None` if its path could be read in two ways.
     pub(super) fn read(head: &request::Parts, id: &str) -> Option<Self> {
-        let path = head.uri.path();
-        if !is_plain(path) {
-            return None;
-        }
-        let query = head.uri.query();
-        let target = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-        // What players tell about themselves changes nothing.
-        let key = if query.is_some_and(cmcd::is_all_of) { path.to_owned() } else { target.clone() };
+        let (key, path) = (key(&head.uri)?, head.uri.path());
+        let target = head.uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
         let told = Directives::of_everybody(&head.headers);
         Some(Self {
             method: head.method.clone(),
@@ -57,12 +51,20 @@ impl Asking {
     }
 }
 
+/// Path and query as far as they tell answers apart. `None` if the path could be read in two ways.
+pub(super) fn key(uri: &Uri) -> Option<String> {
+    let path = Some(uri.path()).filter(|path| is_plain(path))?;
+    // What players tell about themselves changes nothing.
+    let query = uri.query().filter(|query| !cmcd::is_all_of(query));
+    Some(query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
+}
+
 /// Whether a path means the same to everybody: none of its names is a dot or two, and nothing is a slash that is not
 /// written so.
 fn is_plain(path: &str) -> bool {
     path.starts_with('/')
         && !path.contains('\\')
-        && path.split('/').all(|name| {
+        && path.split('/').filter(|name| name.starts_with(['.', '%'])).all(|name| {
             let name = name.to_ascii_lowercase().replace("%2e", ".");
             name != "." && name != ".."
         })

@@ -21,6 +21,10 @@ async fn what_is_kept_is_answered_without_the_upstream() {
     assert_eq!((head.status, head.header("content-length"), head.text()), (200, "36", ""));
     assert_eq!(stage.seen().len(), 1);
     assert_eq!(stage.edge.counts()[0], ("hit", 2));
+    let request = |path: &str| http::Request::get(path).body(()).unwrap();
+    let ready = stage.edge.answer_at_once(&request("/v/a/0.m4s")).expect("a fresh answer is ready");
+    assert_eq!((ready.status().as_u16(), &ready.headers()["cache-status"]), (200, &again.headers["cache-status"]));
+    assert!(stage.edge.answer_at_once(&request("/v/a/1.m4s")).is_none());
     // What players tell about themselves tells no answers apart.
     assert!(stage.get("/v/a/0.m4s?CMCD=br%3D5").await.told().starts_with("hit"));
     assert!(stage.get("/v/a/0.m4s?x=1").await.told().starts_with("fwd=uri-miss"));
