@@ -45,9 +45,10 @@ impl Route {
         }
     }
 
-    /// Whether it is about this process, and nothing that it serves.
-    pub fn is_operation(self) -> bool {
-        matches!(self, Self::Health | Self::Ready | Self::Metrics)
+    /// Whether it leads to what viewers are shown, which an edge passes on: not to operations, nor to the catalogue
+    /// and uploads, which an origin may leave open to those who reach it.
+    pub fn is_content(self) -> bool {
+        matches!(self, Self::Playlist | Self::Segment | Self::Page)
     }
 
     /// Its name in metrics and logs.

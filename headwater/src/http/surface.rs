@@ -26,7 +26,7 @@ use crate::metrics::Metrics;
 pub struct Parts {
     /// `/v/...`
     pub origin: Option<origin::Origin>,
-    /// Everything but operations, where this process is a cache in front of another origin.
+    /// All that viewers are shown, where this process is a cache in front of another origin.
     pub edge: Option<origin::Edge>,
     /// `/uploads/...`
     pub ingest: Option<Router>,
@@ -70,7 +70,7 @@ impl Surface {
         let begun = Instant::now();
         let (edge, path) = (self.0.edge.as_ref(), request.uri().path());
         let route = Route::of(path);
-        if !(path.starts_with("/v/") || path.starts_with("/t/") || edge.is_some() && !route.is_operation())
+        if !(path.starts_with("/v/") || path.starts_with("/t/") || edge.is_some() && route.is_content())
             || head_bytes(request) > HEAD_BYTES_MAX
             || guard::check(request).is_err()
         {
@@ -142,7 +142,7 @@ impl Surface {
     }
 
     async fn dispatch(&self, route: Route, request: Request<Body>) -> Response<Outgoing> {
-        if let Some(edge) = self.0.edge.as_ref().filter(|_| !route.is_operation()) {
+        if let Some(edge) = self.0.edge.as_ref().filter(|_| route.is_content()) {
             return match edge.clone().oneshot(request).await {
                 Ok(response) => response.map(Outgoing::Origin),
                 Err(never) => match never {},

@@ -77,6 +77,15 @@ async fn an_asset_plays_through_an_edge_octet_by_octet_and_while_its_origin_is_a
     let whole = &kept[addresses.iter().position(|address| address == segment).unwrap()].2;
     assert_eq!(part.bytes().await.unwrap(), whole[10..20]);
 
+    let judged = run(&["doctor", "--cdn", &format!("{}{master}", edge.url), "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&judged.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let wrong: Vec<_> = findings.iter().filter(|finding| finding["verdict"] != "ok").collect();
+    assert!(wrong.is_empty() && findings.len() > 10, "{wrong:?}");
+    for (path, status) in [("/api/v1/assets", 404), ("/uploads/x", 404), ("/watch/x", 200)] {
+        assert_eq!(edge.get(path).await.status(), status, "{path}");
+    }
+
     origin.kill();
     for (address, before) in addresses.iter().zip(&kept) {
         assert_eq!(&fetched(&edge, address).await, before, "{address} while the origin is away");

@@ -35,6 +35,8 @@ const FILLING_TIME: Duration = Duration::from_secs(600);
 const ERROR_BYTES_MAX: usize = 64 << 10;
 /// How long it is remembered that an answer is not for more than one.
 const LONELY_FOR: Duration = Duration::from_secs(30);
+/// The same where it is so only for want of room.
+const CROWDED_FOR: Duration = Duration::from_secs(1);
 /// Octets per permit of the room for what arrives.
 const ROOM_UNIT_BYTES: u64 = 1024;
 
@@ -218,8 +220,10 @@ impl Flight {
         let room = room(&self.shield.room, length.unwrap_or(COLLECTED_BYTES_MAX as u64));
         let mut rest = reply.body(&self.shield.upstream, &asking.target, headers);
         let is_small = store.takes(length.unwrap_or(0));
+        let is_crowded = room.is_none() && terms.is_some() && spec.is_some() && is_small;
         let (Some(terms), Some(spec), Some(room), true) = (terms, spec, room, is_small) else {
-            return self.leave(Live { status, headers: answered, length, begun: Vec::new(), rest });
+            let time = if is_crowded { CROWDED_FOR } else { LONELY_FOR };
+            return self.leave(Live { status, headers: answered, length, begun: Vec::new(), rest }, time);
         };
         let Some(length) = length else {
             // Octets are handed to those who wait once all are there: then it is known how many there are.
@@ -228,7 +232,9 @@ impl Flight {
                     let whole = kept(status, answered, pieces, terms, (spec, &asking.headers));
                     self.settle(asking, Arc::new(whole), way);
                 }
-                (begun, Ok(false)) => self.leave(Live { status, headers: answered, length: None, begun, rest }),
+                (begun, Ok(false)) => {
+                    self.leave(Live { status, headers: answered, length: None, begun, rest }, LONELY_FOR);
+                }
                 (_, Err(_)) => self.land(Landed::Failed(Trouble::Broken, None)),
             };
         };
@@ -262,10 +268,11 @@ impl Flight {
         self.land(Landed::Shared(whole, way));
     }
 
-    /// Gives an answer to one of those who wait; what was kept before it is no longer so.
-    fn leave(&self, live: Live) {
+    /// Gives an answer to the one it was asked for, and lets others ask for theirs for so long; what was kept before it
+    /// is no longer so.
+    fn leave(&self, live: Live, time: Duration) {
         self.shield.store.forget(&self.name);
-        self.shield.lonely.insert(self.name.clone(), self.now().plus(LONELY_FOR));
+        self.shield.lonely.insert(self.name.clone(), self.now().plus(time));
         self.land(Landed::Alone(Arc::new(Mutex::new(Some(live)))));
     }
 }

@@ -108,6 +108,37 @@ async fn what_is_too_large_to_keep_is_passed_through_with_its_ranges() {
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_holds_up_nobody() {
+    let large = "x".repeat(8 << 20);
+    let stage = Stage::with(2, move |seen| {
+        let lines = if seen.line.contains("own") { "Cache-Control: no-store" } else { "Cache-Control: max-age=60" };
+        Some(turn(200, lines, &large))
+    })
+    .await;
+    let mut lazy = Vec::new();
+    for path in ["/shared", "/shared", "/own", "/own", "/own", "/own"] {
+        lazy.push(stage.unread(path).await);
+    }
+    for path in ["/shared", "/own", "/another"] {
+        assert_eq!(stage.get(path).await.text().len(), 8 << 20, "{path}");
+    }
+    drop(lazy);
+}
+
+#[tokio::test]
+async fn more_requests_than_may_wait_are_refused_at_once() {
+    let stage = Stage::with(1, |_| Some(turn(200, "Cache-Control: no-store", "x").slowly())).await;
+    let paths: Vec<String> = (0..12).map(|at| format!("/{at}")).collect();
+    let replies = join_all(paths.iter().map(|path| stage.get(path))).await;
+    let count = |status: u16| replies.iter().filter(|reply| reply.status == status).count();
+    // One that is asked, and eight that wait.
+    assert_eq!((count(200), count(503)), (9, 3));
+    let refused = replies.iter().find(|reply| reply.status == 503).unwrap();
+    assert_eq!((refused.header("retry-after"), refused.header("cache-control")), ("5", "no-store"));
+    assert_eq!(stage.get("/0").await.status, 200);
+}
+
+#[tokio::test]
 async fn a_request_that_was_here_before_is_refused() {
     let stage = Stage::new(|_| Some(turn(200, "Cache-Control: no-store", "x"))).await;
     stage.get_with("/a", &[("cdn-loop", "other.example"), ("via", "1.1 other")]).await;

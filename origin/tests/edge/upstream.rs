@@ -121,6 +121,14 @@ impl Reply {
 impl Stage {
     /// An upstream that answers by `script`; `None` ends the connection without an answer.
     pub(crate) async fn new(script: impl Fn(&Seen) -> Option<Turn> + Send + Sync + 'static) -> Self {
+        Self::with(32, script).await
+    }
+
+    /// The same with so many requests upstream at a time.
+    pub(crate) async fn with(
+        requests_max: usize,
+        script: impl Fn(&Seen) -> Option<Turn> + Send + Sync + 'static,
+    ) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = format!("http://{}", socket.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -135,7 +143,7 @@ impl Stage {
         });
         // Sunday, 6 November 1994, 08:49:37 GMT.
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(784_111_777_000)));
-        let config = EdgeConfig { upstream, secret: None, cache_bytes: 64 << 20, requests_max: 32 };
+        let config = EdgeConfig { upstream, secret: None, cache_bytes: 64 << 20, requests_max };
         let edge = Edge::new(config, Gate::without_keys(), Arc::clone(&clock) as Arc<dyn Clock>).unwrap();
         Self { edge, clock, seen, script, _server: server }
     }
@@ -153,6 +161,12 @@ impl Stage {
     /// Lets so many seconds pass.
     pub(crate) fn pass(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// An answer of which nobody has read anything.
+    pub(crate) async fn unread(&self, path: &str) -> http::Response<origin::Body> {
+        let request = Request::get(path).header("host", "edge.test").body(()).unwrap();
+        self.edge.clone().oneshot(request).await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
