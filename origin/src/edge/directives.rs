@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn directives_are_read_whatever_their_case_and_place() {
         let none = Directives::default;
-        check_everybody("MAX-Age=5, pUblic", Directives { max_age_s: Some(5), is_public: true, ..none() });
+        check_everybody("MAX-Age=5, PUBLIC", Directives { max_age_s: Some(5), is_public: true, ..none() });
         check_everybody("max-age=\"7\"", Directives { max_age_s: Some(7), ..none() });
         check_everybody(",, max-age=9 ,", Directives { max_age_s: Some(9), ..none() });
         check_everybody("a=\"max-age=1, no-store\", max-age=3", Directives { max_age_s: Some(3), ..none() });

@@ -140,6 +140,7 @@ pub(super) fn permission(path: &str) -> Permission {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Grant, mint};
 
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -177,6 +178,18 @@ mod tests {
         assert_eq!(first[CDN_LOOP], "cdn.example; a=b, me");
         assert!(has_looped(&first, "me") && !has_looped(&first, "m") && !has_looped(&HeaderMap::new(), "me"));
         assert!(has_looped(&headers(&[("cdn-loop", "a"), ("cdn-loop", "me;x=1")]), "me"));
+    }
+
+    #[test]
+    fn what_is_read_from_a_path_is_what_a_token_says() {
+        let ring = crate::access::KeyRing::new(&["k:0123456789abcdef0123456789abcdef"]).unwrap();
+        let prefix = "/v/x/".to_owned();
+        for network in [None, Some(([10, 0, 0, 0].into(), 8))] {
+            let grant = Grant { expires_s: 1_700_000_000, begins_s: 5, prefix: prefix.clone(), session: None, network };
+            let path = format!("/t/{}/v/x/0.m4s", mint(&grant, &ring).unwrap());
+            let ends = Some(Timestamp::from_unix_ms(1_700_000_000_000));
+            assert_eq!(permission(&path), Permission { ends, is_for_some: network.is_some() });
+        }
     }
 
     #[test]
