@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use http::header::{ACCEPT_ENCODING, HeaderName, VARY};
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName, VARY};
 
 /// Fields that may decide; answers that name more are not kept.
 const FIELDS_MAX: usize = 16;
@@ -31,25 +31,33 @@ pub(super) fn spec(headers: &HeaderMap) -> Option<Spec> {
 pub(super) fn variant(spec: &[HeaderName], asked: &HeaderMap) -> String {
     let mut text = String::new();
     for name in spec {
-        let mut members: Vec<String> = Vec::new();
-        for line in asked.get_all(name) {
-            let line = String::from_utf8_lossy(line.as_bytes()).into_owned();
-            members.extend(line.split(',').map(|member| member.trim().to_owned()).filter(|member| !member.is_empty()));
-        }
-        if name == ACCEPT_ENCODING {
-            // Neither case nor order nor space tells codings apart (RFC 9110 §12.5.3).
-            members.iter_mut().for_each(|member| {
-                member.make_ascii_lowercase();
-                member.retain(|letter| !letter.is_ascii_whitespace());
-            });
-            members.sort_unstable();
-            members.dedup();
-        }
+        // Written so that other octets are another text.
+        let lines = asked.get_all(name).iter().map(|line| line.as_bytes().trim_ascii().escape_ascii().to_string());
+        let is_list = [ACCEPT_ENCODING, ACCEPT_LANGUAGE].contains(name);
+        let value =
+            if is_list { members(lines, name == ACCEPT_ENCODING) } else { lines.collect::<Vec<_>>().join(", ") };
         // A missing field is not the same as an empty one.
         let is_there = if asked.contains_key(name) { ":" } else { "" };
-        text.push_str(&format!("\n{name}{is_there}{}", members.join(",")));
+        text.push_str(&format!("\n{name}{is_there}{value}"));
     }
     text
+}
+
+/// A list whose space means nothing. Of codings neither case nor order does (RFC 9110 §12.5.3).
+fn members(lines: impl Iterator<Item = String>, are_codings: bool) -> String {
+    let mut members: Vec<String> = Vec::new();
+    for line in lines {
+        members.extend(line.split(',').map(|member| member.trim().to_owned()).filter(|member| !member.is_empty()));
+    }
+    if are_codings {
+        members.iter_mut().for_each(|member| {
+            member.make_ascii_lowercase();
+            member.retain(|letter| !letter.is_ascii_whitespace());
+        });
+        members.sort_unstable();
+        members.dedup();
+    }
+    members.join(",")
 }
 
 #[cfg(test)]
@@ -86,9 +94,17 @@ mod tests {
             |name: HeaderName, value: &str| variant(std::slice::from_ref(&name), &headers(&[(name.clone(), value)]));
         assert_eq!(of(ACCEPT_ENCODING, "gzip, br"), of(ACCEPT_ENCODING, "BR,gzip"));
         assert_ne!(of(ACCEPT_ENCODING, "gzip"), of(ACCEPT_ENCODING, "gzip;q=0"));
-        let language = http::header::ACCEPT_LANGUAGE;
+        let language = ACCEPT_LANGUAGE;
         assert_ne!(of(language.clone(), "de, en"), of(language.clone(), "en, de"));
         assert_eq!(of(language.clone(), "de, en"), of(language.clone(), "de,en"));
         assert_ne!(of(language.clone(), ""), variant(&[language], &HeaderMap::new()));
+        // What is not known to be a list is taken as it is, octet by octet.
+        let cookie = http::header::COOKIE;
+        assert_ne!(of(cookie.clone(), "a=\"x, y\""), of(cookie.clone(), "a=\"x,y\""));
+        let of_octet = |octet: u8| {
+            let value = HeaderValue::from_bytes(&[octet]).unwrap();
+            variant(std::slice::from_ref(&cookie), &HeaderMap::from_iter([(cookie.clone(), value)]))
+        };
+        assert_ne!(of_octet(0xFE), of_octet(0xFF));
     }
 }
