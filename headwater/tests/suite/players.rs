@@ -56,7 +56,7 @@ fn by_gstreamer(player: &str, url: &str) -> [f64; 2] {
         let arrived = format!("chain   ******* ({name}:");
         let mut times = words.lines().filter(|line| line.contains(&arrived)).filter_map(pts_s);
         let first = times.next().unwrap_or_else(|| panic!("{player} {url}: no {name}"));
-        times.last().unwrap_or(first) - first
+        times.next_back().unwrap_or(first) - first
     })
 }
 
