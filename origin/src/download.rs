@@ -14,8 +14,8 @@ use futures::{FutureExt, StreamExt, TryStreamExt};
 use http::HeaderValue;
 use media_store::{Key, MediaStore, layout};
 use packager::progressive::{self, Builder, File, Piece};
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use crate::flights::Flights;
 use crate::objects::FetchError;
 use crate::resource;
+use crate::weighed;
 
 /// Changes when the same segments give another file.
 const FORM: &str = "mp4-1";
@@ -142,15 +143,9 @@ pub(crate) struct Downloads {
 
 impl Downloads {
     pub(crate) fn new(store: MediaStore) -> Self {
-        let options = OptionsBuilder::new()
-            .shards(CACHE_SHARDS)
-            .estimated_items_capacity(usize::try_from(CACHE_BYTES / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX))
-            .weight_capacity(CACHE_BYTES)
-            .build()
-            .expect("both capacities are given");
         Self {
             store,
-            cache: Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
+            cache: weighed::cache(CACHE_BYTES, ENTRY_BYTES_TYPICAL, CACHE_SHARDS, ByBytes),
             flights: Flights::new(),
             turns: Semaphore::new(LAYOUTS_MAX),
         }

@@ -56,6 +56,7 @@ mod remote;
 mod resource;
 mod route;
 mod service;
+mod weighed;
 
 pub use body::Body;
 pub use demand::{DemandHook, Wanted};

@@ -9,11 +9,12 @@ use domain::presentation::{Pointer, Retained, SCHEMA};
 use domain::{Access, AssetId, Generation, PlaybackId, Presentation};
 use futures::FutureExt;
 use media_store::{Key, MediaStore, StoreError, layout};
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use tokio::time::{Instant, timeout};
 
 use crate::flights::Flights;
+use crate::weighed;
 
 /// A pointer that was read this recently is not read again.
 const REVALIDATION_INTERVAL: Duration = Duration::from_secs(1);
@@ -154,14 +155,7 @@ fn cache<K: Eq + std::hash::Hash, V: Clone>(bytes: u64) -> Cache<K, V, ByBytes>
 where
     ByBytes: Weighter<K, V>,
 {
-    let items = usize::try_from(bytes / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX).max(16);
-    let options = OptionsBuilder::new()
-        .shards(CACHE_SHARDS)
-        .estimated_items_capacity(items)
-        .weight_capacity(bytes)
-        .build()
-        .expect("both capacities are given");
-    Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default())
+    weighed::cache(bytes, ENTRY_BYTES_TYPICAL, CACHE_SHARDS, ByBytes)
 }
 
 impl Library {

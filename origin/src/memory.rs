@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::weighed;
 
 /// Objects up to this size are kept as a whole: longer than any segment of a sane ladder.
 const WHOLE_BYTES_MAX: u64 = 8 << 20;
@@ -68,16 +70,8 @@ pub(crate) struct Memory {
 impl Memory {
     /// Holds at most about `bytes`.
     pub(crate) fn new(bytes: u64) -> Self {
-        let items = usize::try_from(bytes / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX).max(16);
-        let options = OptionsBuilder::new()
-            .shards(CACHE_SHARDS)
-            .estimated_items_capacity(items)
-            .weight_capacity(bytes)
-            .build()
-            .expect("both capacities are given");
-        let lifecycle = DefaultLifecycle::default();
         Self {
-            cache: Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), lifecycle),
+            cache: weighed::cache(bytes, ENTRY_BYTES_TYPICAL, CACHE_SHARDS, ByBytes),
             seen: Cache::new(SEEN_MAX),
             hasher: RandomState::new(),
         }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::FutureExt;
 use packager::ts::{self, TsError};
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::flights::Flights;
 use crate::memory::Object;
 use crate::resource;
+use crate::weighed;
 
 /// Memory for them, in octets.
 const CACHE_BYTES: u64 = 64 << 20;
@@ -51,14 +52,8 @@ pub(crate) struct Packed {
 
 impl Packed {
     pub(crate) fn new() -> Self {
-        let options = OptionsBuilder::new()
-            .shards(CACHE_SHARDS)
-            .estimated_items_capacity(usize::try_from(CACHE_BYTES / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX))
-            .weight_capacity(CACHE_BYTES)
-            .build()
-            .expect("both capacities are given");
         Self {
-            cache: Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), DefaultLifecycle::default()),
+            cache: weighed::cache(CACHE_BYTES, ENTRY_BYTES_TYPICAL, CACHE_SHARDS, ByBytes),
             flights: Flights::new(),
             turns: Arc::new(Semaphore::new(MAKINGS_MAX)),
         }

@@ -10,14 +10,15 @@ use http::header::{
     LAST_MODIFIED,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 use super::fields;
 use super::terms::Terms;
 use super::vary::{self, Spec};
 use crate::answer::{self, Representation};
 use crate::body::{Body, Content};
+use crate::weighed;
 
 /// What an entry costs on top of its content and its headers.
 const ENTRY_OVERHEAD_BYTES: u64 = 1024;
@@ -199,15 +200,7 @@ pub(super) struct Store {
 impl Store {
     /// Holds at most about `bytes`.
     pub(super) fn new(bytes: u64) -> Self {
-        let items = usize::try_from(bytes / ENTRY_BYTES_TYPICAL).unwrap_or(usize::MAX).max(16);
-        let options = OptionsBuilder::new()
-            .shards(CACHE_SHARDS)
-            .estimated_items_capacity(items)
-            .weight_capacity(bytes)
-            .build()
-            .expect("both capacities are given");
-        let lifecycle = DefaultLifecycle::default();
-        let answers = Cache::with_options(options, ByBytes, DefaultHashBuilder::default(), lifecycle);
+        let answers = weighed::cache(bytes, ENTRY_BYTES_TYPICAL, CACHE_SHARDS, ByBytes);
         Self { answers, specs: Cache::new(SPECS_MAX) }
     }
 
