@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /v/...                         origin       (straight to its service: no router in between)
-//! /v/... and pages                edge         (where this process is a cache in front of another origin)
+//! /v/... and pages               edge         (where this process is a cache in front of another origin)
 //! /uploads, /uploads/...         ingest; also /api/v1/imports and /api/v1/upload-grants
 //! /api/...                       catalog-api
 //! /healthz, /readyz, /metrics    operations

@@ -64,8 +64,8 @@ impl Surface {
         &*self.0.clock
     }
 
-    /// The answer to a request of the origin or the edge that is ready, without a span, a task or anything on the heap: most
-    /// requests of a busy server are such, and cost hardly more than to write the answer.
+    /// The answer to a request of the origin or the edge that is ready, without a span or a task: most requests of a
+    /// busy server are such, and cost hardly more than to write the answer.
     pub(super) fn answer_at_once<B>(&self, request: &Request<B>) -> Option<Response<Outgoing>> {
         let begun = Instant::now();
         let (edge, path) = (self.0.edge.as_ref(), request.uri().path());

@@ -68,7 +68,7 @@ fn pts_s(line: &str) -> Option<f64> {
     Some(next()? * 3600.0 + next()? * 60.0 + next()?)
 }
 
-/// The number of the last picture that mpv shows; it must not complain.
+/// The number of the last picture that mpv shows; it must not speak of an error.
 fn by_mpv(url: &str) -> usize {
     let quiet = ["--no-config", "--ytdl=no", "--vo=null", "--ao=null", "--ao-null-untimed", "--untimed"];
     let status = ["--msg-level=all=warn,statusline=status", "--term-status-msg=picture ${estimated-frame-number};"];
