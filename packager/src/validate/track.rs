@@ -54,7 +54,6 @@ impl Track {
     /// Looks at the initialization segment that applies from here on.
     pub fn init(&mut self, place: &str, bytes: &[u8], report: &mut Report) {
         self.init = None;
-        self.ts = ts::Clock::default();
         if bytes.first() == Some(&ts::SYNC) {
             return self.ts.init(place, bytes, report);
         }

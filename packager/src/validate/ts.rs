@@ -39,9 +39,12 @@ struct Seen {
 impl Clock {
     /// Looks at the initialization segment of a transport stream, a PAT with its PMT (RFC 8216 §3.2).
     pub(super) fn init(&mut self, place: &str, bytes: &[u8], report: &mut Report) {
-        let Some(seen) = walk(place, bytes, report) else { return };
-        self.has_tables = seen.tables().is_none();
-        if let Some(what) = seen.tables() {
+        let Some(what) = walk(place, bytes, report).map(|seen| seen.tables()) else {
+            self.has_tables = false;
+            return;
+        };
+        self.has_tables = what.is_none();
+        if let Some(what) = what {
             report.add(&rules::TS_PAT, place, what);
         }
     }
