@@ -21,7 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use self::patience::{Patience, Sent};
 use self::wire::Wire;
 use super::drain::Draining;
-use super::listener::{HEADERS_MAX, Limits};
+use super::listener::Limits;
 use super::surface::Surface;
 use crate::lifecycle::Lifecycle;
 
@@ -59,7 +59,8 @@ where
         })
     });
     let mut builder = http1::Builder::new();
-    builder.max_buf_size(READ_BYTES_MAX).max_headers(HEADERS_MAX).half_close(false);
+    // Header lines are bounded by hyper itself, at 100: told a bound, it clears room for them at each request.
+    builder.max_buf_size(READ_BYTES_MAX).half_close(false);
     let mut served = pin!(builder.serve_connection(TokioIo::new(wire), service));
     let mut is_draining = false;
     // Ends with the connection.

@@ -35,8 +35,9 @@ const STREAM_WINDOW_BYTES: u32 = 4 << 20;
 /// The same for all streams of a connection, and so the most that unread bodies can hold.
 const CONNECTION_WINDOW_BYTES: u32 = 8 << 20;
 
-/// Largest frame taken; a frame is gathered whole before anybody sees it.
-const FRAME_BYTES_MAX: u32 = 64 * 1024;
+/// Largest frame taken: the protocol's own figure, which clients hardly use more than. A frame is gathered whole
+/// before anybody sees it.
+const FRAME_BYTES_MAX: u32 = 16 * 1024;
 
 /// Small frames that may wait to be read, each of which costs more than its octets. Many slow uploads
 /// share a connection behind a proxy; h2's own bound of 100 would cut them all off.

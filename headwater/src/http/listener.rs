@@ -20,8 +20,6 @@ use crate::lifecycle::Lifecycle;
 /// Largest request head, in octets: a tus upload's metadata is the longest thing in it.
 /// HTTP/2 counts decoded header fields.
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Header lines of one request.
-pub(super) const HEADERS_MAX: usize = 100;
 /// Pause after a failed accept, such as for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Pause between two looks at a preface that arrives in pieces.
