@@ -14,7 +14,7 @@ seconds=${1:?"usage: tools/fuzz.sh SECONDS [TARGET...]"}
 shift
 targets=("$@")
 if [ "${#targets[@]}" -eq 0 ]; then
-    targets=(requests metadata structured_fields concat digests answers probe texts forms)
+    targets=(requests metadata structured_fields concat digests answers probe texts playlists boxes transport ranges conditions tokens cmcd)
 fi
 
 host=$(rustc -vV | sed -n 's/^host: //p')
@@ -35,7 +35,7 @@ for target in "${targets[@]}"; do
     case $target in
     requests) options+=(-max_len=4096 -close_fd_mask=1 -dict=fuzz/words.dict) ;;
     # An initialization segment and a segment.
-    forms) options+=(-max_len=8192 -dict=fuzz/words.dict) ;;
+    boxes | transport) options+=(-max_len=8192 -dict=fuzz/words.dict) ;;
     answers) options+=(-max_len=4096) ;;
     # A list of damages to a real file.
     probe) options+=(-max_len=256) ;;

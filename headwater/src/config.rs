@@ -224,6 +224,7 @@ impl Config {
             header_timeout: Duration::from_secs(self.header_timeout_s.into()),
             idle_timeout: Duration::from_secs(self.idle_timeout_s.into()),
             drain_rate_min: self.drain_rate_min,
+            ..crate::http::Limits::default()
         }
     }
 

@@ -55,6 +55,9 @@ impl Content {
                 Part::Octets(object.bytes.slice(at(range.start)..at(range.end)))
             }
             Self::File(file, buffers) => {
+                if let Some(octets) = FileRead::at_once(file, &range) {
+                    return Part::Octets(octets);
+                }
                 let read = FileRead::new(Arc::clone(file), Arc::clone(buffers), range.start, range.end);
                 Part::File(Box::new(read))
             }

@@ -2,6 +2,7 @@
 //! served; only what has to come from the disk is handed to a thread that may wait.
 
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -96,6 +97,14 @@ impl FileRead {
     /// The octets from `at` to `end`, which must be there.
     pub(crate) fn new(file: Arc<ObjectFile>, buffers: Arc<Buffers>, at: u64, end: u64) -> Self {
         Self { file, buffers, at, end, waiting: None }
+    }
+
+    /// All of `range`, if that is little and the system has it in memory: then nothing has to be set up to read it.
+    pub(crate) fn at_once(file: &ObjectFile, range: &Range<u64>) -> Option<Bytes> {
+        let bytes = usize::try_from(range.end - range.start).ok().filter(|bytes| *bytes <= SMALL_PIECE_BYTES)?;
+        let mut octets = vec![0; bytes];
+        let read = file.read_now(&mut octets, range.start).ok()??;
+        (read == bytes).then(|| octets.into())
     }
 
     /// The next piece; `None` at the end.

@@ -8,8 +8,10 @@ const SPECS_MAX: usize = 16;
 const OVERLAPS_MAX: usize = 2;
 /// Parts may come out of order as long as there are no more than this.
 const UNORDERED_MAX: usize = 8;
-/// Octets that a part of a multipart body costs on top of its data: gaps this small are filled instead (§14.2).
-const PART_OVERHEAD: u64 = 80;
+/// Gaps this small are filled: a part of its own would cost more (§14.2).
+const GAP_MAX: u64 = 80;
+/// Octets that a part of a multipart body costs at most on top of its data, with the longest boundary.
+const PART_OVERHEAD_MAX: u64 = 224;
 
 /// What a `Range` header selects from a representation of known length.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +53,8 @@ pub(crate) fn select(header: &[u8], len: u64) -> Selection {
         1 => Selection::One(parts.remove(0)),
         count => {
             let data: u64 = parts.iter().map(|part| part.end - part.start).sum();
-            let overhead = PART_OVERHEAD.saturating_mul(count as u64);
+            // The last boundary costs less than a part.
+            let overhead = PART_OVERHEAD_MAX.saturating_mul(count as u64 + 1);
             if data.saturating_add(overhead) >= len { Selection::Whole } else { Selection::Many(parts) }
         }
     }
@@ -133,7 +136,7 @@ fn coalesce(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     let mut parts: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
     for mut range in ranges {
         let mut place = parts.len();
-        while let Some(at) = parts.iter().position(|part| meet(part, &range, PART_OVERHEAD + 1)) {
+        while let Some(at) = parts.iter().position(|part| meet(part, &range, GAP_MAX + 1)) {
             let part = parts.remove(at);
             range = range.start.min(part.start)..range.end.max(part.end);
             place = place.min(at);

@@ -1,24 +1,28 @@
 //! HTTP/1 connections: hyper's, on a socket that can speak before the answer.
+//!
+//! hyper keeps buffers of 16 KiB for as long as it has a connection. One on which nothing is asked for a while is taken
+//! back from it, and given to it again with the first octets of the next request.
 
 mod linger;
 mod patience;
 mod wire;
 
 use std::convert::Infallible;
-use std::future::ready;
-use std::pin::pin;
+use std::future::{poll_fn, ready};
+use std::pin::Pin;
+use std::task::Poll;
 
 use axum::body::Body;
 use futures::future::Either;
-use http::Request;
+use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::server::conn::http1::{self, Parts};
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use origin::access::Peer;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
-use self::patience::{Patience, Sent};
+use self::patience::{Patience, Phase, Sent};
 use self::wire::Wire;
 use super::drain::Draining;
 use super::listener::Limits;
@@ -35,11 +39,12 @@ pub(super) async fn serve<S>(stream: S, peer: Peer, surface: Surface, lifecycle:
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let patience = Patience::new(limits.header_timeout, limits.idle_timeout);
+    let patience = Patience::new(&limits);
     let phase = patience.phase();
-    let (wire, speaker) = Wire::new(Draining::new(stream, limits.drain_rate_min), patience);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let at_hand = phase.begin();
+    let (mut wire, speaker) = Wire::new(Draining::new(stream, limits.drain_rate_min), patience);
+    let service_phase = phase.clone();
+    let mut service = service_fn(move |mut request: Request<Incoming>| {
+        let at_hand = service_phase.begin();
         if request.uri().path().starts_with("/t/") {
             request.extensions_mut().insert(peer);
         }
@@ -58,26 +63,74 @@ where
             response.map(|response| response.map(|body| Sent { body, _at_hand: at_hand }))
         })
     });
+    // Ends with the connection: each turn waits for a request, and answers it.
+    while let Some(rested) = busy(wire, service, &phase, lifecycle).await {
+        (wire, service) = rested;
+        if !rest(&mut wire, lifecycle).await {
+            return;
+        }
+    }
+}
+
+/// Serves requests until none has come for a while: then the socket is given back. `None` at the connection's end.
+async fn busy<S, T>(wire: Wire<S>, service: T, phase: &Phase, lifecycle: &Lifecycle) -> Option<(Wire<S>, T)>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    T: Service<Request<Incoming>, Response = Response<Sent>, Error = Infallible>,
+{
     let mut builder = http1::Builder::new();
     // Header lines are bounded by hyper itself, at 100: told a bound, it clears room for them at each request.
     builder.max_buf_size(READ_BYTES_MAX).half_close(false);
-    let mut served = pin!(builder.serve_connection(TokioIo::new(wire), service));
+    // In a place of its own, which is free again while the connection rests.
+    let mut served = Box::new(builder.serve_connection(TokioIo::new(wire), service));
     let mut is_draining = false;
-    // Ends with the connection.
+    // Ends with the connection, or when it rests.
     loop {
+        let next = poll_fn(|context| match Pin::new(&mut *served).poll(context) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if phase.is_resting() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        });
         tokio::select! {
-            ended = served.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "connection ended");
+            ended = next => match ended {
+                Some(ended) => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "connection ended");
+                    }
+                    return None;
                 }
-                return;
-            }
+                None => {
+                    let Parts { io, read_buf, service, .. } = served.into_parts();
+                    let mut wire = io.into_inner();
+                    wire.unread(read_buf);
+                    return Some((wire, service));
+                }
+            },
             () = lifecycle.soft().cancelled(), if !is_draining => {
                 is_draining = true;
-                served.as_mut().graceful_shutdown();
+                Pin::new(&mut *served).graceful_shutdown();
             }
         }
     }
+}
+
+/// Waits for the next request without the buffers that one takes; false when the connection is over.
+async fn rest<S>(wire: &mut Wire<S>, lifecycle: &Lifecycle) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let has_more = tokio::select! {
+        () = lifecycle.soft().cancelled() => false,
+        heard = poll_fn(|context| wire.poll_heard(context)) => heard.unwrap_or_else(|error| {
+            tracing::debug!(%error, "connection ended");
+            false
+        }),
+    };
+    if !has_more {
+        // Whatever comes of it, nobody waits for anything.
+        let _ = wire.shutdown().await;
+    }
+    has_more
 }
 
 #[cfg(test)]

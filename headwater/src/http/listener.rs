@@ -36,6 +36,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time between two requests.
     pub idle_timeout: Duration,
+    /// Time without a request after which a connection gives back the memory that requests need.
+    pub rest_after: Duration,
     /// Octets per second that a client has to take of its answers; 0 for no bound.
     pub drain_rate_min: u64,
 }
@@ -47,6 +49,7 @@ impl Default for Limits {
             connections_of_one_max: 512,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            rest_after: Duration::from_secs(2),
             drain_rate_min: 4096,
         }
     }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::http::listener::Limits;
 use crate::http::outgoing::Outgoing;
 
 /// No request is at hand.
@@ -22,6 +23,8 @@ const IDLE: u8 = 0;
 const HEAD: u8 = 1;
 /// A request is being answered: whoever answers it knows how long that may take.
 const BUSY: u8 = 2;
+/// No request has been at hand for a while, and nothing of one has come.
+const RESTING: u8 = 3;
 
 /// Where a connection stands between two requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,6 +35,11 @@ impl Phase {
     pub(super) fn begin(&self) -> AtHand {
         self.0.store(BUSY, Ordering::Relaxed);
         AtHand(self.clone())
+    }
+
+    /// Whether the connection needs nothing but to be listened to.
+    pub(super) fn is_resting(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == RESTING
     }
 }
 
@@ -56,13 +64,15 @@ pub(super) struct Patience {
     sleep: Option<Pin<Box<Sleep>>>,
     head: Duration,
     idle: Duration,
+    rest: Duration,
 }
 
 impl Patience {
     /// A new connection owes a head.
-    pub(super) fn new(head: Duration, idle: Duration) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let Limits { header_timeout: head, idle_timeout: idle, rest_after: rest, .. } = *limits;
         let phase = Phase(Arc::new(AtomicU8::new(HEAD)));
-        Self { phase, seen: HEAD, since: Instant::now(), has_written: false, sleep: None, head, idle }
+        Self { phase, seen: HEAD, since: Instant::now(), has_written: false, sleep: None, head, idle, rest }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -71,37 +81,51 @@ impl Patience {
 
     /// Octets came.
     pub(super) fn came(&self) {
-        let _ = self.phase.0.compare_exchange(IDLE, HEAD, Ordering::Relaxed, Ordering::Relaxed);
+        for quiet in [IDLE, RESTING] {
+            let _ = self.phase.0.compare_exchange(quiet, HEAD, Ordering::Relaxed, Ordering::Relaxed);
+        }
     }
 
     /// Octets went out: the answer before is still on its way.
     pub(super) fn went(&mut self) {
         self.has_written = true;
+        if self.phase.is_resting() {
+            self.phase.0.store(IDLE, Ordering::Relaxed);
+        }
     }
 
-    /// To be asked when nothing comes: done when that has lasted too long.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+    /// To be asked when nothing comes: done when that has lasted too long. `is_between` tells that all is written and
+    /// nothing is owed of the last message: then the connection may rest.
+    pub(super) fn poll(&mut self, is_between: bool, context: &mut Context<'_>) -> Poll<io::Error> {
         let phase = self.phase.0.load(Ordering::Relaxed);
         if phase == BUSY {
             self.seen = BUSY;
             return Poll::Pending;
         }
-        if phase != self.seen || (phase == IDLE && self.has_written) {
-            (self.seen, self.since, self.has_written) = (phase, Instant::now(), false);
+        let mut now = Instant::now();
+        if (phase != self.seen && phase != RESTING) || (phase == IDLE && self.has_written) {
+            (self.seen, self.since, self.has_written) = (phase, now, false);
         }
-        let deadline = self.since + if phase == HEAD { self.head } else { self.idle };
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let end = self.since + if phase == HEAD { self.head } else { self.idle };
+        let rest = self.since + self.rest;
+        let may_rest = phase == IDLE && is_between;
+        let next = |now| if may_rest && now < rest { rest.min(end) } else { end };
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(next(now))));
         // A sleep that ends early costs one more look, and most never end.
-        if deadline < sleep.deadline() {
-            sleep.as_mut().reset(deadline);
+        if next(now) < sleep.deadline() {
+            sleep.as_mut().reset(next(now));
         }
-        // Ends at the deadline, or with the client.
+        // Ends at the end, or with the client.
         loop {
+            if may_rest && now >= rest {
+                self.phase.0.store(RESTING, Ordering::Relaxed);
+            }
             ready!(sleep.as_mut().poll(context));
-            if Instant::now() >= deadline {
+            now = Instant::now();
+            if now >= end {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
-            sleep.as_mut().reset(deadline);
+            sleep.as_mut().reset(next(now));
         }
     }
 }
@@ -141,16 +165,26 @@ mod tests {
 
     const HEAD_TIME: Duration = Duration::from_secs(10);
     const IDLE_TIME: Duration = Duration::from_secs(75);
+    const REST_AFTER: Duration = Duration::from_secs(2);
+
+    fn patience() -> Patience {
+        Patience::new(&Limits {
+            header_timeout: HEAD_TIME,
+            idle_timeout: IDLE_TIME,
+            rest_after: REST_AFTER,
+            ..Limits::default()
+        })
+    }
 
     async fn ended(patience: &mut Patience) -> Duration {
         let begun = Instant::now();
-        poll_fn(|context| patience.poll(context)).await;
+        poll_fn(|context| patience.poll(true, context)).await;
         begun.elapsed()
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_has_less_time_than_silence() {
-        let mut patience = Patience::new(HEAD_TIME, IDLE_TIME);
+        let mut patience = patience();
         assert_eq!(ended(&mut patience).await, HEAD_TIME);
         drop(patience.phase().begin());
         assert_eq!(ended(&mut patience).await, IDLE_TIME);
@@ -159,9 +193,39 @@ mod tests {
         assert_eq!(ended(&mut patience).await, HEAD_TIME);
     }
 
+    /// Whether the connection rests after so long without a request.
+    async fn rests_after(is_between: bool, time: Duration) -> bool {
+        let mut patience = patience();
+        drop(patience.phase().begin());
+        let polled = poll_fn(|context| patience.poll(is_between, context));
+        let _ = tokio::time::timeout(time, polled).await;
+        patience.phase().is_resting()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_rests_when_nothing_is_asked_for_and_nothing_owed() {
+        assert!(!rests_after(true, REST_AFTER / 2).await);
+        assert!(rests_after(true, REST_AFTER * 2).await);
+        assert!(!rests_after(false, REST_AFTER * 2).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_rests_ends_when_others_do_and_is_woken_by_what_comes() {
+        let mut patience = patience();
+        drop(patience.phase().begin());
+        let phase = patience.phase();
+        let polled = poll_fn(|context| patience.poll(true, context));
+        assert!(tokio::time::timeout(REST_AFTER * 2, polled).await.is_err());
+        assert!(phase.is_resting());
+        assert_eq!(ended(&mut patience).await, IDLE_TIME - REST_AFTER * 2);
+        patience.came();
+        assert!(!phase.is_resting());
+        assert_eq!(ended(&mut patience).await, HEAD_TIME);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_request_at_hand_has_all_the_time_it_needs() {
-        let mut patience = Patience::new(HEAD_TIME, IDLE_TIME);
+        let mut patience = patience();
         let at_hand = patience.phase().begin();
         let waited = tokio::time::timeout(10 * IDLE_TIME, ended(&mut patience)).await;
         assert!(waited.is_err());
@@ -171,7 +235,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_still_going_out_is_no_silence() {
-        let mut patience = Patience::new(HEAD_TIME, IDLE_TIME);
+        let mut patience = patience();
         drop(patience.phase().begin());
         for _ in 0..5 {
             let waited = tokio::time::timeout(IDLE_TIME / 2, ended(&mut patience)).await;

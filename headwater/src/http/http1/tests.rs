@@ -1,9 +1,12 @@
 //! What a client reads on the socket, octet by octet.
 
+use std::time::Duration;
+
 use fixtures::{Dice, dice};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::http::Limits;
 use crate::http::ground::{Ground, PATIENCE, Seen};
 
 /// One message of the server.
@@ -70,14 +73,18 @@ async fn connected(ground: &Ground) -> TcpStream {
     TcpStream::connect(ground.address).await.unwrap()
 }
 
-/// Reads until the head of a message is there; nothing is read beyond it.
+/// Reads until the head of a message is there, which has no body; nothing is read beyond it.
 async fn head(stream: &mut TcpStream) -> Message {
+    messages(&head_text(stream).await).remove(0)
+}
+
+async fn head_text(stream: &mut TcpStream) -> String {
     let mut text = String::new();
     while !text.ends_with("\r\n\r\n") {
         let octet = tokio::time::timeout(PATIENCE, stream.read_u8()).await.expect("in time").unwrap();
         text.push(char::from(octet));
     }
-    messages(&text).remove(0)
+    text
 }
 
 /// Reads to the end of the connection.
@@ -122,7 +129,7 @@ async fn progress_reaches_a_client_whose_connection_is_otherwise_idle() {
     let mut stream = connected(&ground).await;
     let request = "PATCH /uploads/gated HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nab";
     stream.write_all(request.as_bytes()).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(30)).await;
+    tokio::time::sleep(Duration::from_millis(30)).await;
     ground.gate.send_replace(true);
     let progress = head(&mut stream).await;
     assert_eq!((progress.status, progress.offset()), (104, Some(2)));
@@ -292,7 +299,7 @@ async fn a_connection_with_nothing_left_to_read_is_closed_at_once() {
     ground.lifecycle.soft().cancel();
     ground.lifecycle.tracker().close();
     // The client holds its end open: a connection that lingers would be waited for.
-    let first = tokio::time::timeout(std::time::Duration::from_secs(3), ground.lifecycle.tracker().wait()).await;
+    let first = tokio::time::timeout(Duration::from_secs(3), ground.lifecycle.tracker().wait()).await;
     assert!(first.is_ok(), "the connection is still there");
 }
 
@@ -306,4 +313,74 @@ async fn a_head_that_is_too_large_is_refused() {
         stream.write_all(request.as_bytes()).await.unwrap();
         assert_eq!(statuses(&all(&mut stream).await), [status], "{bytes}");
     }
+}
+
+/// A listener whose connections rest at once, and a connection that does.
+async fn resting() -> (Ground, TcpStream) {
+    let rest_after = Duration::from_millis(1);
+    let ground = Ground::with(Limits { rest_after, ..Limits::default() }).await;
+    let mut stream = connected(&ground).await;
+    ask(&mut stream, "/healthz").await;
+    (ground, stream)
+}
+
+/// Asks, waits for the answer, and gives the connection time to rest.
+async fn ask(stream: &mut TcpStream, path: &str) {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    answered(stream).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+}
+
+/// Reads one answer.
+async fn answered(stream: &mut TcpStream) {
+    let head = head_text(stream).await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let mut body = vec![0; length.parse().unwrap()];
+    tokio::time::timeout(PATIENCE, stream.read_exact(&mut body)).await.expect("in time").unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_that_rested_answers_as_before_however_the_next_request_comes() {
+    let (_ground, mut stream) = resting().await;
+    ask(&mut stream, "/healthz").await;
+    for octet in "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n".bytes() {
+        stream.write_all(&[octet]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    answered(&mut stream).await;
+    // More than is taken of a connection that rests, and two requests with a part of a third.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let long = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "a".repeat(5000));
+    let short = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream.write_all(format!("{long}{short}{}", &short[..10]).as_bytes()).await.unwrap();
+    answered(&mut stream).await;
+    answered(&mut stream).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    stream.write_all(short[10..].as_bytes()).await.unwrap();
+    answered(&mut stream).await;
+}
+
+#[tokio::test]
+async fn the_rest_of_a_body_is_no_request_however_late_it_comes() {
+    let (_ground, mut stream) = resting().await;
+    let body = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    let head = format!("POST /uploads/refused HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len() + 5);
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(b"12345").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    // The server may have closed the connection by now; if it has not, this is no request to it.
+    let _ = stream.write_all(body.as_bytes()).await;
+    let _ = stream.shutdown().await;
+    assert_eq!(statuses(&all(&mut stream).await).len(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_ends_with_its_client_and_with_the_server() {
+    let (_ground, mut stream) = resting().await;
+    stream.shutdown().await.unwrap();
+    assert_eq!(all(&mut stream).await, vec![]);
+    let (ground, mut stream) = resting().await;
+    ground.lifecycle.soft().cancel();
+    assert_eq!(all(&mut stream).await, vec![]);
 }

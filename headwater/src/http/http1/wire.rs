@@ -23,6 +23,9 @@ use super::patience::Patience;
 /// What `104` means, in the words of its registration.
 const REASON: &str = "Upload Resumption Supported";
 
+/// What is taken at first from a connection that rested.
+const HEARD_BYTES_MAX: usize = 1024;
+
 /// The request at hand, while it is not answered. HTTP/1 has one at a time: hyper reads the next head
 /// when the response before it is encoded, and flushes that before it flushes the socket.
 type AtHand = Arc<Mutex<Option<Outbox>>>;
@@ -35,6 +38,10 @@ pub(super) struct Wire<S> {
     /// The rest of an interim response, to be written before anything else.
     rest: Bytes,
     unread: Unread,
+    /// Octets of a request that were taken from the socket before anybody read them.
+    heard: Bytes,
+    /// All that was written has gone out.
+    is_flushed: bool,
     patience: Patience,
     /// The end of the connection, once it has begun.
     linger: Option<Box<Linger>>,
@@ -53,7 +60,13 @@ impl<S> Wire<S> {
     pub(super) fn new(socket: S, patience: Patience) -> (Self, Speaker) {
         let (at_hand, unread) = (AtHand::default(), Unread::default());
         let speaker = Speaker(at_hand.clone(), unread.clone());
-        (Self { socket, at_hand, rest: Bytes::new(), unread, patience, linger: None }, speaker)
+        let (rest, heard) = (Bytes::new(), Bytes::new());
+        (Self { socket, at_hand, rest, unread, heard, is_flushed: true, patience, linger: None }, speaker)
+    }
+
+    /// Gives back octets that were read of the next request: they are read again.
+    pub(super) fn unread(&mut self, octets: Bytes) {
+        self.heard = octets;
     }
 }
 
@@ -104,12 +117,33 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
     }
 }
 
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Waits for the first octets of a request, with no memory for them until they come. False at the end of what
+    /// the client says.
+    pub(super) fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if self.heard.is_empty() {
+            let mut octets = [0; HEARD_BYTES_MAX];
+            let mut buffer = ReadBuf::new(&mut octets);
+            ready!(Pin::new(&mut *self).poll_read(context, &mut buffer))?;
+            self.heard = Bytes::copy_from_slice(buffer.filled());
+        }
+        Poll::Ready(Ok(!self.heard.is_empty()))
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.heard.is_empty() {
+            let taken = self.heard.len().min(buffer.remaining());
+            buffer.put_slice(&self.heard.split_to(taken));
+            self.unread.came();
+            self.patience.came();
+            return Poll::Ready(Ok(()));
+        }
         let filled = buffer.filled().len();
         let read = Pin::new(&mut self.socket).poll_read(context, buffer);
         if buffer.filled().len() > filled {
@@ -117,7 +151,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
             self.patience.came();
         }
         if read.is_pending() {
-            return self.patience.poll(context).map(Err);
+            let is_between = self.is_flushed && self.rest.is_empty() && !self.unread.is_due();
+            return self.patience.poll(is_between, context).map(Err);
         }
         read
     }
@@ -127,6 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_rest(context))?;
         self.patience.went();
+        self.is_flushed = false;
         Pin::new(&mut self.socket).poll_write(context, octets)
     }
 
@@ -137,6 +173,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_rest(context))?;
         self.patience.went();
+        self.is_flushed = false;
         Pin::new(&mut self.socket).poll_write_vectored(context, pieces)
     }
 
@@ -146,7 +183,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_speak(context))?;
-        Pin::new(&mut self.socket).poll_flush(context)
+        ready!(Pin::new(&mut self.socket).poll_flush(context))?;
+        self.is_flushed = true;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -184,6 +223,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
     use super::*;
+    use crate::http::listener::Limits;
 
     fn said(number: u64) -> HeaderMap {
         HeaderMap::from_iter([(http::HeaderName::from_static("upload-offset"), HeaderValue::from(number))])
@@ -200,7 +240,7 @@ mod tests {
     /// A wire over a pipe of `room` octets, the far end, and a request that may speak.
     fn ground(room: usize) -> (Wire<DuplexStream>, DuplexStream, ingest::Interim, Option<Speech>) {
         let (near, far) = tokio::io::duplex(room);
-        let patience = Patience::new(std::time::Duration::from_secs(60), std::time::Duration::from_secs(60));
+        let patience = Patience::new(&Limits::default());
         let (wire, speaker) = Wire::new(near, patience);
         let mut request = request();
         let speech = speaker.offer(&mut request);
