@@ -16,6 +16,8 @@ mod contention;
 mod corpus;
 mod curl;
 mod doctor;
+#[path = "../../src/purge/double.rs"]
+mod double;
 mod edge;
 mod exactness;
 mod harness;
@@ -26,6 +28,7 @@ mod kill_uploads;
 mod on_demand;
 mod outage;
 mod players;
+mod purge;
 mod regressions;
 mod reprocess;
 mod server;
