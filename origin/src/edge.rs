@@ -165,7 +165,7 @@ impl Edge {
             return None;
         }
         guard::check_bodiless(method, headers).ok()?;
-        shield.gate.check_cdn(headers).ok()?;
+        shield.gate.check_cdn(request.uri(), headers).ok()?;
         let key = asking::key(request.uri())?;
         let kept = shield.store.get(&shield.store.name(&key, headers))?;
         let is_fresh = kept.terms.standing(shield.clock.now()) == Standing::Fresh;
@@ -297,7 +297,7 @@ impl Shield {
         if let Err(violation) = guard::check_bodiless(&head.method, &head.headers) {
             return violation.respond(head.version);
         }
-        if let Err(denied) = self.gate.check_cdn(&head.headers) {
+        if let Err(denied) = self.gate.check_cdn(&head.uri, &head.headers) {
             return Refusal::Denied(denied).respond();
         }
         match head.method {
