@@ -111,7 +111,11 @@ struct Door {
 
 impl Door {
     async fn open(config: &Config) -> anyhow::Result<Self> {
-        let listener = Listener::bind(config.listen, config.connection_limits()).await;
+        let limits = config.connection_limits();
+        let listener = match config.listen_reuse_port {
+            true => Listener::bind_shared(config.listen, limits).await,
+            false => Listener::bind(config.listen, limits).await,
+        };
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
         let encrypted = encrypted(config, &listener).await?;
         Ok(Self { listener, encrypted })

@@ -31,6 +31,7 @@ mod players;
 mod purge;
 mod regressions;
 mod reprocess;
+mod reuse_port;
 mod server;
 mod texts;
 mod tidy;
