@@ -13,6 +13,7 @@
 //! | [`texts`] | subtitle files that are added, and chapters that are set |
 //! | [`progress`] | how far the renditions are, and how long the rest will take |
 //! | [`segments`] | the ledger of committed segments |
+//! | [`purges`] | how far the caches in front were told of what changed |
 //! | [`events`] | everything that changed, numbered without gaps |
 //!
 //! Start with [`Catalog`], [`LeasedJob`] and [`Asset`]. This crate knows nothing of HTTP, media or
@@ -35,6 +36,7 @@ pub mod imports;
 pub mod integrity;
 pub mod jobs;
 pub mod progress;
+pub mod purges;
 pub mod reprocess;
 pub mod segments;
 pub mod settle;
@@ -55,6 +57,7 @@ pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob, NextJob};
 pub use progress::{RenditionKind, RenditionProgress};
+pub use purges::{PurgeHold, PurgeTarget};
 pub use reprocess::{Reprocess, ReprocessJobs, Standing};
 pub use segments::SegmentRow;
 pub use texts::{NewText, Text};

@@ -8,6 +8,7 @@ pub(crate) mod generations;
 pub(crate) mod grants;
 pub(crate) mod imports;
 pub(crate) mod jobs;
+pub(crate) mod purges;
 pub(crate) mod segments;
 pub(crate) mod texts;
 pub(crate) mod uploads;
@@ -47,6 +48,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         grants::ALL,
         imports::ALL,
         jobs::ALL,
+        purges::ALL,
         segments::ALL,
         texts::ALL,
         uploads::ALL,

@@ -1,6 +1,7 @@
 //! `headwater access`: who may play an asset. `headwater token`: what opens one that is signed.
 //!
-//! Neither needs the database: the answer stands in the pointer of the asset, in the storage.
+//! Neither needs the database: the answer stands in the pointer of the asset, in the storage. Only where caches in front
+//! are to be told of a change, that is recorded there.
 
 use std::io::Read;
 use std::net::IpAddr;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use domain::access::PAGES_MAX;
 use domain::presentation::Pointer;
-use domain::{Access, Admission, PlaybackId};
+use domain::{Access, Admission, AssetId, PlaybackId};
 use media_store::MediaStore;
 use origin::access::{Grant, hash_password, mint};
 
@@ -33,7 +34,8 @@ Examples:
   printf secret | headwater access plb_... --policy password         only with this password, or a token
   headwater access plb_... --policy public --page https://example.com --page none
 
-A running server follows within a second. Caches in front of it keep what they have: purge the tag asset:plb_...
+A running server follows within a second. Caches in front of it that stand in purge_targets are told by a worker;
+others keep what they have: purge the tag asset:plb_... there.
 Exit codes: 0 done, 1 there is no such asset, or the storage failed, 2 wrong usage.";
 
 /// What the help of `token` shows below the flags.
@@ -135,7 +137,11 @@ pub async fn access(args: Args, config: Config) -> anyhow::Result<ExitCode> {
         ensure!(is_page(page), "\"{page}\" is no origin such as https://example.com, nor `none`");
     }
     let access = Access { admission, pages: args.pages };
+    let asset = current(&store, args.playback).await?.asset;
+    // Before and after: whoever is killed in between has told it, and what is told is purged when it has settled.
+    tell(&config, asset).await?;
     put(&store, args.playback, &access).await?;
+    tell(&config, asset).await?;
     terminal::say(&told(&access));
     Ok(ExitCode::from(cli::DONE))
 }
@@ -156,6 +162,17 @@ async fn put(store: &MediaStore, playback: PlaybackId, access: &Access) -> anyho
         true => Ok(()),
         false => bail!("somebody else publishes the asset all the time: try again"),
     }
+}
+
+/// Has the caches in front told that others may play the asset, if there are any.
+async fn tell(config: &Config, asset: AssetId) -> anyhow::Result<()> {
+    if config.purge_targets.is_empty() {
+        return Ok(());
+    }
+    let catalog = wiring::to_add_work(config).await.context("the caches in front cannot be told")?;
+    let noted = catalog.tell_access_changed(asset, wiring::clock().now()).await;
+    catalog.close().await;
+    Ok(noted?)
 }
 
 async fn current(store: &MediaStore, playback: PlaybackId) -> anyhow::Result<Pointer> {

@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, LogFormat, Role, Sources};
 use crate::{
-    access, doctor, probe, reprocess, serve, telemetry, terminal, transcode, upload, validate, verify, wiring,
+    access, doctor, probe, purge, reprocess, serve, telemetry, terminal, transcode, upload, validate, verify, wiring,
 };
 
 /// The work is done.
@@ -132,6 +132,9 @@ enum Command {
     /// Sign a token that opens a signed asset, and print the path that holds it
     #[command(after_help = access::TOKEN_EXAMPLES)]
     Token(access::TokenArgs),
+    /// Tell the caches in front to purge assets, now
+    #[command(after_help = purge::EXAMPLES)]
+    Purge(PurgeArgs),
     /// Print the effective configuration
     #[command(after_help = CONFIG_EXAMPLES)]
     Config(ConfigArgs),
@@ -191,6 +194,14 @@ struct AccessArgs {
     data: DataArgs,
     #[command(flatten)]
     what: access::Args,
+}
+
+#[derive(Debug, Args)]
+struct PurgeArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    what: purge::Args,
 }
 
 #[derive(Debug, Args)]
@@ -294,6 +305,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let config = load(args.data.flags())?;
             quietly(&config)?;
             on_runtime(access::access(args.what, config))
+        }
+        Command::Purge(args) => {
+            let config = load(args.data.flags())?;
+            quietly(&config)?;
+            on_runtime(purge::run(args.what, config))
         }
         Command::Token(args) => access::token(args, &load(Vec::new())?),
         Command::Config(args) => {

@@ -7,6 +7,7 @@ mod access;
 mod admission;
 mod edge;
 mod keys;
+mod purge;
 mod reference;
 mod sources;
 
@@ -118,6 +119,7 @@ const HEAVY_LANES_MAX: usize = 256;
 pub struct Config {
     pub data_dir: PathBuf,
     pub listen: SocketAddr,
+    pub listen_reuse_port: bool,
     pub roles: Vec<Role>,
     pub database_url: String,
     pub storage_url: String,
@@ -144,8 +146,15 @@ pub struct Config {
     pub mux_keys: Vec<String>,
     pub origin_secrets: Vec<String>,
     pub origin_secret_header: String,
+    pub g2o_keys: Vec<String>,
     pub upstream: String,
     pub upstream_secret: String,
+    pub purge_targets: Vec<String>,
+    pub purge_soft: bool,
+    pub purge_secret: String,
+    pub purge_fastly_token: String,
+    pub purge_cloudflare_token: String,
+    pub purge_akamai_credentials: String,
     pub upload_size_max: u64,
     pub upload_sync: UploadSync,
     pub upload_expiry_s: u32,
@@ -357,6 +366,7 @@ impl Config {
         admission::check(self)?;
         access::check(self)?;
         edge::check(self)?;
+        purge::check(self)?;
         check_scheme("database_url", &self.database_url, &["sqlite://", "postgres://", "postgresql://"])?;
         check_scheme("storage_url", &self.storage_url, &["file:///", "s3://"])
     }

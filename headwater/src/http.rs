@@ -3,6 +3,7 @@
 //! ```text
 //! /v/...                         origin       (straight to its service: no router in between)
 //! /v/... and pages               edge         (where this process is a cache in front of another origin)
+//! /edge/purge                    what an edge has is purged by its tags
 //! /uploads, /uploads/...         ingest; also /api/v1/imports and /api/v1/upload-grants
 //! /api/...                       catalog-api
 //! /healthz, /readyz, /metrics    operations
@@ -24,6 +25,7 @@ mod listener;
 mod outgoing;
 mod pages;
 mod problem;
+mod purge;
 mod request_id;
 mod route;
 mod surface;
@@ -32,6 +34,8 @@ mod tls;
 pub use health::{Health, Probe};
 pub use listener::{Limits, Listener};
 pub use outgoing::Outgoing;
+pub use purge::PurgeDoor;
+pub(crate) use purge::{PATH as PURGE_PATH, TAGS_MAX as PURGED_TAGS_MAX};
 pub use route::Route;
 pub use surface::{Parts, Surface};
 pub use tls::{Tls, TlsError};

@@ -2,6 +2,7 @@
 
 mod edge;
 mod players;
+mod purges;
 mod uploads;
 mod worker;
 
@@ -18,6 +19,7 @@ use prometheus_client::registry::Registry;
 use transcoder::release::{self, Standing};
 
 use crate::http::Route;
+pub use purges::PurgeCounts;
 
 /// Upper edges of the request duration buckets, in seconds: an origin answers in the first ones,
 /// a wait for a segment or an upload in the last ones.
@@ -88,6 +90,12 @@ impl Metrics {
     /// The same, with what an edge counts.
     pub fn with_edge(mut self, edge: origin::Edge) -> Self {
         self.registry.register_collector(Box::new(edge::EdgeCollector(edge)));
+        self
+    }
+
+    /// The same, with what caches in front are told.
+    pub fn with_purges(mut self, counts: Arc<PurgeCounts>) -> Self {
+        self.registry.register_collector(Box::new(purges::PurgeCollector(counts)));
         self
     }
 

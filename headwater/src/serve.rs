@@ -15,9 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Role, read_keys};
 use crate::data_dir::DataDir;
-use crate::http::{Health, Listener, Parts, Probe, Surface, Tls};
+use crate::http::{Health, Listener, Parts, Probe, PurgeDoor, Surface, Tls};
 use crate::lifecycle::{Lifecycle, Stop};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, PurgeCounts};
 use crate::{cli, engine, machine, terminal, wiring};
 
 /// How long an event can be replayed: a week.
@@ -49,6 +49,7 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
 
     let lifecycle = Lifecycle::new();
     let counters = Arc::new(pipeline::Metrics::new());
+    let purges = Arc::new(PurgeCounts::default());
     if let Some(catalog) = base.catalog.as_ref().filter(|_| config.has(Role::Worker)) {
         let worker =
             wiring::worker(&config, &base.data_dir, catalog, &base.store, &base.clock, Arc::clone(&counters), true)
@@ -59,8 +60,11 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         lifecycle.spawn_essential("work listener", listen);
         let prune = prune_events(catalog.clone(), Arc::clone(&base.clock), lifecycle.soft().clone());
         lifecycle.spawn_essential("event pruner", prune);
+        if let Some(teller) = wiring::teller(&config, &base.data_dir, catalog, &base.clock, &purges)? {
+            lifecycle.spawn_essential("purges", teller.run(lifecycle.soft().clone()));
+        }
     }
-    let parts = base.parts(&config, &lifecycle, counters).await?;
+    let parts = base.parts(&config, &lifecycle, (counters, purges)).await?;
     if config.has(Role::Worker) || config.has(Role::Ingest) {
         let (metrics, soft) = (Arc::clone(&parts.metrics), lifecycle.soft().clone());
         lifecycle.tracker().spawn(engine::look(wiring::engine(&config.source_limits())?, metrics, soft));
@@ -90,6 +94,7 @@ async fn edge(config: Config) -> anyhow::Result<ExitCode> {
         metrics: Arc::new(metrics.with_edge(edge.clone())),
         catalog: None,
         clock,
+        purge: Some(PurgeDoor::new(edge.clone(), &config.purge_secret)),
         edge: Some(edge),
     };
     door.serve(&config, parts, &lifecycle)?;
@@ -106,7 +111,11 @@ struct Door {
 
 impl Door {
     async fn open(config: &Config) -> anyhow::Result<Self> {
-        let listener = Listener::bind(config.listen, config.connection_limits()).await;
+        let limits = config.connection_limits();
+        let listener = match config.listen_reuse_port {
+            true => Listener::bind_shared(config.listen, limits).await,
+            false => Listener::bind(config.listen, limits).await,
+        };
         let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
         let encrypted = encrypted(config, &listener).await?;
         Ok(Self { listener, encrypted })
@@ -160,7 +169,7 @@ impl Base {
         &self,
         config: &Config,
         lifecycle: &Lifecycle,
-        counters: Arc<pipeline::Metrics>,
+        (counters, purges): (Arc<pipeline::Metrics>, Arc<PurgeCounts>),
     ) -> anyhow::Result<Parts> {
         let uploads = Arc::new(ingest::Metrics::default());
         let ingest = match self.catalog.as_ref().filter(|_| config.has(Role::Ingest)) {
@@ -173,11 +182,12 @@ impl Base {
         Ok(Parts {
             origin,
             edge: None,
+            purge: None,
             ingest,
             api,
             has_pages: config.has(Role::Api),
             health: self.health(lifecycle),
-            metrics: Arc::new(Metrics::new(counters, uploads, players)),
+            metrics: Arc::new(Metrics::new(counters, uploads, players).with_purges(purges)),
             catalog: self.catalog.clone(),
             clock: Arc::clone(&self.clock),
         })

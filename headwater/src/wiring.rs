@@ -21,6 +21,8 @@ pub use demand::demand;
 
 use crate::config::{self, Config};
 use crate::data_dir::{DataDir, Layout};
+use crate::metrics::PurgeCounts;
+use crate::purge::teller::Teller;
 use crate::{cli, machine, terminal};
 
 /// The clock of this process.
@@ -93,11 +95,20 @@ pub async fn to_read(config: &Config, scratch: &Path) -> anyhow::Result<(Catalog
 /// If there is no such folder, or the database cannot be opened or has another version's schema.
 pub async fn to_add_work(config: &Config) -> anyhow::Result<Catalog> {
     // It must be there already, and be of this version.
+    to_look_up(config).await?.close().await;
     let address = config.database_address(&existing(config)?);
     let shown = config::without_password(&address);
-    let to_read = Catalog::open_to_read(&address).await.with_context(|| format!("cannot read the database {shown}"))?;
-    to_read.close().await;
     Catalog::open(&address).await.with_context(|| format!("cannot open the database {shown}"))
+}
+
+/// The database of a data folder, only to be read.
+///
+/// # Errors
+/// As [`to_add_work`].
+pub async fn to_look_up(config: &Config) -> anyhow::Result<Catalog> {
+    let address = config.database_address(&existing(config)?);
+    let shown = config::without_password(&address);
+    Catalog::open_to_read(&address).await.with_context(|| format!("cannot read the database {shown}"))
 }
 
 /// The database of a data folder, as the configuration places it, brought to this version's schema.
@@ -178,6 +189,26 @@ fn refuse_without_encoder(codecs: &[Codec], encoders: &[(Codec, String)]) -> any
         ),
         None => Ok(()),
     }
+}
+
+/// What tells the caches in front of changes; `None` if there are none.
+///
+/// # Errors
+/// If the data folder cannot be used, or no client be made.
+pub(crate) fn teller(
+    config: &Config,
+    data_dir: &DataDir,
+    catalog: &Catalog,
+    clock: &Arc<dyn Clock>,
+    counts: &Arc<PurgeCounts>,
+) -> anyhow::Result<Option<Teller>> {
+    let targets = config.purge_targets()?;
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    let holder = worker_name(data_dir, &**clock)?;
+    let (catalog, clock, counts) = (catalog.clone(), Arc::clone(clock), Arc::clone(counts));
+    Ok(Some(Teller { catalog, clock, targets, holder, counts }))
 }
 
 /// Admission by the configured rules, with the engine to look into heads of files.

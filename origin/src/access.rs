@@ -6,6 +6,7 @@
 
 mod akamai;
 mod cloudfront;
+mod g2o;
 mod keys;
 mod mux;
 mod password;
@@ -18,18 +19,20 @@ use std::sync::Arc;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use domain::{Access, Admission, Clock, PlaybackId};
 use http::header::{HOST, ORIGIN, REFERER};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, Uri};
 
 pub use akamai::Akamai;
 pub use cloudfront::CloudFront;
+pub use g2o::G2o;
 pub use keys::{KeyError, KeyRing};
 pub use mux::Mux;
 pub use password::{hash as hash_password, is_hash as is_password_hash};
 pub use signed::PublicKeys;
-pub use token::{Grant, TokenError, mint};
+pub use token::{Grant, TokenError, mint, open};
 
 use self::password::Passwords;
 use self::token::Tokens;
+pub(crate) use self::token::told;
 
 /// Seconds that a token may be used before it begins: clocks differ.
 const SKEW_S: u64 = 60;
@@ -128,6 +131,7 @@ pub struct Gate {
     passwords: Passwords,
     secret_header: HeaderName,
     secrets: Vec<String>,
+    g2o: G2o,
 }
 
 impl Gate {
@@ -140,6 +144,7 @@ impl Gate {
             passwords: Passwords::new(),
             secret_header: HeaderName::from_static("x-origin-secret"),
             secrets: Vec::new(),
+            g2o: G2o::default(),
         }
     }
 
@@ -163,14 +168,22 @@ impl Gate {
         self
     }
 
+    /// The same, which also takes requests that Akamai's servers signed; with both, either will do.
+    #[must_use]
+    pub fn signed_by(mut self, g2o: G2o) -> Self {
+        self.g2o = g2o;
+        self
+    }
+
     /// Splits a token of ours off the path, and opens it.
     pub(crate) fn enter<'a>(
         &self,
-        path: &'a str,
+        uri: &'a Uri,
         headers: &HeaderMap,
         address: Option<IpAddr>,
     ) -> Result<(&'a str, bool), Denied> {
-        self.check_cdn(headers)?;
+        self.check_cdn(uri, headers)?;
+        let path = uri.path();
         let Some(rest) = path.strip_prefix("/t/") else { return Ok((path, false)) };
         let at = rest.find('/').ok_or(Denied::BadToken)?;
         let (token, path) = rest.split_at(at);
@@ -179,8 +192,10 @@ impl Gate {
     }
 
     /// Whether a request comes from where it has to come from.
-    pub(crate) fn check_cdn(&self, headers: &HeaderMap) -> Result<(), Denied> {
-        let is_known = self.secrets.is_empty() || self.is_from_cdn(headers);
+    pub(crate) fn check_cdn(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Denied> {
+        let is_known = self.secrets.is_empty() && self.g2o.is_empty()
+            || self.is_from_cdn(headers)
+            || !self.g2o.is_empty() && self.g2o.knows(uri, headers, self.now_s());
         is_known.then_some(()).ok_or(Denied::NotByCdn)
     }
 

@@ -19,6 +19,7 @@ use quick_cache::sync::Cache;
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use crate::flights::Flights;
 use crate::objects::FetchError;
@@ -41,8 +42,12 @@ const HEAD_BYTES: u64 = 16 << 10;
 const HEADS_IN_FLIGHT: usize = 16;
 /// Files that are laid out at the same time.
 const LAYOUTS_MAX: usize = 2;
+/// Files that wait for that, for each that has its turn; further ones are refused.
+const QUEUE_PER_TURN: usize = 8;
 /// Time a file waits for others to be laid out.
 const TURN_PATIENCE: Duration = Duration::from_secs(10);
+/// Time for laying one out, whoever is still there to wait for it.
+const LAYOUT_PATIENCE: Duration = Duration::from_secs(120);
 /// Runs of samples that are read ahead of the one that is sent.
 const READS_AHEAD: usize = 2;
 /// Most octets of one read.
@@ -139,6 +144,8 @@ pub(crate) struct Downloads {
     cache: Cache<String, Arc<File>, ByBytes>,
     flights: Flights<String, Result<Arc<File>, FetchError>>,
     turns: Semaphore,
+    queue: Arc<Semaphore>,
+    tasks: TaskTracker,
 }
 
 impl Downloads {
@@ -148,25 +155,39 @@ impl Downloads {
             cache: weighed::cache(CACHE_BYTES, ENTRY_BYTES_TYPICAL, CACHE_SHARDS, ByBytes),
             flights: Flights::new(),
             turns: Semaphore::new(LAYOUTS_MAX),
+            queue: Arc::new(Semaphore::new(LAYOUTS_MAX * (QUEUE_PER_TURN + 1))),
+            tasks: TaskTracker::new(),
         }
     }
 
     /// The layout of a file: from memory, or from the movie fragments of all segments, read once for all who ask.
+    ///
+    /// Once begun it goes on when those who asked have left: a client that lost its patience finds it when it comes
+    /// back.
     pub(crate) async fn file(self: &Arc<Self>, plan: &Plan) -> Result<Arc<File>, FetchError> {
         let name = String::from_utf8_lossy(plan.etag.as_bytes()).into_owned();
         if let Some(file) = self.cache.get(&name) {
             return Ok(file);
         }
         let (downloads, plan, key) = (Arc::clone(self), plan.clone(), name.clone());
+        let mut is_first = false;
         let lay_out = || {
+            is_first = true;
             let work = async move {
-                let file = Arc::new(downloads.lay_out(&plan).await?);
+                let _place = Arc::clone(&downloads.queue).try_acquire_owned().map_err(|_| FetchError::Busy)?;
+                let laid_out = timeout(LAYOUT_PATIENCE, downloads.lay_out(&plan)).await;
+                let file = Arc::new(laid_out.map_err(|_| FetchError::Slow)??);
                 downloads.cache.insert(key, Arc::clone(&file));
                 Ok(file)
             };
             work.boxed()
         };
-        self.flights.join(name, lay_out).await
+        let flight = self.flights.join(name, lay_out);
+        if is_first {
+            // A task drives it to its end, which the times and the queue bound.
+            self.tasks.spawn(flight.clone().map(drop));
+        }
+        flight.await
     }
 
     async fn lay_out(&self, plan: &Plan) -> Result<File, FetchError> {
@@ -279,4 +300,80 @@ impl Wanted {
 fn damaged(error: progressive::ProgressiveError) -> FetchError {
     tracing::error!(error = &error as &dyn std::error::Error, "segments do not make a file");
     FetchError::Corrupt
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::{AssetId, Generation};
+    use media_store::StoreConfig;
+
+    use super::*;
+
+    /// A store without objects, and a file of one track that would be in it.
+    async fn stage() -> (Arc<Downloads>, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("file://{}/media", folder.path().display());
+        let scratch = folder.path().join("scratch");
+        let config = StoreConfig { url, access_key: None, secret_key: None, scratch };
+        let store = MediaStore::open(config).await.unwrap();
+        (Arc::new(Downloads::new(store)), folder)
+    }
+
+    fn plan(number: usize) -> Plan {
+        let id = RenditionId::new("720p").unwrap();
+        let init = layout::init(AssetId::from_u128(1), Generation(1), &id);
+        let etag = HeaderValue::from_str(&format!("\"{number}\"")).unwrap();
+        let disposition = HeaderValue::from_static("attachment");
+        Plan { tracks: vec![Track { init, segments: vec![] }], etag, media_type: "video/mp4", disposition }
+    }
+
+    fn places(downloads: &Downloads) -> usize {
+        LAYOUTS_MAX * (QUEUE_PER_TURN + 1) - downloads.queue.available_permits()
+    }
+
+    #[tokio::test]
+    async fn a_layout_goes_on_when_the_last_who_waited_has_left() {
+        let (downloads, _folder) = stage().await;
+        let turns = downloads.turns.acquire_many(2).await.unwrap();
+        let wanted = plan(1);
+        let mut first = Box::pin(downloads.file(&wanted));
+        assert!(futures::poll!(&mut first).is_pending());
+        tokio::task::yield_now().await;
+        drop(first);
+        assert_eq!(places(&downloads), 1, "it waits for its turn without anybody");
+        let mut second = Box::pin(downloads.file(&wanted));
+        assert!(futures::poll!(&mut second).is_pending());
+        tokio::task::yield_now().await;
+        assert_eq!(places(&downloads), 1, "the second waits for the same");
+        drop(turns);
+        assert_eq!(second.await.unwrap_err(), FetchError::Corrupt, "there is no such object");
+        assert_eq!(places(&downloads), 0);
+        // What failed is tried again by whoever asks next.
+        assert_eq!(downloads.file(&wanted).await.unwrap_err(), FetchError::Corrupt);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_is_waited_for_so_long_and_by_so_many() {
+        let (downloads, _folder) = stage().await;
+        let turns = downloads.turns.acquire_many(2).await.unwrap();
+        let begun = tokio::time::Instant::now();
+        assert_eq!(downloads.file(&plan(0)).await.unwrap_err(), FetchError::Busy);
+        assert_eq!(begun.elapsed(), TURN_PATIENCE);
+        let queue = LAYOUTS_MAX * (QUEUE_PER_TURN + 1);
+        let plans: Vec<Plan> = (0..=queue).map(plan).collect();
+        let waiting = plans[..queue].iter().map(|plan| downloads.file(plan));
+        let mut waiting = Box::pin(futures::future::join_all(waiting));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        assert_eq!(places(&downloads), queue);
+        let begun = tokio::time::Instant::now();
+        assert_eq!(downloads.file(&plans[queue]).await.unwrap_err(), FetchError::Busy);
+        assert!(begun.elapsed() < Duration::from_secs(1), "it is refused at once");
+        drop(turns);
+        let ends: Vec<_> = waiting.await.into_iter().map(Result::unwrap_err).collect();
+        assert!(
+            ends.iter().all(|end| matches!(end, FetchError::Corrupt | FetchError::Busy | FetchError::Slow)),
+            "{ends:?}"
+        );
+        assert_eq!(places(&downloads), 0);
+    }
 }

@@ -18,6 +18,7 @@ mod directives;
 mod fields;
 mod flight;
 mod kept;
+mod purges;
 mod terms;
 mod upstream;
 mod vary;
@@ -42,6 +43,7 @@ use tower::Service;
 use self::asking::Asking;
 use self::flight::{Flights, Joined, Landed, Live, Way};
 use self::kept::{Kept, Store};
+use self::purges::{Purges, Scope};
 use self::terms::Standing;
 use self::upstream::{Incoming, Trouble, Upstream};
 use crate::access::Gate;
@@ -118,6 +120,7 @@ struct Shield {
     gate: Gate,
     upstream: Arc<Upstream>,
     store: Store,
+    purges: Purges,
     flights: Flights,
     lonely: Cache<String, Timestamp>,
     /// For what arrives.
@@ -143,6 +146,7 @@ impl Edge {
             gate,
             upstream: Arc::new(upstream),
             store: Store::new(config.cache_bytes),
+            purges: Purges::default(),
             flights: Flights::default(),
             lonely: Cache::new(LONELY_MAX),
             room: Arc::new(Semaphore::new(flight::room_units(config.cache_bytes / 2))),
@@ -161,11 +165,22 @@ impl Edge {
             return None;
         }
         guard::check_bodiless(method, headers).ok()?;
-        shield.gate.check_cdn(headers).ok()?;
+        shield.gate.check_cdn(request.uri(), headers).ok()?;
         let key = asking::key(request.uri())?;
         let kept = shield.store.get(&shield.store.name(&key, headers))?;
         let is_fresh = kept.terms.standing(shield.clock.now()) == Standing::Fresh;
         is_fresh.then(|| shield.hit(method, headers, &kept, "hit"))
+    }
+
+    /// Forgets every answer that carries one of these tags in `Surrogate-Key`; how many there were. What arrives is
+    /// given to those who wait for it, and not kept.
+    pub fn purge<T: AsRef<str>>(&self, tags: &[T]) -> usize {
+        self.0.purge(Scope::Tags(tags.iter().map(|tag| tag.as_ref().as_bytes().into()).collect()))
+    }
+
+    /// Forgets every answer; how many there were.
+    pub fn purge_all(&self) -> usize {
+        self.0.purge(Scope::All)
     }
 
     /// What was done with requests so far, by name.
@@ -271,11 +286,18 @@ impl Shield {
         }
     }
 
+    fn purge(&self, scope: Scope) -> usize {
+        let scope = Arc::new(scope);
+        // Remembered first: what is put while the store is looked through is looked at by whoever puts it.
+        self.purges.remember(Arc::clone(&scope));
+        self.store.purge(&scope)
+    }
+
     async fn answer(self: &Arc<Self>, head: &request::Parts) -> Response<Body> {
         if let Err(violation) = guard::check_bodiless(&head.method, &head.headers) {
             return violation.respond(head.version);
         }
-        if let Err(denied) = self.gate.check_cdn(&head.headers) {
+        if let Err(denied) = self.gate.check_cdn(&head.uri, &head.headers) {
             return Refusal::Denied(denied).respond();
         }
         match head.method {

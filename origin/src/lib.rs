@@ -62,4 +62,5 @@ pub use body::Body;
 pub use demand::{DemandHook, Wanted};
 pub use edge::{Edge, EdgeConfig, EdgeError, check_upstream};
 pub use metrics::Metrics;
+pub use policy::tag_as_token;
 pub use service::{Origin, OriginConfig};

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Uri};
 
 use domain::{Access, Admission, Presentation};
 
+pub use self::media::as_token as tag_as_token;
 pub(crate) use self::tier::Tier;
 use crate::access::Passage;
 use crate::cmcd;
@@ -85,7 +86,7 @@ pub(crate) fn describe(route: &Route, resource: &Resource, presentation: &Presen
     let (everybody, cdns) = cache_control(resource, presentation.is_complete());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(everybody));
     headers.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(cdns));
-    media::tag(route, &mut headers);
+    media::tag(route, resource, &mut headers);
     if let Some(next) = media::next_of(route, presentation) {
         insert(&mut headers, LINK, &format!("<{next}>; rel=\"next\""));
     }

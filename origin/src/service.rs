@@ -157,7 +157,7 @@ impl Origin {
             return None;
         }
         guard::check_bodiless(method, headers).ok()?;
-        let (path, has_token) = self.0.gate.enter(request.uri().path(), headers, peer(request.extensions())).ok()?;
+        let (path, has_token) = self.0.gate.enter(request.uri(), headers, peer(request.extensions())).ok()?;
         let ready = self.0.ready.get(path).filter(|ready| has_token || !ready.needs_token)?;
         if !ready.representation.suits(headers) {
             return None;
@@ -177,7 +177,7 @@ impl Origin {
 
     async fn respond(self, head: request::Parts) -> Response<Body> {
         let begun = Instant::now();
-        let entered = self.0.gate.enter(head.uri.path(), &head.headers, peer(&head.extensions));
+        let entered = self.0.gate.enter(&head.uri, &head.headers, peer(&head.extensions));
         let mut response = match entered {
             Ok((path, has_token)) => self.answer(&head, path, has_token).await,
             Err(denied) => Refusal::Denied(denied).respond(),

@@ -37,7 +37,9 @@ pub fn manifest(presentation: &Presentation, prefix: &str, view: View) -> String
         presentation,
         prefix,
         begins,
-        range: &|count| cells.as_ref().map_or(0..count, |cells| cells.range(count)),
+        range: &|segments, timescale| {
+            cells.as_ref().map_or(0..segments.len(), |cells| cells.range(segments, timescale))
+        },
     };
     let length = ends.minus(begins).unwrap_or(presentation.duration);
     let mut period = Element::of("Period").with("id", 0).with("start", "PT0S");
@@ -72,15 +74,20 @@ struct Shown<'a> {
     presentation: &'a Presentation,
     prefix: &'a str,
     begins: MediaTime,
-    /// Which of so many segments.
-    range: &'a dyn Fn(usize) -> Range<usize>,
+    /// Which segments of a rendition.
+    range: &'a dyn Fn(&[SegmentEntry], Timescale) -> Range<usize>,
 }
 
 impl Shown<'_> {
+    /// Whether anything is shown of a rendition with these segments.
+    fn has(&self, segments: &[SegmentEntry], timescale: Timescale) -> bool {
+        !(self.range)(segments, timescale).is_empty()
+    }
+
     fn sets(&self) -> Vec<Element> {
         let mut sets: Vec<Element> = Vec::new();
         let mut pictures: Vec<&VideoRendition> =
-            self.presentation.video.iter().filter(|one| !one.segments.is_empty()).collect();
+            self.presentation.video.iter().filter(|one| self.has(&one.segments, one.timescale)).collect();
         // Players do not switch between codecs, so each has a set of its own.
         while let Some(first) = pictures.first().copied() {
             let is_like = |one: &&VideoRendition| {
@@ -91,10 +98,10 @@ impl Shown<'_> {
             sets.push(self.pictures(&alike, sets.len()));
             pictures = others;
         }
-        for one in self.presentation.audio.iter().filter(|one| !one.segments.is_empty()) {
+        for one in self.presentation.audio.iter().filter(|one| self.has(&one.segments, one.timescale)) {
             sets.push(self.sound(one, sets.len()));
         }
-        for one in self.presentation.subtitles.iter().filter(|one| !one.segments.is_empty()) {
+        for one in self.presentation.subtitles.iter().filter(|one| self.has(&one.segments, one.timescale)) {
             sets.push(self.text(one, sets.len()));
         }
         sets
@@ -174,7 +181,7 @@ impl Shown<'_> {
     }
 
     fn template(&self, segments: &[SegmentEntry], timescale: Timescale, init: Option<&str>, media: &str) -> Element {
-        let range = (self.range)(segments.len());
+        let range = (self.range)(segments, timescale);
         let before: u64 = segments.iter().take(range.start).map(|segment| segment.ticks).sum();
         let offset = self.begins.rescale_round(timescale).map_or(0, |begins| begins.ticks);
         let mut timeline = Element::of("SegmentTimeline");

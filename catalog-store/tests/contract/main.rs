@@ -10,6 +10,7 @@ mod grants;
 mod harness;
 mod jobs;
 mod ledger;
+mod purges;
 mod reprocess;
 mod settling;
 mod texts;
@@ -102,6 +103,11 @@ contract! {
         an_asset_is_playable_once
         what_a_generation_lacks_is_known_and_the_last_part_publishes_it
         a_generation_that_is_planned_anew_takes_the_place_of_the_old_one;
+    purges:
+        a_new_target_is_told_of_what_comes_from_there_on
+        one_process_tells_a_target_until_its_lease_runs_out
+        what_went_wrong_is_known_until_it_goes_well
+        what_is_published_and_who_may_play_it_is_told_in_events;
     reprocess:
         another_output_takes_the_place_of_the_one_in_force_in_one_step
         the_old_output_waits_for_its_players_and_then_goes_with_its_ledger

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use domain::Clock;
 use http::HeaderName;
-use origin::access::{Akamai, CloudFront, Gate, KeyError, KeyRing, Mux, PublicKeys};
+use origin::access::{Akamai, CloudFront, G2o, Gate, KeyError, KeyRing, Mux, PublicKeys};
 
 use super::Config;
 
@@ -66,6 +66,12 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
     if config.origin_secrets.iter().any(|secret| secret.len() < SECRET_CHARS_MIN) {
         return Err(("origin_secrets", format!("must have {SECRET_CHARS_MIN} characters or more each")));
     }
+    if G2o::new(&config.g2o_keys).is_none() {
+        return Err((
+            "g2o_keys",
+            format!("must hold name:secret, {SECRET_CHARS_MIN} characters or more of each secret"),
+        ));
+    }
     header(config).ok_or(("origin_secret_header", "must be the name of a header".into())).map(drop)
 }
 
@@ -101,6 +107,9 @@ impl Config {
         }
         if !self.mux_keys.is_empty() {
             gate = gate.with_verifier(Mux::new(public_keys(&self.mux_keys)?));
+        }
+        if let Some(g2o) = G2o::new(&self.g2o_keys) {
+            gate = gate.signed_by(g2o);
         }
         match header(self) {
             Some(header) => Ok(gate.behind(header, self.origin_secrets.clone())),

@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 69] = [
+pub const KEYS: [Key; 77] = [
     key(
         "data_dir",
         Kind::Text,
@@ -56,6 +56,12 @@ pub const KEYS: [Key; 69] = [
         "Folder of this server: SQLite database, objects, unfinished uploads, scratch space. One server per folder.",
     ),
     key("listen", Kind::Text, "\"127.0.0.1:8080\"", "Address and port to listen on. Port 0 takes any free one."),
+    key(
+        "listen_reuse_port",
+        Kind::Switch,
+        "false",
+        "Whether other servers of this user may listen on `listen` and `tls_listen` as well (`SO_REUSEPORT`): the kernel shares connections out among them. Start a new one, stop the old one, and nobody is refused (docs/scaling.md).",
+    ),
     key(
         "roles",
         Kind::List,
@@ -176,6 +182,13 @@ pub const KEYS: [Key; 69] = [
     .hidden(),
     key("origin_secret_header", Kind::Text, "\"X-Origin-Secret\"", "Header that carries such a secret."),
     key(
+        "g2o_keys",
+        Kind::List,
+        "[]",
+        "Keys with which Akamai's edge servers sign their requests to the origin (G2O, versions 3 to 5), each as `name:secret` with a secret of at least 16 characters; the name is what Akamai calls nonce. Requests without such a signature are refused, unless they carry one of `origin_secrets`.",
+    )
+    .hidden(),
+    key(
         "upstream",
         Kind::Text,
         "\"\"",
@@ -185,6 +198,25 @@ pub const KEYS: [Key; 69] = [
         "upstream_secret",
         "Secret that is sent with each request to `upstream`, in the header `origin_secret_header`: one of those in its `origin_secrets`.",
     ),
+    key(
+        "purge_targets",
+        Kind::List,
+        "[]",
+        "Caches in front that a worker tells of what changed (docs/cdn.md), the nearest to the origin first: `fastly:SERVICE`, `cloudflare:ZONE`, `akamai:HOST`, `edge:https://edge.example.org` for a server with `upstream`, `http:PURGE:http://varnish:6081/` or `http:POST:https://...` for anything else. The first three take another address of their API behind an `@`.",
+    ),
+    key(
+        "purge_soft",
+        Kind::Switch,
+        "true",
+        "Whether caches that can are told to look whether what they have still is so, rather than to forget it: of what is published anew. What was deleted, or is not for everybody any more, they forget.",
+    ),
+    secret(
+        "purge_secret",
+        "Secret of 16 characters or more with which an edge is told to purge, `Authorization: Bearer secret`: on the edge, what is wanted; elsewhere, what `edge:` and `http:` targets are sent. Empty on an edge means that nobody can purge it.",
+    ),
+    secret("purge_fastly_token", "Token of Fastly's API that may purge the service (`purge_select`)."),
+    secret("purge_cloudflare_token", "Token of Cloudflare's API that may purge the zone (Zone, Cache Purge)."),
+    secret("purge_akamai_credentials", "Credentials of Akamai's Fast Purge API, as `client_token:client_secret:access_token`."),
     key("upload_size_max", Kind::Number, "1099511627776", "Largest upload, in octets."),
     key(
         "upload_sync",

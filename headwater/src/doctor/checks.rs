@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use catalog_store::PurgeTarget;
 use domain::{ByteSize, Clock};
 
 use super::{Finding, engine};
@@ -29,6 +30,7 @@ pub(super) async fn all(config: &Config) -> Vec<Finding> {
         let root = config.data_dir.canonicalize().unwrap_or(config.data_dir.clone());
         findings.push(storage(config, &root).await);
         findings.push(database(config, &root).await);
+        findings.extend(purges(config).await);
         findings.push(disk(&root));
     }
     findings.push(clock());
@@ -86,6 +88,41 @@ async fn database(config: &Config, root: &Path) -> Finding {
         }
         Err(error) => Finding::fail(name, format!("{}; check database_url", told(&error))),
     }
+}
+
+/// Whether the caches in front take what they are told; nothing where there are none.
+async fn purges(config: &Config) -> Option<Finding> {
+    let name = "purges";
+    if config.purge_targets.is_empty() {
+        return None;
+    }
+    let known = match wiring::to_look_up(config).await {
+        Ok(catalog) => {
+            let known = catalog.purge_targets().await;
+            catalog.close().await;
+            known.map_err(|error| told(&error.into()))
+        }
+        Err(error) => Err(told(&error)),
+    };
+    let known = match known {
+        Ok(known) => known,
+        Err(error) => return Some(Finding::warn(name, format!("nobody knows whether they were told: {error}"))),
+    };
+    let mut troubles = Vec::new();
+    for target in &config.purge_targets {
+        match known.iter().find(|known| known.name == *target) {
+            None => troubles.push(format!("{target} was never told of anything: run a worker with this setting")),
+            Some(PurgeTarget { failing_since: Some(since), failures, error, .. }) => {
+                let error = error.as_deref().unwrap_or("it does not answer");
+                troubles.push(format!("{target} has not taken {failures} purges since {}: {error}", since.rfc3339()));
+            }
+            Some(_) => {}
+        }
+    }
+    Some(match troubles.is_empty() {
+        true => Finding::ok(name, format!("{} caches in front are told of changes", config.purge_targets.len())),
+        false => Finding::warn(name, troubles.join("; ")),
+    })
 }
 
 fn disk(root: &Path) -> Finding {

@@ -82,6 +82,7 @@ impl Ground {
         let surface = Surface::new(Parts {
             origin: None,
             edge: None,
+            purge: None,
             ingest: Some(uploads(saw, is_open)),
             api: None,
             has_pages: false,

@@ -8,8 +8,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use origin::access::Peer;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::addresses::{Addresses, Counted};
 use super::surface::Surface;
@@ -22,6 +24,12 @@ use crate::lifecycle::Lifecycle;
 pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Pause after a failed accept, such as for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections that wait in the kernel to be accepted, as tokio has it.
+const BACKLOG: u32 = 1024;
+/// Once it stops, a socket that others share is closed when nobody has come for so long,
+const QUIET: Duration = Duration::from_millis(20);
+/// or after so long at the latest.
+const QUIET_AWAITED: Duration = Duration::from_secs(1);
 /// Pause between two looks at a preface that arrives in pieces.
 const PREFACE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -63,6 +71,8 @@ pub struct Listener {
     limits: Limits,
     places: Arc<Semaphore>,
     addresses: Addresses,
+    /// Other processes may listen on the same address.
+    is_shared: bool,
 }
 
 /// What a client speaks.
@@ -80,7 +90,18 @@ impl Listener {
     pub async fn bind(address: SocketAddr, limits: Limits) -> std::io::Result<Self> {
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let addresses = Addresses::new(limits.connections_of_one_max);
-        Ok(Self { socket: TcpListener::bind(address).await?, tls: None, limits, places, addresses })
+        Ok(Self { socket: TcpListener::bind(address).await?, tls: None, limits, places, addresses, is_shared: false })
+    }
+
+    /// The same where other processes may listen on the address as well (`SO_REUSEPORT`): the kernel shares
+    /// connections out among them. When this one stops, whoever reached it is answered once more.
+    ///
+    /// # Errors
+    /// As [`Listener::bind`]; also where another process listens alone, or another user's does.
+    pub async fn bind_shared(address: SocketAddr, limits: Limits) -> std::io::Result<Self> {
+        let places = Arc::new(Semaphore::new(limits.connections_max));
+        let addresses = Addresses::new(limits.connections_of_one_max);
+        Ok(Self { socket: shared(address)?, tls: None, limits, places, addresses, is_shared: true })
     }
 
     /// Binds another address, for TLS; connections of both count together.
@@ -89,8 +110,8 @@ impl Listener {
     /// As [`Listener::bind`].
     pub async fn bind_tls(&self, address: SocketAddr, tls: Tls) -> std::io::Result<Self> {
         let (places, addresses) = (Arc::clone(&self.places), self.addresses.clone());
-        let socket = TcpListener::bind(address).await?;
-        Ok(Self { socket, tls: Some(tls), limits: self.limits, places, addresses })
+        let socket = if self.is_shared { shared(address)? } else { TcpListener::bind(address).await? };
+        Ok(Self { socket, tls: Some(tls), limits: self.limits, places, addresses, is_shared: self.is_shared })
     }
 
     /// The address it listens on, with its real port.
@@ -103,6 +124,14 @@ impl Listener {
 
     /// Accepts connections until the soft stop.
     pub async fn run(self, surface: Surface, lifecycle: Lifecycle) {
+        self.accept_all(&surface, &lifecycle).await;
+        if self.is_shared {
+            // What the kernel gave us goes to nobody else when the socket is closed.
+            self.accept_last(&surface, &lifecycle).await;
+        }
+    }
+
+    async fn accept_all(&self, surface: &Surface, lifecycle: &Lifecycle) {
         // Ends at the soft stop, or when the semaphore is closed, which nobody does.
         loop {
             // A place first, then a connection: what cannot be served waits in the kernel's queue.
@@ -116,15 +145,38 @@ impl Listener {
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((stream, address)) => match self.addresses.count(address.ip()) {
-                    Some(counted) => self.serve(stream, address.ip(), (place, counted), &surface, &lifecycle),
-                    None => tracing::debug!(address = %address.ip(), "an address has as many connections as it may"),
-                },
+                Ok((stream, address)) => self.admit(stream, address.ip(), place, surface, lifecycle),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
+        }
+    }
+
+    /// Accepts who waits already, until nobody comes for a moment.
+    async fn accept_last(&self, surface: &Surface, lifecycle: &Lifecycle) {
+        let late = Instant::now() + QUIET_AWAITED;
+        // Ends with a pause, with the time, or with the places.
+        while Instant::now() < late
+            && let Ok(place) = Arc::clone(&self.places).try_acquire_owned()
+            && let Ok(Ok((stream, address))) = tokio::time::timeout(QUIET, self.socket.accept()).await
+        {
+            self.admit(stream, address.ip(), place, surface, lifecycle);
+        }
+    }
+
+    fn admit(
+        &self,
+        stream: TcpStream,
+        address: IpAddr,
+        place: OwnedSemaphorePermit,
+        surface: &Surface,
+        lifecycle: &Lifecycle,
+    ) {
+        match self.addresses.count(address) {
+            Some(counted) => self.serve(stream, address, (place, counted), surface, lifecycle),
+            None => tracing::debug!(%address, "an address has as many connections as it may"),
         }
     }
 
@@ -141,9 +193,11 @@ impl Listener {
         let (hard, metrics) = (lifecycle.hard().clone(), Arc::clone(surface.metrics()));
         // Boxed, as are the two below: a future that is moved into another is laid out in it twice.
         let (surface, peer, limits) = (surface.clone(), Peer(address.to_canonical()), self.limits);
+        // A client that has not asked for anything is owed nothing, unless another process would have had it.
+        let leaving = if self.is_shared { CancellationToken::new() } else { lifecycle.soft().clone() };
         let connection: BoxFuture<'static, ()> = match self.tls.clone() {
-            Some(tls) => encrypted(stream, tls, peer, surface, lifecycle.clone(), limits).boxed(),
-            None => connection(stream, peer, surface, lifecycle.clone(), limits).boxed(),
+            Some(tls) => encrypted(stream, tls, peer, surface, (lifecycle.clone(), leaving), limits).boxed(),
+            None => connection(stream, peer, surface, (lifecycle.clone(), leaving), limits).boxed(),
         };
         lifecycle.tracker().spawn(async move {
             metrics.connections().inc();
@@ -155,10 +209,21 @@ impl Listener {
     }
 }
 
-async fn connection(stream: TcpStream, peer: Peer, surface: Surface, lifecycle: Lifecycle, limits: Limits) {
+/// A socket for an address that other processes may listen on.
+fn shared(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// What a connection ends with, and what it ends with before anything was asked.
+type Stops = (Lifecycle, CancellationToken);
+
+async fn connection(stream: TcpStream, peer: Peer, surface: Surface, (lifecycle, leaving): Stops, limits: Limits) {
     let protocol = tokio::select! {
-        // A client that has not asked for anything is owed nothing.
-        () = lifecycle.soft().cancelled() => return,
+        () = leaving.cancelled() => return,
         protocol = tokio::time::timeout(limits.header_timeout, protocol_of(&stream)) => protocol,
     };
     match protocol {
@@ -169,9 +234,16 @@ async fn connection(stream: TcpStream, peer: Peer, surface: Surface, lifecycle: 
 }
 
 /// With TLS, the handshake settles which protocol is spoken.
-async fn encrypted(stream: TcpStream, tls: Tls, peer: Peer, surface: Surface, lifecycle: Lifecycle, limits: Limits) {
+async fn encrypted(
+    stream: TcpStream,
+    tls: Tls,
+    peer: Peer,
+    surface: Surface,
+    (lifecycle, leaving): Stops,
+    limits: Limits,
+) {
     let shaken = tokio::select! {
-        () = lifecycle.soft().cancelled() => return,
+        () = leaving.cancelled() => return,
         shaken = tokio::time::timeout(limits.header_timeout, tls.acceptor().accept(stream)) => shaken,
     };
     match shaken {

@@ -19,6 +19,8 @@ pub enum Route {
     Ready,
     /// Numbers for Prometheus.
     Metrics,
+    /// What an edge has is purged.
+    Purge,
     /// Web pages and their files.
     Page,
 }
@@ -32,6 +34,7 @@ impl Route {
             "/healthz" => Self::Health,
             "/readyz" => Self::Ready,
             "/metrics" => Self::Metrics,
+            "/edge/purge" => Self::Purge,
             "/api/v1/events" => Self::Events,
             _ if (is_below("/v") || is_below("/t")) && (path.ends_with(".m3u8") || path.ends_with(".json")) => {
                 Self::Playlist
@@ -62,6 +65,7 @@ impl Route {
             Self::Health => "health",
             Self::Ready => "ready",
             Self::Metrics => "metrics",
+            Self::Purge => "purge",
             Self::Page => "page",
         }
     }
@@ -87,6 +91,8 @@ mod tests {
         check("/api/v1/assets", "api");
         check("/api/v1/events", "events");
         check("/readyz", "ready");
+        check("/edge/purge", "purge");
+        check("/edge/purge/x", "page");
         check("/watch/plb_x", "page");
     }
 }

@@ -18,6 +18,7 @@ use super::health::Health;
 use super::listener::HEAD_BYTES_MAX;
 use super::outgoing::Outgoing;
 use super::problem::problem;
+use super::purge::PurgeDoor;
 use super::route::Route;
 use super::{pages, request_id};
 use crate::metrics::Metrics;
@@ -28,6 +29,8 @@ pub struct Parts {
     pub origin: Option<origin::Origin>,
     /// All that viewers are shown, where this process is a cache in front of another origin.
     pub edge: Option<origin::Edge>,
+    /// `/edge/purge`, of that cache
+    pub purge: Option<PurgeDoor>,
     /// `/uploads/...`
     pub ingest: Option<Router>,
     /// `/api/...`
@@ -166,6 +169,10 @@ impl Surface {
             Route::Health => Health::live(),
             Route::Ready => parts.health.ready().await,
             Route::Metrics => self.numbers().await,
+            Route::Purge => match &parts.purge {
+                Some(door) => door.answer(request).await,
+                None => problem(StatusCode::NOT_FOUND, "no_edge", "this server is no cache in front of another"),
+            },
             Route::Page if parts.has_pages => pages::answer(request.method(), request.uri().path(), request.headers()),
             Route::Page => not_played("api"),
         }

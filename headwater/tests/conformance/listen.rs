@@ -20,6 +20,7 @@ pub(crate) async fn serve(router: Router) -> (SocketAddr, JoinSet<()>) {
     let surface = Surface::new(Parts {
         origin: None,
         edge: None,
+        purge: None,
         ingest: Some(router),
         api: None,
         has_pages: false,

@@ -55,11 +55,16 @@ impl Server {
 
     /// The same, begun by a program that becomes the server: `command` ends with the server's own name.
     pub(crate) fn start_as(command: &mut Command, data_dir: &Path, args: &[&str]) -> Self {
+        Self::start_on("127.0.0.1:0", command, data_dir, args)
+    }
+
+    /// The same, listening on an address that is known before.
+    pub(crate) fn start_on(listen: &str, command: &mut Command, data_dir: &Path, args: &[&str]) -> Self {
         // The log grows over restarts; each line is written at once, so a kill loses none.
         let log = data_dir.with_extension("log");
         let lines = OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut child = command
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir", text(data_dir)])
+            .args(["serve", "--listen", listen, "--data-dir", text(data_dir)])
             .args(["--set", "log=info,pipeline=debug", "--set", "log_format=json"])
             .args(args)
             .stdout(Stdio::piped())

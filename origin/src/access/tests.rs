@@ -135,13 +135,36 @@ fn a_gate_takes_only_what_comes_from_its_cdn() {
     let secrets = vec!["the secret in force".to_owned(), "the one before".to_owned()];
     let name = HeaderName::from_static("x-origin-secret");
     let gate = Gate::without_keys().behind(name.clone(), secrets);
+    let uri = Uri::from_static(PATH);
     let check = |lines: &[(HeaderName, &str)], expected: Result<(&str, bool), Denied>| {
-        assert_eq!(gate.enter(PATH, &headers(lines), None), expected, "{lines:?}");
+        assert_eq!(gate.enter(&uri, &headers(lines), None), expected, "{lines:?}");
     };
     check(&[(name.clone(), "the secret in force")], Ok((PATH, false)));
     check(&[(name.clone(), "the one before")], Ok((PATH, false)));
     check(&[(name, "guess")], Err(Denied::NotByCdn));
     check(&[], Err(Denied::NotByCdn));
+}
+
+#[test]
+fn a_gate_takes_what_a_server_of_akamai_signed_beside_the_secret() {
+    let name = HeaderName::from_static("x-origin-secret");
+    let uri = Uri::from_static("/v/plb_x/0.m4s?a=b");
+    let signed = [
+        (HeaderName::from_static("x-akamai-g2o-auth-data"), "5, 1.2.3.4, 3.4.5.6, 1471524574, 2805760.691583751, v"),
+        (HeaderName::from_static("x-akamai-g2o-auth-sign"), "vDxWM6WH1rRUuifumx65TrhYEfxZCUD5m1+DCZ/5O6o="),
+    ];
+    let secret = [(name.clone(), "the secret in force")];
+    for secrets in [vec![], vec!["the secret in force".to_owned()]] {
+        let clock = Arc::new(domain::ManualClock::at(domain::Timestamp::from_unix_ms(1_471_524_574_000)));
+        let gate =
+            Gate::new(Arc::clone(&clock) as Arc<dyn Clock>, KeyRing::default()).behind(name.clone(), secrets.clone());
+        let gate = gate.signed_by(G2o::new(&["v:s3cr3tk3y0123456"]).unwrap());
+        assert_eq!(gate.enter(&uri, &headers(&signed), None), Ok(("/v/plb_x/0.m4s", false)));
+        assert_eq!(gate.enter(&uri, &headers(&secret), None).is_ok(), !secrets.is_empty());
+        assert_eq!(gate.enter(&uri, &headers(&[]), None), Err(Denied::NotByCdn));
+        clock.advance(std::time::Duration::from_secs(31));
+        assert_eq!(gate.enter(&uri, &headers(&signed), None), Err(Denied::NotByCdn), "too late");
+    }
 }
 
 #[tokio::test]

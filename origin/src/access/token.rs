@@ -136,30 +136,60 @@ impl Grant {
     }
 }
 
+/// What a token says, whoever signed it.
+struct Told<'a> {
+    grant: Grant,
+    /// The name of the key.
+    key: String,
+    /// The claims as they stand in the token.
+    signed: &'a str,
+    mac: &'a str,
+}
+
+/// What a token says it opens, whether that is true or not; `None` if it is not one.
+pub(crate) fn told(token: &str) -> Option<Grant> {
+    take_apart(token).ok().map(|told| told.grant)
+}
+
+/// Whether a token opens `path` for a client at `address`, by the keys in force.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn open(token: &str, ring: &KeyRing, path: &str, address: Option<IpAddr>, now_s: u64) -> Result<(), TokenError> {
+    read(token, ring)?.covers(path, address, now_s)
+}
+
 /// Reads a token and checks who signed it.
 fn read(token: &str, ring: &KeyRing) -> Result<Grant, TokenError> {
+    let Told { grant, key, signed, mac } = take_apart(token)?;
+    let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| TokenError::Malformed)?;
+    let key = ring.find(&key).ok_or(TokenError::Forged)?;
+    hmac::verify(&key, signed.as_bytes(), &mac).map_err(|_| TokenError::Forged)?;
+    Ok(grant)
+}
+
+/// The one reader of tokens.
+fn take_apart(token: &str) -> Result<Told<'_>, TokenError> {
     if token.len() > TOKEN_BYTES_MAX {
         return Err(TokenError::Malformed);
     }
     let (signed, mac) = token.split_once('.').ok_or(TokenError::Malformed)?;
-    let mac = URL_SAFE_NO_PAD.decode(mac).map_err(|_| TokenError::Malformed)?;
     let claims = URL_SAFE_NO_PAD.decode(signed).map_err(|_| TokenError::Malformed)?;
     let claims = std::str::from_utf8(&claims).map_err(|_| TokenError::Malformed)?;
     let claim = |name: &str| {
         let mut pairs = claims.split(';').filter_map(|pair| pair.split_once('='));
         pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
     };
-    let key = ring.find(claim("k").ok_or(TokenError::Malformed)?).ok_or(TokenError::Forged)?;
-    hmac::verify(&key, signed.as_bytes(), &mac).map_err(|_| TokenError::Forged)?;
     let number = |name| claim(name).and_then(|value| value.parse().ok()).ok_or(TokenError::Malformed);
     let network = claim("a").map(|text| network(text).ok_or(TokenError::Malformed)).transpose()?;
-    Ok(Grant {
+    let grant = Grant {
         expires_s: number("e")?,
         begins_s: number("n")?,
         prefix: claim("p").ok_or(TokenError::Malformed)?.to_owned(),
         session: claim("s").map(str::to_owned),
         network,
-    })
+    };
+    Ok(Told { grant, key: claim("k").ok_or(TokenError::Malformed)?.to_owned(), signed, mac })
 }
 
 /// An address, or one with the number of bits that count.

@@ -1,14 +1,14 @@
 //! Header fields on their way through: what belongs to one connection stays there, and every message says by whom it
 //! was passed on (RFC 9110 §7.6, RFC 8586).
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use domain::Timestamp;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HOST, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
     IF_UNMODIFIED_SINCE, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, RANGE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderValue, Version};
+
+use crate::access;
 
 /// The name of this cache in `Via` and `Cache-Status`.
 pub(super) const NAME: &str = "headwater-edge";
@@ -126,19 +126,18 @@ pub(super) struct Permission {
 
 /// Reads the token of a path, if it has one.
 pub(super) fn permission(path: &str) -> Permission {
-    let read = || {
-        let token = path.strip_prefix("/t/")?.split('/').next()?;
-        let claims = URL_SAFE_NO_PAD.decode(token.split_once('.')?.0).ok()?;
-        let claims = String::from_utf8(claims).ok()?;
-        let of = |name: &str| claims.split(';').find_map(|claim| claim.strip_prefix(name));
-        let ends_ms = of("e=").and_then(|end| end.parse::<i64>().ok()).map(|seconds| seconds.saturating_mul(1000));
-        Some(Permission { ends: ends_ms.map(Timestamp::from_unix_ms), is_for_some: of("a=").is_some() })
-    };
-    read().unwrap_or_default()
+    let token = path.strip_prefix("/t/").and_then(|rest| rest.split('/').next());
+    token.and_then(access::told).map_or_else(Permission::default, |grant| {
+        let ends_ms = i64::try_from(grant.expires_s).unwrap_or(i64::MAX).saturating_mul(1000);
+        Permission { ends: Some(Timestamp::from_unix_ms(ends_ms)), is_for_some: grant.network.is_some() }
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
     use super::*;
     use crate::access::{Grant, mint};
 
@@ -182,7 +181,7 @@ mod tests {
 
     #[test]
     fn what_is_read_from_a_path_is_what_a_token_says() {
-        let ring = crate::access::KeyRing::new(&["k:0123456789abcdef0123456789abcdef"]).unwrap();
+        let ring = access::KeyRing::new(&["k:0123456789abcdef0123456789abcdef"]).unwrap();
         let prefix = "/v/x/".to_owned();
         for network in [None, Some(([10, 0, 0, 0].into(), 8))] {
             let grant = Grant { expires_s: 1_700_000_000, begins_s: 5, prefix: prefix.clone(), session: None, network };

@@ -17,6 +17,7 @@ use super::asking::Asking;
 use super::directives::Directives;
 use super::fields;
 use super::kept::Kept;
+use super::purges::Moment;
 use super::terms::{Asked, Standing, Terms};
 use super::upstream::{Incoming, Reply, Trouble};
 use super::vary;
@@ -109,6 +110,8 @@ struct Flight {
     /// The name by which it is known once it is known what the answer varies for.
     other_name: Option<String>,
     landing: watch::Sender<Option<Landed>>,
+    /// When it began, among the purges.
+    began: Moment,
 }
 
 impl Drop for Flight {
@@ -133,7 +136,8 @@ pub(super) fn join(shield: &Arc<Shield>, asking: &Arc<Asking>, name: &str) -> Jo
     let (landing, landed) = watch::channel(None);
     table.insert(name.to_owned(), landed.clone());
     drop(table);
-    let flight = Flight { shield: Arc::clone(shield), name: name.to_owned(), other_name: None, landing };
+    let began = shield.purges.moment();
+    let flight = Flight { shield: Arc::clone(shield), name: name.to_owned(), other_name: None, landing, began };
     let asking = Arc::clone(asking);
     // A task of its own: nobody who leaves takes it along, and each of its waits has a bound.
     shield.tasks.spawn(async move { flight.fly(&asking, stale).await });
@@ -153,6 +157,16 @@ impl Flight {
         self.landing.send_replace(Some(landed));
     }
 
+    /// Keeps an answer, unless it was purged since it was asked for.
+    fn keep(&self, asking: &Asking, whole: &Arc<Kept>) {
+        let (store, purges) = (&self.shield.store, &self.shield.purges);
+        store.keep(&asking.key, whole);
+        // Looked at behind it: a purge that comes between the two finds it there.
+        if purges.have_reached(self.began, &whole.tags()) {
+            store.forget(&store.name(&asking.key, &asking.headers));
+        }
+    }
+
     fn now(&self) -> Timestamp {
         self.shield.clock.now()
     }
@@ -170,7 +184,7 @@ impl Flight {
             let terms = |status: StatusCode, headers: &HeaderMap| terms(asking, status, headers, answer);
             if let Some(fresh) = kept.freshened(&answer.headers, terms).filter(|_| kept.is_meant_by(&answer.headers)) {
                 let fresh = Arc::new(fresh);
-                self.shield.store.keep(&asking.key, &fresh);
+                self.keep(asking, &fresh);
                 return self.land(Landed::Shared(fresh, Way::Confirmed));
             }
             // It speaks of another answer, or takes this one's terms back: the whole is needed.
@@ -247,7 +261,7 @@ impl Flight {
         if end.is_ok() {
             let bytes = growing.joined();
             let whole = arriving.with(Content::Memory(Arc::new(object(bytes))));
-            store.keep(&asking.key, &Arc::new(whole));
+            self.keep(asking, &Arc::new(whole));
         }
         growing.end(end);
     }
@@ -264,7 +278,7 @@ impl Flight {
     }
 
     fn settle(&self, asking: &Asking, whole: Arc<Kept>, way: Way) {
-        self.shield.store.keep(&asking.key, &whole);
+        self.keep(asking, &whole);
         self.land(Landed::Shared(whole, way));
     }
 

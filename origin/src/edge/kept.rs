@@ -1,7 +1,7 @@
 //! Answers that are kept, or that several requests get at once while they arrive; in memory, within a bound.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use domain::Timestamp;
@@ -14,6 +14,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 
 use super::fields;
+use super::purges::Scope;
 use super::terms::Terms;
 use super::vary::{self, Spec};
 use crate::answer::{self, Representation};
@@ -32,6 +33,9 @@ const KEPT_BYTES_MAX: u64 = 32 << 20;
 const SPECS_MAX: usize = 64 << 10;
 /// How long a failure is remembered by an answer that is given in its place.
 const TROUBLE_KEPT: Duration = Duration::from_secs(1);
+
+/// The tags of an answer, with blanks between.
+const SURROGATE_KEY: HeaderName = HeaderName::from_static("surrogate-key");
 
 /// Fields that describe the octets that are here, whatever a 304 says.
 const OF_THE_OCTETS: [HeaderName; 5] = [
@@ -152,6 +156,12 @@ impl Kept {
         now.unix_ms() < self.troubled_until.load(Ordering::Relaxed)
     }
 
+    /// The tags by which it is purged.
+    pub(super) fn tags(&self) -> Vec<&[u8]> {
+        let lines = self.headers.get_all(SURROGATE_KEY).into_iter();
+        lines.flat_map(|line| line.as_bytes().split(|octet| *octet == b' ')).filter(|tag| !tag.is_empty()).collect()
+    }
+
     /// Its status.
     pub(super) fn status(&self) -> StatusCode {
         self.status
@@ -229,6 +239,17 @@ impl Store {
         } else {
             self.specs.insert(target.to_owned(), Arc::clone(spec));
         }
+    }
+
+    /// Forgets what a purge is for; how many answers that were.
+    pub(super) fn purge(&self, scope: &Scope) -> usize {
+        let purged = AtomicUsize::new(0);
+        self.answers.retain(|_, kept| {
+            let is_purged = scope.covers(&kept.tags());
+            purged.fetch_add(usize::from(is_purged), Ordering::Relaxed);
+            !is_purged
+        });
+        purged.into_inner()
     }
 
     pub(super) fn forget(&self, name: &str) {

@@ -7,22 +7,32 @@ use http::{HeaderMap, HeaderName};
 use crate::resource::{Resource, Standing};
 use crate::route::{Part, Route, Target};
 
-/// Tags by which a CDN purges: Fastly and Varnish divide them by blanks, Cloudflare and Akamai by commas.
+/// Tags by which a CDN purges: Fastly and Varnish divide them by blanks, Cloudflare, CloudFront and Akamai by commas.
 ///
 /// `asset:` names the playback id, which the path tells anyhow; the asset's own id is nobody's business outside.
-pub(super) fn tag(route: &Route, headers: &mut HeaderMap) {
+pub(super) fn tag(route: &Route, resource: &Resource, headers: &mut HeaderMap) {
     const BY_BLANKS: HeaderName = HeaderName::from_static("surrogate-key");
-    const BY_COMMAS: [HeaderName; 2] =
-        [HeaderName::from_static("cache-tag"), HeaderName::from_static("edge-cache-tag")];
+    const BY_COMMAS: HeaderName = HeaderName::from_static("cache-tag");
+    const AS_TOKENS: HeaderName = HeaderName::from_static("edge-cache-tag");
     let playback = route.playback;
     let mut tags = vec![format!("asset:{playback}")];
+    if matches!(resource, Resource::Text(_) | Resource::Download(_)) {
+        // Segments stay what they are; these show something else once another document is in force.
+        tags.push(format!("list:{playback}"));
+    }
     if let Target::Of(generation, part) = &route.target {
         tags.push(format!("gen:{playback}/g{generation}"));
         tags.extend(rendition_of(part).map(|rendition| format!("rend:{playback}/{rendition}")));
     }
     super::insert(headers, BY_BLANKS, &tags.join(" "));
-    let list = tags.join(",");
-    BY_COMMAS.into_iter().for_each(|name| super::insert(headers, name, &list));
+    super::insert(headers, BY_COMMAS, &tags.join(","));
+    let tokens: Vec<String> = tags.iter().map(|tag| as_token(tag)).collect();
+    super::insert(headers, AS_TOKENS, &tokens.join(","));
+}
+
+/// A tag as Akamai takes it, which allows no colons in them, and did not allow slashes.
+pub fn as_token(tag: &str) -> String {
+    tag.replace(':', "-").replace('/', ".")
 }
 
 /// The file that a player will want after this one, relative to it; none after the last and for what has no order.

@@ -4,4 +4,5 @@
 mod failing;
 mod keeping;
 mod passing;
+mod purging;
 mod upstream;

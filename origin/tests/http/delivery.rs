@@ -104,6 +104,62 @@ async fn one_range_is_one_part() {
 }
 
 #[tokio::test]
+async fn a_part_carries_what_the_whole_would() {
+    let stage = Stage::with_everything(1).await;
+    for rest in [SEGMENT, "master.m3u8"] {
+        let whole = stage.get(rest).await;
+        let mut expected = whole.timeless();
+        expected.remove("content-length");
+        let etag = whole.header("etag").unwrap();
+        for lines in [&[("range", "bytes=0-9")][..], &[("range", "bytes=0-9"), ("if-range", etag)]] {
+            let part = stage.get_with(rest, lines).await;
+            assert_eq!((part.status, part.header("content-length")), (StatusCode::PARTIAL_CONTENT, Some("10")));
+            let mut headers = part.timeless();
+            for name in ["content-length", "content-range"] {
+                assert!(headers.remove(name).is_some(), "{rest}: {name}");
+            }
+            assert_eq!(headers, expected, "{rest} {lines:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn ranges_that_become_one_are_one_part() {
+    let stage = Stage::with_everything(1).await;
+    let whole = content("720p", 1);
+    for (range, expected) in [
+        ("bytes=0-9,5-19", 0..20),
+        ("bytes=0-9,60-99", 0..100),
+        ("bytes=3-4,999999-", 3..5),
+        ("bytes=999999-, -2", whole.len() - 2..whole.len()),
+    ] {
+        let reply = stage.get_with(SEGMENT, &[("range", range)]).await;
+        assert_eq!((reply.status, &reply.body), (StatusCode::PARTIAL_CONTENT, &whole.slice(expected)), "{range}");
+        assert_eq!(reply.header("content-type"), Some("video/mp4"), "{range}");
+        assert!(reply.header("content-range").is_some(), "{range}");
+    }
+}
+
+#[tokio::test]
+async fn ranges_are_offered_wherever_there_are_octets_and_no_date_of_change_is_told() {
+    let stage = Stage::with_everything(1).await;
+    let etag = etag();
+    for (method, rest, lines, offered) in [
+        (Method::GET, SEGMENT, vec![], Some("bytes")),
+        (Method::GET, "master.m3u8", vec![], Some("bytes")),
+        (Method::HEAD, SEGMENT, vec![], Some("bytes")),
+        (Method::GET, SEGMENT, vec![("range", "bytes=0-1")], Some("bytes")),
+        (Method::GET, SEGMENT, vec![("if-none-match", etag.as_str())], None),
+    ] {
+        let reply = stage.send(method.clone(), rest, &lines).await;
+        assert_eq!(reply.header("accept-ranges"), offered, "{method} {rest} {lines:?}");
+        // What is told by tags alone cannot lie in the future, nor differ between replicas.
+        assert_eq!(reply.header("last-modified"), None, "{method} {rest}");
+        assert!(!reply.header("etag").unwrap().starts_with("W/"), "{method} {rest}");
+    }
+}
+
+#[tokio::test]
 async fn ranges_fetched_at_once_make_the_whole() {
     let stage = Stage::with_everything(1).await;
     let whole = content("720p", 1);

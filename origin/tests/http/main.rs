@@ -8,6 +8,7 @@ mod coding;
 mod delivery;
 mod refusals;
 mod replacing;
+mod requirements;
 mod stage;
 mod telling;
 mod tiers;

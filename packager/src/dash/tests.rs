@@ -88,3 +88,15 @@ fn what_has_no_picture_has_no_set_of_pictures() {
     assert_eq!(tags.iter().filter(|tag| tag.starts_with("AdaptationSet")).count(), 1);
     assert_eq!(texts, ["English"]);
 }
+
+#[test]
+fn a_clip_behind_the_end_of_a_track_has_no_set_of_it() {
+    let (mut film, _) = film::film();
+    film.audio[0].segments.truncate(1);
+    let sets = |start: &str| {
+        let clip = Clip::parse(Some(start), None).expect("a clip");
+        let (tags, _) = parsed(&manifest(&film, "", View { clip, ..View::default() }));
+        tags.iter().filter(|tag| tag.starts_with("AdaptationSet") && tag.contains("\"audio\"")).count()
+    };
+    assert_eq!((sets("0"), sets("8")), (1, 0));
+}

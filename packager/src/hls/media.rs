@@ -17,7 +17,7 @@ const VERSION_MAP: u32 = 6;
 /// It names `init.mp4` and `{index}.m4s` beside itself, for subtitles `{index}.vtt` and no
 /// initialization segment. `EXTINF` has six decimals, rounded so that the sums of durations, not
 /// each alone, are exact: errors do not add up. `EXT-X-TARGETDURATION` is the same for all
-/// renditions of picture and sound. A clip has the same segments under the same names; as transport streams
+/// renditions of picture and sound. A clip, in which a rendition that ended before it has no playlist, has the same segments under the same names; as transport streams
 /// they are `{index}.ts` and `{index}-ts.vtt`, and what does not go into one has no playlist.
 pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -> Option<String> {
     let video = presentation.video.iter().find(|one| one.id == *rendition);
@@ -34,11 +34,15 @@ pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -
     let audio = audio.map(|one| (one.segments.as_slice(), one.timescale, map, coded));
     let subtitles = subtitles.map(|one| (one.segments.as_slice(), one.timescale, None, text));
     let (segments, timescale, map, ending) = video.or(audio).or(subtitles)?;
+    let cells = view.cells(presentation);
+    let range = cells.as_ref().map_or(0..segments.len(), |cells| cells.range(segments, timescale));
+    if range.is_empty() && !segments.is_empty() {
+        return None;
+    }
 
     let mut out = Playlist::new(if map.is_some() { VERSION_MAP } else { VERSION_TEXT });
     opening(&mut out, presentation, segments, timescale);
     out.line("#EXT-X-INDEPENDENT-SEGMENTS");
-    let cells = view.cells(presentation);
     if let Some(cells) = &cells {
         out.line(cells.start_line());
     }
@@ -46,7 +50,6 @@ pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -
         out.line(format!("#EXT-X-MAP:URI=\"{map}\""));
     }
     let mut clock = Clock::new(timescale);
-    let range = cells.map_or(0..segments.len(), |cells| cells.range(segments.len()));
     for (index, segment) in segments.iter().enumerate().take(range.end).skip(range.start) {
         out.line(clock.extinf(segment.ticks));
         out.line(format!("{index}{ending}"));
@@ -57,7 +60,7 @@ pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -
 
 /// Renders the I-frame playlist of one video rendition, a byte range per GOP.
 ///
-/// `None` if there is no such video rendition or one of its segments is not measured yet.
+/// `None` if there is no such video rendition, one of its segments is not measured yet, or it ended before the clip.
 pub fn iframes(presentation: &Presentation, rendition: &RenditionId, view: View) -> Option<String> {
     let video = presentation.video.iter().find(|one| one.id == *rendition)?;
     let mut keyframes = keyframes(video)?;
@@ -65,8 +68,11 @@ pub fn iframes(presentation: &Presentation, rendition: &RenditionId, view: View)
     opening(&mut out, presentation, &video.segments, video.timescale);
     out.line("#EXT-X-I-FRAMES-ONLY");
     if let Some(cells) = view.cells(presentation) {
-        let range = cells.range(video.segments.len());
+        let range = cells.range(&video.segments, video.timescale);
         keyframes.retain(|(index, _)| range.contains(index));
+        if keyframes.is_empty() {
+            return None;
+        }
         out.line(cells.start_line());
     }
     out.line("#EXT-X-MAP:URI=\"init.mp4\"");

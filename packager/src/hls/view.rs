@@ -182,10 +182,16 @@ impl Cells {
         cells
     }
 
-    /// Which of `count` segments of a rendition these are; never none of some.
-    pub(crate) fn range(&self, count: usize) -> Range<usize> {
-        let first = self.first.min(count.saturating_sub(1));
-        first..self.end.clamp((first + 1).min(count), count)
+    /// Which segments of a rendition these are; none of one that has ended before.
+    pub(crate) fn range(&self, segments: &[SegmentEntry], timescale: Timescale) -> Range<usize> {
+        let count = segments.len();
+        if self.first < count {
+            return self.first..self.end.clamp(self.first + 1, count);
+        }
+        // A short rest was joined to the last segment, or there is nothing left.
+        let ticks = segments.iter().fold(0u64, |sum, segment| sum.saturating_add(segment.ticks));
+        let ends = MediaTime::new(i64::try_from(ticks).unwrap_or(i64::MAX), timescale);
+        if ends > self.begins { count.saturating_sub(1)..count } else { count..count }
     }
 
     /// From where to where they last.
@@ -201,21 +207,21 @@ impl Cells {
 
     /// The presentation with these segments alone, and the bit rates of these where they are measured.
     pub(super) fn trim(&self, whole: &Presentation) -> Presentation {
-        let part = |segments: &[SegmentEntry]| segments[self.range(segments.len())].to_vec();
+        let part = |segments: &[SegmentEntry], timescale| segments[self.range(segments, timescale)].to_vec();
         let target_s = super::target_duration_s(whole);
         let rates = |segments: &[SegmentEntry], timescale, peak: Bitrate, mean: Bitrate| {
             let measured = rates::of(segments, timescale, target_s);
             measured.map_or((peak, mean), |measured| (measured.peak, measured.average))
         };
         let video = |one: &VideoRendition| {
-            let segments = part(&one.segments);
+            let segments = part(&one.segments, one.timescale);
             let (peak_bitrate, average_bitrate) =
                 rates(&segments, one.timescale, one.peak_bitrate, one.average_bitrate);
             let (id, codecs) = (one.id.clone(), one.codecs.clone());
             VideoRendition { id, codecs, peak_bitrate, average_bitrate, segments, ..*one }
         };
         let audio = |one: &AudioRendition| {
-            let segments = part(&one.segments);
+            let segments = part(&one.segments, one.timescale);
             let (peak_bitrate, average_bitrate) =
                 rates(&segments, one.timescale, one.peak_bitrate, one.average_bitrate);
             let (id, codecs) = (one.id.clone(), one.codecs.clone());
@@ -226,7 +232,7 @@ impl Cells {
             id: one.id.clone(),
             language: one.language.clone(),
             name: one.name.clone(),
-            segments: part(&one.segments),
+            segments: part(&one.segments, one.timescale),
             ..*one
         };
         Presentation {

@@ -54,6 +54,10 @@ pub(super) async fn replace(step: &Step<'_>, before: &InForce, mut next: Present
     }
     point(step, next.playback, next.generation).await?;
     parts.catalog.mark_playable(step.job.asset, now).await?;
+    if next.is_complete() {
+        // Behind the pointer: caches that are purged for it ask for what is there then.
+        parts.catalog.tell_published(step.job, next.revision, parts.clock.now()).await?;
+    }
     Ok(true)
 }
 

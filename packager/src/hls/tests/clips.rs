@@ -36,10 +36,37 @@ fn a_clip_is_the_whole_segments_that_hold_it_on_one_grid() {
 #[test]
 fn sound_with_fewer_segments_than_the_picture_still_has_one() {
     let mut film = film();
-    film.audio[0].segments.pop();
+    // A short rest is joined to the segment before it.
+    let rest = film.audio[0].segments.pop().expect("a segment");
+    film.audio[0].segments[3].ticks += rest.ticks;
     assert_eq!(shown(&film, "audio-0-en", view("13", None)).0, ["3.m4s"]);
+    film.audio[0].segments[3].ticks -= rest.ticks;
+    film.audio[0].segments.push(rest);
     film.audio[0].segments.extend(segments(&[1024, 1024], 0, true));
-    assert_eq!(shown(&film, "audio-0-en", view("13", None)).0, ["4.m4s", "5.m4s"], "all that is left");
+    assert_eq!(shown(&film, "audio-0-en", view("13", None)).0, ["4.m4s", "5.m4s", "6.m4s"], "all that is left");
+}
+
+#[test]
+fn a_clip_behind_the_end_of_a_track_shows_nothing_of_it() {
+    let mut film = film();
+    film.audio.truncate(1);
+    film.audio[0].segments.truncate(2);
+    film.subtitles[0].segments.truncate(1);
+    film.video[2].segments.truncate(3);
+    let (early, late) = (view("3", Some("4")), view("7", None));
+    for (name, lasts) in [("audio-0-en", true), ("subtitles-0-de", false), ("720p", true), ("360p", true)] {
+        assert_eq!(super::super::media(&film, &id(name), early).is_some(), lasts, "{name}");
+    }
+    for name in ["audio-0-en", "subtitles-0-de", "720p"] {
+        assert_eq!(super::super::media(&film, &id(name), late), None, "{name}");
+    }
+    assert_eq!(super::super::iframes(&film, &id("720p"), late), None);
+    assert_eq!(shown(&film, "360p", late).0, ["3.m4s", "4.m4s"]);
+    let text = super::super::multivariant(&film, "", late);
+    let playlist = parse_master(&text);
+    assert!(playlist.alternatives.is_empty(), "neither sound nor subtitles are left: {text}");
+    assert!(!text.contains("720p") && text.contains("360p/playlist.m3u8"), "{text}");
+    assert!(!text.contains("AUDIO=") && !text.contains("SUBTITLES="), "{text}");
 }
 
 #[test]
