@@ -56,7 +56,7 @@ mod tally;
 pub mod text;
 mod time;
 
-pub use access::{Access, Admission};
+pub use access::{Access, Admission, Encryption, EncryptionMethod};
 pub use asset::{AssetEvent, AssetState, Failure, FailureCode, IllegalTransition};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use codec::{Codec, ParameterSets};

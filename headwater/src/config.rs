@@ -142,6 +142,7 @@ pub struct Config {
     pub akamai_salt: String,
     pub cloudfront_keys: Vec<String>,
     pub mux_keys: Vec<String>,
+    pub content_key_secrets: Vec<String>,
     pub origin_secrets: Vec<String>,
     pub origin_secret_header: String,
     pub upstream: String,

@@ -42,6 +42,7 @@ mod flights;
 mod growing;
 pub mod guard;
 mod library;
+mod locked;
 mod memory;
 pub mod metrics;
 mod objects;

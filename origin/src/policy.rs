@@ -13,6 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Uri};
 
 use domain::{Access, Admission, Presentation};
+use packager::encryption::Lock;
 
 pub(crate) use self::tier::Tier;
 use crate::access::Passage;
@@ -42,6 +43,8 @@ pub(crate) const ABSENT: &str = "public, max-age=10";
 pub(crate) const ABSENT_FOR_NOW: &str = "public, max-age=1";
 /// For the one who asked.
 const PRIVATE: &str = "private, max-age=300";
+/// For the one who asked, and once.
+const SECRET: &str = "private, no-store";
 /// Concerns this one request only.
 pub(crate) const NO_STORE: &str = "no-store";
 
@@ -69,6 +72,7 @@ fn cache_control(resource: &Resource, is_complete: bool) -> (&'static str, &'sta
     match resource {
         // Objects are put once: what is there stays, even while its neighbours are being encoded.
         Resource::Stored(_) | Resource::Packed(_) => (IMMUTABLE, EDGE_IMMUTABLE),
+        Resource::Key(_) => (SECRET, SECRET),
         // Another file once the asset is encoded anew.
         Resource::Download(_) => (LIVELY, EDGE_LIVELY),
         Resource::Text(_) if !is_complete => (UNSETTLED, EDGE_UNSETTLED),
@@ -79,14 +83,19 @@ fn cache_control(resource: &Resource, is_complete: bool) -> (&'static str, &'sta
     }
 }
 
-/// The headers of every successful answer about `resource`, which `route` led to.
-pub(crate) fn describe(route: &Route, resource: &Resource, presentation: &Presentation) -> HeaderMap {
+/// The headers of every successful answer about `resource`, which `route` led to; `lock` is how the asset is encrypted.
+pub(crate) fn describe(
+    route: &Route,
+    resource: &Resource,
+    presentation: &Presentation,
+    lock: Option<Lock>,
+) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(32);
     let (everybody, cdns) = cache_control(resource, presentation.is_complete());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(everybody));
     headers.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(cdns));
     media::tag(route, &mut headers);
-    if let Some(next) = media::next_of(route, presentation) {
+    if let Some(next) = media::next_of(route, presentation, lock) {
         insert(&mut headers, LINK, &format!("<{next}>; rel=\"next\""));
     }
     insert(&mut headers, CMSD_STATIC, &media::cmsd(route, resource, presentation));
@@ -99,7 +108,9 @@ pub(crate) fn restrict(access: &Access, passage: Passage, headers: &mut HeaderMa
     if access.admission != Admission::Public {
         headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
     }
-    if passage == Passage::Private || !access.pages.is_empty() {
+    if headers.get(CACHE_CONTROL).is_some_and(|value| value == SECRET) {
+        headers.remove(CDN_CACHE_CONTROL);
+    } else if passage == Passage::Private || !access.pages.is_empty() {
         // A cache that many share would hand it to those who were not asked.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(PRIVATE));
         headers.remove(CDN_CACHE_CONTROL);

@@ -5,6 +5,7 @@
 
 mod attribute;
 pub(crate) mod images;
+mod keys;
 mod media;
 mod multivariant;
 mod view;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use domain::Clock;
 use http::HeaderName;
-use origin::access::{Akamai, CloudFront, Gate, KeyError, KeyRing, Mux, PublicKeys};
+use origin::access::{Akamai, CloudFront, ContentKeyError, ContentKeys, Gate, KeyError, KeyRing, Mux, PublicKeys};
 
 use super::Config;
 
@@ -37,6 +37,9 @@ pub enum AccessError {
     /// The keys of tokens cannot be used.
     #[error("the keys of tokens cannot be used")]
     Keys(#[from] KeyError),
+    /// The secrets of content keys cannot be used.
+    #[error("the secrets of content keys cannot be used")]
+    ContentKeys(#[from] ContentKeyError),
 }
 
 /// Checks what the types of the values cannot say.
@@ -55,6 +58,8 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         return Err(("token_keys_file", "cannot be set beside token_keys".into()));
     }
     KeyRing::new(&config.token_keys).map_err(|error| ("token_keys", format!("cannot be used: {error}")))?;
+    ContentKeys::new(&config.content_key_secrets)
+        .map_err(|error| ("content_key_secrets", format!("cannot be used: {error}")))?;
     if Akamai::new(&config.akamai_keys, "").is_none() {
         return Err(("akamai_keys", "must hold hexadecimal digits, 32 or more of each key".into()));
     }
@@ -91,7 +96,7 @@ impl Config {
     /// # Errors
     /// [`AccessError`].
     pub fn origin_gate(&self, clock: Arc<dyn Clock>, ring: KeyRing) -> Result<Gate, AccessError> {
-        let mut gate = Gate::new(clock, ring);
+        let mut gate = Gate::new(clock, ring).with_content_keys(ContentKeys::new(&self.content_key_secrets)?);
         if let Some(akamai) = Akamai::new(&self.akamai_keys, &self.akamai_salt).filter(|_| !self.akamai_keys.is_empty())
         {
             gate = gate.with_verifier(akamai);

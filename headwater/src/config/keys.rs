@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 69] = [
+pub const KEYS: [Key; 70] = [
     key(
         "data_dir",
         Kind::Text,
@@ -167,6 +167,13 @@ pub const KEYS: [Key; 69] = [
         "[]",
         "Public keys of Mux's tokens that open signed assets as well, each as `id:file` with a file in PEM's form.",
     ),
+    key(
+        "content_key_secrets",
+        Kind::List,
+        "[]",
+        "Secrets that the keys of encrypted assets are derived from (docs/access.md), of at least 32 characters each and the same on every origin. The first encrypts; the others keep playing what began before a change.",
+    )
+    .hidden(),
     key(
         "origin_secrets",
         Kind::List,

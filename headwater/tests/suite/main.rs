@@ -17,6 +17,7 @@ mod corpus;
 mod curl;
 mod doctor;
 mod edge;
+mod encryption;
 mod exactness;
 mod harness;
 mod hostile;

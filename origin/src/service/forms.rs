@@ -3,10 +3,14 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use domain::EncryptionMethod;
 use http::header::CONTENT_DISPOSITION;
 use http::{HeaderMap, request};
+use packager::hls::Container;
 
 use super::{Origin, served_from};
+use crate::access::Opened;
 use crate::answer::Representation;
 use crate::body::Content;
 use crate::coding;
@@ -18,7 +22,7 @@ use crate::packed::Work;
 use crate::policy::Tier;
 use crate::query::{self, QueryError};
 use crate::refusal::Refusal;
-use crate::resource::{self, Text};
+use crate::resource::{self, Form, Text};
 use crate::route::Route;
 
 /// A text before it is coded.
@@ -37,9 +41,15 @@ impl Origin {
         head: &request::Parts,
         published: &Arc<Published>,
         text: &Text,
+        opened: Option<Opened<'_>>,
         described: HeaderMap,
     ) -> Result<Option<(Representation, Content)>, Refusal> {
-        let view = text.seen(query::parse(head.uri.query())?);
+        let mut view = text.seen(query::parse(head.uri.query())?);
+        view.lock = opened.map(|opened| opened.lock).filter(|_| text.names_keys());
+        // Samples are encrypted in CMAF alone.
+        if view.container == Container::Ts && view.lock.is_some_and(|lock| lock.method() == EncryptionMethod::Cbcs) {
+            return Err(Refusal::Encrypted);
+        }
         view.clip.map_or(Ok(()), |clip| clip.check(&published.presentation)).map_err(QueryError::Clip)?;
         let Some((object, tier)) = self.0.objects.rendered(published, text, view).await? else { return Ok(None) };
         let name = objects::name_of(published, text, view);
@@ -64,25 +74,36 @@ impl Origin {
         (served_from(whole, tier), Content::Memory(object))
     }
 
-    /// A segment in another container, made of the stored one unless it is in memory.
+    /// A segment in another container or encrypted, made of the stored one unless it is in memory.
     pub(super) async fn packed(
         &self,
         head: &request::Parts,
         route: &Route,
         wanted: &resource::Packed,
+        opened: Option<(Opened<'_>, &Published)>,
         described: HeaderMap,
     ) -> Result<(Representation, Content), Refusal> {
-        let name = format!("{}#ts", wanted.segment.key);
+        let name = match &wanted.form {
+            Form::Transport => format!("{}#ts", wanted.segment.key),
+            Form::Locked(sealed) => format!("{}#{}", wanted.segment.key, sealed.name()),
+        };
         let (object, tier) = match self.0.packed.get(&name) {
             Some(object) => (object, Tier::Memory),
             None => {
                 let segment = self.object(route, &wanted.segment).await?.0.bytes.clone();
-                let work = match &wanted.init {
-                    Some(init) => {
-                        let init = self.object(route, init).await?.0.bytes.clone();
-                        Work::Media { init, index: wanted.index, segment }
+                let init = match &wanted.init {
+                    Some(init) => Some(self.object(route, init).await?.0.bytes.clone()),
+                    None => None,
+                };
+                let index = wanted.index;
+                let work = match (&wanted.form, init) {
+                    (Form::Locked(sealed), init) => {
+                        let (opened, published) = opened.ok_or(Refusal::NoContentKey)?;
+                        let seal = sealed.seal(&opened, &published.presentation);
+                        Work::Locked { seal, shape: sealed.shape, init: init.unwrap_or_default(), index, segment }
                     }
-                    None => Work::Text(segment),
+                    (Form::Transport, Some(init)) => Work::Media { init, index, segment },
+                    (Form::Transport, None) => Work::Text(segment),
                 };
                 (self.0.packed.make(name.clone(), work).await.ok_or(Refusal::Broken)?, Tier::Rendered)
             }
@@ -94,6 +115,22 @@ impl Origin {
         let bytes = object.bytes.len() as u64;
         let whole = Representation::new(wanted.media_type, object.etag.clone(), bytes, described);
         Ok((served_from(whole, tier), Content::Memory(object)))
+    }
+
+    /// A key of an encrypted asset, for those who may play it.
+    pub(super) fn key(
+        &self,
+        opened: Option<Opened<'_>>,
+        published: &Published,
+        number: u32,
+        described: HeaderMap,
+    ) -> Result<(Representation, Content), Refusal> {
+        let opened = opened.ok_or(Refusal::NoContentKey)?;
+        let key = opened.key(&published.presentation, number);
+        let object = Arc::new(Object { etag: resource::etag_of(&key), bytes: Bytes::copy_from_slice(&key) });
+        let bytes = object.bytes.len() as u64;
+        let whole = Representation::new("application/octet-stream", object.etag.clone(), bytes, described);
+        Ok((served_from(whole, Tier::Rendered), Content::Memory(object)))
     }
 
     /// One file over all segments, read as it is sent.

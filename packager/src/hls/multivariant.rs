@@ -4,6 +4,7 @@ use domain::plan::FIRST_VARIANT_BITRATE;
 use domain::presentation::{AudioRendition, SubtitleRendition, VideoRendition};
 use domain::{Presentation, RenditionId};
 
+mod locked;
 mod sound;
 mod transport;
 
@@ -38,13 +39,18 @@ const UNDETERMINED: &str = "und";
 /// As transport streams there are the renditions in H.264 and AAC, at bit rates that are estimated; I-frames are
 /// those of the stored segments.
 ///
+/// Encrypted there are the renditions that can be encrypted so, at bit rates that are estimated. Keys are named by the
+/// playlists below.
+///
 /// Output is deterministic, is valid whatever the titles contain, and ends with a newline.
 pub fn multivariant(presentation: &Presentation, prefix: &str, view: View) -> String {
     let cells = view.cells(presentation);
     let part = cells.as_ref().map(|cells| cells.trim(presentation));
     let start = cells.map(|cells| cells.start_line());
     let packed = (view.container == Container::Ts).then(|| transport::estimated(part.as_ref().unwrap_or(presentation)));
-    render(packed.as_ref().or(part.as_ref()).unwrap_or(presentation), prefix, view, start)
+    let clear = packed.as_ref().or(part.as_ref()).unwrap_or(presentation);
+    let locked = view.lock.map(|lock| locked::estimated(clear, lock));
+    render(locked.as_ref().unwrap_or(clear), prefix, view, start)
 }
 
 /// Where children lie: below `prefix`, asked for with the query of what is shown.

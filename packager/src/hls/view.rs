@@ -7,6 +7,7 @@ use domain::probe::Chapter;
 use domain::{Bitrate, MediaTime, Presentation, Timescale};
 
 use super::attribute::List;
+use crate::encryption::Lock;
 use crate::rates;
 
 const MS_PER_S: u64 = 1000;
@@ -21,6 +22,8 @@ pub struct View {
     pub clip: Option<Clip>,
     /// What segments are packed in.
     pub container: Container,
+    /// How it is encrypted; `None` if it is not. Not part of the query: whoever asks has no choice.
+    pub lock: Option<Lock>,
 }
 
 /// What segments are packed in.
