@@ -100,6 +100,7 @@ async fn publish(store: &MediaStore, asset: AssetId, playback: PlaybackId, admis
         audio: vec![],
         subtitles: vec![],
         chapters: vec![],
+        markers: vec![],
         images: None,
         files: vec![],
     };

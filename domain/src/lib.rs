@@ -44,6 +44,7 @@ pub mod ladder;
 mod language;
 mod left_out;
 pub mod loudness;
+pub mod markers;
 pub mod pace;
 pub mod passthrough;
 pub mod per_title;

@@ -6,6 +6,7 @@
 mod attribute;
 pub(crate) mod images;
 mod keys;
+mod markers;
 mod media;
 mod multivariant;
 mod view;

@@ -112,6 +112,7 @@ pub(crate) fn presentation(revision: u32) -> Presentation {
             }]
         },
         chapters: vec![Chapter { start: ms(0), end: ms(6000), title: "All".into() }],
+        markers: vec![],
         images: (revision > 0).then(|| Images {
             poster: "poster.jpg".into(),
             poster_resolution: Resolution { width: 1280, height: 720 },

@@ -1,10 +1,10 @@
 //! Media playlists: the segments of one rendition, or its I-frames.
 
 use domain::presentation::{KeyframeRange, SegmentEntry, VideoRendition};
-use domain::{Presentation, RenditionId, TARGET_DURATION_S, Timescale};
+use domain::{MediaTime, Presentation, RenditionId, TARGET_DURATION_S, Timescale};
 
 use super::keys::Keys;
-use super::{Container, Playlist, View};
+use super::{Container, Playlist, View, markers};
 
 const MICROSECONDS: u128 = 1_000_000;
 
@@ -20,7 +20,8 @@ const VERSION_MAP: u32 = 6;
 /// each alone, are exact: errors do not add up. `EXT-X-TARGETDURATION` is the same for all
 /// renditions of picture and sound. A clip has the same segments under the same names; as transport streams
 /// they are `{index}.ts` and `{index}-ts.vtt`, and what does not go into one has no playlist. Encrypted segments lie in
-/// a folder beside the clear ones, under the same names.
+/// a folder beside the clear ones, under the same names. Markers are date ranges beside the segments of picture and
+/// sound; where there are any, all playlists have dates.
 pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -> Option<String> {
     let video = presentation.video.iter().find(|one| one.id == *rendition);
     let audio = presentation.audio.iter().find(|one| one.id == *rendition);
@@ -53,8 +54,13 @@ pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -
     }
     let mut keys = Keys::new(lock, presentation, rendition, map);
     let mut clock = Clock::new(timescale);
-    let range = cells.map_or(0..segments.len(), |cells| cells.range(segments.len()));
-    let begins = begins(segments);
+    let range = cells.as_ref().map_or(0..segments.len(), |cells| cells.range(segments.len()));
+    let begins: Vec<u64> = begins(segments).collect();
+    markers::clock(&mut out, presentation, instant(begins.get(range.start), timescale));
+    if codecs.is_some() {
+        let span = cells.map_or((MediaTime::zero(), presentation.duration), |cells| cells.span());
+        markers::ranges(&mut out, presentation, span);
+    }
     for (index, (segment, begins)) in segments.iter().zip(begins).enumerate().take(range.end).skip(range.start) {
         let (folder, _) = keys.turn(&mut out, begins, timescale);
         out.line(clock.extinf(segment.ticks));
@@ -87,6 +93,8 @@ pub fn iframes(presentation: &Presentation, rendition: &RenditionId, view: View)
     let mut keys = Keys::new(view.lock, presentation, rendition, Some("init.mp4"));
     let mut clock = Clock::new(video.timescale);
     let begins: Vec<u64> = begins(&video.segments).collect();
+    let first = keyframes.first().and_then(|(index, _)| begins.get(*index));
+    markers::clock(&mut out, presentation, instant(first, video.timescale));
     let mut before = None;
     for (index, range) in keyframes {
         let number = before.filter(|(segment, _)| *segment == index).map_or(0, |(_, number)| number + 1);
@@ -102,6 +110,11 @@ pub fn iframes(presentation: &Presentation, rendition: &RenditionId, view: View)
     }
     out.line("#EXT-X-ENDLIST");
     Some(out.0)
+}
+
+/// So many ticks as a time; zero for none.
+fn instant(ticks: Option<&u64>, timescale: Timescale) -> MediaTime {
+    MediaTime::new(ticks.and_then(|ticks| i64::try_from(*ticks).ok()).unwrap_or(0), timescale)
 }
 
 /// When each of these begins, on their timescale.

@@ -104,6 +104,7 @@ fn film() -> Presentation {
         ],
         subtitles: vec![subtitle("subtitles-0-de", "ger", "Deutsch")],
         chapters: vec![chapter(0, 5000, "One"), chapter(5000, 13_514, "Two")],
+        markers: vec![],
         images: Some(Images {
             poster: "poster.jpg".into(),
             poster_resolution: Resolution { width: 640, height: 360 },

@@ -240,6 +240,8 @@ impl Cells {
             audio: whole.audio.iter().map(audio).collect(),
             subtitles: whole.subtitles.iter().map(subtitles).collect(),
             chapters: self.chapters(&whole.chapters),
+            // They stand in the playlists of renditions alone.
+            markers: Vec::new(),
             // Sheets of tiles have a rhythm of their own, which a clip does not meet.
             images: None,
             files: Vec::new(),

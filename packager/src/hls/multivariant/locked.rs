@@ -40,6 +40,7 @@ pub(super) fn estimated(stored: &Presentation, lock: Lock) -> Presentation {
         audio: stored.audio.iter().filter(|one| lock.is_possible(&one.codecs)).map(audio).collect(),
         subtitles: stored.subtitles.clone(),
         chapters: stored.chapters.clone(),
+        markers: Vec::new(),
         images: stored.images.clone(),
         files: stored.files.clone(),
         ..*stored
