@@ -143,6 +143,8 @@ pub struct Config {
     pub cloudfront_keys: Vec<String>,
     pub mux_keys: Vec<String>,
     pub content_key_secrets: Vec<String>,
+    pub steering_pathways: Vec<String>,
+    pub steering_ttl_s: u32,
     pub origin_secrets: Vec<String>,
     pub origin_secret_header: String,
     pub upstream: String,

@@ -57,6 +57,7 @@ mod remote;
 mod resource;
 mod route;
 mod service;
+mod steering;
 mod weighed;
 
 pub use body::Body;
@@ -64,3 +65,4 @@ pub use demand::{DemandHook, Wanted};
 pub use edge::{Edge, EdgeConfig, EdgeError, check_upstream};
 pub use metrics::Metrics;
 pub use service::{Origin, OriginConfig};
+pub use steering::{Steering, SteeringError};

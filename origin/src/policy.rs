@@ -72,7 +72,8 @@ fn cache_control(resource: &Resource, is_complete: bool) -> (&'static str, &'sta
     match resource {
         // Objects are put once: what is there stays, even while its neighbours are being encoded.
         Resource::Stored(_) | Resource::Packed(_) => (IMMUTABLE, EDGE_IMMUTABLE),
-        Resource::Key(_) => (SECRET, SECRET),
+        // It is said of each what is right.
+        Resource::Key(_) | Resource::Steering => (SECRET, SECRET),
         // Another file once the asset is encoded anew.
         Resource::Download(_) => (LIVELY, EDGE_LIVELY),
         Resource::Text(_) if !is_complete => (UNSETTLED, EDGE_UNSETTLED),
@@ -101,6 +102,14 @@ pub(crate) fn describe(
     insert(&mut headers, CMSD_STATIC, &media::cmsd(route, resource, presentation));
     dress(&mut headers);
     headers
+}
+
+/// How long a steering manifest may be kept: by everybody, or not at all where it is for one player.
+pub(crate) fn steer(fresh_s: Option<u32>, passage: Passage, headers: &mut HeaderMap) {
+    match fresh_s.filter(|_| passage == Passage::Open) {
+        Some(fresh_s) => insert(headers, CACHE_CONTROL, &format!("public, max-age={fresh_s}")),
+        None => insert(headers, CACHE_CONTROL, NO_STORE),
+    }
 }
 
 /// What changes for an asset that not everybody may play, or find.

@@ -31,6 +31,8 @@ pub(crate) enum Resource {
     Packed(Packed),
     /// The key with this number.
     Key(u32),
+    /// Which host to take it from.
+    Steering,
     /// One file over all segments.
     Download(download::Plan),
 }
@@ -162,6 +164,7 @@ pub(crate) fn resolve(presentation: &Presentation, target: Target, lock: Option<
     let part = match target {
         Target::Master => return Some(Resource::Text(Text::Master)),
         Target::Manifest => return Some(Resource::Text(Text::Manifest)),
+        Target::Steering => return Some(Resource::Steering),
         Target::ChaptersJson => return Some(Resource::Text(Text::ChaptersJson)),
         Target::ChaptersVtt => return Some(Resource::Text(Text::ChaptersVtt)),
         Target::StoryboardVtt => return Some(Resource::Text(Text::StoryboardVtt)),

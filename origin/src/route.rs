@@ -36,6 +36,8 @@ pub(crate) enum Target {
     Master,
     /// `manifest.mpd`.
     Manifest,
+    /// `steering.json`.
+    Steering,
     /// `chapters.json`, in Apple's form.
     ChaptersJson,
     /// `chapters.vtt`.
@@ -110,6 +112,7 @@ fn target(segments: &[&str]) -> Option<Target> {
     match *segments {
         ["master.m3u8"] => Some(Target::Master),
         ["manifest.mpd"] => Some(Target::Manifest),
+        ["steering.json"] => Some(Target::Steering),
         ["chapters.json"] => Some(Target::ChaptersJson),
         ["chapters.vtt"] => Some(Target::ChaptersVtt),
         ["storyboard.vtt"] => Some(Target::StoryboardVtt),
@@ -213,6 +216,7 @@ mod tests {
         let of = |part| Ok(Target::Of(Generation(3), part));
         assert_eq!(parse_below("master.m3u8"), Ok(Target::Master));
         assert_eq!(parse_below("manifest.mpd"), Ok(Target::Manifest));
+        assert_eq!(parse_below("steering.json"), Ok(Target::Steering));
         assert_eq!(parse_below("720p.mp4"), Ok(Target::Film(rendition("720p"))));
         assert_eq!(parse_below("audio-0-en.m4a"), Ok(Target::Sound(rendition("audio-0-en"))));
         assert_eq!(parse_below("g3/images/playlist.m3u8"), of(Part::ImagePlaylist));

@@ -36,12 +36,13 @@ use crate::ready::ReadyAnswers;
 use crate::refusal::{Refusal, options, refused_method};
 use crate::resource::{self, Resource, Standing, Stored};
 use crate::route::{self, Part, Route, Target};
+use crate::steering::Steering;
 
 /// Objects that are fetched at a time because players will ask for them.
 const HINTS_MAX: usize = 32;
 
 /// Limits of an [`Origin`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginConfig {
     /// Memory for segments, images and playlists, in octets.
     pub cache_bytes: u64,
@@ -53,6 +54,8 @@ pub struct OriginConfig {
     pub waiters_max: usize,
     /// Most objects that are read from the store at a time.
     pub reads_max: usize,
+    /// The hosts that players are steered between; `None` if there is nothing to choose.
+    pub steering: Option<Steering>,
 }
 
 impl Default for OriginConfig {
@@ -63,6 +66,7 @@ impl Default for OriginConfig {
             wait: Duration::from_secs(8),
             waiters_max: 512,
             reads_max: 64,
+            steering: None,
         }
     }
 }
@@ -75,6 +79,7 @@ pub struct Origin(Arc<Parts>);
 
 struct Parts {
     gate: Gate,
+    steering: Option<Steering>,
     metrics: Arc<Metrics>,
     /// Fetches that hints ask for, and how many there may be.
     hinted: (TaskTracker, Arc<Semaphore>),
@@ -95,7 +100,7 @@ impl Origin {
 
     /// The same with a gate that knows keys: it decides who may play what is not public.
     pub fn behind(config: OriginConfig, store: MediaStore, demand: DemandHook, gate: Gate) -> Self {
-        let OriginConfig { cache_bytes, library_bytes, wait, waiters_max, reads_max } = config;
+        let OriginConfig { cache_bytes, library_bytes, wait, waiters_max, reads_max, steering } = config;
         let limits = Limits { cache_bytes, reads_max, waiters_max, wait };
         let library = Arc::new(Library::new(store.clone(), library_bytes));
         let objects = Arc::new(Objects::new(store.clone(), limits, demand));
@@ -106,7 +111,7 @@ impl Origin {
         let hinted = (TaskTracker::new(), Arc::new(Semaphore::new(HINTS_MAX)));
         let metrics = Arc::default();
         let _listener = listener;
-        Self(Arc::new(Parts { gate, metrics, hinted, library, objects, packed, downloads, ready, _listener }))
+        Self(Arc::new(Parts { gate, steering, metrics, hinted, library, objects, packed, downloads, ready, _listener }))
     }
 
     /// What players told so far.
@@ -228,7 +233,8 @@ impl Origin {
             return Err(Refusal::Encrypted);
         }
         let resource = resource::resolve(&published.presentation, route.target.clone(), lock).ok_or(absent)?;
-        let is_key = matches!(resource, Resource::Key(_));
+        // Neither is the same for everybody.
+        let is_personal = matches!(resource, Resource::Key(_) | Resource::Steering);
         let mut described = policy::describe(&route, &resource, &published.presentation, lock);
         policy::restrict(access, passage, &mut described);
         let (representation, content) = match resource {
@@ -238,6 +244,7 @@ impl Origin {
                 self.packed(head, &route, &wanted, opened, described).await?
             }
             Resource::Key(number) => self.key(opened, &published, number, described)?,
+            Resource::Steering => self.steered(head, &published, passage, described)?,
             Resource::Download(plan) => self.download(plan, described).await?,
             Resource::Stored(stored) if stored.media_type == resource::WEBVTT => {
                 let (object, tier) = self.object(&route, &stored).await?;
@@ -249,7 +256,8 @@ impl Origin {
         let mut answer =
             answer::choose(&head.method, &head.headers, &representation).respond(&representation, &content);
         policy::assist(&head.headers, answer.headers_mut());
-        let may_stay = !is_key && passage == Passage::Open && access.pages.is_empty() && self.0.objects.stays(&content);
+        let may_stay =
+            !is_personal && passage == Passage::Open && access.pages.is_empty() && self.0.objects.stays(&content);
         if may_stay && head.uri.query().is_none_or(cmcd::is_all_of) {
             let kept = served_from(representation, Tier::of_kept(&content));
             let needs_token = !Gate::is_open(access);

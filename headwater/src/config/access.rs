@@ -7,6 +7,7 @@ use std::sync::Arc;
 use domain::Clock;
 use http::HeaderName;
 use origin::access::{Akamai, CloudFront, ContentKeyError, ContentKeys, Gate, KeyError, KeyRing, Mux, PublicKeys};
+use origin::{Steering, SteeringError};
 
 use super::Config;
 
@@ -68,6 +69,7 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
             return Err((key, "must hold id:file".into()));
         }
     }
+    config.steering().map_err(|error| ("steering_pathways", format!("cannot be used: {error}")))?;
     if config.origin_secrets.iter().any(|secret| secret.len() < SECRET_CHARS_MIN) {
         return Err(("origin_secrets", format!("must have {SECRET_CHARS_MIN} characters or more each")));
     }
@@ -79,6 +81,14 @@ fn header(config: &Config) -> Option<HeaderName> {
 }
 
 impl Config {
+    /// The hosts that players are steered between, if there are several.
+    ///
+    /// # Errors
+    /// [`SteeringError`] if they cannot be used.
+    pub fn steering(&self) -> Result<Option<Steering>, SteeringError> {
+        Steering::new(&self.steering_pathways, self.steering_ttl_s)
+    }
+
     /// The keys of tokens, from the settings or from their file.
     ///
     /// # Errors

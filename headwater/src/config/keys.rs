@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 70] = [
+pub const KEYS: [Key; 72] = [
     key(
         "data_dir",
         Kind::Text,
@@ -174,6 +174,18 @@ pub const KEYS: [Key; 70] = [
         "Secrets that the keys of encrypted assets are derived from (docs/access.md), of at least 32 characters each and the same on every origin. The first encrypts; the others keep playing what began before a change.",
     )
     .hidden(),
+    key(
+        "steering_pathways",
+        Kind::List,
+        "[]",
+        "Hosts that players of HLS are steered between (docs/cdn.md), each as `id:https://host`, the one to be preferred first; `origin` stands for the host that the playlist came from, which is last unless it is named. All serve the same paths. Empty means no steering.",
+    ),
+    key(
+        "steering_ttl_s",
+        Kind::Number,
+        "300",
+        "Seconds after which players ask again which host to take.",
+    ),
     key(
         "origin_secrets",
         Kind::List,

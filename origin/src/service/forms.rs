@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use domain::EncryptionMethod;
+use domain::{EncryptionMethod, Presentation};
 use http::header::CONTENT_DISPOSITION;
 use http::{HeaderMap, request};
 use packager::hls::Container;
 
 use super::{Origin, served_from};
-use crate::access::Opened;
+use crate::access::{Opened, Passage};
 use crate::answer::Representation;
 use crate::body::Content;
 use crate::coding;
@@ -19,11 +19,15 @@ use crate::library::Published;
 use crate::memory::Object;
 use crate::objects;
 use crate::packed::Work;
-use crate::policy::Tier;
+use crate::policy::{self, Tier};
 use crate::query::{self, QueryError};
 use crate::refusal::Refusal;
 use crate::resource::{self, Form, Text};
 use crate::route::Route;
+use crate::steering::Told;
+
+/// The media type of a steering manifest (APL 10.4).
+const STEERING: &str = "application/vnd.apple.steering-list";
 
 /// A text before it is coded.
 pub(super) struct Known<'a> {
@@ -45,6 +49,7 @@ impl Origin {
         described: HeaderMap,
     ) -> Result<Option<(Representation, Content)>, Refusal> {
         let mut view = text.seen(query::parse(head.uri.query())?);
+        view.is_steered = self.0.steering.is_some() && *text == Text::Master;
         view.lock = opened.map(|opened| opened.lock).filter(|_| text.names_keys());
         // Samples are encrypted in CMAF alone.
         if view.container == Container::Ts && view.lock.is_some_and(|lock| lock.method() == EncryptionMethod::Cbcs) {
@@ -131,6 +136,28 @@ impl Origin {
         let bytes = object.bytes.len() as u64;
         let whole = Representation::new("application/octet-stream", object.etag.clone(), bytes, described);
         Ok((served_from(whole, Tier::Rendered), Content::Memory(object)))
+    }
+
+    /// The steering manifest for the player that asks.
+    pub(super) fn steered(
+        &self,
+        head: &request::Parts,
+        published: &Published,
+        passage: Passage,
+        mut described: HeaderMap,
+    ) -> Result<(Representation, Content), Refusal> {
+        let steering = self.0.steering.as_ref().ok_or(Refusal::NoSuchPart)?;
+        let told = Told::read(head.uri.query());
+        let presentation = &published.presentation;
+        let peaks = |of: fn(&Presentation) -> Option<u64>| of(presentation).unwrap_or(0);
+        let picture = peaks(|one| one.video.iter().map(|video| video.peak_bitrate.0).min());
+        let sound = peaks(|one| one.audio.iter().map(|audio| audio.peak_bitrate.0).min());
+        let manifest = steering.manifest(&told, picture.saturating_add(sound));
+        policy::steer((!told.is_any()).then(|| steering.fresh_s()), passage, &mut described);
+        let object = Arc::new(Object { etag: resource::etag_of(manifest.as_bytes()), bytes: manifest.into() });
+        let bytes = object.bytes.len() as u64;
+        let whole = Representation::new(STEERING, object.etag.clone(), bytes, described);
+        Ok((served_from(whole, Tier::RenderedOnce), Content::Memory(object)))
     }
 
     /// One file over all segments, read as it is sent.

@@ -10,5 +10,6 @@ mod locked;
 mod refusals;
 mod replacing;
 mod stage;
+mod steering;
 mod telling;
 mod tiers;

@@ -22,6 +22,9 @@ const SDH: &str = "public.accessibility.transcribes-spoken-dialog,public.accessi
 /// A BCP 47 tag for tracks whose language nobody stated.
 const UNDETERMINED: &str = "und";
 
+/// The pathway of what a playlist names, where there are others (RFC 8216bis §7).
+pub const PATHWAY: &str = "origin";
+
 /// Renders the multivariant playlist.
 ///
 /// It names `{prefix}{rendition}/playlist.m3u8`, `{prefix}{rendition}/iframes.m3u8` and, if there
@@ -41,6 +44,8 @@ const UNDETERMINED: &str = "und";
 ///
 /// Encrypted there are the renditions that can be encrypted so, at bit rates that are estimated. Keys are named by the
 /// playlists below.
+///
+/// Where players are steered, all variants are of the pathway [`PATHWAY`].
 ///
 /// Output is deterministic, is valid whatever the titles contain, and ends with a newline.
 pub fn multivariant(presentation: &Presentation, prefix: &str, view: View) -> String {
@@ -77,6 +82,10 @@ fn render(presentation: &Presentation, prefix: &str, view: View, start: Option<S
 
     let mut out = Playlist::new(VERSION);
     out.line("#EXT-X-INDEPENDENT-SEGMENTS");
+    if view.is_steered {
+        let list = List::of("EXT-X-CONTENT-STEERING").quoted("SERVER-URI", "steering.json");
+        out.line(list.quoted("PATHWAY-ID", PATHWAY).finish());
+    }
     start.iter().for_each(|line| out.line(line));
     session_data(&mut out, presentation, &view.stored().query());
     // A lone audio rendition is its own variant and needs no group.
@@ -207,6 +216,9 @@ impl<'a> Variant<'a> {
             list = list.plain("RESOLUTION", resolution).plain("FRAME-RATE", frame_rate).plain("VIDEO-RANGE", "SDR");
         }
         list = list.quoted("STABLE-VARIANT-ID", &self.directory).quoted("NAME", &self.directory);
+        if children.view.is_steered {
+            list = list.quoted("PATHWAY-ID", PATHWAY);
+        }
         if let Some(group) = self.group.filter(|_| has_groups) {
             list = list.quoted("AUDIO", group.id);
         }
@@ -275,7 +287,7 @@ fn iframe_variant(out: &mut Playlist, video: &VideoRendition, children: &Childre
         .quoted("CODECS", &video.codecs)
         .plain("RESOLUTION", video.resolution)
         .plain("VIDEO-RANGE", "SDR")
-        .quoted("STABLE-VARIANT-ID", &format!("{}.iframes", video.id))
-        .quoted("URI", &children.uri(video.id.as_str(), "iframes.m3u8"));
-    out.line(list.finish());
+        .quoted("STABLE-VARIANT-ID", &format!("{}.iframes", video.id));
+    let list = if children.view.is_steered { list.quoted("PATHWAY-ID", PATHWAY) } else { list };
+    out.line(list.quoted("URI", &children.uri(video.id.as_str(), "iframes.m3u8")).finish());
 }

@@ -24,6 +24,8 @@ pub struct View {
     pub container: Container,
     /// How it is encrypted; `None` if it is not. Not part of the query: whoever asks has no choice.
     pub lock: Option<Lock>,
+    /// Players are told by `steering.json` which host to take it from. Not part of the query either.
+    pub is_steered: bool,
 }
 
 /// What segments are packed in.
