@@ -112,11 +112,12 @@ async fn publish(store: &MediaStore, asset: AssetId, playback: PlaybackId, admis
         audio: vec![],
         subtitles: vec![],
         chapters: vec![],
+        markers: vec![],
         images: None,
         files: vec![],
     };
     let mut pointer = presentation.pointer();
-    pointer.access = Access { admission, pages: vec![] };
+    pointer.access = Access { admission, ..Access::default() };
     let json = |value: serde_json::Result<Vec<u8>>| bytes::Bytes::from(value.expect("JSON"));
     let key = layout::segment(asset, Generation(1), &id, 0);
     store.put_once(&key, vec![7; SEGMENT_BYTES].into()).await.expect("written");

@@ -94,6 +94,7 @@ fn film() -> Presentation {
         audio: vec![audio],
         subtitles: vec![subtitles],
         chapters: vec![],
+        markers: vec![],
         images: None,
         files: vec![],
     }

@@ -119,7 +119,7 @@ fn chapter(wanted: WantedChapter) -> Result<Chapter, Problem> {
     Ok(Chapter { start, end, title })
 }
 
-fn instant(field: &str, seconds: f64) -> Result<MediaTime, Problem> {
+pub(crate) fn instant(field: &str, seconds: f64) -> Result<MediaTime, Problem> {
     let within = Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds <= SECONDS_MAX);
     let ms = within.and_then(|time| i64::try_from((time + Duration::from_micros(500)).as_millis()).ok());
     let ms = ms.ok_or_else(|| Problem::invalid_body(format!("{field} is a number from 0 to {SECONDS_MAX}")))?;

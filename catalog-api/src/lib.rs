@@ -6,6 +6,7 @@
 //! | `assets` | one asset, pages of assets, deletion |
 //! | `subtitles` | subtitle files: added, shown, removed |
 //! | `chapters` | chapters: set, replaced, given back to the file |
+//! | `markers` | markers: set, replaced, removed |
 //! | `body` | bodies of requests, of bounded size, number and time |
 //! | `events` | what changes, as server-sent events with replay |
 //! | `view` | how an asset looks in JSON |
@@ -19,6 +20,7 @@ mod assets;
 mod body;
 mod chapters;
 mod events;
+mod markers;
 mod problem;
 mod reprocess;
 mod router;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
-use crate::{assets, chapters, events, problem, reprocess, subtitles};
+use crate::{assets, chapters, events, markers, problem, reprocess, subtitles};
 
 /// Event streams that may be open at the same time; one more is told to come back later.
 const STREAMS_MAX: usize = 512;
@@ -26,6 +26,7 @@ pub const ROUTES: &[(&str, &[&str])] = &[
     ("/api/v1/assets/{id}/subtitles", &["get", "post"]),
     ("/api/v1/assets/{id}/subtitles/{subtitle}", &["get", "delete"]),
     ("/api/v1/assets/{id}/chapters", &["get", "put", "delete"]),
+    ("/api/v1/assets/{id}/markers", &["get", "put", "delete"]),
     ("/api/v1/assets/{id}/reprocess", &["post"]),
     ("/api/v1/events", &["get"]),
     ("/api/v1/openapi.json", &["get"]),
@@ -59,6 +60,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/assets/{id}/subtitles", get(subtitles::list).post(subtitles::add))
         .route("/api/v1/assets/{id}/subtitles/{subtitle}", get(subtitles::show).delete(subtitles::remove))
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
+        .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
         .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))
         .route("/api/v1/events", get(events::stream))
         .route("/api/v1/openapi.json", get(openapi))

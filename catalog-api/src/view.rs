@@ -232,7 +232,7 @@ impl From<&SubtitleRendition> for RenditionView {
 }
 
 /// Seconds with three decimals: enough for people, and stable text.
-fn seconds(time: MediaTime) -> f64 {
+pub(crate) fn seconds(time: MediaTime) -> f64 {
     thousandths(time.as_secs_f64())
 }
 

@@ -1,5 +1,6 @@
 //! One row per asset, from the creation of its upload to its deletion.
 
+use domain::markers::Marker;
 use domain::probe::Chapter;
 use domain::{
     AssetEvent, AssetId, AssetState, ByteSize, Failure, Generation, JobId, JobSpec, PlaybackId, Probe, Timestamp,
@@ -42,6 +43,8 @@ pub struct Asset {
     pub is_playable: bool,
     /// The chapters that somebody set, on the timeline of the output; `None` while the file's own are shown.
     pub chapters: Option<Vec<Chapter>>,
+    /// The markers that somebody set, on the timeline of the output.
+    pub markers: Vec<Marker>,
     /// Rises with every change of the row.
     pub version: u64,
     /// When its upload was created.
@@ -196,6 +199,7 @@ pub(crate) struct AssetRow {
     failure: Option<String>,
     is_playable: i64,
     chapters: Option<String>,
+    markers: Option<String>,
     next_generation: Option<i64>,
     generation_taken: i64,
     reprocess_failure: Option<String>,
@@ -248,6 +252,7 @@ impl TryFrom<AssetRow> for Asset {
             failure: row.failure.map(|failure| document("assets.failure", &failure)).transpose()?,
             is_playable: row.is_playable != 0,
             chapters: row.chapters.map(|chapters| document("assets.chapters", &chapters)).transpose()?,
+            markers: row.markers.map(|markers| document("assets.markers", &markers)).transpose()?.unwrap_or_default(),
             version: count("assets.version", row.version)?,
             created_at: Timestamp::from_unix_ms(row.created_at),
             updated_at: Timestamp::from_unix_ms(row.updated_at),

@@ -1,8 +1,9 @@
-//! Subtitle files that are added to assets, and chapters that are set: what is wished, and what became of it.
+//! Subtitle files that are added to assets, chapters and markers that are set: what is wished, and what became of it.
 //!
 //! A wish is recorded in one transaction with the job that fulfils it. As long as nothing is published of
 //! the asset there is no such job: whoever publishes it first reads the wishes.
 
+use domain::markers::Marker;
 use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
 use domain::text::{COUNT_MAX, Report, State};
@@ -125,6 +126,25 @@ impl Catalog {
         let row = lock_living(&mut tx, asset, now).await?;
         let chapters = chapters.map(|chapters| text("assets.chapters", &chapters)).transpose()?;
         tx.execute(sql::assets::SET_CHAPTERS, args![asset, chapters]).await?;
+        wish(&mut tx, &row, asset, job, now).await?;
+        tx.commit().await
+    }
+
+    /// Sets the markers of an asset, on the timeline of its output, in place of those that it had.
+    ///
+    /// # Errors
+    /// As [`Catalog::set_chapters`].
+    pub async fn set_markers(
+        &self,
+        asset: AssetId,
+        markers: &[Marker],
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = lock_living(&mut tx, asset, now).await?;
+        let markers = (!markers.is_empty()).then(|| text("assets.markers", &markers)).transpose()?;
+        tx.execute(sql::assets::SET_MARKERS, args![asset, markers]).await?;
         wish(&mut tx, &row, asset, job, now).await?;
         tx.commit().await
     }

@@ -44,6 +44,7 @@ pub mod ladder;
 mod language;
 mod left_out;
 pub mod loudness;
+pub mod markers;
 pub mod pace;
 pub mod passthrough;
 pub mod per_title;
@@ -56,7 +57,7 @@ mod tally;
 pub mod text;
 mod time;
 
-pub use access::{Access, Admission};
+pub use access::{Access, Admission, Encryption, EncryptionMethod};
 pub use asset::{AssetEvent, AssetState, Failure, FailureCode, IllegalTransition};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use codec::{Codec, ParameterSets};

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::markers::Marker;
 use crate::probe::Chapter;
 use crate::{
     Access, AssetId, Bitrate, Cadence, FrameRate, Generation, Language, MediaTime, Plan, PlaybackId, RenditionId,
@@ -46,6 +47,9 @@ pub struct Presentation {
     pub subtitles: Vec<SubtitleRendition>,
     /// Chapters, in order, relative to zero.
     pub chapters: Vec<Chapter>,
+    /// Markers, in order, relative to zero.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub markers: Vec<Marker>,
     /// Pictures; `None` until they are made, or when there is no picture to show.
     pub images: Option<Images>,
     /// The objects that are no segments, init segments and pictures, with what they hold; empty in
@@ -364,6 +368,7 @@ impl Presentation {
             audio: audio.collect(),
             subtitles: Vec::new(),
             chapters: Vec::new(),
+            markers: Vec::new(),
             images: None,
             files: Vec::new(),
         }

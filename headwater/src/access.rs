@@ -1,4 +1,4 @@
-//! `headwater access`: who may play an asset. `headwater token`: what opens one that is signed.
+//! `headwater access`: who may play an asset, and whether it is encrypted. `headwater token`: what opens one that is signed.
 //!
 //! Neither needs the database: the answer stands in the pointer of the asset, in the storage. Only where caches in front
 //! are to be told of a change, that is recorded there.
@@ -9,9 +9,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use domain::access::PAGES_MAX;
+use domain::access::{ENCRYPTION_TIME_S_MAX, PAGES_MAX};
 use domain::presentation::Pointer;
-use domain::{Access, Admission, AssetId, PlaybackId};
+use domain::{Access, Admission, AssetId, Encryption, EncryptionMethod, PlaybackId};
 use media_store::MediaStore;
 use origin::access::{Grant, hash_password, mint};
 
@@ -23,6 +23,9 @@ const PASSWORD_BYTES_MAX: u64 = 256;
 /// How often the pointer is written because somebody else writes it at the same time.
 const ATTEMPTS_MAX: u32 = 5;
 
+/// Shortest time after which another key is used, in seconds.
+const ROTATION_S_MIN: u32 = 6;
+
 /// Time within which a publication that is under way has written its pointer.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -33,6 +36,8 @@ Examples:
   headwater access plb_01kb3g5x8yq4v7n2m9d6c0e1r5 --policy signed    only with a token
   printf secret | headwater access plb_... --policy password         only with this password, or a token
   headwater access plb_... --policy public --page https://example.com --page none
+  headwater access plb_... --encrypt aes-128 --clear-lead 12 --rotate 600
+  headwater access plb_... --encrypt none                            served clear again
 
 A running server follows within a second. Caches in front of it that stand in purge_targets are told by a worker;
 others keep what they have: purge the tag asset:plb_... there.
@@ -73,6 +78,33 @@ pub struct Args {
     /// The only pages that may show it, such as `https://example.com`; `none` for players that are no page
     #[arg(long = "page", value_name = "ORIGIN", requires = "policy")]
     pages: Vec<String>,
+    /// How its picture and sound are encrypted; needs content_key_secrets. Without it, that stays as it is
+    #[arg(long, value_enum, value_name = "METHOD")]
+    encrypt: Option<Encrypt>,
+    /// Seconds at the beginning that stay clear
+    #[arg(long, value_name = "SECONDS", requires = "encrypt", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=i64::from(ENCRYPTION_TIME_S_MAX)))]
+    clear_lead: u32,
+    /// Seconds after which another key is used; 0 for one key throughout
+    #[arg(long, value_name = "SECONDS", requires = "encrypt", default_value_t = 0, value_parser = rotation)]
+    rotate: u32,
+}
+
+/// How it is encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Encrypt {
+    /// Whole segments, for players of HLS: `METHOD=AES-128`
+    #[value(name = "aes-128")]
+    Aes128,
+    /// Samples, for players with a decryption module: Common Encryption, `METHOD=SAMPLE-AES`
+    Cbcs,
+    /// Not at all
+    None,
+}
+
+fn rotation(text: &str) -> Result<u32, String> {
+    let seconds =
+        text.parse().ok().filter(|seconds| *seconds == 0 || (ROTATION_S_MIN..=ENCRYPTION_TIME_S_MAX).contains(seconds));
+    seconds.ok_or_else(|| format!("expected 0, or {ROTATION_S_MIN} to {ENCRYPTION_TIME_S_MAX} seconds"))
 }
 
 /// What a token opens.
@@ -121,29 +153,48 @@ pub fn token(args: TokenArgs, config: &Config) -> anyhow::Result<ExitCode> {
 /// If there is no such asset, the storage fails, or the password cannot be read.
 pub async fn access(args: Args, config: Config) -> anyhow::Result<ExitCode> {
     let store = wiring::store(&config, &wiring::existing(&config)?).await?;
-    let Some(policy) = args.policy else {
-        let access = current(&store, args.playback).await?.access;
-        terminal::say(&told(&access));
-        return Ok(ExitCode::from(cli::DONE));
-    };
-    let admission = match policy {
-        Policy::Public => Admission::Public,
-        Policy::Unlisted => Admission::Unlisted,
-        Policy::Signed => Admission::Signed,
-        Policy::Password => Admission::Password { hash: hash_password(&password()?, wiring::clock().entropy()) },
-    };
-    ensure!(args.pages.len() <= PAGES_MAX, "at most {PAGES_MAX} pages");
-    for page in &args.pages {
-        ensure!(is_page(page), "\"{page}\" is no origin such as https://example.com, nor `none`");
+    let Pointer { asset, access: now, .. } = current(&store, args.playback).await?;
+    let access = changed(&args, now.clone(), &config)?;
+    if access != now {
+        // Before and after: whoever is killed in between has told it, and what is told is purged when it has settled.
+        tell(&config, asset).await?;
+        put(&store, args.playback, &access).await?;
+        tell(&config, asset).await?;
     }
-    let access = Access { admission, pages: args.pages };
-    let asset = current(&store, args.playback).await?.asset;
-    // Before and after: whoever is killed in between has told it, and what is told is purged when it has settled.
-    tell(&config, asset).await?;
-    put(&store, args.playback, &access).await?;
-    tell(&config, asset).await?;
     terminal::say(&told(&access));
     Ok(ExitCode::from(cli::DONE))
+}
+
+/// What is in force once `args` are; whatever they do not name stays.
+fn changed(args: &Args, now: Access, config: &Config) -> anyhow::Result<Access> {
+    let mut access = now;
+    if let Some(policy) = args.policy {
+        access.admission = match policy {
+            Policy::Public => Admission::Public,
+            Policy::Unlisted => Admission::Unlisted,
+            Policy::Signed => Admission::Signed,
+            Policy::Password => Admission::Password { hash: hash_password(&password()?, wiring::clock().entropy()) },
+        };
+        ensure!(args.pages.len() <= PAGES_MAX, "at most {PAGES_MAX} pages");
+        for page in &args.pages {
+            ensure!(is_page(page), "\"{page}\" is no origin such as https://example.com, nor `none`");
+        }
+        access.pages = args.pages.clone();
+    }
+    let method = match args.encrypt {
+        None => return Ok(access),
+        Some(Encrypt::None) => None,
+        Some(Encrypt::Aes128) => Some(EncryptionMethod::Aes128),
+        Some(Encrypt::Cbcs) => Some(EncryptionMethod::Cbcs),
+    };
+    ensure!(
+        method.is_none() || !config.content_key_secrets.is_empty(),
+        "there is no secret to derive keys from: set content_key_secrets, here and on every origin, to a secret of 32 \
+         random characters or more"
+    );
+    let (clear_lead_s, rotate_s) = (args.clear_lead, args.rotate);
+    access.encryption = method.map(|method| Encryption { method, clear_lead_s, rotate_s });
+    Ok(access)
 }
 
 /// Writes it into the pointer. Whoever publishes at the same time may have read the one before, and writes that back:
@@ -200,7 +251,24 @@ fn told(access: &Access) -> String {
         Admission::Signed => "signed",
         Admission::Password { .. } => "password",
     };
-    if access.pages.is_empty() { admission.to_owned() } else { format!("{admission}, on {}", access.pages.join(", ")) }
+    let mut told = admission.to_owned();
+    if !access.pages.is_empty() {
+        told.push_str(&format!(", on {}", access.pages.join(", ")));
+    }
+    if let Some(Encryption { method, clear_lead_s, rotate_s }) = access.encryption {
+        let method = match method {
+            EncryptionMethod::Aes128 => "aes-128",
+            EncryptionMethod::Cbcs => "cbcs",
+        };
+        told.push_str(&format!(", encrypted by {method}"));
+        if clear_lead_s > 0 {
+            told.push_str(&format!(" after {clear_lead_s} s"));
+        }
+        if rotate_s > 0 {
+            told.push_str(&format!(", another key each {rotate_s} s"));
+        }
+    }
+    told
 }
 
 #[cfg(test)]

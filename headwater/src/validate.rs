@@ -3,18 +3,21 @@
 //! The rules are in `packager::validate`; here is what is fetched, in which order, and how it is told.
 
 mod fetch;
+mod keys;
 
 use std::process::ExitCode;
 
 use anyhow::Context;
 use futures::StreamExt;
 use packager::validate::{
-    self, Declared, Finding, HTTP_CODING, HTTP_REDIRECT, HTTP_STATUS, HTTP_TYPE, Kind, Level, Playlist, Report, Track,
+    self, Declared, Finding, HTTP_CODING, HTTP_REDIRECT, HTTP_STATUS, HTTP_TYPE, KEY_OPENS, Kind, Level, Playlist,
+    Report, Track,
 };
 use url::Url;
 
 use crate::{cli, terminal};
 use fetch::{Fetched, Fetcher, Want};
+use keys::Keys;
 
 /// Segments that are fetched ahead of the one that is looked at.
 const FETCHES_IN_FLIGHT: usize = 4;
@@ -36,7 +39,8 @@ Examples:
 Every playlist is read by the letter, every segment is taken apart, and what playlists say is compared with what
 segments hold: the rules of RFC 8216 and of Apple's HLS authoring specification. Each breach is told with the name
 of its rule, the place, and what to do about it. CMAF is looked into down to its slices; of MPEG-TS packets, tables
-and time stamps are checked; encrypted segments are measured only.
+and time stamps are checked. Segments encrypted by AES-128 are decrypted, if the key is to be had; of encrypted
+samples times and sizes are looked at.
 
 Exit codes: 0 no rule that must be kept is broken (with --strict, none at all), 1 one is, 2 wrong usage or nothing
 could be read at the address.";
@@ -78,6 +82,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
             segments_max: args.segments.unwrap_or(usize::MAX),
             tally: Tally::default(),
             report: Report::default(),
+            keys: Keys::default(),
         },
         Err(error) => return Ok(unreadable(&error)),
     };
@@ -106,6 +111,7 @@ struct Check {
     segments_max: usize,
     tally: Tally,
     report: Report,
+    keys: Keys,
 }
 
 impl Check {
@@ -163,13 +169,24 @@ impl Check {
                 && let Some(wanted) = segment.map.and_then(|index| media.maps.get(index))
             {
                 map = segment.map;
-                if let Some((place, fetched)) = self.get(base, &wanted.uri, wanted.range.clone(), Want::Media).await {
+                let fetched = self.fetcher.join(base, &wanted.uri, wanted.range.clone(), Want::Media).await;
+                let (fetched, _) = self.keys.open(&self.fetcher, base, wanted.key.as_ref(), 0, fetched).await;
+                if let Some((place, fetched)) = self.arrived(base, &wanted.uri, fetched, Want::Media) {
                     track.init(&place, &fetched.bytes, &mut self.report);
                 }
             }
+            let (key, sequence) = (segment.key.as_ref(), segment.sequence);
+            let (fetched, sealed) = self.keys.open(&self.fetcher, base, key, sequence, fetched).await;
+            for (place, what) in self.keys.problems() {
+                self.report.add(&KEY_OPENS, place, what);
+            }
+            let want = if key.is_some() && sealed.is_none() && want == Want::Media { Want::Sealed } else { want };
             if let Some((place, fetched)) = self.arrived(base, &segment.uri, fetched, want) {
                 self.tally.segments += 1;
-                track.segment(&place, &fetched.bytes, &mut self.report);
+                match sealed {
+                    Some(length) => track.decrypted(&place, length, &fetched.bytes, &mut self.report),
+                    None => track.segment(&place, &fetched.bytes, &mut self.report),
+                }
             } else {
                 // It is missed once; what follows is judged as if it had been there.
                 track.segment("", &[], &mut Report::default());

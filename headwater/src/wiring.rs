@@ -229,7 +229,8 @@ pub fn origin(
     demand: origin::DemandHook,
     gate: origin::access::Gate,
 ) -> origin::Origin {
-    let config = origin::OriginConfig { cache_bytes: config.origin_cache_bytes, ..origin::OriginConfig::default() };
+    let (cache_bytes, steering) = (config.origin_cache_bytes, config.steering().ok().flatten());
+    let config = origin::OriginConfig { cache_bytes, steering, ..origin::OriginConfig::default() };
     origin::Origin::behind(config, store, demand, gate)
 }
 

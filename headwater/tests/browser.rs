@@ -3,6 +3,7 @@
 //! What the browser does stands in `web/e2e`; here are the server, the clip and the verdict.
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(clippy::print_stdout, reason = "what players did is for whoever reads a failed run")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,11 +21,15 @@ struct Server {
 }
 
 impl Server {
-    #[expect(clippy::disallowed_methods, reason = "the test starts the real binary")]
     fn start(data_dir: &Path, args: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", data_dir, args)
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the test starts the real binary")]
+    fn start_at(address: &str, data_dir: &Path, args: &[&str]) -> Self {
         let log = std::fs::File::create(data_dir.join("server.log")).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_headwater"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--listen", address, "--data-dir"])
             .arg(data_dir.join("data"))
             .args(args)
             .stdout(Stdio::piped())
@@ -131,6 +136,58 @@ fn a_file_goes_in_through_the_upload_page_and_plays_through_the_watch_page() {
     assert_eq!(noted["leftOut"], serde_json::json!(missing));
     assert_eq!(noted["player"], 1, "it plays meanwhile");
     assert!(noted["failure"].as_str().unwrap().ends_with("the source cannot be read"), "{noted}");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the test runs the program it tests")]
+fn an_encrypted_asset_plays_in_a_browser() {
+    if is_left_out() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "content_key_secrets=a secret that nobody could guess in a lifetime";
+    let server = Server::start(folder.path(), &["--set", secret]);
+    let clip = clip();
+    let uploaded = browse("upload.mjs", &[&server.url, clip.to_str().unwrap()]);
+    let uploaded = uploaded.unwrap_or_else(|words| panic!("the upload page: {words}\n{}", log_in(folder.path())));
+    let watch = uploaded["watch"].as_str().unwrap();
+    let playback = &watch[watch.find("plb_").unwrap()..][..30];
+    for (method, rotate) in [("aes-128", "6"), ("cbcs", "0")] {
+        let mut access = Command::new(env!("CARGO_BIN_EXE_headwater"));
+        access.args(["access", playback, "--set", secret, "--encrypt", method, "--rotate", rotate, "--data-dir"]);
+        let done = access.arg(folder.path().join("data")).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        // Servers follow within a second.
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        let played = browse("locked.mjs", &[&server.url, playback, method]);
+        let played = played.unwrap_or_else(|words| panic!("{method}: {words}\n{}", log_in(folder.path())));
+        assert!(played["shaka"]["frames"].as_u64().unwrap() > 0, "{played}");
+        assert!(!played["keys"].as_array().unwrap().is_empty(), "{played}");
+        println!("{method}: {played}");
+    }
+}
+
+#[test]
+fn a_player_takes_another_host_where_the_first_is_down() {
+    if is_left_out() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // A port that is free for the moment it takes to begin to listen there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let pathways = format!("steering_pathways=down:http://127.0.0.1:1,twin:http://localhost:{port}");
+    let server = Server::start_at(&format!("127.0.0.1:{port}"), folder.path(), &["--set", &pathways]);
+    let clip = clip();
+    let uploaded = browse("upload.mjs", &[&server.url, clip.to_str().unwrap()]);
+    let uploaded = uploaded.unwrap_or_else(|words| panic!("the upload page: {words}\n{}", log_in(folder.path())));
+    let watch = uploaded["watch"].as_str().unwrap();
+    let playback = &watch[watch.find("plb_").unwrap()..][..30];
+    let twin = format!("http://localhost:{port}");
+    let played = browse("steered.mjs", &[&server.url, playback, &twin]);
+    let played = played.unwrap_or_else(|words| panic!("{words}\n{}", log_in(folder.path())));
+    assert!(played["segments"][&twin].as_u64().is_some_and(|count| count > 0), "{played}");
+    assert!(!played["steering"].as_array().unwrap().is_empty(), "{played}");
+    println!("{played}");
 }
 
 /// Runs on threads of its own, since the browser is waited for while the proxy works.

@@ -175,6 +175,7 @@ async fn publish(data_dir: &Path) {
         }],
         subtitles: vec![],
         chapters: vec![],
+        markers: vec![],
         images: None,
         files: vec![],
     };

@@ -6,6 +6,7 @@
 
 mod akamai;
 mod cloudfront;
+mod content;
 mod g2o;
 mod keys;
 mod mux;
@@ -23,6 +24,8 @@ use http::{HeaderMap, HeaderName, Uri};
 
 pub use akamai::Akamai;
 pub use cloudfront::CloudFront;
+pub use content::{ContentKeyError, ContentKeys};
+pub(crate) use content::{Locked, Opened};
 pub use g2o::G2o;
 pub use keys::{KeyError, KeyRing};
 pub use mux::Mux;
@@ -128,6 +131,7 @@ pub struct Gate {
     clock: Option<Arc<dyn Clock>>,
     tokens: Tokens,
     verifiers: Vec<Box<dyn Verifier>>,
+    content: ContentKeys,
     passwords: Passwords,
     secret_header: HeaderName,
     secrets: Vec<String>,
@@ -141,6 +145,7 @@ impl Gate {
             clock: None,
             tokens: Tokens::new(KeyRing::default()),
             verifiers: Vec::new(),
+            content: ContentKeys::default(),
             passwords: Passwords::new(),
             secret_header: HeaderName::from_static("x-origin-secret"),
             secrets: Vec::new(),
@@ -158,6 +163,18 @@ impl Gate {
     pub fn with_verifier(mut self, verifier: impl Verifier + 'static) -> Self {
         self.verifiers.push(Box::new(verifier));
         self
+    }
+
+    /// The same, which derives the keys of encrypted assets from these secrets.
+    #[must_use]
+    pub fn with_content_keys(mut self, content: ContentKeys) -> Self {
+        self.content = content;
+        self
+    }
+
+    /// What encrypted assets are encrypted with.
+    pub(crate) fn content(&self) -> &ContentKeys {
+        &self.content
     }
 
     /// The same, which takes only requests with one of these secrets in `header`: the CDN's, and while it changes, the

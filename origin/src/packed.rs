@@ -1,15 +1,16 @@
-//! Segments in another container than the stored one: made when they are asked for, and kept in memory for a while.
+//! Segments in another container than the stored one, or encrypted: made when they are asked for, and kept in memory for a while.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::FutureExt;
-use packager::ts::{self, TsError};
+use packager::ts;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
 
 use crate::flights::Flights;
+use crate::locked::{Seal, SealError, Shape};
 use crate::memory::Object;
 use crate::resource;
 use crate::weighed;
@@ -35,12 +36,14 @@ impl Weighter<String, Arc<Object>> for ByBytes {
 }
 
 /// A stored segment that is to be packed otherwise.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Work {
     /// CMAF with its initialization segment and its number.
     Media { init: Bytes, index: u32, segment: Bytes },
     /// WebVTT.
     Text(Bytes),
+    /// CMAF that is to be encrypted; without an initialization segment where none is needed.
+    Locked { seal: Seal, shape: Shape, init: Bytes, index: u32, segment: Bytes },
 }
 
 /// Those that were made.
@@ -77,7 +80,7 @@ impl Packed {
             // Kept to the end of the work, which goes on when its client has left.
             let _turn = turn;
             let bytes = pack(&work)?;
-            Ok::<_, TsError>(Arc::new(Object { etag: resource::etag_of(&bytes), bytes: bytes.into() }))
+            Ok::<_, SealError>(Arc::new(Object { etag: resource::etag_of(&bytes), bytes: bytes.into() }))
         });
         match packing.await {
             Ok(Ok(object)) => {
@@ -96,11 +99,12 @@ impl Packed {
     }
 }
 
-fn pack(work: &Work) -> Result<Vec<u8>, TsError> {
+fn pack(work: &Work) -> Result<Vec<u8>, SealError> {
     match work {
-        Work::Media { init, index, segment } => ts::segment(init, *index, segment),
+        Work::Media { init, index, segment } => Ok(ts::segment(init, *index, segment)?),
+        Work::Locked { seal, shape, init, index, segment } => seal.apply(*shape, init, *index, segment),
         Work::Text(text) => {
-            let text = std::str::from_utf8(text).map_err(|error| TsError::Damaged(error.to_string()))?;
+            let text = std::str::from_utf8(text).map_err(|error| ts::TsError::Damaged(error.to_string()))?;
             Ok(ts::subtitles(text).into_bytes())
         }
     }

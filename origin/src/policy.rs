@@ -13,6 +13,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Uri};
 
 use domain::{Access, Admission, Presentation};
+use packager::encryption::Lock;
 
 pub use self::media::as_token as tag_as_token;
 pub(crate) use self::tier::Tier;
@@ -43,6 +44,8 @@ pub(crate) const ABSENT: &str = "public, max-age=10";
 pub(crate) const ABSENT_FOR_NOW: &str = "public, max-age=1";
 /// For the one who asked.
 const PRIVATE: &str = "private, max-age=300";
+/// For the one who asked, and once.
+const SECRET: &str = "private, no-store";
 /// Concerns this one request only.
 pub(crate) const NO_STORE: &str = "no-store";
 
@@ -70,6 +73,8 @@ fn cache_control(resource: &Resource, is_complete: bool) -> (&'static str, &'sta
     match resource {
         // Objects are put once: what is there stays, even while its neighbours are being encoded.
         Resource::Stored(_) | Resource::Packed(_) => (IMMUTABLE, EDGE_IMMUTABLE),
+        // It is said of each what is right.
+        Resource::Key(_) | Resource::Steering => (SECRET, SECRET),
         // Another file once the asset is encoded anew.
         Resource::Download(_) => (LIVELY, EDGE_LIVELY),
         Resource::Text(_) if !is_complete => (UNSETTLED, EDGE_UNSETTLED),
@@ -80,14 +85,19 @@ fn cache_control(resource: &Resource, is_complete: bool) -> (&'static str, &'sta
     }
 }
 
-/// The headers of every successful answer about `resource`, which `route` led to.
-pub(crate) fn describe(route: &Route, resource: &Resource, presentation: &Presentation) -> HeaderMap {
+/// The headers of every successful answer about `resource`, which `route` led to; `lock` is how the asset is encrypted.
+pub(crate) fn describe(
+    route: &Route,
+    resource: &Resource,
+    presentation: &Presentation,
+    lock: Option<Lock>,
+) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(32);
     let (everybody, cdns) = cache_control(resource, presentation.is_complete());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(everybody));
     headers.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(cdns));
     media::tag(route, resource, &mut headers);
-    if let Some(next) = media::next_of(route, presentation) {
+    if let Some(next) = media::next_of(route, presentation, lock) {
         insert(&mut headers, LINK, &format!("<{next}>; rel=\"next\""));
     }
     insert(&mut headers, CMSD_STATIC, &media::cmsd(route, resource, presentation));
@@ -95,12 +105,22 @@ pub(crate) fn describe(route: &Route, resource: &Resource, presentation: &Presen
     headers
 }
 
+/// How long a steering manifest may be kept: by everybody, or not at all where it is for one player.
+pub(crate) fn steer(fresh_s: Option<u32>, passage: Passage, headers: &mut HeaderMap) {
+    match fresh_s.filter(|_| passage == Passage::Open) {
+        Some(fresh_s) => insert(headers, CACHE_CONTROL, &format!("public, max-age={fresh_s}")),
+        None => insert(headers, CACHE_CONTROL, NO_STORE),
+    }
+}
+
 /// What changes for an asset that not everybody may play, or find.
 pub(crate) fn restrict(access: &Access, passage: Passage, headers: &mut HeaderMap) {
     if access.admission != Admission::Public {
         headers.insert(HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex"));
     }
-    if passage == Passage::Private || !access.pages.is_empty() {
+    if headers.get(CACHE_CONTROL).is_some_and(|value| value == SECRET) {
+        headers.remove(CDN_CACHE_CONTROL);
+    } else if passage == Passage::Private || !access.pages.is_empty() {
         // A cache that many share would hand it to those who were not asked.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(PRIVATE));
         headers.remove(CDN_CACHE_CONTROL);

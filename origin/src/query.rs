@@ -47,7 +47,7 @@ pub(crate) fn parse(query: Option<&str>) -> Result<View, QueryError> {
         Some("ts") => Container::Ts,
         Some(_) => return Err(QueryError::Container),
     };
-    Ok(View { clip: Clip::parse(start.as_deref(), end.as_deref())?, container })
+    Ok(View { clip: Clip::parse(start.as_deref(), end.as_deref())?, container, ..View::default() })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use packager::hls::ClipError;
 
-use crate::access::Denied;
+use crate::access::{Denied, Locked};
 use crate::body::Body;
 use crate::objects::FetchError;
 use crate::policy;
@@ -36,6 +36,10 @@ pub(crate) enum Refusal {
     Unavailable,
     /// What was published is damaged.
     Broken,
+    /// The asset is encrypted, and has no such form.
+    Encrypted,
+    /// The asset is encrypted, and there is no secret to derive its keys from.
+    NoContentKey,
     /// The request may not have it.
     Denied(Denied),
 }
@@ -80,6 +84,18 @@ impl Refusal {
             Self::Unavailable => {
                 (Status::SERVICE_UNAVAILABLE, "storage_unavailable", "the storage does not answer", policy::NO_STORE)
             }
+            Self::Encrypted => (
+                Status::NOT_FOUND,
+                "encrypted",
+                "the asset is encrypted: it is played by its HLS playlists, and has no such form",
+                policy::ABSENT,
+            ),
+            Self::NoContentKey => (
+                Status::SERVICE_UNAVAILABLE,
+                "no_content_key",
+                "the asset is encrypted, and this server has no secret for its keys",
+                policy::NO_STORE,
+            ),
             Self::Denied(Denied::NotByCdn) => {
                 (Status::FORBIDDEN, "not_by_cdn", "this server answers its CDN only", policy::NO_STORE)
             }
@@ -116,6 +132,15 @@ impl Refusal {
 impl From<RouteError> for Refusal {
     fn from(error: RouteError) -> Self {
         Self::BadPath(error)
+    }
+}
+
+impl From<Locked> for Refusal {
+    fn from(locked: Locked) -> Self {
+        match locked {
+            Locked::NoSecret => Self::NoContentKey,
+            Locked::OtherEdition => Self::NoSuchPart,
+        }
     }
 }
 

@@ -1,16 +1,18 @@
 //! From a target and a presentation to what is behind it: a text to render, or an object of the store.
 
 use domain::presentation::SegmentEntry;
-use domain::{Presentation, RenditionId};
+use domain::{EncryptionMethod, Presentation, RenditionId, Timescale};
 use http::HeaderValue;
 use media_store::{Key, layout};
+use packager::encryption::Lock;
 use packager::hls::View;
 use packager::{chapters, dash, hls, storyboard, ts, webvtt};
 use sha2::{Digest, Sha256};
 
 use crate::demand::Wanted;
 use crate::download;
-use crate::route::{Part, Target};
+use crate::locked::{Sealed, Shape};
+use crate::route::{Locked, Part, Target};
 
 /// Hexadecimal digits of the hash in an entity-tag: 128 bits.
 const ETAG_DIGITS: usize = 32;
@@ -25,23 +27,38 @@ pub(crate) enum Resource {
     Text(Text),
     /// An object of the store.
     Stored(Stored),
-    /// A stored segment in another container.
+    /// A stored segment in another container, or encrypted.
     Packed(Packed),
+    /// The key with this number.
+    Key(u32),
+    /// Which host to take it from.
+    Steering,
     /// One file over all segments.
     Download(download::Plan),
 }
 
-/// A stored segment in another container.
+/// A stored segment in another container, or encrypted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Packed {
     /// The segment.
     pub(crate) segment: Stored,
     /// Its number.
     pub(crate) index: u32,
-    /// Its initialization segment; `None` for text.
+    /// Its initialization segment; `None` where it is not needed.
     pub(crate) init: Option<Stored>,
+    /// What becomes of it.
+    pub(crate) form: Form,
     /// The media type of what becomes of it.
     pub(crate) media_type: &'static str,
+}
+
+/// What becomes of a stored segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A transport stream, or text beside one.
+    Transport,
+    /// Encrypted.
+    Locked(Sealed),
 }
 
 /// A document that follows from the presentation.
@@ -104,6 +121,11 @@ impl Text {
         }
     }
 
+    /// Whether it says how segments are encrypted.
+    pub(crate) fn names_keys(&self) -> bool {
+        matches!(self, Self::Master | Self::Playlist(_) | Self::Iframes(_))
+    }
+
     /// The document; `None` when the presentation has no such thing.
     pub(crate) fn render(&self, presentation: &Presentation, view: View) -> Option<String> {
         let prefix = format!("g{}/", presentation.generation);
@@ -137,17 +159,22 @@ impl Text {
     }
 }
 
-/// What `target` stands for in `presentation`; `None` when it is not part of it.
-pub(crate) fn resolve(presentation: &Presentation, target: Target) -> Option<Resource> {
+/// What `target` stands for in `presentation`, which is encrypted by `lock`; `None` when it is not part of it.
+pub(crate) fn resolve(presentation: &Presentation, target: Target, lock: Option<Lock>) -> Option<Resource> {
     let part = match target {
         Target::Master => return Some(Resource::Text(Text::Master)),
         Target::Manifest => return Some(Resource::Text(Text::Manifest)),
+        Target::Steering => return Some(Resource::Steering),
         Target::ChaptersJson => return Some(Resource::Text(Text::ChaptersJson)),
         Target::ChaptersVtt => return Some(Resource::Text(Text::ChaptersVtt)),
         Target::StoryboardVtt => return Some(Resource::Text(Text::StoryboardVtt)),
         Target::StoryboardJson => return Some(Resource::Text(Text::StoryboardJson)),
         Target::Film(rendition) => return download::plan(presentation, &rendition, false).map(Resource::Download),
         Target::Sound(rendition) => return download::plan(presentation, &rendition, true).map(Resource::Download),
+        Target::Key(generation, number) => {
+            let is_one = generation == presentation.generation && lock?.has_key(presentation, number);
+            return is_one.then_some(Resource::Key(number));
+        }
         Target::Of(generation, part) => (generation == presentation.generation).then_some(part)?,
     };
     let stored = match part {
@@ -161,7 +188,12 @@ pub(crate) fn resolve(presentation: &Presentation, target: Target) -> Option<Res
         }
         Part::TransportSubtitles(rendition, index) => {
             let segment = subtitles(presentation, &rendition, index)?;
-            return Some(Resource::Packed(Packed { segment, index, init: None, media_type: WEBVTT }));
+            let form = Form::Transport;
+            return Some(Resource::Packed(Packed { segment, index, init: None, form, media_type: WEBVTT }));
+        }
+        Part::Locked(edition, rendition, part) => {
+            let lock = lock.filter(|lock| lock.edition() == edition)?;
+            return locked(presentation, rendition, part, lock).map(Resource::Packed);
         }
         Part::Subtitles(rendition, index) => subtitles(presentation, &rendition, index)?,
         Part::Image(file) => image(presentation, &file)?,
@@ -191,7 +223,63 @@ fn transport(presentation: &Presentation, rendition: &RenditionId, index: u32) -
     let audio = || presentation.audio.iter().find(|audio| audio.id == *rendition).map(|audio| &audio.codecs);
     video.or_else(audio).filter(|codecs| ts::is_possible(codecs))?;
     let (segment, init) = (media(presentation, rendition, index)?, Some(init(presentation, rendition)?));
-    Some(Packed { segment, index, init, media_type: "video/mp2t" })
+    Some(Packed { segment, index, init, form: Form::Transport, media_type: "video/mp2t" })
+}
+
+/// Whether an asset that is encrypted keeps this to itself: what would show its picture or sound clear.
+pub(crate) fn is_withheld(presentation: &Presentation, target: &Target, lock: Lock) -> bool {
+    match target {
+        Target::Manifest | Target::Film(_) | Target::Sound(_) => true,
+        Target::Of(_, Part::Media(rendition, index) | Part::Transport(rendition, index)) => {
+            timed(presentation, rendition)
+                .is_some_and(|(segments, timescale, _)| lock.key_of(segments, timescale, *index).is_some())
+        }
+        _ => false,
+    }
+}
+
+/// Segments of a video or audio rendition, their timescale and codecs.
+fn timed<'a>(
+    presentation: &'a Presentation,
+    rendition: &RenditionId,
+) -> Option<(&'a [SegmentEntry], Timescale, &'a str)> {
+    let video = presentation.video.iter().map(|one| (&one.id, &one.segments, one.timescale, &one.codecs));
+    let audio = presentation.audio.iter().map(|one| (&one.id, &one.segments, one.timescale, &one.codecs));
+    let found = video.chain(audio).find(|(id, ..)| *id == rendition);
+    found.map(|(_, segments, timescale, codecs)| (segments.as_slice(), timescale, codecs.as_str()))
+}
+
+fn locked(presentation: &Presentation, rendition: RenditionId, part: Locked, lock: Lock) -> Option<Packed> {
+    let (segments, timescale, codecs) = timed(presentation, &rendition)?;
+    lock.is_possible(codecs).then_some(())?;
+    let is_sample = lock.method() == EncryptionMethod::Cbcs;
+    let clear = init(presentation, &rendition)?;
+    let key = |index| lock.key_of(segments, timescale, index);
+    let sealed = |number, shape| Form::Locked(Sealed { lock, rendition: rendition.clone(), number, shape });
+    match part {
+        Locked::Init(number) => {
+            let is_one = is_sample && lock.has_key(presentation, number);
+            is_one.then_some(())?;
+            let media_type = clear.media_type;
+            Some(Packed { segment: clear, index: 0, init: None, form: sealed(number, Shape::Init), media_type })
+        }
+        Locked::Media(index) => {
+            let segment = media(presentation, &rendition, index)?;
+            let (init, media_type) = (is_sample.then_some(clear), segment.media_type);
+            Some(Packed { segment, index, init, form: sealed(key(index)?, Shape::Whole), media_type })
+        }
+        Locked::Iframe(index, iframe) => {
+            let segment = media(presentation, &rendition, index)?;
+            let entry = segments.get(usize::try_from(index).ok()?)?;
+            let range = *entry.keyframes.get(usize::try_from(iframe).ok()?)?;
+            let (init, media_type) = (is_sample.then_some(clear), segment.media_type);
+            Some(Packed { segment, index, init, form: sealed(key(index)?, Shape::Iframe(range)), media_type })
+        }
+        Locked::Transport(index) => {
+            let packed = transport(presentation, &rendition, index).filter(|_| !is_sample)?;
+            Some(Packed { form: sealed(key(index)?, Shape::Transport), ..packed })
+        }
+    }
 }
 
 /// The media type and segments of a video or audio rendition.

@@ -1,6 +1,7 @@
 //! What a request path names, in words of the presentation; never a path into the store.
 
 use domain::{Generation, PlaybackId, RenditionId};
+use packager::encryption::Edition;
 
 /// Longest path that is read, in octets.
 const PATH_BYTES_MAX: usize = 1024;
@@ -35,6 +36,8 @@ pub(crate) enum Target {
     Master,
     /// `manifest.mpd`.
     Manifest,
+    /// `steering.json`.
+    Steering,
     /// `chapters.json`, in Apple's form.
     ChaptersJson,
     /// `chapters.vtt`.
@@ -47,6 +50,8 @@ pub(crate) enum Target {
     Film(RenditionId),
     /// `{rendition}.m4a`: sound alone in one file.
     Sound(RenditionId),
+    /// `keys/{N}/{number}`: a key of what is encrypted of one generation.
+    Key(Generation, u32),
     /// `g{N}/...`: what belongs to one generation.
     Of(Generation, Part),
 }
@@ -64,6 +69,8 @@ pub(crate) enum Part {
     Media(RenditionId, u32),
     /// `{rendition}/{index}.ts`, made of the segment with this number.
     Transport(RenditionId, u32),
+    /// `{rendition}/{edition}/...`, what is encrypted.
+    Locked(Edition, RenditionId, Locked),
     /// `{rendition}/{index}.vtt`.
     Subtitles(RenditionId, u32),
     /// `{rendition}/{index}-ts.vtt`, the same beside transport streams.
@@ -72,6 +79,19 @@ pub(crate) enum Part {
     ImagePlaylist,
     /// `images/{file}`.
     Image(String),
+}
+
+/// An encrypted file of one rendition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Locked {
+    /// `init-{number}.mp4`, for samples that are encrypted by the key with this number.
+    Init(u32),
+    /// `{index}.m4s`.
+    Media(u32),
+    /// `{index}.ts`.
+    Transport(u32),
+    /// `{index}-{number}.m4s`, an I-frame of a segment.
+    Iframe(u32, u32),
 }
 
 /// Reads a path as it stands in the request, still percent-encoded.
@@ -92,6 +112,7 @@ fn target(segments: &[&str]) -> Option<Target> {
     match *segments {
         ["master.m3u8"] => Some(Target::Master),
         ["manifest.mpd"] => Some(Target::Manifest),
+        ["steering.json"] => Some(Target::Steering),
         ["chapters.json"] => Some(Target::ChaptersJson),
         ["chapters.vtt"] => Some(Target::ChaptersVtt),
         ["storyboard.vtt"] => Some(Target::StoryboardVtt),
@@ -101,9 +122,15 @@ fn target(segments: &[&str]) -> Option<Target> {
             (rendition, "m4a") => Some(Target::Sound(RenditionId::new(rendition).ok()?)),
             _ => None,
         },
+        ["keys", generation, key] => Some(Target::Key(Generation(number(generation)?), number(key)?)),
         [generation, folder, file] => {
             let generation = Generation(number(generation.strip_prefix('g')?)?);
             Some(Target::Of(generation, part(folder, file)?))
+        }
+        [generation, folder, edition, file] => {
+            let generation = Generation(number(generation.strip_prefix('g')?)?);
+            let (rendition, edition) = (RenditionId::new(folder).ok()?, edition.parse().ok()?);
+            Some(Target::Of(generation, Part::Locked(edition, rendition, locked(file)?)))
         }
         _ => None,
     }
@@ -129,6 +156,17 @@ fn part(folder: &str, file: &str) -> Option<Part> {
             },
             _ => None,
         },
+    }
+}
+
+fn locked(file: &str) -> Option<Locked> {
+    let (name, ending) = file.split_once('.')?;
+    match (ending, name.split_once('-')) {
+        ("mp4", Some(("init", key))) => Some(Locked::Init(number(key)?)),
+        ("m4s", Some((index, iframe))) => Some(Locked::Iframe(number(index)?, number(iframe)?)),
+        ("m4s", None) => Some(Locked::Media(number(name)?)),
+        ("ts", None) => Some(Locked::Transport(number(name)?)),
+        _ => None,
     }
 }
 
@@ -178,6 +216,7 @@ mod tests {
         let of = |part| Ok(Target::Of(Generation(3), part));
         assert_eq!(parse_below("master.m3u8"), Ok(Target::Master));
         assert_eq!(parse_below("manifest.mpd"), Ok(Target::Manifest));
+        assert_eq!(parse_below("steering.json"), Ok(Target::Steering));
         assert_eq!(parse_below("720p.mp4"), Ok(Target::Film(rendition("720p"))));
         assert_eq!(parse_below("audio-0-en.m4a"), Ok(Target::Sound(rendition("audio-0-en"))));
         assert_eq!(parse_below("g3/images/playlist.m3u8"), of(Part::ImagePlaylist));
@@ -194,6 +233,12 @@ mod tests {
         assert_eq!(parse_below("g3/720p/7.ts"), of(Part::Transport(rendition("720p"), 7)));
         assert_eq!(parse_below("g3/text-0-de/7-ts.vtt"), of(Part::TransportSubtitles(rendition("text-0-de"), 7)));
         assert_eq!(parse_below("g3/images/poster.jpg"), of(Part::Image("poster.jpg".into())));
+        assert_eq!(parse_below("keys/3/12"), Ok(Target::Key(Generation(3), 12)));
+        let locked = |part| of(Part::Locked("00ab12cd34ef".parse().unwrap(), rendition("720p"), part));
+        assert_eq!(parse_below("g3/720p/00ab12cd34ef/init-2.mp4"), locked(Locked::Init(2)));
+        assert_eq!(parse_below("g3/720p/00ab12cd34ef/7.m4s"), locked(Locked::Media(7)));
+        assert_eq!(parse_below("g3/720p/00ab12cd34ef/7.ts"), locked(Locked::Transport(7)));
+        assert_eq!(parse_below("g3/720p/00ab12cd34ef/7-2.m4s"), locked(Locked::Iframe(7, 2)));
         assert_eq!(parse_below("g3/720p/%30%2em4s"), of(Part::Media(rendition("720p"), 0)));
     }
 
@@ -220,6 +265,15 @@ mod tests {
             "g3/720p/-ts.vtt",
             "g3/720p",
             "g3/720p/1/1.m4s",
+            "g3/720p/00AB12CD34EF/7.m4s",
+            "g3/720p/00ab12cd34ef0/7.m4s",
+            "g3/720p/00ab12cd34ef/init.mp4",
+            "g3/720p/00ab12cd34ef/07.m4s",
+            "g3/720p/00ab12cd34ef/7-0.ts",
+            "g3/720p/00ab12cd34ef/7.vtt",
+            "keys/g3/0",
+            "keys/3/00",
+            "keys/3",
             "%252e%252e/secret",
         ] {
             assert_eq!(parse_below(rest), Err(RouteError::Unknown), "{rest}");

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use domain::PlaybackId;
+use domain::{Access, PlaybackId};
 use http::uri::Authority;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri, request};
 use media_store::{Change, Listener, MediaStore};
@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use self::forms::Known;
-use crate::access::{Claim, Gate, Passage, Peer};
+use crate::access::{Claim, Gate, Opened, Passage, Peer};
 use crate::answer::{self, Answer, Representation};
 use crate::body::{Body, Content};
 use crate::cmcd;
@@ -35,13 +35,14 @@ use crate::policy::{self, Tier};
 use crate::ready::ReadyAnswers;
 use crate::refusal::{Refusal, options, refused_method};
 use crate::resource::{self, Resource, Standing, Stored};
-use crate::route::{self, Route, Target};
+use crate::route::{self, Part, Route, Target};
+use crate::steering::Steering;
 
 /// Objects that are fetched at a time because players will ask for them.
 const HINTS_MAX: usize = 32;
 
 /// Limits of an [`Origin`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginConfig {
     /// Memory for segments, images and playlists, in octets.
     pub cache_bytes: u64,
@@ -53,6 +54,8 @@ pub struct OriginConfig {
     pub waiters_max: usize,
     /// Most objects that are read from the store at a time.
     pub reads_max: usize,
+    /// The hosts that players are steered between; `None` if there is nothing to choose.
+    pub steering: Option<Steering>,
 }
 
 impl Default for OriginConfig {
@@ -63,6 +66,7 @@ impl Default for OriginConfig {
             wait: Duration::from_secs(8),
             waiters_max: 512,
             reads_max: 64,
+            steering: None,
         }
     }
 }
@@ -75,6 +79,7 @@ pub struct Origin(Arc<Parts>);
 
 struct Parts {
     gate: Gate,
+    steering: Option<Steering>,
     metrics: Arc<Metrics>,
     /// Fetches that hints ask for, and how many there may be.
     hinted: (TaskTracker, Arc<Semaphore>),
@@ -95,7 +100,7 @@ impl Origin {
 
     /// The same with a gate that knows keys: it decides who may play what is not public.
     pub fn behind(config: OriginConfig, store: MediaStore, demand: DemandHook, gate: Gate) -> Self {
-        let OriginConfig { cache_bytes, library_bytes, wait, waiters_max, reads_max } = config;
+        let OriginConfig { cache_bytes, library_bytes, wait, waiters_max, reads_max, steering } = config;
         let limits = Limits { cache_bytes, reads_max, waiters_max, wait };
         let library = Arc::new(Library::new(store.clone(), library_bytes));
         let objects = Arc::new(Objects::new(store.clone(), limits, demand));
@@ -106,7 +111,7 @@ impl Origin {
         let hinted = (TaskTracker::new(), Arc::new(Semaphore::new(HINTS_MAX)));
         let metrics = Arc::default();
         let _listener = listener;
-        Self(Arc::new(Parts { gate, metrics, hinted, library, objects, packed, downloads, ready, _listener }))
+        Self(Arc::new(Parts { gate, steering, metrics, hinted, library, objects, packed, downloads, ready, _listener }))
     }
 
     /// What players told so far.
@@ -144,7 +149,14 @@ impl Origin {
         if route.playback != playback && !Gate::is_open(published.access()) {
             return;
         }
-        let Some(Resource::Stored(stored)) = resource::resolve(&published.presentation, route.target) else { return };
+        let Ok(opened) = self.opened(published.access(), &route, None) else { return };
+        let lock = opened.map(|opened| opened.lock);
+        // What is made of a segment needs all of it.
+        let (stored, range) = match resource::resolve(&published.presentation, route.target, lock) {
+            Some(Resource::Stored(stored)) => (stored, range),
+            Some(Resource::Packed(wanted)) => (wanted.segment, None),
+            _ => return,
+        };
         self.0.metrics.hinted();
         self.0.objects.warm(&stored, range).await;
     }
@@ -215,12 +227,24 @@ impl Origin {
         self.listen_to_player(path, &head.uri, &head.headers);
         let published = self.shown_to(&route, Arc::clone(&current)).await?;
         let absent = Refusal::absent(published.presentation.is_complete());
-        let resource = resource::resolve(&published.presentation, route.target.clone()).ok_or(absent)?;
-        let mut described = policy::describe(&route, &resource, &published.presentation);
+        let opened = self.opened(access, &route, head.uri.query())?;
+        let lock = opened.map(|opened| opened.lock);
+        if lock.is_some_and(|lock| resource::is_withheld(&published.presentation, &route.target, lock)) {
+            return Err(Refusal::Encrypted);
+        }
+        let resource = resource::resolve(&published.presentation, route.target.clone(), lock).ok_or(absent)?;
+        // Neither is the same for everybody.
+        let is_personal = matches!(resource, Resource::Key(_) | Resource::Steering);
+        let mut described = policy::describe(&route, &resource, &published.presentation, lock);
         policy::restrict(access, passage, &mut described);
         let (representation, content) = match resource {
-            Resource::Text(text) => self.text(head, &published, &text, described).await?.ok_or(absent)?,
-            Resource::Packed(wanted) => self.packed(head, &route, &wanted, described).await?,
+            Resource::Text(text) => self.text(head, &published, &text, opened, described).await?.ok_or(absent)?,
+            Resource::Packed(wanted) => {
+                let opened = opened.map(|opened| (opened, &*published));
+                self.packed(head, &route, &wanted, opened, described).await?
+            }
+            Resource::Key(number) => self.key(opened, &published, number, described)?,
+            Resource::Steering => self.steered(head, &published, passage, described)?,
             Resource::Download(plan) => self.download(plan, described).await?,
             Resource::Stored(stored) if stored.media_type == resource::WEBVTT => {
                 let (object, tier) = self.object(&route, &stored).await?;
@@ -232,13 +256,27 @@ impl Origin {
         let mut answer =
             answer::choose(&head.method, &head.headers, &representation).respond(&representation, &content);
         policy::assist(&head.headers, answer.headers_mut());
-        let may_stay = passage == Passage::Open && access.pages.is_empty() && self.0.objects.stays(&content);
+        let may_stay =
+            !is_personal && passage == Passage::Open && access.pages.is_empty() && self.0.objects.stays(&content);
         if may_stay && head.uri.query().is_none_or(cmcd::is_all_of) {
             let kept = served_from(representation, Tier::of_kept(&content));
             let needs_token = !Gate::is_open(access);
             self.0.ready.keep(path, &current.freshness, &kept, &content, needs_token);
         }
         Ok(answer)
+    }
+
+    /// How the asset is encrypted, if it is, in the edition that is asked for: keys name theirs in the query.
+    fn opened(&self, access: &Access, route: &Route, query: Option<&str>) -> Result<Option<Opened<'_>>, Refusal> {
+        let edition = match &route.target {
+            Target::Of(_, Part::Locked(edition, ..)) => Some(*edition),
+            Target::Key(..) => {
+                let named = query.and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("of=")));
+                named.map(str::parse).transpose().map_err(|_| Refusal::NoSuchPart)?
+            }
+            _ => None,
+        };
+        Ok(self.0.gate.content().open(access, edition)?)
     }
 
     fn claim<'a>(&self, head: &'a request::Parts, path: &'a str, playback: PlaybackId) -> Claim<'a> {
@@ -300,9 +338,7 @@ impl Origin {
         };
         match found {
             Ok(None) => Refusal::UnknownPlayback,
-            Ok(Some(published)) if resource::resolve(&published.presentation, route.target.clone()).is_none() => {
-                Refusal::NoSuchPart
-            }
+            Ok(Some(published)) if !self.is_part(&published, route) => Refusal::NoSuchPart,
             Ok(Some(_)) => {
                 if !self.0.objects.is_missing(&stored.key) {
                     tracing::error!(playback.id = %route.playback, key = %stored.key, "committed object is missing");
@@ -314,10 +350,19 @@ impl Origin {
         }
     }
 
+    /// Whether what is published has what `route` leads to.
+    fn is_part(&self, published: &Published, route: &Route) -> bool {
+        let opened = self.opened(published.access(), route, None);
+        let lock = opened.map(|opened| opened.map(|opened| opened.lock));
+        lock.is_ok_and(|lock| resource::resolve(&published.presentation, route.target.clone(), lock).is_some())
+    }
+
     /// The presentation that a request is about: the one in force, or an earlier one that its player began with.
     async fn shown_to(&self, route: &Route, published: Arc<Published>) -> Result<Arc<Published>, Refusal> {
         match route.target {
-            Target::Of(generation, _) if generation != published.presentation.generation => {
+            Target::Of(generation, _) | Target::Key(generation, _)
+                if generation != published.presentation.generation =>
+            {
                 let earlier = self.0.library.find_earlier(&published, generation).await;
                 Ok(earlier.map_err(|_| Refusal::Unavailable)?.unwrap_or(published))
             }

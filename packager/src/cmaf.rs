@@ -18,6 +18,8 @@ mod sps;
 use domain::presentation::KeyframeRange;
 use domain::{AAC_FRAME_SAMPLES, Bitrate, Codec, ParameterSets, Resolution, Span, Timescale};
 
+pub(crate) use sps::{Bits, skip_scaling_lists, without_emulation_prevention};
+
 /// Most octets one coded picture or audio frame may have.
 pub const SAMPLE_BYTES_MAX: usize = 16 << 20;
 

@@ -191,6 +191,7 @@ pub(crate) fn film() -> (Presentation, Files) {
         audio: vec![audio(&mut files)],
         subtitles: vec![subtitles(&mut files)],
         chapters: vec![chapter],
+        markers: vec![],
         images: Some(Images {
             poster: "poster.jpg".into(),
             poster_resolution: Resolution { width: 160, height: 120 },

@@ -5,13 +5,15 @@
 
 mod attribute;
 pub(crate) mod images;
+mod keys;
+mod markers;
 mod media;
 mod multivariant;
 mod view;
 
 pub use images::images;
 pub use media::{iframes, media, target_duration_s};
-pub use multivariant::multivariant;
+pub use multivariant::{PATHWAY, multivariant};
 pub use view::{Clip, ClipError, Container, View};
 
 /// Playlist text, built line by line.

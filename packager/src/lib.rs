@@ -12,6 +12,7 @@
 //! | [`hls`] | a [`domain::Presentation`] | multivariant, media and I-frame playlists |
 //! | [`rates`] | sizes and durations of segments | peak and average bit rate |
 //! | [`ts`] | stored segments | transport streams for old players |
+//! | [`encryption`] | stored segments and a key | encrypted segments |
 //! | [`dash`] | a presentation | a DASH manifest |
 //! | [`progressive`] | the fragments of stored segments | one MP4 file to download, without copying it |
 //! | [`texts`] | subtitle files in any form and character set | cues, and what was left out |
@@ -34,6 +35,7 @@ mod bmff;
 pub mod chapters;
 pub mod cmaf;
 pub mod dash;
+pub mod encryption;
 #[cfg(test)]
 mod film;
 pub mod hls;

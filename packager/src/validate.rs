@@ -14,6 +14,7 @@
 //! | what is about to be published here | [`presentation`] |
 
 mod across;
+mod key;
 mod media;
 mod multivariant;
 mod own;
@@ -24,10 +25,11 @@ mod ts;
 mod vtt;
 
 pub use across::whole;
+pub use key::{Key, Method};
 pub use media::{Map, Media, Segment};
 pub use multivariant::{Declared, Iframes, Kind, Multivariant, Rendition, Variant};
 pub use own::presentation;
-pub use rules::{ALL as RULES, HTTP_CODING, HTTP_REDIRECT, HTTP_STATUS, HTTP_TYPE, Level, Rule};
+pub use rules::{ALL as RULES, HTTP_CODING, HTTP_REDIRECT, HTTP_STATUS, HTTP_TYPE, KEY_OPENS, Level, Rule};
 pub use track::Track;
 
 use reader::Lines;

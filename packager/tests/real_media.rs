@@ -5,7 +5,12 @@ use std::path::Path;
 use domain::{Bitrate, Cadence, FrameRate, ParameterSets, Resolution, Span, Timescale};
 use fixtures::media::{self, ClipSpec};
 use packager::cmaf::{self, AudioConfig, VideoConfig, VideoSample};
+use packager::encryption::{Octets, cbcs, hex};
 use packager::verify;
+
+/// What samples are encrypted with.
+const KEY: Octets = *b"sixteen octets!!";
+const VECTOR: Octets = [7; 16];
 
 /// A picture of an elementary stream.
 struct Picture {
@@ -57,6 +62,17 @@ fn frame_hashes(file: &Path, log_level: &str) -> Vec<String> {
     lines.filter_map(|line| line.rsplit(',').next().map(|hash| hash.trim().to_owned())).collect()
 }
 
+/// The same of a file whose samples are encrypted by [`KEY`].
+///
+/// It comes through a pipe: in a file that it can seek in, FFmpeg 5.1 takes the samples of one fragment for another's.
+fn decrypted_hashes(file: &Path) -> Vec<String> {
+    let key = hex(&KEY);
+    let script = format!("ffmpeg -v warning -decryption_key {key} -i - -fps_mode passthrough -f framemd5 - <\"$0\"");
+    let text = run("sh", &["-c", &script], file);
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.rsplit(',').next().map(|hash| hash.trim().to_owned())).collect()
+}
+
 /// Presentation times of a file's packets in decode order, counted from the earliest.
 ///
 /// FFmpeg 5.1 moves tracks with negative composition offsets to where the least of them is zero.
@@ -92,8 +108,10 @@ fn check_video(bframes: &'static str) {
     let cadence = Cadence::for_video(rate);
     let spans = cadence.video_spans(pictures.len() as u64);
     assert_eq!(spans.iter().map(|span| span.count).collect::<Vec<_>>(), [50, 50, 50, 90]);
-    let mut file = cmaf::video_init(&config).expect("an initialization segment");
-    verify::init(&file).expect("good");
+    let init = cmaf::video_init(&config).expect("an initialization segment");
+    verify::init(&init).expect("good");
+    let mut sealed = cbcs::init(&init, &[9; 16], &VECTOR).expect("an initialization segment");
+    let mut file = init.clone();
     for span in spans {
         let range = usize::try_from(span.first).expect("small")..usize::try_from(span.end()).expect("small");
         let run = pictures[range.clone()].iter().zip(&shown[range]);
@@ -110,6 +128,7 @@ fn check_video(bframes: &'static str) {
         let gops = cadence.gops(span);
         let segment = cmaf::video_segment(&config, span, &gops, &samples).expect("a segment");
         verify::video(&segment.bytes, config.sets.codec(), config.frame_ticks, span, &gops).expect("good");
+        sealed.extend(cbcs::segment(&init, &segment.bytes, &KEY, &VECTOR).expect("an encrypted segment"));
         file.extend(segment.bytes);
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -118,6 +137,8 @@ fn check_video(bframes: &'static str) {
 
     assert_eq!(times(&packaged), shown);
     assert_eq!(frame_hashes(&packaged, "warning"), frame_hashes(&source, "error"));
+    std::fs::write(folder.path().join("sealed.mp4"), sealed).expect("written");
+    assert_eq!(decrypted_hashes(&folder.path().join("sealed.mp4")), frame_hashes(&packaged, "warning"));
     let entries = "stream=codec_name,profile,width,height,sample_aspect_ratio,color_space";
     let facts = run("ffprobe", &["-v", "warning", "-show_entries", entries, "-of", "csv=p=0"], &packaged);
     assert_eq!(facts.trim(), "h264,High,320,180,1:1,bt709");
@@ -193,7 +214,9 @@ fn aac_frames_play_at_their_planned_times() {
         bitrate: Bitrate(96_000),
         offset_ticks: 0,
     };
-    let mut file = cmaf::audio_init(&config).expect("an initialization segment");
+    let init = cmaf::audio_init(&config).expect("an initialization segment");
+    let mut sealed = cbcs::init(&init, &[9; 16], &VECTOR).expect("an initialization segment");
+    let mut file = init.clone();
     let spans: Vec<Span> = Cadence::for_audio().audio_spans(config.sample_rate, frames.len() as u64);
     assert!(spans.len() > 3);
     for span in spans {
@@ -201,6 +224,7 @@ fn aac_frames_play_at_their_planned_times() {
         let run = &frames[first..first + usize::try_from(span.count).expect("small")];
         let segment = cmaf::audio_segment(&config, span, run).expect("a segment");
         verify::audio(&segment.bytes, span, 0).expect("good");
+        sealed.extend(cbcs::segment(&init, &segment.bytes, &KEY, &VECTOR).expect("an encrypted segment"));
         file.extend(segment.bytes);
     }
     let folder = tempfile::tempdir().expect("a folder");
@@ -210,4 +234,6 @@ fn aac_frames_play_at_their_planned_times() {
     let planned: Vec<i64> = (0i64..).map(|at| at * 1024).take(frames.len()).collect();
     assert_eq!(times(&packaged), planned);
     assert_eq!(frame_hashes(&packaged, "warning"), frame_hashes(&source, "error"));
+    std::fs::write(folder.path().join("sealed.mp4"), sealed).expect("written");
+    assert_eq!(decrypted_hashes(&folder.path().join("sealed.mp4")), frame_hashes(&packaged, "warning"));
 }

@@ -177,6 +177,7 @@ async fn fill(media: &Path, folder: &Path) -> anyhow::Result<Vec<(Size, Vec<u8>)
         audio: vec![],
         subtitles: vec![],
         chapters: vec![],
+        markers: vec![],
         images: None,
         files: vec![],
     };

@@ -186,6 +186,75 @@ async fn chapters_are_set_replaced_removed_and_given_back_to_the_file() {
 }
 
 #[tokio::test]
+async fn markers_are_set_replaced_and_removed() {
+    let server = Server::start().await;
+    let asset = server.processing().await;
+    server.catalog.mark_playable(asset.id, at(1)).await.unwrap();
+    let path = format!("/api/v1/assets/{}/markers", asset.id);
+    let none = json!({ "markers": [] });
+    assert_eq!(server.get(&path).await.ok(), none);
+
+    let attributes = json!({ "X-ORG-EXAMPLE-KIND": "advert, long", "X-PRICE": 1.25 });
+    let wanted = json!({ "markers": [
+        { "id": "credits", "start_seconds": 25.0004, "duration_seconds": 60 },
+        { "id": "intro", "start_seconds": 0, "duration_seconds": 5.5, "class": "org.example", "attributes": attributes },
+        { "id": "late", "start_seconds": 31 },
+        { "id": "goal", "start_seconds": 7 },
+    ] });
+    let nothing = json!({});
+    let expected = json!({ "markers": [
+        { "id": "intro", "start_seconds": 0.0, "duration_seconds": 5.5, "class": "org.example", "attributes": attributes },
+        { "id": "goal", "start_seconds": 7.0, "duration_seconds": null, "class": null, "attributes": nothing },
+        { "id": "credits", "start_seconds": 25.0, "duration_seconds": 5.0, "class": null, "attributes": nothing },
+    ] });
+    assert_eq!(server.send_body("PUT", &path, wanted.to_string()).await.ok(), expected);
+    assert_eq!(server.get(&path).await.ok(), expected);
+    for _ in 0..2 {
+        assert_eq!(server.send("DELETE", &path).await.status, StatusCode::NO_CONTENT);
+        assert_eq!(server.get(&path).await.ok(), none);
+    }
+}
+
+#[tokio::test]
+async fn markers_that_cannot_be_said_are_refused() {
+    let server = Server::start().await;
+    let asset = server.received().await;
+    let path = format!("/api/v1/assets/{}/markers", asset.id);
+    let one = |fields: &str| format!(r#"{{"markers":[{{{fields}}}]}}"#);
+    let with = |attributes: &str| one(&format!(r#""id":"a","start_seconds":0,"attributes":{{{attributes}}}"#));
+    let many: Vec<String> = (0..1001).map(|at| format!(r#"{{"id":"{at}","start_seconds":0}}"#)).collect();
+    let attributes: Vec<String> = (0..33).map(|at| format!(r#""X-{at}":0"#)).collect();
+    for body in [
+        String::new(),
+        r#"{"markers":[],"more":1}"#.into(),
+        one(r#""start_seconds":0"#),
+        one(r#""id":"","start_seconds":0"#),
+        one(r#""id":"two\nlines","start_seconds":0"#),
+        one(r#""id":"a \" quote","start_seconds":0"#),
+        one(r#""id":"a","start_seconds":-1"#),
+        one(r#""id":"a","start_seconds":0,"duration_seconds":-1"#),
+        one(r#""id":"a","start_seconds":0,"class":" ""#),
+        one(r#""id":"a","start_seconds":0},{"id":"a","start_seconds":1"#),
+        one(&format!(r#""id":"{}","start_seconds":0"#, "x".repeat(251))),
+        with(r#""x-lower":"a""#),
+        with(r#""START-DATE":"a""#),
+        with(r#""X-A":"a\tb""#),
+        with(r#""X-A":-1"#),
+        with(r#""X-A":1e300"#),
+        with(r#""X-A":true"#),
+        with(&attributes.join(",")),
+        format!(r#"{{"markers":[{}]}}"#, many.join(",")),
+    ] {
+        server.send_body("PUT", &path, body).await.is_problem(400, "invalid_body", &path);
+    }
+    assert_eq!(server.catalog.asset(asset.id).await.unwrap().unwrap().markers, []);
+    let unknown = "/api/v1/assets/ast_00000000000000000000000000/markers";
+    for (method, body) in [("GET", ""), ("PUT", r#"{"markers":[]}"#), ("DELETE", "")] {
+        server.send_body(method, unknown, body).await.is_problem(404, "not_found", unknown);
+    }
+}
+
+#[tokio::test]
 async fn chapters_that_cannot_be_meant_are_refused() {
     let server = Server::start().await;
     let asset = server.received().await;

@@ -5,7 +5,7 @@ use super::{both, statements};
 macro_rules! columns {
     () => {
         "id, playback_id, state, file_name, title, size_bytes, probe, generation, failure, is_playable, chapters, \
-         next_generation, generation_taken, reprocess_failure, spare_job, version, created_at, updated_at"
+         markers, next_generation, generation_taken, reprocess_failure, spare_job, version, created_at, updated_at"
     };
 }
 
@@ -34,12 +34,13 @@ statements! {
         where id = $1");
     SET_FAILURE = both("update assets set failure = $2 where id = $1");
     SET_CHAPTERS = both("update assets set chapters = $2 where id = $1");
+    SET_MARKERS = both("update assets set markers = $2 where id = $1");
     COUNT_WISH = both("update assets set wishes = wishes + 1 where id = $1");
     SET_PLAYABLE = both("update assets set is_playable = $2 where id = $1");
     /// What remains of a deleted asset is its id.
     BLANK = both("update assets set file_name = null, title = null, size_bytes = null, probe = null, \
         generation = null, next_generation = null, spare_job = null, reprocess_failure = null, failure = null, \
-        chapters = null where id = $1");
+        chapters = null, markers = null where id = $1");
     DELETE = both("delete from assets where id = $1");
     BY_ID = both(concat!("select ", columns!(), " from assets where id = $1"));
     BY_PLAYBACK = both(concat!("select ", columns!(), " from assets where playback_id = $1"));

@@ -1,6 +1,9 @@
 //! Texts and chapters that are added, and which document is in force.
 
+use std::collections::BTreeMap;
+
 use catalog_store::{CatalogError, Edition, LeasedJob, NewText, Text};
+use domain::markers::{Marker, MarkerValue};
 use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
 use domain::text::{COUNT_MAX, Report, State};
@@ -167,6 +170,23 @@ pub(crate) async fn chapters_are_set_replaced_and_given_back(world: World) {
     for set in [Some(vec![chapter("One")]), Some(vec![chapter("Two")]), Some(vec![]), None] {
         world.catalog.set_chapters(asset, set.as_deref(), world.job_id(), at(2)).await.unwrap();
         assert_eq!(world.catalog.asset(asset).await.unwrap().expect("it").chapters, set);
+    }
+    assert_eq!(jobs(&world, asset).await, [JobState::Queued]);
+}
+
+pub(crate) async fn markers_are_set_replaced_and_removed(world: World) {
+    let asset = world.processing().await;
+    let marker = |id: &str| Marker {
+        id: id.into(),
+        start: MediaTime::zero(),
+        duration: None,
+        class: None,
+        attributes: BTreeMap::from([("X-A".to_owned(), MarkerValue::Text("\u{1f3ac}".into()))]),
+    };
+    assert_eq!(world.catalog.asset(asset).await.unwrap().expect("it").markers, []);
+    for set in [vec![marker("one"), marker("two")], vec![marker("two")], vec![]] {
+        world.catalog.set_markers(asset, &set, world.job_id(), at(2)).await.unwrap();
+        assert_eq!(world.catalog.asset(asset).await.unwrap().expect("it").markers, set);
     }
     assert_eq!(jobs(&world, asset).await, [JobState::Queued]);
 }

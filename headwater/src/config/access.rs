@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use domain::Clock;
 use http::HeaderName;
-use origin::access::{Akamai, CloudFront, G2o, Gate, KeyError, KeyRing, Mux, PublicKeys};
+use origin::access::{
+    Akamai, CloudFront, ContentKeyError, ContentKeys, G2o, Gate, KeyError, KeyRing, Mux, PublicKeys,
+};
+use origin::{Steering, SteeringError};
 
 use super::Config;
 
@@ -37,6 +40,9 @@ pub enum AccessError {
     /// The keys of tokens cannot be used.
     #[error("the keys of tokens cannot be used")]
     Keys(#[from] KeyError),
+    /// The secrets of content keys cannot be used.
+    #[error("the secrets of content keys cannot be used")]
+    ContentKeys(#[from] ContentKeyError),
 }
 
 /// Checks what the types of the values cannot say.
@@ -55,6 +61,8 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         return Err(("token_keys_file", "cannot be set beside token_keys".into()));
     }
     KeyRing::new(&config.token_keys).map_err(|error| ("token_keys", format!("cannot be used: {error}")))?;
+    ContentKeys::new(&config.content_key_secrets)
+        .map_err(|error| ("content_key_secrets", format!("cannot be used: {error}")))?;
     if Akamai::new(&config.akamai_keys, "").is_none() {
         return Err(("akamai_keys", "must hold hexadecimal digits, 32 or more of each key".into()));
     }
@@ -63,6 +71,7 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
             return Err((key, "must hold id:file".into()));
         }
     }
+    config.steering().map_err(|error| ("steering_pathways", format!("cannot be used: {error}")))?;
     if config.origin_secrets.iter().any(|secret| secret.len() < SECRET_CHARS_MIN) {
         return Err(("origin_secrets", format!("must have {SECRET_CHARS_MIN} characters or more each")));
     }
@@ -80,6 +89,14 @@ fn header(config: &Config) -> Option<HeaderName> {
 }
 
 impl Config {
+    /// The hosts that players are steered between, if there are several.
+    ///
+    /// # Errors
+    /// [`SteeringError`] if they cannot be used.
+    pub fn steering(&self) -> Result<Option<Steering>, SteeringError> {
+        Steering::new(&self.steering_pathways, self.steering_ttl_s)
+    }
+
     /// The keys of tokens, from the settings or from their file.
     ///
     /// # Errors
@@ -97,7 +114,7 @@ impl Config {
     /// # Errors
     /// [`AccessError`].
     pub fn origin_gate(&self, clock: Arc<dyn Clock>, ring: KeyRing) -> Result<Gate, AccessError> {
-        let mut gate = Gate::new(clock, ring);
+        let mut gate = Gate::new(clock, ring).with_content_keys(ContentKeys::new(&self.content_key_secrets)?);
         if let Some(akamai) = Akamai::new(&self.akamai_keys, &self.akamai_salt).filter(|_| !self.akamai_keys.is_empty())
         {
             gate = gate.with_verifier(akamai);

@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 77] = [
+pub const KEYS: [Key; 80] = [
     key(
         "data_dir",
         Kind::Text,
@@ -172,6 +172,25 @@ pub const KEYS: [Key; 77] = [
         Kind::List,
         "[]",
         "Public keys of Mux's tokens that open signed assets as well, each as `id:file` with a file in PEM's form.",
+    ),
+    key(
+        "content_key_secrets",
+        Kind::List,
+        "[]",
+        "Secrets that the keys of encrypted assets are derived from (docs/access.md), of at least 32 characters each and the same on every origin. The first encrypts; the others keep playing what began before a change.",
+    )
+    .hidden(),
+    key(
+        "steering_pathways",
+        Kind::List,
+        "[]",
+        "Hosts that players of HLS are steered between (docs/cdn.md), each as `id:https://host`, the one to be preferred first; `origin` stands for the host that the playlist came from, which is last unless it is named. All serve the same paths. Empty means no steering.",
+    ),
+    key(
+        "steering_ttl_s",
+        Kind::Number,
+        "300",
+        "Seconds after which players ask again which host to take.",
     ),
     key(
         "origin_secrets",

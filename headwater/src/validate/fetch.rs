@@ -27,21 +27,30 @@ pub(super) enum Want {
     Text,
     /// An initialization segment or a segment.
     Media,
+    /// One that could not be decrypted.
+    Sealed,
+    /// A key.
+    Key,
 }
 
 impl Want {
     /// Whether a file that begins so may be of this media type (APL 10.4).
     pub(super) fn is_type(self, media_type: &str, bytes: &[u8]) -> bool {
         let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let (cmaf, transport) = (
+            ["video/mp4", "audio/mp4", "video/iso.segment", "audio/aac", "audio/mpeg", "audio/ac3", "audio/eac3"],
+            ["video/mp2t"],
+        );
         let known: &[&str] = match (self, bytes.first()) {
+            // Whatever it says is right: nothing tells otherwise.
+            (Self::Key, _) => return true,
+            (Self::Sealed, _) => return cmaf.iter().chain(&transport).any(|known| *known == essence),
             (Self::Playlist, _) => {
                 &["application/vnd.apple.mpegurl", "audio/mpegurl", "application/x-mpegurl", "audio/x-mpegurl"]
             }
             (Self::Text, _) => &["text/vtt"],
-            (Self::Media, Some(0x47)) => &["video/mp2t"],
-            (Self::Media, _) => {
-                &["video/mp4", "audio/mp4", "video/iso.segment", "audio/aac", "audio/mpeg", "audio/ac3", "audio/eac3"]
-            }
+            (Self::Media, Some(0x47)) => &transport,
+            (Self::Media, _) => &cmaf,
         };
         known.contains(&essence.as_str())
     }

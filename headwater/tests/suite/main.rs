@@ -19,6 +19,7 @@ mod doctor;
 #[path = "../../src/purge/double.rs"]
 mod double;
 mod edge;
+mod encryption;
 mod exactness;
 mod harness;
 mod hostile;

@@ -137,6 +137,34 @@ async fn chapters_are_set_removed_and_given_back_while_the_asset_is_ready() {
 }
 
 #[tokio::test]
+async fn markers_are_date_ranges_in_playlists_that_break_no_rule() {
+    let temp = tempfile::tempdir().unwrap();
+    let server = Server::start(&temp.path().join("data"));
+    let asset = server.upload(&clip()).await;
+    let ready = server.settled(&asset).await;
+    let hls = ready["playback"]["hls"].as_str().unwrap().to_owned();
+    let before = tags(&server, &hls).await;
+    let master = master(&server, &hls).await;
+    let playlist = format!("{}/{}", hls.rsplit_once('/').unwrap().0, master.variants[0].uri);
+    let markers = format!("{}{asset}/markers", server.url);
+    let wanted = json!({ "markers": [
+        { "id": "goal", "start_seconds": 1.5, "duration_seconds": 2, "attributes": { "X-ORG-EXAMPLE": "one, two" } },
+    ] });
+    let set = Client::new().put(&markers).body(wanted.to_string()).send().await.unwrap();
+    assert_eq!(set.status(), StatusCode::OK);
+    let expected =
+        "#EXT-X-DATERANGE:ID=\"goal\",START-DATE=\"2000-01-01T00:00:01.500Z\",DURATION=2,X-ORG-EXAMPLE=\"one, two\"\n";
+    until("they are served", || async { server.text(&playlist).await.contains(expected) }).await;
+    let judged = run(&["validate", &format!("{}{hls}", server.url)]);
+    assert_eq!(judged.status.code(), Some(0), "{}", String::from_utf8_lossy(&judged.stdout));
+
+    let removed = Client::new().delete(&markers).send().await.unwrap();
+    assert_eq!(removed.status(), StatusCode::NO_CONTENT);
+    until("they are gone", || async { !server.text(&playlist).await.contains("DATE") }).await;
+    assert_eq!(tags(&server, &hls).await, before, "nothing else has changed");
+}
+
+#[tokio::test]
 async fn subtitles_added_before_the_upload_is_complete_are_there_from_the_start() {
     let temp = tempfile::tempdir().unwrap();
     let server = Server::start(&temp.path().join("data"));

@@ -189,7 +189,7 @@ async fn a_gate_asks_what_the_asset_asks() {
         (&locked, None, Some(right), false, Ok(Passage::Private)),
         (&locked, None, None, true, Ok(Passage::Open)),
     ] {
-        let access = Access { admission: admission.clone(), pages: vec![] };
+        let access = Access { admission: admission.clone(), ..Access::default() };
         let lines: Vec<_> = authorization.map(|line| (http::header::AUTHORIZATION, line)).into_iter().collect();
         let headers = headers(&lines);
         let claim = claim(PATH, query, &headers, 1500);
@@ -203,6 +203,7 @@ async fn an_asset_may_be_shown_on_some_pages_only() {
     let pages = |pages: &[&str]| Access {
         admission: Admission::Public,
         pages: pages.iter().map(|page| (*page).to_owned()).collect(),
+        encryption: None,
     };
     let (shop, both) = (pages(&["https://shop.example"]), pages(&["https://shop.example", "none"]));
     for (access, lines, is_shown) in [

@@ -3,9 +3,10 @@
 use domain::presentation::SegmentEntry;
 use domain::{Presentation, RenditionId, Timescale};
 use http::{HeaderMap, HeaderName};
+use packager::encryption::Lock;
 
 use crate::resource::{Resource, Standing};
-use crate::route::{Part, Route, Target};
+use crate::route::{Locked, Part, Route, Target};
 
 /// Tags by which a CDN purges: Fastly and Varnish divide them by blanks, Cloudflare, CloudFront and Akamai by commas.
 ///
@@ -36,12 +37,16 @@ pub fn as_token(tag: &str) -> String {
 }
 
 /// The file that a player will want after this one, relative to it; none after the last and for what has no order.
-pub(super) fn next_of(route: &Route, presentation: &Presentation) -> Option<String> {
+pub(super) fn next_of(route: &Route, presentation: &Presentation, lock: Option<Lock>) -> Option<String> {
     let Target::Of(_, part) = &route.target else { return None };
     let (index, extension) = match part {
+        // What follows a clear beginning may lie elsewhere.
+        Part::Media(..) | Part::Transport(..) if lock.is_some() => return None,
         Part::Media(_, index) => (*index, "m4s"),
         Part::Subtitles(_, index) => (*index, "vtt"),
         Part::Transport(_, index) => (*index, "ts"),
+        Part::Locked(_, _, Locked::Media(index)) => (*index, "m4s"),
+        Part::Locked(_, _, Locked::Transport(index)) => (*index, "ts"),
         _ => return None,
     };
     let (entries, _) = entries(presentation, rendition_of(part)?)?;
@@ -51,13 +56,21 @@ pub(super) fn next_of(route: &Route, presentation: &Presentation) -> Option<Stri
 
 /// What the object is, in the words of CTA-5006: its kind, and of a segment its duration and bit rate.
 pub(super) fn cmsd(route: &Route, resource: &Resource, presentation: &Presentation) -> String {
-    let Target::Of(_, part) = &route.target else { return "ot=m,sf=h,st=v".into() };
+    let part = match &route.target {
+        Target::Of(_, part) => part,
+        Target::Key(..) => return "ot=k,sf=h,st=v".into(),
+        _ => return "ot=m,sf=h,st=v".into(),
+    };
     let is_sound = |rendition: &RenditionId| presentation.audio.iter().any(|audio| audio.id == *rendition);
     let kind = match part {
-        Part::Init(_) => "i",
+        Part::Init(_) | Part::Locked(_, _, Locked::Init(_)) => "i",
         Part::Subtitles(..) | Part::TransportSubtitles(..) => "c",
-        Part::Media(rendition, _) | Part::Transport(rendition, _) if is_sound(rendition) => "a",
-        Part::Media(..) | Part::Transport(..) => "v",
+        Part::Media(rendition, _) | Part::Transport(rendition, _) | Part::Locked(_, rendition, _)
+            if is_sound(rendition) =>
+        {
+            "a"
+        }
+        Part::Media(..) | Part::Transport(..) | Part::Locked(..) => "v",
         Part::Image(_) => "o",
         _ => "m",
     };
@@ -65,7 +78,8 @@ pub(super) fn cmsd(route: &Route, resource: &Resource, presentation: &Presentati
         Part::Media(_, index)
         | Part::Transport(_, index)
         | Part::Subtitles(_, index)
-        | Part::TransportSubtitles(_, index) => usize::try_from(*index).ok(),
+        | Part::TransportSubtitles(_, index)
+        | Part::Locked(_, _, Locked::Media(index) | Locked::Transport(index)) => usize::try_from(*index).ok(),
         _ => None,
     };
     let timed = index.zip(rendition_of(part)).and_then(|(index, rendition)| {
@@ -92,7 +106,8 @@ fn rendition_of(part: &Part) -> Option<&RenditionId> {
         | Part::Media(rendition, _)
         | Part::Transport(rendition, _)
         | Part::Subtitles(rendition, _)
-        | Part::TransportSubtitles(rendition, _) => Some(rendition),
+        | Part::TransportSubtitles(rendition, _)
+        | Part::Locked(_, rendition, _) => Some(rendition),
         Part::Image(_) | Part::ImagePlaylist => None,
     }
 }

@@ -6,7 +6,7 @@ use media_store::layout;
 use crate::stage::{GENERATION, Stage, asset, content, playback, presentation, rendition};
 
 #[track_caller]
-fn assert_problem(reply: &crate::stage::Reply, status: StatusCode, code: &str) {
+pub(crate) fn assert_problem(reply: &crate::stage::Reply, status: StatusCode, code: &str) {
     assert_eq!(reply.status, status, "{reply:?}");
     assert_eq!(reply.header("content-type"), Some("application/problem+json"));
     let document: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();

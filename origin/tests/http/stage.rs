@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::presentation::{
-    AudioRendition, Images, KeyframeRange, SegmentEntry, Storyboard, SubtitleRendition, Thumbnail, VideoRendition,
+    AudioRendition, Images, KeyframeRange, Pointer, SegmentEntry, Storyboard, SubtitleRendition, Thumbnail,
+    VideoRendition,
 };
 use domain::probe::Chapter;
 use domain::{
-    AssetId, Bitrate, Cadence, FrameRate, Generation, Language, MediaTime, PlaybackId, Presentation, RenditionId,
-    Resolution, Timescale,
+    Access, AssetId, Bitrate, Cadence, FrameRate, Generation, Language, MediaTime, PlaybackId, Presentation,
+    RenditionId, Resolution, Timescale,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use media_store::{Key, MediaStore, StoreConfig, layout};
+use origin::access::Gate;
 use origin::{DemandHook, Origin, OriginConfig};
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
@@ -110,6 +112,7 @@ pub(crate) fn presentation(revision: u32) -> Presentation {
             }]
         },
         chapters: vec![Chapter { start: ms(0), end: ms(6000), title: "All".into() }],
+        markers: vec![],
         images: (revision > 0).then(|| Images {
             poster: "poster.jpg".into(),
             poster_resolution: Resolution { width: 1280, height: 720 },
@@ -222,6 +225,18 @@ impl Stage {
     /// The same store behind another origin.
     pub(crate) fn behind(self, config: OriginConfig) -> Self {
         Self { origin: Origin::new(config, self.store.clone(), DemandHook::none()), ..self }
+    }
+
+    /// The same store behind an origin with this gate.
+    pub(crate) fn guarded(self, gate: Gate) -> Self {
+        let origin = Origin::behind(OriginConfig::default(), self.store.clone(), DemandHook::none(), gate);
+        Self { origin, ..self }
+    }
+
+    /// Says who may play the asset, and how it is encrypted.
+    pub(crate) async fn allow(&self, access: &Access) {
+        let pointer = Pointer { access: access.clone(), ..presentation(1).pointer() };
+        self.store.put_pointer(playback(), serde_json::to_vec(&pointer).unwrap().into()).await.unwrap();
     }
 
     /// Publishes as another process would.

@@ -98,7 +98,8 @@ fn read(unit: &[u8]) -> Option<Sps> {
     })
 }
 
-fn skip_scaling_lists(bits: &mut Bits<'_>, lists: u32) -> Option<()> {
+/// Takes the scaling lists of a parameter set (§7.3.2.1.1.1).
+pub(crate) fn skip_scaling_lists(bits: &mut Bits<'_>, lists: u32) -> Option<()> {
     for list in 0..lists {
         if !bits.flag()? {
             continue;
@@ -187,7 +188,7 @@ pub(super) fn read_vui(bits: &mut Bits<'_>) -> Option<Vui> {
 }
 
 /// The payload of a NAL unit without the octets that keep start codes out of it (§7.4.1).
-pub(super) fn without_emulation_prevention(data: &[u8]) -> Vec<u8> {
+pub(crate) fn without_emulation_prevention(data: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(data.len());
     let mut zeros = 0;
     for &byte in data {
@@ -202,17 +203,17 @@ pub(super) fn without_emulation_prevention(data: &[u8]) -> Vec<u8> {
 }
 
 /// Reads bits from the most significant on.
-pub(super) struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     data: &'a [u8],
     at: usize,
 }
 
 impl<'a> Bits<'a> {
-    pub(super) fn new(data: &'a [u8]) -> Self {
+    pub(crate) fn new(data: &'a [u8]) -> Self {
         Self { data, at: 0 }
     }
 
-    pub(super) fn take(&mut self, count: u32) -> Option<u32> {
+    pub(crate) fn take(&mut self, count: u32) -> Option<u32> {
         let mut value = 0;
         for _ in 0..count {
             let byte = self.data.get(self.at / 8)?;
@@ -222,12 +223,17 @@ impl<'a> Bits<'a> {
         Some(value)
     }
 
-    pub(super) fn flag(&mut self) -> Option<bool> {
+    pub(crate) fn flag(&mut self) -> Option<bool> {
         Some(self.take(1)? == 1)
     }
 
+    /// Bits that were taken.
+    pub(crate) fn bits_taken(&self) -> usize {
+        self.at
+    }
+
     /// An unsigned Exp-Golomb code (§9.1).
-    pub(super) fn ue(&mut self) -> Option<u32> {
+    pub(crate) fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.flag()? {
             zeros += 1;
@@ -239,7 +245,7 @@ impl<'a> Bits<'a> {
     }
 
     /// A signed Exp-Golomb code (§9.1.1).
-    fn se(&mut self) -> Option<i64> {
+    pub(crate) fn se(&mut self) -> Option<i64> {
         let code = i64::from(self.ue()?);
         Some(if code % 2 == 0 { -(code / 2) } else { code / 2 + 1 })
     }

@@ -1,9 +1,10 @@
 //! Media playlists: the segments of one rendition, or its I-frames.
 
 use domain::presentation::{KeyframeRange, SegmentEntry, VideoRendition};
-use domain::{Presentation, RenditionId, TARGET_DURATION_S, Timescale};
+use domain::{MediaTime, Presentation, RenditionId, TARGET_DURATION_S, Timescale};
 
-use super::{Container, Playlist, View};
+use super::keys::Keys;
+use super::{Container, Playlist, View, markers};
 
 const MICROSECONDS: u128 = 1_000_000;
 
@@ -17,8 +18,10 @@ const VERSION_MAP: u32 = 6;
 /// It names `init.mp4` and `{index}.m4s` beside itself, for subtitles `{index}.vtt` and no
 /// initialization segment. `EXTINF` has six decimals, rounded so that the sums of durations, not
 /// each alone, are exact: errors do not add up. `EXT-X-TARGETDURATION` is the same for all
-/// renditions of picture and sound. A clip, in which a rendition that ended before it has no playlist, has the same segments under the same names; as transport streams
-/// they are `{index}.ts` and `{index}-ts.vtt`, and what does not go into one has no playlist.
+/// renditions of picture and sound. A clip, in which a rendition that ended before it has no playlist, has the same
+/// segments under the same names; as transport streams they are `{index}.ts` and `{index}-ts.vtt`, and what does not go
+/// into one has no playlist. Encrypted segments lie in a folder beside the clear ones, under the same names. Markers are
+/// date ranges beside the segments of picture and sound; where there are any, all playlists have dates.
 pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -> Option<String> {
     let video = presentation.video.iter().find(|one| one.id == *rendition);
     let audio = presentation.audio.iter().find(|one| one.id == *rendition);
@@ -26,6 +29,13 @@ pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -
     let is_ts = view.container == Container::Ts;
     let codecs = video.map(|one| &one.codecs).or(audio.map(|one| &one.codecs));
     if is_ts && codecs.is_some_and(|codecs| !crate::ts::is_possible(codecs)) {
+        return None;
+    }
+    // Texts stay clear.
+    let lock = view.lock.filter(|_| codecs.is_some());
+    if let (Some(lock), Some(codecs)) = (lock, codecs)
+        && !lock.is_possible(codecs)
+    {
         return None;
     }
     let (map, coded) = if is_ts { (None, ".ts") } else { (Some("init.mp4"), ".m4s") };
@@ -46,13 +56,18 @@ pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -
     if let Some(cells) = &cells {
         out.line(cells.start_line());
     }
-    if let Some(map) = map {
-        out.line(format!("#EXT-X-MAP:URI=\"{map}\""));
-    }
+    let mut keys = Keys::new(lock, presentation, rendition, map);
     let mut clock = Clock::new(timescale);
-    for (index, segment) in segments.iter().enumerate().take(range.end).skip(range.start) {
+    let begins: Vec<u64> = begins(segments).collect();
+    markers::clock(&mut out, presentation, instant(begins.get(range.start), timescale));
+    if codecs.is_some() {
+        let span = cells.map_or((MediaTime::zero(), presentation.duration), |cells| cells.span());
+        markers::ranges(&mut out, presentation, span);
+    }
+    for (index, (segment, begins)) in segments.iter().zip(begins).enumerate().take(range.end).skip(range.start) {
+        let (folder, _) = keys.turn(&mut out, begins, timescale);
         out.line(clock.extinf(segment.ticks));
-        out.line(format!("{index}{ending}"));
+        out.line(format!("{folder}{index}{ending}"));
     }
     out.line("#EXT-X-ENDLIST");
     Some(out.0)
@@ -60,9 +75,15 @@ pub fn media(presentation: &Presentation, rendition: &RenditionId, view: View) -
 
 /// Renders the I-frame playlist of one video rendition, a byte range per GOP.
 ///
+/// Ranges of what is encrypted could not be decrypted alone: there each I-frame is a file, `{index}-{number}.m4s` with
+/// its number in the segment.
+///
 /// `None` if there is no such video rendition, one of its segments is not measured yet, or it ended before the clip.
 pub fn iframes(presentation: &Presentation, rendition: &RenditionId, view: View) -> Option<String> {
     let video = presentation.video.iter().find(|one| one.id == *rendition)?;
+    if view.lock.is_some_and(|lock| !lock.is_possible(&video.codecs)) {
+        return None;
+    }
     let mut keyframes = keyframes(video)?;
     let mut out = Playlist::new(VERSION_IFRAMES);
     opening(&mut out, presentation, &video.segments, video.timescale);
@@ -75,15 +96,40 @@ pub fn iframes(presentation: &Presentation, rendition: &RenditionId, view: View)
         }
         out.line(cells.start_line());
     }
-    out.line("#EXT-X-MAP:URI=\"init.mp4\"");
+    let mut keys = Keys::new(view.lock, presentation, rendition, Some("init.mp4"));
     let mut clock = Clock::new(video.timescale);
+    let begins: Vec<u64> = begins(&video.segments).collect();
+    let first = keyframes.first().and_then(|(index, _)| begins.get(*index));
+    markers::clock(&mut out, presentation, instant(first, video.timescale));
+    let mut before = None;
     for (index, range) in keyframes {
+        let number = before.filter(|(segment, _)| *segment == index).map_or(0, |(_, number)| number + 1);
+        before = Some((index, number));
+        let (folder, is_locked) = keys.turn(&mut out, begins.get(index).copied().unwrap_or(0), video.timescale);
         out.line(clock.extinf(range.ticks));
-        out.line(format!("#EXT-X-BYTERANGE:{}@{}", range.length, range.offset));
-        out.line(format!("{index}.m4s"));
+        if is_locked {
+            out.line(format!("{folder}{index}-{number}.m4s"));
+        } else {
+            out.line(format!("#EXT-X-BYTERANGE:{}@{}", range.length, range.offset));
+            out.line(format!("{index}.m4s"));
+        }
     }
     out.line("#EXT-X-ENDLIST");
     Some(out.0)
+}
+
+/// So many ticks as a time; zero for none.
+fn instant(ticks: Option<&u64>, timescale: Timescale) -> MediaTime {
+    MediaTime::new(ticks.and_then(|ticks| i64::try_from(*ticks).ok()).unwrap_or(0), timescale)
+}
+
+/// When each of these begins, on their timescale.
+fn begins(segments: &[SegmentEntry]) -> impl Iterator<Item = u64> {
+    segments.iter().scan(0u64, |sum, segment| {
+        let begins = *sum;
+        *sum = sum.saturating_add(segment.ticks);
+        Some(begins)
+    })
 }
 
 /// All I-frames with the index of their segment; `None` unless every segment is measured.

@@ -4,6 +4,7 @@ use domain::plan::FIRST_VARIANT_BITRATE;
 use domain::presentation::{AudioRendition, SubtitleRendition, VideoRendition};
 use domain::{Presentation, RenditionId};
 
+mod locked;
 mod sound;
 mod transport;
 
@@ -20,6 +21,9 @@ const SDH: &str = "public.accessibility.transcribes-spoken-dialog,public.accessi
 
 /// A BCP 47 tag for tracks whose language nobody stated.
 const UNDETERMINED: &str = "und";
+
+/// The pathway of what a playlist names, where there are others (RFC 8216bis §7).
+pub const PATHWAY: &str = "origin";
 
 /// Renders the multivariant playlist.
 ///
@@ -38,13 +42,20 @@ const UNDETERMINED: &str = "und";
 /// As transport streams there are the renditions in H.264 and AAC, at bit rates that are estimated; I-frames are
 /// those of the stored segments.
 ///
+/// Encrypted there are the renditions that can be encrypted so, at bit rates that are estimated. Keys are named by the
+/// playlists below.
+///
+/// Where players are steered, all variants are of the pathway [`PATHWAY`].
+///
 /// Output is deterministic, is valid whatever the titles contain, and ends with a newline.
 pub fn multivariant(presentation: &Presentation, prefix: &str, view: View) -> String {
     let cells = view.cells(presentation);
     let part = cells.as_ref().map(|cells| cells.trim(presentation));
     let start = cells.map(|cells| cells.start_line());
     let packed = (view.container == Container::Ts).then(|| transport::estimated(part.as_ref().unwrap_or(presentation)));
-    render(packed.as_ref().or(part.as_ref()).unwrap_or(presentation), prefix, view, start)
+    let clear = packed.as_ref().or(part.as_ref()).unwrap_or(presentation);
+    let locked = view.lock.map(|lock| locked::estimated(clear, lock));
+    render(locked.as_ref().unwrap_or(clear), prefix, view, start)
 }
 
 /// Where children lie: below `prefix`, asked for with the query of what is shown.
@@ -71,6 +82,10 @@ fn render(presentation: &Presentation, prefix: &str, view: View, start: Option<S
 
     let mut out = Playlist::new(VERSION);
     out.line("#EXT-X-INDEPENDENT-SEGMENTS");
+    if view.is_steered {
+        let list = List::of("EXT-X-CONTENT-STEERING").quoted("SERVER-URI", "steering.json");
+        out.line(list.quoted("PATHWAY-ID", PATHWAY).finish());
+    }
     start.iter().for_each(|line| out.line(line));
     session_data(&mut out, presentation, &view.stored().query());
     // A lone audio rendition is its own variant and needs no group.
@@ -201,6 +216,9 @@ impl<'a> Variant<'a> {
             list = list.plain("RESOLUTION", resolution).plain("FRAME-RATE", frame_rate).plain("VIDEO-RANGE", "SDR");
         }
         list = list.quoted("STABLE-VARIANT-ID", &self.directory).quoted("NAME", &self.directory);
+        if children.view.is_steered {
+            list = list.quoted("PATHWAY-ID", PATHWAY);
+        }
         if let Some(group) = self.group.filter(|_| has_groups) {
             list = list.quoted("AUDIO", group.id);
         }
@@ -269,7 +287,7 @@ fn iframe_variant(out: &mut Playlist, video: &VideoRendition, children: &Childre
         .quoted("CODECS", &video.codecs)
         .plain("RESOLUTION", video.resolution)
         .plain("VIDEO-RANGE", "SDR")
-        .quoted("STABLE-VARIANT-ID", &format!("{}.iframes", video.id))
-        .quoted("URI", &children.uri(video.id.as_str(), "iframes.m3u8"));
-    out.line(list.finish());
+        .quoted("STABLE-VARIANT-ID", &format!("{}.iframes", video.id));
+    let list = if children.view.is_steered { list.quoted("PATHWAY-ID", PATHWAY) } else { list };
+    out.line(list.quoted("URI", &children.uri(video.id.as_str(), "iframes.m3u8")).finish());
 }

@@ -104,6 +104,7 @@ fn film() -> Presentation {
         ],
         subtitles: vec![subtitle("subtitles-0-de", "ger", "Deutsch")],
         chapters: vec![chapter(0, 5000, "One"), chapter(5000, 13_514, "Two")],
+        markers: vec![],
         images: Some(Images {
             poster: "poster.jpg".into(),
             poster_resolution: Resolution { width: 640, height: 360 },
@@ -122,6 +123,17 @@ fn film() -> Presentation {
         }),
         files: vec![],
     }
+}
+
+#[test]
+fn where_there_are_several_hosts_players_are_steered() {
+    let film = film();
+    let text = super::multivariant(&film, "g3/", View { is_steered: true, ..View::default() });
+    assert!(text.contains("#EXT-X-CONTENT-STEERING:SERVER-URI=\"steering.json\",PATHWAY-ID=\"origin\"\n"), "{text}");
+    let named = text.lines().filter(|line| line.contains("STREAM-INF") && !line.contains("IMAGE"));
+    assert!(named.clone().count() > 2 && named.clone().all(|line| line.contains("PATHWAY-ID=\"origin\"")), "{text}");
+    parse_master(&text);
+    assert!(!multivariant(&film, "g3/").contains("PATHWAY-ID"));
 }
 
 fn multivariant(film: &Presentation, prefix: &str) -> String {

@@ -7,6 +7,7 @@ use domain::probe::Chapter;
 use domain::{Bitrate, MediaTime, Presentation, Timescale};
 
 use super::attribute::List;
+use crate::encryption::Lock;
 use crate::rates;
 
 const MS_PER_S: u64 = 1000;
@@ -21,6 +22,10 @@ pub struct View {
     pub clip: Option<Clip>,
     /// What segments are packed in.
     pub container: Container,
+    /// How it is encrypted; `None` if it is not. Not part of the query: whoever asks has no choice.
+    pub lock: Option<Lock>,
+    /// Players are told by `steering.json` which host to take it from. Not part of the query either.
+    pub is_steered: bool,
 }
 
 /// What segments are packed in.
@@ -243,6 +248,8 @@ impl Cells {
             audio: whole.audio.iter().map(audio).collect(),
             subtitles: whole.subtitles.iter().map(subtitles).collect(),
             chapters: self.chapters(&whole.chapters),
+            // They stand in the playlists of renditions alone.
+            markers: Vec::new(),
             // Sheets of tiles have a rhythm of their own, which a clip does not meet.
             images: None,
             files: Vec::new(),

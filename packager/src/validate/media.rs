@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::key::{self, Key, Method};
 use super::reader::{Attributes, Line, LineKind, Lines, millionths};
 use super::{Kind, Report, rules};
 
@@ -32,6 +33,8 @@ pub struct Media {
     pub maps: Vec<Map>,
     pub(super) target_s: u64,
     pub(super) is_iframes: bool,
+    /// That of the first segment.
+    sequence: u64,
     pub(super) place: String,
     line: usize,
 }
@@ -43,6 +46,8 @@ pub struct Map {
     pub uri: String,
     /// Which octets of that; `None` for all.
     pub range: Option<Range<u64>>,
+    /// How it is encrypted; `None` if it is not.
+    pub key: Option<Key>,
 }
 
 /// One segment.
@@ -54,8 +59,10 @@ pub struct Segment {
     pub range: Option<Range<u64>>,
     /// Which initialization segment it needs.
     pub map: Option<usize>,
-    /// It cannot be looked into.
-    pub is_encrypted: bool,
+    /// How it is encrypted; `None` if it is not.
+    pub key: Option<Key>,
+    /// Its place among all segments since the beginning of the stream, which is its vector unless that is stated.
+    pub sequence: u64,
     pub(super) duration: u64,
     pub(super) is_discontinuous: bool,
     pub(super) line: usize,
@@ -90,7 +97,9 @@ struct State {
     duration: Option<u64>,
     range: Option<(u64, Option<u64>)>,
     is_discontinuous: bool,
-    is_encrypted: bool,
+    key: Option<Key>,
+    /// No key was named since the last segment.
+    is_key_new: bool,
     map: Option<usize>,
 }
 
@@ -105,7 +114,9 @@ pub(super) fn read(lines: &Lines<'_>, report: &mut Report) -> Media {
             report.add(&rules::TARGET_DURATION, media.place.clone(), "EXT-X-TARGETDURATION is missing or no number")
         }
     }
-    let mut state = State::default();
+    let sequence = lines.tags("EXT-X-MEDIA-SEQUENCE").next().and_then(|(_, value)| value.parse().ok());
+    media.sequence = sequence.unwrap_or(0);
+    let mut state = State { is_key_new: true, ..State::default() };
     for line in &lines.lines {
         tag_or_uri(&mut media, &mut state, lines, *line, report);
     }
@@ -139,18 +150,23 @@ fn tag_or_uri(media: &mut Media, state: &mut State, lines: &Lines<'_>, line: Lin
                 report.add(&rules::MAP, place, "EXT-X-MAP has no URI");
                 return;
             };
+            if state.key.as_ref().is_some_and(|key| key.method == Method::Aes128 && key.vector.is_none()) {
+                report.add(&rules::KEY, place, "the key of the initialization segment has no IV");
+            }
             let range = list.quoted("BYTERANGE", report).and_then(byte_range);
             let range = range.and_then(|(length, offset)| Some(offset?..offset?.checked_add(length)?));
             state.map = Some(media.maps.len());
-            media.maps.push(Map { uri: uri.to_owned(), range });
+            media.maps.push(Map { uri: uri.to_owned(), range, key: state.key.clone() });
         }
         LineKind::Tag { name: "EXT-X-KEY", value } => {
             let list = Attributes::read(place.clone(), value, report);
-            let method = list.plain("METHOD", report);
-            state.is_encrypted = method.is_some_and(|method| method != "NONE");
-            let _ = list.quoted("URI", report);
-            if method.is_none() || (state.is_encrypted && !list.has("URI")) {
-                report.add(&rules::KEY, place, "METHOD or URI is missing");
+            // Other formats name the same key again, for other players.
+            match key::read(&place, &list, report) {
+                Some(key) if state.is_key_new || !key.is_other_format() => {
+                    (state.key, state.is_key_new) = (Some(key), false);
+                }
+                Some(_) => {}
+                None => state.key = None,
             }
         }
         LineKind::Tag { .. } => {}
@@ -185,9 +201,11 @@ fn segment(media: &mut Media, state: State, next: &mut State, uri: &str, line: u
         }
         None => None,
     };
-    let State { is_discontinuous, is_encrypted, map, .. } = state;
-    media.segments.push(Segment { uri: uri.to_owned(), range, map, is_encrypted, duration, is_discontinuous, line });
-    *next = State { is_encrypted, map, ..State::default() };
+    let State { is_discontinuous, key, map, .. } = state;
+    let sequence = media.sequence.saturating_add(media.segments.len() as u64);
+    let uri = uri.to_owned();
+    media.segments.push(Segment { uri, range, map, key: key.clone(), sequence, duration, is_discontinuous, line });
+    *next = State { key, map, is_key_new: true, ..State::default() };
 }
 
 /// `length[@offset]`.
@@ -247,9 +265,11 @@ fn check_version(lines: &Lines<'_>, media: &Media, report: &mut Report) {
         (8, "EXT-X-DEFINE", lines.has("EXT-X-DEFINE")),
         (6, "EXT-X-MAP outside I-frame playlists", lines.has("EXT-X-MAP") && !media.is_iframes),
         (5, "EXT-X-MAP", lines.has("EXT-X-MAP")),
+        (5, "KEYFORMAT in EXT-X-KEY", lines.tags("EXT-X-KEY").any(|(_, value)| value.contains("KEYFORMAT"))),
         (4, "EXT-X-BYTERANGE", lines.has("EXT-X-BYTERANGE")),
         (4, "EXT-X-I-FRAMES-ONLY", media.is_iframes),
         (3, "durations with decimals", has_decimals),
+        (2, "IV in EXT-X-KEY", lines.tags("EXT-X-KEY").any(|(_, value)| value.contains("IV="))),
     ];
     let (needed, reason, _) = needs.into_iter().find(|(.., is_used)| *is_used).unwrap_or((1, "", true));
     lines.check_version(needed, reason, report);

@@ -81,7 +81,7 @@ rules! {
     pub(super) EMPTY = "media.empty", Must, "RFC 8216 4.3.3", "List at least one segment.";
     pub(super) START = "media.start", Must, "RFC 8216 4.3.5.2", "Keep TIME-OFFSET within the playlist.";
     pub(super) DATERANGE = "media.daterange", Must, "RFC 8216 4.3.2.7", "Give date ranges an ID and a START-DATE, and the playlist EXT-X-PROGRAM-DATE-TIME.";
-    pub(super) KEY = "media.key", Must, "RFC 8216 4.3.2.4", "Give EXT-X-KEY a METHOD, and a URI unless that is NONE.";
+    pub(super) KEY = "media.key", Must, "RFC 8216 4.3.2.4", "Give EXT-X-KEY a METHOD that there is, and unless that is NONE a URI, an IV of 128 bits if any, and versions such as 1/2; state the IV where it applies to EXT-X-MAP.";
     pub(super) IFRAMES_ONLY = "media.iframes-only", Must, "APL 6.8", "Say EXT-X-I-FRAMES-ONLY in I-frame playlists, and only there.";
 
     pub(super) SAME_TARGET = "across.target-duration", Must, "APL 8.2", "Give picture and sound the same target duration.";
@@ -111,6 +111,7 @@ rules! {
     pub(super) VTT = "vtt.syntax", Must, "WebVTT 4", "Write WebVTT: header, blank line, times in order, text.";
     pub(super) VTT_MAP = "vtt.timestamp-map", Must, "APL 5.3", "Put X-TIMESTAMP-MAP with MPEGTS and LOCAL behind the header.";
 
+    pub KEY_OPENS = "segment.key", Must, "RFC 8216 5", "Serve a key of 16 octets that opens the segments behind it.";
     pub HTTP_STATUS = "http.status", Must, "RFC 8216 6.2", "Serve every file that a playlist names.";
     pub HTTP_REDIRECT = "http.redirect", Must, "APL 8.18", "Serve it where the playlist says, without a redirect.";
     pub HTTP_TYPE = "http.content-type", Must, "APL 10.4", "Serve it with the media type of what it is.";

@@ -1,7 +1,7 @@
 //! Rules of segments: what their boxes hold against what playlists say of them.
 
 use super::multivariant::{Declared, Kind};
-use super::{Media, Report, rules, ts, vtt};
+use super::{Media, Method, Report, rules, ts, vtt};
 use crate::bmff::{self, Fragment, Init};
 
 /// What a duration or a seam may be off by, in millionths of a second.
@@ -64,7 +64,7 @@ impl Track {
         if init.track_count != 1 {
             report.add(&rules::INIT, place, format!("{} tracks", init.track_count));
         }
-        // What is encrypted is only measured.
+        // Of what is encrypted only times and sizes can be told.
         if matches!(&init.entry, b"encv" | b"enca") {
             self.init = Some(init);
             return;
@@ -89,13 +89,22 @@ impl Track {
         self.init = Some(init);
     }
 
-    /// Looks at the next segment.
+    /// Looks at the next segment; of one that is encrypted only as far as its samples alone are.
     pub fn segment(&mut self, place: &str, bytes: &[u8], report: &mut Report) {
+        let key = self.media.segments.get(self.sizes.len()).and_then(|segment| segment.key.as_ref());
+        let is_legible = key.is_none_or(|key| key.method == Method::Sample && bytes.first() != Some(&ts::SYNC));
+        self.judged(place, bytes.len(), is_legible.then_some(bytes), report);
+    }
+
+    /// Looks at the next segment, which has so many octets and was decrypted.
+    pub fn decrypted(&mut self, place: &str, length: usize, bytes: &[u8], report: &mut Report) {
+        self.judged(place, length, Some(bytes), report);
+    }
+
+    fn judged(&mut self, place: &str, length: usize, bytes: Option<&[u8]>, report: &mut Report) {
         let Some(segment) = self.media.segments.get(self.sizes.len()).cloned() else { return };
-        self.measured(bytes.len() as u64);
-        if segment.is_encrypted {
-            return;
-        }
+        self.measured(length as u64);
+        let Some(bytes) = bytes else { return };
         if segment.is_discontinuous {
             self.next = None;
             self.ts.interrupt();

@@ -13,6 +13,7 @@ use catalog_store::Asset;
 use domain::plan::{AudioPart, Limits};
 use domain::{
     AssetState, Failure, FailureCode, Generation, JobKind, JobSpec, Plan, Presentation, Probe, Recipe, chapters,
+    markers,
 };
 
 use super::{Settlement, Step, edition, images, inits, loudness, publish, trial};
@@ -161,6 +162,7 @@ fn first_presentation(asset: &Asset, probe: &Probe, generation: Generation, plan
     Presentation {
         title: publish::title(asset, probe),
         chapters: chapters::shown(asset.chapters.as_deref(), probe, plan.origin, plan.duration),
+        markers: markers::shown(&asset.markers, plan.duration),
         ..Presentation::planned(asset.id, asset.playback, generation, plan)
     }
 }

@@ -6,7 +6,9 @@ use std::collections::HashMap;
 
 use catalog_store::{Asset, SegmentRow};
 use domain::presentation::{AudioRendition, FileEntry, SegmentEntry, VideoRendition};
-use domain::{Failure, FailureCode, Generation, LeftOut, Plan, Presentation, Probe, RenditionId, Tally, chapters};
+use domain::{
+    Failure, FailureCode, Generation, LeftOut, Plan, Presentation, Probe, RenditionId, Tally, chapters, markers,
+};
 use futures::{StreamExt, TryStreamExt};
 use media_store::{Key, MediaStore, layout};
 
@@ -63,6 +65,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         let mut next = whole.clone();
         next.subtitles.extend(texts.renditions.iter().cloned());
         next.chapters = chapters::shown(asset.chapters.as_deref(), &probe, plan.origin, plan.duration);
+        next.markers = markers::shown(&asset.markers, plan.duration);
         if edition::replace(step, &before, next).await? {
             texts::sweep(step, texts).await?;
             return Ok(Settlement::Published);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use catalog_store::Text;
 use domain::presentation::SubtitleRendition;
 use domain::text::{Report, State};
-use domain::{AssetState, Generation, Language, Plan, Presentation, Timescale, chapters};
+use domain::{AssetState, Generation, Language, Plan, Presentation, Timescale, chapters, markers};
 use media_store::layout;
 use packager::texts::{self, Hints, Reading};
 use packager::webvtt;
@@ -43,6 +43,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
             is_complete: Some(before.edition.is_complete),
             subtitles: own.into_iter().chain(texts.renditions.iter().cloned()).collect(),
             chapters: chapters::shown(asset.chapters.as_deref(), &probe, plan.origin, plan.duration),
+            markers: markers::shown(&asset.markers, plan.duration),
             ..document
         };
         if edition::replace(step, &before, next).await? {

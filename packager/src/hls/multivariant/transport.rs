@@ -31,6 +31,7 @@ pub(super) fn estimated(stored: &Presentation) -> Presentation {
         audio: stored.audio.iter().filter(|one| ts::is_possible(&one.codecs)).map(audio).collect(),
         subtitles,
         chapters: stored.chapters.clone(),
+        markers: Vec::new(),
         images: stored.images.clone(),
         files: stored.files.clone(),
         ..*stored
