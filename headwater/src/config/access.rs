@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use domain::Clock;
 use http::HeaderName;
-use origin::access::{
-    Akamai, CloudFront, ContentKeyError, ContentKeys, G2o, Gate, KeyError, KeyRing, Mux, PublicKeys,
-};
+use origin::access::{Akamai, CloudFront, ContentKeyError, ContentKeys, G2o, Gate, KeyError, KeyRing, Mux, PublicKeys};
 use origin::{Steering, SteeringError};
 
 use super::Config;

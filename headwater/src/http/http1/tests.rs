@@ -357,7 +357,7 @@ async fn a_connection_that_rested_answers_as_before_however_the_next_request_com
     answered(&mut stream).await;
     answered(&mut stream).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
-    stream.write_all(short[10..].as_bytes()).await.unwrap();
+    stream.write_all(&short.as_bytes()[10..]).await.unwrap();
     answered(&mut stream).await;
 }
 
