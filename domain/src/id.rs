@@ -134,10 +134,25 @@ id!(
     /// A subtitle file that was added to an asset: `txt_` and 26 digits.
     TextId, "txt"
 );
+id!(
+    /// An account: `usr_` and 26 digits.
+    UserId, "usr"
+);
+id!(
+    /// What lasts from logging in to logging out: `ses_` and 26 digits. It is no secret.
+    SessionId, "ses"
+);
+id!(
+    /// An API key: `key_` and 26 digits. It is no secret.
+    KeyId, "key"
+);
 ordered_by_birth!(AssetId);
 ordered_by_birth!(UploadId);
 ordered_by_birth!(JobId);
 ordered_by_birth!(TextId);
+ordered_by_birth!(UserId);
+ordered_by_birth!(SessionId);
+ordered_by_birth!(KeyId);
 
 impl TextId {
     /// The rendition that is made of the text: never that of another one, since its segments are kept for ever.

@@ -14,6 +14,7 @@
 //! | generation: one complete output of an asset under one recipe | [`Generation`] |
 //! | presentation: the published document of one generation | [`Presentation`] |
 //! | text: a subtitle file that somebody adds to an asset | [`TextId`], [`text::Report`] |
+//! | principal: who asks, and what they may do | [`Principal`], [`authorize`] |
 //! | job, lease: durable background work; the time-limited right to run it | [`JobSpec`], [`JobState`] |
 //!
 //! Read [`Probe`], [`Plan`] and [`Presentation`] first: everything else serves the way between them.
@@ -31,6 +32,7 @@ pub mod aac;
 pub mod access;
 pub mod ahead;
 mod asset;
+pub mod authority;
 pub mod chapters;
 mod clock;
 mod codec;
@@ -59,11 +61,14 @@ mod time;
 
 pub use access::{Access, Admission, Encryption, EncryptionMethod};
 pub use asset::{AssetEvent, AssetState, Failure, FailureCode, IllegalTransition};
+pub use authority::{Principal, Role, authorize};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use codec::{Codec, ParameterSets};
 pub use container::Container;
 pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
-pub use id::{AssetId, Generation, IdError, JobId, PlaybackId, RenditionId, TextId, UploadId};
+pub use id::{
+    AssetId, Generation, IdError, JobId, KeyId, PlaybackId, RenditionId, SessionId, TextId, UploadId, UserId,
+};
 pub use job::{JobKind, JobLane, JobSpec, JobState};
 pub use language::Language;
 pub use left_out::LeftOut;
