@@ -45,6 +45,8 @@ pub struct Asset {
     pub chapters: Option<Vec<Chapter>>,
     /// The markers that somebody set, on the timeline of the output.
     pub markers: Vec<Marker>,
+    /// The principal it belongs to; `None` if it came where nobody was asked for a name.
+    pub owner: Option<String>,
     /// Rises with every change of the row.
     pub version: u64,
     /// When its upload was created.
@@ -78,7 +80,7 @@ impl Catalog {
     pub async fn create_received_asset(&self, new: &NewAsset) -> Result<(), CatalogError> {
         let NewAsset { asset, now, .. } = *new;
         let mut tx = self.begin().await?;
-        insert(&mut tx, asset, new.playback, new.file_name.clone(), now).await?;
+        insert(&mut tx, (asset, new.playback), new.file_name.clone(), None, now).await?;
         receive(&mut tx, (asset, AssetState::Uploading), new.size, new.job, now).await?;
         tx.commit().await
     }
@@ -159,14 +161,14 @@ impl Catalog {
 /// Inserts an asset in the state `uploading`.
 pub(crate) async fn insert(
     tx: &mut Tx,
-    asset: AssetId,
-    playback: PlaybackId,
+    (asset, playback): (AssetId, PlaybackId),
     file_name: Option<String>,
+    owner: Option<String>,
     now: Timestamp,
 ) -> Result<(), CatalogError> {
     let state = AssetState::Uploading;
     let no_size: Option<i64> = None;
-    let args = args![asset, playback, state.as_str(), file_name.clone(), no_size, now];
+    let args = args![asset, playback, state.as_str(), file_name.clone(), no_size, now, owner];
     tx.execute(sql::assets::INSERT, args).await?;
     tx.event(now, "asset.uploading", asset, json!({ "state": state, "file_name": file_name }));
     Ok(())
@@ -204,6 +206,7 @@ pub(crate) struct AssetRow {
     generation_taken: i64,
     reprocess_failure: Option<String>,
     spare_job: Option<String>,
+    owner: Option<String>,
     version: i64,
     created_at: i64,
     updated_at: i64,
@@ -258,6 +261,7 @@ impl TryFrom<AssetRow> for Asset {
             updated_at: Timestamp::from_unix_ms(row.updated_at),
             file_name: row.file_name,
             title: row.title,
+            owner: row.owner,
         })
     }
 }

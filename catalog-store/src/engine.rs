@@ -6,7 +6,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use domain::{AssetId, Generation, JobId, PlaybackId, RenditionId, TextId, Timestamp, UploadId};
+use domain::{
+    AssetId, Generation, JobId, KeyId, PlaybackId, RenditionId, SessionId, TextId, Timestamp, UploadId, UserId,
+};
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::sqlite::{
@@ -281,7 +283,7 @@ macro_rules! text_arg {
         fn from(value: $type) -> Self { Self::Text(Some(value.to_string())) }
     })* };
 }
-text_arg!(&str, String, AssetId, PlaybackId, UploadId, JobId, TextId, &RenditionId);
+text_arg!(&str, String, AssetId, PlaybackId, UploadId, JobId, TextId, UserId, SessionId, KeyId, &RenditionId);
 
 impl From<Option<String>> for Arg {
     fn from(value: Option<String>) -> Self {

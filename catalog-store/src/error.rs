@@ -1,6 +1,6 @@
 //! Why the catalogue refuses or fails.
 
-use domain::{AssetId, IllegalTransition, JobId, UploadId};
+use domain::{AssetId, IllegalTransition, JobId, UploadId, UserId};
 
 use crate::UploadState;
 
@@ -112,6 +112,27 @@ pub enum CatalogError {
     /// Too many outputs are kept already.
     #[error("too many generations of {0} are kept")]
     TooManyGenerations(AssetId),
+    /// Another account has this mail address.
+    #[error("{0} has this mail address")]
+    EmailTaken(UserId),
+    /// There is no such account, or it was deleted.
+    #[error("no account {0}")]
+    NoUser(UserId),
+    /// The row is not at the version that was to be changed.
+    #[error("it is at version {version} by now")]
+    Changed {
+        /// The version that it is at.
+        version: u64,
+    },
+    /// Nobody could decide about accounts any more.
+    #[error("the last administrator has to stay one")]
+    LastAdmin,
+    /// The account has as many API keys as it may.
+    #[error("account {0} has {max} API keys already", max = crate::credentials::KEYS_MAX)]
+    TooManyKeys(UserId),
+    /// The asset is shared with as many as it may be.
+    #[error("asset {0} is shared with {max} accounts already", max = crate::shares::SHARES_MAX)]
+    TooManyShares(AssetId),
     /// A number does not fit into a database column.
     #[error("{0} is too large a number")]
     TooLarge(u64),

@@ -66,7 +66,7 @@ impl Catalog {
 
 /// `events` as stored.
 #[derive(sqlx::FromRow)]
-struct EventRow {
+pub(crate) struct EventRow {
     seq: i64,
     at: i64,
     topic: String,

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | [`uploads`] | resumable uploads and how many of their bytes are durable |
 //! | [`grants`], [`imports`] | capabilities to upload; how far imports from other addresses are |
+//! | [`accounts`], [`sessions`], [`credentials`] | who has an account; what proves who somebody is |
+//! | [`shares`] | with whom assets are shared |
+//! | [`audit`] | what was done about accounts and rights, sealed |
 //! | [`assets`] | one row per asset, from upload to deletion |
 //! | [`jobs`] | the durable queue: leases, fences, attempts, priorities |
 //! | [`settle`] | how each kind of job ends, in one transaction with what it causes |
@@ -19,12 +22,15 @@
 //! Start with [`Catalog`], [`LeasedJob`] and [`Asset`]. This crate knows nothing of HTTP, media or
 //! objects, and never asks for the time: `now` is a parameter of everything that writes.
 //!
-//! Rows are locked in one order everywhere: asset, generation, jobs, events. So no two transactions
+//! Rows are locked in one order everywhere: head of the audit log, account, asset, generation, jobs, events. So no two transactions
 //! wait for each other in a circle.
 
+pub mod accounts;
 pub mod ahead;
 pub mod assets;
+pub mod audit;
 mod catalog;
+pub mod credentials;
 pub mod demand;
 pub mod editions;
 mod engine;
@@ -39,14 +45,19 @@ pub mod progress;
 pub mod purges;
 pub mod reprocess;
 pub mod segments;
+pub mod sessions;
 pub mod settle;
+pub mod shares;
 mod sql;
 pub mod texts;
 pub mod uploads;
 
+pub use accounts::{NewUser, Profile, Terms, User, UserState};
 pub use ahead::{AheadJob, AheadJobs};
 pub use assets::{Asset, NewAsset};
+pub use audit::{AuditEntry, AuditFault, AuditVerdict};
 pub use catalog::Catalog;
+pub use credentials::{ApiKey, NewApiKey, Purpose, SigningKey};
 pub use demand::{Demand, Wanted};
 pub use editions::Edition;
 pub use error::CatalogError;
@@ -60,5 +71,7 @@ pub use progress::{RenditionKind, RenditionProgress};
 pub use purges::{PurgeHold, PurgeTarget};
 pub use reprocess::{Reprocess, ReprocessJobs, Standing};
 pub use segments::SegmentRow;
+pub use sessions::{NewSession, Proof, RefreshToken, Refreshed, Session};
+pub use shares::Share;
 pub use texts::{NewText, Text};
 pub use uploads::{Advance, Closing, NewUpload, Target, Upload, UploadKind, UploadState, UploadTerms};

@@ -2,7 +2,10 @@
 //!
 //! Statements are lower case, name their columns and use `$1`, which both engines understand.
 
+pub(crate) mod accounts;
 pub(crate) mod assets;
+pub(crate) mod audit;
+pub(crate) mod credentials;
 pub(crate) mod events;
 pub(crate) mod generations;
 pub(crate) mod grants;
@@ -10,6 +13,8 @@ pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod purges;
 pub(crate) mod segments;
+pub(crate) mod sessions;
+pub(crate) mod shares;
 pub(crate) mod texts;
 pub(crate) mod uploads;
 
@@ -42,7 +47,10 @@ use statements;
 #[cfg(test)]
 pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
     let tables = [
+        accounts::ALL,
         assets::ALL,
+        audit::ALL,
+        credentials::ALL,
         events::ALL,
         generations::ALL,
         grants::ALL,
@@ -50,6 +58,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         jobs::ALL,
         purges::ALL,
         segments::ALL,
+        sessions::ALL,
+        shares::ALL,
         texts::ALL,
         uploads::ALL,
     ];

@@ -244,7 +244,7 @@ impl Catalog {
             }
         }
         if let Some(Target { asset, playback }) = new.target {
-            assets::insert(&mut tx, asset, playback, new.file_name.clone(), new.now).await?;
+            assets::insert(&mut tx, (asset, playback), new.file_name.clone(), new.owner.clone(), new.now).await?;
         }
         let asset = new.target.map(|target| target.asset.to_string());
         let terms = json("uploads.terms", &new.terms)?;

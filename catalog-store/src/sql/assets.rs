@@ -2,18 +2,20 @@
 
 use super::{both, statements};
 
-macro_rules! columns {
+macro_rules! asset_columns {
     () => {
         "id, playback_id, state, file_name, title, size_bytes, probe, generation, failure, is_playable, chapters, \
-         markers, next_generation, generation_taken, reprocess_failure, spare_job, version, created_at, updated_at"
+         markers, next_generation, generation_taken, reprocess_failure, spare_job, owner, version, \
+         created_at, updated_at"
     };
 }
+pub(crate) use asset_columns;
 
 statements! {
-    INSERT = both("insert into assets (id, playback_id, state, file_name, size_bytes, created_at, updated_at) \
-        values ($1, $2, $3, $4, $5, $6, $6)");
+    INSERT = both("insert into assets (id, playback_id, state, file_name, size_bytes, created_at, updated_at, owner) \
+        values ($1, $2, $3, $4, $5, $6, $6, $7)");
     /// Takes the row until commit and counts the change.
-    LOCK = both(concat!("update assets set version = version + 1, updated_at = $2 where id = $1 returning ", columns!()));
+    LOCK = both(concat!("update assets set version = version + 1, updated_at = $2 where id = $1 returning ", asset_columns!()));
     SET_STATE = both("update assets set state = $2 where id = $1");
     SET_SIZE = both("update assets set size_bytes = $2 where id = $1");
     SET_PROBED = both("update assets set probe = $2, title = $3, generation = $4, generation_taken = $4, \
@@ -40,11 +42,11 @@ statements! {
     /// What remains of a deleted asset is its id.
     BLANK = both("update assets set file_name = null, title = null, size_bytes = null, probe = null, \
         generation = null, next_generation = null, spare_job = null, reprocess_failure = null, failure = null, \
-        chapters = null, markers = null where id = $1");
+        chapters = null, markers = null, owner = null where id = $1");
     DELETE = both("delete from assets where id = $1");
-    BY_ID = both(concat!("select ", columns!(), " from assets where id = $1"));
-    BY_PLAYBACK = both(concat!("select ", columns!(), " from assets where playback_id = $1"));
-    PAGE = both(concat!("select ", columns!(), " from assets where id < $1 and state <> 'deleted' \
+    BY_ID = both(concat!("select ", asset_columns!(), " from assets where id = $1"));
+    BY_PLAYBACK = both(concat!("select ", asset_columns!(), " from assets where playback_id = $1"));
+    PAGE = both(concat!("select ", asset_columns!(), " from assets where id < $1 and state <> 'deleted' \
         order by id desc limit $2"));
 
     ORPHAN_ROWS = both("select \

@@ -8,8 +8,8 @@ use catalog_store::{Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow, 
 use domain::plan::{Limits, Plan};
 use domain::probe::{AudioTrack, Color, Extent, FieldOrder, Orientation, VideoTrack};
 use domain::{
-    AssetId, ByteSize, FrameRate, Generation, JobId, JobLane, JobSpec, MediaTime, PlaybackId, Probe, Recipe,
-    RenditionId, Resolution, Timescale, Timestamp, UploadId,
+    AssetId, ByteSize, FrameRate, Generation, JobId, JobLane, JobSpec, KeyId, MediaTime, PlaybackId, Probe, Recipe,
+    RenditionId, Resolution, SessionId, Timescale, Timestamp, UploadId, UserId,
 };
 
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
@@ -59,6 +59,31 @@ impl World {
 
     pub(crate) fn job_id(&self) -> JobId {
         JobId::from_u128(self.fresh())
+    }
+
+    pub(crate) fn user_id(&self) -> UserId {
+        UserId::from_u128(self.fresh())
+    }
+
+    pub(crate) fn session_id(&self) -> SessionId {
+        SessionId::from_u128(self.fresh())
+    }
+
+    pub(crate) fn key_id(&self) -> KeyId {
+        KeyId::from_u128(self.fresh())
+    }
+
+    /// Changes the database past the catalogue, as somebody might who should not.
+    pub(crate) async fn tamper(&self, sql: &'static str) {
+        if self.url.starts_with("sqlite") {
+            let pool = sqlx::SqlitePool::connect(&self.url).await.expect("the database opens");
+            sqlx::query(sql).execute(&pool).await.expect("it is changed");
+            pool.close().await;
+        } else {
+            let pool = sqlx::PgPool::connect(&self.url).await.expect("the database opens");
+            sqlx::query(sql).execute(&pool).await.expect("it is changed");
+            pool.close().await;
+        }
     }
 
     pub(crate) fn new_upload(&self, length: Option<u64>) -> NewUpload {

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; the cases are plain functions")]
 
+mod accounts;
 mod ahead;
+mod audit;
 mod concurrency;
 mod demands;
 mod events;
@@ -12,7 +14,9 @@ mod jobs;
 mod ledger;
 mod purges;
 mod reprocess;
+mod sessions;
 mod settling;
+mod shares;
 mod texts;
 mod uploads;
 
@@ -59,6 +63,31 @@ contract! {
         a_grant_that_ended_or_was_taken_back_is_of_no_use
         parallel_uses_of_one_grant_succeed_once
         what_is_noted_of_an_import_is_the_latest_and_goes_with_its_upload;
+    accounts:
+        an_address_has_one_account_however_it_is_written
+        parallel_registrations_of_one_address_make_one_account
+        a_change_is_for_the_version_that_was_read
+        somebody_can_always_decide_about_accounts
+        a_suspended_account_loses_its_sessions_and_a_deleted_one_its_data
+        pages_of_accounts_are_newest_first_and_without_gaps
+        the_first_administrator_is_set_up_once
+        a_link_is_good_once_for_its_purpose_and_until_its_end;
+    sessions:
+        a_session_is_found_by_what_proves_it_until_it_ends
+        all_sessions_but_one_can_be_ended_and_so_many_live_at_once
+        a_refresh_token_is_spent_for_its_successor
+        a_refresh_token_that_is_used_again_later_ends_its_session
+        parallel_uses_of_one_refresh_token_agree_on_the_successor
+        an_api_key_is_good_until_it_ends_or_is_taken_back
+        one_of_several_processes_adds_a_signing_key;
+    audit:
+        what_is_done_is_logged_in_order_and_sealed
+        a_change_that_fails_leaves_no_row
+        tampering_is_found_wherever_it_is;
+    shares:
+        an_asset_belongs_to_who_uploaded_it_and_can_be_shared
+        somebody_sees_what_is_theirs_or_shared_with_them
+        a_deleted_account_is_shared_with_no_more;
     jobs:
         the_most_urgent_job_runs_first_and_heavy_work_is_separate
         the_next_job_is_the_one_that_a_claim_hands_out

@@ -1,0 +1,143 @@
+//! With whom assets are shared, and what somebody sees by that or because it is theirs.
+
+use domain::authority::Standing;
+use domain::{AssetId, Timestamp, UserId};
+use serde_json::json;
+
+use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
+use crate::audit::Note;
+use crate::catalog::Number;
+use crate::engine::{args, column, corrupt, parsed};
+use crate::events::{EVENTS_MAX, EventRow};
+use crate::{Asset, Catalog, CatalogError, Event, sql};
+
+/// Accounts that one asset is shared with.
+pub const SHARES_MAX: u64 = 100;
+
+/// That an asset is shared with somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// With whom.
+    pub user: UserId,
+    /// For what.
+    pub standing: Standing,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+impl Catalog {
+    /// How the principal of this name stands to an asset; a stranger to one that is not there.
+    pub async fn standing(&self, asset: AssetId, name: &str) -> Result<Standing, CatalogError> {
+        let row: Option<MaybeText> = self.row(sql::shares::STANDING, args![asset, name]).await?;
+        match row.and_then(|row| row.text) {
+            Some(standing) => read(&standing),
+            None => Ok(Standing::Stranger),
+        }
+    }
+
+    /// Shares an asset with an account, or changes for what.
+    ///
+    /// # Errors
+    /// [`CatalogError::TooManyShares`], [`CatalogError::NoUser`], [`CatalogError::NoAsset`].
+    pub async fn share_asset(
+        &self,
+        asset: AssetId,
+        (user, standing): (UserId, Standing),
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        let data = json!({ "asset": asset.to_string(), "standing": standing });
+        tx.audit(Note { data, ..Note::of_user(actor, "asset.shared", user) }, now).await?;
+        let others: Option<Number> = tx.row(sql::shares::COUNT, args![asset]).await?;
+        if others.is_some_and(|row| u64::try_from(row.number).unwrap_or(0) >= SHARES_MAX) {
+            return Err(CatalogError::TooManyShares(asset));
+        }
+        if tx.row::<Exists>(sql::accounts::BY_ID, args![user]).await?.is_none_or(|row| row.state == "deleted") {
+            return Err(CatalogError::NoUser(user));
+        }
+        if tx.row::<AssetRow>(sql::assets::BY_ID, args![asset]).await?.is_none() {
+            return Err(CatalogError::NoAsset(asset));
+        }
+        tx.execute(sql::shares::PUT, args![asset, user, standing.as_str(), now]).await?;
+        tx.commit().await
+    }
+
+    /// Shares an asset with an account no longer; false if it was not.
+    pub async fn unshare_asset(
+        &self,
+        asset: AssetId,
+        user: UserId,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        let data = json!({ "asset": asset.to_string() });
+        tx.audit(Note { data, ..Note::of_user(actor, "asset.unshared", user) }, now).await?;
+        if tx.execute(sql::shares::REMOVE, args![asset, user]).await? != 1 {
+            return Ok(false);
+        }
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// With whom an asset is shared.
+    pub async fn shares_of(&self, asset: AssetId) -> Result<Vec<Share>, CatalogError> {
+        let rows: Vec<ShareRow> = self.rows(sql::shares::OF_ASSET, args![asset]).await?;
+        rows.into_iter().map(Share::try_from).collect()
+    }
+
+    /// Like [`assets`](Self::assets), but only those that the principal of this name sees.
+    pub async fn assets_seen_by(
+        &self,
+        name: &str,
+        after: Option<AssetId>,
+        limit: u32,
+    ) -> Result<Vec<Asset>, CatalogError> {
+        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
+        let args = args![after, name, limit.min(PAGE_ASSETS_MAX + 1)];
+        let rows: Vec<AssetRow> = self.rows(sql::shares::SEEN_PAGE, args).await?;
+        rows.into_iter().map(Asset::try_from).collect()
+    }
+
+    /// Like [`events_after`](Self::events_after), but only those of assets that the principal of this name sees.
+    pub async fn events_seen_by(&self, name: &str, seq: u64, limit: u32) -> Result<Vec<Event>, CatalogError> {
+        let args = args![column(seq)?, name, limit.min(EVENTS_MAX)];
+        let rows: Vec<EventRow> = self.rows(sql::shares::SEEN_EVENTS, args).await?;
+        rows.into_iter().map(Event::try_from).collect()
+    }
+}
+
+fn read(standing: &str) -> Result<Standing, CatalogError> {
+    Standing::shared(standing).ok_or_else(|| corrupt("asset_shares.standing", standing))
+}
+
+#[derive(sqlx::FromRow)]
+struct MaybeText {
+    text: Option<String>,
+}
+
+#[derive(sqlx::FromRow)]
+struct Exists {
+    state: String,
+}
+
+/// `asset_shares` as stored.
+#[derive(sqlx::FromRow)]
+struct ShareRow {
+    user_id: String,
+    standing: String,
+    created_at: i64,
+}
+
+impl TryFrom<ShareRow> for Share {
+    type Error = CatalogError;
+
+    fn try_from(row: ShareRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            user: parsed("asset_shares.user_id", &row.user_id)?,
+            standing: read(&row.standing)?,
+            created_at: Timestamp::from_unix_ms(row.created_at),
+        })
+    }
+}

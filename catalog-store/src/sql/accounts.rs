@@ -1,0 +1,36 @@
+//! Statements on `users`.
+
+use super::{both, statements};
+
+macro_rules! columns {
+    () => {
+        "id, email, name, bio, language, role, state, password, email_verified_at, quota_bytes, version, created_at, \
+         updated_at"
+    };
+}
+
+statements! {
+    INSERT = both("insert into users (id, email, email_key, name, bio, language, role, state, password, \
+        email_verified_at, created_at, updated_at) values ($1, $2, $3, $4, '', $5, $6, 'active', $7, $8, $9, $9)");
+    BY_ID = both(concat!("select ", columns!(), " from users where id = $1"));
+    BY_EMAIL = both(concat!("select ", columns!(), " from users where email_key = $1"));
+    PAGE = both(concat!("select ", columns!(), " from users where id < $1 and state <> 'deleted' \
+        order by id desc limit $2"));
+    /// Takes the row until commit and counts the change.
+    LOCK = both(concat!("update users set version = version + 1, updated_at = $2 where id = $1 \
+        and state <> 'deleted' returning ", columns!()));
+    SET_PROFILE = both("update users set name = $2, bio = $3, language = $4 where id = $1");
+    SET_STANDING = both("update users set role = $2, state = $3, quota_bytes = $4 where id = $1");
+    SET_EMAIL = both("update users set email = $2, email_key = $3, email_verified_at = $4 where id = $1");
+    SET_PASSWORD = both("update users set password = $2 where id = $1");
+    VERIFY_EMAIL = both("update users set email_verified_at = $2 where id = $1 and email_verified_at is null");
+    BLANK = both("update users set email = null, email_key = null, name = '', bio = '', language = null, \
+        password = null, email_verified_at = null, quota_bytes = null, state = 'deleted' where id = $1");
+    /// Those who can decide about accounts.
+    ADMINS = both("select count(*) as number from users where role = 'admin' and state = 'active' \
+        and password is not null");
+    /// An administrator who was never set up.
+    FRESH_ADMIN = both("select id as text from users where role = 'admin' and state = 'active' and password is null \
+        and email is null order by id limit 1");
+    QUOTA = both("select quota_bytes as number from users where id = $1");
+}

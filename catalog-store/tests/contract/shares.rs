@@ -1,0 +1,67 @@
+//! Owners, shares, and what somebody sees by them.
+
+use catalog_store::{CatalogError, NewUpload};
+use domain::authority::{Role, Standing};
+use domain::{AssetId, UserId};
+
+use crate::accounts::user;
+use crate::harness::{World, at};
+
+async fn uploaded(world: &World, owner: Option<UserId>) -> AssetId {
+    let new = NewUpload { owner: owner.map(|owner| owner.to_string()), ..world.new_upload(Some(10)) };
+    world.catalog.create_upload(&new).await.unwrap();
+    new.target.expect("it has one").asset
+}
+
+pub(crate) async fn an_asset_belongs_to_who_uploaded_it_and_can_be_shared(world: World) {
+    let (ada, bob) = (user(&world, Role::Uploader).await, user(&world, Role::User).await);
+    let asset = uploaded(&world, Some(ada)).await;
+    assert_eq!(world.catalog.asset(asset).await.unwrap().expect("it").owner, Some(ada.to_string()));
+    let standing = async |user: UserId| world.catalog.standing(asset, &user.to_string()).await.unwrap();
+    assert_eq!((standing(ada).await, standing(bob).await), (Standing::Owner, Standing::Stranger));
+    for share in [Standing::Viewer, Standing::Editor] {
+        world.catalog.share_asset(asset, (bob, share), "x", at(1)).await.unwrap();
+        assert_eq!(standing(bob).await, share);
+    }
+    let shares = world.catalog.shares_of(asset).await.unwrap();
+    assert_eq!((shares.len(), shares[0].user, shares[0].standing), (1, bob, Standing::Editor));
+    assert!(world.catalog.unshare_asset(asset, bob, "x", at(2)).await.unwrap());
+    assert!(!world.catalog.unshare_asset(asset, bob, "x", at(3)).await.unwrap());
+    assert_eq!(standing(bob).await, Standing::Stranger);
+    let unknown = world.catalog.share_asset(asset, (world.user_id(), Standing::Viewer), "x", at(4)).await;
+    assert!(matches!(unknown, Err(CatalogError::NoUser(_))), "{unknown:?}");
+    let nothing = AssetId::from_u128(u128::MAX - 1);
+    let unknown = world.catalog.share_asset(nothing, (bob, Standing::Viewer), "x", at(4)).await;
+    assert!(matches!(unknown, Err(CatalogError::NoAsset(_))), "{unknown:?}");
+    assert_eq!(world.catalog.standing(nothing, &ada.to_string()).await.unwrap(), Standing::Stranger);
+}
+
+pub(crate) async fn somebody_sees_what_is_theirs_or_shared_with_them(world: World) {
+    let (ada, bob) = (user(&world, Role::Uploader).await, user(&world, Role::User).await);
+    let (mine, shared, other) =
+        (uploaded(&world, Some(bob)).await, uploaded(&world, Some(ada)).await, uploaded(&world, None).await);
+    world.catalog.share_asset(shared, (bob, Standing::Viewer), "x", at(1)).await.unwrap();
+    let name = bob.to_string();
+    let seen = world.catalog.assets_seen_by(&name, None, 10).await.unwrap();
+    assert_eq!(seen.iter().map(|asset| asset.id).collect::<Vec<_>>(), [shared, mine], "newest first");
+    let page = world.catalog.assets_seen_by(&name, Some(shared), 10).await.unwrap();
+    assert_eq!(page.iter().map(|asset| asset.id).collect::<Vec<_>>(), [mine]);
+    let events = world.catalog.events_seen_by(&name, 0, 10).await.unwrap();
+    assert_eq!(events.iter().filter_map(|event| event.asset).collect::<Vec<_>>(), [mine, shared]);
+    assert!(world.catalog.events_seen_by(&name, events[1].seq, 10).await.unwrap().is_empty());
+    let all = world.catalog.assets(None, 10).await.unwrap();
+    assert!(all.iter().any(|asset| asset.id == other));
+    world.catalog.delete_asset(shared, world.job_id(), at(2)).await.unwrap();
+    assert_eq!(world.catalog.assets_seen_by(&name, None, 10).await.unwrap().len(), 1);
+}
+
+pub(crate) async fn a_deleted_account_is_shared_with_no_more(world: World) {
+    user(&world, Role::Admin).await;
+    let bob = user(&world, Role::User).await;
+    let asset = uploaded(&world, None).await;
+    world.catalog.share_asset(asset, (bob, Standing::Viewer), "x", at(1)).await.unwrap();
+    world.catalog.delete_user(bob, None, "x", at(2)).await.unwrap();
+    assert_eq!(world.catalog.shares_of(asset).await.unwrap(), vec![]);
+    let gone = world.catalog.share_asset(asset, (bob, Standing::Viewer), "x", at(3)).await;
+    assert!(matches!(gone, Err(CatalogError::NoUser(_))), "{gone:?}");
+}
