@@ -129,12 +129,12 @@ async fn check(state: &State, demand: &Demand<'_>) -> Result<Admitted, UploadErr
     let bytes = demand.length.unwrap_or(0);
     let owner = demand.entrant.owner();
     // All uploads under a capability are its owner's; where nobody has a name, it stands for itself.
-    let passage = match owner.or(grant.map(|grant| grant.id.as_str())) {
+    let passage = match owner.as_deref().or(grant.map(|grant| grant.id.as_str())) {
         Some(name) => Some(state.admission.turnstile.enter(name).await),
         None => None,
     };
     let new = Share { count: 1, bytes, parts: demand.parts };
-    if let Some(owner) = owner {
+    if let Some(owner) = &owner {
         within_share(state, owner, new).await?;
     }
     if let Some(grant) = grant.filter(|_| demand.kind == UploadKind::Partial) {
@@ -200,14 +200,16 @@ struct Share<'a> {
 
 async fn within_share(state: &State, owner: &str, new: Share<'_>) -> Result<(), UploadError> {
     let policy = &state.admission.policy;
-    if policy.quota_bytes.is_none() && policy.open_uploads_max.is_none() {
+    // What an account is told for itself counts instead of what holds for all.
+    let quota = state.catalog.quota_of(owner).await?.or(policy.quota_bytes);
+    if quota.is_none() && policy.open_uploads_max.is_none() {
         return Ok(());
     }
     let (open, used) = state.catalog.usage_of(owner).await?;
     if let Some(count_max) = policy.open_uploads_max.filter(|max| open + new.count > *max) {
         return Err(Denial::TooManyOpen { count_max }.into());
     }
-    let Some(quota) = policy.quota_bytes else { return Ok(()) };
+    let Some(quota) = quota else { return Ok(()) };
     let used = used.0.saturating_sub(state.catalog.bytes_of(new.parts).await?.0);
     if used.saturating_add(new.bytes) > quota {
         let left = ByteSize(quota.saturating_sub(used));

@@ -236,7 +236,7 @@ async fn join(state: &State, call: &Call, order: Order) -> Result<Response, Uplo
     let (owner, parts) = (call.entrant.owner(), &order.terms.parts);
     // Whatever else was asked for tells one request from another.
     let wish = serde_json::to_string(&(&order.metadata.header, &order.terms)).map_err(|_| UploadError::Internal)?;
-    let (length, repeat_key) = match concat::plan(state, owner, parts.clone(), &wish).await? {
+    let (length, repeat_key) = match concat::plan(state, owner.as_deref(), parts.clone(), &wish).await? {
         Planned::Again(upload) => return joined(state, call, &upload),
         Planned::New { length, repeat_key } => (length, repeat_key),
     };
@@ -247,7 +247,7 @@ async fn join(state: &State, call: &Call, order: Order) -> Result<Response, Uplo
     };
     if let Err(error) = recorded {
         // The same request may have come twice at once: whoever is second finds what the first made.
-        return match concat::plan(state, owner, parts.clone(), &wish).await? {
+        return match concat::plan(state, owner.as_deref(), parts.clone(), &wish).await? {
             Planned::Again(upload) => joined(state, call, &upload),
             Planned::New { .. } => Err(error),
         };

@@ -23,6 +23,9 @@ pub enum Denial {
         /// Why not.
         reason: &'static str,
     },
+    /// It cannot be told who asks.
+    #[error("it cannot be told who you are now: try again later")]
+    Unavailable,
     /// The capability cannot be used.
     #[error("this upload link cannot be used: {problem}; ask for a new one")]
     Grant {
@@ -98,6 +101,7 @@ impl Denial {
         match self {
             Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized"),
             Self::Forbidden { .. } => (S::FORBIDDEN, "forbidden"),
+            Self::Unavailable => (S::SERVICE_UNAVAILABLE, "accounts_unavailable"),
             Self::Grant { .. } => (S::FORBIDDEN, "grant_invalid"),
             Self::Type { .. } => (S::UNSUPPORTED_MEDIA_TYPE, "type_not_accepted"),
             Self::TooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "upload_too_large"),
@@ -119,7 +123,7 @@ impl Denial {
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::NoRoom { .. } => Some(ROOM_DELAY),
-            Self::TooManyOpen { .. } | Self::TooManyStreams => Some(OPEN_DELAY),
+            Self::TooManyOpen { .. } | Self::TooManyStreams | Self::Unavailable => Some(OPEN_DELAY),
             _ => None,
         }
     }

@@ -12,7 +12,8 @@ use axum::http::header::{AUTHORIZATION, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use catalog_store::{Grant, NewUpload, Upload};
-use domain::{Timestamp, UploadId};
+use domain::authority::{Action, Refusal, Resource};
+use domain::{Principal, Timestamp, UploadId, authorize};
 use sha2::{Digest, Sha256};
 
 use crate::{Denial, State, UploadError, admission, grant};
@@ -20,20 +21,13 @@ use crate::{Denial, State, UploadError, admission, grant};
 /// The answer of a [`Gate`], which may ask others for it.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Result<Principal, Denial>> + Send + 'a>>;
 
-/// Tells who sends a request.
+/// Tells who sends a request. What they may do is decided by [`domain::authorize`].
 pub trait Gate: Send + Sync + std::fmt::Debug {
-    /// The principal behind these headers.
+    /// The principal behind a request; its method is the one that it means, whatever carries it.
     ///
     /// # Errors
-    /// [`Denial::Unauthorized`] when nobody is known by them.
-    fn principal<'a>(&'a self, headers: &'a HeaderMap) -> Answer<'a>;
-}
-
-/// Somebody who uploads.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Principal {
-    /// The name under which uploads and quota are kept; `None` where nobody is asked for one.
-    pub name: Option<String>,
+    /// [`Denial::Unauthorized`] when nobody is known by it, [`Denial::Unavailable`] when that cannot be told.
+    fn principal<'a>(&'a self, parts: &'a Parts) -> Answer<'a>;
 }
 
 /// Everybody may upload, and nobody is asked for a name.
@@ -41,8 +35,8 @@ pub struct Principal {
 pub struct Open;
 
 impl Gate for Open {
-    fn principal<'a>(&'a self, _: &'a HeaderMap) -> Answer<'a> {
-        Box::pin(std::future::ready(Ok(Principal::default())))
+    fn principal<'a>(&'a self, _: &'a Parts) -> Answer<'a> {
+        Box::pin(std::future::ready(Ok(Principal::Unasked)))
     }
 }
 
@@ -67,10 +61,11 @@ impl std::fmt::Debug for Tokens {
 }
 
 impl Gate for Tokens {
-    fn principal<'a>(&'a self, headers: &'a HeaderMap) -> Answer<'a> {
+    fn principal<'a>(&'a self, parts: &'a Parts) -> Answer<'a> {
         // By hash: how long the look-up takes tells nothing of the tokens.
-        let name = bearer(headers).and_then(|token| self.names.get(&<[u8; 32]>::from(Sha256::digest(token))));
-        let principal = name.map(|name| Principal { name: Some(name.clone()) });
+        let token = bearer(&parts.headers);
+        let name = token.and_then(|token| self.names.get(&<[u8; 32]>::from(Sha256::digest(token))));
+        let principal = name.map(|name| Principal::Token { name: name.clone() });
         Box::pin(std::future::ready(principal.ok_or(Denial::Unauthorized)))
     }
 }
@@ -82,7 +77,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Somebody who was let in.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Entrant {
     pub(crate) principal: Principal,
     /// The capability that let them in, with its secret.
@@ -91,16 +86,16 @@ pub(crate) struct Entrant {
 
 impl Entrant {
     /// The principal who has to answer for what is done.
-    pub(crate) fn owner(&self) -> Option<&str> {
+    pub(crate) fn owner(&self) -> Option<String> {
         match &self.grant {
-            Some((grant, _)) => grant.owner.as_deref(),
-            None => self.principal.name.as_deref(),
+            Some((grant, _)) => grant.owner.clone(),
+            None => self.principal.name(),
         }
     }
 
     /// Writes down whose upload it is, and under which capability it is created.
     pub(crate) fn sign(&self, new: &mut NewUpload) {
-        new.owner = self.owner().map(str::to_owned);
+        new.owner = self.owner();
         if let Some((grant, _)) = &self.grant {
             new.terms.grant = Some(grant.id.clone());
             new.terms.bytes_max = grant.bytes_max;
@@ -159,12 +154,23 @@ async fn known(state: &State, upload: Option<UploadId>) -> Result<Option<Upload>
     }
 }
 
-/// The principal of a request that no capability can stand in for.
-pub(crate) async fn principal(state: &State, parts: &Parts) -> Result<Principal, UploadError> {
+/// The principal of a request that no capability can stand in for, if they may do `action`.
+pub(crate) async fn principal(state: &State, parts: &Parts, action: Action) -> Result<Principal, UploadError> {
     if presented(parts).is_some() {
         return Err(Denial::Forbidden { reason: "an upload link is good for its upload only" }.into());
     }
-    Ok(state.gate.principal(&parts.headers).await?)
+    let principal = state.gate.principal(parts).await?;
+    may(&principal, action, Resource::Service)?;
+    Ok(principal)
+}
+
+/// Whether `principal` may do `action` on `resource`.
+pub(crate) fn may(principal: &Principal, action: Action, resource: Resource<'_>) -> Result<(), Denial> {
+    authorize(principal, action, resource).map_err(|refusal| match refusal {
+        Refusal::Unknown => Denial::Unauthorized,
+        Refusal::Forbidden(reason) => Denial::Forbidden { reason },
+        Refusal::NoAccounts => Denial::Forbidden { reason: "this server keeps no accounts" },
+    })
 }
 
 /// The secret of a capability, in the address or as the token.
@@ -192,7 +198,8 @@ async fn by_grant(
     if upload.as_ref().is_some_and(|upload| upload.terms.grant.as_deref() != Some(&id)) {
         return Err(Denial::Grant { problem: "it is for another upload" }.into());
     }
-    Ok((Entrant { principal: Principal::default(), grant: Some((grant, secret.to_owned())) }, upload))
+    // Who they are is nobody's business: the capability is all that counts.
+    Ok((Entrant { principal: Principal::Anonymous, grant: Some((grant, secret.to_owned())) }, upload))
 }
 
 async fn by_name(
@@ -201,13 +208,15 @@ async fn by_name(
     method: &Method,
     upload: Option<UploadId>,
 ) -> Result<(Entrant, Option<Upload>), UploadError> {
-    let principal = state.gate.principal(&parts.headers).await?;
+    let principal = state.gate.principal(parts).await?;
+    let action = if upload.is_some() { Action::UseUpload } else { Action::Upload };
+    // Before anything is looked up, so that who may not upload at all learns nothing.
+    may(&principal, action, Resource::Service)?;
     let upload = known(state, upload).await?;
     if let Some(upload) = &upload {
-        let is_owner = principal.name.is_some() && principal.name == upload.owner;
-        if upload.owner.is_some() && principal.name.is_some() && !is_owner {
-            return Err(Denial::Forbidden { reason: "this upload belongs to somebody else" }.into());
-        }
+        may(&principal, action, Resource::Belonging(upload.owner.as_deref()))?;
+        let name = principal.name();
+        let is_owner = name.is_some() && name == upload.owner;
         if *method == Method::PATCH && upload.terms.url.is_some() {
             return Err(
                 Denial::Forbidden { reason: "this upload is imported and takes no octets from anybody else" }.into()
@@ -265,27 +274,30 @@ fn at_origin(grant: &Grant, parts: &Parts, method: &Method) -> Result<(), Denial
 mod tests {
     use super::*;
 
-    fn with(authorization: &str) -> HeaderMap {
-        let value = axum::http::HeaderValue::from_str(authorization).expect("a value");
-        HeaderMap::from_iter([(AUTHORIZATION, value)])
+    fn with(authorization: Option<&str>) -> Parts {
+        let mut request = axum::http::Request::builder();
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value);
+        }
+        request.body(()).expect("a request").into_parts().0
     }
 
     #[tokio::test]
     async fn a_token_names_its_principal_and_nothing_else_does() {
         let gate = Tokens::new([("ada".to_owned(), "secret-a".to_owned()), ("bob".to_owned(), "secret-b".to_owned())]);
-        let named = async |header: &str| gate.principal(&with(header)).await.map(|principal| principal.name);
+        let named = async |header: &str| gate.principal(&with(Some(header))).await.map(|principal| principal.name());
         assert_eq!(named("Bearer secret-a").await, Ok(Some("ada".into())));
         assert_eq!(named("bearer  secret-b").await, Ok(Some("bob".into())));
         for wrong in ["Bearer secret", "Bearer ", "Basic secret-a", "secret-a", "Bearer secret-a secret-b"] {
             assert_eq!(named(wrong).await, Err(Denial::Unauthorized), "{wrong}");
         }
-        assert_eq!(gate.principal(&HeaderMap::new()).await, Err(Denial::Unauthorized));
+        assert_eq!(gate.principal(&with(None)).await, Err(Denial::Unauthorized));
         assert!(!format!("{gate:?}").contains("secret"));
     }
 
     #[tokio::test]
     async fn an_open_gate_lets_everybody_in() {
-        assert_eq!(Open.principal(&HeaderMap::new()).await, Ok(Principal::default()));
+        assert_eq!(Open.principal(&with(None)).await, Ok(Principal::Unasked));
     }
 
     #[test]

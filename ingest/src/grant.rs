@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catalog_store::Grant;
+use domain::authority::{Action, Resource};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -52,12 +53,12 @@ pub(crate) fn id_of(secret: &str) -> String {
 
 pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> Result<Response, UploadError> {
     let (parts, body) = request.into_parts();
-    let principal = gate::principal(&state, &parts).await?;
+    let principal = gate::principal(&state, &parts, Action::GrantUpload).await?;
     let wanted: Wanted = api::document(&parts.headers, body).await?;
     let now = state.clock.now();
     let (first, second) = (state.clock.entropy(), state.clock.entropy());
     let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode([first, second].concat()));
-    let grant = Grant { id: id_of(&secret), owner: principal.name, ..checked(wanted, now)? };
+    let grant = Grant { id: id_of(&secret), owner: principal.name(), ..checked(wanted, now)? };
     state.catalog.prune_grants(domain::Timestamp::from_unix_ms(now.unix_ms() - ms(MEMORY))).await?;
     state.catalog.create_grant(&grant).await?;
     tracing::info!(grant.id = %grant.id, "upload grant created");
@@ -88,11 +89,9 @@ pub(crate) async fn revoke(
     request: Request,
 ) -> Result<Response, UploadError> {
     let (parts, _) = request.into_parts();
-    let principal = gate::principal(&state, &parts).await?;
+    let principal = gate::principal(&state, &parts, Action::RevokeGrant).await?;
     let grant = state.catalog.grant(&id).await?.ok_or(UploadError::NotFound)?;
-    if grant.owner.is_some() && grant.owner != principal.name {
-        return Err(Denial::Forbidden { reason: "this upload link belongs to somebody else" }.into());
-    }
+    gate::may(&principal, Action::RevokeGrant, Resource::Belonging(grant.owner.as_deref()))?;
     state.catalog.revoke_grant(&id, state.clock.now()).await?;
     tracing::info!(grant.id = %id, "upload grant taken back");
     Ok((StatusCode::NO_CONTENT, Bytes::new()).into_response())

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use catalog_store::{NewUpload, Target, UploadKind};
+use domain::authority::Action;
 use domain::{AssetId, PlaybackId, UploadId};
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -142,7 +143,7 @@ pub async fn resume_imports(state: &State) -> Result<(), UploadError> {
 
 pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> Result<Response, UploadError> {
     let (parts, body) = request.into_parts();
-    let principal = gate::principal(&state, &parts).await?;
+    let principal = gate::principal(&state, &parts, Action::Import).await?;
     let wanted: Wanted = api::document(&parts.headers, body).await?;
     let url = address::parsed(&wanted.url).map_err(refused)?;
     // Asked again for each attempt; asked here so that a private address is refused at once.

@@ -78,7 +78,7 @@ pub use denial::Denial;
 pub use early::{Finding, Looked, Prober};
 pub use error::UploadError;
 pub use expire::{janitor, round as look_after};
-pub use gate::{Gate, Principal};
+pub use gate::Gate;
 pub use import::{ImportRules, Imports, resume_imports};
 pub use interim::Interim;
 pub use live::Live;
