@@ -7,10 +7,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::assets::PAGE_ASSETS_MAX;
 use catalog_store::{Asset, CatalogError, Output, Text};
-use domain::{AssetId, AssetState, JobId, PlaybackId};
+use domain::authority::Action;
+use domain::{AssetId, JobId, PlaybackId};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
+use crate::accounts::Caller;
+use crate::door::{any_asset_for, asset_for};
 use crate::problem::{Problem, chain};
 use crate::view::AssetView;
 
@@ -42,6 +45,7 @@ struct PageInfo {
 
 pub(crate) async fn list(
     Shared(state): Shared<State>,
+    caller: Caller,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
@@ -52,11 +56,17 @@ pub(crate) async fn list(
     let after = query.after.as_deref().map(asset_id).transpose()?;
     if let Some(playback) = query.playback_id.as_deref() {
         let playback: PlaybackId = playback.parse().map_err(|error| Problem::invalid_id(&error))?;
-        let found = state.catalog.asset_by_playback(playback).await?.filter(|asset| !is_gone(asset));
+        let found = match state.catalog.asset_by_playback(playback).await? {
+            Some(asset) => asset_for(&state, &caller, asset.id, Action::ReadAsset).await.ok(),
+            None => None,
+        };
         return page(&state, found.into_iter().collect(), 1).await;
     }
     // One more than asked for tells whether there are more.
-    let assets = state.catalog.assets(after, limit + 1).await?;
+    let assets = match caller.confined_to() {
+        Some(name) => state.catalog.assets_seen_by(&name, after, limit + 1).await?,
+        None => state.catalog.assets(after, limit + 1).await?,
+    };
     page(&state, assets, limit).await
 }
 
@@ -79,18 +89,20 @@ async fn page(state: &State, mut assets: Vec<Asset>, limit: u32) -> Result<Respo
 
 pub(crate) async fn show(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let asset = living(&state, asset_in(path)?).await?;
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?;
     Ok((no_store(), Json(view(&state, asset).await?)).into_response())
 }
 
 pub(crate) async fn delete(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let id = asset_in(path)?;
-    let asset = state.catalog.asset(id).await?.ok_or(Problem::not_found("there is no such asset"))?;
+    let asset = any_asset_for(&state, &caller, id, Action::DeleteAsset).await?;
     let now = state.clock.now();
     if state.catalog.delete_asset(id, JobId::mint(now, state.clock.entropy()), now).await? {
         tracing::info!(asset.id = %id, "asset deleted");
@@ -122,15 +134,17 @@ pub(crate) async fn output_of(state: &State, asset: &Asset) -> Result<(Output, V
     Ok((output.unwrap_or_default(), texts))
 }
 
-/// The asset of this id, unless it is deleted.
-pub(crate) async fn living(state: &State, id: AssetId) -> Result<Asset, Problem> {
-    let asset = state.catalog.asset(id).await?.filter(|asset| !is_gone(asset));
-    asset.ok_or(Problem::not_found("there is no such asset"))
-}
+/// Something that is not there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Missing(pub(crate) &'static str);
 
-/// A deleted asset is only an id.
-fn is_gone(asset: &Asset) -> bool {
-    asset.state == AssetState::Deleted
+/// There is no such asset, or none that the caller may know of.
+pub(crate) const NO_ASSET: Missing = Missing("there is no such asset");
+
+impl From<Missing> for Problem {
+    fn from(missing: Missing) -> Self {
+        Self::not_found(missing.0)
+    }
 }
 
 pub(crate) fn asset_in(path: Result<Path<String>, PathRejection>) -> Result<AssetId, Problem> {

@@ -8,12 +8,16 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use catalog_store::Asset;
+use domain::authority::Action;
 use domain::chapters::COUNT_MAX;
 use domain::probe::{Chapter, TEXT_CHARS_MAX};
-use domain::{AssetId, JobId, MediaTime, Timescale};
+use domain::{JobId, MediaTime, Timescale};
 use serde::{Deserialize, Serialize};
 
-use crate::assets::{asset_in, living, no_store};
+use crate::accounts::Caller;
+use crate::assets::{asset_in, no_store};
+use crate::door::asset_for;
 use crate::problem::Problem;
 use crate::view::{ChapterSource, ChapterView, chapters};
 use crate::{State, body};
@@ -49,43 +53,47 @@ struct ChapterList {
 
 pub(crate) async fn show(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    shown(&state, asset_in(path)?).await
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?;
+    Ok(shown(&asset))
 }
 
 pub(crate) async fn set(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
-    living(&state, asset).await?;
+    asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let content = body::read(&state, &headers, body, BODY_BYTES_MAX).await?;
     let wanted: Wanted = serde_json::from_slice(&content).map_err(|error| Problem::invalid_body(error.to_string()))?;
     let chapters = checked(wanted)?;
     let now = state.clock.now();
     state.catalog.set_chapters(asset, Some(&chapters), JobId::mint(now, state.clock.entropy()), now).await?;
     tracing::info!(asset.id = %asset, chapters = chapters.len(), "chapters set");
-    shown(&state, asset).await
+    Ok(shown(&asset_for(&state, &caller, asset, Action::EditAsset).await?))
 }
 
 pub(crate) async fn unset(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
+    asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let now = state.clock.now();
     state.catalog.set_chapters(asset, None, JobId::mint(now, state.clock.entropy()), now).await?;
     tracing::info!(asset.id = %asset, "chapters given back to the file");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }
 
-async fn shown(state: &State, asset: AssetId) -> Result<Response, Problem> {
-    let asset = living(state, asset).await?;
-    let list = ChapterList { source: ChapterSource::of(&asset), chapters: chapters(&asset) };
-    Ok((no_store(), Json(list)).into_response())
+fn shown(asset: &Asset) -> Response {
+    let list = ChapterList { source: ChapterSource::of(asset), chapters: chapters(asset) };
+    (no_store(), Json(list)).into_response()
 }
 
 /// The chapters in order; what cannot be meant is refused.

@@ -13,14 +13,18 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Catalog, CatalogError};
-use domain::AssetId;
+use domain::authority::Action;
+use domain::{AssetId, Principal};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::State;
+use crate::accounts::Caller;
 use crate::assets::asset_id;
+use crate::door::any_asset_for;
 use crate::problem::{Problem, chain};
 
 /// Silence after which a comment proves that the connection lives.
@@ -31,6 +35,8 @@ const RECONNECT: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_secs(1);
 /// Rest after a wake-up, so that a burst of changes is read at once.
 const QUIET: Duration = Duration::from_millis(50);
+/// How long a stream lasts where one has to be somebody: then the client comes back, and is asked who it is.
+const LIFE: Duration = Duration::from_secs(15 * 60);
 /// Events read at once.
 const BATCH_EVENTS: u32 = 100;
 
@@ -54,11 +60,16 @@ struct EventView<'a> {
 
 pub(crate) async fn stream(
     Shared(state): Shared<State>,
+    caller: Caller,
     headers: HeaderMap,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
     let asset = query.asset.as_deref().map(asset_id).transpose()?;
+    let confined_to = caller.confined_to();
+    if let Some(asset) = asset.filter(|_| confined_to.is_some()) {
+        any_asset_for(&state, &caller, asset, Action::ReadAsset).await?;
+    }
     let place = state.streams.clone().try_acquire_owned().map_err(|_| Problem::too_many_streams())?;
     // Subscribed before the first read, so nothing between the two is missed.
     let changed = state.catalog.changed();
@@ -71,6 +82,9 @@ pub(crate) async fn stream(
         catalog: state.catalog.clone(),
         changed,
         asset,
+        confined_to,
+        // Whoever is known by something is asked for it again now and then.
+        ends_at: (caller.principal != Principal::Unasked).then(|| Instant::now() + LIFE),
         seq,
         ready: VecDeque::from([first]),
         shutdown: state.shutdown.clone(),
@@ -110,6 +124,9 @@ struct Reader {
     catalog: Catalog,
     changed: watch::Receiver<u64>,
     asset: Option<AssetId>,
+    /// Only what this name sees.
+    confined_to: Option<String>,
+    ends_at: Option<Instant>,
     seq: u64,
     ready: VecDeque<Event>,
     shutdown: CancellationToken,
@@ -129,7 +146,7 @@ impl Reader {
     async fn next(&mut self) -> Option<Event> {
         // Ends with an event, at shutdown, or when the client is gone and drops the stream.
         loop {
-            if self.shutdown.is_cancelled() {
+            if self.shutdown.is_cancelled() || self.ends_at.is_some_and(|end| end <= Instant::now()) {
                 return None;
             }
             if let Some(event) = self.ready.pop_front() {
@@ -146,12 +163,19 @@ impl Reader {
     }
 
     async fn read(&mut self) -> Result<(), CatalogError> {
-        let events = match self.asset {
-            Some(asset) => self.catalog.events_of(asset, self.seq, BATCH_EVENTS).await?,
-            None => self.catalog.events_after(self.seq, BATCH_EVENTS).await?,
+        // Asked first: what comes meanwhile is read the next time.
+        let last = if self.confined_to.is_some() { self.catalog.last_event().await? } else { 0 };
+        let events = match (self.asset, &self.confined_to) {
+            (Some(asset), None) => self.catalog.events_of(asset, self.seq, BATCH_EVENTS).await?,
+            (None, None) => self.catalog.events_after(self.seq, BATCH_EVENTS).await?,
+            (_, Some(name)) => self.catalog.events_seen_by(name, self.seq, BATCH_EVENTS).await?,
         };
+        let is_all = events.len() < usize::try_from(BATCH_EVENTS).unwrap_or(usize::MAX);
         for event in events {
             self.seq = event.seq;
+            if self.asset.is_some() && self.asset != event.asset {
+                continue;
+            }
             let view = EventView {
                 seq: event.seq,
                 at: event.at.rfc3339(),
@@ -161,6 +185,10 @@ impl Reader {
             };
             let text = serde_json::to_string(&view).unwrap_or_default();
             self.ready.push_back(Event::default().id(event.seq.to_string()).data(text));
+        }
+        if is_all {
+            // What nobody shows need not be read again.
+            self.seq = self.seq.max(last);
         }
         Ok(())
     }

@@ -1,30 +1,47 @@
-//! The JSON API over the catalogue: assets with their subtitles and chapters, deletion, and the stream of events.
+//! The JSON API over the catalogue: assets with their subtitles and chapters, accounts, and the stream of events.
 //!
 //! | module | what it answers |
 //! |---|---|
-//! | [`router`](router()) | which path does what: the whole surface on one page |
-//! | `assets` | one asset, pages of assets, deletion |
+//! | [`router`](router()) | which path does what, and what that asks for: the whole surface on one page |
+//! | `door` | who asks, and whether they may |
+//! | `accounts` | how somebody proves who they are: passwords, sessions, tokens, keys, letters |
+//! | `auth`, `me`, `users` | becoming somebody; one's own account; those of others |
+//! | `assets`, `shares` | one asset, pages of assets, deletion; with whom one is shared |
 //! | `subtitles` | subtitle files: added, shown, removed |
 //! | `chapters` | chapters: set, replaced, given back to the file |
 //! | `markers` | markers: set, replaced, removed |
-//! | `body` | bodies of requests, of bounded size, number and time |
 //! | `events` | what changes, as server-sent events with replay |
-//! | `view` | how an asset looks in JSON |
+//! | `audit` | what was done about accounts and rights |
+//! | `body`, `documents` | bodies of requests, of bounded size, number and time; versions, cursors |
+//! | `view`, `person` | how an asset and an account look in JSON |
 //! | `problem` | every error, as a problem document (RFC 9457) |
 //!
-//! It knows nothing of uploads, media or players: those URLs are only named here, not served, and subtitle files
-//! are stored unread.
+//! What somebody may do is decided by [`domain::authorize`] alone. The crate knows nothing of uploads, media or
+//! players: those URLs are only named here, not served, and subtitle files are stored unread.
 //! Its surface is described by `openapi.json`, which a test compares with the router.
 
+mod accounts;
 mod assets;
+mod audit;
+mod auth;
 mod body;
 mod chapters;
+mod documents;
+mod door;
 mod events;
 mod markers;
+mod me;
+mod person;
 mod problem;
 mod reprocess;
 mod router;
+mod shares;
 mod subtitles;
+mod users;
 mod view;
 
-pub use router::{ROUTES, State, router};
+pub use accounts::{
+    Accounts, AccountsError, Algorithm, Caller, KeyError, MailError, MailRoute, Postman, Settings, Unproven,
+};
+pub use door::ClientAddress;
+pub use router::{Access, ROUTES, State, router};

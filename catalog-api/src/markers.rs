@@ -9,14 +9,17 @@ use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use catalog_store::Asset;
+use domain::JobId;
+use domain::authority::Action;
 use domain::markers::{
     ATTRIBUTES_MAX, COUNT_MAX, MARKER_TEXT_CHARS_MAX, Marker, MarkerValue, is_attribute_name, is_text,
 };
-use domain::{AssetId, JobId};
 use serde::{Deserialize, Serialize};
 
-use crate::assets::{asset_in, living, no_store};
+use crate::accounts::Caller;
+use crate::assets::{asset_in, no_store};
 use crate::chapters::instant;
+use crate::door::asset_for;
 use crate::problem::Problem;
 use crate::view::seconds;
 use crate::{State, body};
@@ -72,42 +75,45 @@ struct MarkerView {
 
 pub(crate) async fn show(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    shown(&state, asset_in(path)?).await
+    Ok(shown(&asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?))
 }
 
 pub(crate) async fn set(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
-    living(&state, asset).await?;
+    asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let content = body::read(&state, &headers, body, BODY_BYTES_MAX).await?;
     let wanted: Wanted = serde_json::from_slice(&content).map_err(|error| Problem::invalid_body(error.to_string()))?;
     let markers = checked(wanted)?;
     let now = state.clock.now();
     state.catalog.set_markers(asset, &markers, JobId::mint(now, state.clock.entropy()), now).await?;
     tracing::info!(asset.id = %asset, markers = markers.len(), "markers set");
-    shown(&state, asset).await
+    Ok(shown(&asset_for(&state, &caller, asset, Action::EditAsset).await?))
 }
 
 pub(crate) async fn unset(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
+    asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let now = state.clock.now();
     state.catalog.set_markers(asset, &[], JobId::mint(now, state.clock.entropy()), now).await?;
     tracing::info!(asset.id = %asset, "markers removed");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }
 
-async fn shown(state: &State, asset: AssetId) -> Result<Response, Problem> {
-    let asset = living(state, asset).await?;
-    Ok((no_store(), Json(MarkerList { markers: of(&asset) })).into_response())
+fn shown(asset: &Asset) -> Response {
+    (no_store(), Json(MarkerList { markers: of(asset) })).into_response()
 }
 
 /// The markers as players get them; those of a file of which nothing is known yet as they were set.

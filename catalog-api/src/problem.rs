@@ -10,6 +10,10 @@ use catalog_store::CatalogError;
 use media_store::StoreError;
 use serde::Serialize;
 
+use crate::documents::tag;
+
+mod accounts;
+
 /// An error, told to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -19,6 +23,8 @@ pub(crate) struct Problem {
     /// One sentence for people.
     detail: String,
     retry_after_s: Option<u32>,
+    /// The version that a change would have to name.
+    version: Option<u64>,
 }
 
 /// The document as it is sent.
@@ -34,7 +40,13 @@ struct Document<'a> {
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after_s: None }
+        Self { status, code, detail: detail.into(), retry_after_s: None, version: None }
+    }
+
+    /// What programs match on.
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
     }
 
     pub(crate) fn invalid_id(error: &domain::IdError) -> Self {
@@ -87,6 +99,15 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "not_found", detail)
     }
 
+    pub(crate) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong on the server")
+    }
+
+    pub(crate) fn not_json() -> Self {
+        let detail = "send the document as Content-Type: application/json";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", detail)
+    }
+
     pub(crate) fn method_not_allowed() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
     }
@@ -102,6 +123,12 @@ impl From<CatalogError> for Problem {
         match error {
             CatalogError::NoAsset(_) => return Self::not_found("there is no such asset"),
             CatalogError::AssetFailed(_) => return Self::asset_failed(),
+            CatalogError::NoUser(_) => return Self::not_found("there is no such account"),
+            CatalogError::Changed { version } => return Self::changed(Some(version)),
+            CatalogError::EmailTaken(_) => return Self::email_taken(),
+            CatalogError::LastAdmin => return Self::last_admin(),
+            CatalogError::TooManyKeys(_) => return Self::too_many_keys(),
+            CatalogError::TooManyShares(_) => return Self::too_many_shares(),
             CatalogError::NotReady { state, .. } => {
                 let detail = format!("the asset is {state}: only one that is ready can be processed again");
                 return Self::new(StatusCode::CONFLICT, "asset_not_ready", detail);
@@ -132,7 +159,7 @@ impl From<CatalogError> for Problem {
             };
         }
         tracing::error!(error = %chain(&error), "the catalogue failed");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong on the server")
+        Self::internal()
     }
 }
 
@@ -183,6 +210,10 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if problem.status == StatusCode::UNAUTHORIZED {
+        head.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    head.headers.extend(problem.version.and_then(tag));
     if let Some(seconds) = problem.retry_after_s {
         head.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -6,11 +6,14 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Reprocess, ReprocessJobs};
+use domain::authority::Action;
 use domain::{AssetId, Generation, JobId};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
-use crate::assets::{asset_in, living, no_store};
+use crate::accounts::Caller;
+use crate::assets::{asset_in, no_store};
+use crate::door::asset_for;
 use crate::problem::Problem;
 
 /// What is to be replaced.
@@ -33,12 +36,13 @@ struct ReprocessView {
 
 pub(crate) async fn begin(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<ReprocessQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let id = asset_in(path)?;
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let asset = living(&state, id).await?;
+    let asset = asset_for(&state, &caller, id, Action::ReprocessAsset).await?;
     // Asked first, so that whoever has no source learns it at once and not by an event.
     if asset.size.is_some() && state.store.source_size(id).await?.is_none() {
         return Err(Problem::no_source());

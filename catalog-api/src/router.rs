@@ -2,35 +2,79 @@
 
 use std::sync::Arc;
 
+use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use axum::{Router, middleware};
+use axum::routing::{delete, get, post, put};
+use axum::{Json, Router, middleware};
 use catalog_store::Catalog;
 use domain::Clock;
+use domain::authority::Action;
 use http::header;
 use media_store::MediaStore;
+use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
-use crate::{assets, chapters, events, markers, problem, reprocess, subtitles};
+use crate::{assets, audit, auth, chapters, door, events, markers, me, problem, reprocess, shares, subtitles, users};
 
 /// Event streams that may be open at the same time; one more is told to come back later.
 const STREAMS_MAX: usize = 512;
 
-/// Every route with its methods; HEAD is answered wherever GET is.
-pub const ROUTES: &[(&str, &[&str])] = &[
-    ("/api/v1/assets", &["get"]),
-    ("/api/v1/assets/{id}", &["get", "delete"]),
-    ("/api/v1/assets/{id}/subtitles", &["get", "post"]),
-    ("/api/v1/assets/{id}/subtitles/{subtitle}", &["get", "delete"]),
-    ("/api/v1/assets/{id}/chapters", &["get", "put", "delete"]),
-    ("/api/v1/assets/{id}/markers", &["get", "put", "delete"]),
-    ("/api/v1/assets/{id}/reprocess", &["post"]),
-    ("/api/v1/events", &["get"]),
-    ("/api/v1/openapi.json", &["get"]),
+/// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
+pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
+    ("/.well-known/jwks.json", &[("get", Action::Describe)]),
+    ("/api/v1/access", &[("get", Action::Describe)]),
+    ("/api/v1/assets", &[("get", Action::ListAssets)]),
+    ("/api/v1/assets/{id}", &[("get", Action::ReadAsset), ("delete", Action::DeleteAsset)]),
+    ("/api/v1/assets/{id}/subtitles", &[("get", Action::ReadAsset), ("post", Action::EditAsset)]),
+    ("/api/v1/assets/{id}/subtitles/{subtitle}", &[("get", Action::ReadAsset), ("delete", Action::EditAsset)]),
+    (
+        "/api/v1/assets/{id}/chapters",
+        &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
+    ),
+    (
+        "/api/v1/assets/{id}/markers",
+        &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
+    ),
+    ("/api/v1/assets/{id}/reprocess", &[("post", Action::ReprocessAsset)]),
+    ("/api/v1/assets/{id}/shares", &[("get", Action::ShareAsset)]),
+    ("/api/v1/assets/{id}/shares/{user}", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
+    ("/api/v1/audit-log", &[("get", Action::ReadAudit)]),
+    ("/api/v1/auth/forgot-password", &[("post", Action::SignIn)]),
+    ("/api/v1/auth/login", &[("post", Action::SignIn)]),
+    ("/api/v1/auth/logout", &[("post", Action::SignIn)]),
+    ("/api/v1/auth/refresh", &[("post", Action::SignIn)]),
+    ("/api/v1/auth/register", &[("post", Action::SignIn)]),
+    ("/api/v1/auth/reset-password", &[("post", Action::SignIn)]),
+    ("/api/v1/auth/setup", &[("post", Action::SignIn)]),
+    ("/api/v1/auth/verify-email", &[("post", Action::SignIn)]),
+    ("/api/v1/events", &[("get", Action::FollowEvents)]),
+    ("/api/v1/me", &[("get", Action::ReadSelf), ("patch", Action::ChangeSelf)]),
+    ("/api/v1/me/api-keys", &[("get", Action::ChangeSelf), ("post", Action::ChangeSelf)]),
+    ("/api/v1/me/api-keys/{key}", &[("delete", Action::ChangeSelf)]),
+    ("/api/v1/me/password", &[("put", Action::ChangeSelf)]),
+    ("/api/v1/me/sessions", &[("get", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
+    ("/api/v1/me/sessions/{session}", &[("delete", Action::ChangeSelf)]),
+    ("/api/v1/me/verification", &[("post", Action::ChangeSelf)]),
+    ("/api/v1/openapi.json", &[("get", Action::Describe)]),
+    ("/api/v1/users", &[("get", Action::ManageUsers), ("post", Action::ManageUsers)]),
+    (
+        "/api/v1/users/{user}",
+        &[("get", Action::ManageUsers), ("patch", Action::ManageUsers), ("delete", Action::ManageUsers)],
+    ),
 ];
+
+/// Who may use this server.
+#[derive(Clone, Debug)]
+pub enum Access {
+    /// Everybody, and nobody is asked for a name.
+    Open,
+    /// Those who have an account.
+    Accounts(Accounts),
+}
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -42,18 +86,38 @@ pub struct State {
     pub(crate) shutdown: CancellationToken,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) bodies: Arc<Semaphore>,
+    pub(crate) access: Access,
 }
 
 impl State {
-    /// The API over this catalogue; event streams end when `shutdown` is cancelled.
+    /// The API over this catalogue, open to everybody; event streams end when `shutdown` is cancelled.
     pub fn new(catalog: Catalog, store: MediaStore, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
         let (streams, bodies) = (Arc::new(Semaphore::new(STREAMS_MAX)), Arc::new(Semaphore::new(BODIES_MAX)));
-        Self { catalog, store, clock, shutdown, streams, bodies }
+        Self { catalog, store, clock, shutdown, streams, bodies, access: Access::Open }
+    }
+
+    /// The same for those whom `access` lets in.
+    #[must_use]
+    pub fn with_access(self, access: Access) -> Self {
+        Self { access, ..self }
     }
 }
 
-/// Answers everything below `/api`; paths it does not know with a problem document.
+/// Answers everything below `/api`, and where keys are published; paths it does not know with a problem document.
 pub fn router(state: State) -> Router {
+    Router::new()
+        .merge(of_assets())
+        .merge(of_accounts())
+        .route("/api/v1/access", get(access))
+        .route("/api/v1/openapi.json", get(openapi))
+        .route_layer(middleware::from_fn_with_state(state.clone(), door::enter))
+        .fallback(async || Problem::not_found("there is nothing at this path"))
+        .method_not_allowed_fallback(async || Problem::method_not_allowed())
+        .layer(middleware::from_fn(problem::render))
+        .with_state(state)
+}
+
+fn of_assets() -> Router<State> {
     Router::new()
         .route("/api/v1/assets", get(assets::list))
         .route("/api/v1/assets/{id}", get(assets::show).delete(assets::delete))
@@ -62,12 +126,47 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
         .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))
+        .route("/api/v1/assets/{id}/shares", get(shares::list))
+        .route("/api/v1/assets/{id}/shares/{user}", put(shares::put).delete(shares::remove))
         .route("/api/v1/events", get(events::stream))
-        .route("/api/v1/openapi.json", get(openapi))
-        .fallback(async || Problem::not_found("there is nothing at this path"))
-        .method_not_allowed_fallback(async || Problem::method_not_allowed())
-        .layer(middleware::from_fn(problem::render))
-        .with_state(state)
+}
+
+fn of_accounts() -> Router<State> {
+    Router::new()
+        .route("/.well-known/jwks.json", get(published_keys))
+        .route("/api/v1/auth/register", post(auth::register))
+        .route("/api/v1/auth/login", post(auth::log_in))
+        .route("/api/v1/auth/logout", post(auth::log_out))
+        .route("/api/v1/auth/refresh", post(auth::refresh))
+        .route("/api/v1/auth/verify-email", post(auth::verify_email))
+        .route("/api/v1/auth/forgot-password", post(auth::forgot_password))
+        .route("/api/v1/auth/reset-password", post(auth::reset_password))
+        .route("/api/v1/auth/setup", post(auth::set_up))
+        .route("/api/v1/me", get(me::show).patch(me::change))
+        .route("/api/v1/me/password", put(me::set_password))
+        .route("/api/v1/me/verification", post(me::send_verification))
+        .route("/api/v1/me/sessions", get(me::sessions).delete(me::end_sessions))
+        .route("/api/v1/me/sessions/{session}", delete(me::end_session))
+        .route("/api/v1/me/api-keys", get(me::keys).post(me::create_key))
+        .route("/api/v1/me/api-keys/{key}", delete(me::revoke_key))
+        .route("/api/v1/users", get(users::list).post(users::create))
+        .route("/api/v1/users/{user}", get(users::show).patch(users::change).delete(users::delete))
+        .route("/api/v1/audit-log", get(audit::list))
+}
+
+/// What whoever comes has to know before anything else.
+async fn access(Shared(state): Shared<State>) -> Result<Response, Problem> {
+    let (access, registration) = match &state.access {
+        Access::Open => ("open", false),
+        Access::Accounts(accounts) => ("accounts", accounts.settings().is_registration_open),
+    };
+    Ok((assets::no_store(), Json(json!({ "access": access, "is_registration_open": registration }))).into_response())
+}
+
+/// The public keys of access tokens.
+async fn published_keys(Shared(state): Shared<State>) -> Result<Response, Problem> {
+    let keys = door::accounts(&state)?.ring().published();
+    Ok(([(header::CACHE_CONTROL, "public, max-age=600")], Json(keys)).into_response())
 }
 
 async fn openapi() -> Response {

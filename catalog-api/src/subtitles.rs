@@ -9,12 +9,15 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::NewText;
+use domain::authority::Action;
 use domain::text::{BYTES_MAX, NAME_CHARS_MAX};
 use domain::{AssetId, AssetState, JobId, Language, TextId};
 use media_store::layout;
 use serde::{Deserialize, Serialize};
 
-use crate::assets::{asset_id, asset_in, living, no_store, output_of};
+use crate::accounts::Caller;
+use crate::assets::{Missing, asset_id, asset_in, no_store, output_of};
+use crate::door::asset_for;
 use crate::problem::{Problem, chain};
 use crate::view::{SubtitleView, subtitles};
 use crate::{State, body};
@@ -43,25 +46,28 @@ struct SubtitleList {
 
 pub(crate) async fn list(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let asset = living(&state, asset_in(path)?).await?;
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?;
     let (output, texts) = output_of(&state, &asset).await?;
     Ok((no_store(), Json(SubtitleList { data: subtitles(&asset, &output, &texts) })).into_response())
 }
 
 pub(crate) async fn show(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
     let (asset, id) = text_in(path)?;
-    living(&state, asset).await?;
+    asset_for(&state, &caller, asset, Action::ReadAsset).await?;
     let text = state.catalog.text(asset, id).await?.ok_or(NO_TEXT)?;
     Ok((no_store(), Json(SubtitleView::from(&text))).into_response())
 }
 
 pub(crate) async fn add(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<AddQuery>, QueryRejection>,
     headers: HeaderMap,
@@ -72,7 +78,7 @@ pub(crate) async fn add(
     let now = state.clock.now();
     let new = described(asset, TextId::mint(now, state.clock.entropy()), query)?;
     // Asked before the body is taken, and again in the transaction that adds it.
-    if living(&state, asset).await?.state == AssetState::Failed {
+    if asset_for(&state, &caller, asset, Action::EditAsset).await?.state == AssetState::Failed {
         return Err(Problem::asset_failed());
     }
     let content = body::read(&state, &headers, body, BYTES_MAX).await?;
@@ -96,9 +102,11 @@ pub(crate) async fn add(
 
 pub(crate) async fn remove(
     Shared(state): Shared<State>,
+    caller: Caller,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
     let (asset, id) = text_in(path)?;
+    asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let now = state.clock.now();
     if !state.catalog.remove_text((asset, id), JobId::mint(now, state.clock.entropy()), now).await? {
         return Err(NO_TEXT.into());
@@ -108,14 +116,7 @@ pub(crate) async fn remove(
 }
 
 /// There is no such text.
-struct NoText;
-const NO_TEXT: NoText = NoText;
-
-impl From<NoText> for Problem {
-    fn from(_: NoText) -> Self {
-        Self::not_found("the asset has no such subtitle file")
-    }
-}
+const NO_TEXT: Missing = Missing("the asset has no such subtitle file");
 
 fn text_in(path: Result<Path<(String, String)>, PathRejection>) -> Result<(AssetId, TextId), Problem> {
     let Path((asset, text)) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;

@@ -22,6 +22,8 @@ pub(crate) struct AssetView {
     state: AssetState,
     file_name: Option<String>,
     title: Option<String>,
+    /// The account it belongs to, or the name behind a token; null if it is nobody's.
+    owner: Option<String>,
     created_at: String,
     updated_at: String,
     size_bytes: Option<u64>,
@@ -196,6 +198,7 @@ impl AssetView {
             left_out: output.left_out.clone(),
             file_name: asset.file_name,
             title: asset.title,
+            owner: asset.owner,
             failure: asset.failure,
             generation: asset.generation,
             reprocessing: asset.next_generation.map(|generation| reprocessing(generation, next, now)),

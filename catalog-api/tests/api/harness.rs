@@ -34,9 +34,9 @@ pub(crate) struct Server {
     pub(crate) catalog: Catalog,
     pub(crate) store: MediaStore,
     pub(crate) shutdown: CancellationToken,
-    clock: Arc<ManualClock>,
-    router: Router,
-    _dir: tempfile::TempDir,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) router: Router,
+    pub(crate) dir: tempfile::TempDir,
 }
 
 impl Server {
@@ -53,7 +53,12 @@ impl Server {
         let store = MediaStore::open(config).await.unwrap();
         let (clock, shutdown) = (Arc::new(ManualClock::at(at(0))), CancellationToken::new());
         let state = catalog_api::State::new(catalog.clone(), store.clone(), clock.clone(), shutdown.clone());
-        Self { catalog, store, shutdown, clock, router: catalog_api::router(state), _dir: dir }
+        Self { catalog, store, shutdown, clock, router: catalog_api::router(state), dir }
+    }
+
+    /// The answer to any request.
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
+        Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
     async fn answer(&self, method: &str, path: &str, last_event: Option<&str>) -> Response<Body> {
@@ -94,6 +99,14 @@ impl Server {
         let response = self.answer("GET", path, last_event).await;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
+        EventStream { body: response.into_body(), text: String::new() }
+    }
+
+    /// The same as somebody with a cookie.
+    pub(crate) async fn stream_as(&self, path: &str, cookie: &str) -> EventStream {
+        let request = Request::builder().uri(path).header("cookie", cookie).body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
         EventStream { body: response.into_body(), text: String::new() }
     }
 
@@ -199,7 +212,7 @@ fn loudness() -> Loudness {
 /// What was answered.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     pub(crate) text: String,
 }
 
@@ -220,6 +233,12 @@ impl Answer {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text);
         assert_eq!(self.header("content-type"), Some("application/json"));
         serde_json::from_str(&self.text).unwrap()
+    }
+
+    /// The code of a problem; what was answered, if it is none.
+    pub(crate) fn code(&self) -> String {
+        let document: Value = serde_json::from_str(&self.text).unwrap_or_default();
+        document["code"].as_str().map_or_else(|| format!("{} {}", self.status, self.text), str::to_owned)
     }
 
     /// The JSON of what was made.

@@ -1,0 +1,203 @@
+//! Letters: written here, and put into a folder or sent.
+//!
+//! What asks for a letter is answered before anything is looked up, so that the answer tells nothing of whether there
+//! is such an account. The queue is bounded; what is lost with the process can be asked for again.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use catalog_store::{CatalogError, Purpose, User, UserState};
+use domain::{Timestamp, UserId};
+use lettre::message::header::ContentType;
+use lettre::message::{Mailbox, Message};
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::letters::{self, Words};
+use super::{Accounts, secret};
+use crate::problem::chain;
+
+/// Letters that wait to be written.
+const QUEUE: usize = 256;
+/// Tries to hand over one letter.
+const TRIES: u32 = 3;
+/// Rest between two of them.
+const REST: Duration = Duration::from_secs(10);
+/// How long a mail server may take for one letter.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a link to a mail address is good.
+const VERIFY: Duration = Duration::from_secs(3 * 24 * 3600);
+/// How long a link to a new password is good.
+const RESET: Duration = Duration::from_secs(3600);
+
+/// Where letters go.
+#[derive(Clone)]
+pub enum MailRoute {
+    /// A file each into this folder, where the operator finds them.
+    Folder(PathBuf),
+    /// To the mail server at this address, such as `smtps://user:password@mail.example.org`.
+    Smtp(String),
+}
+
+/// What somebody asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// To show that an address is one's own.
+    Verify(UserId),
+    /// Somebody registers with an address that has an account.
+    Known(UserId),
+    /// To set a new password for the account with this address, if there is one.
+    Reset(String),
+}
+
+/// Takes errands. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Letterbox(mpsc::Sender<Errand>);
+
+impl Letterbox {
+    pub(crate) fn new() -> (Self, mpsc::Receiver<Errand>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), receiver)
+    }
+
+    /// False if too many wait.
+    pub(crate) fn put(&self, errand: Errand) -> bool {
+        self.0.try_send(errand).is_ok()
+    }
+}
+
+/// Why letters cannot be sent this way.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MailError {
+    /// The sender's address is none.
+    #[error("the sender of letters is no mail address")]
+    From(#[source] lettre::address::AddressError),
+    /// The address of the mail server is none.
+    #[error(
+        "the address of the mail server is not understood: expected smtps://user:password@host or smtp://host:port"
+    )]
+    Server,
+}
+
+enum Carrier {
+    Folder(PathBuf),
+    Smtp(Box<AsyncSmtpTransport<Tokio1Executor>>),
+}
+
+/// Writes the letters that accounts need. Let it [`run`](Self::run) as long as the server does.
+pub struct Postman {
+    carrier: Carrier,
+    from: Mailbox,
+    errands: mpsc::Receiver<Errand>,
+}
+
+/// Why one letter was not written or sent.
+#[derive(Debug, thiserror::Error)]
+enum Undelivered {
+    #[error("the catalogue does not answer")]
+    Catalog(#[from] CatalogError),
+    #[error("the letter cannot be put together")]
+    Message(#[from] lettre::error::Error),
+    #[error("the letter cannot be put into its folder")]
+    Folder(#[from] std::io::Error),
+    #[error("the mail server does not take the letter")]
+    Smtp(#[from] lettre::transport::smtp::Error),
+}
+
+impl Postman {
+    pub(crate) fn new(route: &MailRoute, from: &str, errands: mpsc::Receiver<Errand>) -> Result<Self, MailError> {
+        let from = Mailbox::new(Some("Headwater".to_owned()), from.parse::<Address>().map_err(MailError::From)?);
+        let carrier = match route {
+            MailRoute::Folder(folder) => Carrier::Folder(folder.clone()),
+            MailRoute::Smtp(url) => {
+                // Its errors may hold the address, and that a password.
+                let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url).map_err(|_| MailError::Server)?;
+                Carrier::Smtp(Box::new(transport.timeout(Some(PATIENCE)).build()))
+            }
+        };
+        Ok(Self { carrier, from, errands })
+    }
+
+    /// Does errands until `soft` is cancelled; what waits then is lost, and can be asked for again.
+    pub async fn run(mut self, accounts: Accounts, soft: CancellationToken) {
+        // Ends with the soft signal, or when nobody is left to ask.
+        while let Some(Some(errand)) = soft.run_until_cancelled(self.errands.recv()).await {
+            for attempt in 1..=TRIES {
+                match self.deliver(&accounts, &errand).await {
+                    Ok(()) => break,
+                    Err(error) => tracing::warn!(attempt, error = %chain(&error), "a letter is not delivered"),
+                }
+                if attempt == TRIES || soft.run_until_cancelled(tokio::time::sleep(REST)).await.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+
+    async fn deliver(&self, accounts: &Accounts, errand: &Errand) -> Result<(), Undelivered> {
+        let catalog = accounts.catalog();
+        let user = match errand {
+            Errand::Verify(user) | Errand::Known(user) => catalog.user(*user).await?,
+            Errand::Reset(email) => catalog.user_by_email(email).await?,
+        };
+        let Some(user) = user.filter(|user| user.state == UserState::Active) else { return Ok(()) };
+        let Some(email) = user.email.as_deref() else { return Ok(()) };
+        let words = Words::of(user.language.as_deref());
+        let (subject, text) = match errand {
+            Errand::Known(_) => letters::known(words, &accounts.link("/reset", None)),
+            Errand::Verify(_) => {
+                let link = self.ticket(accounts, &user, Purpose::VerifyEmail, VERIFY).await?;
+                letters::verify(words, &accounts.link("/verify", Some(&link)))
+            }
+            Errand::Reset(_) => {
+                let link = self.ticket(accounts, &user, Purpose::ResetPassword, RESET).await?;
+                letters::reset(words, &accounts.link("/reset", Some(&link)))
+            }
+        };
+        self.send(email, subject, text, accounts).await?;
+        tracing::info!(user.id = %user.id, "letter delivered");
+        Ok(())
+    }
+
+    async fn ticket(
+        &self,
+        accounts: &Accounts,
+        user: &User,
+        purpose: Purpose,
+        life: Duration,
+    ) -> Result<String, CatalogError> {
+        let (now, ticket) = (accounts.clock().now(), secret::mint(accounts.clock(), secret::TICKET));
+        let until: Timestamp = now.plus(life);
+        accounts.catalog().issue_ticket(&secret::hash(&ticket), (user.id, purpose), until, now).await?;
+        Ok(ticket)
+    }
+
+    async fn send(&self, to: &str, subject: &str, text: String, accounts: &Accounts) -> Result<(), Undelivered> {
+        let Ok(to) = to.parse::<Address>() else { return Ok(()) };
+        let letter = Message::builder()
+            .from(self.from.clone())
+            .to(Mailbox::new(None, to))
+            .subject(subject)
+            .header(ContentType::TEXT_PLAIN)
+            .body(text)?;
+        match &self.carrier {
+            Carrier::Smtp(transport) => {
+                transport.send(letter).await?;
+            }
+            Carrier::Folder(folder) => {
+                tokio::fs::create_dir_all(folder).await?;
+                let name = format!("{}.eml", secret::hex(&accounts.clock().entropy()));
+                // Letters hold links that are as good as passwords.
+                let mut options = tokio::fs::OpenOptions::new();
+                options.write(true).create_new(true).mode(0o600);
+                let mut file = options.open(folder.join(name)).await?;
+                file.write_all(&letter.formatted()).await?;
+                file.sync_all().await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,298 @@
+//! One's own account: who one is, the password, sessions and API keys.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use catalog_store::{ApiKey, NewApiKey, Profile, Session, User};
+use domain::authority::Scopes;
+use domain::{KeyId, SessionId, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::State;
+use crate::accounts::{Accounts, Caller, Errand, LETTERS, LOGIN, LOGIN_OF_ACCOUNT, secret, weakness};
+use crate::assets::no_store;
+use crate::auth::{letter_to, limited};
+use crate::documents::{document, present, tag, wanted_version};
+use crate::door::{Origin, accounts};
+use crate::person::{PersonView, checked_bio, checked_language, checked_name};
+use crate::problem::Problem;
+
+/// Characters of a key by which its owner knows it again.
+const PREFIX_CHARS: usize = 12;
+/// Longest life of a key that ends, in days.
+const KEY_DAYS_MAX: u32 = 3650;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProfileChange {
+    name: Option<String>,
+    bio: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    language: Option<Option<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PasswordChange {
+    current: String,
+    password: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyRequest {
+    name: String,
+    scopes: Scopes,
+    /// Days until it ends; absent for never.
+    expires_in_days: Option<u32>,
+}
+
+/// A session of one's own.
+#[derive(Serialize)]
+struct SessionView {
+    id: SessionId,
+    /// The one that asks.
+    is_current: bool,
+    /// Proven by a cookie, or by tokens.
+    kind: &'static str,
+    client: String,
+    created_at: String,
+    seen_at: String,
+    expires_at: String,
+}
+
+/// An API key, without what is secret in it.
+#[derive(Serialize)]
+struct KeyView {
+    id: KeyId,
+    name: String,
+    prefix: String,
+    scopes: Scopes,
+    created_at: String,
+    expires_at: Option<String>,
+    seen_at: Option<String>,
+    /// All of it; only in the answer that makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+}
+
+pub(crate) async fn show(Shared(state): Shared<State>, caller: Caller) -> Result<Response, Problem> {
+    let user = own(accounts(&state)?, &caller).await?;
+    Ok(with_tag(user))
+}
+
+pub(crate) async fn change(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let accounts = accounts(&state)?;
+    let version = wanted_version(&headers)?;
+    let wanted: ProfileChange = document(&state, &headers, body).await?;
+    let user = own(accounts, &caller).await?;
+    let profile = Profile {
+        name: wanted.name.as_deref().map_or(Ok(user.name), checked_name)?,
+        bio: wanted.bio.as_deref().map_or(Ok(user.bio), checked_bio)?,
+        language: match wanted.language {
+            Some(language) => checked_language(language.as_deref())?,
+            None => user.language,
+        },
+    };
+    let changed = accounts.catalog().set_profile(user.id, version, &profile, accounts.clock().now()).await?;
+    Ok(with_tag(changed))
+}
+
+/// Asks for the present password, so that who finds a session open cannot take the account over.
+pub(crate) async fn set_password(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    origin: Origin,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let accounts = accounts(&state)?;
+    limited(accounts, &LOGIN, origin.address(accounts, &headers), async || {
+        let wanted: PasswordChange = document(&state, &headers, body).await?;
+        let user = own(accounts, &caller).await?;
+        let email = user.email.clone().unwrap_or_default();
+        if let Some(reason) = weakness(&wanted.password, &[&email]) {
+            return Err(Problem::weak_password(reason));
+        }
+        let subject = catalog_store::accounts::email_key(&email);
+        let allowance = accounts.take(&LOGIN_OF_ACCOUNT, &subject);
+        if allowance.is_exceeded {
+            return Err(Problem::too_many_attempts(allowance.reset_s));
+        }
+        if !accounts.hasher().verify(wanted.current, user.password.as_deref()).await?.is_right {
+            return Err(Problem::forbidden("this is not your present password"));
+        }
+        accounts.give_back(&LOGIN_OF_ACCOUNT, &subject);
+        let hash = accounts.hasher().hash(wanted.password, accounts.clock().entropy()).await?;
+        accounts.catalog().set_password(user.id, &hash, caller.session, accounts.clock().now()).await?;
+        tracing::info!(user.id = %user.id, "password changed");
+        Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+    })
+    .await
+}
+
+/// Has the letter that confirms the mail address sent again.
+pub(crate) async fn send_verification(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    origin: Origin,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let accounts = accounts(&state)?;
+    limited(accounts, &LETTERS, origin.address(accounts, &headers), async || {
+        let user = own(accounts, &caller).await?;
+        letter_to(accounts, user.email.as_deref().unwrap_or_default())?;
+        if !accounts.put_errand(Errand::Verify(user.id)) {
+            return Err(Problem::busy());
+        }
+        Ok((StatusCode::ACCEPTED, no_store(), Json(json!({ "status": "accepted" }))).into_response())
+    })
+    .await
+}
+
+pub(crate) async fn sessions(Shared(state): Shared<State>, caller: Caller) -> Result<Response, Problem> {
+    let accounts = accounts(&state)?;
+    let sessions = accounts.catalog().sessions_of(id_of(&caller)?, accounts.clock().now()).await?;
+    let view = |session: Session| SessionView {
+        is_current: caller.session == Some(session.id),
+        id: session.id,
+        kind: if session.has_cookie { "cookie" } else { "tokens" },
+        client: session.client,
+        created_at: session.created_at.rfc3339(),
+        seen_at: session.seen_at.rfc3339(),
+        expires_at: session.expires_at.rfc3339(),
+    };
+    let data: Vec<SessionView> = sessions.into_iter().map(view).collect();
+    Ok((no_store(), Json(json!({ "data": data }))).into_response())
+}
+
+/// Ends all sessions but the one that asks.
+pub(crate) async fn end_sessions(Shared(state): Shared<State>, caller: Caller) -> Result<Response, Problem> {
+    let accounts = accounts(&state)?;
+    accounts.catalog().end_sessions(id_of(&caller)?, caller.session, accounts.clock().now()).await?;
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+pub(crate) async fn end_session(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let accounts = accounts(&state)?;
+    let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
+    let session: SessionId = text.parse().map_err(|error| Problem::invalid_id(&error))?;
+    if !accounts.catalog().end_session(id_of(&caller)?, session, accounts.clock().now()).await? {
+        return Err(Problem::not_found("there is no such session of yours"));
+    }
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+pub(crate) async fn keys(Shared(state): Shared<State>, caller: Caller) -> Result<Response, Problem> {
+    let keys = accounts(&state)?.catalog().api_keys_of(id_of(&caller)?).await?;
+    let data: Vec<KeyView> = keys.into_iter().map(KeyView::from).collect();
+    Ok((no_store(), Json(json!({ "data": data }))).into_response())
+}
+
+pub(crate) async fn create_key(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let accounts = accounts(&state)?;
+    let wanted: KeyRequest = document(&state, &headers, body).await?;
+    let name = checked_name(&wanted.name)?;
+    if name.is_empty() || wanted.scopes.is_empty() {
+        return Err(Problem::invalid_body("a key has a name and at least one scope"));
+    }
+    let days = wanted.expires_in_days;
+    if days.is_some_and(|days| !(1..=KEY_DAYS_MAX).contains(&days)) {
+        return Err(Problem::invalid_body(format!("expires_in_days is 1 to {KEY_DAYS_MAX}")));
+    }
+    let (now, clock) = (accounts.clock().now(), accounts.clock());
+    let key = secret::mint(clock, secret::API_KEY);
+    let life = |days: u32| std::time::Duration::from_secs(u64::from(days) * 24 * 3600);
+    let new = NewApiKey {
+        id: KeyId::mint(now, clock.entropy()),
+        user: id_of(&caller)?,
+        name,
+        prefix: key.chars().take(PREFIX_CHARS).collect(),
+        hash: secret::hash(&key),
+        scopes: wanted.scopes,
+        expires_at: days.map(|days| now.plus(life(days))),
+    };
+    accounts.catalog().create_api_key(&new, now).await?;
+    tracing::info!(user.id = %new.user, key.id = %new.id, "API key made");
+    let view = KeyView {
+        id: new.id,
+        name: new.name,
+        prefix: new.prefix,
+        scopes: new.scopes,
+        created_at: now.rfc3339(),
+        expires_at: new.expires_at.map(domain::Timestamp::rfc3339),
+        seen_at: None,
+        key: Some(key),
+    };
+    let mut answer = no_store();
+    let location = format!("/api/v1/me/api-keys/{}", new.id);
+    answer.extend(HeaderValue::try_from(location).ok().map(|location| (header::LOCATION, location)));
+    Ok((StatusCode::CREATED, answer, Json(view)).into_response())
+}
+
+pub(crate) async fn revoke_key(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let accounts = accounts(&state)?;
+    let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
+    let key: KeyId = text.parse().map_err(|error| Problem::invalid_id(&error))?;
+    if !accounts.catalog().revoke_api_key(id_of(&caller)?, key, accounts.clock().now()).await? {
+        return Err(Problem::not_found("there is no such key of yours"));
+    }
+    tracing::info!(key.id = %key, "API key taken back");
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+/// The account of whoever asks.
+async fn own(accounts: &Accounts, caller: &Caller) -> Result<User, Problem> {
+    let user = accounts.catalog().user(id_of(caller)?).await?;
+    user.ok_or_else(|| Problem::not_found("there is no such account"))
+}
+
+fn id_of(caller: &Caller) -> Result<UserId, Problem> {
+    let member = caller.principal.member();
+    // The door lets nobody without an account this far.
+    member.map(|member| member.id).ok_or_else(Problem::internal)
+}
+
+/// The account with its version.
+pub(crate) fn with_tag(user: User) -> Response {
+    let mut answer = no_store();
+    answer.extend(tag(user.version));
+    (answer, Json(PersonView::from(user))).into_response()
+}
+
+impl From<ApiKey> for KeyView {
+    fn from(key: ApiKey) -> Self {
+        Self {
+            id: key.id,
+            name: key.name,
+            prefix: key.prefix,
+            scopes: key.scopes,
+            created_at: key.created_at.rfc3339(),
+            expires_at: key.expires_at.map(domain::Timestamp::rfc3339),
+            seen_at: key.seen_at.map(domain::Timestamp::rfc3339),
+            key: None,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! How an account looks in JSON, and what may stand in its fields.
+
+use catalog_store::User;
+use domain::authority::Role;
+use domain::{Language, UserId};
+use serde::Serialize;
+
+use crate::problem::Problem;
+
+/// Longest mail address (RFC 5321 §4.5.3.1.3).
+const EMAIL_BYTES_MAX: usize = 254;
+/// Longest name.
+const NAME_CHARS_MAX: usize = 80;
+/// Longest text about oneself.
+const BIO_CHARS_MAX: usize = 2000;
+
+/// An account, as it is shown to whoever it is, and to administrators.
+#[derive(Serialize)]
+pub(crate) struct PersonView {
+    id: UserId,
+    email: Option<String>,
+    name: String,
+    bio: String,
+    language: Option<String>,
+    role: Role,
+    state: &'static str,
+    is_email_verified: bool,
+    quota_bytes: Option<u64>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<User> for PersonView {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id,
+            email: user.email,
+            name: user.name,
+            bio: user.bio,
+            language: user.language,
+            role: user.role,
+            state: user.state.as_str(),
+            is_email_verified: user.is_email_verified,
+            quota_bytes: user.quota_bytes,
+            created_at: user.created_at.rfc3339(),
+            updated_at: user.updated_at.rfc3339(),
+        }
+    }
+}
+
+/// A mail address that letters can be sent to.
+pub(crate) fn checked_email(text: &str) -> Result<String, Problem> {
+    let text = text.trim();
+    let is_address = text.len() <= EMAIL_BYTES_MAX && text.parse::<lettre::Address>().is_ok();
+    if is_address { Ok(text.to_owned()) } else { Err(Problem::invalid_body("email is no mail address")) }
+}
+
+/// A name on one line.
+pub(crate) fn checked_name(text: &str) -> Result<String, Problem> {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let name = words.collect::<Vec<_>>().join(" ");
+    if name.chars().count() > NAME_CHARS_MAX {
+        return Err(Problem::invalid_body(format!("name has at most {NAME_CHARS_MAX} characters")));
+    }
+    Ok(name)
+}
+
+/// A text of several lines.
+pub(crate) fn checked_bio(text: &str) -> Result<String, Problem> {
+    if text.chars().count() > BIO_CHARS_MAX {
+        return Err(Problem::invalid_body(format!("bio has at most {BIO_CHARS_MAX} characters")));
+    }
+    Ok(text.chars().filter(|c| *c == '\n' || !c.is_control()).collect())
+}
+
+/// A language tag.
+pub(crate) fn checked_language(text: Option<&str>) -> Result<Option<String>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let language = Language::from_code(text);
+    let language = language.ok_or_else(|| Problem::invalid_body("language is a BCP 47 tag, such as fr"))?;
+    Ok(Some(language.to_string()))
+}

@@ -1,0 +1,115 @@
+//! What can be wrong with who asks, and with what they ask about accounts.
+
+use axum::http::StatusCode;
+
+use super::Problem;
+use crate::accounts::KeyError;
+
+impl Problem {
+    pub(crate) fn unauthorized(detail: String) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+    }
+
+    pub(crate) fn forbidden(reason: &'static str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", reason)
+    }
+
+    pub(crate) fn accounts_off(detail: String) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "accounts_off", detail)
+    }
+
+    pub(crate) fn cross_origin(detail: String) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "cross_origin", detail)
+    }
+
+    /// One answer for all that is wrong with it: none tells whether there is such an account.
+    pub(crate) fn invalid_credentials() -> Self {
+        let detail = "the mail address or the password is wrong";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
+    }
+
+    pub(crate) fn invalid_refresh() -> Self {
+        let detail = "the refresh token is not good, or not any more: log in again";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_refresh_token", detail)
+    }
+
+    pub(crate) fn invalid_link() -> Self {
+        let detail = "the link was used, is over, or was never given: ask for a new one";
+        Self::new(StatusCode::GONE, "invalid_link", detail)
+    }
+
+    pub(crate) fn email_not_verified() -> Self {
+        let detail = "follow the link in the letter that was sent to this mail address first";
+        Self::new(StatusCode::FORBIDDEN, "email_not_verified", detail)
+    }
+
+    pub(crate) fn suspended() -> Self {
+        let detail = "this account is suspended: ask whoever runs the server";
+        Self::new(StatusCode::FORBIDDEN, "account_suspended", detail)
+    }
+
+    pub(crate) fn registration_closed() -> Self {
+        let detail = "accounts are made by administrators here";
+        Self::new(StatusCode::FORBIDDEN, "registration_closed", detail)
+    }
+
+    pub(crate) fn weak_password(reason: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "weak_password", reason)
+    }
+
+    pub(crate) fn email_taken() -> Self {
+        let detail = "another account has this mail address";
+        Self::new(StatusCode::CONFLICT, "email_taken", detail)
+    }
+
+    pub(crate) fn last_admin() -> Self {
+        let detail = "somebody has to be able to decide about accounts: make another administrator first";
+        Self::new(StatusCode::CONFLICT, "last_admin", detail)
+    }
+
+    pub(crate) fn too_many_keys() -> Self {
+        let detail = format!("an account has at most {} API keys: take one back", catalog_store::credentials::KEYS_MAX);
+        Self::new(StatusCode::CONFLICT, "too_many_keys", detail)
+    }
+
+    pub(crate) fn too_many_shares() -> Self {
+        let detail = format!("an asset is shared with at most {} accounts", catalog_store::shares::SHARES_MAX);
+        Self::new(StatusCode::CONFLICT, "too_many_shares", detail)
+    }
+
+    pub(crate) fn precondition_required() -> Self {
+        let detail = "send If-Match with the ETag of what you change";
+        Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
+    }
+
+    /// With the version that it is at, if that is known.
+    pub(crate) fn changed(version: Option<u64>) -> Self {
+        let detail = "it was changed since: read it again";
+        Self { version, ..Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail) }
+    }
+
+    pub(crate) fn too_many_attempts(retry_after_s: u32) -> Self {
+        let detail = format!("that was tried too often: try again in {retry_after_s} s");
+        Self {
+            retry_after_s: Some(retry_after_s),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail)
+        }
+    }
+
+    pub(crate) fn busy() -> Self {
+        let detail = "too many log in at this moment, try again later";
+        Self { retry_after_s: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail) }
+    }
+
+    pub(crate) fn unavailable() -> Self {
+        let detail = "accounts cannot be reached, try again later";
+        Self { retry_after_s: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "accounts_unavailable", detail) }
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        tracing::error!(error = %super::chain(&error), "no token can be signed");
+        Self::unavailable()
+    }
+}

@@ -1,0 +1,193 @@
+//! The accounts of others, for administrators.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use catalog_store::accounts::PAGE_USERS_MAX;
+use catalog_store::{CatalogError, NewUser, Terms, User, UserState};
+use domain::UserId;
+use domain::authority::Role;
+use serde::Deserialize;
+
+use crate::State;
+use crate::accounts::{Accounts, Caller, Errand, is_usable, weakness};
+use crate::assets::no_store;
+use crate::documents::{Page, PageInfo, cursor, document, next_link, place, present, tag, wanted_version};
+use crate::door::accounts;
+use crate::me::with_tag;
+use crate::person::{PersonView, checked_email, checked_language, checked_name};
+use crate::problem::Problem;
+
+/// Accounts on a page when nothing else is asked for.
+const PAGE_USERS: u32 = 20;
+/// What cursors of this list are sealed for.
+const LIST: &str = "users";
+
+/// Which accounts, and how many.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewAccount {
+    email: String,
+    #[serde(default)]
+    name: String,
+    language: Option<String>,
+    role: Option<Role>,
+    password: Option<String>,
+    /// Of another system: Argon2id or bcrypt.
+    password_hash: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TermsChange {
+    role: Option<Role>,
+    state: Option<Wished>,
+    #[serde(default, deserialize_with = "present")]
+    quota_bytes: Option<Option<u64>>,
+}
+
+/// What an administrator can say of an account.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Wished {
+    Active,
+    Suspended,
+}
+
+pub(crate) async fn list(
+    Shared(state): Shared<State>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let accounts = accounts(&state)?;
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let limit = query.limit.unwrap_or(PAGE_USERS);
+    if !(1..=PAGE_USERS_MAX).contains(&limit) {
+        return Err(Problem::invalid_query(format!("limit is 1 to {PAGE_USERS_MAX}")));
+    }
+    let key = accounts.ring().cursor_key();
+    let after = query.after.as_deref().map(|text| place(&key, LIST, text)).transpose()?;
+    let after = after.map(|id| id.parse::<UserId>().map_err(|error| Problem::invalid_id(&error))).transpose()?;
+    let mut users = accounts.catalog().users(after, limit + 1).await?;
+    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = users.len() > shown;
+    users.truncate(shown);
+    let next = users.last().filter(|_| has_more).map(|user| cursor(&key, LIST, &user.id.to_string()));
+    let mut answer = no_store();
+    answer.extend(next_link("/api/v1/users", limit, next.as_deref()));
+    let data: Vec<PersonView> = users.into_iter().map(PersonView::from).collect();
+    Ok((answer, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+}
+
+pub(crate) async fn create(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let accounts = accounts(&state)?;
+    let wanted: NewAccount = document(&state, &headers, body).await?;
+    let email = checked_email(&wanted.email)?;
+    let (name, language) = (checked_name(&wanted.name)?, checked_language(wanted.language.as_deref())?);
+    let password = match (wanted.password, wanted.password_hash) {
+        (Some(_), Some(_)) => return Err(Problem::invalid_body("there is a password or a hash of one, not both")),
+        (Some(password), None) => {
+            if let Some(reason) = weakness(&password, &[&email]) {
+                return Err(Problem::weak_password(reason));
+            }
+            Some(accounts.hasher().hash(password, accounts.clock().entropy()).await?)
+        }
+        (None, Some(hash)) if !is_usable(&hash) => {
+            return Err(Problem::invalid_body("password_hash is Argon2id or bcrypt of a usual cost"));
+        }
+        (None, hash) => hash,
+    };
+    let is_invited = password.is_none();
+    let now = accounts.clock().now();
+    let id = UserId::mint(now, accounts.clock().entropy());
+    let role = wanted.role.unwrap_or(Role::User);
+    let new = NewUser { id, email: Some(email.clone()), name, language, role, password, is_email_verified: true };
+    match accounts.catalog().create_user(&new, &caller.actor(), now).await {
+        Ok(()) => {}
+        Err(CatalogError::EmailTaken(_)) => return Err(Problem::email_taken()),
+        Err(error) => return Err(error.into()),
+    }
+    tracing::info!(user.id = %id, %role, "account made");
+    if is_invited && !accounts.put_errand(Errand::Reset(email)) {
+        tracing::warn!(user.id = %id, "too many letters wait: an invitation is not written");
+    }
+    let user = known(accounts, id).await?;
+    let mut answer = no_store();
+    answer.extend(tag(user.version));
+    let location = format!("/api/v1/users/{id}");
+    answer.extend(HeaderValue::try_from(location).ok().map(|location| (header::LOCATION, location)));
+    Ok((StatusCode::CREATED, answer, Json(PersonView::from(user))).into_response())
+}
+
+pub(crate) async fn show(
+    Shared(state): Shared<State>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    Ok(with_tag(known(accounts(&state)?, user_in(path)?).await?))
+}
+
+pub(crate) async fn change(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (accounts, id) = (accounts(&state)?, user_in(path)?);
+    let version = wanted_version(&headers)?;
+    let wanted: TermsChange = document(&state, &headers, body).await?;
+    let user = known(accounts, id).await?;
+    let terms = Terms {
+        role: wanted.role.unwrap_or(user.role),
+        state: match wanted.state {
+            Some(Wished::Active) => UserState::Active,
+            Some(Wished::Suspended) => UserState::Suspended,
+            None => user.state,
+        },
+        quota_bytes: wanted.quota_bytes.unwrap_or(user.quota_bytes),
+    };
+    let now = accounts.clock().now();
+    let changed = accounts.catalog().set_terms(id, version, &terms, &caller.actor(), now).await?;
+    tracing::info!(user.id = %id, role = %terms.role, state = %terms.state, "account changed");
+    Ok(with_tag(changed))
+}
+
+pub(crate) async fn delete(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (accounts, id) = (accounts(&state)?, user_in(path)?);
+    let version = match headers.contains_key(header::IF_MATCH) {
+        true => Some(wanted_version(&headers)?),
+        false => None,
+    };
+    accounts.catalog().delete_user(id, version, &caller.actor(), accounts.clock().now()).await?;
+    tracing::info!(user.id = %id, "account deleted");
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+async fn known(accounts: &Accounts, id: UserId) -> Result<User, Problem> {
+    let user = accounts.catalog().user(id).await?.filter(|user| user.state != UserState::Deleted);
+    user.ok_or_else(|| Problem::not_found("there is no such account"))
+}
+
+fn user_in(path: Result<Path<String>, PathRejection>) -> Result<UserId, Problem> {
+    let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
+    text.parse().map_err(|error| Problem::invalid_id(&error))
+}
