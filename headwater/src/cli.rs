@@ -9,7 +9,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, LogFormat, Role, Sources};
 use crate::{
-    access, doctor, probe, purge, reprocess, serve, telemetry, terminal, transcode, upload, validate, verify, wiring,
+    access, audit, doctor, probe, purge, reprocess, serve, telemetry, terminal, transcode, upload, validate, verify,
+    wiring,
 };
 
 /// The work is done.
@@ -41,11 +42,13 @@ const SERVE_EXAMPLES: &str = "\
 Examples:
   headwater serve
   headwater serve --listen 0.0.0.0:8080 --data-dir /var/lib/headwater
+  headwater serve --access accounts --set public_url=https://media.example.org
   headwater serve --roles ingest,api,origin --set database_url=postgres://hw@db/hw --set storage_url=s3://media
   headwater serve --roles worker --set heavy_lanes=4 --set log_format=json
   headwater serve --roles origin --upstream https://origin.example.org
 
 When it is ready it prints one line, `listening on http://ADDRESS`.
+Whoever can reach it from elsewhere needs an account; the first start prints a link that sets up the first one.
 SIGTERM or SIGINT stops it: what is in flight gets shutdown_deadline_s seconds; a second signal cuts it off.
 A killed server needs no repair: start it again on the same data folder.";
 
@@ -132,6 +135,9 @@ enum Command {
     /// Sign a token that opens a signed asset, and print the path that holds it
     #[command(after_help = access::TOKEN_EXAMPLES)]
     Token(access::TokenArgs),
+    /// Check the log of what was done about accounts and rights
+    #[command(after_help = audit::EXAMPLES)]
+    Audit(AuditArgs),
     /// Tell the caches in front to purge assets, now
     #[command(after_help = purge::EXAMPLES)]
     Purge(PurgeArgs),
@@ -152,6 +158,9 @@ struct ServeArgs {
     /// Address and port to listen on; port 0 takes any free one
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,
+    /// Who may use it: open, accounts, or auto (open while only this machine can reach it)
+    #[arg(long, value_name = "MODE", value_parser = ["auto", "open", "accounts"])]
+    access: Option<String>,
     /// Be a cache in front of this origin, without database, storage or data folder (with --roles origin)
     #[arg(long, value_name = "URL")]
     upstream: Option<String>,
@@ -194,6 +203,14 @@ struct AccessArgs {
     data: DataArgs,
     #[command(flatten)]
     what: access::Args,
+}
+
+#[derive(Debug, Args)]
+struct AuditArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(subcommand)]
+    what: audit::What,
 }
 
 #[derive(Debug, Args)]
@@ -306,6 +323,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             quietly(&config)?;
             on_runtime(access::access(args.what, config))
         }
+        Command::Audit(args) => {
+            let config = load(args.data.flags())?;
+            quietly(&config)?;
+            on_runtime(audit::run(args.what, config))
+        }
         Command::Purge(args) => {
             let config = load(args.data.flags())?;
             quietly(&config)?;
@@ -347,6 +369,7 @@ impl ServeArgs {
             flags.push(("roles".into(), names.join(",")));
         }
         flags.extend(self.listen.iter().map(|address| ("listen".into(), address.clone())));
+        flags.extend(self.access.iter().map(|mode| ("access".into(), mode.clone())));
         flags.extend(self.upstream.iter().map(|url| ("upstream".into(), url.clone())));
         flags
     }

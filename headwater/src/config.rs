@@ -4,6 +4,7 @@
 //! file, the environment names and the refusal of unknown keys all come from there.
 
 mod access;
+mod accounts;
 mod admission;
 mod edge;
 mod keys;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use access::AccessError;
 pub(crate) use access::read_keys;
+pub use accounts::{AccessMode, JwtAlgorithm, Registration};
 pub use keys::{KEYS, Key, Kind, nearest};
 pub(crate) use reference::without_password;
 pub use reference::{effective, reference, sample};
@@ -158,6 +160,13 @@ pub struct Config {
     pub purge_fastly_token: String,
     pub purge_cloudflare_token: String,
     pub purge_akamai_credentials: String,
+    pub access: AccessMode,
+    pub public_url: String,
+    pub registration: Registration,
+    pub jwt_algorithm: JwtAlgorithm,
+    pub smtp_url: String,
+    pub mail_from: String,
+    pub trusted_proxies: Vec<String>,
     pub upload_size_max: u64,
     pub upload_sync: UploadSync,
     pub upload_expiry_s: u32,
@@ -366,6 +375,7 @@ impl Config {
         if (1..self.codecs.len()).any(|at| self.codecs[..at].contains(&self.codecs[at])) {
             return Err(("codecs", "must name each codec once".into()));
         }
+        accounts::check(self)?;
         admission::check(self)?;
         access::check(self)?;
         edge::check(self)?;

@@ -58,6 +58,9 @@ pub struct Layout {
     pub scratch: PathBuf,
     /// Uploads that are not complete.
     pub uploads: PathBuf,
+    /// Letters, where no mail server is named; made with the first.
+    #[serde(default)]
+    pub mail: PathBuf,
 }
 
 impl Layout {
@@ -68,6 +71,7 @@ impl Layout {
             media: root.join("media"),
             scratch: root.join("scratch"),
             uploads: root.join("uploads"),
+            mail: root.join("mail"),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use axum::Router;
+use catalog_api::{Access, Accounts};
 use catalog_store::Catalog;
 use domain::{Clock, Timestamp};
 use media_store::{MediaStore, Staging};
@@ -64,12 +65,16 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
             lifecycle.spawn_essential("purges", teller.run(lifecycle.soft().clone()));
         }
     }
-    let parts = base.parts(&config, &lifecycle, (counters, purges)).await?;
+    let access = base.access(&config, &lifecycle).await?;
+    let parts = base.parts(&config, &lifecycle, (counters, purges), &access).await?;
     if config.has(Role::Worker) || config.has(Role::Ingest) {
         let (metrics, soft) = (Arc::clone(&parts.metrics), lifecycle.soft().clone());
         lifecycle.tracker().spawn(engine::look(wiring::engine(&config.source_limits())?, metrics, soft));
     }
-    door.serve(&config, parts, &lifecycle)?;
+    let url = door.serve(&config, parts, &lifecycle)?;
+    if let Access::Accounts(accounts) = &access {
+        invite(&config, accounts, &url).await?;
+    }
     let stop = lifecycle.run(config.shutdown_deadline()).await?;
     if let Some(catalog) = &base.catalog {
         catalog.close().await;
@@ -121,8 +126,8 @@ impl Door {
         Ok(Self { listener, encrypted })
     }
 
-    /// Answers what comes through, from here on.
-    fn serve(self, config: &Config, parts: Parts, lifecycle: &Lifecycle) -> anyhow::Result<()> {
+    /// Answers what comes through, from here on; the address where.
+    fn serve(self, config: &Config, parts: Parts, lifecycle: &Lifecycle) -> anyhow::Result<String> {
         let address = self.listener.address().context("cannot tell the address")?;
         let surface = Surface::new(parts);
         if let Some((listener, tls)) = self.encrypted {
@@ -134,8 +139,11 @@ impl Door {
         lifecycle.spawn_essential("listener", self.listener.run(surface, lifecycle.clone()));
         // Whoever started this process waits for the line: from here on requests are answered.
         terminal::say(&format!("listening on http://{address}"));
-        tracing::info!(%address, roles = ?config.roles, "serving");
-        Ok(())
+        tracing::info!(%address, roles = ?config.roles, accounts = config.has_accounts(), "serving");
+        Ok(match address.ip().is_unspecified() {
+            true => format!("http://localhost:{}", address.port()),
+            false => format!("http://{address}"),
+        })
     }
 }
 
@@ -170,13 +178,18 @@ impl Base {
         config: &Config,
         lifecycle: &Lifecycle,
         (counters, purges): (Arc<pipeline::Metrics>, Arc<PurgeCounts>),
+        access: &Access,
     ) -> anyhow::Result<Parts> {
         let uploads = Arc::new(ingest::Metrics::default());
         let ingest = match self.catalog.as_ref().filter(|_| config.has(Role::Ingest)) {
-            Some(catalog) => Some(self.ingest(config, catalog, lifecycle, Arc::clone(&uploads)).await?),
+            Some(catalog) => {
+                let gate = wiring::accounts::gate(config, access);
+                Some(self.ingest(config, catalog, lifecycle, Arc::clone(&uploads), gate).await?)
+            }
             None => None,
         };
-        let api = self.catalog.as_ref().filter(|_| config.has(Role::Api)).map(|catalog| self.api(catalog, lifecycle));
+        let catalog = self.catalog.as_ref().filter(|_| config.has(Role::Api));
+        let api = catalog.map(|catalog| self.api(catalog, lifecycle, access));
         let origin = if config.has(Role::Origin) { Some(self.origin(config, lifecycle)?) } else { None };
         let players = origin.as_ref().map(|origin| Arc::clone(origin.metrics())).unwrap_or_default();
         Ok(Parts {
@@ -209,6 +222,7 @@ impl Base {
         catalog: &Catalog,
         lifecycle: &Lifecycle,
         metrics: Arc<ingest::Metrics>,
+        gate: Arc<dyn ingest::Gate>,
     ) -> anyhow::Result<Router> {
         let staging = Staging::open(self.data_dir.layout().uploads).await.context("cannot open the uploads folder")?;
         let state = ingest::State {
@@ -220,7 +234,7 @@ impl Base {
             tasks: lifecycle.tracker().clone(),
             shutdown: lifecycle.soft().clone(),
             sessions: ingest::Sessions::default(),
-            gate: config.gate(),
+            gate,
             admission: wiring::admission(config)?,
             live: ingest::Live::default(),
             metrics,
@@ -241,9 +255,21 @@ impl Base {
         hook
     }
 
-    fn api(&self, catalog: &Catalog, lifecycle: &Lifecycle) -> Router {
+    fn api(&self, catalog: &Catalog, lifecycle: &Lifecycle, access: &Access) -> Router {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
-        catalog_api::router(catalog_api::State::new(catalog.clone(), store, clock, lifecycle.soft().clone()))
+        let state = catalog_api::State::new(catalog.clone(), store, clock, lifecycle.soft().clone());
+        catalog_api::router(state.with_access(access.clone()))
+    }
+
+    /// Who may use the API and uploads, where this process serves either.
+    async fn access(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Access> {
+        let asks = config.has(Role::Api) || config.has(Role::Ingest);
+        match self.catalog.as_ref().filter(|_| asks) {
+            Some(catalog) => {
+                wiring::accounts::access(config, catalog, &self.clock, self.data_dir.root(), lifecycle).await
+            }
+            None => Ok(Access::Open),
+        }
     }
 
     fn health(&self, lifecycle: &Lifecycle) -> Health {
@@ -315,11 +341,24 @@ async fn prune_events(catalog: Catalog, clock: Arc<dyn Clock>, soft: Cancellatio
 }
 
 fn warn_if_open(config: &Config) {
-    let is_open = (config.has(Role::Ingest) && config.upload_tokens.is_empty()) || config.has(Role::Api);
-    if is_open && !config.listen.ip().is_loopback() {
+    let is_asked = config.has(Role::Ingest) || config.has(Role::Api);
+    if is_asked && !config.has_accounts() && !config.is_local() {
         tracing::warn!(
             address = %config.listen,
             "uploads and deletions are open to everyone who can reach this address"
         );
     }
+}
+
+/// Prints the link by which the first account is set up, if there is nobody yet. It is as good as a password, so it
+/// goes to whoever started the server and not into the log.
+async fn invite(config: &Config, accounts: &Accounts, url: &str) -> anyhow::Result<()> {
+    accounts.listens_at(url);
+    if !config.has(Role::Api) {
+        return Ok(());
+    }
+    if let Some(link) = accounts.setup_link().await.context("cannot make the first account")? {
+        terminal::say(&format!("set up the first account within a day: {link}"));
+    }
+    Ok(())
 }

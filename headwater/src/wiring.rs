@@ -13,6 +13,7 @@ use media_store::{MediaStore, Staging, StoreConfig};
 use pipeline::{Ahead, Worker, WorkerConfig};
 use transcoder::{Engine, EngineConfig, EngineLimits};
 
+pub mod accounts;
 mod demand;
 mod early;
 

@@ -7,7 +7,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use fixtures::Proxy;
 use fixtures::media::{self, ClipSpec, Picture};
@@ -18,6 +18,7 @@ use serde_json::Value;
 struct Server {
     process: Child,
     url: String,
+    said: BufReader<ChildStdout>,
 }
 
 impl Server {
@@ -37,10 +38,19 @@ impl Server {
             .spawn()
             .unwrap();
         let mut first_line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut first_line).unwrap();
+        let mut said = BufReader::new(process.stdout.take().unwrap());
+        said.read_line(&mut first_line).unwrap();
         let url = first_line.trim().strip_prefix("listening on ").map(str::to_owned);
         let url = url.unwrap_or_else(|| panic!("the server does not listen: {first_line:?}\n{}", log_in(data_dir)));
-        Self { process, url }
+        Self { process, url, said }
+    }
+
+    /// The next line that it says: where the first account is set up.
+    fn setup_link(&mut self) -> String {
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        let link = line.trim().split_once(": ").map(|(_, link)| link.to_owned());
+        link.unwrap_or_else(|| panic!("no link in {line:?}"))
     }
 }
 
@@ -220,4 +230,19 @@ async fn several_files_go_in_together_through_the_upload_page_over_a_line_that_b
     arrived.sort();
     sent.sort();
     assert!(arrived == sent, "{} files arrived, and not all as they were sent", arrived.len());
+}
+
+#[test]
+fn the_first_account_is_set_up_and_a_visitor_watches_without_one() {
+    if is_left_out() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &["--access", "accounts"]);
+    let link = server.setup_link();
+    let clip = clip();
+    let picture = format!("{}/login.png", env!("CARGO_TARGET_TMPDIR"));
+    let report = browse("accounts.mjs", &[&server.url, &link, clip.to_str().unwrap(), &picture]);
+    let report = report.unwrap_or_else(|words| panic!("{words}\n{}", log_in(folder.path())));
+    assert!(report["watch"].as_str().unwrap().starts_with("/watch/plb_"), "{report}");
 }

@@ -20,6 +20,10 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
     networks(config)?;
     let mut names = HashSet::new();
     for (name, _) in tokens(config)? {
+        // Accounts own what they upload by such names.
+        if name.starts_with("usr_") {
+            return Err(("upload_tokens", format!("names \"{name}\", which could be taken for an account")));
+        }
         if !names.insert(name) {
             return Err(("upload_tokens", format!("names \"{name}\" twice")));
         }
@@ -32,7 +36,7 @@ fn types(config: &Config) -> Result<Vec<TypePattern>, Wrong> {
     types.collect::<Result<_, _>>().map_err(|error| ("upload_types", format!("holds no media type: {error}")))
 }
 
-fn tokens(config: &Config) -> Result<Vec<(&str, &str)>, Wrong> {
+pub(super) fn tokens(config: &Config) -> Result<Vec<(&str, &str)>, Wrong> {
     let split = |text: &'_ String| -> Option<(usize, usize)> {
         let at = text.find(':')?;
         (at > 0 && text.len() - at > TOKEN_CHARS_MIN).then_some((at, at + 1))
@@ -53,7 +57,7 @@ fn networks(config: &Config) -> Result<Vec<ipnet::IpNet>, Wrong> {
 }
 
 impl Config {
-    /// Who is asked whether somebody may upload.
+    /// Who is asked whether somebody may upload, on a server without accounts.
     pub fn gate(&self) -> Arc<dyn Gate> {
         let tokens = tokens(self).unwrap_or_default();
         if tokens.is_empty() {

@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 80] = [
+pub const KEYS: [Key; 87] = [
     key(
         "data_dir",
         Kind::Text,
@@ -236,6 +236,44 @@ pub const KEYS: [Key; 80] = [
     secret("purge_fastly_token", "Token of Fastly's API that may purge the service (`purge_select`)."),
     secret("purge_cloudflare_token", "Token of Cloudflare's API that may purge the zone (Zone, Cache Purge)."),
     secret("purge_akamai_credentials", "Credentials of Akamai's Fast Purge API, as `client_token:client_secret:access_token`."),
+    key(
+        "access",
+        Kind::Text,
+        "\"auto\"",
+        "Who may use the API, uploads and the library: `open` asks nobody for a name; `accounts` asks for an account (docs/accounts.md), and on the first start prints a link that sets up the first one. `auto` is open while every listener is on this machine alone, and asks for accounts otherwise. Playback is decided by `headwater access`, not here.",
+    ),
+    key(
+        "public_url",
+        Kind::Text,
+        "\"\"",
+        "Where people reach the pages, such as `https://media.example.org`: for links in letters and to know pages of this server behind a proxy. Empty means the address that the server listens on.",
+    ),
+    key(
+        "registration",
+        Kind::Text,
+        "\"open\"",
+        "Whether people make accounts for themselves: `open` lets them, with the role `user`, which sees what is shared with it; `closed` leaves it to administrators.",
+    ),
+    key(
+        "jwt_algorithm",
+        Kind::Text,
+        "\"EdDSA\"",
+        "How access tokens are signed: `EdDSA`, or `RS256` for programs that know nothing else. The public keys are at `/.well-known/jwks.json`.",
+    ),
+    key(
+        "smtp_url",
+        Kind::Text,
+        "\"\"",
+        "Mail server that letters are sent through, such as `smtps://user:password@mail.example.org` or `smtp://127.0.0.1:25`; mail addresses have to be confirmed then. Empty means that letters are put into the folder `mail` of the data folder.",
+    )
+    .hidden(),
+    key("mail_from", Kind::Text, "\"headwater@localhost\"", "Mail address that letters are from."),
+    key(
+        "trusted_proxies",
+        Kind::List,
+        "[\"127.0.0.0/8\", \"::1/128\"]",
+        "Networks of proxies that are believed when they say in `X-Forwarded-For` whom they speak for; logins are counted by that address.",
+    ),
     key("upload_size_max", Kind::Number, "1099511627776", "Largest upload, in octets."),
     key(
         "upload_sync",
@@ -259,7 +297,7 @@ pub const KEYS: [Key; 80] = [
         "upload_tokens",
         Kind::List,
         "[]",
-        "Who may upload, each as `name:token` with a token of at least 16 characters, sent as `Authorization: Bearer token`. Empty means everybody who reaches the server. The names are what quotas are kept for.",
+        "Who may upload besides those with accounts, each as `name:token` with a token of at least 16 characters, sent as `Authorization: Bearer token`. Empty means nobody besides them where `access` asks for accounts, and everybody who reaches the server where it does not. The names are what quotas are kept for.",
     )
     .hidden(),
     key(

@@ -26,6 +26,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 const HASHED: &str = "public, max-age=31536000, immutable";
 const REVALIDATED: &str = "no-cache";
 
+/// Addresses that the pages find their way to by themselves, besides those of videos.
+const NAMES: [&str; 7] = ["watch", "login", "register", "account", "verify", "reset", "setup"];
+
 /// Answers a request for a page or one of its files.
 pub(super) fn answer(method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
     if method != Method::GET && method != Method::HEAD {
@@ -38,7 +41,7 @@ pub(super) fn answer(method: &Method, path: &str, headers: &HeaderMap) -> Respon
         return file_response(name, file, method, headers);
     }
     // The pages find their way by themselves: each of their addresses is answered with the same document.
-    let is_page = name.is_empty() || name == "index.html" || name == "watch" || name.starts_with("watch/");
+    let is_page = name.is_empty() || name == "index.html" || name.starts_with("watch/") || NAMES.contains(&name);
     let document = Built::get("index.html").or_else(|| Placeholder::get("index.html"));
     match document {
         Some(document) if is_page => file_response("index.html", document, method, headers),
@@ -108,6 +111,9 @@ mod tests {
         assert_eq!(page.status(), StatusCode::OK);
         assert_eq!(page.headers()[header::CACHE_CONTROL], REVALIDATED);
         assert_eq!(page.headers()[header::REFERRER_POLICY], "same-origin");
+        for name in NAMES {
+            assert_eq!(got(&format!("/{name}")).status(), StatusCode::OK, "{name}");
+        }
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_NONE_MATCH, page.headers()[header::ETAG].clone());
         assert_eq!(answer(&Method::GET, "/", &headers).status(), StatusCode::NOT_MODIFIED);

@@ -43,7 +43,7 @@ impl Route {
             _ if is_below("/uploads") || is_below("/api/v1/imports") || is_below("/api/v1/upload-grants") => {
                 Self::Upload
             }
-            _ if is_below("/api") => Self::Api,
+            _ if is_below("/api") || path == "/.well-known/jwks.json" => Self::Api,
             _ => Self::Page,
         }
     }
@@ -89,6 +89,7 @@ mod tests {
         check("/api/v1/imports", "upload");
         check("/api/v1/upload-grants/x", "upload");
         check("/api/v1/assets", "api");
+        check("/.well-known/jwks.json", "api");
         check("/api/v1/events", "events");
         check("/readyz", "ready");
         check("/edge/purge", "purge");

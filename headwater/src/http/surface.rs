@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
+use catalog_api::ClientAddress;
 use catalog_store::Catalog;
 use domain::Clock;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use ingest::door;
+use origin::access::Peer;
 use origin::guard::{self, Violation};
 use tower::ServiceExt;
 use tracing::Instrument;
@@ -160,8 +162,11 @@ impl Surface {
         }
     }
 
-    async fn dispatch_other(&self, route: Route, request: Request<Body>) -> Response<Body> {
+    async fn dispatch_other(&self, route: Route, mut request: Request<Body>) -> Response<Body> {
         let parts = &self.0;
+        if let Some(Peer(address)) = request.extensions().get::<Peer>().copied() {
+            request.extensions_mut().insert(ClientAddress(address));
+        }
         match route {
             Route::Playlist | Route::Segment => not_played("origin"),
             Route::Upload => through(parts.ingest.as_ref(), "ingest", request).await,

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![expect(clippy::print_stdout, reason = "seeds and outcomes are for whoever reads a failed run")]
 
+mod accounts;
 mod admission;
 mod ahead;
 #[path = "../hls_folder/check.rs"]

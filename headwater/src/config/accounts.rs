@@ -1,0 +1,108 @@
+//! From the settings to how accounts are kept, and to whether there are any.
+
+use std::path::Path;
+
+use catalog_api::{Algorithm, MailRoute, Settings};
+use serde::{Deserialize, Serialize};
+
+use super::{Config, admission};
+
+type Wrong = (&'static str, String);
+
+/// Who may use the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessMode {
+    /// Everybody while only this machine can reach it, else those with accounts.
+    Auto,
+    /// Everybody.
+    Open,
+    /// Those with accounts.
+    Accounts,
+}
+
+/// Who makes accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Registration {
+    /// Everybody for themselves.
+    Open,
+    /// Administrators.
+    Closed,
+}
+
+/// How access tokens are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum JwtAlgorithm {
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+    /// RSA with SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
+}
+
+/// Checks what the types of the values cannot say.
+pub(super) fn check(config: &Config) -> Result<(), Wrong> {
+    let url = &config.public_url;
+    let is_origin = || {
+        url::Url::parse(url)
+            .is_ok_and(|parsed| parsed.origin().is_tuple() && parsed.origin().ascii_serialization() == *url)
+    };
+    if !url.is_empty() && !is_origin() {
+        return Err(("public_url", "must be a scheme and a host, such as https://media.example.org".into()));
+    }
+    if !config.smtp_url.is_empty() && !["smtp://", "smtps://"].iter().any(|scheme| config.smtp_url.starts_with(scheme))
+    {
+        // The problem must not show the password.
+        return Err(("smtp_url", "must begin with smtps:// or smtp://".into()));
+    }
+    proxies(config)?;
+    Ok(())
+}
+
+fn proxies(config: &Config) -> Result<Vec<ipnet::IpNet>, Wrong> {
+    let network = |text: &String| {
+        let wrong = || ("trusted_proxies", format!("must hold networks such as 10.1.0.0/16, not \"{text}\""));
+        text.trim().parse().map_err(|_| wrong())
+    };
+    config.trusted_proxies.iter().map(network).collect()
+}
+
+impl Config {
+    /// True if only this machine can reach the server.
+    pub fn is_local(&self) -> bool {
+        let tls = self.tls_listen.parse::<std::net::SocketAddr>().ok();
+        self.listen.ip().to_canonical().is_loopback()
+            && tls.is_none_or(|address| address.ip().to_canonical().is_loopback())
+    }
+
+    /// True if the server asks who somebody is.
+    pub fn has_accounts(&self) -> bool {
+        match self.access {
+            AccessMode::Open => false,
+            AccessMode::Accounts => true,
+            AccessMode::Auto => !self.is_local(),
+        }
+    }
+
+    /// How accounts are kept; letters go below `data_dir` where no mail server is named.
+    pub fn account_settings(&self, data_dir: &Path) -> Settings {
+        let tokens = admission::tokens(self).unwrap_or_default();
+        Settings {
+            algorithm: match self.jwt_algorithm {
+                JwtAlgorithm::EdDsa => Algorithm::EdDsa,
+                JwtAlgorithm::Rs256 => Algorithm::Rs256,
+            },
+            is_registration_open: self.registration == Registration::Open,
+            public_url: Some(self.public_url.clone()).filter(|url| !url.is_empty()),
+            mail: match self.smtp_url.as_str() {
+                "" => MailRoute::Folder(crate::data_dir::Layout::below(data_dir).mail),
+                url => MailRoute::Smtp(url.to_owned()),
+            },
+            mail_from: self.mail_from.clone(),
+            tokens: tokens.into_iter().map(|(name, token)| (name.to_owned(), token.to_owned())).collect(),
+            proxies: proxies(self).unwrap_or_default(),
+        }
+    }
+}
