@@ -112,7 +112,7 @@ async function get(path: string, signal?: AbortSignal): Promise<unknown> {
   return response.json();
 }
 
-async function refusal(response: Response): Promise<ApiError> {
+export async function refusal(response: Response): Promise<ApiError> {
   const problem: unknown = await response.json().catch(() => null);
   const words = problem as { detail?: unknown; title?: unknown } | null;
   const message = [words?.detail, words?.title].find((text) => typeof text === 'string' && text !== '');
