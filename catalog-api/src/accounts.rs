@@ -24,6 +24,7 @@ mod mail;
 mod password;
 pub(crate) mod secret;
 mod throttle;
+pub(crate) mod totp;
 
 pub use keys::{Algorithm, KeyError};
 pub use mail::{MailError, MailRoute, Postman};
@@ -31,7 +32,7 @@ pub use mail::{MailError, MailRoute, Postman};
 pub(crate) use cookie::{cleared, is_same_origin, issued};
 pub(crate) use mail::Errand;
 pub(crate) use password::{Hasher, is_usable, weakness};
-pub(crate) use throttle::{Allowance, LETTERS, LETTERS_TO, LOGIN, LOGIN_OF_ACCOUNT, Policy, TOKENS};
+pub(crate) use throttle::{Allowance, CODES, LETTERS, LETTERS_TO, LOGIN, LOGIN_OF_ACCOUNT, Policy, TOKENS};
 
 use keys::Ring;
 use mail::Letterbox;

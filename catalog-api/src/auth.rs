@@ -23,6 +23,7 @@ use crate::documents::document;
 use crate::door::{Origin, accounts};
 use crate::person::{PersonView, checked_email, checked_language, checked_name};
 use crate::problem::Problem;
+use crate::second_factor;
 
 /// Longest name of a client that is kept.
 const CLIENT_CHARS_MAX: usize = 200;
@@ -42,6 +43,8 @@ struct Registration {
 struct Login {
     email: String,
     password: String,
+    /// Of the second factor, or a recovery code.
+    code: Option<String>,
     /// A cookie for the pages instead of tokens.
     #[serde(default)]
     cookie: bool,
@@ -174,6 +177,7 @@ pub(crate) async fn log_in(
             UserState::Active => {}
             UserState::Suspended | UserState::Deleted => return Err(Problem::suspended()),
         }
+        second_factor::asked(accounts, &user, wanted.code.as_deref()).await?;
         begin(accounts, user, wanted.cookie, &headers).await
     })
     .await

@@ -5,7 +5,7 @@
 //! | [`router`](router()) | which path does what, and what that asks for: the whole surface on one page |
 //! | `door` | who asks, and whether they may |
 //! | `accounts` | how somebody proves who they are: passwords, sessions, tokens, keys, letters |
-//! | `auth`, `me`, `users` | becoming somebody; one's own account; those of others |
+//! | `auth`, `second_factor`, `me`, `users` | becoming somebody; one's own account; those of others |
 //! | `assets`, `shares` | one asset, pages of assets, deletion; with whom one is shared |
 //! | `subtitles` | subtitle files: added, shown, removed |
 //! | `chapters` | chapters: set, replaced, given back to the file |
@@ -35,6 +35,7 @@ mod person;
 mod problem;
 mod reprocess;
 mod router;
+mod second_factor;
 mod shares;
 mod subtitles;
 mod users;

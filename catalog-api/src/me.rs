@@ -264,7 +264,7 @@ pub(crate) async fn revoke_key(
 }
 
 /// The account of whoever asks.
-async fn own(accounts: &Accounts, caller: &Caller) -> Result<User, Problem> {
+pub(crate) async fn own(accounts: &Accounts, caller: &Caller) -> Result<User, Problem> {
     let user = accounts.catalog().user(id_of(caller)?).await?;
     user.ok_or_else(|| Problem::not_found("there is no such account"))
 }

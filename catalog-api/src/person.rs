@@ -25,6 +25,8 @@ pub(crate) struct PersonView {
     role: Role,
     state: &'static str,
     is_email_verified: bool,
+    /// The login asks for a second factor.
+    has_second_factor: bool,
     quota_bytes: Option<u64>,
     created_at: String,
     updated_at: String,
@@ -41,6 +43,7 @@ impl From<User> for PersonView {
             role: user.role,
             state: user.state.as_str(),
             is_email_verified: user.is_email_verified,
+            has_second_factor: user.totp.is_some(),
             quota_bytes: user.quota_bytes,
             created_at: user.created_at.rfc3339(),
             updated_at: user.updated_at.rfc3339(),

@@ -18,7 +18,10 @@ use tokio_util::sync::CancellationToken;
 use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
-use crate::{assets, audit, auth, chapters, door, events, markers, me, problem, reprocess, shares, subtitles, users};
+use crate::{
+    assets, audit, auth, chapters, door, events, markers, me, problem, reprocess, second_factor, shares, subtitles,
+    users,
+};
 
 /// Event streams that may be open at the same time; one more is told to come back later.
 const STREAMS_MAX: usize = 512;
@@ -58,6 +61,8 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/me/password", &[("put", Action::ChangeSelf)]),
     ("/api/v1/me/sessions", &[("get", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/sessions/{session}", &[("delete", Action::ChangeSelf)]),
+    ("/api/v1/me/totp", &[("post", Action::ChangeSelf), ("put", Action::ChangeSelf)]),
+    ("/api/v1/me/totp/removal", &[("post", Action::ChangeSelf)]),
     ("/api/v1/me/verification", &[("post", Action::ChangeSelf)]),
     ("/api/v1/openapi.json", &[("get", Action::Describe)]),
     ("/api/v1/users", &[("get", Action::ManageUsers), ("post", Action::ManageUsers)]),
@@ -145,6 +150,8 @@ fn of_accounts() -> Router<State> {
         .route("/api/v1/me", get(me::show).patch(me::change))
         .route("/api/v1/me/password", put(me::set_password))
         .route("/api/v1/me/verification", post(me::send_verification))
+        .route("/api/v1/me/totp", post(second_factor::begin).put(second_factor::confirm))
+        .route("/api/v1/me/totp/removal", post(second_factor::remove))
         .route("/api/v1/me/sessions", get(me::sessions).delete(me::end_sessions))
         .route("/api/v1/me/sessions/{session}", delete(me::end_session))
         .route("/api/v1/me/api-keys", get(me::keys).post(me::create_key))

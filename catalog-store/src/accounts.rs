@@ -83,6 +83,10 @@ pub struct User {
     pub is_email_verified: bool,
     /// Octets that their uploads may take; `None` for as many as everybody's.
     pub quota_bytes: Option<u64>,
+    /// What the codes of their second factor are made from, in hexadecimal digits; `None` if they have none.
+    pub totp: Option<String>,
+    /// The same, not confirmed yet.
+    pub totp_pending: Option<String>,
     /// Rises with every change.
     pub version: u64,
     /// When it was made.
@@ -339,6 +343,7 @@ impl Catalog {
         tx.execute(sql::sessions::END_OTHERS, args![id, "", now]).await?;
         tx.execute(sql::credentials::KEYS_REVOKE_ALL, args![id, now]).await?;
         tx.execute(sql::credentials::TICKETS_DROP_ALL, args![id]).await?;
+        tx.execute(sql::second_factor::CODES_DROP, args![id]).await?;
         tx.execute(sql::shares::REMOVE_OF_USER, args![id]).await?;
         tx.keep_an_admin().await?;
         tx.commit().await
@@ -391,6 +396,8 @@ pub(crate) struct UserRow {
     password: Option<String>,
     email_verified_at: Option<i64>,
     quota_bytes: Option<i64>,
+    totp: Option<String>,
+    totp_pending: Option<String>,
     version: i64,
     created_at: i64,
     updated_at: i64,
@@ -411,6 +418,8 @@ impl TryFrom<UserRow> for User {
             password: row.password,
             is_email_verified: row.email_verified_at.is_some(),
             quota_bytes: row.quota_bytes.map(|bytes| count("users.quota_bytes", bytes)).transpose()?,
+            totp: row.totp,
+            totp_pending: row.totp_pending,
             version: count("users.version", row.version)?,
             created_at: Timestamp::from_unix_ms(row.created_at),
             updated_at: Timestamp::from_unix_ms(row.updated_at),

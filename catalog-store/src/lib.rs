@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`uploads`] | resumable uploads and how many of their bytes are durable |
 //! | [`grants`], [`imports`] | capabilities to upload; how far imports from other addresses are |
-//! | [`accounts`], [`sessions`], [`credentials`] | who has an account; what proves who somebody is |
+//! | [`accounts`], [`sessions`], [`credentials`], [`second_factor`] | who has an account; what proves who somebody is |
 //! | [`shares`] | with whom assets are shared |
 //! | [`audit`] | what was done about accounts and rights, sealed |
 //! | [`assets`] | one row per asset, from upload to deletion |
@@ -44,6 +44,7 @@ pub mod jobs;
 pub mod progress;
 pub mod purges;
 pub mod reprocess;
+pub mod second_factor;
 pub mod segments;
 pub mod sessions;
 pub mod settle;

@@ -28,6 +28,8 @@ pub(crate) struct Policy {
 pub(crate) const LOGIN_OF_ACCOUNT: Policy = Policy { name: "login-account", burst: 20, period_ms: 10_000 };
 /// Passwords from one address.
 pub(crate) const LOGIN: Policy = Policy { name: "login", burst: 30, period_ms: 2000 };
+/// Codes of the second factor of one account.
+pub(crate) const CODES: Policy = Policy { name: "codes", burst: 5, period_ms: 300_000 };
 /// Tokens and links shown by one address.
 pub(crate) const TOKENS: Policy = Policy { name: "tokens", burst: 60, period_ms: 1000 };
 /// Letters asked for by one address.

@@ -28,6 +28,17 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "invalid_credentials", detail)
     }
 
+    /// The password was right.
+    pub(crate) fn code_required() -> Self {
+        let detail = "this account has a second factor: send its code as well";
+        Self::new(StatusCode::UNAUTHORIZED, "code_required", detail)
+    }
+
+    pub(crate) fn invalid_code() -> Self {
+        let detail = "the code is wrong, over or was used";
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_code", detail)
+    }
+
     pub(crate) fn invalid_refresh() -> Self {
         let detail = "the refresh token is not good, or not any more: log in again";
         Self::new(StatusCode::UNAUTHORIZED, "invalid_refresh_token", detail)

@@ -204,6 +204,61 @@ async fn a_password_is_changed_by_who_knows_the_present_one() {
     people.stop().await;
 }
 
+/// The code that a device shows now, by RFC 6238 and RFC 4648 as the test understands them.
+fn shown(secret: &str, now: domain::Timestamp) -> String {
+    let digits = secret.bytes().map(|digit| if digit >= b'A' { digit - b'A' } else { digit - b'2' + 26 });
+    let bits: String = digits.map(|digit| format!("{digit:05b}")).collect();
+    let octets: Vec<u8> = bits
+        .as_bytes()
+        .chunks_exact(8)
+        .map(|eight| u8::from_str_radix(std::str::from_utf8(eight).unwrap(), 2).unwrap())
+        .collect();
+    let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &octets);
+    let mac = aws_lc_rs::hmac::sign(&key, &(now.unix_ms() / 30_000).to_be_bytes());
+    let at = usize::from(mac.as_ref()[19] & 15);
+    let number = u32::from_be_bytes(mac.as_ref()[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
+    format!("{:06}", number % 1_000_000)
+}
+
+#[tokio::test]
+async fn a_second_factor_is_asked_for_once_it_is_confirmed() {
+    use domain::Clock;
+    let people = People::start().await;
+    let (email, tokens) = people.registered("ada").await;
+    let (who, path) = (by_token(&tokens), "/api/v1/me/totp");
+    people.post(&who, path, json!({ "password": "not the present one" })).await.is_problem(403, "forbidden", path);
+    let begun = people.post(&who, path, json!({ "password": PASSWORD })).await.ok();
+    described(&people, "SecondFactor", &begun).await;
+    let secret = begun["secret"].as_str().unwrap().to_owned();
+    people.logged_in(&email, PASSWORD).await.ok();
+    let confirm = async |code: &str| people.send(&who, ("PUT", path), json!({ "code": code }), &[]).await;
+    confirm("000000").await.is_problem(401, "invalid_code", path);
+    let confirmed = confirm(&shown(&secret, people.server.clock.now())).await.ok();
+    described(&people, "RecoveryCodes", &confirmed).await;
+    let log_in = async |code: Option<&str>| {
+        let wanted = json!({ "email": email, "password": PASSWORD, "code": code });
+        people.post(&Who::default(), LOGIN, wanted).await
+    };
+    log_in(None).await.is_problem(401, "code_required", LOGIN);
+    assert_eq!(log_in(Some(&shown(&secret, people.server.clock.now()))).await.code(), "invalid_code", "it was used");
+    people.server.clock.advance(Duration::from_secs(30));
+    let code = shown(&secret, people.server.clock.now());
+    assert_eq!(log_in(Some(&code)).await.ok()["user"]["has_second_factor"], true);
+    assert_eq!(log_in(Some(&code)).await.code(), "invalid_code", "only once");
+    let spare = confirmed["recovery_codes"][3].as_str().unwrap().to_lowercase();
+    log_in(Some(&spare)).await.ok();
+    assert_eq!(log_in(Some(&spare)).await.code(), "invalid_code", "only once");
+    let mut codes = Vec::new();
+    for _ in 0..4 {
+        codes.push(log_in(Some("123456")).await.code());
+    }
+    assert_eq!(codes.last().unwrap(), "too_many_attempts", "{codes:?}");
+    let removal = "/api/v1/me/totp/removal";
+    assert_eq!(people.post(&who, removal, json!({ "password": PASSWORD })).await.status, StatusCode::NO_CONTENT);
+    log_in(None).await.ok();
+    people.stop().await;
+}
+
 #[tokio::test]
 async fn a_profile_is_changed_at_the_version_that_was_read() {
     let people = People::start().await;

@@ -20,11 +20,13 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 48] = [
+const TABLE: [(&str, &str); 51] = [
     ("addSubtitles", "- ---++ - - +"),
+    ("beginSecondFactor", "- +++++ - - -"),
     ("changeMe", "- +++++ - - -"),
     ("changePassword", "- +++++ - - -"),
     ("changeUser", "- ----+ - - -"),
+    ("confirmSecondFactor", "- +++++ - - -"),
     ("createImport", "- --+++ - + +"),
     ("createKey", "- +++++ - - -"),
     ("createUploadGrant", "- --+++ - + +"),
@@ -46,6 +48,7 @@ const TABLE: [(&str, &str); 48] = [
     ("logOut", "+ +++++ + + -"),
     ("refresh", "+ +++++ + + -"),
     ("register", "+ +++++ + + -"),
+    ("removeSecondFactor", "- +++++ - - -"),
     ("removeSubtitles", "- ---++ - - +"),
     ("reprocessAsset", "- ---++ - - +"),
     ("resetPassword", "+ +++++ + + -"),

@@ -131,6 +131,25 @@ pub(crate) async fn the_first_administrator_is_set_up_once(world: World) {
     assert_eq!(world.catalog.fresh_admin().await.unwrap(), None);
 }
 
+pub(crate) async fn a_second_factor_is_in_force_once_it_is_confirmed_and_its_codes_are_good_once(world: World) {
+    let id = user(&world, Role::User).await;
+    let stored = async || world.catalog.user(id).await.unwrap().expect("it");
+    assert!(!world.catalog.confirm_totp(id, 5, &[], at(0)).await.unwrap(), "nothing was begun");
+    world.catalog.begin_totp(id, "aa", at(0)).await.unwrap();
+    assert_eq!((stored().await.totp, stored().await.totp_pending.as_deref()), (None, Some("aa")));
+    assert!(!world.catalog.use_totp_step(id, 5).await.unwrap());
+    assert!(world.catalog.confirm_totp(id, 5, &["one".into(), "two".into()], at(1)).await.unwrap());
+    assert_eq!((stored().await.totp.as_deref(), stored().await.totp_pending), (Some("aa"), None));
+    assert!(!world.catalog.use_totp_step(id, 5).await.unwrap(), "its code confirmed it");
+    assert!(world.catalog.use_totp_step(id, 6).await.unwrap());
+    assert!(!world.catalog.use_totp_step(id, 6).await.unwrap());
+    assert!(world.catalog.take_recovery_code(id, "one", at(2)).await.unwrap());
+    assert!(!world.catalog.take_recovery_code(id, "one", at(3)).await.unwrap());
+    world.catalog.remove_totp(id, at(4)).await.unwrap();
+    assert_eq!(stored().await.totp, None);
+    assert!(!world.catalog.take_recovery_code(id, "two", at(5)).await.unwrap());
+}
+
 pub(crate) async fn a_link_is_good_once_for_its_purpose_and_until_its_end(world: World) {
     let id = user(&world, Role::User).await;
     let issue =

@@ -71,6 +71,7 @@ contract! {
         a_suspended_account_loses_its_sessions_and_a_deleted_one_its_data
         pages_of_accounts_are_newest_first_and_without_gaps
         the_first_administrator_is_set_up_once
+        a_second_factor_is_in_force_once_it_is_confirmed_and_its_codes_are_good_once
         a_link_is_good_once_for_its_purpose_and_until_its_end;
     sessions:
         a_session_is_found_by_what_proves_it_until_it_ends

@@ -72,6 +72,8 @@ export class ApiError extends Error {
   constructor(
     readonly status: number,
     message: string,
+    /** What programs match on. */
+    readonly code: string = '',
   ) {
     super(message);
   }
@@ -114,9 +116,11 @@ async function get(path: string, signal?: AbortSignal): Promise<unknown> {
 
 export async function refusal(response: Response): Promise<ApiError> {
   const problem: unknown = await response.json().catch(() => null);
-  const words = problem as { detail?: unknown; title?: unknown } | null;
+  const words = problem as { detail?: unknown; title?: unknown; code?: unknown } | null;
   const message = [words?.detail, words?.title].find((text) => typeof text === 'string' && text !== '');
-  return new ApiError(response.status, typeof message === 'string' ? message : `the server answered ${response.status}`);
+  const code = typeof words?.code === 'string' ? words.code : '';
+  const told = typeof message === 'string' ? message : `the server answered ${response.status}`;
+  return new ApiError(response.status, told, code);
 }
 
 function list(body: unknown): Asset[] {

@@ -40,8 +40,14 @@ export function mayUpload(visit: Visit): boolean {
   return visit.me !== null && ['uploader', 'moderator', 'admin'].includes(visit.me.role);
 }
 
-export async function logIn(email: string, password: string): Promise<void> {
-  await post('/api/v1/auth/login', { email, password, cookie: true });
+/** `code` is that of the second factor, for accounts that have one. */
+export async function logIn(email: string, password: string, code = ''): Promise<void> {
+  await post('/api/v1/auth/login', { email, password, cookie: true, ...(code ? { code } : {}) });
+}
+
+/** Whether the password was right and a code is wanted as well. */
+export function wantsCode(error: unknown): boolean {
+  return error instanceof ApiError && (error.code === 'code_required' || error.code === 'invalid_code');
 }
 
 export async function logOut(): Promise<void> {
