@@ -22,15 +22,11 @@ struct Server {
 }
 
 impl Server {
-    fn start(data_dir: &Path, args: &[&str]) -> Self {
-        Self::start_at("127.0.0.1:0", data_dir, args)
-    }
-
     #[expect(clippy::disallowed_methods, reason = "the test starts the real binary")]
-    fn start_at(address: &str, data_dir: &Path, args: &[&str]) -> Self {
+    fn start(data_dir: &Path, args: &[&str]) -> Self {
         let log = std::fs::File::create(data_dir.join("server.log")).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_headwater"))
-            .args(["serve", "--listen", address, "--data-dir"])
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir.join("data"))
             .args(args)
             .stdout(Stdio::piped())
@@ -183,17 +179,16 @@ fn a_player_takes_another_host_where_the_first_is_down() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    // A port that is free for the moment it takes to begin to listen there.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let pathways = format!("steering_pathways=down:http://127.0.0.1:1,twin:http://localhost:{port}");
-    let server = Server::start_at(&format!("127.0.0.1:{port}"), folder.path(), &["--set", &pathways]);
+    // At the second address of this machine nobody listens.
+    let pathways = "steering_pathways=down:http://127.0.0.2,twin:http://localhost";
+    let server = Server::start(folder.path(), &["--set", pathways]);
+    let [down, twin] = ["127.0.0.2", "localhost"].map(|host| server.url.replace("127.0.0.1", host));
     let clip = clip();
     let uploaded = browse("upload.mjs", &[&server.url, clip.to_str().unwrap()]);
     let uploaded = uploaded.unwrap_or_else(|words| panic!("the upload page: {words}\n{}", log_in(folder.path())));
     let watch = uploaded["watch"].as_str().unwrap();
     let playback = &watch[watch.find("plb_").unwrap()..][..30];
-    let twin = format!("http://localhost:{port}");
-    let played = browse("steered.mjs", &[&server.url, playback, &twin]);
+    let played = browse("steered.mjs", &[&server.url, playback, &down, &twin]);
     let played = played.unwrap_or_else(|words| panic!("{words}\n{}", log_in(folder.path())));
     assert!(played["segments"][&twin].as_u64().is_some_and(|count| count > 0), "{played}");
     assert!(!played["steering"].as_array().unwrap().is_empty(), "{played}");

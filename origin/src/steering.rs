@@ -4,6 +4,7 @@
 //! another host into the addresses that it has. A token in the path stays where it is.
 
 use http::Uri;
+use http::uri::Authority;
 use packager::hls::PATHWAY;
 use serde_json::json;
 
@@ -30,8 +31,8 @@ pub enum SteeringError {
         /// Its place in the list, from 1.
         at: usize,
     },
-    /// An address with a path: players replace the host of addresses, and nothing else.
-    #[error("the address of pathway {at} must be https://host or http://host, with a port or without, and no path")]
+    /// An address with a port or a path: players replace the name of the host in addresses, and nothing else.
+    #[error("the address of pathway {at} must be https://host or http://host, without a port and a path")]
     Address {
         /// Its place in the list, from 1.
         at: usize,
@@ -157,7 +158,9 @@ fn parse(at: usize, text: &str) -> Result<Pathway, SteeringError> {
     let address: Uri = address.parse().map_err(|_| wrong.clone())?;
     let is_web = matches!(address.scheme_str(), Some("http" | "https"));
     let is_bare = matches!(address.path(), "" | "/") && address.query().is_none();
-    match address.authority().filter(|authority| is_web && is_bare && !authority.as_str().contains('@')) {
+    // Of a port nothing is said in the specification, and hls.js ignores a host that has one.
+    let is_name = |authority: &&Authority| authority.host() == authority.as_str();
+    match address.authority().filter(|authority| is_web && is_bare && is_name(authority)) {
         Some(authority) => Ok(Pathway { id: id.into(), host: Some(authority.as_str().into()) }),
         None => Err(wrong),
     }
@@ -179,7 +182,7 @@ mod tests {
 
     #[test]
     fn other_hosts_are_clones_of_the_playlists_own() {
-        let steering = steering(&["cdn-a:https://a.example.org", "origin", "cdn-b:https://b.example.org:8443/"]);
+        let steering = steering(&["cdn-a:https://a.example.org", "origin", "cdn-b:https://b.example.org/"]);
         let manifest: serde_json::Value = serde_json::from_str(&steering.manifest(&Told::default(), 0)).unwrap();
         assert_eq!(
             manifest,
@@ -188,7 +191,7 @@ mod tests {
                 "PATHWAY-PRIORITY": ["cdn-a", "origin", "cdn-b"],
                 "PATHWAY-CLONES": [
                     { "BASE-ID": "origin", "ID": "cdn-a", "URI-REPLACEMENT": { "HOST": "a.example.org" } },
-                    { "BASE-ID": "origin", "ID": "cdn-b", "URI-REPLACEMENT": { "HOST": "b.example.org:8443" } },
+                    { "BASE-ID": "origin", "ID": "cdn-b", "URI-REPLACEMENT": { "HOST": "b.example.org" } },
                 ],
             })
         );
@@ -210,7 +213,7 @@ mod tests {
     fn unusable_pathways_are_told_apart() {
         let of = |pathways: &[&str]| Steering::new(pathways, 300).map(|steering| steering.is_some());
         assert_eq!(of(&[]), Ok(false));
-        assert_eq!(of(&["a:http://127.0.0.1:8080"]), Ok(true));
+        assert_eq!(of(&["a:http://127.0.0.1"]), Ok(true));
         assert_eq!(of(&["a"]), Err(SteeringError::Form { at: 1 }));
         for id in ["", "A", "a b", "origin"] {
             assert_eq!(of(&[&format!("{id}:https://a.example.org")]), Err(SteeringError::Name { at: 1 }), "{id}");
@@ -221,6 +224,7 @@ mod tests {
             "https://a.example.org/path",
             "https://u@a.example.org",
             "https://a?b",
+            "https://a.example.org:8443",
         ] {
             assert_eq!(of(&[&format!("a:{address}")]), Err(SteeringError::Address { at: 1 }), "{address}");
         }
