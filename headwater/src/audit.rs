@@ -1,5 +1,6 @@
 //! `headwater audit`: checks the log of what was done about accounts and rights. It only reads.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -24,10 +25,21 @@ Exit codes: 0 the log is whole, 1 it was tampered with, 2 wrong usage.";
 pub enum What {
     /// Read the whole log and check every seal
     Verify {
+        /// Folder for database, objects and unfinished uploads
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
         /// A seal that has to be in the log
         #[arg(long, value_name = "SEAL")]
         expect: Option<String>,
     },
+}
+
+impl What {
+    /// The settings that flags say.
+    pub fn flags(&self) -> Vec<(String, String)> {
+        let Self::Verify { data_dir, .. } = self;
+        data_dir.iter().map(|dir| ("data_dir".into(), dir.to_string_lossy().into_owned())).collect()
+    }
 }
 
 /// Checks the log and prints what was found.
@@ -35,7 +47,7 @@ pub enum What {
 /// # Errors
 /// If the database cannot be read.
 pub async fn run(what: What, config: Config) -> anyhow::Result<ExitCode> {
-    let What::Verify { expect } = what;
+    let What::Verify { expect, .. } = what;
     let url = config.database_address(&config.data_dir);
     let catalog = Catalog::open_to_read(&url).await;
     let shown = config::without_password(&url);

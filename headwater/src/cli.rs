@@ -207,8 +207,6 @@ struct AccessArgs {
 
 #[derive(Debug, Args)]
 struct AuditArgs {
-    #[command(flatten)]
-    data: DataArgs,
     #[command(subcommand)]
     what: audit::What,
 }
@@ -324,7 +322,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             on_runtime(access::access(args.what, config))
         }
         Command::Audit(args) => {
-            let config = load(args.data.flags())?;
+            let config = load(args.what.flags())?;
             quietly(&config)?;
             on_runtime(audit::run(args.what, config))
         }
