@@ -84,7 +84,7 @@ mod tests {
         for (octets, text) in [
             ("", ""),
             ("f", "MY"),
-            ("fo", "MZXQ"),
+            ("fo", "MZXQ"), // typos: ignore
             ("foo", "MZXW6"),
             ("foob", "MZXW6YQ"),
             ("fooba", "MZXW6YTB"),
