@@ -12,7 +12,7 @@ use std::future::{poll_fn, ready};
 use std::pin::Pin;
 use std::task::Poll;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use futures::future::Either;
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -102,7 +102,8 @@ where
                 None => {
                     let Parts { io, read_buf, service, .. } = served.into_parts();
                     let mut wire = io.into_inner();
-                    wire.unread(read_buf);
+                    // Not the buffer itself, which is as large when there is nothing in it.
+                    wire.unread(Bytes::copy_from_slice(&read_buf));
                     return Some((wire, service));
                 }
             },

@@ -98,18 +98,24 @@ impl Patience {
     /// nothing is owed of the last message: then the connection may rest.
     pub(super) fn poll(&mut self, is_between: bool, context: &mut Context<'_>) -> Poll<io::Error> {
         let phase = self.phase.0.load(Ordering::Relaxed);
-        if phase == BUSY {
-            self.seen = BUSY;
-            return Poll::Pending;
-        }
         let mut now = Instant::now();
         if (phase != self.seen && phase != RESTING) || (phase == IDLE && self.has_written) {
             (self.seen, self.since, self.has_written) = (phase, now, false);
         }
-        let end = self.since + if phase == HEAD { self.head } else { self.idle };
+        let end = match phase {
+            BUSY => None,
+            HEAD => Some(self.since + self.head),
+            _ => Some(self.since + self.idle),
+        };
         let rest = self.since + self.rest;
         let may_rest = phase == IDLE && is_between;
-        let next = |now| if may_rest && now < rest { rest.min(end) } else { end };
+        // hyper looks for the next request before it lets go of the last one, and not again by itself: so there is
+        // another look for which nobody else asks.
+        let next = |now| match end {
+            None => now + self.rest,
+            Some(end) if may_rest && now < rest => rest.min(end),
+            Some(end) => end,
+        };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(next(now))));
         // A sleep that ends early costs one more look, and most never end.
         if next(now) < sleep.deadline() {
@@ -122,7 +128,7 @@ impl Patience {
             }
             ready!(sleep.as_mut().poll(context));
             now = Instant::now();
-            if now >= end {
+            if end.is_some_and(|end| now >= end) {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
             sleep.as_mut().reset(next(now));
@@ -231,6 +237,22 @@ mod tests {
         assert!(waited.is_err());
         drop(at_hand);
         assert_eq!(ended(&mut patience).await, IDLE_TIME);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_nobody_looks_at_after_its_answer_is_looked_at_again() {
+        let mut patience = patience();
+        let at_hand = patience.phase().begin();
+        let phase = patience.phase();
+        let mut looked = Box::pin(poll_fn(|context| patience.poll(true, context)));
+        assert!(futures::poll!(&mut looked).is_pending());
+        drop(at_hand);
+        // Only what the timer asks for is looked at from here on.
+        let begun = Instant::now();
+        assert!(tokio::time::timeout(REST_AFTER * 3, &mut looked).await.is_err());
+        assert!(phase.is_resting());
+        looked.await;
+        assert!(begun.elapsed() <= IDLE_TIME + REST_AFTER * 2);
     }
 
     #[tokio::test(start_paused = true)]
