@@ -115,6 +115,7 @@ fn presentation(asset: AssetId, playback: PlaybackId) -> Presentation {
         audio: vec![],
         subtitles: vec![],
         chapters: vec![],
+        markers: vec![],
         images: None,
         files: vec![],
     }
