@@ -354,6 +354,7 @@ pub(crate) async fn reset_password(
         if let Some(reason) = weakness(&wanted.password, &[]) {
             return Err(Problem::weak_password(reason));
         }
+        held(accounts, &wanted.token, Purpose::ResetPassword).await?;
         let (catalog, clock) = (accounts.catalog(), accounts.clock());
         let hash = accounts.hasher().hash(wanted.password, clock.entropy()).await?;
         let user = taken(accounts, &wanted.token, Purpose::ResetPassword).await?;
@@ -379,11 +380,13 @@ pub(crate) async fn set_up(
         if let Some(reason) = weakness(&wanted.password, &[&email]) {
             return Err(Problem::weak_password(reason));
         }
+        // First of all: who has no link learns of no address whether it has an account.
+        held(accounts, &wanted.token, Purpose::SetUp).await?;
         let (catalog, clock) = (accounts.catalog(), accounts.clock());
-        let hash = accounts.hasher().hash(wanted.password, clock.entropy()).await?;
         if catalog.user_by_email(&email).await?.is_some() {
             return Err(Problem::email_taken());
         }
+        let hash = accounts.hasher().hash(wanted.password, clock.entropy()).await?;
         let user = taken(accounts, &wanted.token, Purpose::SetUp).await?;
         catalog.set_up(user, (&email, &name), &hash, clock.now()).await?;
         tracing::info!(user.id = %user, "first administrator set up");
@@ -394,11 +397,18 @@ pub(crate) async fn set_up(
 
 /// The account of a link, which is good once.
 async fn taken(accounts: &Accounts, token: &str, purpose: Purpose) -> Result<UserId, Problem> {
-    if !secret::looks_like(token, secret::TICKET) {
-        return Err(Problem::invalid_link());
-    }
-    let taken = accounts.catalog().take_ticket(&secret::hash(token), purpose, accounts.clock().now()).await?;
+    let taken = accounts.catalog().take_ticket(&ticket_hash(token)?, purpose, accounts.clock().now()).await?;
     taken.ok_or_else(Problem::invalid_link)
+}
+
+/// Holds a link to be good, and leaves it so: before work is done for whoever shows it.
+async fn held(accounts: &Accounts, token: &str, purpose: Purpose) -> Result<(), Problem> {
+    let held = accounts.catalog().ticket(&ticket_hash(token)?, purpose, accounts.clock().now()).await?;
+    held.map(|_| ()).ok_or_else(Problem::invalid_link)
+}
+
+fn ticket_hash(token: &str) -> Result<String, Problem> {
+    if secret::looks_like(token, secret::TICKET) { Ok(secret::hash(token)) } else { Err(Problem::invalid_link()) }
 }
 
 /// Counts a letter to this address, whether or not one will be written.

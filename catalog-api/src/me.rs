@@ -123,15 +123,7 @@ pub(crate) async fn set_password(
         if let Some(reason) = weakness(&wanted.password, &[&email]) {
             return Err(Problem::weak_password(reason));
         }
-        let subject = catalog_store::accounts::email_key(&email);
-        let allowance = accounts.take(&LOGIN_OF_ACCOUNT, &subject);
-        if allowance.is_exceeded {
-            return Err(Problem::too_many_attempts(allowance.reset_s));
-        }
-        if !accounts.hasher().verify(wanted.current, user.password.as_deref()).await?.is_right {
-            return Err(Problem::forbidden("this is not your present password"));
-        }
-        accounts.give_back(&LOGIN_OF_ACCOUNT, &subject);
+        confirmed(accounts, &user, wanted.current).await?;
         let hash = accounts.hasher().hash(wanted.password, accounts.clock().entropy()).await?;
         accounts.catalog().set_password(user.id, &hash, caller.session, accounts.clock().now()).await?;
         tracing::info!(user.id = %user.id, "password changed");
@@ -267,6 +259,20 @@ pub(crate) async fn revoke_key(
 pub(crate) async fn own(accounts: &Accounts, caller: &Caller) -> Result<User, Problem> {
     let user = accounts.catalog().user(id_of(caller)?).await?;
     user.ok_or_else(|| Problem::not_found("there is no such account"))
+}
+
+/// Asks for the present password of an account, as often as a login may.
+pub(crate) async fn confirmed(accounts: &Accounts, user: &User, password: String) -> Result<(), Problem> {
+    let subject = catalog_store::accounts::email_key(user.email.as_deref().unwrap_or_default());
+    let allowance = accounts.take(&LOGIN_OF_ACCOUNT, &subject);
+    if allowance.is_exceeded {
+        return Err(Problem::too_many_attempts(allowance.reset_s));
+    }
+    if !accounts.hasher().verify(password, user.password.as_deref()).await?.is_right {
+        return Err(Problem::forbidden("this is not your present password"));
+    }
+    accounts.give_back(&LOGIN_OF_ACCOUNT, &subject);
+    Ok(())
 }
 
 fn id_of(caller: &Caller) -> Result<UserId, Problem> {

@@ -15,7 +15,7 @@ use crate::assets::no_store;
 use crate::auth::limited;
 use crate::documents::document;
 use crate::door::{Origin, accounts};
-use crate::me::own;
+use crate::me::{confirmed, own};
 use crate::problem::Problem;
 
 /// Octets of a secret: as many as HMAC-SHA-1 makes (RFC 4226 §4).
@@ -49,7 +49,7 @@ pub(crate) async fn begin(
     limited(accounts, &LOGIN, origin.address(accounts, &headers), async || {
         let PasswordProof { password } = document(&state, &headers, body).await?;
         let user = own(accounts, &caller).await?;
-        proven(accounts, &user, password).await?;
+        confirmed(accounts, &user, password).await?;
         let octets = secret::octets(accounts.clock());
         let secret = &octets[..SECRET_BYTES];
         accounts.catalog().begin_totp(user.id, &secret::hex(secret), accounts.clock().now()).await?;
@@ -99,25 +99,12 @@ pub(crate) async fn remove(
     limited(accounts, &LOGIN, origin.address(accounts, &headers), async || {
         let PasswordProof { password } = document(&state, &headers, body).await?;
         let user = own(accounts, &caller).await?;
-        proven(accounts, &user, password).await?;
+        confirmed(accounts, &user, password).await?;
         accounts.catalog().remove_totp(user.id, accounts.clock().now()).await?;
         tracing::info!(user.id = %user.id, "second factor removed");
         Ok((StatusCode::NO_CONTENT, no_store()).into_response())
     })
     .await
-}
-
-async fn proven(accounts: &Accounts, user: &User, password: String) -> Result<(), Problem> {
-    let subject = catalog_store::accounts::email_key(user.email.as_deref().unwrap_or_default());
-    let allowance = accounts.take(&crate::accounts::LOGIN_OF_ACCOUNT, &subject);
-    if allowance.is_exceeded {
-        return Err(Problem::too_many_attempts(allowance.reset_s));
-    }
-    if !accounts.hasher().verify(password, user.password.as_deref()).await?.is_right {
-        return Err(Problem::forbidden("this is not your present password"));
-    }
-    accounts.give_back(&crate::accounts::LOGIN_OF_ACCOUNT, &subject);
-    Ok(())
 }
 
 /// Asks for the second factor of an account that has one, behind its password.

@@ -166,6 +166,13 @@ impl Catalog {
         tx.commit().await
     }
 
+    /// Whose link this is, if it is still good; it stays so.
+    pub async fn ticket(&self, hash: &str, purpose: Purpose, now: Timestamp) -> Result<Option<UserId>, CatalogError> {
+        let row: Option<TicketRow> =
+            self.row(sql::credentials::TICKET_FIND, args![hash, purpose.as_str(), now]).await?;
+        row.map(|row| parsed("tickets.user_id", &row.user_id)).transpose()
+    }
+
     /// Takes a ticket: whose it was, if it was good.
     pub async fn take_ticket(
         &self,

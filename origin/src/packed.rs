@@ -1,4 +1,5 @@
-//! Segments in another container than the stored one, or encrypted: made when they are asked for, and kept in memory for a while.
+//! Segments in another container than the stored one, or encrypted: made when they are asked for, and kept in memory
+//! for a while.
 
 use std::sync::Arc;
 

@@ -379,7 +379,8 @@ async fn the_first_administrator_is_set_up_by_a_link_that_is_good_once() {
     assert_eq!(people.post(&Who::default(), path, wanted(&link)).await.status, StatusCode::NO_CONTENT);
     assert_eq!(people.accounts.setup_link().await.unwrap(), None, "there is somebody");
     assert_eq!(people.logged_in(email, PASSWORD).await.ok()["user"]["role"], "admin");
-    people.post(&Who::default(), path, wanted(&link)).await.is_problem(409, "email_taken", path);
+    // Nor does who has no link that is good learn that the address has an account.
+    people.post(&Who::default(), path, wanted(&link)).await.is_problem(410, "invalid_link", path);
     people.stop().await;
 }
 

@@ -23,6 +23,7 @@ statements! {
 
     TICKET_INSERT = both("insert into tickets (hash, user_id, purpose, data, created_at, expires_at) \
         values ($1, $2, $3, $4, $5, $6)");
+    TICKET_FIND = both("select user_id, data from tickets where hash = $1 and purpose = $2 and expires_at > $3");
     /// Whoever deletes it has it.
     TICKET_TAKE = both("delete from tickets where hash = $1 and purpose = $2 and expires_at > $3 \
         returning user_id, data");
