@@ -13,21 +13,20 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use catalog_store::{Advance, Upload};
 use http_body_util::BodyExt;
+use media_store::Gathered;
 use media_store::staging::Writer;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::committer::{Commit, SyncPolicy};
-use crate::receive::{End, detached};
+use crate::receive::End;
 use crate::session::Turn;
 use crate::transfer;
 use crate::watch::Watch;
 use crate::{State, UploadError};
 
 /// Octets gathered before they are written.
-const WRITE_BYTES: usize = 1 << 20;
-/// Writes end where a block ends, while more is to come: whole blocks need not pass through the page cache.
-const BLOCK_BYTES: u64 = 4096;
+const WRITE_BYTES: usize = 2 << 20;
 /// The same for an upload that brings less than [`WRITE_BYTES`] in [`GATHER_TIME`].
 const SLOW_WRITE_BYTES: usize = 32 << 10;
 /// How long octets gather before few are enough.
@@ -76,8 +75,7 @@ pub(crate) struct Intake<'a> {
     /// Where the write under way ends.
     writing: u64,
     /// Admitted, not yet given to a write.
-    pending: Vec<Bytes>,
-    pending_bytes: usize,
+    pending: Gathered,
     pending_since: Option<Instant>,
     /// When the oldest octet came that no commit is about.
     unrecorded_since: Option<Instant>,
@@ -113,8 +111,7 @@ impl<'a> Intake<'a> {
             commit: None,
             write: None,
             writing: start,
-            pending: Vec::new(),
-            pending_bytes: 0,
+            pending: writer.gather(start),
             pending_since: None,
             unrecorded_since: None,
             writeback: None,
@@ -220,8 +217,7 @@ impl<'a> Intake<'a> {
             return Some(End::TakenOver);
         }
         self.admitted += bytes;
-        self.pending_bytes += data.len();
-        self.pending.push(detached(data));
+        self.pending.push(data);
         let now = Instant::now();
         self.pending_since.get_or_insert(now);
         self.unrecorded_since.get_or_insert(now);
@@ -231,45 +227,31 @@ impl<'a> Intake<'a> {
 
     fn is_worth_a_write(&self) -> bool {
         let has_gathered = || self.pending_since.is_some_and(|since| since.elapsed() >= GATHER_TIME);
-        self.pending_bytes >= WRITE_BYTES || (self.pending_bytes >= SLOW_WRITE_BYTES && has_gathered())
+        self.pending.len() >= WRITE_BYTES || (self.pending.len() >= SLOW_WRITE_BYTES && has_gathered())
     }
 
     /// Begins to write the whole blocks of what has gathered, once the write before is done.
     async fn begin_write(&mut self) -> Result<(), UploadError> {
         self.settle_write().await?;
-        let gathered_to = self.written + self.pending_bytes as u64;
-        let end = gathered_to - gathered_to % BLOCK_BYTES;
-        if end <= self.written {
+        let rest = self.pending.split_off_rest();
+        let gathered = std::mem::replace(&mut self.pending, rest);
+        self.pending_since = (!self.pending.is_empty()).then(Instant::now);
+        if gathered.is_empty() {
             return Ok(());
         }
-        let rest = self.take_back(usize::try_from(gathered_to - end).unwrap_or(0));
-        self.pending_bytes = rest.len();
-        self.pending_since = (!rest.is_empty()).then(Instant::now);
-        let pieces = std::mem::replace(&mut self.pending, Vec::from_iter((!rest.is_empty()).then_some(rest)));
-        let (writer, offset) = (self.writer.clone(), self.written);
-        self.writing = end;
-        self.write = Some(Box::pin(async move { Ok(writer.write_at(offset, pieces).await?) }));
+        let writer = self.writer.clone();
+        self.writing = gathered.end();
+        self.write = Some(Box::pin(async move { Ok(writer.write(gathered).await?) }));
         Ok(())
-    }
-
-    /// Takes the last `bytes` octets, less than a block, off what is pending.
-    fn take_back(&mut self, bytes: usize) -> Bytes {
-        let mut rest = Vec::new();
-        // Ends because every turn takes at least one octet, or nothing is left.
-        while rest.len() < bytes
-            && let Some(mut last) = self.pending.pop()
-        {
-            let piece = last.split_off(last.len().saturating_sub(bytes - rest.len()));
-            rest.splice(0..0, piece);
-            if !last.is_empty() {
-                self.pending.push(last);
-            }
-        }
-        rest.into()
     }
 
     async fn wrote(&mut self, outcome: Result<(), UploadError>) -> Result<(), UploadError> {
         self.write = None;
+        if outcome.is_err() {
+            // What came behind it would stand in its place, or leave a hole.
+            self.pending = self.writer.gather(self.written);
+            self.writing = self.written;
+        }
         outcome?;
         self.written = self.writing;
         self.start_writeback();
@@ -290,16 +272,15 @@ impl<'a> Intake<'a> {
     pub(crate) async fn write(&mut self) -> Result<(), UploadError> {
         self.settle_write().await?;
         self.pending_since = None;
-        self.writing = self.written + std::mem::take(&mut self.pending_bytes) as u64;
-        let pieces = std::mem::take(&mut self.pending);
-        let outcome = if pieces.is_empty() { Ok(()) } else { self.writer.write_at(self.written, pieces).await };
+        self.writing = self.pending.end();
+        let gathered = std::mem::replace(&mut self.pending, self.writer.gather(self.writing));
+        let outcome = if gathered.is_empty() { Ok(()) } else { self.writer.write(gathered).await };
         self.wrote(outcome.map_err(UploadError::from)).await
     }
 
     /// Nothing that this body brought counts.
     pub(crate) fn forget(&mut self) {
-        self.pending.clear();
-        self.pending_bytes = 0;
+        self.pending = self.writer.gather(self.start);
         self.written = self.start;
         self.writing = self.start;
         self.admitted = self.start;

@@ -57,6 +57,7 @@ mod head;
 mod import;
 mod intake;
 pub mod interim;
+mod lasting;
 mod live;
 pub mod metrics;
 mod protocol;

@@ -1,13 +1,13 @@
 //! A body becomes durable octets.
 //!
-//! The work runs in a task of its own: when the client goes away, the server drops the request, but
+//! When the client goes away, the server drops the request, but the work goes on in a task of its own:
 //! what has arrived is still flushed and recorded. Octets are recorded only after they are flushed, so
 //! the recorded offset never promises more than the disk holds. Octets that must have a checksum are
 //! recorded only after it was verified, in the file they were written to.
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::HeaderMap;
 use catalog_store::Upload;
 use media_store::StagingError;
@@ -15,6 +15,7 @@ use media_store::StagingError;
 use crate::complete;
 use crate::digest::{Expected, Hasher};
 use crate::intake::Intake;
+use crate::lasting::Lasting;
 use crate::live::Look;
 use crate::session::Turn;
 use crate::watch::Watch;
@@ -98,8 +99,7 @@ impl Received {
 ///
 /// Dropping the future loses nothing: the work goes on until the body ends, breaks or stalls.
 pub(crate) async fn receive(state: &State, upload: &Upload, piece: Piece) -> Result<Received, UploadError> {
-    let work = Box::pin(work(state.clone(), upload.clone(), piece));
-    state.tasks.spawn(work).await.map_err(|_| UploadError::Internal)?
+    Lasting::new(state.tasks.clone(), work(state.clone(), upload.clone(), piece)).await
 }
 
 async fn work(state: State, upload: Upload, piece: Piece) -> Result<Received, UploadError> {
@@ -210,10 +210,4 @@ pub(crate) async fn has_digests(
     let feed = |hashers: &mut Vec<Hasher>, octets: &[u8]| hashers.iter_mut().for_each(|hasher| hasher.update(octets));
     let hashers = state.staging.scan(upload.id, range, hashers, feed).await?;
     Ok(hashers.into_iter().zip(expected).all(|(hasher, expected)| hasher.matches(expected)))
-}
-
-/// A small copy of octets that lie in a large buffer, so that a slow upload does not hold on to that.
-pub(crate) fn detached(octets: Bytes) -> Bytes {
-    const COPIED_BYTES_MAX: usize = 8 << 10;
-    if octets.len() <= COPIED_BYTES_MAX { Bytes::copy_from_slice(&octets) } else { octets }
 }

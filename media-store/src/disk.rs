@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::direct::Buffers;
+use crate::gathered::{Areas, Gathered};
 
 /// Slices that one call of the kernel writes; it takes 1024.
 const SLICES_MAX: usize = 64;
@@ -59,13 +59,13 @@ pub trait Witness: Send + Sync + fmt::Debug {
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     witness: Option<Arc<dyn Witness>>,
-    buffers: Buffers,
+    areas: Areas,
 }
 
 impl Disk {
     /// The file system, watched.
     pub fn watched(witness: Arc<dyn Witness>) -> Self {
-        Self { witness: Some(witness), buffers: Buffers::default() }
+        Self { witness: Some(witness), areas: Areas::default() }
     }
 
     /// Makes an empty file, durably; an existing one stays as it is.
@@ -76,10 +76,14 @@ impl Disk {
         self.sync_parent(path)
     }
 
-    /// Writes all of `pieces`, one behind the other, from `offset`. Nobody else may write to the file
-    /// meanwhile.
-    pub(crate) fn write(&self, file: &File, path: &Path, offset: u64, pieces: &[Bytes]) -> io::Result<()> {
-        self.step(Step::Write(path), || self.buffers.write(file, offset, pieces, write_all))
+    /// Begins to gather octets that go to `offset`.
+    pub(crate) fn gather(&self, offset: u64) -> Gathered {
+        Gathered::new(offset, self.areas.clone())
+    }
+
+    /// Writes what has gathered. Nobody else may write to the file meanwhile.
+    pub(crate) fn write(&self, file: &File, path: &Path, gathered: &Gathered) -> io::Result<()> {
+        self.step(Step::Write(path), || gathered.write(file, write_all))
     }
 
     /// Copies up to `bytes` octets from one file to another, without moving them through this process;
@@ -177,8 +181,10 @@ mod tests {
         let file = OpenOptions::new().write(true).open(&path).expect("opens");
         let pieces: Vec<Bytes> =
             (0..300u16).map(|at| Bytes::from(vec![at.to_be_bytes()[1]; usize::from(at % 7)])).collect();
-        disk.write(&file, &path, 3, &pieces).expect("writes");
-        disk.write(&file, &path, 0, &[]).expect("writes nothing");
+        let mut gathered = disk.gather(3);
+        pieces.iter().for_each(|piece| gathered.push(piece.clone()));
+        disk.write(&file, &path, &gathered).expect("writes");
+        disk.write(&file, &path, &disk.gather(0)).expect("writes nothing");
         assert_eq!(fs::read(&path).expect("reads")[3..], pieces.concat());
     }
 

@@ -28,10 +28,10 @@
 
 mod changes;
 mod config;
-mod direct;
 pub mod disk;
 mod error;
 mod folder;
+mod gathered;
 pub mod layout;
 mod multipart;
 mod reading;
@@ -44,6 +44,7 @@ pub use changes::{Change, Listener};
 pub use config::StoreConfig;
 pub use disk::Disk;
 pub use error::{Retry, StoreError};
+pub use gathered::Gathered;
 pub use layout::{Key, Prefix};
 pub use reading::{ObjectFile, RemoteRead};
 pub use staging::{Staging, StagingError};

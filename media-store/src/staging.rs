@@ -14,12 +14,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use bytes::Bytes;
 use domain::UploadId;
 
 use crate::disk::{self, Disk};
 use crate::error::blocking;
 use crate::folder::make_dirs;
+use crate::gathered::Gathered;
 use crate::multipart;
 
 /// Octets that one step of a scan or a copy handles: a step cannot be interrupted.
@@ -287,12 +287,17 @@ impl Writer {
         &self.path
     }
 
-    /// Writes `pieces` one behind the other, beginning at `offset`.
+    /// Begins to gather octets that go to `offset`.
+    pub fn gather(&self, offset: u64) -> Gathered {
+        self.disk.gather(offset)
+    }
+
+    /// Writes what has gathered.
     ///
     /// # Errors
     /// [`StagingError::TakenOver`] when this writer is no longer the newest; [`StagingError::Io`].
-    pub async fn write_at(&self, offset: u64, pieces: Vec<Bytes>) -> Result<(), StagingError> {
-        self.guarded("write", move |writer| writer.disk.write(&writer.file, &writer.path, offset, &pieces)).await
+    pub async fn write(&self, gathered: Gathered) -> Result<(), StagingError> {
+        self.guarded("write", move |writer| writer.disk.write(&writer.file, &writer.path, &gathered)).await
     }
 
     /// Copies octets of another staged file, from `offset` of that to `at` of this one, without moving
@@ -300,7 +305,7 @@ impl Writer {
     /// of the other file.
     ///
     /// # Errors
-    /// As for [`Writer::write_at`].
+    /// As for [`Writer::write`].
     pub async fn copy_from(&self, from: &Path, offset: u64, at: u64, bytes: u64) -> Result<u64, StagingError> {
         let from = from.to_owned();
         let step = usize::try_from(bytes.min(STEP_BYTES)).unwrap_or(usize::MAX);
@@ -324,7 +329,7 @@ impl Writer {
     /// Flushes everything written so far to disk. Writing may go on meanwhile.
     ///
     /// # Errors
-    /// As for [`Writer::write_at`].
+    /// As for [`Writer::write`].
     pub async fn sync(&self) -> Result<(), StagingError> {
         let writer = self.clone();
         let flushed = blocking(move || writer.disk.sync(&writer.file, &writer.path)).await;
@@ -345,7 +350,7 @@ impl Writer {
     /// gives up writing: from here on nobody can change it.
     ///
     /// # Errors
-    /// [`StagingError::Lost`] for another length; otherwise as for [`Writer::write_at`].
+    /// [`StagingError::Lost`] for another length; otherwise as for [`Writer::write`].
     pub async fn seal(self, bytes: u64, is_durable: bool) -> Result<PathBuf, StagingError> {
         let upload = self.upload;
         let seal = move |writer: &Self| {

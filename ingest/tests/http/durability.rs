@@ -26,6 +26,7 @@ struct Meter {
     file_syncs: AtomicUsize,
     whole_syncs: AtomicUsize,
     is_full: AtomicBool,
+    fails_next_write: AtomicBool,
     fails_sync: AtomicBool,
     is_held: AtomicBool,
     seen: Mutex<Vec<&'static str>>,
@@ -42,6 +43,9 @@ impl Witness for Meter {
             std::thread::sleep(Duration::from_millis(1));
         }
         match step {
+            Step::Write(_) if self.fails_next_write.swap(false, Ordering::SeqCst) => {
+                Err(io::Error::from_raw_os_error(5))
+            }
             Step::Write(_) if is(&self.is_full) => Err(io::ErrorKind::StorageFull.into()),
             Step::Sync(_) | Step::SyncAll(_) if is(&self.fails_sync) => Err(io::Error::from_raw_os_error(5)),
             _ => Ok(()),
@@ -78,23 +82,23 @@ async fn each_policy_flushes_when_it_says() {
         [(SyncPolicy::Interval, true, true), (SyncPolicy::End, false, true), (SyncPolicy::None, false, false)]
     {
         let (ground, meter) = metered(eager(sync)).await;
-        let upload = ground.create(2_000_000).await;
+        let upload = ground.create(4_000_000).await;
         meter.file_syncs.store(0, Ordering::SeqCst);
         let (sender, body) = slow_body();
         let request = ground.patch(upload, 0, body);
         let watch = async {
-            for piece in noise(1_200_000).chunks(60_000) {
+            for piece in noise(2_400_000).chunks(60_000) {
                 sender.unbounded_send(Ok(Bytes::copy_from_slice(piece))).expect("is read");
             }
             eventually("the octets are written", || async { meter.writes.load(Ordering::SeqCst) > 0 }).await;
             if sync != SyncPolicy::End {
-                eventually("octets are recorded", || async { ground.upload(upload).await.offset == 1_200_000 }).await;
+                eventually("octets are recorded", || async { ground.upload(upload).await.offset == 2_400_000 }).await;
             }
             assert_eq!(meter.file_syncs.load(Ordering::SeqCst) > 0, during, "{sync:?}");
             drop(sender);
         };
         let (answer, ()) = tokio::join!(request, watch);
-        assert_eq!(answer.offset(), Some(1_200_000), "{}", answer.body);
+        assert_eq!(answer.offset(), Some(2_400_000), "{}", answer.body);
         assert_eq!(meter.file_syncs.load(Ordering::SeqCst) > 0, at_end, "{sync:?}");
     }
 }
@@ -200,6 +204,25 @@ async fn a_full_disk_takes_nothing_back_and_the_upload_goes_on_when_there_is_roo
     meter.is_full.store(false, Ordering::SeqCst);
     ground.patch(upload, 200_000, file[200_000..].to_vec()).await;
     assert!(ground.source(ground.asset(upload).await.id).await == file);
+}
+
+#[tokio::test]
+async fn what_comes_behind_a_write_that_failed_is_not_written_in_its_place() {
+    for sync in [SyncPolicy::Interval, SyncPolicy::End, SyncPolicy::None] {
+        let (ground, meter) = metered(Limits { sync, ..Limits::default() }).await;
+        let (upload, file) = (ground.create(5_000_000).await, noise(5_000_000));
+        let (sender, body) = slow_body();
+        meter.fails_next_write.store(true, Ordering::SeqCst);
+        for piece in file[..3_000_000].chunks(65_536) {
+            sender.unbounded_send(Ok(Bytes::copy_from_slice(piece))).expect("is read");
+        }
+        drop(sender);
+        let answer = ground.patch(upload, 0, body).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "storage_unavailable"), "{sync:?}");
+        assert_eq!(ground.head(upload).await.offset(), Some(0), "{sync:?}");
+        ground.patch(upload, 0, file.clone()).await;
+        assert!(ground.source(ground.asset(upload).await.id).await == file, "{sync:?}");
+    }
 }
 
 #[tokio::test]
