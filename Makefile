@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-origin fuzz web
+.PHONY: help demo test check bench bench-origin contract fuzz web
 
 # Settings of `make demo`; `make demo PORT=0 FILE=clip.mkv`.
 PORT ?= 8080
@@ -43,6 +43,12 @@ bench: ## Measure: micro benches, and side by side with ffmpeg and upload server
 
 bench-origin: ## Measure the origin beside nginx
 	@benches/origin.sh $(ARGS)
+
+contract: ## Ask a running server all its OpenAPI document allows, and more (schemathesis), on SQLite and PostgreSQL
+	@tools/setup.sh test
+	@tools/web.sh build
+	@cargo build --locked --package headwater
+	@tools/with-services.sh tools/contract.sh "$${CARGO_TARGET_DIR:-target}/debug/headwater"
 
 fuzz: ## Feed the upload server and the engine nonsense, FUZZ_SECONDS=600 for each target
 	@tools/setup.sh fuzz

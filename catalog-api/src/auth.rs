@@ -289,15 +289,16 @@ pub(crate) async fn log_out(
 ) -> Result<Response, Problem> {
     let accounts = accounts(&state)?;
     let now = accounts.clock().now();
+    let wanted = match headers.contains_key(header::CONTENT_TYPE) {
+        true => document(&state, &headers, body).await?,
+        false => LogoutRequest::default(),
+    };
     if let (Some(member), Some(session)) = (caller.principal.member(), caller.session) {
         accounts.catalog().end_session(member.id, session, now).await?;
-    } else if headers.contains_key(header::CONTENT_TYPE) {
-        let wanted: LogoutRequest = document(&state, &headers, body).await?;
-        if let Some(token) = wanted.refresh_token.filter(|token| secret::looks_like(token, secret::REFRESH))
-            && let Some(known) = accounts.catalog().refresh_token(&secret::hash(&token)).await?
-        {
-            accounts.catalog().end_session(known.user, known.session, now).await?;
-        }
+    } else if let Some(token) = wanted.refresh_token.filter(|token| secret::looks_like(token, secret::REFRESH))
+        && let Some(known) = accounts.catalog().refresh_token(&secret::hash(&token)).await?
+    {
+        accounts.catalog().end_session(known.user, known.session, now).await?;
     }
     let mut answer = no_store();
     for value in cleared() {

@@ -28,7 +28,7 @@ pub(crate) async fn read(state: &State, headers: &HeaderMap, body: Body, bytes_m
     match read {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Problem::body_too_large(bytes_max)),
-        Ok(Err(_)) => Err(Problem::invalid_body("the body was cut off")),
+        Ok(Err(_)) => Err(Problem::malformed_body("the body was cut off")),
         Err(_) => Err(Problem::body_too_slow(PATIENCE)),
     }
 }

@@ -70,7 +70,8 @@ pub(crate) async fn set(
     let asset = asset_in(path)?;
     asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let content = body::read(&state, &headers, body, BODY_BYTES_MAX).await?;
-    let wanted: Wanted = serde_json::from_slice(&content).map_err(|error| Problem::invalid_body(error.to_string()))?;
+    let wanted: Wanted =
+        serde_json::from_slice(&content).map_err(|error| Problem::wrong_document(&error, error.to_string()))?;
     let chapters = checked(wanted)?;
     let now = state.clock.now();
     state.catalog.set_chapters(asset, Some(&chapters), JobId::mint(now, state.clock.entropy()), now).await?;

@@ -33,7 +33,7 @@ pub(crate) async fn document<T: DeserializeOwned>(
     // An object and nothing else: serde would take a list for the fields in their order.
     let object: serde_json::Result<serde_json::Map<_, _>> = serde_json::from_slice(&content);
     let document = object.and_then(|object| serde_json::from_value(serde_json::Value::Object(object)));
-    document.map_err(|error| Problem::invalid_body(plain(&error)))
+    document.map_err(|error| Problem::wrong_document(&error, plain(&error)))
 }
 
 /// What is wrong with a document, without what stands in it, which may be a password.

@@ -73,7 +73,11 @@ pub(crate) async fn stream(
     let place = state.streams.clone().try_acquire_owned().map_err(|_| Problem::too_many_streams())?;
     // Subscribed before the first read, so nothing between the two is missed.
     let changed = state.catalog.changed();
-    let (seq, is_reset) = beginning(&state.catalog, resume_point(&headers)?.or(query.after)).await?;
+    let resumed = resume_point(&headers)?;
+    if [resumed, query.after].into_iter().flatten().any(|seq| i64::try_from(seq).is_err()) {
+        return Err(Problem::invalid_query("after and Last-Event-ID are numbers of events"));
+    }
+    let (seq, is_reset) = beginning(&state.catalog, resumed.or(query.after)).await?;
     let mut first = Event::default().retry(RECONNECT);
     if is_reset {
         first = first.event("reset").data("{}");

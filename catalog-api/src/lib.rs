@@ -21,6 +21,7 @@
 //! Its surface is described by `openapi.json`, which a test compares with the router.
 
 mod accounts;
+pub mod aliases;
 mod assets;
 mod audit;
 mod auth;

@@ -61,8 +61,19 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_path", detail)
     }
 
+    /// The body is not what its type says.
+    pub(crate) fn malformed_body(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_body", detail)
+    }
+
+    /// The body can be read, but not be meant.
     pub(crate) fn invalid_body(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_body", detail)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail)
+    }
+
+    /// What is wrong with a document, told by `detail`.
+    pub(crate) fn wrong_document(error: &serde_json::Error, detail: String) -> Self {
+        if error.is_data() { Self::invalid_body(detail) } else { Self::malformed_body(detail) }
     }
 
     pub(crate) fn body_too_large(bytes_max: usize) -> Self {
@@ -80,10 +91,15 @@ impl Problem {
         Self { retry_after_s: Some(2), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_bodies", detail) }
     }
 
+    pub(crate) fn unknown_language() -> Self {
+        let detail = "language is a BCP 47 tag or an ISO 639 code, such as de";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_language", detail)
+    }
+
     pub(crate) fn not_text() -> Self {
         let detail =
             "the body is no text: subtitle files are SubRip (SRT), WebVTT or ASS; pictures cannot be converted";
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_text", detail)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_text", detail)
     }
 
     pub(crate) fn asset_failed() -> Self {

@@ -19,8 +19,8 @@ use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
 use crate::{
-    assets, audit, auth, chapters, door, events, markers, me, problem, reprocess, second_factor, shares, subtitles,
-    users,
+    aliases, assets, audit, auth, chapters, door, events, markers, me, problem, reprocess, second_factor, shares,
+    subtitles, users,
 };
 
 /// Event streams that may be open at the same time; one more is told to come back later.
@@ -178,5 +178,5 @@ async fn published_keys(Shared(state): Shared<State>) -> Result<Response, Proble
 
 async fn openapi() -> Response {
     let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "public, max-age=300")];
-    (headers, include_str!("../openapi.json")).into_response()
+    (headers, aliases::DOCUMENT.as_str()).into_response()
 }

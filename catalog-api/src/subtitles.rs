@@ -125,13 +125,7 @@ fn text_in(path: Result<Path<(String, String)>, PathRejection>) -> Result<(Asset
 
 fn described(asset: AssetId, id: TextId, query: AddQuery) -> Result<NewText, Problem> {
     let language = match query.language.as_deref().map(str::trim).filter(|code| !code.is_empty()) {
-        Some(code) => {
-            let known = Language::from_code(code);
-            Some(
-                known
-                    .ok_or_else(|| Problem::invalid_query("language is a BCP 47 tag or an ISO 639 code, such as de"))?,
-            )
-        }
+        Some(code) => Some(Language::from_code(code).ok_or_else(Problem::unknown_language)?),
         None => None,
     };
     let name = query.name.map(|name| {

@@ -1,9 +1,12 @@
 //! What belongs to uploads below `/api/v1`: capabilities and imports.
 
 use axum::Router;
-use axum::body::Body;
-use axum::http::header::CONTENT_TYPE;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method};
+use axum::middleware::{self, Next};
+use axum::response::Response;
 use axum::routing::{delete, post};
 use http_body_util::{BodyExt, Limited};
 use serde::de::DeserializeOwned;
@@ -30,7 +33,24 @@ pub fn api(state: State) -> Router {
         .route("/api/v1/imports", post(import::create).fallback(move || not_allowed(Method::POST)))
         .route("/api/v1/upload-grants", post(grant::create).fallback(move || not_allowed(Method::POST)))
         .route("/api/v1/upload-grants/{id}", delete(grant::revoke).fallback(move || not_allowed(Method::DELETE)))
+        .layer(middleware::from_fn(with_instance))
         .with_state(state)
+}
+
+/// Adds to a problem document what it is about, as the other documents of the API have it.
+async fn with_instance(request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    if response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind != "application/problem+json") {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    // Our own, a few sentences.
+    let document = to_bytes(body, DOCUMENT_BYTES_MAX).await.unwrap_or_default();
+    let mut fields: serde_json::Map<_, _> = serde_json::from_slice(&document).unwrap_or_default();
+    fields.insert("instance".into(), path.into());
+    head.headers.remove(CONTENT_LENGTH);
+    Response::from_parts(head, serde_json::Value::Object(fields).to_string().into())
 }
 
 /// The JSON document in a body.
@@ -47,5 +67,8 @@ pub(crate) async fn document<T: DeserializeOwned>(headers: &HeaderMap, body: Bod
     // An object and nothing else: serde would take a list for the fields in their order.
     let object: serde_json::Result<serde_json::Map<_, _>> = serde_json::from_slice(&octets);
     let document = object.and_then(|object| serde_json::from_value(serde_json::Value::Object(object)));
-    document.map_err(|error| malformed(format!("the document is not understood: {error}")))
+    document.map_err(|error| {
+        let reason = format!("the document is not understood: {error}");
+        if error.is_data() { Denial::Invalid { reason }.into() } else { malformed(reason) }
+    })
 }

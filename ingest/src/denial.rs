@@ -77,9 +77,15 @@ pub enum Denial {
     /// The octets are not wanted.
     #[error("{0}")]
     Unwanted(Failure),
-    /// A document of a request is not understood.
+    /// A document of a request is none.
     #[error("{reason}")]
     Malformed {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A document of a request cannot be meant.
+    #[error("{reason}")]
+    Invalid {
         /// What is wrong.
         reason: String,
     },
@@ -113,9 +119,10 @@ impl Denial {
                 (S::PAYLOAD_TOO_LARGE, "upload_refused")
             }
             Self::Unwanted(_) => (S::UNSUPPORTED_MEDIA_TYPE, "upload_refused"),
-            Self::Malformed { .. } => (S::BAD_REQUEST, "invalid_document"),
+            Self::Malformed { .. } => (S::BAD_REQUEST, "malformed_document"),
+            Self::Invalid { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_document"),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
-            Self::Address { .. } => (S::BAD_REQUEST, "address_refused"),
+            Self::Address { .. } => (S::UNPROCESSABLE_ENTITY, "address_refused"),
         }
     }
 

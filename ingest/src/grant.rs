@@ -98,7 +98,7 @@ pub(crate) async fn revoke(
 }
 
 fn checked(wanted: Wanted, now: domain::Timestamp) -> Result<Grant, Denial> {
-    let refused = |reason: &str| Err(Denial::Malformed { reason: reason.to_owned() });
+    let refused = |reason: &str| Err(Denial::Invalid { reason: reason.to_owned() });
     let life_s = wanted.expires_in_s.unwrap_or(LIFE_S);
     if !(1..=LIFE_S_MAX).contains(&life_s) {
         return refused("expires_in_s is 1 to 2678400, a month");
@@ -117,7 +117,7 @@ fn checked(wanted: Wanted, now: domain::Timestamp) -> Result<Grant, Denial> {
         return refused("types holds up to 32 media types");
     }
     if let Some(reason) = wanted.types.iter().find_map(|kind| kind.parse::<TypePattern>().err()) {
-        return Err(Denial::Malformed { reason: format!("types: {reason}") });
+        return Err(Denial::Invalid { reason: format!("types: {reason}") });
     }
     if wanted.origin.as_deref().is_some_and(|origin| !is_origin(origin)) {
         return refused("origin is a scheme and a host, such as https://example.org");

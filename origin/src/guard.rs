@@ -59,15 +59,23 @@ pub fn check<B>(request: &Request<B>) -> Result<(), Violation> {
     check_as(request, request.method())
 }
 
+/// The same where every method may have a body, as its handler says by what it does with it.
+///
+/// # Errors
+/// The first [`Violation`] found.
+pub fn check_target<B>(request: &Request<B>) -> Result<(), Violation> {
+    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
+        return Err(Violation::Target);
+    }
+    check_host(request.version(), request.uri(), request.headers())
+}
+
 /// The same for a request that names its method elsewhere: that `method` tells whether there may be a body.
 ///
 /// # Errors
 /// The first [`Violation`] found.
 pub fn check_as<B>(request: &Request<B>, method: &Method) -> Result<(), Violation> {
-    if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
-        return Err(Violation::Target);
-    }
-    check_host(request.version(), request.uri(), request.headers())?;
+    check_target(request)?;
     check_bodiless(method, request.headers())
 }
 

@@ -65,7 +65,7 @@ impl Problem {
     }
 
     pub(crate) fn weak_password(reason: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "weak_password", reason)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "weak_password", reason)
     }
 
     pub(crate) fn email_taken() -> Self {

@@ -299,7 +299,7 @@ async fn hashes_of_another_system_are_taken_and_written_anew_at_the_first_login(
     let twice = json!({ "email": "old@example.org", "password": PASSWORD });
     people.post(&admin, "/api/v1/users", twice).await.is_problem(409, "email_taken", "/api/v1/users");
     let plain = json!({ "email": "new@example.org", "password_hash": "md5:abc" });
-    people.post(&admin, "/api/v1/users", plain).await.is_problem(400, "invalid_body", "/api/v1/users");
+    people.post(&admin, "/api/v1/users", plain).await.is_problem(422, "invalid_body", "/api/v1/users");
     people.stop().await;
 }
 

@@ -228,7 +228,7 @@ async fn every_error_is_a_problem_document() {
         ("GET", format!("/api/v1/assets/{unknown}/subtitles/7"), 400, "invalid_id"),
         ("DELETE", format!("/api/v1/assets/{unknown}/subtitles/{text}"), 404, "not_found"),
         ("POST", format!("/api/v1/assets/{unknown}/subtitles"), 404, "not_found"),
-        ("POST", format!("/api/v1/assets/{unknown}/subtitles?language=xx"), 400, "invalid_query"),
+        ("POST", format!("/api/v1/assets/{unknown}/subtitles?language=xx"), 422, "unknown_language"),
         ("POST", format!("/api/v1/assets/{unknown}/subtitles?forced=perhaps"), 400, "invalid_query"),
         ("GET", format!("/api/v1/assets/{unknown}/chapters"), 404, "not_found"),
         ("PUT", format!("/api/v1/assets/{unknown}/chapters"), 404, "not_found"),
@@ -331,8 +331,11 @@ mod described {
         let document = Server::start().await.get("/api/v1/openapi.json").await.ok();
         assert_eq!(document["openapi"], "3.1.0");
         let paths = document["paths"].as_object().unwrap();
+        let is_alias =
+            |operations: &&Value| operations.as_object().unwrap().values().all(|one| one["deprecated"] == true);
         let described: Vec<(String, Vec<String>)> = paths
             .iter()
+            .filter(|(_, operations)| !is_alias(operations))
             .map(|(path, operations)| (path.clone(), operations.as_object().unwrap().keys().cloned().collect()))
             .collect();
         // One description for all of /api/v1, whichever crate answers.

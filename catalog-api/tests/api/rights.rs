@@ -117,7 +117,7 @@ async fn an_api_key_is_told_once_and_does_what_its_scopes_say() {
         json!({ "name": "x", "scopes": ["all"] }),
         json!({ "name": "x", "scopes": ["assets:read"], "expires_in_days": 0 }),
     ] {
-        people.post(&ada, path, wrong).await.is_problem(400, "invalid_body", path);
+        people.post(&ada, path, wrong).await.is_problem(422, "invalid_body", path);
     }
     let (id, reading) = people.key_of(ada.user.unwrap(), &[Scope::AssetsRead]).await;
     people.get(&reading, "/api/v1/assets").await.ok();

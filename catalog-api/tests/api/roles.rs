@@ -79,6 +79,10 @@ fn operations(document: &Value) -> Vec<(String, String, String)> {
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
+            // An alias becomes what it stands for before anybody is asked for anything.
+            if operation["deprecated"] == true {
+                continue;
+            }
             let name = operation["operationId"].as_str().unwrap().to_owned();
             operations.push((name, method.to_uppercase(), path.clone()));
         }

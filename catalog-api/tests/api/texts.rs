@@ -122,11 +122,11 @@ async fn what_is_certainly_no_subtitle_file_is_refused_at_once() {
     let server = Server::start().await;
     let asset = server.received().await;
     let path = path(&asset);
-    server.send_body("POST", &path, "").await.is_problem(400, "invalid_body", &path);
-    server.send_body("POST", &path, " \r\n\t ").await.is_problem(400, "invalid_body", &path);
+    server.send_body("POST", &path, "").await.is_problem(422, "invalid_body", &path);
+    server.send_body("POST", &path, " \r\n\t ").await.is_problem(422, "invalid_body", &path);
     server.send_body("POST", &path, vec![b' '; BYTES_MAX + 1]).await.is_problem(413, "body_too_large", &path);
     let png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x01\0\0\0\x01\0".as_slice();
-    server.send_body("POST", &path, png).await.is_problem(415, "not_text", &path);
+    server.send_body("POST", &path, png).await.is_problem(422, "not_text", &path);
     for query in ["name=".to_owned() + &"x".repeat(101), "charset=".to_owned() + &"x".repeat(41), "format=srt".into()] {
         server.send_body("POST", &format!("{path}?{query}"), SRT).await.is_problem(400, "invalid_query", &path);
     }
@@ -224,8 +224,8 @@ async fn markers_that_cannot_be_said_are_refused() {
     let with = |attributes: &str| one(&format!(r#""id":"a","start_seconds":0,"attributes":{{{attributes}}}"#));
     let many: Vec<String> = (0..1001).map(|at| format!(r#"{{"id":"{at}","start_seconds":0}}"#)).collect();
     let attributes: Vec<String> = (0..33).map(|at| format!(r#""X-{at}":0"#)).collect();
+    server.send_body("PUT", &path, "").await.is_problem(400, "malformed_body", &path);
     for body in [
-        String::new(),
         r#"{"markers":[],"more":1}"#.into(),
         one(r#""start_seconds":0"#),
         one(r#""id":"","start_seconds":0"#),
@@ -245,7 +245,7 @@ async fn markers_that_cannot_be_said_are_refused() {
         with(&attributes.join(",")),
         format!(r#"{{"markers":[{}]}}"#, many.join(",")),
     ] {
-        server.send_body("PUT", &path, body).await.is_problem(400, "invalid_body", &path);
+        server.send_body("PUT", &path, body).await.is_problem(422, "invalid_body", &path);
     }
     assert_eq!(server.catalog.asset(asset.id).await.unwrap().unwrap().markers, []);
     let unknown = "/api/v1/assets/ast_00000000000000000000000000/markers";
@@ -262,8 +262,8 @@ async fn chapters_that_cannot_be_meant_are_refused() {
     let one = |fields: &str| format!(r#"{{"chapters":[{{{fields}}}]}}"#);
     let long = one(&format!(r#""start_seconds":0,"title":"{}""#, "x".repeat(501)));
     let many = vec![r#"{"start_seconds":0,"title":""}"#; 2001].join(",");
+    server.send_body("PUT", &path, "").await.is_problem(400, "malformed_body", &path);
     for body in [
-        String::new(),
         "[]".into(),
         r#"{"chapters":[],"more":1}"#.into(),
         one(r#""title":"no start""#),
@@ -275,7 +275,7 @@ async fn chapters_that_cannot_be_meant_are_refused() {
         format!(r#"{{"chapters":[{many}]}}"#),
         long,
     ] {
-        server.send_body("PUT", &path, body).await.is_problem(400, "invalid_body", &path);
+        server.send_body("PUT", &path, body).await.is_problem(422, "invalid_body", &path);
     }
     let large = format!(r#"{{"chapters":[],"padding":"{}"}}"#, "x".repeat(1 << 20));
     server.send_body("PUT", &path, large).await.is_problem(413, "body_too_large", &path);

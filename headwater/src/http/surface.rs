@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use catalog_api::ClientAddress;
+use catalog_api::{ClientAddress, aliases};
 use catalog_store::Catalog;
 use domain::Clock;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
@@ -99,6 +99,7 @@ impl Surface {
         let begun = Instant::now();
         let id = request_id::of(request.headers(), &*self.0.clock);
         request.headers_mut().insert(request_id::HEADER, id.clone());
+        let by_alias = aliases::resolve(&mut request);
         let (route, method) = (Route::of(request.uri().path()), request.method().clone());
         let span = tracing::info_span!(
             "request",
@@ -121,13 +122,20 @@ impl Surface {
             tracing::debug!(status = response.status().as_u16(), elapsed_ms, "request answered");
         }
         let is_media = self.0.edge.is_some() || matches!(route, Route::Playlist | Route::Segment);
-        Ok(dressed(response, id, is_media))
+        let mut response = dressed(response, id, is_media);
+        if let Some(target) = by_alias {
+            aliases::mark(response.headers_mut(), &target);
+        }
+        Ok(response)
     }
 
     /// The answer to a request that nobody should see.
     fn refusal(&self, request: &Request<Body>) -> Option<Response<Body>> {
-        let is_upload = self.0.ingest.is_some() && door::leads_to_uploads(request.uri().path());
-        let checked = match guard::check(request) {
+        let path = request.uri().path();
+        let is_upload = self.0.ingest.is_some() && door::leads_to_uploads(path);
+        // No cache stands before the API: there a path tells first which methods it takes.
+        let check = if path.starts_with("/api/") { guard::check_target } else { guard::check };
+        let checked = match check(request) {
             // A `GET` may carry a `PATCH` of an upload with its body, where nothing else gets through.
             Err(Violation::Body) if is_upload => match door::method(request.headers(), request.method()) {
                 Some(method) => guard::check_as(request, &method),

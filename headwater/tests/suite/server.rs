@@ -133,6 +133,32 @@ async fn an_operator_sees_health_numbers_and_pages() {
 }
 
 #[tokio::test]
+async fn clients_of_other_platforms_find_what_they_know() {
+    let temp = tempfile::tempdir().unwrap();
+    let server = Server::start(&temp.path().join("data"));
+    let client = Client::new();
+    let create = client.post(format!("{}/api/videos/upload/", server.url)).header("tus-resumable", "1.0.0");
+    let created = create.header("upload-length", "5").send().await.unwrap();
+    assert_eq!(created.status(), StatusCode::CREATED);
+    assert!(created.headers()["location"].to_str().unwrap().starts_with("/uploads/"));
+    let listed = server.get("/api/movies/?limit=1").await;
+    assert_eq!(listed.headers()["deprecation"], "@1795910400");
+    assert_eq!(listed.headers()["link"], "</api/v1/assets>; rel=\"successor-version\"");
+    let page: serde_json::Value = listed.json().await.unwrap();
+    let id = page["data"][0]["id"].as_str().unwrap().to_owned();
+    let one: serde_json::Value = server.get(&format!("/api/videos/{id}/")).await.json().await.unwrap();
+    assert_eq!(one["id"], id.as_str());
+    let missing = server.get("/api/videos/ast_00000000000000000000000000/").await;
+    assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+    assert_eq!(server.get("/api/nothing/").await.status(), StatusCode::NOT_FOUND);
+    let viewer = server.get("/api/docs").await;
+    assert!(viewer.status().is_success() && viewer.text().await.unwrap().contains("<html"));
+    // Which methods a path takes is said before its body is looked at.
+    let with_body = client.get(format!("{}/api/v1/auth/login", server.url)).body("{}").send().await.unwrap();
+    assert_eq!(with_body.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
 async fn every_answer_carries_a_request_id_and_a_foreign_one_only_if_harmless() {
     let temp = tempfile::tempdir().unwrap();
     let server = Server::start(&temp.path().join("data"));

@@ -281,11 +281,18 @@ async fn a_page_of_another_origin_cannot_use_it() {
 #[tokio::test]
 async fn a_document_that_is_not_understood_gives_nothing() {
     let guarded = Guarded::new().await;
-    for document in
-        ["", "[]", "{\"max_size\":1}", "{\"uses\":0}", &format!("{{\"types\":[\"{}\"]}}", "x".repeat(20_000))]
-    {
+    let (none, unmeant) = ((400, Some("malformed_document")), (422, Some("invalid_document")));
+    for (document, expected) in [
+        ("", none),
+        ("{\"uses\":", none),
+        (&format!("{{\"types\":[\"{}\"]}}", "x".repeat(20_000)), none),
+        ("[]", unmeant),
+        ("{\"max_size\":1}", unmeant),
+        ("{\"uses\":0}", unmeant),
+    ] {
         let (status, problem) = guarded.call("POST", "/api/v1/upload-grants", "the-token-of-ada", document).await;
-        assert_eq!((status, problem["code"].as_str()), (400, Some("invalid_document")), "{problem}");
+        assert_eq!((status, problem["code"].as_str()), expected, "{problem}");
+        assert_eq!(problem["instance"], "/api/v1/upload-grants");
     }
     assert_eq!(guarded.call("GET", "/api/v1/upload-grants", "the-token-of-ada", "").await.0, 405);
     assert_eq!(guarded.call("DELETE", "/api/v1/upload-grants/unknown", "the-token-of-ada", "").await.0, 404);

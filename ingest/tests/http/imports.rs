@@ -413,11 +413,11 @@ async fn private_addresses_are_refused_before_anything_is_connected() {
     let port = origin.address.port();
     for host in ["127.0.0.1", "localhost", "2130706433", "[::1]", "[::ffff:127.0.0.1]", "169.254.169.254", "10.0.0.1"] {
         let (status, _, problem) = post(&ground.state, json!({ "url": format!("http://{host}:{port}/x") })).await;
-        assert_eq!((status, problem["code"].as_str()), (400, Some("address_refused")), "{host}: {problem}");
+        assert_eq!((status, problem["code"].as_str()), (422, Some("address_refused")), "{host}: {problem}");
     }
     for url in ["file:///etc/passwd", "ftp://example.org/x", "http://a:b@example.org/x", "nonsense"] {
         let (status, _, problem) = post(&ground.state, json!({ "url": url })).await;
-        assert_eq!((status, problem["code"].as_str()), (400, Some("address_refused")), "{url}");
+        assert_eq!((status, problem["code"].as_str()), (422, Some("address_refused")), "{url}");
     }
     assert_eq!(origin.count(), 0);
     assert!(ground.state.catalog.open_uploads().await.expect("answers").is_empty());
