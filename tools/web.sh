@@ -17,7 +17,8 @@ fi
 
 # Changes with every file that decides what is built.
 fingerprint() {
-    find web -path web/node_modules -prune -o -path web/dist -prune -o -path web/e2e -prune -o -type f -print0 |
+    find web catalog-api/openapi.json -path web/node_modules -prune -o -path web/dist -prune -o -path web/e2e -prune \
+        -o -path web/src/generated -prune -o -type f -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1
 }
 

@@ -27,7 +27,7 @@ const HASHED: &str = "public, max-age=31536000, immutable";
 const REVALIDATED: &str = "no-cache";
 
 /// Addresses that the pages find their way to by themselves, besides those of videos.
-const NAMES: [&str; 7] = ["watch", "login", "register", "account", "verify", "reset", "setup"];
+const NAMES: [&str; 8] = ["api/docs", "watch", "login", "register", "account", "verify", "reset", "setup"];
 
 /// Answers a request for a page or one of its files.
 pub(super) fn answer(method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {

@@ -36,6 +36,7 @@ impl Route {
             "/metrics" => Self::Metrics,
             "/edge/purge" => Self::Purge,
             "/api/v1/events" => Self::Events,
+            "/api/docs" => Self::Page,
             _ if (is_below("/v") || is_below("/t")) && (path.ends_with(".m3u8") || path.ends_with(".json")) => {
                 Self::Playlist
             }

@@ -1,21 +1,11 @@
 /** Who is logged in on these pages. The session is a cookie that scripts cannot read; here is only what it stands for. */
 
-import { ApiError, refusal } from './api';
+import { ApiError, api, document, type Schemas } from './client';
 
-export type Role = 'guest' | 'user' | 'uploader' | 'moderator' | 'admin';
-
-export interface Person {
-  id: string;
-  email: string | null;
-  name: string;
-  role: Role;
-  is_email_verified: boolean;
-}
-
-export interface AccessMode {
-  access: 'open' | 'accounts';
-  is_registration_open: boolean;
-}
+export type Person = Schemas['Person'];
+export type AccessMode = Schemas['AccessMode'];
+export type Session = Schemas['Session'];
+export type ApiKey = Schemas['ListedKey'];
 
 /** How this server is used, and by whom; `me` is null for nobody, and where nobody is asked. */
 export interface Visit {
@@ -26,13 +16,10 @@ export interface Visit {
 const OPEN: AccessMode = { access: 'open', is_registration_open: false };
 
 export async function visit(): Promise<Visit> {
-  const mode = await fetch('/api/v1/access', { headers: { accept: 'application/json' } });
   // An older server, or one without the API, asks nobody.
-  if (!mode.ok) return { mode: OPEN, me: null };
-  const known = (await mode.json()) as AccessMode;
-  if (known.access === 'open') return { mode: known, me: null };
-  const me = await fetch('/api/v1/me', { headers: { accept: 'application/json' } });
-  return { mode: known, me: me.ok ? ((await me.json()) as Person) : null };
+  const mode = await document(api.GET('/api/v1/access')).catch(unlessRefused(OPEN));
+  if (mode.access === 'open') return { mode, me: null };
+  return { mode, me: await document(api.GET('/api/v1/me')).catch(unlessRefused(null)) };
 }
 
 export function mayUpload(visit: Visit): boolean {
@@ -42,7 +29,7 @@ export function mayUpload(visit: Visit): boolean {
 
 /** `code` is that of the second factor, for accounts that have one. */
 export async function logIn(email: string, password: string, code = ''): Promise<void> {
-  await post('/api/v1/auth/login', { email, password, cookie: true, ...(code ? { code } : {}) });
+  await api.POST('/api/v1/auth/login', { body: { email, password, cookie: true, ...(code ? { code } : {}) } });
 }
 
 /** Whether the password was right and a code is wanted as well. */
@@ -51,27 +38,28 @@ export function wantsCode(error: unknown): boolean {
 }
 
 export async function logOut(): Promise<void> {
-  await post('/api/v1/auth/logout', null);
+  await api.POST('/api/v1/auth/logout');
 }
 
 export async function register(name: string, email: string, password: string): Promise<void> {
-  await post('/api/v1/auth/register', { name, email, password, language: navigator.language.slice(0, 2) });
+  const language = navigator.language.slice(0, 2);
+  await api.POST('/api/v1/auth/register', { body: { name, email, password, language } });
 }
 
 export async function forgotPassword(email: string): Promise<void> {
-  await post('/api/v1/auth/forgot-password', { email });
+  await api.POST('/api/v1/auth/forgot-password', { body: { email } });
 }
 
 export async function resetPassword(token: string, password: string): Promise<void> {
-  await post('/api/v1/auth/reset-password', { token, password });
+  await api.POST('/api/v1/auth/reset-password', { body: { token, password } });
 }
 
 export async function verifyEmail(token: string): Promise<void> {
-  await post('/api/v1/auth/verify-email', { token });
+  await api.POST('/api/v1/auth/verify-email', { body: { token } });
 }
 
 export async function setUp(token: string, name: string, email: string, password: string): Promise<void> {
-  await post('/api/v1/auth/setup', { token, name, email, password });
+  await api.POST('/api/v1/auth/setup', { body: { token, name, email, password } });
 }
 
 /** The secret of a link: behind the hash, so that no server or proxy on the way saw it. Taken out of the address bar. */
@@ -81,71 +69,41 @@ export function takeToken(): string {
   return token;
 }
 
-async function post(path: string, document: object | null): Promise<Response> {
-  return send('POST', path, document);
-}
-
-async function send(method: string, path: string, document: object | null): Promise<Response> {
-  const response = await fetch(path, {
-    method,
-    headers: { accept: 'application/json', ...(document ? { 'content-type': 'application/json' } : {}) },
-    body: document ? JSON.stringify(document) : null,
-  });
-  if (!response.ok) throw await refusal(response);
-  return response;
-}
-
 /** What went wrong, for the one who reads it. */
 export function words(error: unknown): string {
   return error instanceof ApiError ? error.message : 'The server cannot be reached; try again.';
 }
 
-export interface Session {
-  id: string;
-  is_current: boolean;
-  client: string;
-  seen_at: string;
-}
-
-export interface ApiKey {
-  id: string;
-  name: string;
-  prefix: string;
-  scopes: string[];
-  seen_at: string | null;
-}
-
-/** What a key for uploading programs needs. */
-const UPLOAD_SCOPES = ['uploads:create', 'assets:read'];
-
 export async function changePassword(current: string, password: string): Promise<void> {
-  await send('PUT', '/api/v1/me/password', { current, password });
+  await api.PUT('/api/v1/me/password', { body: { current, password } });
 }
 
 export async function sessions(): Promise<Session[]> {
-  return rows<Session>('/api/v1/me/sessions');
+  return (await document(api.GET('/api/v1/me/sessions'))).data;
 }
 
-export async function endSession(id: string): Promise<void> {
-  await send('DELETE', `/api/v1/me/sessions/${encodeURIComponent(id)}`, null);
+export async function endSession(session: string): Promise<void> {
+  await api.DELETE('/api/v1/me/sessions/{session}', { params: { path: { session } } });
 }
 
 export async function keys(): Promise<ApiKey[]> {
-  return rows<ApiKey>('/api/v1/me/api-keys');
+  return (await document(api.GET('/api/v1/me/api-keys'))).data;
 }
 
-/** The key itself: it is told once. */
+/** The key itself, for uploading programs: it is told once. */
 export async function makeKey(name: string): Promise<string> {
-  const made = await post('/api/v1/me/api-keys', { name, scopes: UPLOAD_SCOPES });
-  return ((await made.json()) as { key: string }).key;
+  const scopes: ApiKey['scopes'] = ['uploads:create', 'assets:read'];
+  return (await document(api.POST('/api/v1/me/api-keys', { body: { name, scopes } }))).key;
 }
 
-export async function revokeKey(id: string): Promise<void> {
-  await send('DELETE', `/api/v1/me/api-keys/${encodeURIComponent(id)}`, null);
+export async function revokeKey(key: string): Promise<void> {
+  await api.DELETE('/api/v1/me/api-keys/{key}', { params: { path: { key } } });
 }
 
-async function rows<T>(path: string): Promise<T[]> {
-  const response = await fetch(path, { headers: { accept: 'application/json' } });
-  if (!response.ok) throw await refusal(response);
-  return ((await response.json()) as { data: T[] }).data;
+/** Takes a refusal for `instead`. */
+function unlessRefused<T>(instead: T): (error: unknown) => T {
+  return (error) => {
+    if (error instanceof ApiError) return instead;
+    throw error;
+  };
 }
