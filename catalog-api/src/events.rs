@@ -3,8 +3,9 @@
 //! A stream begins after `Last-Event-ID` or `?after=`, else with what happens next. It reads the
 //! event table, never a queue: a slow client costs nothing, and a lost connection loses nothing.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
@@ -14,10 +15,10 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Catalog, CatalogError};
 use domain::authority::Action;
-use domain::{AssetId, Principal};
+use domain::{AssetId, Principal, Topics};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -37,6 +38,10 @@ const POLL: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_millis(50);
 /// How long a stream lasts where one has to be somebody: then the client comes back, and is asked who it is.
 const LIFE: Duration = Duration::from_secs(15 * 60);
+/// Event streams that may be open at the same time; one more is told to come back later.
+const STREAMS_MAX: usize = 512;
+/// Those of one principal, so that nobody takes the places of all others.
+const STREAMS_OF_ONE_MAX: usize = 16;
 /// Events read at once.
 const BATCH_EVENTS: u32 = 100;
 
@@ -45,7 +50,55 @@ const BATCH_EVENTS: u32 = 100;
 #[serde(deny_unknown_fields)]
 pub(crate) struct EventsQuery {
     asset: Option<String>,
+    topics: Option<String>,
     after: Option<u64>,
+}
+
+/// Who has how many streams open. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Places {
+    all: Arc<Semaphore>,
+    of_each: Arc<Mutex<HashMap<String, usize>>>,
+}
+
+/// The right to one stream, given back with it.
+struct Place {
+    _permit: OwnedSemaphorePermit,
+    of_each: Arc<Mutex<HashMap<String, usize>>>,
+    name: Option<String>,
+}
+
+impl Places {
+    pub(crate) fn new() -> Self {
+        Self { all: Arc::new(Semaphore::new(STREAMS_MAX)), of_each: Arc::default() }
+    }
+
+    /// A place for this name; whoever has none shares all places with the others.
+    fn take(&self, name: Option<String>) -> Result<Place, Problem> {
+        let permit = self.all.clone().try_acquire_owned().map_err(|_| Problem::too_many_streams())?;
+        if let Some(name) = &name {
+            let mut of_each = self.of_each.lock().unwrap_or_else(PoisonError::into_inner);
+            let open = of_each.entry(name.clone()).or_default();
+            if *open == STREAMS_OF_ONE_MAX {
+                return Err(Problem::too_many_own_streams(STREAMS_OF_ONE_MAX));
+            }
+            *open += 1;
+        }
+        Ok(Place { _permit: permit, of_each: Arc::clone(&self.of_each), name })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(name) = &self.name else { return };
+        let mut of_each = self.of_each.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = of_each.get_mut(name) {
+            *open -= 1;
+            if *open == 0 {
+                of_each.remove(name);
+            }
+        }
+    }
 }
 
 /// One event, as it is sent.
@@ -66,11 +119,17 @@ pub(crate) async fn stream(
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
     let asset = query.asset.as_deref().map(asset_id).transpose()?;
+    let topics: Topics = query
+        .topics
+        .as_deref()
+        .unwrap_or_default()
+        .parse()
+        .map_err(|error: domain::TopicsError| Problem::invalid_query(error.to_string()))?;
     let confined_to = caller.confined_to();
     if let Some(asset) = asset.filter(|_| confined_to.is_some()) {
         any_asset_for(&state, &caller, asset, Action::ReadAsset).await?;
     }
-    let place = state.streams.clone().try_acquire_owned().map_err(|_| Problem::too_many_streams())?;
+    let place = state.streams.take(caller.principal.name())?;
     // Subscribed before the first read, so nothing between the two is missed.
     let changed = state.catalog.changed();
     let resumed = resume_point(&headers)?;
@@ -86,6 +145,8 @@ pub(crate) async fn stream(
         catalog: state.catalog.clone(),
         changed,
         asset,
+        topics,
+        me: caller.principal.member().map(|member| member.id),
         confined_to,
         // Whoever is known by something is asked for it again now and then.
         ends_at: (caller.principal != Principal::Unasked).then(|| Instant::now() + LIFE),
@@ -128,6 +189,9 @@ struct Reader {
     catalog: Catalog,
     changed: watch::Receiver<u64>,
     asset: Option<AssetId>,
+    topics: Topics,
+    /// Who it is: what is for somebody else alone is not shown.
+    me: Option<domain::UserId>,
     /// Only what this name sees.
     confined_to: Option<String>,
     ends_at: Option<Instant>,
@@ -135,7 +199,7 @@ struct Reader {
     ready: VecDeque<Event>,
     shutdown: CancellationToken,
     /// Counts the stream until it ends.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Reader {
@@ -177,7 +241,9 @@ impl Reader {
         let is_all = events.len() < usize::try_from(BATCH_EVENTS).unwrap_or(usize::MAX);
         for event in events {
             self.seq = event.seq;
-            if self.asset.is_some() && self.asset != event.asset {
+            let is_for_another = event.user.is_some() && event.user != self.me;
+            let is_of_another = self.asset.is_some() && self.asset != event.asset;
+            if is_for_another || is_of_another || !self.topics.has(&event.topic) {
                 continue;
             }
             let view = EventView {

@@ -10,6 +10,7 @@
 //! | `subtitles` | subtitle files: added, shown, removed |
 //! | `chapters` | chapters: set, replaced, given back to the file |
 //! | `markers` | markers: set, replaced, removed |
+//! | [`webhooks`] | whom events are sent to, and what became of each message |
 //! | `events` | what changes, as server-sent events with replay |
 //! | `audit` | what was done about accounts and rights |
 //! | `body`, `documents` | bodies of requests, of bounded size, number and time; versions, cursors |
@@ -41,6 +42,7 @@ mod shares;
 mod subtitles;
 mod users;
 mod view;
+pub mod webhooks;
 
 pub use accounts::{
     Accounts, AccountsError, Algorithm, Caller, KeyError, MailError, MailRoute, Postman, Settings, Unproven,

@@ -132,6 +132,11 @@ impl Problem {
         let detail = "too many event streams are open, try again later";
         Self { retry_after_s: Some(10), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail) }
     }
+
+    pub(crate) fn too_many_own_streams(most: usize) -> Self {
+        let detail = format!("you have {most} event streams open already: end one");
+        Self { retry_after_s: Some(10), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_own_streams", detail) }
+    }
 }
 
 impl From<CatalogError> for Problem {
@@ -145,6 +150,16 @@ impl From<CatalogError> for Problem {
             CatalogError::LastAdmin => return Self::last_admin(),
             CatalogError::TooManyKeys(_) => return Self::too_many_keys(),
             CatalogError::TooManyShares(_) => return Self::too_many_shares(),
+            CatalogError::NoWebhook(_) => return Self::not_found("there is no such webhook of yours"),
+            CatalogError::TooManyWebhooks => {
+                let detail =
+                    format!("there are at most {} webhooks: remove one", catalog_store::webhooks::WEBHOOKS_MAX);
+                return Self::new(StatusCode::CONFLICT, "too_many_webhooks", detail);
+            }
+            CatalogError::TooManyMessages(_) => {
+                let detail = "too much waits for this webhook: wait until some of it is taken";
+                return Self::new(StatusCode::CONFLICT, "too_many_messages", detail);
+            }
             CatalogError::NotReady { state, .. } => {
                 let detail = format!("the asset is {state}: only one that is ready can be processed again");
                 return Self::new(StatusCode::CONFLICT, "asset_not_ready", detail);

@@ -20,11 +20,8 @@ use crate::body::BODIES_MAX;
 use crate::problem::Problem;
 use crate::{
     aliases, assets, audit, auth, chapters, door, events, markers, me, problem, reprocess, second_factor, shares,
-    subtitles, users,
+    subtitles, users, webhooks,
 };
-
-/// Event streams that may be open at the same time; one more is told to come back later.
-const STREAMS_MAX: usize = 512;
 
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
 pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
@@ -70,6 +67,17 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         "/api/v1/users/{user}",
         &[("get", Action::ManageUsers), ("patch", Action::ManageUsers), ("delete", Action::ManageUsers)],
     ),
+    ("/api/v1/webhooks", &[("get", Action::ManageWebhooks), ("post", Action::ManageWebhooks)]),
+    (
+        "/api/v1/webhooks/{webhook}",
+        &[("get", Action::ManageWebhooks), ("patch", Action::ManageWebhooks), ("delete", Action::ManageWebhooks)],
+    ),
+    ("/api/v1/webhooks/{webhook}/deliveries", &[("get", Action::ManageWebhooks)]),
+    ("/api/v1/webhooks/{webhook}/deliveries/{message}", &[("get", Action::ManageWebhooks)]),
+    ("/api/v1/webhooks/{webhook}/deliveries/{message}/replay", &[("post", Action::ManageWebhooks)]),
+    ("/api/v1/webhooks/{webhook}/replay", &[("post", Action::ManageWebhooks)]),
+    ("/api/v1/webhooks/{webhook}/secrets", &[("post", Action::ManageWebhooks)]),
+    ("/api/v1/webhooks/{webhook}/test", &[("post", Action::ManageWebhooks)]),
 ];
 
 /// Who may use this server.
@@ -89,22 +97,30 @@ pub struct State {
     pub(crate) clock: Arc<dyn Clock>,
     /// Ends the event streams, so that a shutdown need not wait for them.
     pub(crate) shutdown: CancellationToken,
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: events::Places,
     pub(crate) bodies: Arc<Semaphore>,
     pub(crate) access: Access,
+    /// Ports that webhooks may have besides the usual ones.
+    pub(crate) webhook_ports: Arc<[u16]>,
 }
 
 impl State {
     /// The API over this catalogue, open to everybody; event streams end when `shutdown` is cancelled.
     pub fn new(catalog: Catalog, store: MediaStore, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
-        let (streams, bodies) = (Arc::new(Semaphore::new(STREAMS_MAX)), Arc::new(Semaphore::new(BODIES_MAX)));
-        Self { catalog, store, clock, shutdown, streams, bodies, access: Access::Open }
+        let (streams, bodies) = (events::Places::new(), Arc::new(Semaphore::new(BODIES_MAX)));
+        Self { catalog, store, clock, shutdown, streams, bodies, access: Access::Open, webhook_ports: Arc::default() }
     }
 
     /// The same for those whom `access` lets in.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same with other ports that webhooks may have, besides 80 and 443.
+    #[must_use]
+    pub fn with_webhook_ports(self, ports: &[u16]) -> Self {
+        Self { webhook_ports: ports.into(), ..self }
     }
 }
 
@@ -113,6 +129,7 @@ pub fn router(state: State) -> Router {
     Router::new()
         .merge(of_assets())
         .merge(of_accounts())
+        .merge(of_webhooks())
         .route("/api/v1/access", get(access))
         .route("/api/v1/openapi.json", get(openapi))
         .route_layer(middleware::from_fn_with_state(state.clone(), door::enter))
@@ -159,6 +176,18 @@ fn of_accounts() -> Router<State> {
         .route("/api/v1/users", get(users::list).post(users::create))
         .route("/api/v1/users/{user}", get(users::show).patch(users::change).delete(users::delete))
         .route("/api/v1/audit-log", get(audit::list))
+}
+
+fn of_webhooks() -> Router<State> {
+    Router::new()
+        .route("/api/v1/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/api/v1/webhooks/{webhook}", get(webhooks::show).patch(webhooks::change).delete(webhooks::delete))
+        .route("/api/v1/webhooks/{webhook}/secrets", post(webhooks::rotate))
+        .route("/api/v1/webhooks/{webhook}/test", post(webhooks::test))
+        .route("/api/v1/webhooks/{webhook}/replay", post(webhooks::replay_many))
+        .route("/api/v1/webhooks/{webhook}/deliveries", get(webhooks::deliveries))
+        .route("/api/v1/webhooks/{webhook}/deliveries/{message}", get(webhooks::delivery))
+        .route("/api/v1/webhooks/{webhook}/deliveries/{message}/replay", post(webhooks::replay_one))
 }
 
 /// What whoever comes has to know before anything else.

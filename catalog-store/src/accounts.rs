@@ -324,7 +324,8 @@ impl Catalog {
         Ok(changed == 1)
     }
 
-    /// Deletes an account: what is personal is gone, its sessions, keys and shares end. Its assets stay.
+    /// Deletes an account: what is personal is gone, its sessions, keys, shares and webhooks end. Its assets
+    /// stay.
     ///
     /// # Errors
     /// [`CatalogError::NoUser`] if there is none, [`CatalogError::LastAdmin`] as for [`Self::set_terms`],
@@ -345,6 +346,7 @@ impl Catalog {
         tx.execute(sql::credentials::TICKETS_DROP_ALL, args![id]).await?;
         tx.execute(sql::second_factor::CODES_DROP, args![id]).await?;
         tx.execute(sql::shares::REMOVE_OF_USER, args![id]).await?;
+        tx.execute(sql::webhooks::DELETE_OF_OWNER, args![id]).await?;
         tx.keep_an_admin().await?;
         tx.commit().await
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use domain::{AssetEvent, AssetId, AssetState, Timestamp};
+use domain::{AssetEvent, AssetId, AssetState, Timestamp, UserId};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -169,7 +169,9 @@ pub(crate) struct Tx {
 struct NewEvent {
     at: Timestamp,
     topic: String,
-    asset: AssetId,
+    asset: Option<AssetId>,
+    /// For whom alone it is.
+    user: Option<UserId>,
     data: Value,
 }
 
@@ -195,7 +197,19 @@ impl Tx {
     }
 
     pub(crate) fn event(&mut self, at: Timestamp, topic: impl Into<String>, asset: AssetId, data: Value) {
-        self.events.push(NewEvent { at, topic: topic.into(), asset, data });
+        self.events.push(NewEvent { at, topic: topic.into(), asset: Some(asset), user: None, data });
+    }
+
+    /// Something that is told to one person alone; to whoever comes, where nobody is asked for a name.
+    pub(crate) fn event_for(
+        &mut self,
+        user: Option<UserId>,
+        at: Timestamp,
+        topic: &str,
+        asset: Option<AssetId>,
+        data: Value,
+    ) {
+        self.events.push(NewEvent { at, topic: topic.to_owned(), asset, user, data });
     }
 
     /// Holds the asset's row until commit; every transaction that changes an asset begins with this.
@@ -227,7 +241,8 @@ impl Tx {
         for event in std::mem::take(&mut self.events) {
             let seq: Option<Number> = self.row(sql::events::NEXT_SEQ, args![]).await?;
             let seq = seq.ok_or_else(|| engine::corrupt("event_counter", "no row"))?.number;
-            let args = args![seq, event.at, event.topic, event.asset, event.data.to_string()];
+            let (asset, user) = (event.asset.map(|id| id.to_string()), event.user.map(|id| id.to_string()));
+            let args = args![seq, event.at, event.topic, asset, user, event.data.to_string()];
             self.execute(sql::events::INSERT, args).await?;
         }
         if self.has_work {

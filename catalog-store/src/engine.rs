@@ -7,7 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::{
-    AssetId, Generation, JobId, KeyId, PlaybackId, RenditionId, SessionId, TextId, Timestamp, UploadId, UserId,
+    AssetId, Generation, JobId, KeyId, MessageId, PlaybackId, RenditionId, SessionId, TextId, Timestamp, UploadId,
+    UserId, WebhookId,
 };
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow, Postgres};
@@ -283,7 +284,21 @@ macro_rules! text_arg {
         fn from(value: $type) -> Self { Self::Text(Some(value.to_string())) }
     })* };
 }
-text_arg!(&str, String, AssetId, PlaybackId, UploadId, JobId, TextId, UserId, SessionId, KeyId, &RenditionId);
+text_arg!(
+    &str,
+    String,
+    AssetId,
+    PlaybackId,
+    UploadId,
+    JobId,
+    TextId,
+    UserId,
+    SessionId,
+    KeyId,
+    WebhookId,
+    MessageId,
+    &RenditionId
+);
 
 impl From<Option<String>> for Arg {
     fn from(value: Option<String>) -> Self {

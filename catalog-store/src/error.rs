@@ -1,6 +1,6 @@
 //! Why the catalogue refuses or fails.
 
-use domain::{AssetId, IllegalTransition, JobId, UploadId, UserId};
+use domain::{AssetId, IllegalTransition, JobId, UploadId, UserId, WebhookId};
 
 use crate::UploadState;
 
@@ -133,6 +133,15 @@ pub enum CatalogError {
     /// The asset is shared with as many as it may be.
     #[error("asset {0} is shared with {max} accounts already", max = crate::shares::SHARES_MAX)]
     TooManyShares(AssetId),
+    /// There is no such webhook.
+    #[error("no webhook {0}")]
+    NoWebhook(WebhookId),
+    /// Its owner has as many webhooks as one may.
+    #[error("there are {max} webhooks already", max = crate::webhooks::WEBHOOKS_MAX)]
+    TooManyWebhooks,
+    /// As much waits for the webhook as may.
+    #[error("too much waits for {0}")]
+    TooManyMessages(WebhookId),
     /// A number does not fit into a database column.
     #[error("{0} is too large a number")]
     TooLarge(u64),

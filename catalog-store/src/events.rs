@@ -1,6 +1,6 @@
 //! Everything that changed, numbered from 1 without gaps, in the order in which it became visible.
 
-use domain::{AssetId, Timestamp};
+use domain::{AssetId, Timestamp, UserId};
 
 use crate::catalog::MaybeNumber;
 use crate::engine::{args, column, count, document, parsed};
@@ -14,7 +14,8 @@ pub const EVENTS_MAX: u32 = 1000;
 /// Topics: `asset.` and the new state (`asset.uploading`, `asset.received`, `asset.probed`, `asset.processing`,
 /// `asset.ready`, `asset.failed`, `asset.deleted`), and `asset.playable`, `asset.progress`, `asset.updated`,
 /// `asset.purged`; `asset.published` once a complete document is pointed to, and `asset.access_changed`; of another output of a ready asset `asset.reprocessing`, `asset.reprocessed`,
-/// `asset.reprocess_failed`, and `asset.retired` once the one that is not in force is removed.
+/// `asset.reprocess_failed`, and `asset.retired` once the one that is not in force is removed. For one person alone:
+/// `webhook.disabled` and `webhook.failed`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Its number.
@@ -25,6 +26,8 @@ pub struct Event {
     pub topic: String,
     /// To which asset.
     pub asset: Option<AssetId>,
+    /// For whom alone it is; `None` for everybody who sees the asset.
+    pub user: Option<UserId>,
     /// The details, a JSON object.
     pub data: serde_json::Value,
 }
@@ -71,6 +74,7 @@ pub(crate) struct EventRow {
     at: i64,
     topic: String,
     asset_id: Option<String>,
+    user_id: Option<String>,
     data: String,
 }
 
@@ -83,6 +87,7 @@ impl TryFrom<EventRow> for Event {
             at: Timestamp::from_unix_ms(row.at),
             topic: row.topic,
             asset: row.asset_id.map(|id| parsed("events.asset_id", &id)).transpose()?,
+            user: row.user_id.map(|id| parsed("events.user_id", &id)).transpose()?,
             data: document("events.data", &row.data)?,
         })
     }

@@ -16,7 +16,9 @@
 //! | [`texts`] | subtitle files that are added, and chapters that are set |
 //! | [`progress`] | how far the renditions are, and how long the rest will take |
 //! | [`segments`] | the ledger of committed segments |
-//! | [`purges`] | how far the caches in front were told of what changed |
+//! | [`outbox`] | how far those who read the events for others are: caches in front, webhooks, notifications |
+//! | [`purges`] | what caches in front have to know |
+//! | [`webhooks`] | whom events are sent to, and what became of each |
 //! | [`events`] | everything that changed, numbered without gaps |
 //!
 //! Start with [`Catalog`], [`LeasedJob`] and [`Asset`]. This crate knows nothing of HTTP, media or
@@ -41,6 +43,7 @@ pub mod grants;
 pub mod imports;
 pub mod integrity;
 pub mod jobs;
+pub mod outbox;
 pub mod progress;
 pub mod purges;
 pub mod reprocess;
@@ -52,6 +55,7 @@ pub mod shares;
 mod sql;
 pub mod texts;
 pub mod uploads;
+pub mod webhooks;
 
 pub use accounts::{NewUser, Profile, Terms, User, UserState};
 pub use ahead::{AheadJob, AheadJobs};
@@ -68,11 +72,14 @@ pub use grants::{Grant, UnpaidParts};
 pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob, NextJob};
+pub use outbox::{OutboxHold, OutboxReader};
 pub use progress::{RenditionKind, RenditionProgress};
-pub use purges::{PurgeHold, PurgeTarget};
 pub use reprocess::{Reprocess, ReprocessJobs, Standing};
 pub use segments::SegmentRow;
 pub use sessions::{NewSession, Proof, RefreshToken, Refreshed, Session};
 pub use shares::Share;
 pub use texts::{NewText, Text};
 pub use uploads::{Advance, Closing, NewUpload, Target, Upload, UploadKind, UploadState, UploadTerms};
+pub use webhooks::{
+    Attempt, Delivery, DeliveryState, LeasedDelivery, NewDelivery, NewWebhook, Outcome, Webhook, WebhookChange,
+};

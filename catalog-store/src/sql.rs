@@ -11,13 +11,14 @@ pub(crate) mod generations;
 pub(crate) mod grants;
 pub(crate) mod imports;
 pub(crate) mod jobs;
-pub(crate) mod purges;
+pub(crate) mod outbox;
 pub(crate) mod second_factor;
 pub(crate) mod segments;
 pub(crate) mod sessions;
 pub(crate) mod shares;
 pub(crate) mod texts;
 pub(crate) mod uploads;
+pub(crate) mod webhooks;
 
 /// One statement, as each engine wants it.
 #[derive(Clone, Copy)]
@@ -57,13 +58,14 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         grants::ALL,
         imports::ALL,
         jobs::ALL,
-        purges::ALL,
+        outbox::ALL,
         second_factor::ALL,
         segments::ALL,
         sessions::ALL,
         shares::ALL,
         texts::ALL,
         uploads::ALL,
+        webhooks::ALL,
     ];
     tables.into_iter().flatten().copied()
 }

@@ -190,6 +190,8 @@ pub enum Action {
     GrantUpload,
     /// To take such a capability back.
     RevokeGrant,
+    /// To have events sent elsewhere.
+    ManageWebhooks,
 }
 
 /// On what.
@@ -231,7 +233,7 @@ struct Rule {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Describe,
         Self::SignIn,
         Self::ReadSelf,
@@ -250,6 +252,7 @@ impl Action {
         Self::Import,
         Self::GrantUpload,
         Self::RevokeGrant,
+        Self::ManageWebhooks,
     ];
 
     /// `None` if it is open to all.
@@ -268,6 +271,7 @@ impl Action {
             Self::EditAsset => of_asset(Role::User, Scope::AssetsWrite, Standing::Editor),
             Self::ReprocessAsset => of_asset(Role::Uploader, Scope::AssetsWrite, Standing::Editor),
             Self::DeleteAsset | Self::ShareAsset => of_asset(Role::User, Scope::AssetsWrite, Standing::Owner),
+            Self::ManageWebhooks => rule(Role::Uploader, Scope::WebhooksAdmin),
             Self::Upload | Self::UseUpload | Self::Import | Self::GrantUpload | Self::RevokeGrant => {
                 with_tokens(rule(Role::Uploader, Scope::UploadsCreate))
             }

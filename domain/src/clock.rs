@@ -50,6 +50,63 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The instant that RFC 3339 writes like this, to the millisecond; `None` if it writes none. A leap second is the
+    /// one before it.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let number = |range: std::ops::Range<usize>| -> Option<i64> {
+            let digits = text.get(range)?;
+            if digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
+        };
+        let octets = text.as_bytes();
+        let is_at = |at: usize, wanted: &[u8]| octets.get(at).is_some_and(|octet| wanted.contains(octet));
+        if !(is_at(4, b"-") && is_at(7, b"-") && is_at(10, b"Tt ") && is_at(13, b":") && is_at(16, b":")) {
+            return None;
+        }
+        let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+        let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?.min(59));
+        let is_leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let days_in_month = match month {
+            2 => 28 + i64::from(is_leap),
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        if !(1..=12).contains(&month) || !(1..=days_in_month).contains(&day) || hour > 23 || minute > 59 {
+            return None;
+        }
+        if octets.get(17).is_none_or(|octet| *octet > b'6') {
+            return None;
+        }
+        let rest = text.get(19..)?;
+        let digits = rest.strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+        let (fraction, zone) = match digits {
+            0 => ("", rest),
+            digits => (rest.get(1..1 + digits)?, rest.get(1 + digits..)?),
+        };
+        let ms: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+        let offset_minutes = match zone.as_bytes() {
+            [b'Z' | b'z'] => 0,
+            [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] if [h1, h2, m1, m2].iter().all(|d| d.is_ascii_digit()) => {
+                let two = |tens: u8, ones: u8| i64::from(tens - b'0') * 10 + i64::from(ones - b'0');
+                let (hours, minutes) = (two(*h1, *h2), two(*m1, *m2));
+                if hours > 23 || minutes > 59 {
+                    return None;
+                }
+                if *sign == b'-' { -(hours * 60 + minutes) } else { hours * 60 + minutes }
+            }
+            _ => return None,
+        };
+        // Civil date to days after the same source as above.
+        let y = year - i64::from(month <= 2);
+        let era = y.div_euclid(400);
+        let yoe = y - era * 400;
+        let doy = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
+        let days = era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468;
+        let minutes = days * 1440 + hour * 60 + minute - offset_minutes;
+        Some(Self((minutes * 60 + second) * 1000 + ms))
+    }
+}
+
 /// The source of wall time and of randomness; `SystemClock` in the binary is the only real one.
 pub trait Clock: Send + Sync {
     /// The present instant.
@@ -96,5 +153,35 @@ mod tests {
         assert_eq!(Timestamp::from_unix_ms(0).rfc3339(), "1970-01-01T00:00:00.000Z");
         assert_eq!(Timestamp::from_unix_ms(951_782_400_123).rfc3339(), "2000-02-29T00:00:00.123Z");
         assert_eq!(Timestamp::from_unix_ms(1_795_242_419_000).rfc3339(), "2026-11-21T06:26:59.000Z");
+    }
+
+    #[test]
+    fn an_instant_is_read_as_it_is_printed_and_in_other_zones() {
+        for unix_ms in [0, 951_782_400_123, 1_795_242_419_000, -1, -62_135_596_800_000, 253_402_300_799_999] {
+            let instant = Timestamp::from_unix_ms(unix_ms);
+            assert_eq!(Timestamp::parse_rfc3339(&instant.rfc3339()), Some(instant), "{}", instant.rfc3339());
+        }
+        let read = |text| Timestamp::parse_rfc3339(text).map(Timestamp::rfc3339);
+        assert_eq!(read("2026-11-29t05:40:00z").as_deref(), Some("2026-11-29T05:40:00.000Z"));
+        assert_eq!(read("2026-11-29T05:40:00.5+01:30").as_deref(), Some("2026-11-29T04:10:00.500Z"));
+        assert_eq!(read("2026-12-31T23:59:60-00:01").as_deref(), Some("2027-01-01T00:00:59.000Z"));
+        for wrong in [
+            "",
+            "2026-11-29",
+            "2026-11-29T05:40Z",
+            "2026-11-29T05:40:00",
+            "2026-13-01T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-11-29T24:00:00Z",
+            "2026-11-29T00:60:00Z",
+            "2026-11-29T00:00:70Z",
+            "2026-11-29T00:00:00.Z",
+            "2026-11-29T00:00:00+1:00",
+            "+026-11-29T00:00:00Z",
+            "2026-11-29T00:00:00\u{e9}",
+            "2026-11-29T00:00:00+24:00",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
     }
 }

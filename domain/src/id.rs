@@ -146,6 +146,14 @@ id!(
     /// An API key: `key_` and 26 digits. It is no secret.
     KeyId, "key"
 );
+id!(
+    /// A webhook: `whk_` and 26 digits. It is no secret.
+    WebhookId, "whk"
+);
+id!(
+    /// A message that is sent to a webhook, the same however often it is sent: `msg_` and 26 digits.
+    MessageId, "msg"
+);
 ordered_by_birth!(AssetId);
 ordered_by_birth!(UploadId);
 ordered_by_birth!(JobId);
@@ -153,6 +161,8 @@ ordered_by_birth!(TextId);
 ordered_by_birth!(UserId);
 ordered_by_birth!(SessionId);
 ordered_by_birth!(KeyId);
+ordered_by_birth!(WebhookId);
+ordered_by_birth!(MessageId);
 
 impl TextId {
     /// The rendition that is made of the text: never that of another one, since its segments are kept for ever.

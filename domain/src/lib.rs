@@ -58,6 +58,7 @@ mod size;
 mod tally;
 pub mod text;
 mod time;
+mod topics;
 
 pub use access::{Access, Admission, Encryption, EncryptionMethod};
 pub use asset::{AssetEvent, AssetState, Failure, FailureCode, IllegalTransition};
@@ -67,7 +68,8 @@ pub use codec::{Codec, ParameterSets};
 pub use container::Container;
 pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
 pub use id::{
-    AssetId, Generation, IdError, JobId, KeyId, PlaybackId, RenditionId, SessionId, TextId, UploadId, UserId,
+    AssetId, Generation, IdError, JobId, KeyId, MessageId, PlaybackId, RenditionId, SessionId, TextId, UploadId,
+    UserId, WebhookId,
 };
 pub use job::{JobKind, JobLane, JobSpec, JobState};
 pub use language::Language;
@@ -79,3 +81,4 @@ pub use recipe::{ExtraCodec, Recipe, RecipeId};
 pub use size::{Bitrate, ByteSize, Resolution};
 pub use tally::Tally;
 pub use time::{FrameRate, MediaTime, Timescale, hms};
+pub use topics::{PATTERN_BYTES_MAX, PATTERNS_MAX, Topics, TopicsError};

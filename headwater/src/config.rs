@@ -176,6 +176,8 @@ pub struct Config {
     pub upload_open_max: u64,
     pub upload_rate_min: u64,
     pub disk_reserve_bytes: u64,
+    pub webhook_networks: Vec<String>,
+    pub webhook_ports: Vec<String>,
     pub import_networks: Vec<String>,
     pub imports_max: u32,
     pub imports_of_one_max: u32,

@@ -41,6 +41,7 @@ pub mod transcode;
 pub mod upload;
 pub mod validate;
 pub mod verify;
+mod webhook;
 pub mod wiring;
 
 pub use cli::main;

@@ -10,7 +10,7 @@
 
 pub(crate) mod change;
 #[cfg(test)]
-mod double;
+pub(crate) mod double;
 pub(crate) mod target;
 pub(crate) mod teller;
 

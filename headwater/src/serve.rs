@@ -64,6 +64,9 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         if let Some(teller) = wiring::teller(&config, &base.data_dir, catalog, &base.clock, &purges)? {
             lifecycle.spawn_essential("purges", teller.run(lifecycle.soft().clone()));
         }
+        let (fan, sender) = wiring::webhooks(&config, &base.data_dir, catalog, &base.clock)?;
+        lifecycle.spawn_essential("webhook messages", fan.run(lifecycle.soft().clone()));
+        lifecycle.spawn_essential("webhook sender", sender.run(lifecycle.soft().clone()));
     }
     let access = base.access(&config, &lifecycle).await?;
     let parts = base.parts(&config, &lifecycle, (counters, purges), &access).await?;
@@ -189,7 +192,7 @@ impl Base {
             None => None,
         };
         let catalog = self.catalog.as_ref().filter(|_| config.has(Role::Api));
-        let api = catalog.map(|catalog| self.api(catalog, lifecycle, access));
+        let api = catalog.map(|catalog| self.api(config, catalog, lifecycle, access));
         let origin = if config.has(Role::Origin) { Some(self.origin(config, lifecycle)?) } else { None };
         let players = origin.as_ref().map(|origin| Arc::clone(origin.metrics())).unwrap_or_default();
         Ok(Parts {
@@ -255,10 +258,11 @@ impl Base {
         hook
     }
 
-    fn api(&self, catalog: &Catalog, lifecycle: &Lifecycle, access: &Access) -> Router {
+    fn api(&self, config: &Config, catalog: &Catalog, lifecycle: &Lifecycle, access: &Access) -> Router {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
         let state = catalog_api::State::new(catalog.clone(), store, clock, lifecycle.soft().clone());
-        catalog_api::router(state.with_access(access.clone()))
+        let ports = config.webhook_rules().ports;
+        catalog_api::router(state.with_access(access.clone()).with_webhook_ports(&ports))
     }
 
     /// Who may use the API and uploads, where this process serves either.

@@ -24,6 +24,8 @@ use crate::config::{self, Config};
 use crate::data_dir::{DataDir, Layout};
 use crate::metrics::PurgeCounts;
 use crate::purge::teller::Teller;
+use crate::webhook::fan::Fan;
+use crate::webhook::sender::Sender;
 use crate::{cli, machine, terminal};
 
 /// The clock of this process.
@@ -210,6 +212,23 @@ pub(crate) fn teller(
     let holder = worker_name(data_dir, &**clock)?;
     let (catalog, clock, counts) = (catalog.clone(), Arc::clone(clock), Arc::clone(counts));
     Ok(Some(Teller { catalog, clock, targets, holder, counts }))
+}
+
+/// What turns events into messages to webhooks, and what sends these.
+///
+/// # Errors
+/// If the data folder cannot be used.
+pub(crate) fn webhooks(
+    config: &Config,
+    data_dir: &DataDir,
+    catalog: &Catalog,
+    clock: &Arc<dyn Clock>,
+) -> anyhow::Result<(Fan, Sender)> {
+    let holder = worker_name(data_dir, &**clock)?;
+    let (catalog, clock) = (catalog.clone(), Arc::clone(clock));
+    let is_open = !config.has_accounts();
+    let fan = Fan { catalog: catalog.clone(), clock: Arc::clone(&clock), holder: holder.clone(), is_open };
+    Ok((fan, Sender { catalog, clock, holder, rules: config.webhook_rules() }))
 }
 
 /// Admission by the configured rules, with the engine to look into heads of files.

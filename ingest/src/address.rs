@@ -1,32 +1,43 @@
-//! Which addresses files are imported from: public ones, unless the operator allows others.
+//! Which addresses this server asks things of on behalf of others: public ones, unless the operator allows more.
 //!
 //! A name is resolved once per attempt and the connection goes to what it resolved to, so that it
 //! cannot mean one address when it is checked and another when it is used.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 /// How long a name may take to resolve.
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest address.
 const URL_BYTES_MAX: usize = 4096;
 
 /// Why nothing is imported from an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum AddressError {
+#[non_exhaustive]
+pub enum AddressError {
+    /// It is no URL.
     #[error("the address is not a URL")]
     Malformed,
+    /// It is too long.
     #[error("the address is longer than 4096 octets")]
     TooLong,
+    /// It is of another kind.
     #[error("only http and https addresses are imported from")]
     Scheme,
+    /// It says who asks.
     #[error("an address must not hold a user name or a password")]
     Credentials,
+    /// It leads nowhere.
     #[error("the address names no host")]
     NoHost,
+    /// It leads into a network that is not allowed.
     #[error("{0} is an address inside a private network, from which nothing is imported")]
     Private(IpAddr),
     /// Another time may be better.
@@ -50,7 +61,10 @@ pub(crate) fn parsed(text: &str) -> Result<Url, AddressError> {
 }
 
 /// Where a URL leads, all of it checked: one address that is not allowed spoils the rest.
-pub(crate) async fn resolved(url: &Url, allowed: &[IpNet]) -> Result<Vec<SocketAddr>, AddressError> {
+///
+/// # Errors
+/// [`AddressError`], if it leads nowhere, or into a private network that is not among those `allowed`.
+pub async fn resolved(url: &Url, allowed: &[IpNet]) -> Result<Vec<SocketAddr>, AddressError> {
     let port = url.port_or_known_default().ok_or(AddressError::NoHost)?;
     let addresses: Vec<SocketAddr> = match url.host().ok_or(AddressError::NoHost)? {
         Host::Ipv4(ip) => vec![(ip, port).into()],
@@ -122,6 +136,26 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         [0x2001, 0..=0x1ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => false,
         [first, ..] => first & 0xe000 == 0x2000,
     }
+}
+
+/// Resolves every name to the addresses that were checked, and asks nobody.
+struct Checked(Vec<SocketAddr>);
+
+impl Resolve for Checked {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses: Addrs = Box::new(self.0.clone().into_iter());
+        Box::pin(std::future::ready(Ok(addresses)))
+    }
+}
+
+/// A client that connects to these addresses, whatever it is asked for, and follows nothing.
+pub fn client_to(addresses: Vec<SocketAddr>) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        // A proxy would connect to wherever it likes.
+        .no_proxy()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .dns_resolver(Arc::new(Checked(addresses)))
 }
 
 /// Whether a redirect stays where it is.

@@ -31,7 +31,7 @@
 //!
 //! Start with [`State`] and [`router()`].
 
-mod address;
+pub mod address;
 mod admission;
 mod answer;
 mod api;

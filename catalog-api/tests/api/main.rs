@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; helpers are plain functions")]
 
 mod accounts;
+mod events;
 mod harness;
 mod people;
 mod reprocess;
 mod rights;
 mod roles;
 mod texts;
+mod webhooks;
 
 use axum::http::StatusCode;
 use domain::presentation::{Images, Storyboard};
@@ -224,6 +226,8 @@ async fn every_error_is_a_problem_document() {
         ("GET", format!("/api/v1/assets?playback_id={unknown}"), 400, "invalid_id"),
         ("GET", "/api/v1/events?asset=x".to_owned(), 400, "invalid_id"),
         ("GET", "/api/v1/events?after=-1".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/events?topics=asset.".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/events?topics=a,b,Asset".to_owned(), 400, "invalid_query"),
         ("GET", format!("/api/v1/assets/{unknown}/subtitles"), 404, "not_found"),
         ("GET", format!("/api/v1/assets/{unknown}/subtitles/7"), 400, "invalid_id"),
         ("DELETE", format!("/api/v1/assets/{unknown}/subtitles/{text}"), 404, "not_found"),

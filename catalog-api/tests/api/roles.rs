@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use catalog_store::{Grant, NewText};
+use catalog_store::{Grant, NewDelivery, NewText, NewWebhook};
 use domain::authority::{Role, Scope};
-use domain::{Clock, JobId, TextId};
+use domain::{Clock, JobId, MessageId, TextId, WebhookId};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Server};
@@ -20,40 +20,48 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 51] = [
+const TABLE: [(&str, &str); 62] = [
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
     ("changeMe", "- +++++ - - -"),
     ("changePassword", "- +++++ - - -"),
     ("changeUser", "- ----+ - - -"),
+    ("changeWebhook", "- --+++ - - +"),
     ("confirmSecondFactor", "- +++++ - - -"),
     ("createImport", "- --+++ - + +"),
     ("createKey", "- +++++ - - -"),
     ("createUploadGrant", "- --+++ - + +"),
     ("createUser", "- ----+ - - -"),
+    ("createWebhook", "- --+++ - - +"),
     ("deleteAsset", "- ---++ - - +"),
     ("deleteUser", "- ----+ - - -"),
+    ("deleteWebhook", "- --+++ - - +"),
     ("describe", "+ +++++ + + +"),
     ("endSession", "- +++++ - - -"),
     ("endSessions", "- +++++ - - -"),
     ("forgotPassword", "+ +++++ + + -"),
     ("listAssets", "- +++++ + + +"),
     ("listAudit", "- ----+ - - -"),
+    ("listDeliveries", "- --+++ - - +"),
     ("listKeys", "- +++++ - - -"),
     ("listSessions", "- +++++ - - -"),
     ("listShares", "- ---++ - - -"),
     ("listSubtitles", "- ---++ + - +"),
     ("listUsers", "- ----+ - - -"),
+    ("listWebhooks", "- --+++ - - +"),
     ("logIn", "+ +++++ + + -"),
     ("logOut", "+ +++++ + + -"),
     ("refresh", "+ +++++ + + -"),
     ("register", "+ +++++ + + -"),
     ("removeSecondFactor", "- +++++ - - -"),
     ("removeSubtitles", "- ---++ - - +"),
+    ("replayDeliveries", "- --+++ - - +"),
+    ("replayDelivery", "- --+++ - - +"),
     ("reprocessAsset", "- ---++ - - +"),
     ("resetPassword", "+ +++++ + + -"),
     ("revokeKey", "- +++++ - - -"),
     ("revokeUploadGrant", "- --+++ - + +"),
+    ("rotateWebhookSecret", "- --+++ - - +"),
     ("sendVerification", "- +++++ - - -"),
     ("setChapters", "- ---++ - - +"),
     ("setMarkers", "- ---++ - - +"),
@@ -62,12 +70,15 @@ const TABLE: [(&str, &str); 51] = [
     ("showAccess", "+ +++++ + + +"),
     ("showAsset", "- ---++ + - +"),
     ("showChapters", "- ---++ + - +"),
+    ("showDelivery", "- --+++ - - +"),
     ("showKeys", "+ +++++ + + -"),
     ("showMarkers", "- ---++ + - +"),
     ("showMe", "- +++++ - - -"),
     ("showSubtitles", "- ---++ + - +"),
     ("showUser", "- ----+ - - -"),
+    ("showWebhook", "- --+++ - - +"),
     ("streamEvents", "- +++++ + + +"),
+    ("testWebhook", "- --+++ - - +"),
     ("unsetChapters", "- ---++ - - +"),
     ("unsetMarkers", "- ---++ - - +"),
     ("unshareAsset", "- ---++ - - -"),
@@ -145,6 +156,18 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
         people.session_of(anybody).await;
         let session = catalog.sessions_of(anybody, clock.now()).await.unwrap()[0].id;
         path = path.replace("{session}", &session.to_string());
+    }
+    if path.contains("{webhook}") {
+        let id = WebhookId::mint(clock.now(), clock.entropy());
+        let (owner, topics) = (anybody.to_string(), Default::default());
+        let (url, description, secret) = ("https://example.org/".into(), String::new(), "whsec_AAAA".into());
+        let webhook = NewWebhook { id, owner, url, description, topics, secret };
+        catalog.create_webhook(&webhook, clock.now()).await.unwrap();
+        let message = MessageId::mint(clock.now(), clock.entropy());
+        let (topic, payload) = ("webhook.test".into(), "{}".into());
+        let new = NewDelivery { id: message, webhook: id, seq: None, topic, payload };
+        catalog.send_message(&new, clock.now()).await.unwrap();
+        path = path.replace("{webhook}", &id.to_string()).replace("{message}", &message.to_string());
     }
     if path.contains("{key}") {
         let (key, _) = people.key_of(anybody, &[Scope::AssetsRead]).await;

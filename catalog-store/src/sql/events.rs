@@ -6,9 +6,10 @@ statements! {
     NEXT_SEQ = both("update event_counter set seq = seq + 1 where id = 1 returning seq as number");
     LAST_SEQ = both("select seq as number from event_counter where id = 1");
     FIRST_SEQ = both("select min(seq) as number from events");
-    INSERT = both("insert into events (seq, at, topic, asset_id, data) values ($1, $2, $3, $4, $5)");
-    AFTER = both("select seq, at, topic, asset_id, data from events where seq > $1 order by seq limit $2");
-    AFTER_OF_ASSET = both("select seq, at, topic, asset_id, data from events \
+    INSERT = both("insert into events (seq, at, topic, asset_id, user_id, data) \
+        values ($1, $2, $3, $4, $5, $6)");
+    AFTER = both("select seq, at, topic, asset_id, user_id, data from events where seq > $1 order by seq limit $2");
+    AFTER_OF_ASSET = both("select seq, at, topic, asset_id, user_id, data from events \
         where asset_id = $1 and seq > $2 order by seq limit $3");
     PRUNE = both("delete from events where at < $1");
 }

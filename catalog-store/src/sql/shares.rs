@@ -20,6 +20,7 @@ statements! {
         where g.asset_id = a.id and g.user_id = $2) end as text from assets a where a.id = $1");
     SEEN_PAGE = both(concat!("select ", crate::sql::assets::asset_columns!(), " from assets a where a.id < $1 \
         and a.state <> 'deleted' and ", is_seen!(), " order by a.id desc limit $3"));
-    SEEN_EVENTS = both(concat!("select e.seq, e.at, e.topic, e.asset_id, e.data from events e \
-        join assets a on a.id = e.asset_id where e.seq > $1 and ", is_seen!(), " order by e.seq limit $3"));
+    SEEN_EVENTS = both(concat!("select e.seq, e.at, e.topic, e.asset_id, e.user_id, e.data from events e \
+        left join assets a on a.id = e.asset_id where e.seq > $1 and (e.user_id = $2 or (e.user_id is null and ",
+        is_seen!(), ")) order by e.seq limit $3"));
 }

@@ -19,6 +19,7 @@ mod settling;
 mod shares;
 mod texts;
 mod uploads;
+mod webhooks;
 
 /// Makes two tests of each case: one per engine.
 macro_rules! contract {
@@ -39,6 +40,15 @@ macro_rules! contract {
 }
 
 contract! {
+    webhooks:
+        a_webhook_is_changed_at_the_version_that_was_read
+        somebody_has_so_many_webhooks
+        an_event_becomes_one_message_by_whoever_has_the_right
+        a_message_has_one_sender_until_its_lease_runs_out
+        parallel_senders_share_messages_out_among_them
+        what_is_not_taken_is_due_again_and_a_webhook_that_rests_is_left_alone
+        messages_are_sent_again_one_by_one_and_by_time
+        a_webhook_for_which_too_much_waits_is_disabled;
     uploads:
         an_upload_and_its_asset_are_born_together
         an_offset_never_runs_backwards_and_never_past_the_length

@@ -20,17 +20,20 @@ pub enum Scope {
     UsersAdmin,
     /// Read the audit log.
     AuditRead,
+    /// Have events sent elsewhere.
+    WebhooksAdmin,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AccountRead,
         Self::AssetsRead,
         Self::AssetsWrite,
         Self::UploadsCreate,
         Self::UsersAdmin,
         Self::AuditRead,
+        Self::WebhooksAdmin,
     ];
 
     /// Its name in documents and in the catalogue.
@@ -42,6 +45,7 @@ impl Scope {
             Self::UploadsCreate => "uploads:create",
             Self::UsersAdmin => "users:admin",
             Self::AuditRead => "audit:read",
+            Self::WebhooksAdmin => "webhooks:admin",
         }
     }
 
@@ -52,7 +56,9 @@ impl Scope {
 
 /// A word that names no scope.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("scopes are account:read, assets:read, assets:write, uploads:create, users:admin and audit:read")]
+#[error(
+    "scopes are account:read, assets:read, assets:write, uploads:create, users:admin, audit:read and webhooks:admin"
+)]
 pub struct UnknownScope;
 
 impl FromStr for Scope {

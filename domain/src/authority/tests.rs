@@ -38,6 +38,7 @@ fn the_least_role_of_each_action_is_as_written() {
         (Action::Upload, Role::Uploader),
         (Action::Import, Role::Uploader),
         (Action::GrantUpload, Role::Uploader),
+        (Action::ManageWebhooks, Role::Uploader),
         (Action::ManageUsers, Role::Admin),
         (Action::ReadAudit, Role::Admin),
     ] {

@@ -8,6 +8,7 @@ use ingest::gate::{Gate, Open, Tokens};
 use ingest::{ImportRules, Policy, TypePattern};
 
 use super::{Config, Role};
+use crate::webhook::post::Rules;
 
 /// Shorter tokens could be guessed.
 const TOKEN_CHARS_MIN: usize = 16;
@@ -17,7 +18,9 @@ type Wrong = (&'static str, String);
 /// Checks what the types of the values cannot say.
 pub(super) fn check(config: &Config) -> Result<(), Wrong> {
     types(config)?;
-    networks(config)?;
+    networks("import_networks", &config.import_networks)?;
+    networks("webhook_networks", &config.webhook_networks)?;
+    ports(config)?;
     let mut names = HashSet::new();
     for (name, _) in tokens(config)? {
         // Accounts own what they upload by such names.
@@ -48,12 +51,20 @@ pub(super) fn tokens(config: &Config) -> Result<Vec<(&str, &str)>, Wrong> {
     config.upload_tokens.iter().map(each).collect()
 }
 
-fn networks(config: &Config) -> Result<Vec<ipnet::IpNet>, Wrong> {
+fn networks(key: &'static str, texts: &[String]) -> Result<Vec<ipnet::IpNet>, Wrong> {
     let network = |text: &String| {
-        let wrong = || ("import_networks", format!("must hold networks such as 10.1.0.0/16, not \"{text}\""));
+        let wrong = || (key, format!("must hold networks such as 10.1.0.0/16, not \"{text}\""));
         text.trim().parse().map_err(|_| wrong())
     };
-    config.import_networks.iter().map(network).collect()
+    texts.iter().map(network).collect()
+}
+
+fn ports(config: &Config) -> Result<Vec<u16>, Wrong> {
+    let port = |text: &String| {
+        let wrong = || ("webhook_ports", format!("must hold ports such as 8443, not \"{text}\""));
+        text.trim().parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(wrong)
+    };
+    config.webhook_ports.iter().map(port).collect()
 }
 
 impl Config {
@@ -86,10 +97,16 @@ impl Config {
         self.encode_ahead_s > 0 && self.has(Role::Ingest) && self.has(Role::Worker)
     }
 
+    /// Where messages of webhooks may be sent.
+    pub(crate) fn webhook_rules(&self) -> Rules {
+        let networks = networks("webhook_networks", &self.webhook_networks).unwrap_or_default();
+        Rules { networks, ports: ports(self).unwrap_or_default(), timeout: None }
+    }
+
     /// From where files are imported.
     pub fn imports(&self) -> ImportRules {
         ImportRules {
-            networks: networks(self).unwrap_or_default(),
+            networks: networks("import_networks", &self.import_networks).unwrap_or_default(),
             at_once_max: usize::try_from(self.imports_max).unwrap_or(1),
             of_one_max: usize::try_from(self.imports_of_one_max).unwrap_or(1),
             rate_min: self.import_rate_min,

@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 87] = [
+pub const KEYS: [Key; 89] = [
     key(
         "data_dir",
         Kind::Text,
@@ -323,6 +323,18 @@ pub const KEYS: [Key; 87] = [
         Kind::Number,
         "1073741824",
         "Octets of the disk that new uploads must leave free, besides what is promised to unfinished ones. Below it a new upload is told to come later; those that run can finish. 0 means not to look.",
+    ),
+    key(
+        "webhook_networks",
+        Kind::List,
+        "[]",
+        "Private networks that webhooks may lead into (docs/webhooks.md), such as `10.1.0.0/16`. All other private, local and special addresses are refused.",
+    ),
+    key(
+        "webhook_ports",
+        Kind::List,
+        "[]",
+        "Ports that webhooks may have besides 80 and 443.",
     ),
     key(
         "import_networks",

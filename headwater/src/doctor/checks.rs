@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use catalog_store::PurgeTarget;
+use catalog_store::OutboxReader;
 use domain::{ByteSize, Clock};
 
 use super::{Finding, engine};
@@ -112,7 +112,7 @@ async fn purges(config: &Config) -> Option<Finding> {
     for target in &config.purge_targets {
         match known.iter().find(|known| known.name == *target) {
             None => troubles.push(format!("{target} was never told of anything: run a worker with this setting")),
-            Some(PurgeTarget { failing_since: Some(since), failures, error, .. }) => {
+            Some(OutboxReader { failing_since: Some(since), failures, error, .. }) => {
                 let error = error.as_deref().unwrap_or("it does not answer");
                 troubles.push(format!("{target} has not taken {failures} purges since {}: {error}", since.rfc3339()));
             }

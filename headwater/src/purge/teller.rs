@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog_store::{Catalog, CatalogError, PurgeHold, PurgeTarget};
+use catalog_store::{Catalog, CatalogError, OutboxHold, OutboxReader};
 use domain::{Clock, Timestamp};
 use futures::future::join_all;
 use tokio_util::sync::CancellationToken;
@@ -49,7 +49,7 @@ pub(crate) struct Teller {
 
 /// What this process knows of a target that it has the right to tell.
 struct Held {
-    known: PurgeTarget,
+    known: OutboxReader,
     /// Where it looks on: behind events that are nothing to the target.
     seq: u64,
     until: Timestamp,
@@ -81,12 +81,12 @@ impl Teller {
         }
         if held.is_some() {
             // Another process need not wait for the lease; if that cannot be written, it will.
-            let _ = self.catalog.release_purge_target(self.hold(at)).await;
+            let _ = self.catalog.release_reader(self.hold(at)).await;
         }
     }
 
-    fn hold(&self, at: usize) -> PurgeHold<'_> {
-        PurgeHold { target: &self.targets[at].name, holder: &self.holder }
+    fn hold(&self, at: usize) -> OutboxHold<'_> {
+        OutboxHold { reader: &self.targets[at].name, holder: &self.holder }
     }
 
     /// Does what there is to do, and says how long to wait then.
@@ -94,7 +94,7 @@ impl Teller {
         let (target, now) = (&self.targets[at], self.clock.now());
         let mine = match held.take().filter(|held| now.plus(HOLD / 2) < held.until) {
             Some(mine) => mine,
-            None => match self.catalog.hold_purge_target(self.hold(at), HOLD, now).await? {
+            None => match self.catalog.hold_reader(self.hold(at), HOLD, now).await? {
                 Some(known) => Held { seq: known.seq, known, until: now.plus(HOLD) },
                 None => return Ok(HOLD_EVERY),
             },

@@ -41,3 +41,4 @@ mod torture;
 mod uploader;
 mod validate;
 mod verify;
+mod webhooks;

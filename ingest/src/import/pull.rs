@@ -4,7 +4,6 @@ mod extent;
 mod pace;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -13,7 +12,6 @@ use catalog_store::{CatalogError, ImportNote, Upload, UploadState};
 use domain::{Failure, FailureCode, UploadId};
 use futures::{StreamExt, TryStreamExt};
 use reqwest::Response;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT_ENCODING, IF_RANGE, LOCATION, RANGE};
 use url::Url;
 
@@ -24,8 +22,6 @@ use crate::error::Causes;
 use crate::receive::{self, End, Piece};
 use crate::{Denial, State, UploadError, admission, session};
 
-/// Time for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for the head of an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Redirects that are followed, all at one origin.
@@ -162,25 +158,10 @@ async fn attempt(state: &State, upload: &Upload, note: &mut ImportNote, pace: &P
     receive(state, &upload, body(answer, extent, pace), extent.ends_file).await
 }
 
-/// Resolves every name to the addresses that were checked, and asks nobody.
-struct Checked(Vec<SocketAddr>);
-
-impl Resolve for Checked {
-    fn resolve(&self, _: Name) -> Resolving {
-        let addresses: Addrs = Box::new(self.0.clone().into_iter());
-        Box::pin(std::future::ready(Ok(addresses)))
-    }
-}
-
 /// A client that connects to these addresses, whatever it is asked for, and follows nothing.
 fn client(addresses: Vec<SocketAddr>) -> Result<reqwest::Client, Trouble> {
-    let builder = reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        // A proxy would connect to wherever it likes.
-        .no_proxy()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .dns_resolver(Arc::new(Checked(addresses)));
-    builder.build().map_err(|error| Trouble::Passing(format!("no client: {}", Causes(&error))))
+    let client = address::client_to(addresses).build();
+    client.map_err(|error| Trouble::Passing(format!("no client: {}", Causes(&error))))
 }
 
 /// The answer to a request for everything from `offset` on, redirects within the origin followed.

@@ -60,7 +60,7 @@ impl Stage {
         }
     }
 
-    async fn known(&self, at: usize) -> PurgeTarget {
+    async fn known(&self, at: usize) -> OutboxReader {
         self.catalog.purge_targets().await.unwrap().remove(at)
     }
 }

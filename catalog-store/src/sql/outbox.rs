@@ -1,4 +1,4 @@
-//! Statements on `purge_targets`.
+//! Statements on `purge_targets`, where all readers of the events have their places.
 
 use super::{both, statements};
 
@@ -19,5 +19,6 @@ statements! {
     /// It stays known that the target fails.
     GIVEN_UP = both("update purge_targets set seq = $3, given_up = given_up + 1 \
         where name = $1 and holder = $2 and seq <= $3");
-    EVERY = both("select name, seq, failures, failing_since, error, retry_at, given_up from purge_targets order by name");
+    TARGETS = both("select name, seq, failures, failing_since, error, retry_at, given_up from purge_targets \
+        where name not like '@%' order by name");
 }
