@@ -18,9 +18,11 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 mod cookie;
+mod failures;
 mod keys;
 mod letters;
 mod mail;
+mod notifier;
 mod password;
 pub(crate) mod secret;
 mod throttle;
@@ -28,12 +30,14 @@ pub(crate) mod totp;
 
 pub use keys::{Algorithm, KeyError};
 pub use mail::{MailError, MailRoute, Postman};
+pub use notifier::{DigestTime, Notifier};
 
 pub(crate) use cookie::{cleared, is_same_origin, issued};
 pub(crate) use mail::Errand;
 pub(crate) use password::{Hasher, is_usable, weakness};
 pub(crate) use throttle::{Allowance, CODES, LETTERS, LETTERS_TO, LOGIN, LOGIN_OF_ACCOUNT, Policy, TOKENS};
 
+use failures::Failures;
 use keys::Ring;
 use mail::Letterbox;
 use throttle::Throttle;
@@ -104,6 +108,7 @@ struct Inner {
     hasher: Hasher,
     throttle: Throttle,
     letterbox: Letterbox,
+    failures: Failures,
     /// Where the server listens, once it does.
     address: OnceLock<String>,
 }
@@ -161,7 +166,18 @@ impl Accounts {
         let postman = Postman::new(&settings.mail, &settings.mail_from, errands)?;
         let tokens = settings.tokens.iter().map(|(name, token)| (secret::hash(token), name.clone())).collect();
         let (hasher, throttle, address) = (Hasher::new(), Throttle::new(), OnceLock::new());
-        let inner = Inner { catalog, clock, settings, tokens, ring, hasher, throttle, letterbox, address };
+        let inner = Inner {
+            catalog,
+            clock,
+            settings,
+            tokens,
+            ring,
+            hasher,
+            throttle,
+            letterbox,
+            failures: Failures::default(),
+            address,
+        };
         Ok((Self(Arc::new(inner)), postman))
     }
 
@@ -345,6 +361,11 @@ impl Accounts {
 
     pub(crate) fn give_back(&self, policy: &Policy, subject: &str) {
         self.0.throttle.give_back(policy, subject);
+    }
+
+    /// Counts a login that failed.
+    pub(crate) fn count_failure(&self, user: Option<UserId>) {
+        self.0.failures.count(user);
     }
 
     pub(crate) fn put_errand(&self, errand: Errand) -> bool {

@@ -27,8 +27,9 @@ pub(crate) struct ListQuery {
     after: Option<String>,
 }
 
+/// A row of the log, as it is shown.
 #[derive(Serialize)]
-struct EntryView {
+pub(crate) struct EntryView {
     seq: u64,
     at: String,
     actor: String,

@@ -188,6 +188,9 @@ async fn proven(accounts: &Accounts, email: &str, password: String) -> Result<Us
     let user = accounts.catalog().user_by_email(email).await?;
     let hash = user.as_ref().and_then(|user| user.password.clone());
     let verdict = accounts.hasher().verify(password.clone(), hash.as_deref()).await?;
+    if !verdict.is_right {
+        accounts.count_failure(user.as_ref().map(|user| user.id));
+    }
     let Some(user) = user.filter(|_| verdict.is_right) else { return Err(Problem::invalid_credentials()) };
     if verdict.is_outdated {
         let hash = accounts.hasher().hash(password, accounts.clock().entropy()).await?;

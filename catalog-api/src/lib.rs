@@ -11,6 +11,9 @@
 //! | `chapters` | chapters: set, replaced, given back to the file |
 //! | `markers` | markers: set, replaced, removed |
 //! | [`webhooks`] | whom events are sent to, and what became of each message |
+//! | `idempotency` | what is asked for under a name is done once |
+//! | `notifications` | what one is told of what happened, and how |
+//! | `erasure` | all that is kept of oneself, and to be erased |
 //! | `events` | what changes, as server-sent events with replay |
 //! | `audit` | what was done about accounts and rights |
 //! | `body`, `documents` | bodies of requests, of bounded size, number and time; versions, cursors |
@@ -30,9 +33,12 @@ mod body;
 mod chapters;
 mod documents;
 mod door;
+mod erasure;
 mod events;
+mod idempotency;
 mod markers;
 mod me;
+mod notifications;
 mod person;
 mod problem;
 mod reprocess;
@@ -45,7 +51,8 @@ mod view;
 pub mod webhooks;
 
 pub use accounts::{
-    Accounts, AccountsError, Algorithm, Caller, KeyError, MailError, MailRoute, Postman, Settings, Unproven,
+    Accounts, AccountsError, Algorithm, Caller, DigestTime, KeyError, MailError, MailRoute, Notifier, Postman,
+    Settings, Unproven,
 };
 pub use door::ClientAddress;
 pub use router::{Access, ROUTES, State, router};

@@ -67,7 +67,7 @@ struct SessionView {
 
 /// An API key, without what is secret in it.
 #[derive(Serialize)]
-struct KeyView {
+pub(crate) struct KeyView {
     id: KeyId,
     name: String,
     prefix: String,
@@ -275,7 +275,8 @@ pub(crate) async fn confirmed(accounts: &Accounts, user: &User, password: String
     Ok(())
 }
 
-fn id_of(caller: &Caller) -> Result<UserId, Problem> {
+/// The account behind whoever asks.
+pub(crate) fn id_of(caller: &Caller) -> Result<UserId, Problem> {
     let member = caller.principal.member();
     // The door lets nobody without an account this far.
     member.map(|member| member.id).ok_or_else(Problem::internal)

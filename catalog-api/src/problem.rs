@@ -10,9 +10,11 @@ use catalog_store::CatalogError;
 use media_store::StoreError;
 use serde::Serialize;
 
+use self::titles::Tongue;
 use crate::documents::tag;
 
 mod accounts;
+pub(crate) mod titles;
 
 /// An error, told to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +135,28 @@ impl Problem {
         Self { retry_after_s: Some(10), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail) }
     }
 
+    pub(crate) fn invalid_idempotency_key(detail: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail)
+    }
+
+    pub(crate) fn idempotency_reused() -> Self {
+        let detail = "something else was asked for under this Idempotency-Key: take another key";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused", detail)
+    }
+
+    pub(crate) fn idempotency_running(left: Duration) -> Self {
+        let detail = "what was asked for under this Idempotency-Key is still being done";
+        // Most of it takes no second; the rest of the lock is for those who were killed.
+        let seconds = u32::try_from(left.as_secs()).unwrap_or(5).clamp(1, 5);
+        Self { retry_after_s: Some(seconds), ..Self::new(StatusCode::CONFLICT, "idempotency_key_in_use", detail) }
+    }
+
+    pub(crate) fn idempotency_answer_lost() -> Self {
+        let detail =
+            "what was asked for under this Idempotency-Key was done, and the answer is lost: look at what is there";
+        Self::new(StatusCode::CONFLICT, "idempotency_answer_lost", detail)
+    }
+
     pub(crate) fn too_many_own_streams(most: usize) -> Self {
         let detail = format!("you have {most} event streams open already: end one");
         Self { retry_after_s: Some(10), ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_own_streams", detail) }
@@ -225,22 +249,36 @@ impl IntoResponse for Problem {
 
 /// Writes the documents of all problems.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let asked = request.uri().clone();
+    let (asked, tongue) = (request.uri().clone(), Tongue::of(request.headers()));
     let mut response = next.run(request).await;
-    let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
+    match response.extensions_mut().remove::<Problem>() {
+        Some(problem) => rendered(problem, response, asked.path(), tongue),
+        None => response,
+    }
+}
+
+/// The answer with the document of a problem that was met at `path`.
+pub(crate) fn document(problem: Problem, path: &str, tongue: Tongue) -> Response {
+    let response = problem.status.into_response();
+    rendered(problem, response, path, tongue)
+}
+
+fn rendered(problem: Problem, response: Response, path: &str, tongue: Tongue) -> Response {
     let document = Document {
         r#type: "about:blank",
-        title: problem.status.canonical_reason().unwrap_or("Error"),
+        title: titles::title(problem.code, tongue).or(problem.status.canonical_reason()).unwrap_or("Error"),
         status: problem.status.as_u16(),
         code: problem.code,
         detail: &problem.detail,
-        instance: asked.path(),
+        instance: path,
     };
     let text = serde_json::to_string(&document).unwrap_or_default();
     let (mut head, _) = response.into_parts();
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    head.headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(tongue.tag()));
+    head.headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
     if problem.status == StatusCode::UNAUTHORIZED {
         head.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

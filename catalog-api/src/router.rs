@@ -14,13 +14,14 @@ use media_store::MediaStore;
 use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
 use crate::{
-    aliases, assets, audit, auth, chapters, door, events, markers, me, problem, reprocess, second_factor, shares,
-    subtitles, users, webhooks,
+    aliases, assets, audit, auth, chapters, door, erasure, events, idempotency, markers, me, notifications, problem,
+    reprocess, second_factor, shares, subtitles, users, webhooks,
 };
 
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
@@ -52,9 +53,14 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/auth/setup", &[("post", Action::SignIn)]),
     ("/api/v1/auth/verify-email", &[("post", Action::SignIn)]),
     ("/api/v1/events", &[("get", Action::FollowEvents)]),
-    ("/api/v1/me", &[("get", Action::ReadSelf), ("patch", Action::ChangeSelf)]),
+    ("/api/v1/me", &[("get", Action::ReadSelf), ("patch", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/api-keys", &[("get", Action::ChangeSelf), ("post", Action::ChangeSelf)]),
     ("/api/v1/me/api-keys/{key}", &[("delete", Action::ChangeSelf)]),
+    ("/api/v1/me/export", &[("get", Action::ChangeSelf)]),
+    ("/api/v1/me/notification-preferences", &[("get", Action::ChangeSelf), ("patch", Action::ChangeSelf)]),
+    ("/api/v1/me/notifications", &[("get", Action::ReadSelf)]),
+    ("/api/v1/me/notifications/read", &[("post", Action::ChangeSelf)]),
+    ("/api/v1/me/notifications/{notification}", &[("delete", Action::ChangeSelf)]),
     ("/api/v1/me/password", &[("put", Action::ChangeSelf)]),
     ("/api/v1/me/sessions", &[("get", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/sessions/{session}", &[("delete", Action::ChangeSelf)]),
@@ -100,6 +106,8 @@ pub struct State {
     pub(crate) streams: events::Places,
     pub(crate) bodies: Arc<Semaphore>,
     pub(crate) access: Access,
+    /// What goes on when whoever asked for it is gone.
+    pub(crate) tasks: TaskTracker,
     /// Ports that webhooks may have besides the usual ones.
     pub(crate) webhook_ports: Arc<[u16]>,
 }
@@ -108,13 +116,34 @@ impl State {
     /// The API over this catalogue, open to everybody; event streams end when `shutdown` is cancelled.
     pub fn new(catalog: Catalog, store: MediaStore, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
         let (streams, bodies) = (events::Places::new(), Arc::new(Semaphore::new(BODIES_MAX)));
-        Self { catalog, store, clock, shutdown, streams, bodies, access: Access::Open, webhook_ports: Arc::default() }
+        Self {
+            catalog,
+            store,
+            clock,
+            shutdown,
+            streams,
+            bodies,
+            access: Access::Open,
+            tasks: TaskTracker::new(),
+            webhook_ports: Arc::default(),
+        }
     }
 
     /// The same for those whom `access` lets in.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         Self { access, ..self }
+    }
+
+    /// The same, with tasks that a shutdown waits for.
+    #[must_use]
+    pub fn with_tasks(self, tasks: TaskTracker) -> Self {
+        Self { tasks, ..self }
+    }
+
+    /// Operations of another crate below `/api`, done once for each `Idempotency-Key` as those of this one are.
+    pub fn once_around(&self, router: Router) -> Router {
+        idempotency::around(self.clone(), router)
     }
 
     /// The same with other ports that webhooks may have, besides 80 and 443.
@@ -132,6 +161,7 @@ pub fn router(state: State) -> Router {
         .merge(of_webhooks())
         .route("/api/v1/access", get(access))
         .route("/api/v1/openapi.json", get(openapi))
+        .route_layer(middleware::from_fn_with_state(state.clone(), idempotency::once))
         .route_layer(middleware::from_fn_with_state(state.clone(), door::enter))
         .fallback(async || Problem::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())
@@ -164,7 +194,15 @@ fn of_accounts() -> Router<State> {
         .route("/api/v1/auth/forgot-password", post(auth::forgot_password))
         .route("/api/v1/auth/reset-password", post(auth::reset_password))
         .route("/api/v1/auth/setup", post(auth::set_up))
-        .route("/api/v1/me", get(me::show).patch(me::change))
+        .route("/api/v1/me", get(me::show).patch(me::change).delete(erasure::leave))
+        .route("/api/v1/me/export", get(erasure::export))
+        .route(
+            "/api/v1/me/notification-preferences",
+            get(notifications::preferences).patch(notifications::set_preferences),
+        )
+        .route("/api/v1/me/notifications", get(notifications::list))
+        .route("/api/v1/me/notifications/read", post(notifications::read))
+        .route("/api/v1/me/notifications/{notification}", delete(notifications::delete))
         .route("/api/v1/me/password", put(me::set_password))
         .route("/api/v1/me/verification", post(me::send_verification))
         .route("/api/v1/me/totp", post(second_factor::begin).put(second_factor::confirm))

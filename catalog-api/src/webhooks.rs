@@ -90,7 +90,7 @@ pub(crate) struct DeliveriesQuery {
 
 /// A webhook, without what is secret in it.
 #[derive(Serialize)]
-struct WebhookView {
+pub(crate) struct WebhookView {
     id: WebhookId,
     url: String,
     description: String,
@@ -419,6 +419,11 @@ fn shown(webhook: Webhook, now: Timestamp) -> Response {
     let mut answer = no_store();
     answer.extend(tag(webhook.version));
     (answer, Json(view(webhook, None, now))).into_response()
+}
+
+/// A webhook, without what is secret in it.
+pub(crate) fn listed(webhook: Webhook, now: Timestamp) -> WebhookView {
+    view(webhook, None, now)
 }
 
 fn view(webhook: Webhook, secret: Option<String>, now: Timestamp) -> WebhookView {

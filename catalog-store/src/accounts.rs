@@ -340,13 +340,7 @@ impl Catalog {
         let mut tx = self.begin().await?;
         tx.audit(Note::of_user(actor, "user.deleted", id), now).await?;
         tx.lock_user(id, version, now).await?;
-        tx.execute(sql::accounts::BLANK, args![id]).await?;
-        tx.execute(sql::sessions::END_OTHERS, args![id, "", now]).await?;
-        tx.execute(sql::credentials::KEYS_REVOKE_ALL, args![id, now]).await?;
-        tx.execute(sql::credentials::TICKETS_DROP_ALL, args![id]).await?;
-        tx.execute(sql::second_factor::CODES_DROP, args![id]).await?;
-        tx.execute(sql::shares::REMOVE_OF_USER, args![id]).await?;
-        tx.execute(sql::webhooks::DELETE_OF_OWNER, args![id]).await?;
+        tx.erase(id, now).await?;
         tx.keep_an_admin().await?;
         tx.commit().await
     }
@@ -376,7 +370,7 @@ impl Tx {
         Ok(user)
     }
 
-    async fn keep_an_admin(&mut self) -> Result<(), CatalogError> {
+    pub(crate) async fn keep_an_admin(&mut self) -> Result<(), CatalogError> {
         let admins: Option<MaybeNumber> = self.row(sql::accounts::ADMINS, args![]).await?;
         match admins.and_then(|row| row.number) {
             Some(0) | None => Err(CatalogError::LastAdmin),

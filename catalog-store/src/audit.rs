@@ -16,6 +16,19 @@ pub const PAGE_AUDIT_MAX: u32 = 100;
 /// Rows that are checked at once.
 const BATCH: u32 = 1000;
 
+/// What the one whom it concerns is told of, in case it was not them.
+const TOLD: [&str; 9] = [
+    "key.created",
+    "session.refresh_reused",
+    "user.password_changed",
+    "user.recovery_code_used",
+    "user.registered_again",
+    "user.second_factor_removed",
+    "user.second_factor_set",
+    "user.terms_changed",
+    "session.all_ended",
+];
+
 /// One thing that was done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditEntry {
@@ -82,6 +95,11 @@ impl Tx {
         let data = note.data.to_string();
         let hash = seal(&head.hash, head.seq, now.unix_ms(), (note.actor, note.action), note.subject.as_deref(), &data);
         let (actor, action) = (note.actor, note.action);
+        // Whoever it concerns is told, if the transaction comes to its end.
+        let user = note.subject.as_deref().and_then(|subject| subject.parse::<UserId>().ok());
+        if let Some(user) = user.filter(|_| TOLD.contains(&note.action)) {
+            self.event_for(Some(user), now, "account.security", None, json!({ "action": note.action }));
+        }
         self.execute(sql::audit::INSERT, args![head.seq, now, actor, action, note.subject, data, hash.as_str()])
             .await?;
         self.execute(sql::audit::SET_HEAD, args![hash]).await?;
@@ -102,6 +120,19 @@ impl Catalog {
     pub async fn note(&self, actor: &str, action: &str, subject: UserId, now: Timestamp) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
         tx.audit(Note::of_user(actor, action, subject), now).await?;
+        tx.commit().await
+    }
+
+    /// Logs that so many logins of an account failed; of none, if there is no account with the address.
+    pub async fn note_failed_logins(
+        &self,
+        user: Option<UserId>,
+        count: u64,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        let (subject, data) = (user.map(|user| user.to_string()), json!({ "count": count }));
+        tx.audit(Note { actor: "nobody", action: "login.failed", subject, data }, now).await?;
         tx.commit().await
     }
 
@@ -164,7 +195,7 @@ struct HeadRow {
 
 /// `audit_log` as stored.
 #[derive(sqlx::FromRow)]
-struct AuditRow {
+pub(crate) struct AuditRow {
     seq: i64,
     at: i64,
     actor: String,

@@ -238,6 +238,7 @@ impl Tx {
     }
 
     pub(crate) async fn commit(mut self) -> Result<(), CatalogError> {
+        self.mark().await?;
         for event in std::mem::take(&mut self.events) {
             let seq: Option<Number> = self.row(sql::events::NEXT_SEQ, args![]).await?;
             let seq = seq.ok_or_else(|| engine::corrupt("event_counter", "no row"))?.number;

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::{
-    AssetId, Generation, JobId, KeyId, MessageId, PlaybackId, RenditionId, SessionId, TextId, Timestamp, UploadId,
-    UserId, WebhookId,
+    AssetId, Generation, JobId, KeyId, MessageId, NotificationId, PlaybackId, RenditionId, SessionId, TextId,
+    Timestamp, UploadId, UserId, WebhookId,
 };
 use sqlx::Connection as _;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow, Postgres};
@@ -297,6 +297,7 @@ text_arg!(
     KeyId,
     WebhookId,
     MessageId,
+    NotificationId,
     &RenditionId
 );
 

@@ -142,6 +142,9 @@ pub enum CatalogError {
     /// As much waits for the webhook as may.
     #[error("too much waits for {0}")]
     TooManyMessages(WebhookId),
+    /// What was asked for under a name is done by somebody else by now.
+    #[error("another runner has the name by now")]
+    LostName,
     /// A number does not fit into a database column.
     #[error("{0} is too large a number")]
     TooLarge(u64),

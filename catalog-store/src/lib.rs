@@ -5,6 +5,9 @@
 //! | [`uploads`] | resumable uploads and how many of their bytes are durable |
 //! | [`grants`], [`imports`] | capabilities to upload; how far imports from other addresses are |
 //! | [`accounts`], [`sessions`], [`credentials`], [`second_factor`] | who has an account; what proves who somebody is |
+//! | [`idempotency`] | what is done once however often it is asked for |
+//! | [`erasure`] | all that is kept of a person, and that it is erased |
+//! | [`notifications`] | what people are told of what happened |
 //! | [`shares`] | with whom assets are shared |
 //! | [`audit`] | what was done about accounts and rights, sealed |
 //! | [`assets`] | one row per asset, from upload to deletion |
@@ -19,6 +22,7 @@
 //! | [`outbox`] | how far those who read the events for others are: caches in front, webhooks, notifications |
 //! | [`purges`] | what caches in front have to know |
 //! | [`webhooks`] | whom events are sent to, and what became of each |
+//! | [`backup`] | copies of a SQLite database that is in use |
 //! | [`events`] | everything that changed, numbered without gaps |
 //!
 //! Start with [`Catalog`], [`LeasedJob`] and [`Asset`]. This crate knows nothing of HTTP, media or
@@ -31,18 +35,22 @@ pub mod accounts;
 pub mod ahead;
 pub mod assets;
 pub mod audit;
+pub mod backup;
 mod catalog;
 pub mod credentials;
 pub mod demand;
 pub mod editions;
 mod engine;
+pub mod erasure;
 mod error;
 pub mod events;
 pub mod generations;
 pub mod grants;
+pub mod idempotency;
 pub mod imports;
 pub mod integrity;
 pub mod jobs;
+pub mod notifications;
 pub mod outbox;
 pub mod progress;
 pub mod purges;
@@ -69,9 +77,11 @@ pub use error::CatalogError;
 pub use events::Event;
 pub use generations::Output;
 pub use grants::{Grant, UnpaidParts};
+pub use idempotency::{Known, Mark, Named};
 pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob, NextJob};
+pub use notifications::{Channel, NewNotification, Notification, NotificationKind};
 pub use outbox::{OutboxHold, OutboxReader};
 pub use progress::{RenditionKind, RenditionProgress};
 pub use reprocess::{Reprocess, ReprocessJobs, Standing};

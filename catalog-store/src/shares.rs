@@ -60,6 +60,7 @@ impl Catalog {
             return Err(CatalogError::NoAsset(asset));
         }
         tx.execute(sql::shares::PUT, args![asset, user, standing.as_str(), now]).await?;
+        tx.event_for(Some(user), now, "asset.shared", Some(asset), json!({ "standing": standing }));
         tx.commit().await
     }
 

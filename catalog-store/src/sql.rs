@@ -6,11 +6,14 @@ pub(crate) mod accounts;
 pub(crate) mod assets;
 pub(crate) mod audit;
 pub(crate) mod credentials;
+pub(crate) mod erasure;
 pub(crate) mod events;
 pub(crate) mod generations;
 pub(crate) mod grants;
+pub(crate) mod idempotency;
 pub(crate) mod imports;
 pub(crate) mod jobs;
+pub(crate) mod notifications;
 pub(crate) mod outbox;
 pub(crate) mod second_factor;
 pub(crate) mod segments;
@@ -53,11 +56,14 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         assets::ALL,
         audit::ALL,
         credentials::ALL,
+        erasure::ALL,
         events::ALL,
         generations::ALL,
         grants::ALL,
+        idempotency::ALL,
         imports::ALL,
         jobs::ALL,
+        notifications::ALL,
         outbox::ALL,
         second_factor::ALL,
         segments::ALL,

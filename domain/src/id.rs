@@ -154,6 +154,10 @@ id!(
     /// A message that is sent to a webhook, the same however often it is sent: `msg_` and 26 digits.
     MessageId, "msg"
 );
+id!(
+    /// Something that somebody is told: `ntf_` and 26 digits.
+    NotificationId, "ntf"
+);
 ordered_by_birth!(AssetId);
 ordered_by_birth!(UploadId);
 ordered_by_birth!(JobId);
@@ -163,6 +167,7 @@ ordered_by_birth!(SessionId);
 ordered_by_birth!(KeyId);
 ordered_by_birth!(WebhookId);
 ordered_by_birth!(MessageId);
+ordered_by_birth!(NotificationId);
 
 impl TextId {
     /// The rendition that is made of the text: never that of another one, since its segments are kept for ever.

@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, LogFormat, Role, Sources};
 use crate::{
-    access, audit, doctor, probe, purge, reprocess, serve, telemetry, terminal, transcode, upload, validate, verify,
-    wiring,
+    access, audit, backup, doctor, probe, purge, reprocess, serve, telemetry, terminal, transcode, upload, validate,
+    verify, wiring,
 };
 
 /// The work is done.
@@ -27,6 +27,7 @@ Examples:
   headwater transcode holiday.mp4 -o holiday-hls   no server: a folder any web server can serve
   headwater doctor                                 check this machine
   headwater verify --all                           check everything that is stored
+  headwater backup /backups/                       copy the database of a running server
   headwater validate holiday-hls                   judge a folder or an address by the rules of HLS
   headwater reprocess --all --older-than-recipe    encode again what older settings made
   headwater doctor --url https://media.example.org check what a proxy does to uploads
@@ -138,6 +139,12 @@ enum Command {
     /// Check the log of what was done about accounts and rights
     #[command(after_help = audit::EXAMPLES)]
     Audit(AuditArgs),
+    /// Copy the SQLite database of a server that may be running
+    #[command(after_help = backup::BACKUP_EXAMPLES)]
+    Backup(BackupCommand),
+    /// Put such a copy in the place of the database; what it replaces is kept
+    #[command(after_help = backup::RESTORE_EXAMPLES)]
+    Restore(RestoreCommand),
     /// Tell the caches in front to purge assets, now
     #[command(after_help = purge::EXAMPLES)]
     Purge(PurgeArgs),
@@ -209,6 +216,22 @@ struct AccessArgs {
 struct AuditArgs {
     #[command(subcommand)]
     what: audit::What,
+}
+
+#[derive(Debug, Args)]
+struct BackupCommand {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    what: backup::BackupArgs,
+}
+
+#[derive(Debug, Args)]
+struct RestoreCommand {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    what: backup::RestoreArgs,
 }
 
 #[derive(Debug, Args)]
@@ -325,6 +348,16 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let config = load(args.what.flags())?;
             quietly(&config)?;
             on_runtime(audit::run(args.what, config))
+        }
+        Command::Backup(args) => {
+            let config = load(args.data.flags())?;
+            quietly(&config)?;
+            on_runtime(backup::back_up(args.what, config))
+        }
+        Command::Restore(args) => {
+            let config = load(args.data.flags())?;
+            quietly(&config)?;
+            on_runtime(backup::restore(args.what, config))
         }
         Command::Purge(args) => {
             let config = load(args.data.flags())?;

@@ -166,6 +166,7 @@ pub struct Config {
     pub jwt_algorithm: JwtAlgorithm,
     pub smtp_url: String,
     pub mail_from: String,
+    pub digest_time: String,
     pub trusted_proxies: Vec<String>,
     pub upload_size_max: u64,
     pub upload_sync: UploadSync,

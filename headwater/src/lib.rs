@@ -15,12 +15,13 @@
 //! | [`http`] | one listener, and who answers which path |
 //! | [`serve`] | the server: roles wired together |
 //! | [`wiring`] | from the configuration to the parts of the other crates |
-//! | [`transcode`], [`probe`], [`upload`], [`verify`], [`validate`], [`reprocess`], [`purge`], [`audit`], [`doctor`] | the other commands |
+//! | [`transcode`], [`probe`], [`upload`], [`verify`], [`validate`], [`reprocess`], [`purge`], [`audit`], [`backup`], [`doctor`] | the other commands |
 //!
 //! Read [`config::Config`] and [`serve::run`] first.
 
 pub mod access;
 pub mod audit;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use catalog_api::{Access, Accounts};
-use catalog_store::Catalog;
+use catalog_store::{Catalog, idempotency};
 use domain::{Clock, Timestamp};
 use media_store::{MediaStore, Staging};
 use origin::access::KeyRing;
@@ -184,15 +184,15 @@ impl Base {
         access: &Access,
     ) -> anyhow::Result<Parts> {
         let uploads = Arc::new(ingest::Metrics::default());
-        let ingest = match self.catalog.as_ref().filter(|_| config.has(Role::Ingest)) {
-            Some(catalog) => {
+        let api = self.catalog.as_ref().map(|catalog| self.api_state(config, catalog, lifecycle, access));
+        let ingest = match self.catalog.as_ref().zip(api.as_ref()).filter(|_| config.has(Role::Ingest)) {
+            Some((catalog, api)) => {
                 let gate = wiring::accounts::gate(config, access);
-                Some(self.ingest(config, catalog, lifecycle, Arc::clone(&uploads), gate).await?)
+                Some(self.ingest(config, catalog, lifecycle, (Arc::clone(&uploads), gate), api).await?)
             }
             None => None,
         };
-        let catalog = self.catalog.as_ref().filter(|_| config.has(Role::Api));
-        let api = catalog.map(|catalog| self.api(config, catalog, lifecycle, access));
+        let api = api.filter(|_| config.has(Role::Api)).map(catalog_api::router);
         let origin = if config.has(Role::Origin) { Some(self.origin(config, lifecycle)?) } else { None };
         let players = origin.as_ref().map(|origin| Arc::clone(origin.metrics())).unwrap_or_default();
         Ok(Parts {
@@ -224,8 +224,8 @@ impl Base {
         config: &Config,
         catalog: &Catalog,
         lifecycle: &Lifecycle,
-        metrics: Arc<ingest::Metrics>,
-        gate: Arc<dyn ingest::Gate>,
+        (metrics, gate): (Arc<ingest::Metrics>, Arc<dyn ingest::Gate>),
+        api: &catalog_api::State,
     ) -> anyhow::Result<Router> {
         let staging = Staging::open(self.data_dir.layout().uploads).await.context("cannot open the uploads folder")?;
         let state = ingest::State {
@@ -247,7 +247,7 @@ impl Base {
         ingest::recover(&state).await.context("cannot recover the uploads of the last run")?;
         ingest::resume_imports(&state).await.context("cannot go on with the imports of the last run")?;
         lifecycle.spawn_essential("upload janitor", ingest::janitor(state.clone()));
-        Ok(ingest::router(state.clone()).merge(ingest::api(state)))
+        Ok(ingest::router(state.clone()).merge(api.once_around(ingest::api(state))))
     }
 
     /// Where the origin tells what viewers wait for; nobody listens in a process without a database.
@@ -258,20 +258,24 @@ impl Base {
         hook
     }
 
-    fn api(&self, config: &Config, catalog: &Catalog, lifecycle: &Lifecycle, access: &Access) -> Router {
+    fn api_state(
+        &self,
+        config: &Config,
+        catalog: &Catalog,
+        lifecycle: &Lifecycle,
+        access: &Access,
+    ) -> catalog_api::State {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
         let state = catalog_api::State::new(catalog.clone(), store, clock, lifecycle.soft().clone());
-        let ports = config.webhook_rules().ports;
-        catalog_api::router(state.with_access(access.clone()).with_webhook_ports(&ports))
+        let state = state.with_access(access.clone()).with_tasks(lifecycle.tracker().clone());
+        state.with_webhook_ports(&config.webhook_rules().ports)
     }
 
     /// Who may use the API and uploads, where this process serves either.
     async fn access(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<Access> {
         let asks = config.has(Role::Api) || config.has(Role::Ingest);
         match self.catalog.as_ref().filter(|_| asks) {
-            Some(catalog) => {
-                wiring::accounts::access(config, catalog, &self.clock, self.data_dir.root(), lifecycle).await
-            }
+            Some(catalog) => wiring::accounts::access(config, catalog, &self.clock, &self.data_dir, lifecycle).await,
             None => Ok(Access::Open),
         }
     }
@@ -329,7 +333,7 @@ async fn listen_for_work(catalog: Catalog, soft: CancellationToken) {
     }
 }
 
-/// Forgets old events, now and every hour, so that their table stays small.
+/// Forgets old events and answers that were kept for those who ask again, now and every hour.
 async fn prune_events(catalog: Catalog, clock: Arc<dyn Clock>, soft: CancellationToken) {
     // Ends with the soft signal; a lost branch loses nothing, since the next start prunes again.
     while !soft.is_cancelled() {
@@ -339,6 +343,10 @@ async fn prune_events(catalog: Catalog, clock: Arc<dyn Clock>, soft: Cancellatio
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "old events forgotten"),
             Err(error) => tracing::warn!(%error, "old events cannot be forgotten"),
+        }
+        let kept_ms = i64::try_from(idempotency::REMEMBERED.as_millis()).unwrap_or(i64::MAX);
+        if let Err(error) = catalog.prune_named(Timestamp::from_unix_ms(now.saturating_sub(kept_ms))).await {
+            tracing::warn!(%error, "old idempotency keys cannot be forgotten");
         }
         let _ = soft.run_until_cancelled(tokio::time::sleep(EVENTS_PRUNED_EVERY)).await;
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use catalog_store::{CatalogError, Purpose, User, UserState};
-use domain::{Timestamp, UserId};
+use domain::{NotificationId, Timestamp, UserId};
 use lettre::message::header::ContentType;
 use lettre::message::{Mailbox, Message};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
@@ -27,6 +27,8 @@ const TRIES: u32 = 3;
 const REST: Duration = Duration::from_secs(10);
 /// How long a mail server may take for one letter.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What one letter of the week tells.
+const DIGEST_NEWS_MAX: u32 = 20;
 /// How long a link to a mail address is good.
 const VERIFY: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How long a link to a new password is good.
@@ -48,6 +50,10 @@ pub(crate) enum Errand {
     Verify(UserId),
     /// Somebody registers with an address that has an account.
     Known(UserId),
+    /// To write of a notification.
+    Tell(NotificationId),
+    /// To write what somebody did not read since then.
+    Digest(UserId, Timestamp),
     /// To set a new password for the account with this address, if there is one.
     Reset(String),
 }
@@ -80,6 +86,12 @@ pub enum MailError {
         "the address of the mail server is not understood: expected smtps://user:password@host or smtp://host:port"
     )]
     Server,
+}
+
+/// Where somebody is written to who does not wait for it: only at an address that is known to be theirs.
+fn reached(user: Option<&User>) -> Option<(&str, Words)> {
+    let user = user.filter(|user| user.state == UserState::Active && user.is_email_verified)?;
+    Some((user.email.as_deref()?, Words::of(user.language.as_deref())))
 }
 
 enum Carrier {
@@ -140,6 +152,8 @@ impl Postman {
     async fn deliver(&self, accounts: &Accounts, errand: &Errand) -> Result<(), Undelivered> {
         let catalog = accounts.catalog();
         let user = match errand {
+            Errand::Tell(id) => return self.tell(accounts, *id).await,
+            Errand::Digest(user, since) => return self.digest(accounts, *user, *since).await,
             Errand::Verify(user) | Errand::Known(user) => catalog.user(*user).await?,
             Errand::Reset(email) => catalog.user_by_email(email).await?,
         };
@@ -148,6 +162,8 @@ impl Postman {
         let words = Words::of(user.language.as_deref());
         let (subject, text) = match errand {
             Errand::Known(_) => letters::known(words, &accounts.link("/reset", None)),
+            // Written above.
+            Errand::Tell(_) | Errand::Digest(..) => return Ok(()),
             Errand::Verify(_) => {
                 let link = self.ticket(accounts, &user, Purpose::VerifyEmail, VERIFY).await?;
                 letters::verify(words, &accounts.link("/verify", Some(&link)))
@@ -159,6 +175,36 @@ impl Postman {
         };
         self.send(email, subject, text, accounts).await?;
         tracing::info!(user.id = %user.id, "letter delivered");
+        Ok(())
+    }
+
+    /// Writes of a notification, if that was not done, and notes it.
+    async fn tell(&self, accounts: &Accounts, id: NotificationId) -> Result<(), Undelivered> {
+        let catalog = accounts.catalog();
+        let Some(news) = catalog.notification(id).await?.filter(|news| news.is_mail_due) else { return Ok(()) };
+        let user = catalog.user(news.user).await?;
+        if let Some((email, words)) = reached(user.as_ref()) {
+            let title = match news.asset {
+                Some(asset) => catalog.asset(asset).await?.and_then(|asset| asset.title.or(asset.file_name)),
+                None => None,
+            };
+            let (subject, text) = letters::news(words, &news, title.as_deref(), &accounts.link("/", None));
+            self.send(email, subject, text, accounts).await?;
+            tracing::info!(user.id = %news.user, "letter delivered");
+        }
+        catalog.note_mailed(id).await?;
+        Ok(())
+    }
+
+    /// Writes what somebody did not read since then.
+    async fn digest(&self, accounts: &Accounts, user: UserId, since: Timestamp) -> Result<(), Undelivered> {
+        let news = accounts.catalog().digest_of(user, since, DIGEST_NEWS_MAX).await?;
+        let user = accounts.catalog().user(user).await?;
+        if let Some((email, words)) = reached(user.as_ref()).filter(|_| !news.is_empty()) {
+            let (subject, text) = letters::digest(words, &news, &accounts.link("/", None));
+            self.send(email, subject, text, accounts).await?;
+            tracing::info!(user.id = user.as_ref().map(|user| tracing::field::display(user.id)), "letter delivered");
+        }
         Ok(())
     }
 

@@ -477,3 +477,22 @@ async fn signing_keys_change_every_month_and_overlap() {
     assert_eq!(people.get(&by_token(&tokens), "/api/v1/me").await.status, StatusCode::UNAUTHORIZED, "it is over");
     people.stop().await;
 }
+
+#[tokio::test]
+async fn logins_that_fail_are_written_down_by_account_and_counted() {
+    let people = People::start().await;
+    let (email, _) = people.registered("ada").await;
+    for _ in 0..3 {
+        people.logged_in(&email, "not the password").await.is_problem(401, "invalid_credentials", "/api/v1/auth/login");
+    }
+    people.logged_in("nobody@example.org", "not the password").await;
+    people.accounts.write_failures().await.unwrap();
+    people.accounts.write_failures().await.unwrap();
+    let log = people.server.catalog.audit_log(None, 100).await.unwrap();
+    let failed: Vec<_> = log.iter().filter(|entry| entry.action == "login.failed").collect();
+    let of_ada = failed.iter().find(|entry| entry.subject.is_some()).unwrap();
+    let of_nobody = failed.iter().find(|entry| entry.subject.is_none()).unwrap();
+    assert_eq!((failed.len(), &of_ada.data["count"], &of_nobody.data["count"]), (2, &json!(3), &json!(1)));
+    assert!(!log.iter().any(|entry| entry.data.to_string().contains("example.org")), "no address is written");
+    people.stop().await;
+}

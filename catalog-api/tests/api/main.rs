@@ -4,7 +4,10 @@
 
 mod accounts;
 mod events;
+mod farewell;
 mod harness;
+mod idempotency;
+mod notifications;
 mod people;
 mod reprocess;
 mod rights;
@@ -12,11 +15,25 @@ mod roles;
 mod texts;
 mod webhooks;
 
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use domain::presentation::{Images, Storyboard};
 use domain::{Failure, FailureCode, JobLane, LeftOut, MediaTime, Resolution};
 use harness::{Server, at};
 use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_problem_has_its_title_in_the_language_that_is_asked_for() {
+    let server = Server::start().await;
+    let asked = async |language: &str| {
+        let request = Request::builder().uri("/api/v1/none").header("accept-language", language);
+        server.ask(request.body(axum::body::Body::empty()).unwrap()).await
+    };
+    let french = asked("de, fr-CA;q=0.9, en;q=0.5").await;
+    assert_eq!((french.header("content-language"), french.header("vary")), (Some("fr"), Some("Accept-Language")));
+    let title = |answer: &harness::Answer| serde_json::from_str::<Value>(&answer.text).unwrap()["title"].clone();
+    assert_eq!((title(&french), title(&asked("en, fr").await)), (json!("Introuvable"), json!("Not found")));
+    assert_eq!(french.code(), "not_found");
+}
 
 #[tokio::test]
 async fn an_asset_is_shown_from_the_creation_of_its_upload() {

@@ -8,8 +8,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, StatusCode};
-use catalog_api::{Access, Accounts, Algorithm, ClientAddress, MailRoute, Settings};
-use catalog_store::{NewApiKey, NewSession, NewUpload, NewUser, Proof, Target};
+use catalog_api::{Access, Accounts, Algorithm, ClientAddress, DigestTime, MailRoute, Notifier, Settings};
+use catalog_store::notifications::READER;
+use catalog_store::{NewApiKey, NewSession, NewUpload, NewUser, OutboxHold, Proof, Target};
 use domain::authority::{Role, Scope};
 use domain::{AssetId, Clock, KeyId, PlaybackId, Principal, SessionId, UploadId, UserId};
 use ingest::Denial;
@@ -107,10 +108,15 @@ impl People {
         let ingest = ingest_state(&server, Arc::new(AccountGate(accounts.clone()))).await;
         let state = state.with_access(Access::Accounts(accounts.clone()));
         // As the binary has it: what belongs to uploads is answered by ingest, the rest by the API.
-        let uploads = ingest::router(ingest.clone()).merge(ingest::api(ingest));
+        let uploads = ingest::router(ingest.clone()).merge(state.once_around(ingest::api(ingest)));
         server.router = uploads.fallback_service(catalog_api::router(state));
         let mut tasks = JoinSet::new();
         tasks.spawn(postman.run(accounts.clone(), server.shutdown.clone()));
+        // Begun before anything happens, so that all of it is told.
+        let hold = OutboxHold { reader: READER, holder: "test" };
+        server.catalog.hold_reader(hold, Duration::from_secs(60), server.clock.now()).await.unwrap();
+        let notifier = Notifier::new(accounts.clone(), "test".into(), Some(DigestTime { day: 0, minute: 9 * 60 }));
+        tasks.spawn(notifier.run(server.shutdown.clone()));
         Self { server, accounts, tasks }
     }
 

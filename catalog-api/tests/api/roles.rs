@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use catalog_store::{Grant, NewDelivery, NewText, NewWebhook};
+use catalog_store::{Grant, NewDelivery, NewNotification, NewText, NewWebhook, NotificationKind, OutboxHold};
 use domain::authority::{Role, Scope};
-use domain::{Clock, JobId, MessageId, TextId, WebhookId};
+use domain::{Clock, JobId, MessageId, NotificationId, TextId, WebhookId};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Server};
@@ -20,10 +20,11 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 62] = [
+const TABLE: [(&str, &str); 69] = [
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
     ("changeMe", "- +++++ - - -"),
+    ("changeNotificationPreferences", "- +++++ - - -"),
     ("changePassword", "- +++++ - - -"),
     ("changeUser", "- ----+ - - -"),
     ("changeWebhook", "- --+++ - - +"),
@@ -34,16 +35,20 @@ const TABLE: [(&str, &str); 62] = [
     ("createUser", "- ----+ - - -"),
     ("createWebhook", "- --+++ - - +"),
     ("deleteAsset", "- ---++ - - +"),
+    ("deleteNotification", "- +++++ - - -"),
     ("deleteUser", "- ----+ - - -"),
     ("deleteWebhook", "- --+++ - - +"),
     ("describe", "+ +++++ + + +"),
     ("endSession", "- +++++ - - -"),
     ("endSessions", "- +++++ - - -"),
+    ("exportMe", "- +++++ - - -"),
     ("forgotPassword", "+ +++++ + + -"),
+    ("leave", "- +++++ - - -"),
     ("listAssets", "- +++++ + + +"),
     ("listAudit", "- ----+ - - -"),
     ("listDeliveries", "- --+++ - - +"),
     ("listKeys", "- +++++ - - -"),
+    ("listNotifications", "- +++++ - - -"),
     ("listSessions", "- +++++ - - -"),
     ("listShares", "- ---++ - - -"),
     ("listSubtitles", "- ---++ + - +"),
@@ -51,6 +56,7 @@ const TABLE: [(&str, &str); 62] = [
     ("listWebhooks", "- --+++ - - +"),
     ("logIn", "+ +++++ + + -"),
     ("logOut", "+ +++++ + + -"),
+    ("readNotifications", "- +++++ - - -"),
     ("refresh", "+ +++++ + + -"),
     ("register", "+ +++++ + + -"),
     ("removeSecondFactor", "- +++++ - - -"),
@@ -74,6 +80,7 @@ const TABLE: [(&str, &str); 62] = [
     ("showKeys", "+ +++++ + + -"),
     ("showMarkers", "- ---++ + - +"),
     ("showMe", "- +++++ - - -"),
+    ("showNotificationPreferences", "- +++++ - - -"),
     ("showSubtitles", "- ---++ + - +"),
     ("showUser", "- ----+ - - -"),
     ("showWebhook", "- --+++ - - +"),
@@ -168,6 +175,16 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
         let new = NewDelivery { id: message, webhook: id, seq: None, topic, payload };
         catalog.send_message(&new, clock.now()).await.unwrap();
         path = path.replace("{webhook}", &id.to_string()).replace("{message}", &message.to_string());
+    }
+    if path.contains("{notification}") {
+        let id = NotificationId::mint(clock.now(), clock.entropy());
+        let hold = OutboxHold { reader: "@test", holder: "test" };
+        let known = catalog.hold_reader(hold, std::time::Duration::from_secs(60), clock.now()).await.unwrap().unwrap();
+        let kind = NotificationKind::AssetReady;
+        let seq = known.seq + 1;
+        let new = NewNotification { id, user: anybody, seq, kind, asset: None, data: json!({}), by_mail: false };
+        catalog.notify(hold, seq, &[new], clock.now()).await.unwrap();
+        path = path.replace("{notification}", &id.to_string());
     }
     if path.contains("{key}") {
         let (key, _) = people.key_of(anybody, &[Scope::AssetsRead]).await;

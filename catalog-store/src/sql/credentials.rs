@@ -19,7 +19,6 @@ statements! {
     KEY_COUNT = both("select count(*) as number from api_keys where user_id = $1 and revoked_at is null");
     KEY_TOUCH = both("update api_keys set seen_at = $2 where id = $1");
     KEY_REVOKE = both("update api_keys set revoked_at = $3 where id = $1 and user_id = $2 and revoked_at is null");
-    KEYS_REVOKE_ALL = both("update api_keys set revoked_at = $2 where user_id = $1 and revoked_at is null");
 
     TICKET_INSERT = both("insert into tickets (hash, user_id, purpose, data, created_at, expires_at) \
         values ($1, $2, $3, $4, $5, $6)");

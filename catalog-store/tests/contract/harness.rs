@@ -86,6 +86,55 @@ impl World {
         }
     }
 
+    /// The tables in which this text stands anywhere, by name.
+    pub(crate) async fn tables_with(&self, text: &str) -> Vec<String> {
+        let wanted = format!("%{text}%");
+        let mut found = Vec::new();
+        if self.url.starts_with("sqlite") {
+            let pool = sqlx::SqlitePool::connect(&self.url).await.expect("the database opens");
+            let tables: Vec<String> =
+                sqlx::query_scalar("select name from sqlite_master where type = 'table' order by name")
+                    .fetch_all(&pool)
+                    .await
+                    .expect("there are tables");
+            for table in tables {
+                let columns: Vec<String> = sqlx::query_scalar("select name from pragma_table_info($1)")
+                    .bind(&table)
+                    .fetch_all(&pool)
+                    .await
+                    .expect("it has columns");
+                let any: Vec<String> = columns.iter().map(|column| format!("\"{column}\" like $1")).collect();
+                let sql = format!("select count(*) from \"{table}\" where {}", any.join(" or "));
+                let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+                    .bind(&wanted)
+                    .fetch_one(&pool)
+                    .await
+                    .expect("it reads");
+                found.extend((count > 0).then_some(table));
+            }
+            pool.close().await;
+        } else {
+            let pool = sqlx::PgPool::connect(&self.url).await.expect("the database opens");
+            let tables: Vec<String> = sqlx::query_scalar(
+                "select table_name::text from information_schema.tables where table_schema = 'public' order by 1",
+            )
+            .fetch_all(&pool)
+            .await
+            .expect("there are tables");
+            for table in tables {
+                let sql = format!("select count(*) from \"{table}\" t where t::text like $1");
+                let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+                    .bind(&wanted)
+                    .fetch_one(&pool)
+                    .await
+                    .expect("it reads");
+                found.extend((count > 0).then_some(table));
+            }
+            pool.close().await;
+        }
+        found
+    }
+
     pub(crate) fn new_upload(&self, length: Option<u64>) -> NewUpload {
         NewUpload {
             metadata: "filename Y2xpcC5tcDQ=".into(),

@@ -10,8 +10,10 @@ mod demands;
 mod events;
 mod grants;
 mod harness;
+mod idempotency;
 mod jobs;
 mod ledger;
+mod people;
 mod purges;
 mod reprocess;
 mod sessions;
@@ -40,6 +42,20 @@ macro_rules! contract {
 }
 
 contract! {
+    people:
+        an_event_is_told_once_and_what_is_read_is_known
+        what_somebody_wants_otherwise_is_kept
+        a_letter_of_the_week_is_taken_once
+        what_concerns_an_account_or_is_shared_is_told_to_that_person_alone
+        of_somebody_who_was_erased_nothing_is_left_in_any_table
+        whoever_an_administrator_deletes_is_gone_from_every_table_too;
+    idempotency:
+        a_name_is_answered_as_the_first_time_and_good_for_one_thing
+        what_was_killed_before_anything_was_done_is_done_by_whoever_asks_again
+        what_was_killed_after_it_was_done_is_not_done_again
+        a_name_under_which_nothing_was_done_is_free_again
+        parallel_asks_under_one_name_do_it_once
+        so_many_names_of_somebody_are_remembered;
     webhooks:
         a_webhook_is_changed_at_the_version_that_was_read
         somebody_has_so_many_webhooks

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use catalog_api::{Algorithm, MailRoute, Settings};
+use catalog_api::{Algorithm, DigestTime, MailRoute, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::{Config, admission};
@@ -58,6 +58,7 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         return Err(("smtp_url", "must begin with smtps:// or smtp://".into()));
     }
     proxies(config)?;
+    digest(config)?;
     Ok(())
 }
 
@@ -69,7 +70,30 @@ fn proxies(config: &Config) -> Result<Vec<ipnet::IpNet>, Wrong> {
     config.trusted_proxies.iter().map(network).collect()
 }
 
+/// The time of the letters of the week.
+fn digest(config: &Config) -> Result<Option<DigestTime>, Wrong> {
+    const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+    let text = config.digest_time.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let read = || {
+        let (day, time) = text.split_once(' ')?;
+        let (hour, minute) = time.trim().split_once(':')?;
+        let day = DAYS.iter().position(|known| known.eq_ignore_ascii_case(day))?;
+        let (hour, minute) = (hour.parse::<u16>().ok()?, minute.parse::<u16>().ok()?);
+        (hour < 24 && minute < 60).then_some(DigestTime { day: u8::try_from(day).ok()?, minute: hour * 60 + minute })
+    };
+    let wrong = || ("digest_time", format!("must be a day and a time such as mon 09:00, not \"{text}\""));
+    read().map(Some).ok_or_else(wrong)
+}
+
 impl Config {
+    /// When letters of the week are written; `None` for never.
+    pub(crate) fn digest_time(&self) -> Option<DigestTime> {
+        digest(self).ok().flatten()
+    }
+
     /// True if only this machine can reach the server.
     pub fn is_local(&self) -> bool {
         let tls = self.tls_listen.parse::<std::net::SocketAddr>().ok();

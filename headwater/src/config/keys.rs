@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 89] = [
+pub const KEYS: [Key; 90] = [
     key(
         "data_dir",
         Kind::Text,
@@ -268,6 +268,12 @@ pub const KEYS: [Key; 89] = [
     )
     .hidden(),
     key("mail_from", Kind::Text, "\"headwater@localhost\"", "Mail address that letters are from."),
+    key(
+        "digest_time",
+        Kind::Text,
+        "\"\"",
+        "When in the week people are written what they did not read, such as `mon 09:00`, in UTC: those whose mail address is confirmed, and who did not turn it off. Empty means never.",
+    ),
     key(
         "trusted_proxies",
         Kind::List,

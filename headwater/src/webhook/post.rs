@@ -61,7 +61,7 @@ async fn asked(rules: &Rules, webhook: &Webhook, delivery: &Delivery, now: Times
     let client = address::client_to(addresses)
         .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
         .build()
-        .map_err(|error| causes(error))?;
+        .map_err(causes)?;
     let previous = webhook.previous_secret.as_ref().filter(|(_, until)| *until > now);
     let secrets: Vec<&str> =
         [Some(webhook.secret.as_str()), previous.map(|(secret, _)| secret.as_str())].into_iter().flatten().collect();

@@ -1,17 +1,17 @@
 //! Accounts, and how uploads ask them who somebody is.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
 use axum::http::request::Parts;
-use catalog_api::{Access, Accounts, Unproven};
+use catalog_api::{Access, Accounts, Notifier, Unproven};
 use catalog_store::Catalog;
 use domain::{Clock, Principal};
 use ingest::Denial;
 use ingest::gate::{Answer, Gate};
 
-use crate::config::Config;
+use crate::config::{Config, Role};
+use crate::data_dir::DataDir;
 use crate::lifecycle::Lifecycle;
 
 /// Who may use the API and uploads; what accounts need beside that runs as long as the server does.
@@ -22,18 +22,24 @@ pub async fn access(
     config: &Config,
     catalog: &Catalog,
     clock: &Arc<dyn Clock>,
-    data_dir: &Path,
+    data_dir: &DataDir,
     lifecycle: &Lifecycle,
 ) -> anyhow::Result<Access> {
     if !config.has_accounts() {
         return Ok(Access::Open);
     }
-    let settings = config.account_settings(data_dir);
+    let settings = config.account_settings(data_dir.root());
     let opened = Accounts::open(catalog.clone(), Arc::clone(clock), settings).await;
     let (accounts, postman) = opened.context("cannot keep accounts")?;
     let soft = lifecycle.soft();
     lifecycle.spawn_essential("postman", postman.run(accounts.clone(), soft.clone()));
+    lifecycle.spawn_essential("failed logins", accounts.clone().note_failures(soft.clone()));
     lifecycle.spawn_essential("account keeper", accounts.clone().tidy(soft.clone()));
+    if config.has(Role::Api) {
+        let holder = super::worker_name(data_dir, &**clock)?;
+        let notifier = Notifier::new(accounts.clone(), holder, config.digest_time());
+        lifecycle.spawn_essential("notifications", notifier.run(soft.clone()));
+    }
     Ok(Access::Accounts(accounts))
 }
 

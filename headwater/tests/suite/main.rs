@@ -8,6 +8,7 @@
 mod accounts;
 mod admission;
 mod ahead;
+mod backup;
 #[path = "../hls_folder/check.rs"]
 mod check;
 mod cli;

@@ -1,0 +1,174 @@
+//! What one is told of what happened, and how.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State as Shared};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use catalog_store::notifications::PAGE_NOTIFICATIONS_MAX;
+use catalog_store::{Catalog, Channel, Notification, NotificationKind};
+use domain::{AssetId, NotificationId, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::State;
+use crate::accounts::Caller;
+use crate::assets::no_store;
+use crate::documents::{document, next_link};
+use crate::door::accounts;
+use crate::me::id_of;
+use crate::problem::Problem;
+
+/// Notifications on a page when nothing else is asked for.
+const PAGE_NOTIFICATIONS: u32 = 20;
+
+/// Which notifications, and how many.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    #[serde(default)]
+    unread: bool,
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadRequest {
+    /// Which; absent for all.
+    ids: Option<Vec<NotificationId>>,
+}
+
+/// A notification, as it is shown.
+#[derive(Serialize)]
+pub(crate) struct NotificationView {
+    id: NotificationId,
+    kind: NotificationKind,
+    asset: Option<AssetId>,
+    data: Value,
+    is_read: bool,
+    created_at: String,
+    read_at: Option<String>,
+}
+
+impl From<Notification> for NotificationView {
+    fn from(found: Notification) -> Self {
+        Self {
+            id: found.id,
+            kind: found.kind,
+            asset: found.asset,
+            data: found.data,
+            is_read: found.read_at.is_some(),
+            created_at: found.created_at.rfc3339(),
+            read_at: found.read_at.map(domain::Timestamp::rfc3339),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct NotificationPage {
+    data: Vec<NotificationView>,
+    unread_count: u64,
+    page: PageInfo,
+}
+
+#[derive(Serialize)]
+struct PageInfo {
+    next: Option<NotificationId>,
+    has_more: bool,
+}
+
+pub(crate) async fn list(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let limit = query.limit.unwrap_or(PAGE_NOTIFICATIONS);
+    if !(1..=PAGE_NOTIFICATIONS_MAX).contains(&limit) {
+        return Err(Problem::invalid_query(format!("limit is 1 to {PAGE_NOTIFICATIONS_MAX}")));
+    }
+    let after = query.after.as_deref().map(notification_id).transpose()?;
+    let mut found = catalog.notifications(me, query.unread, after, limit + 1).await?;
+    let has_more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = found.last().filter(|_| has_more).map(|last| last.id);
+    let mut answer = no_store();
+    let unread = if query.unread { "&unread=true" } else { "" };
+    let cursor = next.map(|next| format!("{next}{unread}"));
+    answer.extend(next_link("/api/v1/me/notifications", limit, cursor.as_deref()));
+    let data = found.into_iter().map(NotificationView::from).collect();
+    let unread_count = catalog.unread_count(me).await?;
+    Ok((answer, Json(NotificationPage { data, unread_count, page: PageInfo { next, has_more } })).into_response())
+}
+
+/// Notes that some were read, or all.
+pub(crate) async fn read(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
+    let wanted: ReadRequest = document(&state, &headers, body).await?;
+    let most = usize::try_from(PAGE_NOTIFICATIONS_MAX).unwrap_or(usize::MAX);
+    if wanted.ids.as_ref().is_some_and(|ids| ids.len() > most) {
+        return Err(Problem::invalid_body(format!("ids has at most {PAGE_NOTIFICATIONS_MAX} items")));
+    }
+    let read_count = catalog.read_notifications(me, wanted.ids.as_deref(), state.clock.now()).await?;
+    let unread_count = catalog.unread_count(me).await?;
+    Ok((no_store(), Json(json!({ "read_count": read_count, "unread_count": unread_count }))).into_response())
+}
+
+pub(crate) async fn delete(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
+    let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
+    if !catalog.delete_notification(me, notification_id(&text)?).await? {
+        return Err(Problem::not_found("there is no such notification of yours"));
+    }
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+pub(crate) async fn preferences(Shared(state): Shared<State>, caller: Caller) -> Result<Response, Problem> {
+    let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
+    Ok((no_store(), Json(channels(catalog, me).await?)).into_response())
+}
+
+pub(crate) async fn set_preferences(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
+    let wanted: BTreeMap<String, String> = document(&state, &headers, body).await?;
+    let one = |(kind, channel): (&String, &String)| {
+        let (kind, channel) = (NotificationKind::named(kind)?, Channel::named(channel)?);
+        // A letter of the week is a letter, or none.
+        (kind != NotificationKind::Digest || channel != Channel::App).then_some((kind, channel))
+    };
+    let wanted: Option<Vec<_>> = wanted.iter().map(one).collect();
+    let wanted = wanted.ok_or_else(|| {
+        Problem::invalid_body("each field is a kind of notifications and off, app or email; digest is off or email")
+    })?;
+    catalog.set_channels(me, &wanted).await?;
+    Ok((no_store(), Json(channels(catalog, me).await?)).into_response())
+}
+
+/// How somebody is told, kind by kind.
+pub(crate) async fn channels(catalog: &Catalog, user: UserId) -> Result<BTreeMap<&'static str, Channel>, Problem> {
+    let channels = catalog.channels_of(user).await?;
+    Ok(channels.into_iter().map(|(kind, channel)| (kind.as_str(), channel)).collect())
+}
+
+fn notification_id(text: &str) -> Result<NotificationId, Problem> {
+    text.parse().map_err(|error| Problem::invalid_id(&error))
+}

@@ -1,0 +1,176 @@
+//! Titles of problems, in the languages that people read them in. What programs match on is the code.
+
+use axum::http::{HeaderMap, header};
+
+/// The languages of titles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tongue {
+    English,
+    French,
+}
+
+impl Tongue {
+    /// Its tag (BCP 47).
+    pub(crate) fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::French => "fr",
+        }
+    }
+
+    /// The one that whoever asks likes best (RFC 9110 §12.5.4); English if neither.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let lines = headers.get_all(header::ACCEPT_LANGUAGE).iter().filter_map(|line| line.to_str().ok());
+        let (mut best, mut most) = (Self::English, 0);
+        for range in lines.flat_map(|line| line.split(',')).take(RANGES_MAX) {
+            let (range, weight) = range.split_once(';').unwrap_or((range, "q=1"));
+            let tongue = match range.trim().get(..2).map(str::to_ascii_lowercase).as_deref() {
+                Some("fr") => Self::French,
+                Some("en") => Self::English,
+                _ => continue,
+            };
+            let weight = weight.trim().strip_prefix("q=").map_or(0, thousandths);
+            // Of two that are liked alike, the one that was named first.
+            if weight > most {
+                (best, most) = (tongue, weight);
+            }
+        }
+        best
+    }
+}
+
+/// Ranges of languages that are looked at.
+const RANGES_MAX: usize = 32;
+
+/// A weight such as `0.8`, in thousandths; nothing if it is none.
+fn thousandths(text: &str) -> u16 {
+    let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let digits = format!("{fraction:0<3}");
+    match (whole, digits.get(..3).and_then(|digits| digits.parse::<u16>().ok())) {
+        ("1", Some(_)) => 1000,
+        ("0", Some(fraction)) => fraction,
+        _ => 0,
+    }
+}
+
+/// Every code with its titles, in English and French.
+pub(crate) const TITLES: [(&str, &str, &str); 50] = [
+    ("account_suspended", "Account suspended", "Compte suspendu"),
+    ("accounts_off", "No accounts here", "Pas de comptes ici"),
+    ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
+    ("asset_failed", "Asset has failed", "Le média a échoué"),
+    ("asset_not_ready", "Asset not ready", "Le média n'est pas prêt"),
+    ("body_too_large", "Body too large", "Contenu trop volumineux"),
+    ("body_too_slow", "Body too slow", "Contenu trop lent"),
+    ("busy", "Too busy", "Trop de demandes en cours"),
+    ("catalog_unavailable", "Catalogue cannot be reached", "Catalogue injoignable"),
+    ("changed", "Changed since", "Modifié entre-temps"),
+    ("code_required", "Second factor required", "Second facteur requis"),
+    ("cross_origin", "Request from another site", "Requête d'un autre site"),
+    ("email_not_verified", "Mail address not confirmed", "Adresse non confirmée"),
+    ("email_taken", "Mail address taken", "Adresse déjà utilisée"),
+    ("forbidden", "Not allowed", "Non autorisé"),
+    ("generation_replaced", "Generation replaced", "Génération remplacée"),
+    ("idempotency_answer_lost", "Done, but the answer is lost", "Effectué, mais la réponse est perdue"),
+    ("idempotency_key_in_use", "Still being done", "Encore en cours"),
+    ("idempotency_key_reused", "Key used for something else", "Clé déjà utilisée pour autre chose"),
+    ("internal", "Error of the server", "Erreur du serveur"),
+    ("invalid_body", "Document not understood", "Document non compris"),
+    ("invalid_code", "Wrong code", "Code erroné"),
+    ("invalid_credentials", "Wrong mail address or password", "Adresse ou mot de passe erroné"),
+    ("invalid_id", "No such kind of id", "Identifiant non valide"),
+    ("invalid_idempotency_key", "Idempotency-Key not valid", "Idempotency-Key non valide"),
+    ("invalid_link", "Link not valid any more", "Lien expiré ou déjà utilisé"),
+    ("invalid_path", "Path not understood", "Chemin non compris"),
+    ("invalid_query", "Query not understood", "Paramètres non compris"),
+    ("invalid_refresh_token", "Refresh token not valid", "Jeton de renouvellement non valide"),
+    ("last_admin", "Last administrator", "Dernier administrateur"),
+    ("method_not_allowed", "Method not allowed", "Méthode non autorisée"),
+    ("not_found", "Not found", "Introuvable"),
+    ("not_json", "Not JSON", "Pas du JSON"),
+    ("not_text", "Not text", "Pas du texte"),
+    ("precondition_required", "If-Match required", "If-Match requis"),
+    ("registration_closed", "Registration closed", "Inscriptions fermées"),
+    ("source_missing", "Source not stored", "Source absente"),
+    ("storage_unavailable", "Storage cannot be reached", "Stockage injoignable"),
+    ("too_many_attempts", "Too many attempts", "Trop de tentatives"),
+    ("too_many_bodies", "Too many bodies at once", "Trop de contenus à la fois"),
+    ("too_many_generations", "Too many generations", "Trop de générations"),
+    ("too_many_keys", "Too many API keys", "Trop de clés API"),
+    ("too_many_messages", "Too many messages wait", "Trop de messages en attente"),
+    ("too_many_own_streams", "Too many streams of yours", "Trop de flux ouverts par vous"),
+    ("too_many_shares", "Too many shares", "Trop de partages"),
+    ("too_many_streams", "Too many streams", "Trop de flux ouverts"),
+    ("too_many_subtitles", "Too many subtitle files", "Trop de fichiers de sous-titres"),
+    ("too_many_webhooks", "Too many webhooks", "Trop de webhooks"),
+    ("unauthorized", "Not logged in", "Non connecté"),
+    ("weak_password", "Password too weak", "Mot de passe trop faible"),
+];
+
+/// The title of a code; `None` for one that has none.
+pub(crate) fn title(code: &str, tongue: Tongue) -> Option<&'static str> {
+    let (_, english, french) = TITLES.iter().find(|(known, _, _)| *known == code)?;
+    Some(match tongue {
+        Tongue::English => english,
+        Tongue::French => french,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_language_that_is_liked_best_is_taken() {
+        let of = |value: &'static str| {
+            let field = (header::ACCEPT_LANGUAGE, header::HeaderValue::from_static(value));
+            Tongue::of(&HeaderMap::from_iter([field]))
+        };
+        assert_eq!(Tongue::of(&HeaderMap::new()), Tongue::English);
+        for french in ["fr", "fr-CA", "FR-fr;q=0.5", "de, fr;q=0.9, en;q=0.8", "en;q=0.1, fr;q=0.12", "fr, en"] {
+            assert_eq!(of(french), Tongue::French, "{french}");
+        }
+        for english in ["", "en", "de", "en, fr", "fr;q=0, en;q=0.1", "fr;q=x", "*", "\u{a0}", "fr;q=2"] {
+            let Ok(value) = header::HeaderValue::from_str(english) else { continue };
+            let headers = HeaderMap::from_iter([(header::ACCEPT_LANGUAGE, value)]);
+            assert_eq!(Tongue::of(&headers), Tongue::English, "{english}");
+        }
+    }
+
+    /// Every code that stands anywhere in this crate.
+    fn codes() -> BTreeSet<String> {
+        let mut folders = vec![std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src")];
+        let mut codes = BTreeSet::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("a folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let text = std::fs::read_to_string(&path).expect("a source");
+                let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                for piece in text.split("StatusCode::").skip(1) {
+                    let Some((_, rest)) = piece.split_once(", \"") else { continue };
+                    let (before, _) = piece.split_once(", \"").expect("it is there");
+                    if before.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_') {
+                        codes.insert(rest.split('"').next().unwrap_or_default().to_owned());
+                    }
+                }
+            }
+        }
+        codes
+    }
+
+    #[test]
+    fn every_code_has_a_title_in_both_languages_and_no_other_has() {
+        let known: BTreeSet<String> = TITLES.iter().map(|(code, _, _)| (*code).to_owned()).collect();
+        assert_eq!(known.len(), TITLES.len(), "none stands there twice");
+        assert_eq!(codes(), known);
+        for (code, english, french) in TITLES {
+            assert!(!english.is_empty() && !french.is_empty() && english != french, "{code}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! All that is kept of oneself, to take along; and to be erased.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use domain::AssetState;
+use domain::authority::Role;
+use serde_json::{Value, json};
+
+use crate::described::check;
+use crate::people::{PASSWORD, People, Who, by_token};
+
+const ME: &str = "/api/v1/me";
+
+async fn leave(people: &People, who: &Who, wanted: Value) -> crate::harness::Answer {
+    people.send(who, ("DELETE", ME), wanted, &[]).await
+}
+
+#[tokio::test]
+async fn everything_that_is_kept_is_exported() {
+    let people = People::start().await;
+    people.somebody(Role::Admin).await;
+    let (email, tokens) = people.registered("ada").await;
+    let ada = by_token(&tokens);
+    people.post(&ada, "/api/v1/me/api-keys", json!({ "name": "ci", "scopes": ["assets:read"] })).await.created();
+    let id = people.get(&ada, ME).await.ok()["id"].as_str().unwrap().to_owned();
+    let asset = people.asset_of(Some(id.clone())).await;
+    let answer = people.get(&ada, &format!("{ME}/export")).await;
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"headwater-export.json\""));
+    let document = people.get(&Who::default(), "/api/v1/openapi.json").await.ok();
+    let export = answer.ok();
+    check(&document, &document["components"]["schemas"]["Export"], &export, "export");
+    assert_eq!((&export["account"]["email"], &export["is_complete"]), (&json!(email), &json!(true)));
+    assert_eq!(export["assets"][0]["id"], asset.to_string());
+    for part in ["uploads", "sessions", "api_keys", "audit_log"] {
+        assert!(!export[part].as_array().unwrap().is_empty(), "{part}");
+    }
+    // Nothing by which somebody could become them.
+    let text = export.to_string();
+    assert!(!text.contains("$argon2id$") && !text.contains("hwk_\"") && !text.contains("secret\":"), "{text}");
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_leaves_is_gone_and_their_videos_go_to_an_administrator() {
+    let people = People::start().await;
+    people.account(Role::Admin, Some("$argon2id$".into())).await;
+    let (email, tokens) = people.registered("ada").await;
+    let ada = by_token(&tokens);
+    let id = people.get(&ada, ME).await.ok()["id"].as_str().unwrap().to_owned();
+    let asset = people.asset_of(Some(id.clone())).await;
+    people.server.clock.advance(Duration::from_secs(11 * 60));
+    leave(&people, &ada, json!({ "assets": "transfer" })).await.is_problem(403, "forbidden", ME);
+    let wrong = leave(&people, &ada, json!({ "assets": "transfer", "password": "not mine at all" })).await;
+    wrong.is_problem(403, "forbidden", ME);
+    leave(&people, &ada, json!({ "password": PASSWORD })).await.is_problem(400, "invalid_body", ME);
+    let left = leave(&people, &ada, json!({ "assets": "transfer", "password": PASSWORD })).await;
+    assert_eq!(left.status, StatusCode::NO_CONTENT, "{}", left.text);
+    assert_eq!(people.get(&ada, ME).await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(people.logged_in(&email, PASSWORD).await.code(), "invalid_credentials");
+    let owner = people.server.catalog.asset(asset).await.unwrap().unwrap().owner.unwrap();
+    assert!(owner.starts_with("usr_") && owner != id, "{owner}");
+    assert_eq!(people.server.catalog.audit_verify().await.unwrap().fault, None);
+    // The address is free again.
+    people.registered("ada").await;
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_just_logged_in_leaves_without_a_password_and_can_take_their_videos_along() {
+    let people = People::start().await;
+    people.account(Role::Admin, Some("$argon2id$".into())).await;
+    let ada = people.somebody(Role::Uploader).await;
+    let mut assets = Vec::new();
+    for _ in 0..3 {
+        assets.push(people.asset_of(ada.user.map(|id| id.to_string())).await);
+    }
+    let other = people.asset_of(Some("somebody else".into())).await;
+    assert_eq!(leave(&people, &ada, json!({ "assets": "delete" })).await.status, StatusCode::NO_CONTENT);
+    for asset in assets {
+        assert_eq!(people.server.catalog.asset(asset).await.unwrap().unwrap().state, AssetState::Deleted);
+    }
+    assert_eq!(people.server.catalog.asset(other).await.unwrap().unwrap().state, AssetState::Uploading);
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_administrator_stays() {
+    let people = People::start().await;
+    let admin = people.somebody(Role::Admin).await;
+    let asset = people.asset_of(admin.user.map(|id| id.to_string())).await;
+    leave(&people, &admin, json!({ "assets": "delete" })).await.is_problem(409, "last_admin", ME);
+    assert_eq!(people.server.catalog.asset(asset).await.unwrap().unwrap().state, AssetState::Uploading);
+    people.stop().await;
+}

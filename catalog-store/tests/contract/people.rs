@@ -1,0 +1,208 @@
+//! What people are told, and that they can be erased.
+
+use std::time::Duration;
+
+use catalog_store::notifications::READER;
+use catalog_store::{
+    CatalogError, Channel, Known, Named, NewApiKey, NewNotification, NewSession, NewUser, NewWebhook, NotificationKind,
+    OutboxHold, Profile, Proof, Purpose, UserState,
+};
+use domain::authority::{Role, Standing};
+use domain::{NotificationId, UserId, WebhookId};
+
+use crate::harness::{World, at};
+
+const LEASE: Duration = Duration::from_secs(60);
+const HOLD: OutboxHold<'static> = OutboxHold { reader: READER, holder: "a" };
+
+async fn user(world: &World, role: Role, email: &str) -> UserId {
+    let id = world.user_id();
+    let new = NewUser {
+        id,
+        email: Some(email.into()),
+        name: format!("Name of {email}"),
+        language: None,
+        role,
+        password: Some("$argon2id$".into()),
+        is_email_verified: true,
+    };
+    world.catalog.create_user(&new, "test", at(0)).await.unwrap();
+    id
+}
+
+fn news(id: u128, user: UserId, seq: u64, by_mail: bool) -> NewNotification {
+    let (id, data) = (NotificationId::from_u128(id), serde_json::json!({ "state": "ready" }));
+    NewNotification { id, user, seq, kind: NotificationKind::AssetReady, asset: None, data, by_mail }
+}
+
+pub(crate) async fn an_event_is_told_once_and_what_is_read_is_known(world: World) {
+    let (ada, bob) = (user(&world, Role::Admin, "ada@x.org").await, user(&world, Role::User, "bob@x.org").await);
+    world.catalog.hold_reader(HOLD, LEASE, at(0)).await.unwrap().unwrap();
+    let (one, two, of_bob) = (news(1, ada, 5, true), news(2, ada, 6, false), news(3, bob, 5, false));
+    assert!(world.catalog.notify(HOLD, 6, &[one.clone(), two, of_bob], at(1)).await.unwrap());
+    assert!(
+        world
+            .catalog
+            .notify(HOLD, 6, &[NewNotification { id: NotificationId::from_u128(9), ..one }], at(2))
+            .await
+            .unwrap()
+    );
+    assert!(!world.catalog.notify(OutboxHold { holder: "b", ..HOLD }, 7, &[], at(2)).await.unwrap());
+    let found = world.catalog.notifications(ada, false, None, 10).await.unwrap();
+    let ids: Vec<NotificationId> = found.iter().map(|one| one.id).collect();
+    assert_eq!(ids, [NotificationId::from_u128(2), NotificationId::from_u128(1)], "the latest first, and once");
+    assert_eq!(world.catalog.unread_count(ada).await.unwrap(), 2);
+    assert_eq!(world.catalog.read_notifications(bob, Some(&ids), at(3)).await.unwrap(), 0, "those of others are not");
+    assert_eq!(world.catalog.read_notifications(ada, Some(&ids[..1]), at(3)).await.unwrap(), 1);
+    assert_eq!(world.catalog.read_notifications(ada, Some(&ids[..1]), at(4)).await.unwrap(), 0);
+    let unread = world.catalog.notifications(ada, true, None, 10).await.unwrap();
+    assert_eq!((unread.len(), unread[0].id), (1, ids[1]));
+    assert_eq!(world.catalog.notifications(ada, false, Some(ids[0]), 10).await.unwrap().len(), 1);
+    assert_eq!(world.catalog.read_notifications(ada, None, at(5)).await.unwrap(), 1);
+    let due = world.catalog.mail_due(10).await.unwrap();
+    assert_eq!(due.iter().map(|one| one.id).collect::<Vec<_>>(), [ids[1]]);
+    assert!(world.catalog.note_mailed(ids[1]).await.unwrap() && !world.catalog.note_mailed(ids[1]).await.unwrap());
+    assert!(world.catalog.mail_due(10).await.unwrap().is_empty());
+    assert!(!world.catalog.delete_notification(bob, ids[0]).await.unwrap());
+    assert!(world.catalog.delete_notification(ada, ids[0]).await.unwrap());
+    assert_eq!(world.catalog.prune_notifications(at(2)).await.unwrap(), 2);
+}
+
+pub(crate) async fn what_somebody_wants_otherwise_is_kept(world: World) {
+    let ada = user(&world, Role::Admin, "ada@x.org").await;
+    let channel = async |kind| {
+        let channels = world.catalog.channels_of(ada).await.unwrap();
+        channels.into_iter().find(|(known, _)| *known == kind).unwrap().1
+    };
+    assert_eq!(channel(NotificationKind::AssetReady).await, Channel::App);
+    assert_eq!(channel(NotificationKind::AccountSecurity).await, Channel::Email);
+    for wanted in [Channel::Email, Channel::Off] {
+        world.catalog.set_channels(ada, &[(NotificationKind::AssetReady, wanted)]).await.unwrap();
+        assert_eq!(channel(NotificationKind::AssetReady).await, wanted);
+    }
+    assert_eq!(channel(NotificationKind::AssetFailed).await, Channel::App);
+}
+
+pub(crate) async fn a_letter_of_the_week_is_taken_once(world: World) {
+    let (ada, bob) = (user(&world, Role::Admin, "ada@x.org").await, user(&world, Role::User, "bob@x.org").await);
+    let other = world.another_process().await;
+    world.catalog.hold_reader(HOLD, LEASE, at(0)).await.unwrap().unwrap();
+    world.catalog.notify(HOLD, 1, &[news(1, ada, 1, false), news(2, bob, 1, false)], at(1000)).await.unwrap();
+    let wanted = async |week| world.catalog.digest_for(week, at(0), None, 10).await.unwrap();
+    assert_eq!(wanted(7).await, [ada, bob]);
+    world.catalog.set_channels(bob, &[(NotificationKind::Digest, Channel::Off)]).await.unwrap();
+    assert_eq!(wanted(7).await, [ada]);
+    assert!(world.catalog.digest_for(7, at(1001), None, 10).await.unwrap().is_empty(), "nothing since then");
+    assert!(world.catalog.take_digest(ada, 7).await.unwrap());
+    assert!(!other.catalog.take_digest(ada, 7).await.unwrap(), "nor after a restart");
+    assert!(wanted(7).await.is_empty());
+    assert_eq!(wanted(8).await, [ada]);
+    assert!(!world.catalog.take_digest(ada, 6).await.unwrap());
+    assert_eq!(world.catalog.digest_of(ada, at(0), 10).await.unwrap().len(), 1);
+    world.catalog.read_notifications(ada, None, at(2000)).await.unwrap();
+    assert!(wanted(8).await.is_empty());
+}
+
+pub(crate) async fn what_concerns_an_account_or_is_shared_is_told_to_that_person_alone(world: World) {
+    let (ada, bob) = (user(&world, Role::Admin, "ada@x.org").await, user(&world, Role::User, "bob@x.org").await);
+    let asset = world.received().await;
+    let before = world.catalog.last_event().await.unwrap();
+    world.catalog.share_asset(asset, (bob, Standing::Viewer), "ada", at(1)).await.unwrap();
+    world.catalog.set_password(bob, "$argon2id$x", None, at(2)).await.unwrap();
+    let events = world.catalog.events_after(before, 10).await.unwrap();
+    let told: Vec<_> = events.iter().map(|event| (event.topic.as_str(), event.user, event.asset)).collect();
+    assert_eq!(told, [("asset.shared", Some(bob), Some(asset)), ("account.security", Some(bob), None)]);
+    assert_eq!(events[1].data["action"], "user.password_changed");
+    let seen = world.catalog.events_seen_by(&bob.to_string(), before, 10).await.unwrap();
+    assert_eq!(seen.len(), 2);
+    assert!(world.catalog.events_seen_by(&ada.to_string(), before, 10).await.unwrap().is_empty());
+}
+
+/// Everything that can be kept of a person, in every table that keeps anything.
+async fn with_everything(world: &World, id: UserId, email: &str) {
+    let catalog = &world.catalog;
+    let version = catalog.user(id).await.unwrap().unwrap().version;
+    let bio = format!("Write to {email}");
+    catalog.set_profile(id, version, &Profile { name: email.into(), bio, language: None }, at(1)).await.unwrap();
+    let (client, proof) = (format!("browser of {email}"), Proof::Cookie(format!("cookie of {email}")));
+    let session = NewSession { id: world.session_id(), user: id, proof, client, expires_at: at(1_000_000) };
+    catalog.begin_session(&session, at(1)).await.unwrap();
+    let key = NewApiKey {
+        id: world.key_id(),
+        user: id,
+        name: format!("key of {email}"),
+        prefix: "hwk_".into(),
+        hash: format!("hash of {email}"),
+        scopes: Default::default(),
+        expires_at: None,
+    };
+    catalog.create_api_key(&key, at(1)).await.unwrap();
+    catalog.issue_ticket(&format!("ticket of {email}"), (id, Purpose::VerifyEmail), at(100), at(1)).await.unwrap();
+    let webhook = NewWebhook {
+        id: WebhookId::from_u128(77),
+        owner: id.to_string(),
+        url: format!("https://example.org/?of={email}"),
+        description: format!("of {email}"),
+        topics: Default::default(),
+        secret: "whsec_a".into(),
+    };
+    catalog.create_webhook(&webhook, at(1)).await.unwrap();
+    let mut told = news(1, id, 1, true);
+    told.data = serde_json::json!({ "to": email });
+    catalog.hold_reader(HOLD, LEASE, at(0)).await.unwrap().unwrap();
+    assert!(catalog.notify(HOLD, 1000, &[told], at(1)).await.unwrap());
+    catalog.set_channels(id, &[(NotificationKind::Digest, Channel::Off)]).await.unwrap();
+    let (hash, name) = (format!("name of {email}"), id.to_string());
+    let named = Named { hash: &hash, principal: &name, fingerprint: "f" };
+    assert!(matches!(catalog.begin_named(&named, LEASE, at(1)).await.unwrap(), Known::New(_)));
+    let part = catalog_store::NewUpload {
+        owner: Some(id.to_string()),
+        file_name: Some(format!("part of {email}")),
+        metadata: format!("filename {email}"),
+        ..world.new_part(5, at(1_000_000))
+    };
+    catalog.create_upload(&part).await.unwrap();
+}
+
+pub(crate) async fn of_somebody_who_was_erased_nothing_is_left_in_any_table(world: World) {
+    let email = "erase.me@example.org";
+    let admin = user(&world, Role::Admin, "ada@x.org").await;
+    let id = user(&world, Role::Uploader, email).await;
+    with_everything(&world, id, email).await;
+    let new = catalog_store::NewUpload { owner: Some(id.to_string()), ..world.new_upload(Some(5)) };
+    world.catalog.create_upload(&new).await.unwrap();
+    let asset = new.target.unwrap().asset;
+    world.catalog.share_asset(asset, (admin, Standing::Viewer), "x", at(1)).await.unwrap();
+    let tables = world.tables_with(email).await;
+    for table in
+        ["users", "sessions", "api_keys", "tickets", "webhooks", "notifications", "uploads", "idempotency_keys"]
+    {
+        assert!(tables.iter().any(|found| found == table), "{table} is looked at: {tables:?}");
+    }
+    let belongings = world.catalog.belongings_of(id).await.unwrap();
+    assert_eq!((belongings.assets.len(), belongings.uploads.len(), belongings.sessions.len()), (1, 2, 1));
+    assert_eq!((belongings.shares.len(), belongings.is_cut()), (1, false));
+    assert!(belongings.audit.len() >= 4, "{:?}", belongings.audit);
+
+    assert_eq!(world.catalog.erase_user(id, at(5)).await.unwrap(), Some(admin));
+    assert_eq!(world.tables_with(email).await, Vec::<String>::new());
+    let left = world.catalog.user(id).await.unwrap().unwrap();
+    assert_eq!((left.state, left.email, left.password), (UserState::Deleted, None, None));
+    assert_eq!(world.catalog.asset(asset).await.unwrap().unwrap().owner, Some(admin.to_string()));
+    assert!(world.catalog.webhooks_of(&id.to_string()).await.unwrap().is_empty());
+    let verdict = world.catalog.audit_verify().await.unwrap();
+    assert_eq!(verdict.fault, None, "the log is whole, and says who without saying who that was");
+    let again = world.catalog.erase_user(id, at(6)).await;
+    assert!(matches!(again, Err(CatalogError::NoUser(_))), "{again:?}");
+    let last = world.catalog.erase_user(admin, at(6)).await;
+    assert!(matches!(last, Err(CatalogError::LastAdmin)), "{last:?}");
+}
+
+pub(crate) async fn whoever_an_administrator_deletes_is_gone_from_every_table_too(world: World) {
+    let email = "delete.me@example.org";
+    user(&world, Role::Admin, "ada@x.org").await;
+    let id = user(&world, Role::User, email).await;
+    with_everything(&world, id, email).await;
+    world.catalog.delete_user(id, None, "x", at(5)).await.unwrap();
+    assert_eq!(world.tables_with(email).await, ["uploads"], "what was uploaded stays");
+}
