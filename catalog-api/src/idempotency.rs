@@ -39,8 +39,8 @@ const KEY_BYTES_MIN: usize = 16;
 const BODY_BYTES_MAX: usize = domain::text::BYTES_MAX;
 /// Largest answer that is kept.
 const ANSWER_BYTES_MAX: usize = 64 << 10;
-/// How long somebody may take to do it, before another one may.
-const LOCK: Duration = Duration::from_secs(120);
+/// How long somebody may take to do it, before another one may: whoever is slower does nothing any more.
+const LOCK: Duration = Duration::from_secs(30);
 
 /// Says that an answer was given before.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

@@ -144,8 +144,8 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<Webhook, CatalogError> {
         let mut tx = self.begin().await?;
-        let known = self.webhook(id).await?.ok_or(CatalogError::NoWebhook(id))?;
-        tx.audit(note(&known.owner, "webhook.changed", id), now).await?;
+        let owner = tx.owner_of_webhook(id).await?;
+        tx.audit(note(&owner, "webhook.changed", id), now).await?;
         let known = tx.lock_webhook(id, Some(version), now).await?;
         let reason = match (change.is_enabled, known.disabled_reason) {
             (true, _) => None,
@@ -169,8 +169,8 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<Webhook, CatalogError> {
         let mut tx = self.begin().await?;
-        let known = self.webhook(id).await?.ok_or(CatalogError::NoWebhook(id))?;
-        tx.audit(note(&known.owner, "webhook.secret_rotated", id), now).await?;
+        let owner = tx.owner_of_webhook(id).await?;
+        tx.audit(note(&owner, "webhook.secret_rotated", id), now).await?;
         let known = tx.lock_webhook(id, None, now).await?;
         tx.execute(sql::webhooks::SET_SECRETS, args![id, secret, known.secret, previous_until]).await?;
         tx.commit_webhook(id).await
@@ -189,6 +189,11 @@ impl Catalog {
 }
 
 impl Tx {
+    async fn owner_of_webhook(&mut self, id: WebhookId) -> Result<String, CatalogError> {
+        let row: Option<WebhookRow> = self.row(sql::webhooks::BY_ID, args![id]).await?;
+        Ok(row.ok_or(CatalogError::NoWebhook(id))?.owner)
+    }
+
     async fn lock_webhook(
         &mut self,
         id: WebhookId,

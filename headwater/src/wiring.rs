@@ -20,7 +20,7 @@ mod early;
 use crate::clock::SystemClock;
 pub use demand::demand;
 
-use crate::config::{self, Config};
+use crate::config::{self, AccessMode, Config, Role};
 use crate::data_dir::{DataDir, Layout};
 use crate::metrics::PurgeCounts;
 use crate::purge::teller::Teller;
@@ -226,7 +226,9 @@ pub(crate) fn webhooks(
 ) -> anyhow::Result<(Fan, Sender)> {
     let holder = worker_name(data_dir, &**clock)?;
     let (catalog, clock) = (catalog.clone(), Arc::clone(clock));
-    let is_open = !config.has_accounts();
+    // A worker apart does not see by its own address whether the API asks for accounts: it has to be told.
+    let is_said = config.has(Role::Api) || config.access == AccessMode::Open;
+    let is_open = is_said && !config.has_accounts();
     let fan = Fan { catalog: catalog.clone(), clock: Arc::clone(&clock), holder: holder.clone(), is_open };
     Ok((fan, Sender { catalog, clock, holder, rules: config.webhook_rules() }))
 }

@@ -314,9 +314,10 @@ impl Catalog {
 
     /// Forgets messages that were made before `before`, and of each webhook all but the latest.
     pub async fn prune_deliveries(&self, before: Timestamp) -> Result<u64, CatalogError> {
+        let webhooks = self.enabled_webhooks().await?;
         let mut tx = self.begin().await?;
         let mut pruned = tx.execute(sql::webhooks::PRUNE, args![before]).await?;
-        for webhook in self.enabled_webhooks().await? {
+        for webhook in webhooks {
             pruned += tx.execute(sql::webhooks::PRUNE_MANY, args![webhook.id, REMEMBERED_MAX]).await?;
         }
         tx.commit().await?;

@@ -25,6 +25,7 @@ mod encryption;
 mod exactness;
 mod harness;
 mod hostile;
+mod idempotency;
 mod kill;
 mod kill_fleet;
 mod kill_uploads;
