@@ -54,7 +54,7 @@ fn thousandths(text: &str) -> u16 {
 }
 
 /// Every code with its titles, in English and French.
-pub(crate) const TITLES: [(&str, &str, &str); 50] = [
+pub(crate) const TITLES: [(&str, &str, &str); 52] = [
     ("account_suspended", "Account suspended", "Compte suspendu"),
     ("accounts_off", "No accounts here", "Pas de comptes ici"),
     ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
@@ -85,6 +85,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 50] = [
     ("invalid_query", "Query not understood", "Paramètres non compris"),
     ("invalid_refresh_token", "Refresh token not valid", "Jeton de renouvellement non valide"),
     ("last_admin", "Last administrator", "Dernier administrateur"),
+    ("malformed_body", "Body not readable", "Contenu illisible"),
     ("method_not_allowed", "Method not allowed", "Méthode non autorisée"),
     ("not_found", "Not found", "Introuvable"),
     ("not_json", "Not JSON", "Pas du JSON"),
@@ -104,6 +105,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 50] = [
     ("too_many_subtitles", "Too many subtitle files", "Trop de fichiers de sous-titres"),
     ("too_many_webhooks", "Too many webhooks", "Trop de webhooks"),
     ("unauthorized", "Not logged in", "Non connecté"),
+    ("unknown_language", "Unknown language", "Langue inconnue"),
     ("weak_password", "Password too weak", "Mot de passe trop faible"),
 ];
 

@@ -53,7 +53,7 @@ async fn whoever_leaves_is_gone_and_their_videos_go_to_an_administrator() {
     leave(&people, &ada, json!({ "assets": "transfer" })).await.is_problem(403, "forbidden", ME);
     let wrong = leave(&people, &ada, json!({ "assets": "transfer", "password": "not mine at all" })).await;
     wrong.is_problem(403, "forbidden", ME);
-    leave(&people, &ada, json!({ "password": PASSWORD })).await.is_problem(400, "invalid_body", ME);
+    leave(&people, &ada, json!({ "password": PASSWORD })).await.is_problem(422, "invalid_body", ME);
     let left = leave(&people, &ada, json!({ "assets": "transfer", "password": PASSWORD })).await;
     assert_eq!(left.status, StatusCode::NO_CONTENT, "{}", left.text);
     assert_eq!(people.get(&ada, ME).await.status, StatusCode::UNAUTHORIZED);

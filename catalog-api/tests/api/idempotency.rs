@@ -79,7 +79,7 @@ async fn what_did_nothing_is_asked_anew_under_the_same_name() {
     let ada = people.somebody(Role::User).await;
     let wrong = json!({ "name": "", "scopes": ["assets:read"] });
     for _ in 0..2 {
-        ask(&people, &ada, KEYS, wrong.clone(), KEY).await.is_problem(400, "invalid_body", KEYS);
+        ask(&people, &ada, KEYS, wrong.clone(), KEY).await.is_problem(422, "invalid_body", KEYS);
     }
     ask(&people, &ada, KEYS, wanted("ci"), KEY).await.created();
     for key in ["", "\"\"", "\"open", "short"] {

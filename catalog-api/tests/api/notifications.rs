@@ -77,7 +77,7 @@ async fn people_are_told_as_they_want_to_be() {
     assert_eq!((&preferences["asset_shared"], &preferences["account_security"]), (&json!("app"), &json!("email")));
     let change = async |wanted: Value| people.send(&ada, ("PATCH", PREFERENCES), wanted, &[]).await;
     for wrong in [json!({ "asset_shared": "post" }), json!({ "weather": "app" }), json!({ "digest": "app" })] {
-        change(wrong).await.is_problem(400, "invalid_body", PREFERENCES);
+        change(wrong).await.is_problem(422, "invalid_body", PREFERENCES);
     }
     assert_eq!(change(json!({ "asset_shared": "off" })).await.ok()["asset_shared"], "off");
     share(&people, &ada).await;

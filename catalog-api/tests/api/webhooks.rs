@@ -52,7 +52,7 @@ async fn a_webhook_is_made_shown_changed_and_removed_and_its_secret_is_told_once
     assert_ne!(rotated["secret"], made["secret"]);
     assert_eq!(rotated["previous_secret_until"], "2027-01-15T10:00:00.000Z");
     let long = people.post(&ada, &format!("{path}/secrets"), json!({ "overlap_hours": 169 })).await;
-    long.is_problem(400, "invalid_body", &format!("{path}/secrets"));
+    long.is_problem(422, "invalid_body", &format!("{path}/secrets"));
     assert_eq!(people.send(&ada, ("DELETE", &path), Value::Null, &[]).await.status, StatusCode::NO_CONTENT);
     people.get(&ada, &path).await.is_problem(404, "not_found", &path);
     people.stop().await;
@@ -96,7 +96,7 @@ async fn addresses_and_topics_that_cannot_be_are_refused() {
         "https://",
         &format!("https://example.org/{}", "x".repeat(2000)),
     ] {
-        people.post(&ada, PATH, json!({ "url": url })).await.is_problem(400, "invalid_body", PATH);
+        people.post(&ada, PATH, json!({ "url": url })).await.is_problem(422, "invalid_body", PATH);
     }
     for wrong in [
         json!({ "url": "https://example.org/", "topics": ["asset."] }),
@@ -105,7 +105,7 @@ async fn addresses_and_topics_that_cannot_be_are_refused() {
         json!({ "url": "https://example.org/", "secret": "whsec_mine" }),
         json!({ "topics": [] }),
     ] {
-        people.post(&ada, PATH, wrong).await.is_problem(400, "invalid_body", PATH);
+        people.post(&ada, PATH, wrong).await.is_problem(422, "invalid_body", PATH);
     }
     for _ in 0..16 {
         made(&people, &ada).await;
@@ -154,7 +154,7 @@ async fn what_was_sent_is_shown_and_can_be_sent_again() {
     let replayed = people.post(&ada, &many, json!({ "since": "2027-01-15T00:00:00Z", "state": "failed" })).await;
     assert_eq!((replayed.status, &*replayed.text), (StatusCode::ACCEPTED, r#"{"count":0}"#));
     for wrong in [json!({}), json!({ "since": "yesterday" }), json!({ "since": now.rfc3339(), "state": "pending" })] {
-        people.post(&ada, &many, wrong).await.is_problem(400, "invalid_body", &many);
+        people.post(&ada, &many, wrong).await.is_problem(422, "invalid_body", &many);
     }
     for (query, code) in [("limit=0", "invalid_query"), ("state=x", "invalid_query"), ("after=x", "invalid_id")] {
         people.get(&ada, &format!("{deliveries}?{query}")).await.is_problem(400, code, &deliveries);

@@ -200,6 +200,7 @@ pub(crate) async fn of_somebody_who_was_erased_nothing_is_left_in_any_table(worl
 
 pub(crate) async fn whoever_an_administrator_deletes_is_gone_from_every_table_too(world: World) {
     let email = "delete.me@example.org";
+    world.received().await;
     user(&world, Role::Admin, "ada@x.org").await;
     let id = user(&world, Role::User, email).await;
     with_everything(&world, id, email).await;

@@ -47,8 +47,9 @@ pub(crate) async fn somebody_sees_what_is_theirs_or_shared_with_them(world: Worl
     let page = world.catalog.assets_seen_by(&name, Some(shared), 10).await.unwrap();
     assert_eq!(page.iter().map(|asset| asset.id).collect::<Vec<_>>(), [mine]);
     let events = world.catalog.events_seen_by(&name, 0, 10).await.unwrap();
-    assert_eq!(events.iter().filter_map(|event| event.asset).collect::<Vec<_>>(), [mine, shared]);
-    assert!(world.catalog.events_seen_by(&name, events[1].seq, 10).await.unwrap().is_empty());
+    assert_eq!(events.iter().filter_map(|event| event.asset).collect::<Vec<_>>(), [mine, shared, shared]);
+    assert_eq!((events[2].topic.as_str(), events[2].user), ("asset.shared", Some(bob)));
+    assert!(world.catalog.events_seen_by(&name, events[2].seq, 10).await.unwrap().is_empty());
     let all = world.catalog.assets(None, 10).await.unwrap();
     assert!(all.iter().any(|asset| asset.id == other));
     world.catalog.delete_asset(shared, world.job_id(), at(2)).await.unwrap();
