@@ -7,6 +7,8 @@
 //! | `accounts` | how somebody proves who they are: passwords, sessions, tokens, keys, letters |
 //! | `auth`, `second_factor`, `me`, `users` | becoming somebody; one's own account; those of others |
 //! | `assets`, `shares` | one asset, pages of assets, deletion; with whom one is shared |
+//! | `describe`, `filter` | what people say about an asset; which assets are meant |
+//! | `search` | searching, and the second at which something is said |
 //! | `subtitles` | subtitle files: added, shown, removed |
 //! | `chapters` | chapters: set, replaced, given back to the file |
 //! | `markers` | markers: set, replaced, removed |
@@ -27,15 +29,18 @@ mod audit;
 mod auth;
 mod body;
 mod chapters;
+mod describe;
 mod documents;
 mod door;
 mod events;
+mod filter;
 mod markers;
 mod me;
 mod person;
 mod problem;
 mod reprocess;
 mod router;
+mod search;
 mod second_factor;
 mod shares;
 mod subtitles;

@@ -7,12 +7,16 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use catalog_store::CatalogError;
+use domain::about::Fault;
 use media_store::StoreError;
 use serde::Serialize;
 
 use crate::documents::tag;
 
 mod accounts;
+
+/// Faults of fields that are told at once.
+const FIELD_ERRORS_MAX: usize = 50;
 
 /// An error, told to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +29,17 @@ pub(crate) struct Problem {
     retry_after_s: Option<u32>,
     /// The version that a change would have to name.
     version: Option<u64>,
+    /// What is wrong with fields of the document.
+    errors: Vec<FieldError>,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct FieldError {
+    /// Where it stands (RFC 6901).
+    pointer: String,
+    code: &'static str,
+    detail: String,
 }
 
 /// The document as it is sent.
@@ -36,11 +51,13 @@ struct Document<'a> {
     code: &'static str,
     detail: &'a str,
     instance: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
 }
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after_s: None, version: None }
+        Self { status, code, detail: detail.into(), retry_after_s: None, version: None, errors: Vec::new() }
     }
 
     /// What programs match on.
@@ -74,6 +91,22 @@ impl Problem {
     /// What is wrong with a document, told by `detail`.
     pub(crate) fn wrong_document(error: &serde_json::Error, detail: String) -> Self {
         if error.is_data() { Self::invalid_body(detail) } else { Self::malformed_body(detail) }
+    }
+
+    /// Fields of a document that cannot be what they are wished to be.
+    pub(crate) fn invalid_fields(faults: Vec<Fault>) -> Self {
+        let first = faults.first().map_or_else(String::new, |fault| format!("{} {}", fault.pointer, fault.detail));
+        let error = |fault: Fault| FieldError { pointer: fault.pointer, code: fault.code, detail: fault.detail };
+        let errors = faults.into_iter().take(FIELD_ERRORS_MAX).map(error).collect();
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields", first) }
+    }
+
+    /// Another asset is known under this id.
+    fn external_id_taken(scheme: &str) -> Self {
+        let (pointer, detail) = (format!("/external_ids/{scheme}"), "another asset has this id".to_owned());
+        let errors = vec![FieldError { pointer, code: "external_id_taken", detail }];
+        let told = format!("another asset has this id under {scheme}");
+        Self { errors, ..Self::new(StatusCode::CONFLICT, "external_id_taken", told) }
     }
 
     pub(crate) fn body_too_large(bytes_max: usize) -> Self {
@@ -144,6 +177,7 @@ impl From<CatalogError> for Problem {
             CatalogError::EmailTaken(_) => return Self::email_taken(),
             CatalogError::LastAdmin => return Self::last_admin(),
             CatalogError::TooManyKeys(_) => return Self::too_many_keys(),
+            CatalogError::ExternalIdTaken { scheme } => return Self::external_id_taken(&scheme),
             CatalogError::TooManyShares(_) => return Self::too_many_shares(),
             CatalogError::NotReady { state, .. } => {
                 let detail = format!("the asset is {state}: only one that is ready can be processed again");
@@ -220,6 +254,7 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         code: problem.code,
         detail: &problem.detail,
         instance: asked.path(),
+        errors: &problem.errors,
     };
     let text = serde_json::to_string(&document).unwrap_or_default();
     let (mut head, _) = response.into_parts();

@@ -19,8 +19,7 @@ use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
 use crate::{
-    aliases, assets, audit, auth, chapters, door, events, markers, me, problem, reprocess, second_factor, shares,
-    subtitles, users,
+    aliases, assets, audit, auth, chapters, describe, door, events, markers, me, problem, reprocess, search, second_factor, shares, subtitles, users,
 };
 
 /// Event streams that may be open at the same time; one more is told to come back later.
@@ -31,7 +30,10 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/.well-known/jwks.json", &[("get", Action::Describe)]),
     ("/api/v1/access", &[("get", Action::Describe)]),
     ("/api/v1/assets", &[("get", Action::ListAssets)]),
-    ("/api/v1/assets/{id}", &[("get", Action::ReadAsset), ("delete", Action::DeleteAsset)]),
+    (
+        "/api/v1/assets/{id}",
+        &[("get", Action::ReadAsset), ("patch", Action::EditAsset), ("delete", Action::DeleteAsset)],
+    ),
     ("/api/v1/assets/{id}/subtitles", &[("get", Action::ReadAsset), ("post", Action::EditAsset)]),
     ("/api/v1/assets/{id}/subtitles/{subtitle}", &[("get", Action::ReadAsset), ("delete", Action::EditAsset)]),
     (
@@ -43,6 +45,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
     ),
     ("/api/v1/assets/{id}/reprocess", &[("post", Action::ReprocessAsset)]),
+    ("/api/v1/assets/{id}/search", &[("get", Action::ReadAsset)]),
     ("/api/v1/assets/{id}/shares", &[("get", Action::ShareAsset)]),
     ("/api/v1/assets/{id}/shares/{user}", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
     ("/api/v1/audit-log", &[("get", Action::ReadAudit)]),
@@ -65,6 +68,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/me/totp/removal", &[("post", Action::ChangeSelf)]),
     ("/api/v1/me/verification", &[("post", Action::ChangeSelf)]),
     ("/api/v1/openapi.json", &[("get", Action::Describe)]),
+    ("/api/v1/search", &[("get", Action::ListAssets)]),
     ("/api/v1/users", &[("get", Action::ManageUsers), ("post", Action::ManageUsers)]),
     (
         "/api/v1/users/{user}",
@@ -125,12 +129,14 @@ pub fn router(state: State) -> Router {
 fn of_assets() -> Router<State> {
     Router::new()
         .route("/api/v1/assets", get(assets::list))
-        .route("/api/v1/assets/{id}", get(assets::show).delete(assets::delete))
+        .route("/api/v1/assets/{id}", get(assets::show).patch(describe::change).delete(assets::delete))
         .route("/api/v1/assets/{id}/subtitles", get(subtitles::list).post(subtitles::add))
         .route("/api/v1/assets/{id}/subtitles/{subtitle}", get(subtitles::show).delete(subtitles::remove))
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
         .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))
+        .route("/api/v1/assets/{id}/search", get(search::in_asset))
+        .route("/api/v1/search", get(search::search))
         .route("/api/v1/assets/{id}/shares", get(shares::list))
         .route("/api/v1/assets/{id}/shares/{user}", put(shares::put).delete(shares::remove))
         .route("/api/v1/events", get(events::stream))

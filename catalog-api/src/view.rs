@@ -1,13 +1,16 @@
 //! How an asset looks in JSON.
 
+use std::collections::BTreeMap;
+
 use catalog_store::progress::seconds_left;
 use catalog_store::{Asset, Output, RenditionKind, RenditionProgress, Text};
+use domain::about::{Credit, Date};
 use domain::loudness::Hundredths;
 use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
 use domain::{
-    AssetId, AssetState, ByteSize, Failure, Generation, Language, LeftOut, MediaTime, PlaybackId, Probe, RenditionId,
-    Timestamp, pace,
+    AssetId, AssetKind, AssetState, ByteSize, Failure, Generation, Language, LeftOut, MediaTime, PlaybackId, Probe,
+    RenditionId, Timestamp, pace,
 };
 use serde::Serialize;
 
@@ -22,6 +25,14 @@ pub(crate) struct AssetView {
     state: AssetState,
     file_name: Option<String>,
     title: Option<String>,
+    description: Option<String>,
+    tags: Vec<String>,
+    genres: Vec<String>,
+    languages: Vec<Language>,
+    released_on: Option<Date>,
+    external_ids: BTreeMap<String, String>,
+    people: Vec<Credit>,
+    kind: Option<AssetKind>,
     /// The account it belongs to, or the name behind a token; null if it is nobody's.
     owner: Option<String>,
     created_at: String,
@@ -198,6 +209,14 @@ impl AssetView {
             left_out: output.left_out.clone(),
             file_name: asset.file_name,
             title: asset.title,
+            kind: asset.kind,
+            description: asset.about.description,
+            tags: asset.about.tags,
+            genres: asset.about.genres,
+            languages: asset.about.languages,
+            released_on: asset.about.released_on,
+            external_ids: asset.about.external_ids,
+            people: asset.about.people,
             owner: asset.owner,
             failure: asset.failure,
             generation: asset.generation,

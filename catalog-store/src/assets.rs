@@ -3,12 +3,14 @@
 use domain::markers::Marker;
 use domain::probe::Chapter;
 use domain::{
-    AssetEvent, AssetId, AssetState, ByteSize, Failure, Generation, JobId, JobSpec, PlaybackId, Probe, Timestamp,
+    About, AssetEvent, AssetId, AssetKind, AssetState, ByteSize, Failure, Generation, JobId, JobSpec, Language,
+    PlaybackId, Probe, Timestamp,
 };
 use serde_json::json;
 
 use crate::catalog::Tx;
 use crate::engine::{args, column, corrupt, count, count32, document, parsed};
+use crate::search::index::{self, Described};
 use crate::{Catalog, CatalogError, sql};
 
 /// Most assets that one page of [`Catalog::assets`] holds.
@@ -45,6 +47,12 @@ pub struct Asset {
     pub chapters: Option<Vec<Chapter>>,
     /// The markers that somebody set, on the timeline of the output.
     pub markers: Vec<Marker>,
+    /// What people say about it.
+    pub about: About,
+    /// Rises with every change of that.
+    pub about_version: u64,
+    /// What it consists of, once that is known.
+    pub kind: Option<AssetKind>,
     /// The principal it belongs to; `None` if it came where nobody was asked for a name.
     pub owner: Option<String>,
     /// Rises with every change of the row.
@@ -119,6 +127,7 @@ impl Catalog {
             return Ok(false);
         }
         tx.apply((id, state), AssetEvent::Deleted, json!({}), now).await?;
+        index::forget(&mut tx, id).await?;
         tx.execute(sql::assets::SET_PLAYABLE, args![id, false]).await?;
         tx.execute(sql::uploads::TERMINATE_OF_ASSET, args![id, now]).await?;
         tx.execute(sql::jobs::CANCEL_OF_ASSET, args![id, "cancelled: the asset was deleted", now]).await?;
@@ -135,6 +144,7 @@ impl Catalog {
             Ok(_) | Err(CatalogError::NoAsset(_)) => return Ok(false),
             Err(error) => return Err(error),
         }
+        index::forget(&mut tx, id).await?;
         tx.execute(sql::assets::DELETE, args![id]).await?;
         tx.commit().await?;
         Ok(true)
@@ -170,6 +180,9 @@ pub(crate) async fn insert(
     let no_size: Option<i64> = None;
     let args = args![asset, playback, state.as_str(), file_name.clone(), no_size, now, owner];
     tx.execute(sql::assets::INSERT, args).await?;
+    let about = About::default();
+    let described = Described { id: asset, title: None, file_name: file_name.as_deref(), about: &about, sound: vec![] };
+    index::describe(tx, &described).await?;
     tx.event(now, "asset.uploading", asset, json!({ "state": state, "file_name": file_name }));
     Ok(())
 }
@@ -190,11 +203,11 @@ pub(crate) async fn receive(
 /// `assets` as stored.
 #[derive(sqlx::FromRow)]
 pub(crate) struct AssetRow {
-    id: String,
+    pub(crate) id: String,
     playback_id: String,
     state: String,
-    file_name: Option<String>,
-    title: Option<String>,
+    pub(crate) file_name: Option<String>,
+    pub(crate) title: Option<String>,
     size_bytes: Option<i64>,
     probe: Option<String>,
     pub(crate) generation: Option<i64>,
@@ -207,6 +220,9 @@ pub(crate) struct AssetRow {
     reprocess_failure: Option<String>,
     spare_job: Option<String>,
     owner: Option<String>,
+    about: String,
+    pub(crate) about_version: i64,
+    kind: Option<String>,
     version: i64,
     created_at: i64,
     updated_at: i64,
@@ -215,6 +231,19 @@ pub(crate) struct AssetRow {
 impl AssetRow {
     pub(crate) fn state(&self) -> Result<AssetState, CatalogError> {
         AssetState::from_name(&self.state).ok_or_else(|| corrupt("assets.state", &self.state))
+    }
+
+    pub(crate) fn about(&self) -> Result<About, CatalogError> {
+        document("assets.about", &self.about)
+    }
+
+    pub(crate) fn probe(&self) -> Result<Option<Probe>, CatalogError> {
+        self.probe.as_deref().map(|probe| document("assets.probe", probe)).transpose()
+    }
+
+    /// The languages of its sound, as far as they are known.
+    pub(crate) fn sound(&self) -> Result<Vec<Language>, CatalogError> {
+        Ok(self.probe()?.map(|probe| sound(&probe)).unwrap_or_default())
     }
 
     pub(crate) fn generation(&self) -> Result<Option<Generation>, CatalogError> {
@@ -236,22 +265,35 @@ impl AssetRow {
     }
 }
 
+/// The languages of the sound of a source.
+pub(crate) fn sound(probe: &Probe) -> Vec<Language> {
+    probe.audio.iter().filter_map(|track| track.language.clone()).collect()
+}
+
 impl TryFrom<AssetRow> for Asset {
     type Error = CatalogError;
 
     fn try_from(row: AssetRow) -> Result<Self, CatalogError> {
+        let (state, probe, about) = (row.state()?, row.probe()?, row.about()?);
+        let (generation, next_generation) = (row.generation()?, row.next_generation()?);
         Ok(Self {
             id: parsed("assets.id", &row.id)?,
             playback: parsed("assets.playback_id", &row.playback_id)?,
-            state: row.state()?,
+            state,
             size: row.size_bytes.map(|size| count("assets.size_bytes", size).map(ByteSize)).transpose()?,
-            generation: row.generation()?,
-            next_generation: row.next_generation()?,
+            generation,
+            next_generation,
             reprocess_failure: row
                 .reprocess_failure
                 .map(|failure| document("assets.reprocess_failure", &failure))
                 .transpose()?,
-            probe: row.probe.map(|probe| document("assets.probe", &probe)).transpose()?,
+            probe,
+            about,
+            about_version: count("assets.about_version", row.about_version)?,
+            kind: row
+                .kind
+                .map(|kind| AssetKind::from_name(&kind).ok_or_else(|| corrupt("assets.kind", &kind)))
+                .transpose()?,
             failure: row.failure.map(|failure| document("assets.failure", &failure)).transpose()?,
             is_playable: row.is_playable != 0,
             chapters: row.chapters.map(|chapters| document("assets.chapters", &chapters)).transpose()?,

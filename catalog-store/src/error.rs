@@ -133,6 +133,12 @@ pub enum CatalogError {
     /// The asset is shared with as many as it may be.
     #[error("asset {0} is shared with {max} accounts already", max = crate::shares::SHARES_MAX)]
     TooManyShares(AssetId),
+    /// Another asset has this id under a scheme.
+    #[error("another asset has this id under {scheme}")]
+    ExternalIdTaken {
+        /// The scheme.
+        scheme: String,
+    },
     /// A number does not fit into a database column.
     #[error("{0} is too large a number")]
     TooLarge(u64),

@@ -8,6 +8,7 @@
 //! | [`shares`] | with whom assets are shared |
 //! | [`audit`] | what was done about accounts and rights, sealed |
 //! | [`assets`] | one row per asset, from upload to deletion |
+//! | [`listing`], [`search`] | assets by what people say of them, and by what is said in them |
 //! | [`jobs`] | the durable queue: leases, fences, attempts, priorities |
 //! | [`settle`] | how each kind of job ends, in one transaction with what it causes |
 //! | [`generations`] | plans, images and subtitles of one output |
@@ -22,9 +23,10 @@
 //! Start with [`Catalog`], [`LeasedJob`] and [`Asset`]. This crate knows nothing of HTTP, media or
 //! objects, and never asks for the time: `now` is a parameter of everything that writes.
 //!
-//! Rows are locked in one order everywhere: head of the audit log, account, asset, generation, jobs, events. So no two transactions
-//! wait for each other in a circle.
+//! Rows are locked in one order everywhere: head of the audit log, account, asset, what is searched, generation, jobs,
+//! events. So no two transactions wait for each other in a circle.
 
+mod about;
 pub mod accounts;
 pub mod ahead;
 pub mod assets;
@@ -41,9 +43,11 @@ pub mod grants;
 pub mod imports;
 pub mod integrity;
 pub mod jobs;
+pub mod listing;
 pub mod progress;
 pub mod purges;
 pub mod reprocess;
+pub mod search;
 pub mod second_factor;
 pub mod segments;
 pub mod sessions;
@@ -68,9 +72,11 @@ pub use grants::{Grant, UnpaidParts};
 pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob, NextJob};
+pub use listing::{Filter, Order};
 pub use progress::{RenditionKind, RenditionProgress};
 pub use purges::{PurgeHold, PurgeTarget};
 pub use reprocess::{Reprocess, ReprocessJobs, Standing};
+pub use search::{Cue, Facet, Found, Hit, Moment, Moments, Search};
 pub use segments::SegmentRow;
 pub use sessions::{NewSession, Proof, RefreshToken, Refreshed, Session};
 pub use shares::Share;

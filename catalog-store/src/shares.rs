@@ -4,12 +4,12 @@ use domain::authority::Standing;
 use domain::{AssetId, Timestamp, UserId};
 use serde_json::json;
 
-use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
+use crate::assets::AssetRow;
 use crate::audit::Note;
 use crate::catalog::Number;
 use crate::engine::{args, column, corrupt, parsed};
 use crate::events::{EVENTS_MAX, EventRow};
-use crate::{Asset, Catalog, CatalogError, Event, sql};
+use crate::{Catalog, CatalogError, Event, sql};
 
 /// Accounts that one asset is shared with.
 pub const SHARES_MAX: u64 = 100;
@@ -85,19 +85,6 @@ impl Catalog {
     pub async fn shares_of(&self, asset: AssetId) -> Result<Vec<Share>, CatalogError> {
         let rows: Vec<ShareRow> = self.rows(sql::shares::OF_ASSET, args![asset]).await?;
         rows.into_iter().map(Share::try_from).collect()
-    }
-
-    /// Like [`assets`](Self::assets), but only those that the principal of this name sees.
-    pub async fn assets_seen_by(
-        &self,
-        name: &str,
-        after: Option<AssetId>,
-        limit: u32,
-    ) -> Result<Vec<Asset>, CatalogError> {
-        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
-        let args = args![after, name, limit.min(PAGE_ASSETS_MAX + 1)];
-        let rows: Vec<AssetRow> = self.rows(sql::shares::SEEN_PAGE, args).await?;
-        rows.into_iter().map(Asset::try_from).collect()
     }
 
     /// Like [`events_after`](Self::events_after), but only those of assets that the principal of this name sees.

@@ -12,6 +12,7 @@ pub(crate) mod grants;
 pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod purges;
+pub(crate) mod search;
 pub(crate) mod second_factor;
 pub(crate) mod segments;
 pub(crate) mod sessions;
@@ -58,6 +59,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         imports::ALL,
         jobs::ALL,
         purges::ALL,
+        search::ALL,
         second_factor::ALL,
         segments::ALL,
         sessions::ALL,

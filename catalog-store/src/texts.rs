@@ -13,7 +13,8 @@ use serde_json::json;
 use crate::assets::AssetRow;
 use crate::catalog::{Number, Tx};
 use crate::engine::{Arg, args, corrupt, count32, document, json as text, parsed};
-use crate::{Catalog, CatalogError, LeasedJob, sql};
+use crate::search::index;
+use crate::{Catalog, CatalogError, Cue, LeasedJob, sql};
 
 /// A subtitle file of an asset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +107,7 @@ impl Catalog {
         if tx.execute(sql::texts::REMOVE, args![asset, id]).await? == 0 {
             return Ok(false);
         }
+        index::drop_transcript(&mut tx, asset, &id.to_string()).await?;
         wish(&mut tx, &row, asset, job, now).await?;
         tx.commit().await?;
         Ok(true)
@@ -183,6 +185,25 @@ impl Catalog {
         tx.execute(sql::texts::SET_RESULT, args).await?;
         tx.fenced(job, sql::jobs::PROGRESS, args![job.id, job.fence, now]).await?;
         tx.event(now, "asset.updated", job.asset, json!({ "generation": generation }));
+        tx.commit().await
+    }
+
+    /// Records what is said in the job's asset by one source, so that it is found: the id of a text, or the name of a
+    /// rendition of the file's own subtitles.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`].
+    pub async fn put_transcript(
+        &self,
+        job: &LeasedJob,
+        source: (&str, Option<&Language>),
+        cues: &[Cue],
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        tx.lock_asset(job.asset, now).await?;
+        index::put_transcript(&mut tx, job.asset, source, cues).await?;
+        tx.fenced(job, sql::jobs::PROGRESS, args![job.id, job.fence, now]).await?;
         tx.commit().await
     }
 

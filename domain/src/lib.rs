@@ -14,6 +14,7 @@
 //! | generation: one complete output of an asset under one recipe | [`Generation`] |
 //! | presentation: the published document of one generation | [`Presentation`] |
 //! | text: a subtitle file that somebody adds to an asset | [`TextId`], [`text::Report`] |
+//! | about: what people say of an asset; query: what somebody searches for | [`About`], [`search::Query`] |
 //! | principal: who asks, and what they may do | [`Principal`], [`authorize`] |
 //! | job, lease: durable background work; the time-limited right to run it | [`JobSpec`], [`JobState`] |
 //!
@@ -29,6 +30,7 @@
 //! ```
 
 pub mod aac;
+pub mod about;
 pub mod access;
 pub mod ahead;
 mod asset;
@@ -54,13 +56,15 @@ pub mod plan;
 pub mod presentation;
 pub mod probe;
 mod recipe;
+pub mod search;
 mod size;
 mod tally;
 pub mod text;
 mod time;
 
+pub use about::About;
 pub use access::{Access, Admission, Encryption, EncryptionMethod};
-pub use asset::{AssetEvent, AssetState, Failure, FailureCode, IllegalTransition};
+pub use asset::{AssetEvent, AssetKind, AssetState, Failure, FailureCode, IllegalTransition};
 pub use authority::{Principal, Role, authorize};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use codec::{Codec, ParameterSets};

@@ -20,9 +20,10 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 51] = [
+const TABLE: [(&str, &str); 54] = [
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
+    ("changeAsset", "- ---++ - - +"),
     ("changeMe", "- +++++ - - -"),
     ("changePassword", "- +++++ - - -"),
     ("changeUser", "- ----+ - - -"),
@@ -54,6 +55,8 @@ const TABLE: [(&str, &str); 51] = [
     ("resetPassword", "+ +++++ + + -"),
     ("revokeKey", "- +++++ - - -"),
     ("revokeUploadGrant", "- --+++ - + +"),
+    ("search", "- +++++ + + +"),
+    ("searchInAsset", "- ---++ + - +"),
     ("sendVerification", "- +++++ - - -"),
     ("setChapters", "- ---++ - - +"),
     ("setMarkers", "- ---++ - - +"),

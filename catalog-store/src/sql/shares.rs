@@ -18,8 +18,6 @@ statements! {
     COUNT = both("select count(*) as number from asset_shares where asset_id = $1");
     STANDING = both("select case when a.owner = $2 then 'owner' else (select g.standing from asset_shares g \
         where g.asset_id = a.id and g.user_id = $2) end as text from assets a where a.id = $1");
-    SEEN_PAGE = both(concat!("select ", crate::sql::assets::asset_columns!(), " from assets a where a.id < $1 \
-        and a.state <> 'deleted' and ", is_seen!(), " order by a.id desc limit $3"));
     SEEN_EVENTS = both(concat!("select e.seq, e.at, e.topic, e.asset_id, e.data from events e \
         join assets a on a.id = e.asset_id where e.seq > $1 and ", is_seen!(), " order by e.seq limit $3"));
 }

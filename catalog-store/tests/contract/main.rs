@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; the cases are plain functions")]
 
+mod about;
 mod accounts;
 mod ahead;
 mod audit;
@@ -14,6 +15,7 @@ mod jobs;
 mod ledger;
 mod purges;
 mod reprocess;
+mod search;
 mod sessions;
 mod settling;
 mod shares;
@@ -73,6 +75,17 @@ contract! {
         the_first_administrator_is_set_up_once
         a_second_factor_is_in_force_once_it_is_confirmed_and_its_codes_are_good_once
         a_link_is_good_once_for_its_purpose_and_until_its_end;
+    about:
+        what_is_said_reads_back_and_replaces_what_was_read
+        the_title_is_the_files_until_somebody_says_another
+        an_id_elsewhere_belongs_to_one_asset
+        assets_are_listed_by_what_is_said;
+    search:
+        words_phrases_beginnings_and_exclusions_find_the_same_everywhere
+        slips_of_the_hand_are_forgiven_when_asked_to
+        pages_of_hits_follow_each_other_without_gaps
+        somebody_finds_and_counts_what_they_may_see
+        what_is_said_is_found_with_the_second_at_which_it_is;
     sessions:
         a_session_is_found_by_what_proves_it_until_it_ends
         all_sessions_but_one_can_be_ended_and_so_many_live_at_once

@@ -102,6 +102,7 @@ async fn read(
         Some(body) => parsed(body, text, plan).await?,
         None => (vec![], refused("the stored file is lost: add it again")),
     };
+    let spoken = cues::spoken(&cues);
     let rendition = if report.reason.is_some() {
         None
     } else {
@@ -121,6 +122,9 @@ async fn read(
             segments,
         })
     };
+    let source = text.id.to_string();
+    let source = (source.as_str(), text.language.as_ref());
+    parts.catalog.put_transcript(step.job, source, &spoken, parts.clock.now()).await?;
     parts.catalog.put_text(step.job, text.id, &report, rendition.as_ref(), parts.clock.now()).await?;
     tracing::info!(text.id = %text.id, cues = report.cues, dropped = report.dropped, "text read");
     Ok(rendition)
