@@ -8,6 +8,7 @@
 //! | `auth`, `second_factor`, `me`, `users` | becoming somebody; one's own account; those of others |
 //! | `assets`, `shares` | one asset, pages of assets, deletion; with whom one is shared |
 //! | `describe`, `filter` | what people say about an asset; which assets are meant |
+//! | `collections`, `channels` | series, seasons and playlists; where assets are published, and who follows it |
 //! | `search` | searching, and the second at which something is said |
 //! | `subtitles` | subtitle files: added, shown, removed |
 //! | `chapters` | chapters: set, replaced, given back to the file |
@@ -28,7 +29,9 @@ mod assets;
 mod audit;
 mod auth;
 mod body;
+mod channels;
 mod chapters;
+mod collections;
 mod describe;
 mod documents;
 mod door;

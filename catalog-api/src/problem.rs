@@ -167,11 +167,36 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// What a collection or a channel does not take.
+    fn of_collections(error: &CatalogError) -> Self {
+        let code = match error {
+            CatalogError::Unfit { .. } => "item_unfit",
+            CatalogError::AlreadyIn(_) => "already_in_collection",
+            CatalogError::TooManyItems(_) => "too_many_items",
+            CatalogError::HandleTaken => "handle_taken",
+            CatalogError::TooManyChannels => "too_many_channels",
+            CatalogError::TooManySubscriptions => "too_many_subscriptions",
+            _ => "too_many_shares",
+        };
+        Self::new(StatusCode::CONFLICT, code, error.to_string())
+    }
+}
+
 impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::NoAsset(_) => return Self::not_found("there is no such asset"),
             CatalogError::AssetFailed(_) => return Self::asset_failed(),
+            CatalogError::NoCollection(_) => return Self::not_found("there is no such collection"),
+            CatalogError::NoChannel(_) => return Self::not_found("there is no such channel"),
+            CatalogError::Unfit { .. }
+            | CatalogError::AlreadyIn(_)
+            | CatalogError::TooManyItems(_)
+            | CatalogError::TooManyCollectionShares(_)
+            | CatalogError::HandleTaken
+            | CatalogError::TooManyChannels
+            | CatalogError::TooManySubscriptions => return Self::of_collections(&error),
             CatalogError::NoUser(_) => return Self::not_found("there is no such account"),
             CatalogError::Changed { version } => return Self::changed(Some(version)),
             CatalogError::EmailTaken(_) => return Self::email_taken(),

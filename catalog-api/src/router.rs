@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use axum::{Json, Router, middleware};
 use catalog_store::Catalog;
 use domain::Clock;
@@ -19,7 +19,7 @@ use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
 use crate::{
-    aliases, assets, audit, auth, chapters, describe, door, events, markers, me, problem, reprocess, search, second_factor, shares, subtitles, users,
+    aliases, assets, audit, auth, channels, chapters, collections, describe, door, events, markers, me, problem, reprocess, search, second_factor, shares, subtitles, users,
 };
 
 /// Event streams that may be open at the same time; one more is told to come back later.
@@ -34,6 +34,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         "/api/v1/assets/{id}",
         &[("get", Action::ReadAsset), ("patch", Action::EditAsset), ("delete", Action::DeleteAsset)],
     ),
+    ("/api/v1/assets/{id}/channel", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
     ("/api/v1/assets/{id}/subtitles", &[("get", Action::ReadAsset), ("post", Action::EditAsset)]),
     ("/api/v1/assets/{id}/subtitles/{subtitle}", &[("get", Action::ReadAsset), ("delete", Action::EditAsset)]),
     (
@@ -57,6 +58,27 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/auth/reset-password", &[("post", Action::SignIn)]),
     ("/api/v1/auth/setup", &[("post", Action::SignIn)]),
     ("/api/v1/auth/verify-email", &[("post", Action::SignIn)]),
+    ("/api/v1/channels", &[("get", Action::ListAssets), ("post", Action::CreateChannel)]),
+    (
+        "/api/v1/channels/{channel}",
+        &[("get", Action::ListAssets), ("patch", Action::EditChannel), ("delete", Action::EditChannel)],
+    ),
+    ("/api/v1/channels/{channel}/assets", &[("get", Action::ListAssets)]),
+    ("/api/v1/collections", &[("get", Action::ListCollections), ("post", Action::CreateCollection)]),
+    (
+        "/api/v1/collections/{collection}",
+        &[("get", Action::ReadCollection), ("patch", Action::EditCollection), ("delete", Action::DeleteCollection)],
+    ),
+    ("/api/v1/collections/{collection}/items", &[("get", Action::ReadCollection), ("post", Action::EditCollection)]),
+    (
+        "/api/v1/collections/{collection}/items/{item}",
+        &[("patch", Action::EditCollection), ("delete", Action::EditCollection)],
+    ),
+    ("/api/v1/collections/{collection}/shares", &[("get", Action::ShareCollection)]),
+    (
+        "/api/v1/collections/{collection}/shares/{user}",
+        &[("put", Action::ShareCollection), ("delete", Action::ShareCollection)],
+    ),
     ("/api/v1/events", &[("get", Action::FollowEvents)]),
     ("/api/v1/me", &[("get", Action::ReadSelf), ("patch", Action::ChangeSelf)]),
     ("/api/v1/me/api-keys", &[("get", Action::ChangeSelf), ("post", Action::ChangeSelf)]),
@@ -64,6 +86,9 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/me/password", &[("put", Action::ChangeSelf)]),
     ("/api/v1/me/sessions", &[("get", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/sessions/{session}", &[("delete", Action::ChangeSelf)]),
+    ("/api/v1/me/subscriptions", &[("get", Action::ReadSelf)]),
+    ("/api/v1/me/subscriptions/assets", &[("get", Action::ReadSelf)]),
+    ("/api/v1/me/subscriptions/{channel}", &[("put", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/totp", &[("post", Action::ChangeSelf), ("put", Action::ChangeSelf)]),
     ("/api/v1/me/totp/removal", &[("post", Action::ChangeSelf)]),
     ("/api/v1/me/verification", &[("post", Action::ChangeSelf)]),
@@ -116,6 +141,7 @@ impl State {
 pub fn router(state: State) -> Router {
     Router::new()
         .merge(of_assets())
+        .merge(of_collections())
         .merge(of_accounts())
         .route("/api/v1/access", get(access))
         .route("/api/v1/openapi.json", get(openapi))
@@ -140,6 +166,29 @@ fn of_assets() -> Router<State> {
         .route("/api/v1/assets/{id}/shares", get(shares::list))
         .route("/api/v1/assets/{id}/shares/{user}", put(shares::put).delete(shares::remove))
         .route("/api/v1/events", get(events::stream))
+}
+
+fn of_collections() -> Router<State> {
+    Router::new()
+        .route("/api/v1/collections", get(collections::list).post(collections::create))
+        .route(
+            "/api/v1/collections/{collection}",
+            get(collections::show).patch(collections::change).delete(collections::delete),
+        )
+        .route("/api/v1/collections/{collection}/items", get(collections::items).post(collections::put_item))
+        .route(
+            "/api/v1/collections/{collection}/items/{item}",
+            patch(collections::move_item).delete(collections::remove_item),
+        )
+        .route("/api/v1/collections/{collection}/shares", get(collections::shares))
+        .route("/api/v1/collections/{collection}/shares/{user}", put(collections::share).delete(collections::unshare))
+        .route("/api/v1/assets/{id}/channel", put(channels::put_asset).delete(channels::remove_asset))
+        .route("/api/v1/channels", get(channels::list).post(channels::create))
+        .route("/api/v1/channels/{channel}", get(channels::show).patch(channels::change).delete(channels::delete))
+        .route("/api/v1/channels/{channel}/assets", get(channels::assets))
+        .route("/api/v1/me/subscriptions", get(channels::subscriptions))
+        .route("/api/v1/me/subscriptions/assets", get(channels::feed))
+        .route("/api/v1/me/subscriptions/{channel}", put(channels::subscribe).delete(channels::unsubscribe))
 }
 
 fn of_accounts() -> Router<State> {

@@ -1,5 +1,7 @@
 //! Searching: assets by what people say of them and what is said in them, and the second at which it is said.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query as Asked, State as Shared};
@@ -268,6 +270,16 @@ async fn views(state: &State, found: Found) -> Result<Vec<HitView>, Problem> {
         });
     }
     Ok(views)
+}
+
+/// These assets in few words.
+pub(crate) async fn cards(state: &State, ids: &[AssetId]) -> Result<HashMap<AssetId, CardView>, Problem> {
+    let (assets, posters) = (state.catalog.assets_by_id(ids).await?, state.catalog.posters(ids).await?);
+    let card = |asset: Asset| {
+        let poster = posters.get(&asset.id).map(String::as_str);
+        (asset.id, CardView::new(asset, poster))
+    };
+    Ok(assets.into_iter().map(card).collect())
 }
 
 /// What of the texts about an asset is found, at most one piece of each kind.

@@ -9,8 +9,8 @@ use domain::loudness::Hundredths;
 use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
 use domain::{
-    AssetId, AssetKind, AssetState, ByteSize, Failure, Generation, Language, LeftOut, MediaTime, PlaybackId, Probe,
-    RenditionId, Timestamp, pace,
+    AssetId, AssetKind, AssetState, ByteSize, ChannelId, Failure, Generation, Language, LeftOut, MediaTime, PlaybackId,
+    Probe, RenditionId, Timestamp, pace,
 };
 use serde::Serialize;
 
@@ -33,6 +33,8 @@ pub(crate) struct AssetView {
     external_ids: BTreeMap<String, String>,
     people: Vec<Credit>,
     kind: Option<AssetKind>,
+    /// In which everybody with an account sees it.
+    channel: Option<ChannelId>,
     /// The account it belongs to, or the name behind a token; null if it is nobody's.
     owner: Option<String>,
     created_at: String,
@@ -210,6 +212,7 @@ impl AssetView {
             file_name: asset.file_name,
             title: asset.title,
             kind: asset.kind,
+            channel: asset.channel,
             description: asset.about.description,
             tags: asset.about.tags,
             genres: asset.about.genres,

@@ -1,13 +1,46 @@
 //! What people say about assets.
 
-use domain::{About, AssetId, AssetState, Timestamp};
+use domain::{About, AssetId, AssetState, PlaybackId, Timestamp};
 use serde_json::json;
 
 use crate::engine::{args, count, json as text};
 use crate::search::index::{self, title_key};
 use crate::{Catalog, CatalogError, sql};
 
+/// An asset that is known from elsewhere, without a source.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// Its id.
+    pub asset: AssetId,
+    /// The name under which it would be served.
+    pub playback: PlaybackId,
+    /// What is said about it.
+    pub about: About,
+}
+
 impl Catalog {
+    /// Brings in assets by what is said about them, all in one transaction and without an upload: to fill a catalogue
+    /// that is to be measured. Nothing will ever be done for them.
+    ///
+    /// # Errors
+    /// [`CatalogError::Statement`] if one of them exists.
+    pub async fn import_described(&self, assets: &[Described], now: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        for Described { asset, playback, about } in assets {
+            let (id, state, none) = (*asset, AssetState::Failed, None::<String>);
+            let no_size: Option<i64> = None;
+            let args = args![id, *playback, state.as_str(), none.clone(), no_size, now, none];
+            tx.execute(sql::assets::INSERT, args).await?;
+            let title = about.title.clone();
+            let released_on = about.released_on.map(|day| day.to_string()).unwrap_or_default();
+            let args = args![id, text("assets.about", about)?, title.clone(), title_key(title.as_deref()), released_on];
+            tx.execute(sql::assets::SET_ABOUT, args).await?;
+            let title = title.as_deref();
+            index::describe(&mut tx, &index::Described { id, title, file_name: None, about, sound: vec![] }).await?;
+        }
+        tx.commit().await
+    }
+
     /// Sets what is said about an asset, in place of what was said at `version`; the version that it is at by then.
     ///
     /// # Errors

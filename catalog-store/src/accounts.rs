@@ -345,6 +345,8 @@ impl Catalog {
         tx.execute(sql::credentials::TICKETS_DROP_ALL, args![id]).await?;
         tx.execute(sql::second_factor::CODES_DROP, args![id]).await?;
         tx.execute(sql::shares::REMOVE_OF_USER, args![id]).await?;
+        tx.execute(sql::collections::REMOVE_SHARES_OF_USER, args![id]).await?;
+        tx.execute(sql::channels::UNSUBSCRIBE_USER, args![id]).await?;
         tx.keep_an_admin().await?;
         tx.commit().await
     }

@@ -3,8 +3,8 @@
 use domain::markers::Marker;
 use domain::probe::Chapter;
 use domain::{
-    About, AssetEvent, AssetId, AssetKind, AssetState, ByteSize, Failure, Generation, JobId, JobSpec, Language,
-    PlaybackId, Probe, Timestamp,
+    About, AssetEvent, AssetId, AssetKind, AssetState, ByteSize, ChannelId, Failure, Generation, JobId, JobSpec,
+    Language, PlaybackId, Probe, Timestamp,
 };
 use serde_json::json;
 
@@ -55,6 +55,8 @@ pub struct Asset {
     pub kind: Option<AssetKind>,
     /// The principal it belongs to; `None` if it came where nobody was asked for a name.
     pub owner: Option<String>,
+    /// The channel in which it is published.
+    pub channel: Option<ChannelId>,
     /// Rises with every change of the row.
     pub version: u64,
     /// When its upload was created.
@@ -128,6 +130,9 @@ impl Catalog {
         }
         tx.apply((id, state), AssetEvent::Deleted, json!({}), now).await?;
         index::forget(&mut tx, id).await?;
+        tx.execute(sql::collections::DELETE_ASSET, args![id]).await?;
+        let nowhere: Option<String> = None;
+        tx.execute(sql::channels::SET_CHANNEL, args![id, nowhere]).await?;
         tx.execute(sql::assets::SET_PLAYABLE, args![id, false]).await?;
         tx.execute(sql::uploads::TERMINATE_OF_ASSET, args![id, now]).await?;
         tx.execute(sql::jobs::CANCEL_OF_ASSET, args![id, "cancelled: the asset was deleted", now]).await?;
@@ -223,6 +228,7 @@ pub(crate) struct AssetRow {
     about: String,
     pub(crate) about_version: i64,
     kind: Option<String>,
+    channel_id: Option<String>,
     version: i64,
     created_at: i64,
     updated_at: i64,
@@ -298,6 +304,7 @@ impl TryFrom<AssetRow> for Asset {
             is_playable: row.is_playable != 0,
             chapters: row.chapters.map(|chapters| document("assets.chapters", &chapters)).transpose()?,
             markers: row.markers.map(|markers| document("assets.markers", &markers)).transpose()?.unwrap_or_default(),
+            channel: row.channel_id.map(|id| parsed("assets.channel_id", &id)).transpose()?,
             version: count("assets.version", row.version)?,
             created_at: Timestamp::from_unix_ms(row.created_at),
             updated_at: Timestamp::from_unix_ms(row.updated_at),

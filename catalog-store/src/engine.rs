@@ -7,7 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::{
-    AssetId, Generation, JobId, KeyId, PlaybackId, RenditionId, SessionId, TextId, Timestamp, UploadId, UserId,
+    AssetId, ChannelId, CollectionId, Generation, ItemId, JobId, KeyId, PlaybackId, RenditionId, SessionId, TextId,
+    Timestamp, UploadId, UserId,
 };
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
@@ -292,7 +293,22 @@ macro_rules! text_arg {
         fn from(value: $type) -> Self { Self::Text(Some(value.to_string())) }
     })* };
 }
-text_arg!(&str, String, AssetId, PlaybackId, UploadId, JobId, TextId, UserId, SessionId, KeyId, &RenditionId);
+text_arg!(
+    &str,
+    String,
+    ChannelId,
+    CollectionId,
+    ItemId,
+    AssetId,
+    PlaybackId,
+    UploadId,
+    JobId,
+    TextId,
+    UserId,
+    SessionId,
+    KeyId,
+    &RenditionId
+);
 
 impl From<Option<String>> for Arg {
     fn from(value: Option<String>) -> Self {

@@ -6,6 +6,7 @@
 //! | [`grants`], [`imports`] | capabilities to upload; how far imports from other addresses are |
 //! | [`accounts`], [`sessions`], [`credentials`], [`second_factor`] | who has an account; what proves who somebody is |
 //! | [`shares`] | with whom assets are shared |
+//! | [`collections`], [`channels`] | what assets are put together in; where they are published, and who follows it |
 //! | [`audit`] | what was done about accounts and rights, sealed |
 //! | [`assets`] | one row per asset, from upload to deletion |
 //! | [`listing`], [`search`] | assets by what people say of them, and by what is said in them |
@@ -32,6 +33,8 @@ pub mod ahead;
 pub mod assets;
 pub mod audit;
 mod catalog;
+pub mod channels;
+pub mod collections;
 pub mod credentials;
 pub mod demand;
 pub mod editions;
@@ -57,11 +60,14 @@ mod sql;
 pub mod texts;
 pub mod uploads;
 
+pub use about::Described;
 pub use accounts::{NewUser, Profile, Terms, User, UserState};
 pub use ahead::{AheadJob, AheadJobs};
 pub use assets::{Asset, NewAsset};
 pub use audit::{AuditEntry, AuditFault, AuditVerdict};
 pub use catalog::Catalog;
+pub use channels::Channel;
+pub use collections::{Collection, CollectionText, Item, Member};
 pub use credentials::{ApiKey, NewApiKey, Purpose, SigningKey};
 pub use demand::{Demand, Wanted};
 pub use editions::Edition;

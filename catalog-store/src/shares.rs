@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::assets::AssetRow;
 use crate::audit::Note;
-use crate::catalog::Number;
+use crate::catalog::{Number, Tx};
 use crate::engine::{args, column, corrupt, parsed};
 use crate::events::{EVENTS_MAX, EventRow};
 use crate::{Catalog, CatalogError, Event, sql};
@@ -53,7 +53,7 @@ impl Catalog {
         if others.is_some_and(|row| u64::try_from(row.number).unwrap_or(0) >= SHARES_MAX) {
             return Err(CatalogError::TooManyShares(asset));
         }
-        if tx.row::<Exists>(sql::accounts::BY_ID, args![user]).await?.is_none_or(|row| row.state == "deleted") {
+        if !tx.is_account(user).await? {
             return Err(CatalogError::NoUser(user));
         }
         if tx.row::<AssetRow>(sql::assets::BY_ID, args![asset]).await?.is_none() {
@@ -95,13 +95,21 @@ impl Catalog {
     }
 }
 
-fn read(standing: &str) -> Result<Standing, CatalogError> {
+impl Tx {
+    /// Whether there is such an account.
+    pub(crate) async fn is_account(&mut self, user: UserId) -> Result<bool, CatalogError> {
+        let row: Option<Exists> = self.row(sql::accounts::BY_ID, args![user]).await?;
+        Ok(row.is_some_and(|row| row.state != "deleted"))
+    }
+}
+
+pub(crate) fn read(standing: &str) -> Result<Standing, CatalogError> {
     Standing::shared(standing).ok_or_else(|| corrupt("asset_shares.standing", standing))
 }
 
 #[derive(sqlx::FromRow)]
-struct MaybeText {
-    text: Option<String>,
+pub(crate) struct MaybeText {
+    pub(crate) text: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -111,7 +119,7 @@ struct Exists {
 
 /// `asset_shares` as stored.
 #[derive(sqlx::FromRow)]
-struct ShareRow {
+pub(crate) struct ShareRow {
     user_id: String,
     standing: String,
     created_at: i64,

@@ -5,6 +5,8 @@
 pub(crate) mod accounts;
 pub(crate) mod assets;
 pub(crate) mod audit;
+pub(crate) mod channels;
+pub(crate) mod collections;
 pub(crate) mod credentials;
 pub(crate) mod events;
 pub(crate) mod generations;
@@ -52,6 +54,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         accounts::ALL,
         assets::ALL,
         audit::ALL,
+        channels::ALL,
+        collections::ALL,
         credentials::ALL,
         events::ALL,
         generations::ALL,

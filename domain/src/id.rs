@@ -146,6 +146,18 @@ id!(
     /// An API key: `key_` and 26 digits. It is no secret.
     KeyId, "key"
 );
+id!(
+    /// A series, a season or a playlist: `col_` and 26 digits.
+    CollectionId, "col"
+);
+id!(
+    /// What stands in a collection: `itm_` and 26 digits.
+    ItemId, "itm"
+);
+id!(
+    /// A channel: `chn_` and 26 digits.
+    ChannelId, "chn"
+);
 ordered_by_birth!(AssetId);
 ordered_by_birth!(UploadId);
 ordered_by_birth!(JobId);
@@ -153,6 +165,9 @@ ordered_by_birth!(TextId);
 ordered_by_birth!(UserId);
 ordered_by_birth!(SessionId);
 ordered_by_birth!(KeyId);
+ordered_by_birth!(CollectionId);
+ordered_by_birth!(ItemId);
+ordered_by_birth!(ChannelId);
 
 impl TextId {
     /// The rendition that is made of the text: never that of another one, since its segments are kept for ever.

@@ -15,6 +15,7 @@
 //! | presentation: the published document of one generation | [`Presentation`] |
 //! | text: a subtitle file that somebody adds to an asset | [`TextId`], [`text::Report`] |
 //! | about: what people say of an asset; query: what somebody searches for | [`About`], [`search::Query`] |
+//! | collection: what assets are put together in; channel: under which name they are published | [`collection::Kind`], [`ChannelId`] |
 //! | principal: who asks, and what they may do | [`Principal`], [`authorize`] |
 //! | job, lease: durable background work; the time-limited right to run it | [`JobSpec`], [`JobState`] |
 //!
@@ -38,6 +39,7 @@ pub mod authority;
 pub mod chapters;
 mod clock;
 mod codec;
+pub mod collection;
 pub mod complexity;
 pub mod container;
 pub mod cost;
@@ -71,7 +73,8 @@ pub use codec::{Codec, ParameterSets};
 pub use container::Container;
 pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
 pub use id::{
-    AssetId, Generation, IdError, JobId, KeyId, PlaybackId, RenditionId, SessionId, TextId, UploadId, UserId,
+    AssetId, ChannelId, CollectionId, Generation, IdError, ItemId, JobId, KeyId, PlaybackId, RenditionId, SessionId,
+    TextId, UploadId, UserId,
 };
 pub use job::{JobKind, JobLane, JobSpec, JobState};
 pub use language::Language;

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod catalogue;
+mod collections;
 mod harness;
 mod people;
 mod reprocess;

@@ -6,16 +6,17 @@ macro_rules! asset_columns {
     () => {
         "id, playback_id, state, file_name, title, size_bytes, probe, generation, failure, is_playable, chapters, \
          markers, next_generation, generation_taken, reprocess_failure, spare_job, owner, about, about_version, kind, \
-         version, created_at, updated_at"
+         channel_id, version, created_at, updated_at"
     };
 }
+pub(crate) use asset_columns;
 
 /// The asset `a` is there, the name `$3` may see it (null sees all), and it is what is asked for: kind `$4`, tag `$5`,
 /// genre `$6`, language `$7`, state `$8`, owner `$9`, released from `$10` to `$11`; null for any.
 macro_rules! is_listed {
     () => {
         "a.state <> 'deleted' \
-         and (cast($3 as text) is null or a.owner = $3 \
+         and (cast($3 as text) is null or a.owner = $3 or a.channel_id is not null \
             or exists (select 1 from asset_shares g where g.asset_id = a.id and g.user_id = $3)) \
          and (cast($4 as text) is null or a.kind = $4) \
          and (cast($5 as text) is null or exists (select 1 from asset_labels l \
@@ -112,7 +113,8 @@ statements! {
     /// What remains of a deleted asset is its id.
     BLANK = both("update assets set file_name = null, title = null, size_bytes = null, probe = null, \
         generation = null, next_generation = null, spare_job = null, reprocess_failure = null, failure = null, \
-        chapters = null, markers = null, owner = null, about = '{}', kind = null, released_on = '', title_key = '' \
+        chapters = null, markers = null, owner = null, about = '{}', kind = null, released_on = '', title_key = '', \
+        channel_id = null \
         where id = $1");
     DELETE = both("delete from assets where id = $1");
     BY_ID = both(concat!("select ", asset_columns!(), " from assets where id = $1"));

@@ -6,6 +6,7 @@ mod about;
 mod accounts;
 mod ahead;
 mod audit;
+mod collections;
 mod concurrency;
 mod demands;
 mod events;
@@ -86,6 +87,13 @@ contract! {
         pages_of_hits_follow_each_other_without_gaps
         somebody_finds_and_counts_what_they_may_see
         what_is_said_is_found_with_the_second_at_which_it_is;
+    collections:
+        items_stand_in_order_and_can_be_moved
+        a_series_has_seasons_and_a_playlist_has_not
+        a_collection_is_seen_by_its_owner_and_whom_it_is_shared_with
+        what_is_in_a_collection_is_seen_as_far_as_it_may_be
+        an_asset_is_in_one_channel_and_seen_there_by_everybody
+        whoever_follows_channels_gets_the_newest_of_them;
     sessions:
         a_session_is_found_by_what_proves_it_until_it_ends
         all_sessions_but_one_can_be_ended_and_so_many_live_at_once
