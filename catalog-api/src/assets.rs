@@ -8,11 +8,12 @@ use axum::response::{IntoResponse, Response};
 use catalog_store::assets::PAGE_ASSETS_MAX;
 use catalog_store::{Asset, CatalogError, Order, Output, Text};
 use domain::authority::Action;
-use domain::{AssetId, JobId, PlaybackId};
+use domain::{AssetId, AssetState, JobId, PlaybackId};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
 use crate::accounts::Caller;
+use crate::availability;
 use crate::describe::shown;
 use crate::documents::{PageInfo, cursor, link_to_next, place};
 use crate::door::{any_asset_for, asset_for, cursor_key};
@@ -71,6 +72,15 @@ impl ListQuery {
     }
 }
 
+/// How an asset is deleted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeleteQuery {
+    /// At once, whether there is a bin or not.
+    #[serde(default)]
+    permanently: bool,
+}
+
 /// A page of assets.
 #[derive(Serialize)]
 struct AssetPage {
@@ -102,7 +112,8 @@ pub(crate) async fn list(
     }
     // One more than asked for tells whether there are more.
     let seen_by = caller.confined_to();
-    let assets = state.catalog.list_assets(&filter, order, seen_by.as_deref(), after, limit + 1).await?;
+    let assets =
+        state.catalog.list_assets(&filter, order, seen_by.as_deref(), after, limit + 1, state.clock.now()).await?;
     let next = |last: &Asset| Some(cursor(&key, &list, &format!("{}\n{}", order.key(last), last.id)));
     page(&state, assets, limit, &uri, next).await
 }
@@ -147,10 +158,22 @@ pub(crate) async fn delete(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    query: Result<Query<DeleteQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let id = asset_in(path)?;
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
     let asset = any_asset_for(&state, &caller, id, Action::DeleteAsset).await?;
     let now = state.clock.now();
+    // Of what never played, or was thrown away before, there is nothing to be restored.
+    let is_kept = !matches!(asset.state, AssetState::Uploading | AssetState::Failed | AssetState::Deleted);
+    if let Some(retention) = state.bin_retention.filter(|_| is_kept && !query.permanently) {
+        let job = JobId::mint(now, state.clock.entropy());
+        if state.catalog.bin_asset(id, now.plus(retention), job, now).await? {
+            tracing::info!(asset.id = %id, "asset moved into the bin");
+            availability::follow(&state, id).await;
+        }
+        return Ok((StatusCode::NO_CONTENT, no_store()).into_response());
+    }
     if state.catalog.delete_asset(id, JobId::mint(now, state.clock.entropy()), now).await? {
         tracing::info!(asset.id = %id, "asset deleted");
         // Playback ends at once; the purge job removes the pointer again, and everything else.

@@ -182,7 +182,7 @@ pub(crate) async fn assets(
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
     let (limit, list) = (within(query.limit)?, format!("assets of {}", channel.id));
     let after = after(&state, query.after.as_deref(), &list)?;
-    let found = state.catalog.assets_of_channel(channel.id, after, limit + 1).await?;
+    let found = state.catalog.assets_of_channel(channel.id, after, limit + 1, state.clock.now()).await?;
     cards_page(&state, &uri, found, limit, &list).await
 }
 
@@ -240,7 +240,7 @@ pub(crate) async fn feed(
     let (user, limit) = (own(&state, &caller)?, within(query.limit)?);
     let list = format!("feed of {user}");
     let after = after(&state, query.after.as_deref(), &list)?;
-    let found = state.catalog.subscribed_assets(user, after, limit + 1).await?;
+    let found = state.catalog.subscribed_assets(user, after, limit + 1, state.clock.now()).await?;
     cards_page(&state, &uri, found, limit, &list).await
 }
 

@@ -222,7 +222,8 @@ pub(crate) async fn items(
     let (key, list) = (cursor_key(&state), format!("items of {}", collection.id));
     let after = query.after.as_deref().map(|text| behind(&place(&key, &list, text)?)).transpose()?;
     let seen_by = caller.confined_to();
-    let mut found = state.catalog.items_of(collection.id, seen_by.as_deref(), after, limit + 1).await?;
+    let mut found =
+        state.catalog.items_of(collection.id, seen_by.as_deref(), after, limit + 1, state.clock.now()).await?;
     let has_more = cut(&mut found, limit);
     let next =
         found.last().filter(|_| has_more).map(|last| cursor(&key, &list, &format!("{}\n{}", last.position, last.id)));

@@ -122,7 +122,7 @@ async fn standing_to(state: &State, caller: &Caller, asset: &Asset) -> Result<St
     if asset.owner.as_deref() == Some(&*name) {
         return Ok(Standing::Owner);
     }
-    Ok(state.catalog.standing(asset.id, &name).await?)
+    Ok(state.catalog.standing(asset.id, &name, state.clock.now()).await?)
 }
 
 /// The accounts, where there are any.

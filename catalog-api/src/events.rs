@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
@@ -14,7 +15,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Catalog, CatalogError};
 use domain::authority::Action;
-use domain::{AssetId, Principal};
+use domain::{AssetId, Clock, Principal};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -86,6 +87,7 @@ pub(crate) async fn stream(
         catalog: state.catalog.clone(),
         changed,
         asset,
+        clock: state.clock.clone(),
         confined_to,
         // Whoever is known by something is asked for it again now and then.
         ends_at: (caller.principal != Principal::Unasked).then(|| Instant::now() + LIFE),
@@ -127,6 +129,7 @@ async fn beginning(catalog: &Catalog, asked: Option<u64>) -> Result<(u64, bool),
 struct Reader {
     catalog: Catalog,
     changed: watch::Receiver<u64>,
+    clock: Arc<dyn Clock>,
     asset: Option<AssetId>,
     /// Only what this name sees.
     confined_to: Option<String>,
@@ -172,7 +175,7 @@ impl Reader {
         let events = match (self.asset, &self.confined_to) {
             (Some(asset), None) => self.catalog.events_of(asset, self.seq, BATCH_EVENTS).await?,
             (None, None) => self.catalog.events_after(self.seq, BATCH_EVENTS).await?,
-            (_, Some(name)) => self.catalog.events_seen_by(name, self.seq, BATCH_EVENTS).await?,
+            (_, Some(name)) => self.catalog.events_seen_by(name, self.seq, BATCH_EVENTS, self.clock.now()).await?,
         };
         let is_all = events.len() < usize::try_from(BATCH_EVENTS).unwrap_or(usize::MAX);
         for event in events {

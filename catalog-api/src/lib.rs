@@ -9,6 +9,7 @@
 //! | `assets`, `shares` | one asset, pages of assets, deletion; with whom one is shared |
 //! | `describe`, `filter` | what people say about an asset; which assets are meant |
 //! | `collections`, `channels` | series, seasons and playlists; where assets are published, and who follows it |
+//! | `availability` | the bin, and from when and until when assets are shown |
 //! | `search` | searching, and the second at which something is said |
 //! | `subtitles` | subtitle files: added, shown, removed |
 //! | `chapters` | chapters: set, replaced, given back to the file |
@@ -28,6 +29,7 @@ pub mod aliases;
 mod assets;
 mod audit;
 mod auth;
+mod availability;
 mod body;
 mod channels;
 mod chapters;

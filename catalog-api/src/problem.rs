@@ -31,6 +31,8 @@ pub(crate) struct Problem {
     version: Option<u64>,
     /// What is wrong with fields of the document.
     errors: Vec<FieldError>,
+    /// What would be possible instead.
+    allowed: Vec<&'static str>,
 }
 
 /// What is wrong with a field.
@@ -53,11 +55,21 @@ struct Document<'a> {
     instance: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    allowed: &'a [&'static str],
 }
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after_s: None, version: None, errors: Vec::new() }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            retry_after_s: None,
+            version: None,
+            errors: Vec::new(),
+            allowed: Vec::new(),
+        }
     }
 
     /// What programs match on.
@@ -139,6 +151,10 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "asset_failed", "the asset has failed: nothing can be added to it")
     }
 
+    pub(crate) fn not_binned() -> Self {
+        Self::new(StatusCode::CONFLICT, "not_binned", "the asset does not lie in the bin")
+    }
+
     pub(crate) fn no_source() -> Self {
         let detail = "the source of the asset is not stored any more: it cannot be processed again";
         Self::new(StatusCode::CONFLICT, "source_missing", detail)
@@ -168,6 +184,12 @@ impl Problem {
 }
 
 impl Problem {
+    /// A way that there is not.
+    fn illegal_stage(illegal: &domain::stage::IllegalStage) -> Self {
+        let allowed = illegal.allowed.iter().map(|stage| stage.as_str()).collect();
+        Self { allowed, ..Self::new(StatusCode::CONFLICT, "invalid_transition", illegal.to_string()) }
+    }
+
     /// What a collection or a channel does not take.
     fn of_collections(error: &CatalogError) -> Self {
         let code = match error {
@@ -188,6 +210,7 @@ impl From<CatalogError> for Problem {
         match error {
             CatalogError::NoAsset(_) => return Self::not_found("there is no such asset"),
             CatalogError::AssetFailed(_) => return Self::asset_failed(),
+            CatalogError::Stage(illegal) => return Self::illegal_stage(&illegal),
             CatalogError::NoCollection(_) => return Self::not_found("there is no such collection"),
             CatalogError::NoChannel(_) => return Self::not_found("there is no such channel"),
             CatalogError::Unfit { .. }
@@ -280,6 +303,7 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         detail: &problem.detail,
         instance: asked.path(),
         errors: &problem.errors,
+        allowed: &problem.allowed,
     };
     let text = serde_json::to_string(&document).unwrap_or_default();
     let (mut head, _) = response.into_parts();

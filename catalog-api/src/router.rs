@@ -1,6 +1,7 @@
 //! The whole HTTP surface of this crate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
@@ -19,7 +20,7 @@ use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
 use crate::{
-    aliases, assets, audit, auth, channels, chapters, collections, describe, door, events, markers, me, problem, reprocess, search, second_factor, shares, subtitles, users,
+    aliases, assets, audit, auth, availability, channels, chapters, collections, describe, door, events, markers, me, problem, reprocess, search, second_factor, shares, subtitles, users,
 };
 
 /// Event streams that may be open at the same time; one more is told to come back later.
@@ -46,6 +47,9 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
     ),
     ("/api/v1/assets/{id}/reprocess", &[("post", Action::ReprocessAsset)]),
+    ("/api/v1/assets/{id}/restore", &[("post", Action::DeleteAsset)]),
+    ("/api/v1/assets/{id}/schedule", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
+    ("/api/v1/assets/{id}/stage", &[("put", Action::ShareAsset)]),
     ("/api/v1/assets/{id}/search", &[("get", Action::ReadAsset)]),
     ("/api/v1/assets/{id}/shares", &[("get", Action::ShareAsset)]),
     ("/api/v1/assets/{id}/shares/{user}", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
@@ -58,6 +62,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/auth/reset-password", &[("post", Action::SignIn)]),
     ("/api/v1/auth/setup", &[("post", Action::SignIn)]),
     ("/api/v1/auth/verify-email", &[("post", Action::SignIn)]),
+    ("/api/v1/bin", &[("get", Action::ListAssets)]),
     ("/api/v1/channels", &[("get", Action::ListAssets), ("post", Action::CreateChannel)]),
     (
         "/api/v1/channels/{channel}",
@@ -93,6 +98,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/me/totp/removal", &[("post", Action::ChangeSelf)]),
     ("/api/v1/me/verification", &[("post", Action::ChangeSelf)]),
     ("/api/v1/openapi.json", &[("get", Action::Describe)]),
+    ("/api/v1/reviews", &[("get", Action::ListAssets)]),
     ("/api/v1/search", &[("get", Action::ListAssets)]),
     ("/api/v1/users", &[("get", Action::ManageUsers), ("post", Action::ManageUsers)]),
     (
@@ -121,19 +127,47 @@ pub struct State {
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) bodies: Arc<Semaphore>,
     pub(crate) access: Access,
+    /// How long what is deleted lies in the bin; `None` if there is none.
+    pub(crate) bin_retention: Option<Duration>,
+    /// Somebody has to look at what is to be shown.
+    pub(crate) has_review: bool,
 }
 
 impl State {
     /// The API over this catalogue, open to everybody; event streams end when `shutdown` is cancelled.
     pub fn new(catalog: Catalog, store: MediaStore, clock: Arc<dyn Clock>, shutdown: CancellationToken) -> Self {
         let (streams, bodies) = (Arc::new(Semaphore::new(STREAMS_MAX)), Arc::new(Semaphore::new(BODIES_MAX)));
-        Self { catalog, store, clock, shutdown, streams, bodies, access: Access::Open }
+        Self {
+            catalog,
+            store,
+            clock,
+            shutdown,
+            streams,
+            bodies,
+            access: Access::Open,
+            bin_retention: None,
+            has_review: false,
+        }
     }
 
     /// The same for those whom `access` lets in.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         Self { access, ..self }
+    }
+}
+
+impl State {
+    /// The same with a bin in which what is deleted lies for so long; without one it is deleted at once.
+    #[must_use]
+    pub fn with_bin(self, retention: Option<Duration>) -> Self {
+        Self { bin_retention: retention, ..self }
+    }
+
+    /// The same where a moderator has to look at what is to be shown, or where nobody has.
+    #[must_use]
+    pub fn with_review(self, has_review: bool) -> Self {
+        Self { has_review, ..self }
     }
 }
 
@@ -161,6 +195,11 @@ fn of_assets() -> Router<State> {
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
         .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))
+        .route("/api/v1/assets/{id}/restore", post(availability::restore))
+        .route("/api/v1/assets/{id}/schedule", put(availability::schedule).delete(availability::unschedule))
+        .route("/api/v1/assets/{id}/stage", put(availability::set_stage))
+        .route("/api/v1/reviews", get(availability::reviews))
+        .route("/api/v1/bin", get(availability::list))
         .route("/api/v1/assets/{id}/search", get(search::in_asset))
         .route("/api/v1/search", get(search::search))
         .route("/api/v1/assets/{id}/shares", get(shares::list))

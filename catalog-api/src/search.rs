@@ -149,7 +149,13 @@ pub(crate) async fn search(
     let (key, list) = (cursor_key(&state), format!("search {:?} {filter:?}", asked.q));
     let after = asked.after.as_deref().map(|text| after(&place(&key, &list, text)?)).transpose()?;
     let seen_by = caller.confined_to();
-    let mut search = Search { query: &query, is_forgiving: false, filter: &filter, seen_by: seen_by.as_deref() };
+    let mut search = Search {
+        query: &query,
+        is_forgiving: false,
+        filter: &filter,
+        seen_by: seen_by.as_deref(),
+        now: state.clock.now(),
+    };
     let mut found = match after {
         Some((is_forgiving, hit)) => {
             search.is_forgiving = is_forgiving;

@@ -10,7 +10,7 @@ use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
 use domain::{
     AssetId, AssetKind, AssetState, ByteSize, ChannelId, Failure, Generation, Language, LeftOut, MediaTime, PlaybackId,
-    Probe, RenditionId, Timestamp, pace,
+    Probe, RenditionId, Stage, Timestamp, pace,
 };
 use serde::Serialize;
 
@@ -35,6 +35,15 @@ pub(crate) struct AssetView {
     kind: Option<AssetKind>,
     /// In which everybody with an account sees it.
     channel: Option<ChannelId>,
+    /// How far it is on its way to those who may see it, and what was said about that last.
+    stage: Stage,
+    stage_note: Option<String>,
+    /// Since when it lies in the bin, and until when it can be taken out again.
+    binned_at: Option<String>,
+    bin_until: Option<String>,
+    /// From when and until when those who may not change it see and play it.
+    publish_at: Option<String>,
+    expire_at: Option<String>,
     /// The account it belongs to, or the name behind a token; null if it is nobody's.
     owner: Option<String>,
     created_at: String,
@@ -212,6 +221,12 @@ impl AssetView {
             file_name: asset.file_name,
             title: asset.title,
             kind: asset.kind,
+            stage: asset.stage,
+            stage_note: asset.stage_note,
+            binned_at: asset.binned_at.map(Timestamp::rfc3339),
+            bin_until: asset.bin_until.map(Timestamp::rfc3339),
+            publish_at: asset.publish_at.map(Timestamp::rfc3339),
+            expire_at: asset.expire_at.map(Timestamp::rfc3339),
             channel: asset.channel,
             description: asset.about.description,
             tags: asset.about.tags,

@@ -1,4 +1,4 @@
--- What assets are put together in, and who publishes them. Common to both engines.
+-- What assets are put together in, who publishes them, and when. Common to both engines.
 
 create table collections (
     id text not null primary key,
@@ -59,3 +59,26 @@ create table subscriptions (
     primary key (user_id, channel_id)
 );
 create index subscriptions_to_channel on subscriptions (channel_id);
+
+-- In the bin since when, and until when it can be taken out again; null while it is not.
+alter table assets add column binned_at bigint;
+alter table assets add column bin_until bigint;
+create index assets_in_bin on assets (bin_until) where binned_at is not null;
+-- From when and until when those who may not change it see and play it; null without a limit. Up to which instant
+-- caches were told of that.
+alter table assets add column publish_at bigint;
+alter table assets add column expire_at bigint;
+alter table assets add column window_told bigint not null default 0;
+create index assets_to_publish on assets (publish_at) where publish_at is not null;
+create index assets_to_expire on assets (expire_at) where expire_at is not null;
+
+-- How far it is on its way to those who may see it, and what whoever reviewed it said.
+alter table assets add column stage text not null default 'published';
+alter table assets add column stage_note text;
+create index assets_to_review on assets (id) where stage = 'submitted';
+-- The stage in which assets begin.
+create table catalog_settings (
+    id bigint not null primary key,
+    first_stage text not null
+);
+insert into catalog_settings (id, first_stage) values (1, 'published');

@@ -3,14 +3,14 @@
 use domain::markers::Marker;
 use domain::probe::Chapter;
 use domain::{
-    About, AssetEvent, AssetId, AssetKind, AssetState, ByteSize, ChannelId, Failure, Generation, JobId, JobSpec,
-    Language, PlaybackId, Probe, Timestamp,
+    About, AssetEvent, AssetId, AssetKind, AssetState, Availability, ByteSize, ChannelId, Failure, Generation, JobId,
+    JobSpec, Language, PlaybackId, Probe, Stage, Timestamp,
 };
 use serde_json::json;
 
 use crate::catalog::Tx;
-use crate::engine::{args, column, corrupt, count, count32, document, parsed};
-use crate::search::index::{self, Described};
+use crate::engine::{args, column, corrupt, count, count32, document, json as text, parsed};
+use crate::search::index::{self, Described, title_key};
 use crate::{Catalog, CatalogError, sql};
 
 /// Most assets that one page of [`Catalog::assets`] holds.
@@ -57,12 +57,37 @@ pub struct Asset {
     pub owner: Option<String>,
     /// The channel in which it is published.
     pub channel: Option<ChannelId>,
+    /// How far it is on its way to those who may see it.
+    pub stage: Stage,
+    /// What was said about that last.
+    pub stage_note: Option<String>,
+    /// Since when it lies in the bin.
+    pub binned_at: Option<Timestamp>,
+    /// Until when it can be taken out again.
+    pub bin_until: Option<Timestamp>,
+    /// From when on those who may not change it see and play it.
+    pub publish_at: Option<Timestamp>,
+    /// Until when.
+    pub expire_at: Option<Timestamp>,
     /// Rises with every change of the row.
     pub version: u64,
     /// When its upload was created.
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
+}
+
+impl Asset {
+    /// When it may be played, as its pointer says it.
+    pub fn availability(&self) -> Availability {
+        // Whole seconds: it begins no earlier and ends no later than is said.
+        let ceil = |at: Timestamp| at.unix_ms().saturating_add(999).div_euclid(1000);
+        Availability {
+            is_withheld: self.binned_at.is_some() || !self.stage.is_played(),
+            from_s: self.publish_at.map(ceil),
+            until_s: self.expire_at.map(|at| at.unix_ms().div_euclid(1000)),
+        }
+    }
 }
 
 /// An asset whose source is complete from the start.
@@ -192,6 +217,23 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Records what is known of the source of a locked asset, and what is shown and found of it from then on.
+pub(crate) async fn describe(
+    tx: &mut Tx,
+    row: &AssetRow,
+    asset: AssetId,
+    (probe, generation): (&Probe, Generation),
+) -> Result<(), CatalogError> {
+    let about = row.about()?;
+    // What somebody said already is not the file's to change.
+    let title = about.title.clone().or_else(|| probe.title.clone());
+    let (key, kind) = (title_key(title.as_deref()), AssetKind::of(probe).as_str());
+    let (document, size) = (text("assets.probe", probe)?, column(probe.size.0)?);
+    tx.execute(sql::assets::SET_PROBED, args![asset, document, title.clone(), generation, size, key, kind]).await?;
+    let (title, file_name, sound) = (title.as_deref(), row.file_name.as_deref(), sound(probe));
+    index::describe(tx, &Described { id: asset, title, file_name, about: &about, sound }).await
+}
+
 /// The source of a locked asset is complete: the asset is received and its probe enqueued.
 pub(crate) async fn receive(
     tx: &mut Tx,
@@ -229,6 +271,12 @@ pub(crate) struct AssetRow {
     pub(crate) about_version: i64,
     kind: Option<String>,
     channel_id: Option<String>,
+    pub(crate) stage: String,
+    stage_note: Option<String>,
+    pub(crate) binned_at: Option<i64>,
+    bin_until: Option<i64>,
+    publish_at: Option<i64>,
+    expire_at: Option<i64>,
     version: i64,
     created_at: i64,
     updated_at: i64,
@@ -305,6 +353,12 @@ impl TryFrom<AssetRow> for Asset {
             chapters: row.chapters.map(|chapters| document("assets.chapters", &chapters)).transpose()?,
             markers: row.markers.map(|markers| document("assets.markers", &markers)).transpose()?.unwrap_or_default(),
             channel: row.channel_id.map(|id| parsed("assets.channel_id", &id)).transpose()?,
+            stage: Stage::from_name(&row.stage).ok_or_else(|| corrupt("assets.stage", &row.stage))?,
+            stage_note: row.stage_note,
+            binned_at: row.binned_at.map(Timestamp::from_unix_ms),
+            bin_until: row.bin_until.map(Timestamp::from_unix_ms),
+            publish_at: row.publish_at.map(Timestamp::from_unix_ms),
+            expire_at: row.expire_at.map(Timestamp::from_unix_ms),
             version: count("assets.version", row.version)?,
             created_at: Timestamp::from_unix_ms(row.created_at),
             updated_at: Timestamp::from_unix_ms(row.updated_at),

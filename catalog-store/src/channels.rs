@@ -147,9 +147,10 @@ impl Catalog {
         channel: ChannelId,
         after: Option<AssetId>,
         limit: u32,
+        now: Timestamp,
     ) -> Result<Vec<Asset>, CatalogError> {
         let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
-        let args = args![channel, after, limit.min(PAGE_ASSETS_MAX + 1)];
+        let args = args![channel, after, limit.min(PAGE_ASSETS_MAX + 1), now];
         let rows: Vec<AssetRow> = self.rows(sql::channels::ASSETS, args).await?;
         rows.into_iter().map(Asset::try_from).collect()
     }
@@ -198,9 +199,10 @@ impl Catalog {
         user: UserId,
         after: Option<AssetId>,
         limit: u32,
+        now: Timestamp,
     ) -> Result<Vec<Asset>, CatalogError> {
         let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
-        let args = args![user, after, limit.min(PAGE_ASSETS_MAX + 1)];
+        let args = args![user, after, limit.min(PAGE_ASSETS_MAX + 1), now];
         let rows: Vec<AssetRow> = self.rows(sql::channels::SUBSCRIBED_ASSETS, args).await?;
         rows.into_iter().map(Asset::try_from).collect()
     }

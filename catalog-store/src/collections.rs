@@ -150,12 +150,13 @@ impl Catalog {
         seen_by: Option<&str>,
         after: Option<(u64, ItemId)>,
         limit: u32,
+        now: Timestamp,
     ) -> Result<Vec<Item>, CatalogError> {
         let (position, item) = match after {
             Some((position, item)) => (crate::engine::column(position)?, item.to_string()),
             None => (-1, String::new()),
         };
-        let args = args![seen_by.map(str::to_owned), id, position, item, limit.min(PAGE_COLLECTIONS_MAX + 1)];
+        let args = args![seen_by.map(str::to_owned), id, position, item, limit.min(PAGE_COLLECTIONS_MAX + 1), now];
         let rows: Vec<ItemRow> = self.rows(sql::collections::ITEMS, args).await?;
         rows.into_iter().map(Item::try_from).collect()
     }

@@ -45,6 +45,9 @@ pub enum CatalogError {
     /// The asset is in a state in which this cannot happen.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
+    /// The asset is in a stage from which there is no such way.
+    #[error(transparent)]
+    Stage(#[from] domain::stage::IllegalStage),
     /// There is no such asset.
     #[error("no asset {0}")]
     NoAsset(AssetId),

@@ -8,6 +8,7 @@
 //! | [`shares`] | with whom assets are shared |
 //! | [`collections`], [`channels`] | what assets are put together in; where they are published, and who follows it |
 //! | [`audit`] | what was done about accounts and rights, sealed |
+//! | [`availability`] | the bin, and from when and until when assets are shown |
 //! | [`assets`] | one row per asset, from upload to deletion |
 //! | [`listing`], [`search`] | assets by what people say of them, and by what is said in them |
 //! | [`jobs`] | the durable queue: leases, fences, attempts, priorities |
@@ -32,6 +33,7 @@ pub mod accounts;
 pub mod ahead;
 pub mod assets;
 pub mod audit;
+pub mod availability;
 mod catalog;
 pub mod channels;
 pub mod collections;

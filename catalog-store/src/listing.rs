@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use domain::presentation::Images;
-use domain::{AssetId, AssetKind, AssetState};
+use domain::{AssetId, AssetKind, AssetState, Timestamp};
 
 use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
 use crate::engine::{Arg, args, document, json as text, parsed};
@@ -111,11 +111,12 @@ impl Catalog {
         seen_by: Option<&str>,
         after: Option<(String, AssetId)>,
         limit: u32,
+        now: Timestamp,
     ) -> Result<Vec<Asset>, CatalogError> {
         let (key, id) = after.map_or_else(|| order.begins(), |(key, id)| (key, id.to_string()));
         let mut args = args![key, id];
         args.extend(filter.args(seen_by));
-        args.extend(args![limit.min(PAGE_ASSETS_MAX + 1)]);
+        args.extend(args![limit.min(PAGE_ASSETS_MAX + 1), now]);
         let rows: Vec<AssetRow> = self.rows(order.sql(), args).await?;
         rows.into_iter().map(Asset::try_from).collect()
     }

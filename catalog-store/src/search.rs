@@ -5,7 +5,7 @@
 //! transcript 1), four times that if it was typed as it stands there. Of equals the younger comes first.
 
 use domain::search::{self, Part, Query, Term};
-use domain::{AssetId, Language};
+use domain::{AssetId, JobId, Language, Timestamp};
 use serde_json::{Value, json};
 
 use crate::catalog::{Number, Text};
@@ -47,6 +47,8 @@ pub struct Search<'a> {
     pub filter: &'a Filter,
     /// The name to which it is confined; `None` to look everywhere.
     pub seen_by: Option<&'a str>,
+    /// The present.
+    pub now: Timestamp,
 }
 
 /// An asset that was found.
@@ -113,7 +115,7 @@ impl Catalog {
             None => (None, None),
         };
         let mut args = asked.args(search)?;
-        args.extend(args![score, asset, limit.min(PAGE_HITS_MAX + 1)]);
+        args.extend(args![score, asset, limit.min(PAGE_HITS_MAX + 1), search.now]);
         let rows: Vec<HitRow> = self.rows(sql::search::PAGE, args).await?;
         let hit = |row: HitRow| Ok(Hit { asset: parsed("assets.id", &row.id)?, score: count("score", row.score)? });
         let hits = rows.into_iter().map(hit).collect::<Result<_, CatalogError>>()?;
@@ -124,7 +126,7 @@ impl Catalog {
     pub async fn facets(&self, search: &Search<'_>) -> Result<Vec<Facet>, CatalogError> {
         let Some(asked) = self.asked(search).await? else { return Ok(Vec::new()) };
         let mut args = asked.args(search)?;
-        args.extend(args![FACET_VALUES_MAX]);
+        args.extend(args![FACET_VALUES_MAX, search.now]);
         let rows: Vec<FacetRow> = self.rows(sql::search::FACETS, args).await?;
         let facet = |row: FacetRow| Ok(Facet { of: row.kind, value: row.label, count: count("number", row.number)? });
         rows.into_iter().map(facet).collect()
@@ -171,6 +173,45 @@ impl Catalog {
             moments.extend(row.moments(terms)?);
         }
         Ok(Moments { moments, next })
+    }
+
+    /// Which transcripts of an asset are looked into, by their sources.
+    pub async fn transcript_sources(&self, asset: AssetId) -> Result<Vec<String>, CatalogError> {
+        let rows: Vec<Text> = self.rows(sql::search::SOURCES, args![asset]).await?;
+        Ok(rows.into_iter().map(|row| row.text).collect())
+    }
+
+    /// Has the subtitles of at most `limit` assets read again that were cut before there was a search; how many that
+    /// are. `job` mints the ids of the jobs that do it. Once there are none, nobody looks for them any more.
+    pub async fn ask_for_transcripts(
+        &self,
+        limit: u32,
+        job: impl Fn() -> JobId,
+        now: Timestamp,
+    ) -> Result<u32, CatalogError> {
+        if self.row::<Number>(sql::search::SILENCE, args![]).await?.is_none_or(|row| row.number != 0) {
+            return Ok(0);
+        }
+        let silent: Vec<Text> = self.rows(sql::search::SILENT, args![limit]).await?;
+        let mut asked = 0;
+        for row in &silent {
+            let asset: AssetId = parsed("search_documents.asset_id", &row.text)?;
+            let mut tx = self.begin().await?;
+            tx.execute(sql::search::SET_ASKED, args![asset]).await?;
+            match crate::texts::lock_living(&mut tx, asset, now).await {
+                Ok(row) => crate::texts::wish(&mut tx, &row, asset, job(), now).await?,
+                Err(CatalogError::NoAsset(_) | CatalogError::AssetFailed(_)) => {}
+                Err(error) => return Err(error),
+            }
+            tx.commit().await?;
+            asked += 1;
+        }
+        if silent.is_empty() {
+            let mut tx = self.begin().await?;
+            tx.execute(sql::search::SET_SILENCE, args![]).await?;
+            tx.commit().await?;
+        }
+        Ok(asked)
     }
 
     /// Builds anew what is looked into, if it was built by other rules.

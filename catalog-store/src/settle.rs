@@ -2,14 +2,11 @@
 //!
 //! Every call is fenced: if the lease is lost it returns [`CatalogError::LostLease`] and changes nothing.
 
-use domain::{
-    AssetEvent, AssetKind, AssetState, Failure, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe, Timestamp,
-};
+use domain::{AssetEvent, AssetState, Failure, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe, Timestamp};
 use serde_json::json;
 
 use crate::catalog::{Number, Text, Tx};
-use crate::engine::{args, column, document, json as text};
-use crate::search::index::{self, title_key};
+use crate::engine::{args, document, json as text};
 use crate::{Catalog, CatalogError, LeasedJob, ahead, assets, generations, progress, reprocess, sql, texts};
 
 /// Why jobs of a generation that turned out to be impossible ended.
@@ -38,15 +35,7 @@ impl Catalog {
         if !matches!(state, AssetState::Processing | AssetState::Ready) {
             let asset = job.asset;
             ahead::drop_plan(&mut tx, &row, (asset, generation), now).await?;
-            let about = row.about()?;
-            // What somebody said already is not the file's to change.
-            let title = about.title.clone().or_else(|| probe.title.clone());
-            let (key, kind) = (title_key(title.as_deref()), AssetKind::of(probe).as_str());
-            let (document, size) = (text("assets.probe", probe)?, column(probe.size.0)?);
-            tx.execute(sql::assets::SET_PROBED, args![asset, document, title.clone(), generation, size, key, kind])
-                .await?;
-            let (title, file_name, sound) = (title.as_deref(), row.file_name.as_deref(), assets::sound(probe));
-            index::describe(&mut tx, &index::Described { id: asset, title, file_name, about: &about, sound }).await?;
+            assets::describe(&mut tx, &row, asset, (probe, generation)).await?;
             let probed = tx.apply((asset, state), AssetEvent::ProbeSucceeded, json!({}), now).await?;
             let parts = jobs.iter().filter(|(_, spec)| is_part(spec.kind())).count();
             generations::insert(&mut tx, (asset, generation), plan, None, parts, now).await?;

@@ -27,8 +27,8 @@ pub struct Share {
 
 impl Catalog {
     /// How the principal of this name stands to an asset; a stranger to one that is not there.
-    pub async fn standing(&self, asset: AssetId, name: &str) -> Result<Standing, CatalogError> {
-        let row: Option<MaybeText> = self.row(sql::shares::STANDING, args![asset, name]).await?;
+    pub async fn standing(&self, asset: AssetId, name: &str, now: Timestamp) -> Result<Standing, CatalogError> {
+        let row: Option<MaybeText> = self.row(sql::shares::STANDING, args![asset, name, now]).await?;
         match row.and_then(|row| row.text) {
             Some(standing) => read(&standing),
             None => Ok(Standing::Stranger),
@@ -88,8 +88,14 @@ impl Catalog {
     }
 
     /// Like [`events_after`](Self::events_after), but only those of assets that the principal of this name sees.
-    pub async fn events_seen_by(&self, name: &str, seq: u64, limit: u32) -> Result<Vec<Event>, CatalogError> {
-        let args = args![column(seq)?, name, limit.min(EVENTS_MAX)];
+    pub async fn events_seen_by(
+        &self,
+        name: &str,
+        seq: u64,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Event>, CatalogError> {
+        let args = args![column(seq)?, name, limit.min(EVENTS_MAX), now];
         let rows: Vec<EventRow> = self.rows(sql::shares::SEEN_EVENTS, args).await?;
         rows.into_iter().map(Event::try_from).collect()
     }

@@ -229,7 +229,7 @@ pub(crate) async fn give_up(tx: &mut Tx, asset: AssetId, reason: &str, now: Time
 }
 
 /// Holds the row of an asset that can still change.
-async fn lock_living(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<AssetRow, CatalogError> {
+pub(crate) async fn lock_living(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<AssetRow, CatalogError> {
     let row = tx.lock_asset(asset, now).await?;
     match row.state()? {
         AssetState::Deleted => Err(CatalogError::NoAsset(asset)),
@@ -239,7 +239,13 @@ async fn lock_living(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<Asse
 }
 
 /// Tells that the asset changed, and sees to it that it is published anew if it is published at all.
-async fn wish(tx: &mut Tx, row: &AssetRow, asset: AssetId, job: JobId, now: Timestamp) -> Result<(), CatalogError> {
+pub(crate) async fn wish(
+    tx: &mut Tx,
+    row: &AssetRow,
+    asset: AssetId,
+    job: JobId,
+    now: Timestamp,
+) -> Result<(), CatalogError> {
     tx.execute(sql::assets::COUNT_WISH, args![asset]).await?;
     tx.event(now, "asset.updated", asset, json!({}));
     // What is planned while the upload runs is not published: that happens once the source is there.

@@ -214,6 +214,18 @@ pub struct Date {
     day: u8,
 }
 
+impl Date {
+    /// Days since 1970-01-01.
+    pub(crate) fn days(self) -> i64 {
+        // Civil date to days after Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+        let (year, month) = (i64::from(self.year) - i64::from(self.month <= 2), i64::from(self.month));
+        let (era, yoe) = (year.div_euclid(400), year.rem_euclid(400));
+        let doy = (153 * (if month > 2 { month - 3 } else { month + 9 }) + 2) / 5 + i64::from(self.day) - 1;
+        let doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+        era * 146_097 + doe - 719_468
+    }
+}
+
 /// A text that names no day.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a day is written YYYY-MM-DD, such as 1999-03-31")]

@@ -180,6 +180,8 @@ pub enum Action {
     DeleteAsset,
     /// To share an asset, and to see with whom it is shared.
     ShareAsset,
+    /// To say whether an asset may be shown.
+    ReviewAsset,
     /// To list collections: those that one may see.
     ListCollections,
     /// To make a collection.
@@ -247,7 +249,7 @@ struct Rule {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Describe,
         Self::SignIn,
         Self::ReadSelf,
@@ -261,6 +263,7 @@ impl Action {
         Self::ReprocessAsset,
         Self::DeleteAsset,
         Self::ShareAsset,
+        Self::ReviewAsset,
         Self::ListCollections,
         Self::CreateCollection,
         Self::ReadCollection,
@@ -293,6 +296,7 @@ impl Action {
             Self::ReadAsset | Self::ReadCollection => {
                 with_tokens(of_asset(Role::Guest, Scope::AssetsRead, Standing::Viewer))
             }
+            Self::ReviewAsset => of_asset(Role::Moderator, Scope::AssetsWrite, Standing::Stranger),
             Self::CreateCollection => rule(Role::User, Scope::AssetsWrite),
             Self::CreateChannel => rule(Role::Uploader, Scope::AssetsWrite),
             Self::EditAsset | Self::EditCollection => of_asset(Role::User, Scope::AssetsWrite, Standing::Editor),

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; helpers are plain functions")]
 
 mod accounts;
+mod availability;
 mod catalogue;
 mod collections;
 mod harness;

@@ -3,7 +3,9 @@
 -- Numbers of assets in it: ids of passages are the number of the asset times 65536, plus the number of the passage.
 create table search_documents (
     doc_no integer primary key,
-    asset_id text not null unique references assets (id) on delete cascade
+    asset_id text not null unique references assets (id) on delete cascade,
+    -- Its subtitles, which were cut before there was a search, are to be read again.
+    is_asked bigint not null default 0
 );
 
 -- At most a few hundred words each. The body holds cues, of those that consist of them.
@@ -37,3 +39,5 @@ create table search_rules (
     version bigint not null
 );
 insert into search_rules (id, version) values (1, 0);
+-- Whether all subtitles that were cut before there was a search are read again.
+insert into search_rules (id, version) values (2, 0);

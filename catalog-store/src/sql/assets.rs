@@ -6,18 +6,20 @@ macro_rules! asset_columns {
     () => {
         "id, playback_id, state, file_name, title, size_bytes, probe, generation, failure, is_playable, chapters, \
          markers, next_generation, generation_taken, reprocess_failure, spare_job, owner, about, about_version, kind, \
-         channel_id, version, created_at, updated_at"
+         channel_id, binned_at, bin_until, publish_at, expire_at, stage, \
+         stage_note, version, created_at, updated_at"
     };
 }
 pub(crate) use asset_columns;
 
 /// The asset `a` is there, the name `$3` may see it (null sees all), and it is what is asked for: kind `$4`, tag `$5`,
-/// genre `$6`, language `$7`, state `$8`, owner `$9`, released from `$10` to `$11`; null for any.
+/// genre `$6`, language `$7`, state `$8`, owner `$9`, released from `$10` to `$11`; null for any. The present is `$now`.
 macro_rules! is_listed {
-    () => {
-        "a.state <> 'deleted' \
-         and (cast($3 as text) is null or a.owner = $3 or a.channel_id is not null \
-            or exists (select 1 from asset_shares g where g.asset_id = a.id and g.user_id = $3)) \
+    ($now:literal) => {
+        concat!(
+            "a.state <> 'deleted' and a.binned_at is null and (cast($3 as text) is null or ",
+            $crate::sql::shares::may_see!("$3", $now),
+            ") \
          and (cast($4 as text) is null or a.kind = $4) \
          and (cast($5 as text) is null or exists (select 1 from asset_labels l \
             where l.asset_id = a.id and l.kind = 'tag' and l.label_key = $5)) \
@@ -29,6 +31,7 @@ macro_rules! is_listed {
          and (cast($9 as text) is null or a.owner = $9) \
          and (cast($10 as text) is null or a.released_on >= $10) \
          and (cast($11 as text) is null or (a.released_on <= $11 and a.released_on <> ''))"
+        )
     };
 }
 pub(crate) use is_listed;
@@ -44,7 +47,7 @@ macro_rules! listed {
             ", a.id) ",
             $behind,
             " ($1, $2) and ",
-            is_listed!(),
+            is_listed!("$13"),
             " order by ",
             $key,
             " ",
@@ -65,7 +68,7 @@ macro_rules! listed_by_birth {
             " from assets a where cast($1 as text) is not null and a.id ",
             $behind,
             " $2 and ",
-            is_listed!(),
+            is_listed!("$13"),
             " order by a.id ",
             $direction,
             " limit $12"
@@ -74,8 +77,8 @@ macro_rules! listed_by_birth {
 }
 
 statements! {
-    INSERT = both("insert into assets (id, playback_id, state, file_name, size_bytes, created_at, updated_at, owner) \
-        values ($1, $2, $3, $4, $5, $6, $6, $7)");
+    INSERT = both("insert into assets (id, playback_id, state, file_name, size_bytes, created_at, updated_at, owner, \
+        stage) values ($1, $2, $3, $4, $5, $6, $6, $7, (select first_stage from catalog_settings where id = 1))");
     /// Takes the row until commit and counts the change.
     LOCK = both(concat!("update assets set version = version + 1, updated_at = $2 where id = $1 returning ", asset_columns!()));
     SET_STATE = both("update assets set state = $2 where id = $1");
@@ -84,6 +87,26 @@ statements! {
         generation_taken = $4, size_bytes = $5 where id = $1");
     SET_ABOUT = both("update assets set about = $2, about_version = about_version + 1, title = $3, title_key = $4, \
         released_on = $5 where id = $1");
+    BIN = both("update assets set binned_at = $2, bin_until = $3 where id = $1");
+    RESTORE = both("update assets set binned_at = null, bin_until = null where id = $1");
+    SET_STAGE = both("update assets set stage = $2, stage_note = $3 where id = $1");
+    FIRST_STAGE = both("update catalog_settings set first_stage = $1 where id = 1 and first_stage <> $1");
+    /// What waits for a review, of the name `$1` or of all.
+    TO_REVIEW = both(concat!("select ", asset_columns!(), " from assets a where a.stage = 'submitted' \
+        and a.binned_at is null and a.state <> 'deleted' and a.id < $2 \
+        and (cast($1 as text) is null or a.owner = $1) order by a.id desc limit $3"));
+    SET_WINDOW = both("update assets set publish_at = $2, expire_at = $3, window_told = $4 where id = $1");
+    /// What lies in the bin of the name `$1`, or in all bins.
+    BINNED = both(concat!("select ", asset_columns!(), " from assets a where a.binned_at is not null \
+        and a.state <> 'deleted' and a.id < $2 and (cast($1 as text) is null or a.owner = $1) \
+        order by a.id desc limit $3"));
+    BINS_DUE = both(concat!("select ", asset_columns!(), " from assets a where a.binned_at is not null \
+        and a.bin_until <= $1 and a.state <> 'deleted' order by a.bin_until limit $2"));
+    /// Those of which caches were not told that their time has come, or is over.
+    WINDOWS_DUE = both(concat!("select ", asset_columns!(), " from assets a where a.state <> 'deleted' and \
+        ((a.publish_at <= $1 and a.publish_at > a.window_told) or (a.expire_at <= $1 and a.expire_at > a.window_told)) \
+        order by a.id limit $2"));
+    SET_WINDOW_TOLD = both("update assets set window_told = $2 where id = $1");
     SET_TITLE_KEY = both("update assets set title_key = $2 where id = $1");
     DROP_LABELS = both("delete from asset_labels where asset_id = $1");
     PUT_LABEL = both("insert into asset_labels (asset_id, kind, label_key, label) values ($1, $2, $3, $4) \
@@ -114,7 +137,8 @@ statements! {
     BLANK = both("update assets set file_name = null, title = null, size_bytes = null, probe = null, \
         generation = null, next_generation = null, spare_job = null, reprocess_failure = null, failure = null, \
         chapters = null, markers = null, owner = null, about = '{}', kind = null, released_on = '', title_key = '', \
-        channel_id = null \
+        channel_id = null, binned_at = null, bin_until = null, publish_at = null, expire_at = null, \
+        stage_note = null \
         where id = $1");
     DELETE = both("delete from assets where id = $1");
     BY_ID = both(concat!("select ", asset_columns!(), " from assets where id = $1"));

@@ -30,8 +30,8 @@ statements! {
     COUNT_SUBSCRIPTIONS = both("select count(*) as number from subscriptions where user_id = $1");
     COUNT_OF_OWNER = both("select count(*) as number from channels where owner = $1");
     ASSETS = both(concat!("select ", asset_columns!(), " from assets a where a.channel_id = $1 and a.id < $2 \
-        and a.state <> 'deleted' order by a.id desc limit $3"));
+        and a.state <> 'deleted' and a.stage = 'published' and ", crate::sql::shares::is_shown!("$4"), " order by a.id desc limit $3"));
     SUBSCRIBED_ASSETS = both(concat!("select ", asset_columns!(), " from assets a where a.channel_id in \
         (select o.channel_id from subscriptions o where o.user_id = $1) and a.id < $2 and a.state <> 'deleted' \
-        order by a.id desc limit $3"));
+        and a.stage = 'published' and ", crate::sql::shares::is_shown!("$4"), " order by a.id desc limit $3"));
 }

@@ -47,8 +47,7 @@ statements! {
         left join assets a on a.id = i.asset_id left join collections c on c.id = i.season_id \
         where i.collection_id = $2 and (i.position > $3 or (i.position = $3 and i.id > $4)) \
         and case when i.season_id is not null then ", is_seen!(), " else a.state <> 'deleted' \
-        and (cast($1 as text) is null or a.owner = $1 or a.channel_id is not null or exists (select 1 \
-        from asset_shares g where g.asset_id = a.id and g.user_id = $1)) end \
+        and a.binned_at is null and (cast($1 as text) is null or ", crate::sql::shares::may_see!("$1", "$6"), ") end \
         order by i.position, i.id limit $5"));
 
     PUT_SHARE = both("insert into collection_shares (collection_id, user_id, standing, created_at) \

@@ -49,11 +49,11 @@ macro_rules! ranked {
 
 /// Of those, what may be seen and is asked for.
 macro_rules! matching {
-    () => {
+    ($now:literal) => {
         concat!(
             " from ranked r join search_documents d on d.doc_no = r.doc join assets a on a.id = d.asset_id \
              where r.doc not in (select doc from unwanted) and ",
-            super::assets::is_listed!()
+            super::assets::is_listed!($now)
         )
     };
 }
@@ -63,7 +63,7 @@ macro_rules! page {
         concat!(
             ranked!($engine),
             " select a.id, r.score",
-            matching!(),
+            matching!("$16"),
             " and (cast($13 as bigint) is null or r.score < $13 or (r.score = $13 and a.id < $14)) \
              order by r.score desc, a.id desc limit $15"
         )
@@ -74,7 +74,7 @@ macro_rules! page {
 macro_rules! facets {
     ($engine:ident) => {
         concat!(
-            ranked!($engine), ", matching as (select a.id, a.kind", matching!(), "), \
+            ranked!($engine), ", matching as (select a.id, a.kind", matching!("$14"), "), \
              counted as (select l.kind, l.label_key, min(l.label) as label, count(*) as number from matching m \
              join asset_labels l on l.asset_id = m.id group by l.kind, l.label_key \
              union all select 'kind', m.kind, m.kind, count(*) from matching m where m.kind is not null group by m.kind), \
@@ -181,6 +181,22 @@ statements! {
     FACETS = Sql { sqlite: facets!(sqlite), postgres: facets!(postgres) };
     BEST_SAID = Sql { sqlite: best_said!(sqlite), postgres: best_said!(postgres) };
     ALL_SAID = Sql { sqlite: all_said!(sqlite), postgres: all_said!(postgres) };
+    /// Which transcripts of an asset there are.
+    SOURCES = both("select distinct p.source as text from search_documents d join search_passages p \
+        on p.id between d.doc_no * 65536 + 32768 and d.doc_no * 65536 + 65535 \
+        where d.asset_id = $1 and p.source is not null");
+    /// Assets that play, with subtitles and without a transcript, of which nobody asked for one.
+    SILENT = both("select d.asset_id as text from search_documents d join assets a on a.id = d.asset_id \
+        where d.is_asked = 0 and a.state = 'ready' \
+        and (exists (select 1 from texts t where t.asset_id = a.id and t.state = 'ready' and t.is_removed = 0) \
+            or exists (select 1 from generations g where g.asset_id = a.id and g.generation = a.generation \
+                and g.subtitles is not null and g.subtitles <> '[]')) \
+        and not exists (select 1 from search_passages p \
+            where p.id between d.doc_no * 65536 + 32768 and d.doc_no * 65536 + 65535) \
+        order by d.doc_no limit $1");
+    SET_ASKED = both("update search_documents set is_asked = 1 where asset_id = $1");
+    SILENCE = both("select version as number from search_rules where id = 2");
+    SET_SILENCE = both("update search_rules set version = 1 where id = 2");
     RULES = both("select version as number from search_rules where id = 1");
     SET_RULES = both("update search_rules set version = $1 where id = 1");
 }

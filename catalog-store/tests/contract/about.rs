@@ -17,7 +17,7 @@ async fn said(world: &World, about: &About) -> AssetId {
 }
 
 async fn listed(world: &World, filter: &Filter, order: Order) -> Vec<AssetId> {
-    let assets = world.catalog.list_assets(filter, order, None, None, 10).await.unwrap();
+    let assets = world.catalog.list_assets(filter, order, None, None, 10, at(9)).await.unwrap();
     assets.into_iter().map(|asset| asset.id).collect()
 }
 
@@ -98,12 +98,12 @@ pub(crate) async fn assets_are_listed_by_what_is_said(world: World) {
         // One at a time, each behind the place of the one before.
         let (mut seen, mut after) = (vec![], None);
         for _ in 0..3 {
-            let page = world.catalog.list_assets(&any, order, None, after, 1).await.unwrap();
+            let page = world.catalog.list_assets(&any, order, None, after, 1, at(9)).await.unwrap();
             after = Some((order.key(&page[0]), page[0].id));
             seen.push(page[0].id);
         }
         assert_eq!(seen, expected, "{order:?}");
-        assert!(world.catalog.list_assets(&any, order, None, after, 1).await.unwrap().is_empty());
+        assert!(world.catalog.list_assets(&any, order, None, after, 1, at(9)).await.unwrap().is_empty());
     }
     let key = |label: &str| Some(label_key(label));
     for (filter, expected) in [

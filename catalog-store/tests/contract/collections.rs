@@ -34,7 +34,7 @@ async fn put(world: &World, collection: CollectionId, number: u128, asset: Asset
 
 /// The numbers of the items in order, and where they stand.
 async fn order(world: &World, collection: CollectionId, seen_by: Option<&str>) -> Vec<(u64, ItemId)> {
-    let items = world.catalog.items_of(collection, seen_by, None, 50).await.unwrap();
+    let items = world.catalog.items_of(collection, seen_by, None, 50, at(5)).await.unwrap();
     items.into_iter().map(|item| (item.position, item.id)).collect()
 }
 
@@ -63,7 +63,7 @@ pub(crate) async fn items_stand_in_order_and_can_be_moved(world: World) {
     assert!(!world.catalog.remove_item(list, item(3), at(4)).await.unwrap());
     put(&world, list, 5, assets[3], Some(1)).await;
     assert_eq!(order(&world, list, None).await, stand([1, 5, 2, 0]));
-    let page = world.catalog.items_of(list, None, Some((1, item(5))), 1).await.unwrap();
+    let page = world.catalog.items_of(list, None, Some((1, item(5))), 1, at(5)).await.unwrap();
     assert_eq!(page[0].id, item(2));
     world.catalog.delete_asset(assets[2], world.job_id(), at(5)).await.unwrap();
     let left: Vec<ItemId> = order(&world, list, None).await.into_iter().map(|(_, id)| id).collect();
@@ -159,11 +159,12 @@ pub(crate) async fn an_asset_is_in_one_channel_and_seen_there_by_everybody(world
     let asset = uploaded(&world, ada).await;
     let name = bob.to_string();
     let listed = async || {
-        let list = world.catalog.list_assets(&Filter::default(), Order::Newest, Some(&name), None, 10).await.unwrap();
+        let list =
+            world.catalog.list_assets(&Filter::default(), Order::Newest, Some(&name), None, 10, at(5)).await.unwrap();
         list.len()
     };
-    let of = async |number| world.catalog.assets_of_channel(channel(number), None, 10).await.unwrap().len();
-    let standing = async || world.catalog.standing(asset, &name).await.unwrap();
+    let of = async |number| world.catalog.assets_of_channel(channel(number), None, 10, at(5)).await.unwrap().len();
+    let standing = async || world.catalog.standing(asset, &name, at(5)).await.unwrap();
     assert_eq!((listed().await, standing().await), (0, Standing::Stranger));
     world.catalog.set_channel(asset, Some(channel(1)), at(1)).await.unwrap();
     world.catalog.set_channel(asset, Some(channel(2)), at(2)).await.unwrap();
@@ -193,7 +194,7 @@ pub(crate) async fn whoever_follows_channels_gets_the_newest_of_them(world: Worl
         world.catalog.subscribe(bob, channel(1), at(2)).await.unwrap();
     }
     let feed = async |after| {
-        let assets = world.catalog.subscribed_assets(bob, after, 10).await.unwrap();
+        let assets = world.catalog.subscribed_assets(bob, after, 10, at(5)).await.unwrap();
         assets.into_iter().map(|asset| asset.id).collect::<Vec<_>>()
     };
     assert_eq!(feed(None).await, [last, first]);

@@ -6,6 +6,7 @@ mod about;
 mod accounts;
 mod ahead;
 mod audit;
+mod availability;
 mod collections;
 mod concurrency;
 mod demands;
@@ -86,7 +87,14 @@ contract! {
         slips_of_the_hand_are_forgiven_when_asked_to
         pages_of_hits_follow_each_other_without_gaps
         somebody_finds_and_counts_what_they_may_see
-        what_is_said_is_found_with_the_second_at_which_it_is;
+        what_is_said_is_found_with_the_second_at_which_it_is
+        subtitles_of_before_are_asked_for_once;
+    availability:
+        what_is_in_the_bin_is_neither_shown_nor_found_and_comes_out_as_it_was
+        the_bin_is_emptied_when_its_time_is_over
+        the_clock_decides_what_is_shown
+        what_is_not_published_is_shown_to_its_owner_and_editors_only
+        caches_are_told_once_that_a_time_has_come_or_is_over;
     collections:
         items_stand_in_order_and_can_be_moved
         a_series_has_seasons_and_a_playlist_has_not

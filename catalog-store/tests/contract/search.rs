@@ -1,10 +1,12 @@
 //! Searching finds the same, in the same order, on either engine.
 
-use catalog_store::{Cue, Facet, Filter, Found, Hit, NewUpload, Search};
+use catalog_store::{Cue, Facet, Filter, Found, Hit, NewText, NewUpload, Search};
 use domain::about::{Credit, label_key};
 use domain::authority::{Role, Standing};
+use domain::presentation::SubtitleRendition;
 use domain::search::Query;
-use domain::{About, AssetId, JobLane, Language};
+use domain::text::Report;
+use domain::{About, AssetId, JobKind, JobLane, Language, TextId, Timescale};
 
 use crate::about::about;
 use crate::accounts::user;
@@ -18,7 +20,7 @@ async fn said(world: &World, about: &About) -> AssetId {
 
 async fn found(world: &World, query: &str, is_forgiving: bool) -> Found {
     let (query, filter) = (Query::parse(query), Filter::default());
-    let search = Search { query: &query, is_forgiving, filter: &filter, seen_by: None };
+    let search = Search { query: &query, is_forgiving, filter: &filter, seen_by: None, now: at(9) };
     world.catalog.search(&search, None, 50).await.unwrap()
 }
 
@@ -116,7 +118,7 @@ pub(crate) async fn pages_of_hits_follow_each_other_without_gaps(world: World) {
     expected.sort();
     expected.reverse();
     let (query, filter) = (Query::parse("common"), Filter::default());
-    let search = Search { query: &query, is_forgiving: false, filter: &filter, seen_by: None };
+    let search = Search { query: &query, is_forgiving: false, filter: &filter, seen_by: None, now: at(9) };
     let (mut seen, mut after) = (vec![], None);
     for _ in 0..expected.len() {
         let page = world.catalog.search(&search, after, 1).await.unwrap();
@@ -141,7 +143,8 @@ pub(crate) async fn somebody_finds_and_counts_what_they_may_see(world: World) {
     world.catalog.share_asset(assets[0], (bob, Standing::Viewer), "x", at(2)).await.unwrap();
     let query = Query::parse("common");
     let seen = async |name: Option<String>, filter: Filter| {
-        let search = Search { query: &query, is_forgiving: false, filter: &filter, seen_by: name.as_deref() };
+        let search =
+            Search { query: &query, is_forgiving: false, filter: &filter, seen_by: name.as_deref(), now: at(9) };
         let found = world.catalog.search(&search, None, 50).await.unwrap();
         let facets = world.catalog.facets(&search).await.unwrap();
         (found.hits.into_iter().map(|hit| hit.asset).collect::<Vec<_>>(), facets)
@@ -202,4 +205,45 @@ pub(crate) async fn what_is_said_is_found_with_the_second_at_which_it_is(world: 
     transcript(&world, asset, "txt_a", &[cue(1, "autre chose")]).await;
     assert_eq!(hits(&world, "systeme").await, [], "what was said before is forgotten");
     assert_eq!(at_seconds("chose").await, [1]);
+}
+
+pub(crate) async fn subtitles_of_before_are_asked_for_once(world: World) {
+    let ask = async || world.catalog.ask_for_transcripts(10, || world.job_id(), at(9)).await.unwrap();
+    let asset = world.processing().await;
+    let text = NewText {
+        id: TextId::from_u128(1),
+        asset,
+        language: None,
+        name: None,
+        charset: None,
+        is_forced: false,
+        is_default: false,
+    };
+    world.settle_all_parts(at(2)).await;
+    let publish = world.claim(false, at(2)).await.expect("the publication");
+    world.catalog.settle_publish(&publish, at(2)).await.unwrap();
+    world.catalog.add_text(&text, world.job_id(), at(3)).await.unwrap();
+    let job = world.claim(false, at(3)).await.expect("a job");
+    let rendition = SubtitleRendition {
+        id: text.id.rendition(),
+        language: None,
+        name: "x".into(),
+        is_forced: false,
+        is_sdh: false,
+        is_default: false,
+        timescale: Timescale::MILLISECONDS,
+        segments: vec![],
+    };
+    world.catalog.put_text(&job, text.id, &Report::default(), Some(&rendition), at(4)).await.unwrap();
+    world.catalog.settle_texts(&job, at(4)).await.unwrap();
+    assert_eq!((ask().await, ask().await), (1, 0));
+    let job = world.claim(false, at(9)).await.expect("a job");
+    assert_eq!((job.asset, job.spec.kind()), (asset, JobKind::Texts));
+    let source = text.id.to_string();
+    world.catalog.put_transcript(&job, (&source, None), &[cue(1, "système")], at(9)).await.unwrap();
+    assert_eq!(world.catalog.transcript_sources(asset).await.unwrap(), [source]);
+    assert_eq!(hits(&world, "systeme").await, [asset]);
+    world.catalog.settle_texts(&job, at(9)).await.unwrap();
+    world.catalog.remove_text((asset, text.id), world.job_id(), at(10)).await.unwrap();
+    assert_eq!(hits(&world, "systeme").await, [], "what is taken back says nothing");
 }

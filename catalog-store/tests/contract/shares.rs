@@ -16,14 +16,14 @@ async fn uploaded(world: &World, owner: Option<UserId>) -> AssetId {
 /// The newest assets that somebody sees.
 async fn listed(world: &World, name: &str, after: Option<AssetId>) -> Vec<Asset> {
     let after = after.map(|id| (String::new(), id));
-    world.catalog.list_assets(&Filter::default(), Order::Newest, Some(name), after, 10).await.unwrap()
+    world.catalog.list_assets(&Filter::default(), Order::Newest, Some(name), after, 10, at(5)).await.unwrap()
 }
 
 pub(crate) async fn an_asset_belongs_to_who_uploaded_it_and_can_be_shared(world: World) {
     let (ada, bob) = (user(&world, Role::Uploader).await, user(&world, Role::User).await);
     let asset = uploaded(&world, Some(ada)).await;
     assert_eq!(world.catalog.asset(asset).await.unwrap().expect("it").owner, Some(ada.to_string()));
-    let standing = async |user: UserId| world.catalog.standing(asset, &user.to_string()).await.unwrap();
+    let standing = async |user: UserId| world.catalog.standing(asset, &user.to_string(), at(5)).await.unwrap();
     assert_eq!((standing(ada).await, standing(bob).await), (Standing::Owner, Standing::Stranger));
     for share in [Standing::Viewer, Standing::Editor] {
         world.catalog.share_asset(asset, (bob, share), "x", at(1)).await.unwrap();
@@ -39,7 +39,7 @@ pub(crate) async fn an_asset_belongs_to_who_uploaded_it_and_can_be_shared(world:
     let nothing = AssetId::from_u128(u128::MAX - 1);
     let unknown = world.catalog.share_asset(nothing, (bob, Standing::Viewer), "x", at(4)).await;
     assert!(matches!(unknown, Err(CatalogError::NoAsset(_))), "{unknown:?}");
-    assert_eq!(world.catalog.standing(nothing, &ada.to_string()).await.unwrap(), Standing::Stranger);
+    assert_eq!(world.catalog.standing(nothing, &ada.to_string(), at(5)).await.unwrap(), Standing::Stranger);
 }
 
 pub(crate) async fn somebody_sees_what_is_theirs_or_shared_with_them(world: World) {
@@ -52,9 +52,9 @@ pub(crate) async fn somebody_sees_what_is_theirs_or_shared_with_them(world: Worl
     assert_eq!(seen.iter().map(|asset| asset.id).collect::<Vec<_>>(), [shared, mine], "newest first");
     let page = listed(&world, &name, Some(shared)).await;
     assert_eq!(page.iter().map(|asset| asset.id).collect::<Vec<_>>(), [mine]);
-    let events = world.catalog.events_seen_by(&name, 0, 10).await.unwrap();
+    let events = world.catalog.events_seen_by(&name, 0, 10, at(5)).await.unwrap();
     assert_eq!(events.iter().filter_map(|event| event.asset).collect::<Vec<_>>(), [mine, shared]);
-    assert!(world.catalog.events_seen_by(&name, events[1].seq, 10).await.unwrap().is_empty());
+    assert!(world.catalog.events_seen_by(&name, events[1].seq, 10, at(5)).await.unwrap().is_empty());
     let all = world.catalog.assets(None, 10).await.unwrap();
     assert!(all.iter().any(|asset| asset.id == other));
     world.catalog.delete_asset(shared, world.job_id(), at(2)).await.unwrap();

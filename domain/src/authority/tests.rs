@@ -35,6 +35,7 @@ fn the_least_role_of_each_action_is_as_written() {
         (Action::EditAsset, Role::User),
         (Action::DeleteAsset, Role::User),
         (Action::ReprocessAsset, Role::Uploader),
+        (Action::ReviewAsset, Role::Moderator),
         (Action::CreateCollection, Role::User),
         (Action::EditCollection, Role::User),
         (Action::CreateChannel, Role::Uploader),
