@@ -3,17 +3,21 @@
 use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::assets::PAGE_ASSETS_MAX;
-use catalog_store::{Asset, CatalogError, Output, Text};
+use catalog_store::{Asset, CatalogError, Order, Output, Text};
 use domain::authority::Action;
-use domain::{AssetId, JobId, PlaybackId};
+use domain::{AssetId, AssetState, JobId, PlaybackId};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
 use crate::accounts::Caller;
-use crate::door::{any_asset_for, asset_for};
+use crate::availability;
+use crate::describe::shown;
+use crate::documents::{PageInfo, cursor, link_to_next, place};
+use crate::door::{any_asset_for, asset_for, cursor_key};
+use crate::filter::Wanted;
 use crate::problem::{Problem, chain};
 use crate::view::AssetView;
 
@@ -27,6 +31,54 @@ pub(crate) struct ListQuery {
     limit: Option<u32>,
     after: Option<String>,
     playback_id: Option<String>,
+    sort: Option<String>,
+    r#type: Option<String>,
+    tag: Option<String>,
+    genre: Option<String>,
+    language: Option<String>,
+    state: Option<String>,
+    owner: Option<String>,
+    released_after: Option<String>,
+    released_before: Option<String>,
+}
+
+impl ListQuery {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            kind: self.r#type.as_deref(),
+            tag: self.tag.as_deref(),
+            genre: self.genre.as_deref(),
+            language: self.language.as_deref(),
+            state: self.state.as_deref(),
+            owner: self.owner.as_deref(),
+            released_after: self.released_after.as_deref(),
+            released_before: self.released_before.as_deref(),
+        }
+    }
+
+    fn order(&self) -> Result<Order, Problem> {
+        Ok(match self.sort.as_deref() {
+            None | Some("-created_at") => Order::Newest,
+            Some("created_at") => Order::Oldest,
+            Some("released_on") => Order::FirstReleased,
+            Some("-released_on") => Order::LastReleased,
+            Some("title") => Order::Title,
+            Some("-title") => Order::TitleBackwards,
+            Some(_) => {
+                let detail = "sort is created_at, released_on or title, with a - before it for the other direction";
+                return Err(Problem::invalid_query(detail));
+            }
+        })
+    }
+}
+
+/// How an asset is deleted.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DeleteQuery {
+    /// At once, whether there is a bin or not.
+    #[serde(default)]
+    permanently: bool,
 }
 
 /// A page of assets.
@@ -36,16 +88,10 @@ struct AssetPage {
     page: PageInfo,
 }
 
-#[derive(Serialize)]
-struct PageInfo {
-    /// What to pass as `after` for the next page.
-    next: Option<AssetId>,
-    has_more: bool,
-}
-
 pub(crate) async fn list(
     Shared(state): Shared<State>,
     caller: Caller,
+    uri: Uri,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
@@ -53,37 +99,49 @@ pub(crate) async fn list(
     if !(1..=PAGE_ASSETS_MAX).contains(&limit) {
         return Err(Problem::invalid_query(format!("limit is 1 to {PAGE_ASSETS_MAX}")));
     }
-    let after = query.after.as_deref().map(asset_id).transpose()?;
+    let (filter, order) = (query.wanted().filter()?, query.order()?);
+    let (key, list) = (cursor_key(&state), format!("assets {order:?} {filter:?}"));
+    let after = query.after.as_deref().map(|text| behind(&place(&key, &list, text)?)).transpose()?;
     if let Some(playback) = query.playback_id.as_deref() {
         let playback: PlaybackId = playback.parse().map_err(|error| Problem::invalid_id(&error))?;
         let found = match state.catalog.asset_by_playback(playback).await? {
             Some(asset) => asset_for(&state, &caller, asset.id, Action::ReadAsset).await.ok(),
             None => None,
         };
-        return page(&state, found.into_iter().collect(), 1).await;
+        return page(&state, found.into_iter().collect(), 1, &uri, |_| None).await;
     }
     // One more than asked for tells whether there are more.
-    let assets = match caller.confined_to() {
-        Some(name) => state.catalog.assets_seen_by(&name, after, limit + 1).await?,
-        None => state.catalog.assets(after, limit + 1).await?,
-    };
-    page(&state, assets, limit).await
+    let seen_by = caller.confined_to();
+    let assets =
+        state.catalog.list_assets(&filter, order, seen_by.as_deref(), after, limit + 1, state.clock.now()).await?;
+    let next = |last: &Asset| Some(cursor(&key, &list, &format!("{}\n{}", order.key(last), last.id)));
+    page(&state, assets, limit, &uri, next).await
 }
 
-async fn page(state: &State, mut assets: Vec<Asset>, limit: u32) -> Result<Response, Problem> {
+/// The place behind an asset: the key by which it is sorted, and its id.
+fn behind(place: &str) -> Result<(String, AssetId), Problem> {
+    let wrong = || Problem::invalid_query("after is page.next of the page before, of the same list");
+    let (key, id) = place.split_once('\n').ok_or_else(wrong)?;
+    Ok((key.to_owned(), id.parse().map_err(|_| wrong())?))
+}
+
+async fn page(
+    state: &State,
+    mut assets: Vec<Asset>,
+    limit: u32,
+    uri: &Uri,
+    cursor: impl Fn(&Asset) -> Option<String>,
+) -> Result<Response, Problem> {
     let shown = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = assets.len() > shown;
     assets.truncate(shown);
-    let next = assets.last().map(|asset| asset.id).filter(|_| has_more);
+    let next = assets.last().filter(|_| has_more).and_then(cursor);
     let mut data = Vec::with_capacity(assets.len());
     for asset in assets {
         data.push(view(state, asset).await?);
     }
     let mut headers = no_store();
-    if let Some(next) = next {
-        let link = format!("</api/v1/assets?limit={limit}&after={next}>; rel=\"next\"");
-        headers.extend(HeaderValue::try_from(link).ok().map(|link| (header::LINK, link)));
-    }
+    headers.extend(link_to_next(uri, next.as_deref()));
     Ok((headers, Json(AssetPage { data, page: PageInfo { next, has_more } })).into_response())
 }
 
@@ -93,17 +151,29 @@ pub(crate) async fn show(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?;
-    Ok((no_store(), Json(view(&state, asset).await?)).into_response())
+    shown(&state, asset).await
 }
 
 pub(crate) async fn delete(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    query: Result<Query<DeleteQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let id = asset_in(path)?;
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
     let asset = any_asset_for(&state, &caller, id, Action::DeleteAsset).await?;
     let now = state.clock.now();
+    // Of what never played, or was thrown away before, there is nothing to be restored.
+    let is_kept = !matches!(asset.state, AssetState::Uploading | AssetState::Failed | AssetState::Deleted);
+    if let Some(retention) = state.bin_retention.filter(|_| is_kept && !query.permanently) {
+        let job = JobId::mint(now, state.clock.entropy());
+        if state.catalog.bin_asset(id, now.plus(retention), job, now).await? {
+            tracing::info!(asset.id = %id, "asset moved into the bin");
+            availability::follow(&state, id).await;
+        }
+        return Ok((StatusCode::NO_CONTENT, no_store()).into_response());
+    }
     if state.catalog.delete_asset(id, JobId::mint(now, state.clock.entropy()), now).await? {
         tracing::info!(asset.id = %id, "asset deleted");
         // Playback ends at once; the purge job removes the pointer again, and everything else.
@@ -114,7 +184,7 @@ pub(crate) async fn delete(
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }
 
-async fn view(state: &State, asset: Asset) -> Result<AssetView, CatalogError> {
+pub(crate) async fn view(state: &State, asset: Asset) -> Result<AssetView, CatalogError> {
     let (output, texts) = output_of(state, &asset).await?;
     let next = match asset.next_generation {
         Some(generation) => state.catalog.output(asset.id, generation).await?,

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
@@ -22,6 +22,16 @@ pub(crate) async fn document<T: DeserializeOwned>(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<T, Problem> {
+    document_of(state, headers, body, BYTES_MAX).await
+}
+
+/// The same in a body of at most `bytes_max` octets.
+pub(crate) async fn document_of<T: DeserializeOwned>(
+    state: &State,
+    headers: &HeaderMap,
+    body: Body,
+    bytes_max: usize,
+) -> Result<T, Problem> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     // A page of another origin cannot send these types without asking first.
@@ -29,7 +39,7 @@ pub(crate) async fn document<T: DeserializeOwned>(
     if !is_json {
         return Err(Problem::not_json());
     }
-    let content = body::read(state, headers, body, BYTES_MAX).await?;
+    let content = body::read(state, headers, body, bytes_max).await?;
     // An object and nothing else: serde would take a list for the fields in their order.
     let object: serde_json::Result<serde_json::Map<_, _>> = serde_json::from_slice(&content);
     let document = object.and_then(|object| serde_json::from_value(serde_json::Value::Object(object)));
@@ -96,6 +106,16 @@ pub(crate) fn next_link(path: &str, limit: u32, next: Option<&str>) -> Option<(h
     HeaderValue::try_from(link).ok().map(|link| (header::LINK, link))
 }
 
+/// The field that links to the next page of what `uri` asks for.
+pub(crate) fn link_to_next(uri: &Uri, next: Option<&str>) -> Option<(header::HeaderName, HeaderValue)> {
+    let asked = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let mut pairs: Vec<&str> = asked.filter(|pair| !pair.starts_with("after=")).collect();
+    let after = format!("after={}", next?);
+    pairs.push(&after);
+    let link = format!("<{}?{}>; rel=\"next\"", uri.path(), pairs.join("&"));
+    HeaderValue::try_from(link).ok().map(|link| (header::LINK, link))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +129,14 @@ mod tests {
         for wrong in [&*forged, "", "x", "####", &next[..next.len() - 1]] {
             assert!(place(b"key", "users", wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_link_to_the_next_page_asks_for_the_same() {
+        let link = |uri: &str| link_to_next(&uri.parse().unwrap(), Some("x")).unwrap().1;
+        assert_eq!(link("/a?limit=2&after=w&tag=%C3%A9"), "</a?limit=2&tag=%C3%A9&after=x>; rel=\"next\"");
+        assert_eq!(link("/a"), "</a?after=x>; rel=\"next\"");
+        assert_eq!(link_to_next(&"/a".parse().unwrap(), None), None);
     }
 
     #[test]

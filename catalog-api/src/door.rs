@@ -21,6 +21,14 @@ use crate::problem::{Problem, chain};
 use crate::router::ROUTES;
 use crate::{Access, State};
 
+/// What cursors are sealed with. Where everything is open to everybody there is nothing that a forged one could reach.
+pub(crate) fn cursor_key(state: &State) -> Vec<u8> {
+    match &state.access {
+        Access::Accounts(accounts) => accounts.ring().cursor_key(),
+        Access::Open => b"open to everybody".to_vec(),
+    }
+}
+
 /// Where a request was sent from. Whoever serves the API puts it into the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
@@ -114,7 +122,7 @@ async fn standing_to(state: &State, caller: &Caller, asset: &Asset) -> Result<St
     if asset.owner.as_deref() == Some(&*name) {
         return Ok(Standing::Owner);
     }
-    Ok(state.catalog.standing(asset.id, &name).await?)
+    Ok(state.catalog.standing(asset.id, &name, state.clock.now()).await?)
 }
 
 /// The accounts, where there are any.

@@ -15,7 +15,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Catalog, CatalogError};
 use domain::authority::Action;
-use domain::{AssetId, Principal, Topics};
+use domain::{AssetId, Clock, Principal, Topics};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -147,6 +147,7 @@ pub(crate) async fn stream(
         asset,
         topics,
         me: caller.principal.member().map(|member| member.id),
+        clock: state.clock.clone(),
         confined_to,
         // Whoever is known by something is asked for it again now and then.
         ends_at: (caller.principal != Principal::Unasked).then(|| Instant::now() + LIFE),
@@ -188,6 +189,7 @@ async fn beginning(catalog: &Catalog, asked: Option<u64>) -> Result<(u64, bool),
 struct Reader {
     catalog: Catalog,
     changed: watch::Receiver<u64>,
+    clock: Arc<dyn Clock>,
     asset: Option<AssetId>,
     topics: Topics,
     /// Who it is: what is for somebody else alone is not shown.
@@ -236,7 +238,7 @@ impl Reader {
         let events = match (self.asset, &self.confined_to) {
             (Some(asset), None) => self.catalog.events_of(asset, self.seq, BATCH_EVENTS).await?,
             (None, None) => self.catalog.events_after(self.seq, BATCH_EVENTS).await?,
-            (_, Some(name)) => self.catalog.events_seen_by(name, self.seq, BATCH_EVENTS).await?,
+            (_, Some(name)) => self.catalog.events_seen_by(name, self.seq, BATCH_EVENTS, self.clock.now()).await?,
         };
         let is_all = events.len() < usize::try_from(BATCH_EVENTS).unwrap_or(usize::MAX);
         for event in events {

@@ -7,6 +7,10 @@
 //! | `accounts` | how somebody proves who they are: passwords, sessions, tokens, keys, letters |
 //! | `auth`, `second_factor`, `me`, `users` | becoming somebody; one's own account; those of others |
 //! | `assets`, `shares` | one asset, pages of assets, deletion; with whom one is shared |
+//! | `describe`, `filter` | what people say about an asset; which assets are meant |
+//! | `collections`, `channels` | series, seasons and playlists; where assets are published, and who follows it |
+//! | `availability` | the bin, and from when and until when assets are shown |
+//! | `search` | searching, and the second at which something is said |
 //! | `subtitles` | subtitle files: added, shown, removed |
 //! | `chapters` | chapters: set, replaced, given back to the file |
 //! | `markers` | markers: set, replaced, removed |
@@ -29,12 +33,17 @@ pub mod aliases;
 mod assets;
 mod audit;
 mod auth;
+mod availability;
 mod body;
+mod channels;
 mod chapters;
+mod collections;
+mod describe;
 mod documents;
 mod door;
 mod erasure;
 mod events;
+mod filter;
 mod idempotency;
 mod markers;
 mod me;
@@ -43,6 +52,7 @@ mod person;
 mod problem;
 mod reprocess;
 mod router;
+mod search;
 mod second_factor;
 mod shares;
 mod subtitles;

@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use catalog_store::notifications::PAGE_NOTIFICATIONS_MAX;
-use catalog_store::{Catalog, Channel, Notification, NotificationKind};
+use catalog_store::{Catalog, Notification, NotificationChannel, NotificationKind};
 use domain::{AssetId, NotificationId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -151,9 +151,9 @@ pub(crate) async fn set_preferences(
     let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
     let wanted: BTreeMap<String, String> = document(&state, &headers, body).await?;
     let one = |(kind, channel): (&String, &String)| {
-        let (kind, channel) = (NotificationKind::named(kind)?, Channel::named(channel)?);
+        let (kind, channel) = (NotificationKind::named(kind)?, NotificationChannel::named(channel)?);
         // A letter of the week is a letter, or none.
-        (kind != NotificationKind::Digest || channel != Channel::App).then_some((kind, channel))
+        (kind != NotificationKind::Digest || channel != NotificationChannel::App).then_some((kind, channel))
     };
     let wanted: Option<Vec<_>> = wanted.iter().map(one).collect();
     let wanted = wanted.ok_or_else(|| {
@@ -164,7 +164,10 @@ pub(crate) async fn set_preferences(
 }
 
 /// How somebody is told, kind by kind.
-pub(crate) async fn channels(catalog: &Catalog, user: UserId) -> Result<BTreeMap<&'static str, Channel>, Problem> {
+pub(crate) async fn channels(
+    catalog: &Catalog,
+    user: UserId,
+) -> Result<BTreeMap<&'static str, NotificationChannel>, Problem> {
     let channels = catalog.channels_of(user).await?;
     Ok(channels.into_iter().map(|(kind, channel)| (kind.as_str(), channel)).collect())
 }

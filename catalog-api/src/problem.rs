@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use catalog_store::CatalogError;
+use domain::about::Fault;
 use media_store::StoreError;
 use serde::Serialize;
 
@@ -15,6 +16,9 @@ use crate::documents::tag;
 
 mod accounts;
 pub(crate) mod titles;
+
+/// Faults of fields that are told at once.
+const FIELD_ERRORS_MAX: usize = 50;
 
 /// An error, told to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +31,19 @@ pub(crate) struct Problem {
     retry_after_s: Option<u32>,
     /// The version that a change would have to name.
     version: Option<u64>,
+    /// What is wrong with fields of the document.
+    errors: Vec<FieldError>,
+    /// What would be possible instead.
+    allowed: Vec<&'static str>,
+}
+
+/// What is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+struct FieldError {
+    /// Where it stands (RFC 6901).
+    pointer: String,
+    code: &'static str,
+    detail: String,
 }
 
 /// The document as it is sent.
@@ -38,11 +55,23 @@ struct Document<'a> {
     code: &'static str,
     detail: &'a str,
     instance: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    allowed: &'a [&'static str],
 }
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), retry_after_s: None, version: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            retry_after_s: None,
+            version: None,
+            errors: Vec::new(),
+            allowed: Vec::new(),
+        }
     }
 
     /// What programs match on.
@@ -78,6 +107,22 @@ impl Problem {
         if error.is_data() { Self::invalid_body(detail) } else { Self::malformed_body(detail) }
     }
 
+    /// Fields of a document that cannot be what they are wished to be.
+    pub(crate) fn invalid_fields(faults: Vec<Fault>) -> Self {
+        let first = faults.first().map_or_else(String::new, |fault| format!("{} {}", fault.pointer, fault.detail));
+        let error = |fault: Fault| FieldError { pointer: fault.pointer, code: fault.code, detail: fault.detail };
+        let errors = faults.into_iter().take(FIELD_ERRORS_MAX).map(error).collect();
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields", first) }
+    }
+
+    /// Another asset is known under this id.
+    fn external_id_taken(scheme: &str) -> Self {
+        let (pointer, detail) = (format!("/external_ids/{scheme}"), "another asset has this id".to_owned());
+        let errors = vec![FieldError { pointer, code: "external_id_taken", detail }];
+        let told = format!("another asset has this id under {scheme}");
+        Self { errors, ..Self::new(StatusCode::CONFLICT, "external_id_taken", told) }
+    }
+
     pub(crate) fn body_too_large(bytes_max: usize) -> Self {
         let detail = format!("the body has at most {bytes_max} octets here");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
@@ -106,6 +151,10 @@ impl Problem {
 
     pub(crate) fn asset_failed() -> Self {
         Self::new(StatusCode::CONFLICT, "asset_failed", "the asset has failed: nothing can be added to it")
+    }
+
+    pub(crate) fn not_binned() -> Self {
+        Self::new(StatusCode::CONFLICT, "not_binned", "the asset does not lie in the bin")
     }
 
     pub(crate) fn no_source() -> Self {
@@ -163,16 +212,49 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// A way that there is not.
+    fn illegal_stage(illegal: &domain::stage::IllegalStage) -> Self {
+        let allowed = illegal.allowed.iter().map(|stage| stage.as_str()).collect();
+        Self { allowed, ..Self::new(StatusCode::CONFLICT, "invalid_transition", illegal.to_string()) }
+    }
+
+    /// What a collection or a channel does not take.
+    fn of_collections(error: &CatalogError) -> Self {
+        let (status, code) = match error {
+            CatalogError::Unfit { .. } => (StatusCode::CONFLICT, "item_unfit"),
+            CatalogError::AlreadyIn(_) => (StatusCode::CONFLICT, "already_in_collection"),
+            CatalogError::TooManyItems(_) => (StatusCode::CONFLICT, "too_many_items"),
+            CatalogError::HandleTaken => (StatusCode::CONFLICT, "handle_taken"),
+            CatalogError::TooManyChannels => (StatusCode::CONFLICT, "too_many_channels"),
+            CatalogError::TooManySubscriptions => (StatusCode::CONFLICT, "too_many_subscriptions"),
+            _ => (StatusCode::CONFLICT, "too_many_shares"),
+        };
+        Self::new(status, code, error.to_string())
+    }
+}
+
 impl From<CatalogError> for Problem {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::NoAsset(_) => return Self::not_found("there is no such asset"),
             CatalogError::AssetFailed(_) => return Self::asset_failed(),
+            CatalogError::Stage(illegal) => return Self::illegal_stage(&illegal),
+            CatalogError::NoCollection(_) => return Self::not_found("there is no such collection"),
+            CatalogError::NoChannel(_) => return Self::not_found("there is no such channel"),
+            CatalogError::Unfit { .. }
+            | CatalogError::AlreadyIn(_)
+            | CatalogError::TooManyItems(_)
+            | CatalogError::TooManyCollectionShares(_)
+            | CatalogError::HandleTaken
+            | CatalogError::TooManyChannels
+            | CatalogError::TooManySubscriptions => return Self::of_collections(&error),
             CatalogError::NoUser(_) => return Self::not_found("there is no such account"),
             CatalogError::Changed { version } => return Self::changed(Some(version)),
             CatalogError::EmailTaken(_) => return Self::email_taken(),
             CatalogError::LastAdmin => return Self::last_admin(),
             CatalogError::TooManyKeys(_) => return Self::too_many_keys(),
+            CatalogError::ExternalIdTaken { scheme } => return Self::external_id_taken(&scheme),
             CatalogError::TooManyShares(_) => return Self::too_many_shares(),
             CatalogError::NoWebhook(_) => return Self::not_found("there is no such webhook of yours"),
             CatalogError::TooManyWebhooks => {
@@ -271,6 +353,8 @@ fn rendered(problem: Problem, response: Response, path: &str, tongue: Tongue) ->
         code: problem.code,
         detail: &problem.detail,
         instance: path,
+        errors: &problem.errors,
+        allowed: &problem.allowed,
     };
     let text = serde_json::to_string(&document).unwrap_or_default();
     let (mut head, _) = response.into_parts();

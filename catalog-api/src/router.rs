@@ -1,10 +1,11 @@
 //! The whole HTTP surface of this crate.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State as Shared;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use axum::{Json, Router, middleware};
 use catalog_store::Catalog;
 use domain::Clock;
@@ -20,8 +21,9 @@ use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
 use crate::{
-    aliases, assets, audit, auth, chapters, door, erasure, events, idempotency, markers, me, notifications, problem,
-    reprocess, second_factor, shares, subtitles, users, webhooks,
+    aliases, assets, audit, auth, availability, channels, chapters, collections, describe, door, erasure, events,
+    idempotency, markers, me, notifications, problem, reprocess, search, second_factor, shares, subtitles, users,
+    webhooks,
 };
 
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
@@ -29,7 +31,11 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/.well-known/jwks.json", &[("get", Action::Describe)]),
     ("/api/v1/access", &[("get", Action::Describe)]),
     ("/api/v1/assets", &[("get", Action::ListAssets)]),
-    ("/api/v1/assets/{id}", &[("get", Action::ReadAsset), ("delete", Action::DeleteAsset)]),
+    (
+        "/api/v1/assets/{id}",
+        &[("get", Action::ReadAsset), ("patch", Action::EditAsset), ("delete", Action::DeleteAsset)],
+    ),
+    ("/api/v1/assets/{id}/channel", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
     ("/api/v1/assets/{id}/subtitles", &[("get", Action::ReadAsset), ("post", Action::EditAsset)]),
     ("/api/v1/assets/{id}/subtitles/{subtitle}", &[("get", Action::ReadAsset), ("delete", Action::EditAsset)]),
     (
@@ -41,6 +47,10 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
     ),
     ("/api/v1/assets/{id}/reprocess", &[("post", Action::ReprocessAsset)]),
+    ("/api/v1/assets/{id}/restore", &[("post", Action::DeleteAsset)]),
+    ("/api/v1/assets/{id}/schedule", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
+    ("/api/v1/assets/{id}/stage", &[("put", Action::ShareAsset)]),
+    ("/api/v1/assets/{id}/search", &[("get", Action::ReadAsset)]),
     ("/api/v1/assets/{id}/shares", &[("get", Action::ShareAsset)]),
     ("/api/v1/assets/{id}/shares/{user}", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
     ("/api/v1/audit-log", &[("get", Action::ReadAudit)]),
@@ -52,6 +62,28 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/auth/reset-password", &[("post", Action::SignIn)]),
     ("/api/v1/auth/setup", &[("post", Action::SignIn)]),
     ("/api/v1/auth/verify-email", &[("post", Action::SignIn)]),
+    ("/api/v1/bin", &[("get", Action::ListAssets)]),
+    ("/api/v1/channels", &[("get", Action::ListAssets), ("post", Action::CreateChannel)]),
+    (
+        "/api/v1/channels/{channel}",
+        &[("get", Action::ListAssets), ("patch", Action::EditChannel), ("delete", Action::EditChannel)],
+    ),
+    ("/api/v1/channels/{channel}/assets", &[("get", Action::ListAssets)]),
+    ("/api/v1/collections", &[("get", Action::ListCollections), ("post", Action::CreateCollection)]),
+    (
+        "/api/v1/collections/{collection}",
+        &[("get", Action::ReadCollection), ("patch", Action::EditCollection), ("delete", Action::DeleteCollection)],
+    ),
+    ("/api/v1/collections/{collection}/items", &[("get", Action::ReadCollection), ("post", Action::EditCollection)]),
+    (
+        "/api/v1/collections/{collection}/items/{item}",
+        &[("patch", Action::EditCollection), ("delete", Action::EditCollection)],
+    ),
+    ("/api/v1/collections/{collection}/shares", &[("get", Action::ShareCollection)]),
+    (
+        "/api/v1/collections/{collection}/shares/{user}",
+        &[("put", Action::ShareCollection), ("delete", Action::ShareCollection)],
+    ),
     ("/api/v1/events", &[("get", Action::FollowEvents)]),
     ("/api/v1/me", &[("get", Action::ReadSelf), ("patch", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/api-keys", &[("get", Action::ChangeSelf), ("post", Action::ChangeSelf)]),
@@ -64,10 +96,15 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/me/password", &[("put", Action::ChangeSelf)]),
     ("/api/v1/me/sessions", &[("get", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/sessions/{session}", &[("delete", Action::ChangeSelf)]),
+    ("/api/v1/me/subscriptions", &[("get", Action::ReadSelf)]),
+    ("/api/v1/me/subscriptions/assets", &[("get", Action::ReadSelf)]),
+    ("/api/v1/me/subscriptions/{channel}", &[("put", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/totp", &[("post", Action::ChangeSelf), ("put", Action::ChangeSelf)]),
     ("/api/v1/me/totp/removal", &[("post", Action::ChangeSelf)]),
     ("/api/v1/me/verification", &[("post", Action::ChangeSelf)]),
     ("/api/v1/openapi.json", &[("get", Action::Describe)]),
+    ("/api/v1/reviews", &[("get", Action::ListAssets)]),
+    ("/api/v1/search", &[("get", Action::ListAssets)]),
     ("/api/v1/users", &[("get", Action::ManageUsers), ("post", Action::ManageUsers)]),
     (
         "/api/v1/users/{user}",
@@ -110,6 +147,10 @@ pub struct State {
     pub(crate) tasks: TaskTracker,
     /// Ports that webhooks may have besides the usual ones.
     pub(crate) webhook_ports: Arc<[u16]>,
+    /// How long what is deleted lies in the bin; `None` if there is none.
+    pub(crate) bin_retention: Option<Duration>,
+    /// Somebody has to look at what is to be shown.
+    pub(crate) has_review: bool,
 }
 
 impl State {
@@ -126,6 +167,8 @@ impl State {
             access: Access::Open,
             tasks: TaskTracker::new(),
             webhook_ports: Arc::default(),
+            bin_retention: None,
+            has_review: false,
         }
     }
 
@@ -153,10 +196,25 @@ impl State {
     }
 }
 
+impl State {
+    /// The same with a bin in which what is deleted lies for so long; without one it is deleted at once.
+    #[must_use]
+    pub fn with_bin(self, retention: Option<Duration>) -> Self {
+        Self { bin_retention: retention, ..self }
+    }
+
+    /// The same where a moderator has to look at what is to be shown, or where nobody has.
+    #[must_use]
+    pub fn with_review(self, has_review: bool) -> Self {
+        Self { has_review, ..self }
+    }
+}
+
 /// Answers everything below `/api`, and where keys are published; paths it does not know with a problem document.
 pub fn router(state: State) -> Router {
     Router::new()
         .merge(of_assets())
+        .merge(of_collections())
         .merge(of_accounts())
         .merge(of_webhooks())
         .route("/api/v1/access", get(access))
@@ -172,15 +230,45 @@ pub fn router(state: State) -> Router {
 fn of_assets() -> Router<State> {
     Router::new()
         .route("/api/v1/assets", get(assets::list))
-        .route("/api/v1/assets/{id}", get(assets::show).delete(assets::delete))
+        .route("/api/v1/assets/{id}", get(assets::show).patch(describe::change).delete(assets::delete))
         .route("/api/v1/assets/{id}/subtitles", get(subtitles::list).post(subtitles::add))
         .route("/api/v1/assets/{id}/subtitles/{subtitle}", get(subtitles::show).delete(subtitles::remove))
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
         .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))
+        .route("/api/v1/assets/{id}/restore", post(availability::restore))
+        .route("/api/v1/assets/{id}/schedule", put(availability::schedule).delete(availability::unschedule))
+        .route("/api/v1/assets/{id}/stage", put(availability::set_stage))
+        .route("/api/v1/reviews", get(availability::reviews))
+        .route("/api/v1/bin", get(availability::list))
+        .route("/api/v1/assets/{id}/search", get(search::in_asset))
+        .route("/api/v1/search", get(search::search))
         .route("/api/v1/assets/{id}/shares", get(shares::list))
         .route("/api/v1/assets/{id}/shares/{user}", put(shares::put).delete(shares::remove))
         .route("/api/v1/events", get(events::stream))
+}
+
+fn of_collections() -> Router<State> {
+    Router::new()
+        .route("/api/v1/collections", get(collections::list).post(collections::create))
+        .route(
+            "/api/v1/collections/{collection}",
+            get(collections::show).patch(collections::change).delete(collections::delete),
+        )
+        .route("/api/v1/collections/{collection}/items", get(collections::items).post(collections::put_item))
+        .route(
+            "/api/v1/collections/{collection}/items/{item}",
+            patch(collections::move_item).delete(collections::remove_item),
+        )
+        .route("/api/v1/collections/{collection}/shares", get(collections::shares))
+        .route("/api/v1/collections/{collection}/shares/{user}", put(collections::share).delete(collections::unshare))
+        .route("/api/v1/assets/{id}/channel", put(channels::put_asset).delete(channels::remove_asset))
+        .route("/api/v1/channels", get(channels::list).post(channels::create))
+        .route("/api/v1/channels/{channel}", get(channels::show).patch(channels::change).delete(channels::delete))
+        .route("/api/v1/channels/{channel}/assets", get(channels::assets))
+        .route("/api/v1/me/subscriptions", get(channels::subscriptions))
+        .route("/api/v1/me/subscriptions/assets", get(channels::feed))
+        .route("/api/v1/me/subscriptions/{channel}", put(channels::subscribe).delete(channels::unsubscribe))
 }
 
 fn of_accounts() -> Router<State> {

@@ -26,7 +26,7 @@ struct Wanted {
 }
 
 #[derive(Serialize)]
-struct ShareView {
+pub(crate) struct ShareView {
     user: UserId,
     standing: Standing,
     created_at: String,

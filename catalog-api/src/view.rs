@@ -1,13 +1,16 @@
 //! How an asset looks in JSON.
 
+use std::collections::BTreeMap;
+
 use catalog_store::progress::seconds_left;
 use catalog_store::{Asset, Output, RenditionKind, RenditionProgress, Text};
+use domain::about::{Credit, Date};
 use domain::loudness::Hundredths;
 use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
 use domain::{
-    AssetId, AssetState, ByteSize, Failure, Generation, Language, LeftOut, MediaTime, PlaybackId, Probe, RenditionId,
-    Timestamp, pace,
+    AssetId, AssetKind, AssetState, ByteSize, ChannelId, Failure, Generation, Language, LeftOut, MediaTime, PlaybackId,
+    Probe, RenditionId, Stage, Timestamp, pace,
 };
 use serde::Serialize;
 
@@ -22,6 +25,25 @@ pub(crate) struct AssetView {
     state: AssetState,
     file_name: Option<String>,
     title: Option<String>,
+    description: Option<String>,
+    tags: Vec<String>,
+    genres: Vec<String>,
+    languages: Vec<Language>,
+    released_on: Option<Date>,
+    external_ids: BTreeMap<String, String>,
+    people: Vec<Credit>,
+    kind: Option<AssetKind>,
+    /// In which everybody with an account sees it.
+    channel: Option<ChannelId>,
+    /// How far it is on its way to those who may see it, and what was said about that last.
+    stage: Stage,
+    stage_note: Option<String>,
+    /// Since when it lies in the bin, and until when it can be taken out again.
+    binned_at: Option<String>,
+    bin_until: Option<String>,
+    /// From when and until when those who may not change it see and play it.
+    publish_at: Option<String>,
+    expire_at: Option<String>,
     /// The account it belongs to, or the name behind a token; null if it is nobody's.
     owner: Option<String>,
     created_at: String,
@@ -198,6 +220,21 @@ impl AssetView {
             left_out: output.left_out.clone(),
             file_name: asset.file_name,
             title: asset.title,
+            kind: asset.kind,
+            stage: asset.stage,
+            stage_note: asset.stage_note,
+            binned_at: asset.binned_at.map(Timestamp::rfc3339),
+            bin_until: asset.bin_until.map(Timestamp::rfc3339),
+            publish_at: asset.publish_at.map(Timestamp::rfc3339),
+            expire_at: asset.expire_at.map(Timestamp::rfc3339),
+            channel: asset.channel,
+            description: asset.about.description,
+            tags: asset.about.tags,
+            genres: asset.about.genres,
+            languages: asset.about.languages,
+            released_on: asset.about.released_on,
+            external_ids: asset.about.external_ids,
+            people: asset.about.people,
             owner: asset.owner,
             failure: asset.failure,
             generation: asset.generation,

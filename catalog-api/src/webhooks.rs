@@ -412,7 +412,7 @@ fn checked_topics(patterns: &[String]) -> Result<Topics, Problem> {
 
 fn instant(field: &str, text: &str) -> Result<Timestamp, Problem> {
     let wrong = || Problem::invalid_body(format!("{field} is an instant such as 2026-11-29T05:40:00Z"));
-    Timestamp::parse_rfc3339(text).ok_or_else(wrong)
+    Timestamp::from_rfc3339(text).ok_or_else(wrong)
 }
 
 fn shown(webhook: Webhook, now: Timestamp) -> Response {

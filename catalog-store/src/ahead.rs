@@ -23,7 +23,7 @@ use crate::catalog::{Number, Tx};
 use crate::engine::{Arg, args, column, json as text};
 use crate::jobs::{CRASHES_MAX, LeaseRow, NextRow};
 use crate::settle::{done, generation_of, is_part};
-use crate::{Catalog, CatalogError, Claim, Closing, LeasedJob, NextJob, generations, sql};
+use crate::{Catalog, CatalogError, Claim, Closing, LeasedJob, NextJob, assets, generations, sql};
 
 /// Unfinished uploads that are worked on at the same time: what it costs may come to nothing.
 pub const AHEAD_UPLOADS_MAX: u64 = 8;
@@ -139,16 +139,15 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         let asset = job.asset;
         let mut tx = self.begin().await?;
-        let state = tx.lock_asset(asset, now).await?.state()?;
+        let row = tx.lock_asset(asset, now).await?;
+        let state = row.state()?;
         done(&mut tx, job, now).await?;
         if !matches!(state, AssetState::Processing | AssetState::Ready) {
             let open: Option<Number> = tx.row(sql::generations::CLOSE_JOB, args![asset, generation]).await?;
             let open = open.ok_or(CatalogError::NoGeneration(job.id))?.number;
             let no_job: Option<String> = None;
             tx.execute(sql::assets::SET_SPARE, args![asset, no_job]).await?;
-            let args =
-                args![asset, text("assets.probe", probe)?, probe.title.clone(), generation, column(probe.size.0)?];
-            tx.execute(sql::assets::SET_PROBED, args).await?;
+            assets::describe(&mut tx, &row, asset, (probe, generation)).await?;
             let probed = tx.apply((asset, state), AssetEvent::ProbeSucceeded, json!({}), now).await?;
             tx.execute(sql::jobs::JOIN_ALL, args![asset, generation, i64::from(AHEAD_STEP), now]).await?;
             tx.tell_of_work();

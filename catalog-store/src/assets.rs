@@ -3,12 +3,14 @@
 use domain::markers::Marker;
 use domain::probe::Chapter;
 use domain::{
-    AssetEvent, AssetId, AssetState, ByteSize, Failure, Generation, JobId, JobSpec, PlaybackId, Probe, Timestamp,
+    About, AssetEvent, AssetId, AssetKind, AssetState, Availability, ByteSize, ChannelId, Failure, Generation, JobId,
+    JobSpec, Language, PlaybackId, Probe, Stage, Timestamp,
 };
 use serde_json::json;
 
 use crate::catalog::Tx;
-use crate::engine::{args, column, corrupt, count, count32, document, parsed};
+use crate::engine::{args, column, corrupt, count, count32, document, json as text, parsed};
+use crate::search::index::{self, Described, title_key};
 use crate::{Catalog, CatalogError, sql};
 
 /// Most assets that one page of [`Catalog::assets`] holds.
@@ -45,14 +47,47 @@ pub struct Asset {
     pub chapters: Option<Vec<Chapter>>,
     /// The markers that somebody set, on the timeline of the output.
     pub markers: Vec<Marker>,
+    /// What people say about it.
+    pub about: About,
+    /// Rises with every change of that.
+    pub about_version: u64,
+    /// What it consists of, once that is known.
+    pub kind: Option<AssetKind>,
     /// The principal it belongs to; `None` if it came where nobody was asked for a name.
     pub owner: Option<String>,
+    /// The channel in which it is published.
+    pub channel: Option<ChannelId>,
+    /// How far it is on its way to those who may see it.
+    pub stage: Stage,
+    /// What was said about that last.
+    pub stage_note: Option<String>,
+    /// Since when it lies in the bin.
+    pub binned_at: Option<Timestamp>,
+    /// Until when it can be taken out again.
+    pub bin_until: Option<Timestamp>,
+    /// From when on those who may not change it see and play it.
+    pub publish_at: Option<Timestamp>,
+    /// Until when.
+    pub expire_at: Option<Timestamp>,
     /// Rises with every change of the row.
     pub version: u64,
     /// When its upload was created.
     pub created_at: Timestamp,
     /// When the row last changed.
     pub updated_at: Timestamp,
+}
+
+impl Asset {
+    /// When it may be played, as its pointer says it.
+    pub fn availability(&self) -> Availability {
+        // Whole seconds: it begins no earlier and ends no later than is said.
+        let ceil = |at: Timestamp| at.unix_ms().saturating_add(999).div_euclid(1000);
+        Availability {
+            is_withheld: self.binned_at.is_some() || !self.stage.is_played(),
+            from_s: self.publish_at.map(ceil),
+            until_s: self.expire_at.map(|at| at.unix_ms().div_euclid(1000)),
+        }
+    }
 }
 
 /// An asset whose source is complete from the start.
@@ -119,6 +154,10 @@ impl Catalog {
             return Ok(false);
         }
         tx.apply((id, state), AssetEvent::Deleted, json!({}), now).await?;
+        index::forget(&mut tx, id).await?;
+        tx.execute(sql::collections::DELETE_ASSET, args![id]).await?;
+        let nowhere: Option<String> = None;
+        tx.execute(sql::channels::SET_CHANNEL, args![id, nowhere]).await?;
         tx.execute(sql::assets::SET_PLAYABLE, args![id, false]).await?;
         tx.execute(sql::uploads::TERMINATE_OF_ASSET, args![id, now]).await?;
         tx.execute(sql::jobs::CANCEL_OF_ASSET, args![id, "cancelled: the asset was deleted", now]).await?;
@@ -135,6 +174,7 @@ impl Catalog {
             Ok(_) | Err(CatalogError::NoAsset(_)) => return Ok(false),
             Err(error) => return Err(error),
         }
+        index::forget(&mut tx, id).await?;
         tx.execute(sql::assets::DELETE, args![id]).await?;
         tx.commit().await?;
         Ok(true)
@@ -170,8 +210,28 @@ pub(crate) async fn insert(
     let no_size: Option<i64> = None;
     let args = args![asset, playback, state.as_str(), file_name.clone(), no_size, now, owner];
     tx.execute(sql::assets::INSERT, args).await?;
+    let about = About::default();
+    let described = Described { id: asset, title: None, file_name: file_name.as_deref(), about: &about, sound: vec![] };
+    index::describe(tx, &described).await?;
     tx.event(now, "asset.uploading", asset, json!({ "state": state, "file_name": file_name }));
     Ok(())
+}
+
+/// Records what is known of the source of a locked asset, and what is shown and found of it from then on.
+pub(crate) async fn describe(
+    tx: &mut Tx,
+    row: &AssetRow,
+    asset: AssetId,
+    (probe, generation): (&Probe, Generation),
+) -> Result<(), CatalogError> {
+    let about = row.about()?;
+    // What somebody said already is not the file's to change.
+    let title = about.title.clone().or_else(|| probe.title.clone());
+    let (key, kind) = (title_key(title.as_deref()), AssetKind::of(probe).as_str());
+    let (document, size) = (text("assets.probe", probe)?, column(probe.size.0)?);
+    tx.execute(sql::assets::SET_PROBED, args![asset, document, title.clone(), generation, size, key, kind]).await?;
+    let (title, file_name, sound) = (title.as_deref(), row.file_name.as_deref(), sound(probe));
+    index::describe(tx, &Described { id: asset, title, file_name, about: &about, sound }).await
 }
 
 /// The source of a locked asset is complete: the asset is received and its probe enqueued.
@@ -190,11 +250,11 @@ pub(crate) async fn receive(
 /// `assets` as stored.
 #[derive(sqlx::FromRow)]
 pub(crate) struct AssetRow {
-    id: String,
+    pub(crate) id: String,
     playback_id: String,
     state: String,
-    file_name: Option<String>,
-    title: Option<String>,
+    pub(crate) file_name: Option<String>,
+    pub(crate) title: Option<String>,
     size_bytes: Option<i64>,
     probe: Option<String>,
     pub(crate) generation: Option<i64>,
@@ -207,6 +267,16 @@ pub(crate) struct AssetRow {
     reprocess_failure: Option<String>,
     spare_job: Option<String>,
     owner: Option<String>,
+    about: String,
+    pub(crate) about_version: i64,
+    kind: Option<String>,
+    channel_id: Option<String>,
+    pub(crate) stage: String,
+    stage_note: Option<String>,
+    pub(crate) binned_at: Option<i64>,
+    bin_until: Option<i64>,
+    publish_at: Option<i64>,
+    expire_at: Option<i64>,
     version: i64,
     created_at: i64,
     updated_at: i64,
@@ -215,6 +285,19 @@ pub(crate) struct AssetRow {
 impl AssetRow {
     pub(crate) fn state(&self) -> Result<AssetState, CatalogError> {
         AssetState::from_name(&self.state).ok_or_else(|| corrupt("assets.state", &self.state))
+    }
+
+    pub(crate) fn about(&self) -> Result<About, CatalogError> {
+        document("assets.about", &self.about)
+    }
+
+    pub(crate) fn probe(&self) -> Result<Option<Probe>, CatalogError> {
+        self.probe.as_deref().map(|probe| document("assets.probe", probe)).transpose()
+    }
+
+    /// The languages of its sound, as far as they are known.
+    pub(crate) fn sound(&self) -> Result<Vec<Language>, CatalogError> {
+        Ok(self.probe()?.map(|probe| sound(&probe)).unwrap_or_default())
     }
 
     pub(crate) fn generation(&self) -> Result<Option<Generation>, CatalogError> {
@@ -236,26 +319,46 @@ impl AssetRow {
     }
 }
 
+/// The languages of the sound of a source.
+pub(crate) fn sound(probe: &Probe) -> Vec<Language> {
+    probe.audio.iter().filter_map(|track| track.language.clone()).collect()
+}
+
 impl TryFrom<AssetRow> for Asset {
     type Error = CatalogError;
 
     fn try_from(row: AssetRow) -> Result<Self, CatalogError> {
+        let (state, probe, about) = (row.state()?, row.probe()?, row.about()?);
+        let (generation, next_generation) = (row.generation()?, row.next_generation()?);
         Ok(Self {
             id: parsed("assets.id", &row.id)?,
             playback: parsed("assets.playback_id", &row.playback_id)?,
-            state: row.state()?,
+            state,
             size: row.size_bytes.map(|size| count("assets.size_bytes", size).map(ByteSize)).transpose()?,
-            generation: row.generation()?,
-            next_generation: row.next_generation()?,
+            generation,
+            next_generation,
             reprocess_failure: row
                 .reprocess_failure
                 .map(|failure| document("assets.reprocess_failure", &failure))
                 .transpose()?,
-            probe: row.probe.map(|probe| document("assets.probe", &probe)).transpose()?,
+            probe,
+            about,
+            about_version: count("assets.about_version", row.about_version)?,
+            kind: row
+                .kind
+                .map(|kind| AssetKind::from_name(&kind).ok_or_else(|| corrupt("assets.kind", &kind)))
+                .transpose()?,
             failure: row.failure.map(|failure| document("assets.failure", &failure)).transpose()?,
             is_playable: row.is_playable != 0,
             chapters: row.chapters.map(|chapters| document("assets.chapters", &chapters)).transpose()?,
             markers: row.markers.map(|markers| document("assets.markers", &markers)).transpose()?.unwrap_or_default(),
+            channel: row.channel_id.map(|id| parsed("assets.channel_id", &id)).transpose()?,
+            stage: Stage::from_name(&row.stage).ok_or_else(|| corrupt("assets.stage", &row.stage))?,
+            stage_note: row.stage_note,
+            binned_at: row.binned_at.map(Timestamp::from_unix_ms),
+            bin_until: row.bin_until.map(Timestamp::from_unix_ms),
+            publish_at: row.publish_at.map(Timestamp::from_unix_ms),
+            expire_at: row.expire_at.map(Timestamp::from_unix_ms),
             version: count("assets.version", row.version)?,
             created_at: Timestamp::from_unix_ms(row.created_at),
             updated_at: Timestamp::from_unix_ms(row.updated_at),

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::assets::AssetRow;
 use crate::engine::{self, Arg, Engine, Row, Transaction, args};
+use crate::search::index::Dialect;
 use crate::sql::{self, Sql};
 use crate::{CatalogError, LeasedJob};
 
@@ -59,12 +60,13 @@ impl Catalog {
         Ok(Self { inner: Arc::new(Inner { engine, commits }) })
     }
 
-    /// Brings the schema up to date; does nothing if it is.
+    /// Brings the schema up to date, and what a search looks into; does nothing if they are.
     ///
     /// # Errors
     /// [`CatalogError::Migrate`], also when the schema is newer than this program.
     pub async fn migrate(&self) -> Result<(), CatalogError> {
-        self.inner.engine.migrate().await
+        self.inner.engine.migrate().await?;
+        self.renew_search().await
     }
 
     /// Closes all connections after their running statements; later calls fail.
@@ -110,6 +112,14 @@ impl Catalog {
             has_work: false,
             catalog: self.clone(),
         })
+    }
+
+    /// How the engine wants to be asked for words.
+    pub(crate) fn dialect(&self) -> Dialect {
+        match self.inner.engine {
+            Engine::Sqlite { .. } => Dialect::Sqlite,
+            Engine::Postgres(_) => Dialect::Postgres,
+        }
     }
 
     pub(crate) async fn rows<R: Row>(&self, sql: Sql, args: Vec<Arg>) -> Result<Vec<R>, CatalogError> {
@@ -176,6 +186,11 @@ struct NewEvent {
 }
 
 impl Tx {
+    /// How the engine wants to be told of words.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.catalog.dialect()
+    }
+
     pub(crate) async fn execute(&mut self, sql: Sql, args: Vec<Arg>) -> Result<u64, CatalogError> {
         self.transaction.execute(sql, args).await
     }

@@ -7,10 +7,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::{
-    AssetId, Generation, JobId, KeyId, MessageId, NotificationId, PlaybackId, RenditionId, SessionId, TextId,
-    Timestamp, UploadId, UserId, WebhookId,
+    AssetId, ChannelId, CollectionId, Generation, ItemId, JobId, KeyId, MessageId, NotificationId, PlaybackId,
+    RenditionId, SessionId, TextId, Timestamp, UploadId, UserId, WebhookId,
 };
 use sqlx::Connection as _;
+use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions, PgRow, Postgres};
 use sqlx::sqlite::{
     Sqlite, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
@@ -28,11 +29,19 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long SQLite waits while another process writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+/// Migrations that both engines understand, and those that each has in a text of its own, under the same numbers.
+static COMMON: Migrator = sqlx::migrate!("./migrations");
+static OF_SQLITE: Migrator = sqlx::migrate!("./migrations/sqlite");
+static OF_POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
+
+/// All migrations of an engine, in order.
+fn migrations(own: &Migrator) -> Migrator {
+    Migrator::with_migrations(COMMON.iter().chain(own.iter()).cloned().collect())
+}
 
 /// The schema that this program works with.
 pub(crate) fn schema_version() -> i64 {
-    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+    COMMON.iter().chain(OF_SQLITE.iter()).map(|migration| migration.version).max().unwrap_or(0)
 }
 
 /// The database behind a catalogue.
@@ -130,8 +139,8 @@ impl Engine {
 
     pub(crate) async fn migrate(&self) -> Result<(), CatalogError> {
         match self {
-            Self::Sqlite { writer, .. } => MIGRATIONS.run(writer).await,
-            Self::Postgres(pool) => MIGRATIONS.run(pool).await,
+            Self::Sqlite { writer, .. } => migrations(&OF_SQLITE).run(writer).await,
+            Self::Postgres(pool) => migrations(&OF_POSTGRES).run(pool).await,
         }
         .map_err(CatalogError::Migrate)
     }
@@ -287,6 +296,9 @@ macro_rules! text_arg {
 text_arg!(
     &str,
     String,
+    ChannelId,
+    CollectionId,
+    ItemId,
     AssetId,
     PlaybackId,
     UploadId,

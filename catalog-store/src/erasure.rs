@@ -146,6 +146,8 @@ impl Catalog {
         let heir: UserId = parsed("users.id", &heir.ok_or(CatalogError::LastAdmin)?.text)?;
         let moved = tx.execute(sql::erasure::TRANSFER_ASSETS, args![id, heir, now]).await?;
         tx.execute(sql::erasure::TRANSFER_UPLOADS, args![id, heir]).await?;
+        tx.execute(sql::erasure::TRANSFER_COLLECTIONS, args![id, heir, now]).await?;
+        tx.execute(sql::erasure::TRANSFER_CHANNELS, args![id, heir, now]).await?;
         tx.execute(sql::erasure::BLANK_UPLOADS, args![id, now]).await?;
         tx.erase(id, now).await?;
         tx.keep_an_admin().await?;
@@ -163,6 +165,8 @@ impl Tx {
         self.execute(sql::credentials::TICKETS_DROP_ALL, args![id]).await?;
         self.execute(sql::second_factor::CODES_DROP, args![id]).await?;
         self.execute(sql::shares::REMOVE_OF_USER, args![id]).await?;
+        self.execute(sql::collections::REMOVE_SHARES_OF_USER, args![id]).await?;
+        self.execute(sql::channels::UNSUBSCRIBE_USER, args![id]).await?;
         self.execute(sql::webhooks::DELETE_OF_OWNER, args![id]).await?;
         self.execute(sql::idempotency::DELETE_OF_PRINCIPAL, args![id]).await?;
         self.execute(sql::notifications::DELETE_OF_USER, args![id]).await?;

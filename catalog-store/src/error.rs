@@ -1,6 +1,6 @@
 //! Why the catalogue refuses or fails.
 
-use domain::{AssetId, IllegalTransition, JobId, UploadId, UserId, WebhookId};
+use domain::{AssetId, ChannelId, CollectionId, IllegalTransition, JobId, UploadId, UserId, WebhookId};
 
 use crate::UploadState;
 
@@ -45,6 +45,9 @@ pub enum CatalogError {
     /// The asset is in a state in which this cannot happen.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
+    /// The asset is in a stage from which there is no such way.
+    #[error(transparent)]
+    Stage(#[from] domain::stage::IllegalStage),
     /// There is no such asset.
     #[error("no asset {0}")]
     NoAsset(AssetId),
@@ -145,6 +148,42 @@ pub enum CatalogError {
     /// What was asked for under a name is done by somebody else by now.
     #[error("another runner has the name by now")]
     LostName,
+    /// Another asset has this id under a scheme.
+    #[error("another asset has this id under {scheme}")]
+    ExternalIdTaken {
+        /// The scheme.
+        scheme: String,
+    },
+    /// There is no such collection.
+    #[error("no collection {0}")]
+    NoCollection(CollectionId),
+    /// A collection of this kind does not take it.
+    #[error("a {kind} does not take this")]
+    Unfit {
+        /// The kind.
+        kind: domain::collection::Kind,
+    },
+    /// It is in the collection already.
+    #[error("it is in {0} already")]
+    AlreadyIn(CollectionId),
+    /// The collection has as many items as it may.
+    #[error("{0} has {max} items already", max = crate::collections::ITEMS_MAX)]
+    TooManyItems(CollectionId),
+    /// The collection is shared with as many as it may be.
+    #[error("{0} is shared with {max} accounts already", max = crate::shares::SHARES_MAX)]
+    TooManyCollectionShares(CollectionId),
+    /// There is no such channel.
+    #[error("no channel {0}")]
+    NoChannel(ChannelId),
+    /// Another channel has this handle.
+    #[error("another channel has this handle")]
+    HandleTaken,
+    /// The owner has as many channels as they may.
+    #[error("there are {max} channels already", max = crate::channels::CHANNELS_OF_OWNER_MAX)]
+    TooManyChannels,
+    /// The account follows as many channels as it may.
+    #[error("there are {max} subscriptions already", max = crate::channels::SUBSCRIPTIONS_MAX)]
+    TooManySubscriptions,
     /// A number does not fit into a database column.
     #[error("{0} is too large a number")]
     TooLarge(u64),

@@ -13,9 +13,11 @@ pub const EVENTS_MAX: u32 = 1000;
 ///
 /// Topics: `asset.` and the new state (`asset.uploading`, `asset.received`, `asset.probed`, `asset.processing`,
 /// `asset.ready`, `asset.failed`, `asset.deleted`), and `asset.playable`, `asset.progress`, `asset.updated`,
-/// `asset.purged`; `asset.published` once a complete document is pointed to, and `asset.access_changed`; of another output of a ready asset `asset.reprocessing`, `asset.reprocessed`,
-/// `asset.reprocess_failed`, and `asset.retired` once the one that is not in force is removed. For one person alone:
-/// `webhook.disabled` and `webhook.failed`, `asset.shared`, and `account.security` with the `action` of the audit log.
+/// `asset.purged`; `asset.binned`, `asset.restored`, `asset.scheduled`, `asset.opened`, `asset.expired` and
+/// `asset.stage_changed`; `asset.published` once a complete document is pointed to, and `asset.access_changed`; of
+/// another output of a ready asset `asset.reprocessing`, `asset.reprocessed`, `asset.reprocess_failed`, and
+/// `asset.retired` once the one that is not in force is removed. For one person alone: `webhook.disabled` and
+/// `webhook.failed`, `asset.shared`, and `account.security` with the `action` of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Its number.

@@ -9,8 +9,11 @@
 //! | [`erasure`] | all that is kept of a person, and that it is erased |
 //! | [`notifications`] | what people are told of what happened |
 //! | [`shares`] | with whom assets are shared |
+//! | [`collections`], [`channels`] | what assets are put together in; where they are published, and who follows it |
 //! | [`audit`] | what was done about accounts and rights, sealed |
+//! | [`availability`] | the bin, and from when and until when assets are shown |
 //! | [`assets`] | one row per asset, from upload to deletion |
+//! | [`listing`], [`search`] | assets by what people say of them, and by what is said in them |
 //! | [`jobs`] | the durable queue: leases, fences, attempts, priorities |
 //! | [`settle`] | how each kind of job ends, in one transaction with what it causes |
 //! | [`generations`] | plans, images and subtitles of one output |
@@ -28,15 +31,19 @@
 //! Start with [`Catalog`], [`LeasedJob`] and [`Asset`]. This crate knows nothing of HTTP, media or
 //! objects, and never asks for the time: `now` is a parameter of everything that writes.
 //!
-//! Rows are locked in one order everywhere: head of the audit log, account, asset, generation, jobs, events. So no two transactions
-//! wait for each other in a circle.
+//! Rows are locked in one order everywhere: head of the audit log, account, asset, what is searched, generation, jobs,
+//! events. So no two transactions wait for each other in a circle.
 
+mod about;
 pub mod accounts;
 pub mod ahead;
 pub mod assets;
 pub mod audit;
+pub mod availability;
 pub mod backup;
 mod catalog;
+pub mod channels;
+pub mod collections;
 pub mod credentials;
 pub mod demand;
 pub mod editions;
@@ -50,11 +57,13 @@ pub mod idempotency;
 pub mod imports;
 pub mod integrity;
 pub mod jobs;
+pub mod listing;
 pub mod notifications;
 pub mod outbox;
 pub mod progress;
 pub mod purges;
 pub mod reprocess;
+pub mod search;
 pub mod second_factor;
 pub mod segments;
 pub mod sessions;
@@ -65,11 +74,14 @@ pub mod texts;
 pub mod uploads;
 pub mod webhooks;
 
+pub use about::Described;
 pub use accounts::{NewUser, Profile, Terms, User, UserState};
 pub use ahead::{AheadJob, AheadJobs};
 pub use assets::{Asset, NewAsset};
 pub use audit::{AuditEntry, AuditFault, AuditVerdict};
 pub use catalog::Catalog;
+pub use channels::Channel;
+pub use collections::{Collection, CollectionText, Item, Member};
 pub use credentials::{ApiKey, NewApiKey, Purpose, SigningKey};
 pub use demand::{Demand, Wanted};
 pub use editions::Edition;
@@ -81,10 +93,12 @@ pub use idempotency::{Known, Mark, Named};
 pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob, NextJob};
-pub use notifications::{Channel, NewNotification, Notification, NotificationKind};
+pub use listing::{Filter, Order};
+pub use notifications::{NewNotification, Notification, NotificationChannel, NotificationKind};
 pub use outbox::{OutboxHold, OutboxReader};
 pub use progress::{RenditionKind, RenditionProgress};
 pub use reprocess::{Reprocess, ReprocessJobs, Standing};
+pub use search::{Cue, Facet, Found, Hit, Moment, Moments, Search};
 pub use segments::SegmentRow;
 pub use sessions::{NewSession, Proof, RefreshToken, Refreshed, Session};
 pub use shares::Share;

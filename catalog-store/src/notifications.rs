@@ -63,10 +63,10 @@ impl NotificationKind {
     }
 
     /// How somebody is told who did not say.
-    pub fn default_channel(self) -> Channel {
+    pub fn default_channel(self) -> NotificationChannel {
         match self {
-            Self::AssetReady | Self::AssetFailed | Self::AssetShared => Channel::App,
-            Self::AccountSecurity | Self::WebhookDisabled | Self::Digest => Channel::Email,
+            Self::AssetReady | Self::AssetFailed | Self::AssetShared => NotificationChannel::App,
+            Self::AccountSecurity | Self::WebhookDisabled | Self::Digest => NotificationChannel::Email,
         }
     }
 }
@@ -74,7 +74,7 @@ impl NotificationKind {
 /// How somebody is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Channel {
+pub enum NotificationChannel {
     /// Not at all.
     Off,
     /// In the pages.
@@ -83,7 +83,7 @@ pub enum Channel {
     Email,
 }
 
-impl Channel {
+impl NotificationChannel {
     /// Its name in documents and in the catalogue.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -226,18 +226,25 @@ impl Catalog {
     }
 
     /// How somebody wants to be told, kind by kind.
-    pub async fn channels_of(&self, user: UserId) -> Result<Vec<(NotificationKind, Channel)>, CatalogError> {
+    pub async fn channels_of(
+        &self,
+        user: UserId,
+    ) -> Result<Vec<(NotificationKind, NotificationChannel)>, CatalogError> {
         let rows: Vec<PreferenceRow> = self.rows(sql::notifications::PREFERENCES, args![user]).await?;
         let said = |kind: NotificationKind| {
             let row = rows.iter().find(|row| row.kind == kind.as_str());
-            row.map_or(Some(kind.default_channel()), |row| Channel::named(&row.channel))
+            row.map_or(Some(kind.default_channel()), |row| NotificationChannel::named(&row.channel))
         };
         let each = NotificationKind::ALL.into_iter().map(|kind| Some((kind, said(kind)?)));
         each.collect::<Option<_>>().ok_or_else(|| corrupt("notification_preferences.channel", "no channel"))
     }
 
     /// Sets how somebody wants to be told.
-    pub async fn set_channels(&self, user: UserId, wanted: &[(NotificationKind, Channel)]) -> Result<(), CatalogError> {
+    pub async fn set_channels(
+        &self,
+        user: UserId,
+        wanted: &[(NotificationKind, NotificationChannel)],
+    ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
         for (kind, channel) in wanted {
             tx.execute(sql::notifications::SET_PREFERENCE, args![user, kind.as_str(), channel.as_str()]).await?;

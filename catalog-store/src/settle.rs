@@ -6,8 +6,8 @@ use domain::{AssetEvent, AssetState, Failure, Generation, JobId, JobKind, JobSpe
 use serde_json::json;
 
 use crate::catalog::{Number, Text, Tx};
-use crate::engine::{args, column, document, json as text};
-use crate::{Catalog, CatalogError, LeasedJob, ahead, generations, progress, reprocess, sql, texts};
+use crate::engine::{args, document, json as text};
+use crate::{Catalog, CatalogError, LeasedJob, ahead, assets, generations, progress, reprocess, sql, texts};
 
 /// Why jobs of a generation that turned out to be impossible ended.
 const PLANNED_ANEW: &str = "cancelled: planned anew";
@@ -35,9 +35,7 @@ impl Catalog {
         if !matches!(state, AssetState::Processing | AssetState::Ready) {
             let asset = job.asset;
             ahead::drop_plan(&mut tx, &row, (asset, generation), now).await?;
-            let args =
-                args![asset, text("assets.probe", probe)?, probe.title.clone(), generation, column(probe.size.0)?];
-            tx.execute(sql::assets::SET_PROBED, args).await?;
+            assets::describe(&mut tx, &row, asset, (probe, generation)).await?;
             let probed = tx.apply((asset, state), AssetEvent::ProbeSucceeded, json!({}), now).await?;
             let parts = jobs.iter().filter(|(_, spec)| is_part(spec.kind())).count();
             generations::insert(&mut tx, (asset, generation), plan, None, parts, now).await?;

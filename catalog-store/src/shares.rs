@@ -4,12 +4,12 @@ use domain::authority::Standing;
 use domain::{AssetId, Timestamp, UserId};
 use serde_json::json;
 
-use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
+use crate::assets::AssetRow;
 use crate::audit::Note;
-use crate::catalog::Number;
+use crate::catalog::{Number, Tx};
 use crate::engine::{args, column, corrupt, parsed};
 use crate::events::{EVENTS_MAX, EventRow};
-use crate::{Asset, Catalog, CatalogError, Event, sql};
+use crate::{Catalog, CatalogError, Event, sql};
 
 /// Accounts that one asset is shared with.
 pub const SHARES_MAX: u64 = 100;
@@ -27,8 +27,8 @@ pub struct Share {
 
 impl Catalog {
     /// How the principal of this name stands to an asset; a stranger to one that is not there.
-    pub async fn standing(&self, asset: AssetId, name: &str) -> Result<Standing, CatalogError> {
-        let row: Option<MaybeText> = self.row(sql::shares::STANDING, args![asset, name]).await?;
+    pub async fn standing(&self, asset: AssetId, name: &str, now: Timestamp) -> Result<Standing, CatalogError> {
+        let row: Option<MaybeText> = self.row(sql::shares::STANDING, args![asset, name, now]).await?;
         match row.and_then(|row| row.text) {
             Some(standing) => read(&standing),
             None => Ok(Standing::Stranger),
@@ -53,7 +53,7 @@ impl Catalog {
         if others.is_some_and(|row| u64::try_from(row.number).unwrap_or(0) >= SHARES_MAX) {
             return Err(CatalogError::TooManyShares(asset));
         }
-        if tx.row::<Exists>(sql::accounts::BY_ID, args![user]).await?.is_none_or(|row| row.state == "deleted") {
+        if !tx.is_account(user).await? {
             return Err(CatalogError::NoUser(user));
         }
         if tx.row::<AssetRow>(sql::assets::BY_ID, args![asset]).await?.is_none() {
@@ -88,34 +88,35 @@ impl Catalog {
         rows.into_iter().map(Share::try_from).collect()
     }
 
-    /// Like [`assets`](Self::assets), but only those that the principal of this name sees.
-    pub async fn assets_seen_by(
+    /// Like [`events_after`](Self::events_after), but only those of assets that the principal of this name sees.
+    pub async fn events_seen_by(
         &self,
         name: &str,
-        after: Option<AssetId>,
+        seq: u64,
         limit: u32,
-    ) -> Result<Vec<Asset>, CatalogError> {
-        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
-        let args = args![after, name, limit.min(PAGE_ASSETS_MAX + 1)];
-        let rows: Vec<AssetRow> = self.rows(sql::shares::SEEN_PAGE, args).await?;
-        rows.into_iter().map(Asset::try_from).collect()
-    }
-
-    /// Like [`events_after`](Self::events_after), but only those of assets that the principal of this name sees.
-    pub async fn events_seen_by(&self, name: &str, seq: u64, limit: u32) -> Result<Vec<Event>, CatalogError> {
-        let args = args![column(seq)?, name, limit.min(EVENTS_MAX)];
+        now: Timestamp,
+    ) -> Result<Vec<Event>, CatalogError> {
+        let args = args![column(seq)?, name, limit.min(EVENTS_MAX), now];
         let rows: Vec<EventRow> = self.rows(sql::shares::SEEN_EVENTS, args).await?;
         rows.into_iter().map(Event::try_from).collect()
     }
 }
 
-fn read(standing: &str) -> Result<Standing, CatalogError> {
+impl Tx {
+    /// Whether there is such an account.
+    pub(crate) async fn is_account(&mut self, user: UserId) -> Result<bool, CatalogError> {
+        let row: Option<Exists> = self.row(sql::accounts::BY_ID, args![user]).await?;
+        Ok(row.is_some_and(|row| row.state != "deleted"))
+    }
+}
+
+pub(crate) fn read(standing: &str) -> Result<Standing, CatalogError> {
     Standing::shared(standing).ok_or_else(|| corrupt("asset_shares.standing", standing))
 }
 
 #[derive(sqlx::FromRow)]
-struct MaybeText {
-    text: Option<String>,
+pub(crate) struct MaybeText {
+    pub(crate) text: Option<String>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -125,7 +126,7 @@ struct Exists {
 
 /// `asset_shares` as stored.
 #[derive(sqlx::FromRow)]
-struct ShareRow {
+pub(crate) struct ShareRow {
     user_id: String,
     standing: String,
     created_at: i64,

@@ -5,6 +5,8 @@
 pub(crate) mod accounts;
 pub(crate) mod assets;
 pub(crate) mod audit;
+pub(crate) mod channels;
+pub(crate) mod collections;
 pub(crate) mod credentials;
 pub(crate) mod erasure;
 pub(crate) mod events;
@@ -15,6 +17,7 @@ pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod notifications;
 pub(crate) mod outbox;
+pub(crate) mod search;
 pub(crate) mod second_factor;
 pub(crate) mod segments;
 pub(crate) mod sessions;
@@ -55,6 +58,8 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         accounts::ALL,
         assets::ALL,
         audit::ALL,
+        channels::ALL,
+        collections::ALL,
         credentials::ALL,
         erasure::ALL,
         events::ALL,
@@ -65,6 +70,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         jobs::ALL,
         notifications::ALL,
         outbox::ALL,
+        search::ALL,
         second_factor::ALL,
         segments::ALL,
         sessions::ALL,

@@ -13,7 +13,8 @@ use serde_json::json;
 use crate::assets::AssetRow;
 use crate::catalog::{Number, Tx};
 use crate::engine::{Arg, args, corrupt, count32, document, json as text, parsed};
-use crate::{Catalog, CatalogError, LeasedJob, sql};
+use crate::search::index;
+use crate::{Catalog, CatalogError, Cue, LeasedJob, sql};
 
 /// A subtitle file of an asset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +107,7 @@ impl Catalog {
         if tx.execute(sql::texts::REMOVE, args![asset, id]).await? == 0 {
             return Ok(false);
         }
+        index::drop_transcript(&mut tx, asset, &id.to_string()).await?;
         wish(&mut tx, &row, asset, job, now).await?;
         tx.commit().await?;
         Ok(true)
@@ -186,6 +188,25 @@ impl Catalog {
         tx.commit().await
     }
 
+    /// Records what is said in the job's asset by one source, so that it is found: the id of a text, or the name of a
+    /// rendition of the file's own subtitles.
+    ///
+    /// # Errors
+    /// [`CatalogError::LostLease`].
+    pub async fn put_transcript(
+        &self,
+        job: &LeasedJob,
+        source: (&str, Option<&Language>),
+        cues: &[Cue],
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        tx.lock_asset(job.asset, now).await?;
+        index::put_transcript(&mut tx, job.asset, source, cues).await?;
+        tx.fenced(job, sql::jobs::PROGRESS, args![job.id, job.fence, now]).await?;
+        tx.commit().await
+    }
+
     /// Forgets a text that was taken back and whose objects are gone.
     ///
     /// # Errors
@@ -208,7 +229,7 @@ pub(crate) async fn give_up(tx: &mut Tx, asset: AssetId, reason: &str, now: Time
 }
 
 /// Holds the row of an asset that can still change.
-async fn lock_living(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<AssetRow, CatalogError> {
+pub(crate) async fn lock_living(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<AssetRow, CatalogError> {
     let row = tx.lock_asset(asset, now).await?;
     match row.state()? {
         AssetState::Deleted => Err(CatalogError::NoAsset(asset)),
@@ -218,7 +239,13 @@ async fn lock_living(tx: &mut Tx, asset: AssetId, now: Timestamp) -> Result<Asse
 }
 
 /// Tells that the asset changed, and sees to it that it is published anew if it is published at all.
-async fn wish(tx: &mut Tx, row: &AssetRow, asset: AssetId, job: JobId, now: Timestamp) -> Result<(), CatalogError> {
+pub(crate) async fn wish(
+    tx: &mut Tx,
+    row: &AssetRow,
+    asset: AssetId,
+    job: JobId,
+    now: Timestamp,
+) -> Result<(), CatalogError> {
     tx.execute(sql::assets::COUNT_WISH, args![asset]).await?;
     tx.event(now, "asset.updated", asset, json!({}));
     // What is planned while the upload runs is not published: that happens once the source is there.

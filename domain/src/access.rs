@@ -16,9 +16,41 @@ pub struct Access {
     /// keeps honest browsers from showing it elsewhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pages: Vec<String>,
+    /// When it may be played at all.
+    #[serde(default, skip_serializing_if = "Availability::is_always")]
+    pub availability: Availability,
     /// How its picture and sound are encrypted on their way out; `None` if they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+}
+
+/// When an asset may be played. It follows from the catalogue; whoever writes a pointer takes it from there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Availability {
+    /// Not at all: it is in the bin.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_withheld: bool,
+    /// From when on, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_s: Option<i64>,
+    /// Until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_s: Option<i64>,
+}
+
+impl Availability {
+    /// Whether it may be played at any time.
+    pub fn is_always(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it may be played at an instant, in seconds since 1970.
+    pub fn is_open(&self, now_s: u64) -> bool {
+        let now_s = i64::try_from(now_s).unwrap_or(i64::MAX);
+        !self.is_withheld
+            && self.from_s.is_none_or(|from| from <= now_s)
+            && self.until_s.is_none_or(|until| now_s < until)
+    }
 }
 
 /// How picture and sound of an asset are encrypted on their way out. What is stored stays clear.
@@ -93,7 +125,7 @@ mod tests {
         check(Access::default(), r#"{"admission":"public"}"#);
         let pages = vec!["https://example.com".into(), "none".into()];
         check(
-            Access { admission: Admission::Signed, pages, encryption: None },
+            Access { admission: Admission::Signed, pages, ..Access::default() },
             r#"{"admission":"signed","pages":["https://example.com","none"]}"#,
         );
         check(
@@ -110,6 +142,18 @@ mod tests {
             Access { encryption: Some(encryption), admission: Admission::Signed, ..Access::default() },
             r#"{"admission":"signed","encryption":{"method":"cbcs","clear_lead_s":12,"rotate_s":600}}"#,
         );
+    }
+
+    #[test]
+    fn a_window_holds_its_first_second_and_not_its_last() {
+        let window = Availability { is_withheld: false, from_s: Some(10), until_s: Some(20) };
+        assert_eq!([9, 10, 19, 20].map(|now| window.is_open(now)), [false, true, true, false]);
+        assert!(Availability::default().is_open(0) && Availability::default().is_open(u64::MAX));
+        assert!(!Availability { is_withheld: true, ..Availability::default() }.is_open(15));
+        let access = Access { availability: window, ..Access::default() };
+        let text = r#"{"admission":"public","availability":{"from_s":10,"until_s":20}}"#;
+        assert_eq!(serde_json::to_string(&access).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Access>(text).unwrap(), access);
     }
 
     #[test]

@@ -22,6 +22,36 @@ pub enum AssetState {
     Deleted,
 }
 
+/// What an asset consists of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AssetKind {
+    /// Pictures, perhaps with sound.
+    Video,
+    /// Sound alone.
+    Audio,
+}
+
+impl AssetKind {
+    /// What a source makes of its asset.
+    pub fn of(probe: &crate::Probe) -> Self {
+        if probe.video.is_empty() { Self::Audio } else { Self::Video }
+    }
+
+    /// The name used in the API and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Video => "video",
+            Self::Audio => "audio",
+        }
+    }
+
+    /// The kind with this name; `None` for any other text.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Video, Self::Audio].into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
 /// What can happen to an asset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -180,6 +180,24 @@ pub enum Action {
     DeleteAsset,
     /// To share an asset, and to see with whom it is shared.
     ShareAsset,
+    /// To say whether an asset may be shown.
+    ReviewAsset,
+    /// To list collections: those that one may see.
+    ListCollections,
+    /// To make a collection.
+    CreateCollection,
+    /// To look at a collection and what is in it.
+    ReadCollection,
+    /// To change a collection and what is in it.
+    EditCollection,
+    /// To delete a collection.
+    DeleteCollection,
+    /// To share a collection, and to see with whom it is shared.
+    ShareCollection,
+    /// To make a channel.
+    CreateChannel,
+    /// To change a channel and what is published there, and to delete it.
+    EditChannel,
     /// To create an upload.
     Upload,
     /// To look at, go on with or end an upload.
@@ -199,7 +217,7 @@ pub enum Action {
 pub enum Resource<'a> {
     /// The server as such, or what the action says itself.
     Service,
-    /// An asset, to which the one who asks stands like this.
+    /// An asset, a collection or a channel, to which the one who asks stands like this.
     Asset(Standing),
     /// An upload or a capability that belongs to this name; `None` for those that are nobody's.
     Belonging(Option<&'a str>),
@@ -233,7 +251,7 @@ struct Rule {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 28] = [
         Self::Describe,
         Self::SignIn,
         Self::ReadSelf,
@@ -247,6 +265,15 @@ impl Action {
         Self::ReprocessAsset,
         Self::DeleteAsset,
         Self::ShareAsset,
+        Self::ReviewAsset,
+        Self::ListCollections,
+        Self::CreateCollection,
+        Self::ReadCollection,
+        Self::EditCollection,
+        Self::DeleteCollection,
+        Self::ShareCollection,
+        Self::CreateChannel,
+        Self::EditChannel,
         Self::Upload,
         Self::UseUpload,
         Self::Import,
@@ -266,11 +293,22 @@ impl Action {
             Self::ChangeSelf => Rule { role: Role::Guest, scope: None, takes_tokens: false, standing: None },
             Self::ManageUsers => rule(Role::Admin, Scope::UsersAdmin),
             Self::ReadAudit => rule(Role::Admin, Scope::AuditRead),
-            Self::ListAssets | Self::FollowEvents => with_tokens(rule(Role::Guest, Scope::AssetsRead)),
-            Self::ReadAsset => with_tokens(of_asset(Role::Guest, Scope::AssetsRead, Standing::Viewer)),
-            Self::EditAsset => of_asset(Role::User, Scope::AssetsWrite, Standing::Editor),
+            Self::ListAssets | Self::ListCollections | Self::FollowEvents => {
+                with_tokens(rule(Role::Guest, Scope::AssetsRead))
+            }
+            Self::ReadAsset | Self::ReadCollection => {
+                with_tokens(of_asset(Role::Guest, Scope::AssetsRead, Standing::Viewer))
+            }
+            Self::ReviewAsset => of_asset(Role::Moderator, Scope::AssetsWrite, Standing::Stranger),
+            Self::CreateCollection => rule(Role::User, Scope::AssetsWrite),
+            Self::CreateChannel => rule(Role::Uploader, Scope::AssetsWrite),
+            Self::EditAsset | Self::EditCollection => of_asset(Role::User, Scope::AssetsWrite, Standing::Editor),
             Self::ReprocessAsset => of_asset(Role::Uploader, Scope::AssetsWrite, Standing::Editor),
-            Self::DeleteAsset | Self::ShareAsset => of_asset(Role::User, Scope::AssetsWrite, Standing::Owner),
+            Self::DeleteAsset
+            | Self::ShareAsset
+            | Self::DeleteCollection
+            | Self::ShareCollection
+            | Self::EditChannel => of_asset(Role::User, Scope::AssetsWrite, Standing::Owner),
             Self::ManageWebhooks => rule(Role::Uploader, Scope::WebhooksAdmin),
             Self::Upload | Self::UseUpload | Self::Import | Self::GrantUpload | Self::RevokeGrant => {
                 with_tokens(rule(Role::Uploader, Scope::UploadsCreate))
@@ -327,7 +365,7 @@ pub fn authorize(principal: &Principal, action: Action, resource: Resource<'_>) 
 fn on_resource(principal: &Principal, rule: &Rule, resource: Resource<'_>) -> Result<(), Refusal> {
     match (resource, rule.standing) {
         (Resource::Asset(standing), Some(least)) if standing < least && principal.is_confined() => {
-            Err(Refusal::Forbidden("this asset belongs to somebody else, who did not share it for this"))
+            Err(Refusal::Forbidden("this belongs to somebody else, who did not share it for this"))
         }
         // What an action asks of an asset it asks of nothing else.
         (Resource::Service | Resource::Belonging(_), Some(_)) => Err(Refusal::Forbidden("this is no asset")),

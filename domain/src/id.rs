@@ -158,6 +158,18 @@ id!(
     /// Something that somebody is told: `ntf_` and 26 digits.
     NotificationId, "ntf"
 );
+id!(
+    /// A series, a season or a playlist: `col_` and 26 digits.
+    CollectionId, "col"
+);
+id!(
+    /// What stands in a collection: `itm_` and 26 digits.
+    ItemId, "itm"
+);
+id!(
+    /// A channel: `chn_` and 26 digits.
+    ChannelId, "chn"
+);
 ordered_by_birth!(AssetId);
 ordered_by_birth!(UploadId);
 ordered_by_birth!(JobId);
@@ -168,6 +180,9 @@ ordered_by_birth!(KeyId);
 ordered_by_birth!(WebhookId);
 ordered_by_birth!(MessageId);
 ordered_by_birth!(NotificationId);
+ordered_by_birth!(CollectionId);
+ordered_by_birth!(ItemId);
+ordered_by_birth!(ChannelId);
 
 impl TextId {
     /// The rendition that is made of the text: never that of another one, since its segments are kept for ever.

@@ -14,6 +14,8 @@
 //! | generation: one complete output of an asset under one recipe | [`Generation`] |
 //! | presentation: the published document of one generation | [`Presentation`] |
 //! | text: a subtitle file that somebody adds to an asset | [`TextId`], [`text::Report`] |
+//! | about: what people say of an asset; query: what somebody searches for | [`About`], [`search::Query`] |
+//! | collection: what assets are put together in; channel: under which name they are published | [`collection::Kind`], [`ChannelId`] |
 //! | principal: who asks, and what they may do | [`Principal`], [`authorize`] |
 //! | job, lease: durable background work; the time-limited right to run it | [`JobSpec`], [`JobState`] |
 //!
@@ -29,6 +31,7 @@
 //! ```
 
 pub mod aac;
+pub mod about;
 pub mod access;
 pub mod ahead;
 mod asset;
@@ -36,6 +39,7 @@ pub mod authority;
 pub mod chapters;
 mod clock;
 mod codec;
+pub mod collection;
 pub mod complexity;
 pub mod container;
 pub mod cost;
@@ -54,22 +58,25 @@ pub mod plan;
 pub mod presentation;
 pub mod probe;
 mod recipe;
+pub mod search;
 mod size;
+pub mod stage;
 mod tally;
 pub mod text;
 mod time;
 mod topics;
 
-pub use access::{Access, Admission, Encryption, EncryptionMethod};
-pub use asset::{AssetEvent, AssetState, Failure, FailureCode, IllegalTransition};
+pub use about::About;
+pub use access::{Access, Admission, Availability, Encryption, EncryptionMethod};
+pub use asset::{AssetEvent, AssetKind, AssetState, Failure, FailureCode, IllegalTransition};
 pub use authority::{Principal, Role, authorize};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use codec::{Codec, ParameterSets};
 pub use container::Container;
 pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
 pub use id::{
-    AssetId, Generation, IdError, JobId, KeyId, MessageId, NotificationId, PlaybackId, RenditionId, SessionId, TextId,
-    UploadId, UserId, WebhookId,
+    AssetId, ChannelId, CollectionId, Generation, IdError, ItemId, JobId, KeyId, MessageId, NotificationId, PlaybackId,
+    RenditionId, SessionId, TextId, UploadId, UserId, WebhookId,
 };
 pub use job::{JobKind, JobLane, JobSpec, JobState};
 pub use language::Language;
@@ -79,6 +86,7 @@ pub use presentation::Presentation;
 pub use probe::{Probe, ProbeFault};
 pub use recipe::{ExtraCodec, Recipe, RecipeId};
 pub use size::{Bitrate, ByteSize, Resolution};
+pub use stage::Stage;
 pub use tally::Tally;
 pub use time::{FrameRate, MediaTime, Timescale, hms};
 pub use topics::{PATTERN_BYTES_MAX, PATTERNS_MAX, Topics, TopicsError};

@@ -200,16 +200,19 @@ fn changed(args: &Args, now: Access, config: &Config) -> anyhow::Result<Access> 
 /// Writes it into the pointer. Whoever publishes at the same time may have read the one before, and writes that back:
 /// looks again when that is over.
 async fn put(store: &MediaStore, playback: PlaybackId, access: &Access) -> anyhow::Result<()> {
+    // When it may be played is the catalogue's to say, and may change meanwhile.
+    let wanted = |pointer: &Pointer| Access { availability: pointer.access.availability, ..access.clone() };
     for _ in 0..ATTEMPTS_MAX {
         let pointer = current(store, playback).await?;
-        if pointer.access == *access {
+        if pointer.access == wanted(&pointer) {
             return Ok(());
         }
-        let changed = Pointer { access: access.clone(), ..pointer };
+        let changed = Pointer { access: wanted(&pointer), ..pointer };
         store.put_pointer(playback, serde_json::to_vec(&changed)?.into()).await?;
         tokio::time::sleep(SETTLE).await;
     }
-    match current(store, playback).await?.access == *access {
+    let pointer = current(store, playback).await?;
+    match pointer.access == wanted(&pointer) {
         true => Ok(()),
         false => bail!("somebody else publishes the asset all the time: try again"),
     }
@@ -254,6 +257,9 @@ fn told(access: &Access) -> String {
     let mut told = admission.to_owned();
     if !access.pages.is_empty() {
         told.push_str(&format!(", on {}", access.pages.join(", ")));
+    }
+    if access.availability.is_withheld {
+        told.push_str(", not shown");
     }
     if let Some(Encryption { method, clear_lead_s, rotate_s }) = access.encryption {
         let method = match method {

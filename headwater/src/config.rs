@@ -171,6 +171,8 @@ pub struct Config {
     pub upload_size_max: u64,
     pub upload_sync: UploadSync,
     pub upload_expiry_s: u32,
+    pub bin_retention_days: u32,
+    pub review: bool,
     pub upload_types: Vec<String>,
     pub upload_tokens: Vec<String>,
     pub upload_quota_bytes: u64,
@@ -288,6 +290,11 @@ impl Config {
         };
         let expiry = (self.upload_expiry_s > 0).then(|| Duration::from_secs(self.upload_expiry_s.into()));
         ingest::Limits { size_max: self.upload_size_max, sync, expiry, ..ingest::Limits::default() }
+    }
+
+    /// How long what is deleted lies in the bin; `None` if there is none.
+    pub fn bin_retention(&self) -> Option<Duration> {
+        (self.bin_retention_days > 0).then(|| Duration::from_secs(u64::from(self.bin_retention_days) * 86_400))
     }
 
     /// How a codec besides H.264 is encoded.

@@ -9,7 +9,7 @@ use anyhow::Context;
 use axum::Router;
 use catalog_api::{Access, Accounts};
 use catalog_store::{Catalog, idempotency};
-use domain::{Clock, Timestamp};
+use domain::{Clock, JobId, Stage, Timestamp};
 use media_store::{MediaStore, Staging};
 use origin::access::KeyRing;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,12 @@ use crate::{cli, engine, machine, terminal, wiring};
 /// How long an event can be replayed: a week.
 const EVENTS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 
+/// Time between two looks at the bin and at schedules.
+const TIME_KEPT_EVERY: Duration = Duration::from_secs(30);
+/// Assets of which a round has the subtitles read again at most.
+const TRANSCRIPTS_AT_ONCE: u32 = 20;
+/// Assets of which a round takes care at most.
+const TIME_KEPT_AT_ONCE: u32 = 200;
 /// Time between two looks for events that are older.
 const EVENTS_PRUNED_EVERY: Duration = Duration::from_secs(3600);
 
@@ -61,12 +67,18 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         lifecycle.spawn_essential("work listener", listen);
         let prune = prune_events(catalog.clone(), Arc::clone(&base.clock), lifecycle.soft().clone());
         lifecycle.spawn_essential("event pruner", prune);
+        let keeper = keep_time(catalog.clone(), Arc::clone(&base.clock), lifecycle.soft().clone());
+        lifecycle.spawn_essential("bin and schedules", keeper);
         if let Some(teller) = wiring::teller(&config, &base.data_dir, catalog, &base.clock, &purges)? {
             lifecycle.spawn_essential("purges", teller.run(lifecycle.soft().clone()));
         }
         let (fan, sender) = wiring::webhooks(&config, &base.data_dir, catalog, &base.clock)?;
         lifecycle.spawn_essential("webhook messages", fan.run(lifecycle.soft().clone()));
         lifecycle.spawn_essential("webhook sender", sender.run(lifecycle.soft().clone()));
+    }
+    if let Some(catalog) = base.catalog.as_ref().filter(|_| config.has(Role::Api) || config.has(Role::Ingest)) {
+        let first = if config.review { Stage::Draft } else { Stage::Published };
+        catalog.set_first_stage(first).await.context("cannot say in which stage assets begin")?;
     }
     let access = base.access(&config, &lifecycle).await?;
     let parts = base.parts(&config, &lifecycle, (counters, purges), &access).await?;
@@ -266,9 +278,12 @@ impl Base {
         access: &Access,
     ) -> catalog_api::State {
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
-        let state = catalog_api::State::new(catalog.clone(), store, clock, lifecycle.soft().clone());
-        let state = state.with_access(access.clone()).with_tasks(lifecycle.tracker().clone());
-        state.with_webhook_ports(&config.webhook_rules().ports)
+        catalog_api::State::new(catalog.clone(), store, clock, lifecycle.soft().clone())
+            .with_bin(config.bin_retention())
+            .with_review(config.review)
+            .with_access(access.clone())
+            .with_tasks(lifecycle.tracker().clone())
+            .with_webhook_ports(&config.webhook_rules().ports)
     }
 
     /// Who may use the API and uploads, where this process serves either.
@@ -350,6 +365,37 @@ async fn prune_events(catalog: Catalog, clock: Arc<dyn Clock>, soft: Cancellatio
         }
         let _ = soft.run_until_cancelled(tokio::time::sleep(EVENTS_PRUNED_EVERY)).await;
     }
+}
+
+/// Empties the bin, and has caches told of what begins or ends to be shown: now and twice a minute. Whether it is shown
+/// the clock decides, not this.
+async fn keep_time(catalog: Catalog, clock: Arc<dyn Clock>, soft: CancellationToken) {
+    // Ends with the soft signal; a lost branch loses nothing, since the next round does the rest.
+    while !soft.is_cancelled() {
+        if let Err(error) = look_at_time(&catalog, &*clock).await {
+            tracing::warn!(%error, "the bin and schedules cannot be looked after");
+        }
+        let _ = soft.run_until_cancelled(tokio::time::sleep(TIME_KEPT_EVERY)).await;
+    }
+}
+
+async fn look_at_time(catalog: &Catalog, clock: &dyn Clock) -> Result<(), catalog_store::CatalogError> {
+    let told = catalog.tell_windows(TIME_KEPT_AT_ONCE, clock.now()).await?;
+    if told > 0 {
+        tracing::info!(assets = told, "assets are shown, or not any more");
+    }
+    let job = || JobId::mint(clock.now(), clock.entropy());
+    let asked = catalog.ask_for_transcripts(TRANSCRIPTS_AT_ONCE, job, clock.now()).await?;
+    if asked > 0 {
+        tracing::info!(assets = asked, "subtitles are read again, so that what is said is found");
+    }
+    for asset in catalog.bins_due(TIME_KEPT_AT_ONCE, clock.now()).await? {
+        let now = clock.now();
+        if catalog.delete_asset(asset.id, JobId::mint(now, clock.entropy()), now).await? {
+            tracing::info!(asset.id = %asset.id, "asset deleted, as its time in the bin is over");
+        }
+    }
+    Ok(())
 }
 
 fn warn_if_open(config: &Config) {

@@ -115,6 +115,8 @@ pub(crate) enum Denied {
     Busy,
     /// The asset is shown on other pages only.
     OtherPage,
+    /// The asset is not shown at this time.
+    Withheld,
 }
 
 /// How a request came in.
@@ -230,16 +232,26 @@ impl Gate {
 
     /// Whether everybody who comes through the gate may have an asset, without a look at the request.
     pub(crate) fn is_open(access: &Access) -> bool {
-        matches!(access.admission, Admission::Public | Admission::Unlisted) && access.pages.is_empty()
+        access.availability.is_always()
+            && matches!(access.admission, Admission::Public | Admission::Unlisted)
+            && access.pages.is_empty()
     }
 
     /// Whether a request may have an asset; `has_token` when one of ours was in its path.
     pub(crate) async fn admit(&self, access: &Access, has_token: bool, claim: &Claim<'_>) -> Result<Passage, Denied> {
+        if !access.availability.is_always() && !access.availability.is_open(self.now_s()) {
+            return Err(Denied::Withheld);
+        }
         if !access.pages.is_empty() && !is_shown_on(&access.pages, claim.headers) {
             return Err(Denied::OtherPage);
         }
         match &access.admission {
+            // What ends must not go on in a cache that many share.
+            Admission::Public | Admission::Unlisted if access.availability.until_s.is_some() => Ok(Passage::Private),
             Admission::Public | Admission::Unlisted => Ok(Passage::Open),
+            Admission::Signed | Admission::Password { .. } if has_token && access.availability.until_s.is_some() => {
+                Ok(Passage::Private)
+            }
             Admission::Signed | Admission::Password { .. } if has_token => Ok(Passage::Open),
             admission => {
                 if self.verifiers.iter().any(|verifier| verifier.verify(claim) == Verdict::Granted) {

@@ -108,6 +108,9 @@ impl Refusal {
             Self::Denied(Denied::OtherPage) => {
                 (Status::FORBIDDEN, "other_page", "this is not shown on that page", policy::NO_STORE)
             }
+            Self::Denied(Denied::Withheld) => {
+                (Status::NOT_FOUND, "not_available", "this is not shown at this time", policy::NO_STORE)
+            }
             Self::Denied(Denied::NoPassword) => {
                 (Status::UNAUTHORIZED, "password_needed", "this needs a password", policy::NO_STORE)
             }

@@ -256,8 +256,11 @@ impl Origin {
         let mut answer =
             answer::choose(&head.method, &head.headers, &representation).respond(&representation, &content);
         policy::assist(&head.headers, answer.headers_mut());
-        let may_stay =
-            !is_personal && passage == Passage::Open && access.pages.is_empty() && self.0.objects.stays(&content);
+        let may_stay = access.availability.is_always()
+            && !is_personal
+            && passage == Passage::Open
+            && access.pages.is_empty()
+            && self.0.objects.stays(&content);
         if may_stay && head.uri.query().is_none_or(cmcd::is_all_of) {
             let kept = served_from(representation, Tier::of_kept(&content));
             let needs_token = !Gate::is_open(access);

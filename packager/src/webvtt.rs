@@ -27,6 +27,26 @@ const TIMESTAMP_MAP: &str = "X-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n";
 /// How long a chapter without a usable end is shown, in milliseconds.
 const CHAPTER_MS: i64 = 1000;
 
+/// The words of a cue on one line, without tags and escapes (WebVTT §3.3).
+pub fn plain(text: &str) -> String {
+    let mut out = String::new();
+    let mut is_tag = false;
+    for c in text.chars() {
+        match c {
+            '<' => is_tag = true,
+            '>' if is_tag => is_tag = false,
+            _ if is_tag => {}
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    // The escaped ampersand last, since it may begin what looks like an escape.
+    for (escape, c) in [("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", " "), ("&lrm;", ""), ("&rlm;", ""), ("&amp;", "&")] {
+        out = out.replace(escape, c);
+    }
+    out.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The segment that covers `[from, to)`.
 ///
 /// It holds every cue that is visible at any time in between. A cue that crosses an edge stands

@@ -1,5 +1,6 @@
 //! Subtitles as they are shown: decoded cues made clean, and cut into segments. Pure.
 
+use catalog_store::Cue;
 use domain::{Cadence, MediaTime, Timescale};
 use packager::webvtt;
 
@@ -39,6 +40,18 @@ pub(crate) fn shown(cues: Vec<webvtt::Cue>, duration: MediaTime) -> Vec<webvtt::
     shown.truncate(CUES_MAX);
     let cue = |(start, end, text, settings)| webvtt::Cue { start: ms(start), end: ms(end), text, settings };
     shown.into_iter().map(cue).collect()
+}
+
+/// The words of cues without markup, each line once where lines follow each other.
+pub(crate) fn spoken(cues: &[webvtt::Cue]) -> Vec<Cue> {
+    let spoken = |cue: &webvtt::Cue| {
+        let text = webvtt::plain(&cue.text);
+        (!text.is_empty()).then(|| Cue { start_ms: cue.start.as_ms(), end_ms: cue.end.as_ms(), text })
+    };
+    let mut spoken: Vec<Cue> = cues.iter().filter_map(spoken).collect();
+    // Captions that were made for television say a line anew as it moves up.
+    spoken.dedup_by(|next, cue| next.text == cue.text);
+    spoken
 }
 
 /// One WebVTT segment and how long it lasts, in milliseconds.
@@ -104,6 +117,13 @@ mod tests {
             ms(10_000),
         );
         assert_eq!(times(&cues), [(0, 1000), (5000, 10_000)]);
+    }
+
+    #[test]
+    fn what_is_spoken_has_no_markup() {
+        let cues = clean(vec![cue(0, 900, "{\\i1}Fish{\\i0} & <chips>"), cue(900, 1000, "Fish & <chips>")], ms(10_000));
+        let spoken = spoken(&cues);
+        assert_eq!(spoken, [Cue { start_ms: 0, end_ms: 900, text: "Fish & <chips>".into() }]);
     }
 
     #[test]

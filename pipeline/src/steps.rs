@@ -15,6 +15,7 @@ pub(crate) mod purge;
 pub(crate) mod retire;
 mod subtitles;
 mod texts;
+mod transcripts;
 mod trial;
 
 use catalog_store::{AheadJob, Asset, LeasedJob};

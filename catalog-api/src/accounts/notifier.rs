@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use catalog_store::notifications::READER;
 use catalog_store::{
-    CatalogError, Channel, Event, NewNotification, NotificationKind, OutboxHold, OutboxReader, UserState,
+    CatalogError, Event, NewNotification, NotificationChannel, NotificationKind, OutboxHold, OutboxReader, UserState,
 };
 use domain::{NotificationId, Timestamp, UserId};
 use serde_json::json;
@@ -150,7 +150,7 @@ impl Notifier {
             let Some((kind, user)) = self.meant(event).await? else { continue };
             let channels = self.accounts.catalog().channels_of(user).await?;
             let channel = channels.into_iter().find(|(known, _)| *known == kind).map(|(_, channel)| channel);
-            if !matches!(channel, Some(Channel::App | Channel::Email)) {
+            if !matches!(channel, Some(NotificationChannel::App | NotificationChannel::Email)) {
                 continue;
             }
             news.push(NewNotification {
@@ -160,7 +160,7 @@ impl Notifier {
                 kind,
                 asset: event.asset,
                 data: event.data.clone(),
-                by_mail: channel == Some(Channel::Email),
+                by_mail: channel == Some(NotificationChannel::Email),
             });
         }
         Ok(news)
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_week_begins_at_the_time_that_is_set() {
-        let at = |text| Timestamp::parse_rfc3339(text).expect("an instant");
+        let at = |text| Timestamp::from_rfc3339(text).expect("an instant");
         let monday = DigestTime { day: 0, minute: 9 * 60 };
         let (week, began) = monday.week(at("2026-11-30T09:00:00Z"));
         assert_eq!(began, at("2026-11-30T09:00:00Z"));

@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; helpers are plain functions")]
 
 mod accounts;
+mod availability;
+mod catalogue;
+mod collections;
 mod events;
 mod farewell;
 mod harness;
@@ -239,7 +242,15 @@ async fn every_error_is_a_problem_document() {
         ("GET", "/api/v1/assets?limit=101".to_owned(), 400, "invalid_query"),
         ("GET", "/api/v1/assets?limit=many".to_owned(), 400, "invalid_query"),
         ("GET", "/api/v1/assets?color=red".to_owned(), 400, "invalid_query"),
-        ("GET", "/api/v1/assets?after=x".to_owned(), 400, "invalid_id"),
+        ("GET", "/api/v1/assets?after=x".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/assets?sort=size".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/assets?released_after=soon".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/assets?state=deleted".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/search".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/search?q=x&limit=51".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/search?q=x&after=x".to_owned(), 400, "invalid_query"),
+        ("GET", format!("/api/v1/assets/{unknown}/search?q=x"), 404, "not_found"),
+        ("PATCH", format!("/api/v1/assets/{unknown}"), 404, "not_found"),
         ("GET", format!("/api/v1/assets?playback_id={unknown}"), 400, "invalid_id"),
         ("GET", "/api/v1/events?asset=x".to_owned(), 400, "invalid_id"),
         ("GET", "/api/v1/events?after=-1".to_owned(), 400, "invalid_query"),
@@ -272,8 +283,8 @@ proptest::proptest! {
     #[test]
     fn no_request_whatever_breaks_the_server(
         method in proptest::sample::select(vec!["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH", "OPTIONS"]),
-        path in "(/api)?(/v1)?(/assets|/events|/[a-z%.]{0,8})?(/[!-~]{0,32})?(/subtitles|/chapters)?(/[!-~]{0,32})?",
-        query in "(limit|after|asset|playback_id|[a-z]{0,4})=[!-~]{0,32}",
+        path in "(/api)?(/v1)?(/assets|/search|/events|/[a-z%.]{0,8})?(/[!-~]{0,32})?(/subtitles|/chapters)?(/[!-~]{0,32})?",
+        query in "(limit|after|asset|playback_id|q|tag|sort|language|[a-z]{0,4})=[!-~]{0,32}",
     ) {
         let uri = format!("/{}?{query}", path.trim_start_matches('/'));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use catalog_store::{Grant, NewDelivery, NewNotification, NewText, NewWebhook, NotificationKind, OutboxHold};
-use domain::authority::{Role, Scope};
-use domain::{Clock, JobId, MessageId, NotificationId, TextId, WebhookId};
+use catalog_store::{
+    CollectionText, Grant, Member, NewDelivery, NewNotification, NewText, NewWebhook, NotificationKind, OutboxHold,
+};
+use domain::authority::{Role, Scope, Standing};
+use domain::collection::{Kind, Visibility};
+use domain::{ChannelId, Clock, CollectionId, ItemId, JobId, MessageId, NotificationId, TextId, WebhookId};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Server};
@@ -20,21 +23,29 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 69] = [
+const TABLE: [(&str, &str); 102] = [
+    ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
+    ("changeAsset", "- ---++ - - +"),
+    ("changeChannel", "- ---++ - - +"),
+    ("changeCollection", "- ---++ - - +"),
     ("changeMe", "- +++++ - - -"),
     ("changeNotificationPreferences", "- +++++ - - -"),
     ("changePassword", "- +++++ - - -"),
     ("changeUser", "- ----+ - - -"),
     ("changeWebhook", "- --+++ - - +"),
     ("confirmSecondFactor", "- +++++ - - -"),
+    ("createChannel", "- --+++ - - +"),
+    ("createCollection", "- -++++ - - +"),
     ("createImport", "- --+++ - + +"),
     ("createKey", "- +++++ - - -"),
     ("createUploadGrant", "- --+++ - + +"),
     ("createUser", "- ----+ - - -"),
     ("createWebhook", "- --+++ - - +"),
     ("deleteAsset", "- ---++ - - +"),
+    ("deleteChannel", "- ---++ - - +"),
+    ("deleteCollection", "- ---++ - - +"),
     ("deleteNotification", "- +++++ - - -"),
     ("deleteUser", "- ----+ - - -"),
     ("deleteWebhook", "- --+++ - - +"),
@@ -46,36 +57,57 @@ const TABLE: [(&str, &str); 69] = [
     ("leave", "- +++++ - - -"),
     ("listAssets", "- +++++ + + +"),
     ("listAudit", "- ----+ - - -"),
+    ("listBin", "- +++++ + + +"),
+    ("listChannelAssets", "- +++++ + + +"),
+    ("listChannels", "- +++++ + + +"),
+    ("listCollectionItems", "- ---++ + - +"),
+    ("listCollectionShares", "- ---++ - - -"),
+    ("listCollections", "- +++++ + + +"),
     ("listDeliveries", "- --+++ - - +"),
     ("listKeys", "- +++++ - - -"),
     ("listNotifications", "- +++++ - - -"),
+    ("listReviews", "- +++++ + + +"),
     ("listSessions", "- +++++ - - -"),
     ("listShares", "- ---++ - - -"),
+    ("listSubscribedAssets", "- +++++ - - -"),
+    ("listSubscriptions", "- +++++ - - -"),
     ("listSubtitles", "- ---++ + - +"),
     ("listUsers", "- ----+ - - -"),
     ("listWebhooks", "- --+++ - - +"),
     ("logIn", "+ +++++ + + -"),
     ("logOut", "+ +++++ + + -"),
+    ("moveCollectionItem", "- ---++ - - +"),
     ("readNotifications", "- +++++ - - -"),
     ("refresh", "+ +++++ + + -"),
     ("register", "+ +++++ + + -"),
+    ("removeAssetChannel", "- ---++ - - +"),
+    ("removeCollectionItem", "- ---++ - - +"),
     ("removeSecondFactor", "- +++++ - - -"),
     ("removeSubtitles", "- ---++ - - +"),
     ("replayDeliveries", "- --+++ - - +"),
     ("replayDelivery", "- --+++ - - +"),
     ("reprocessAsset", "- ---++ - - +"),
     ("resetPassword", "+ +++++ + + -"),
+    ("restoreAsset", "- ---++ - - +"),
     ("revokeKey", "- +++++ - - -"),
     ("revokeUploadGrant", "- --+++ - + +"),
     ("rotateWebhookSecret", "- --+++ - - +"),
+    ("scheduleAsset", "- ---++ - - +"),
+    ("search", "- +++++ + + +"),
+    ("searchInAsset", "- ---++ + - +"),
     ("sendVerification", "- +++++ - - -"),
+    ("setAssetChannel", "- ---++ - - +"),
     ("setChapters", "- ---++ - - +"),
     ("setMarkers", "- ---++ - - +"),
+    ("setStage", "- ---++ - - +"),
     ("setUp", "+ +++++ + + -"),
     ("shareAsset", "- ---++ - - -"),
+    ("shareCollection", "- ---++ - - -"),
     ("showAccess", "+ +++++ + + +"),
     ("showAsset", "- ---++ + - +"),
+    ("showChannel", "- +++++ + + +"),
     ("showChapters", "- ---++ + - +"),
+    ("showCollection", "- ---++ + - +"),
     ("showDelivery", "- --+++ - - +"),
     ("showKeys", "+ +++++ + + -"),
     ("showMarkers", "- ---++ + - +"),
@@ -85,10 +117,14 @@ const TABLE: [(&str, &str); 69] = [
     ("showUser", "- ----+ - - -"),
     ("showWebhook", "- --+++ - - +"),
     ("streamEvents", "- +++++ + + +"),
+    ("subscribe", "- +++++ - - -"),
     ("testWebhook", "- --+++ - - +"),
+    ("unscheduleAsset", "- ---++ - - +"),
     ("unsetChapters", "- ---++ - - +"),
     ("unsetMarkers", "- ---++ - - +"),
     ("unshareAsset", "- ---++ - - -"),
+    ("unshareCollection", "- ---++ - - -"),
+    ("unsubscribe", "- +++++ - - -"),
     ("verifyEmail", "+ +++++ + + -"),
 ];
 
@@ -135,6 +171,18 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
         catalog.create_grant(&grant).await.unwrap();
         return path.replace("{id}", &id);
     }
+    if path.contains("{collection}") {
+        path = in_collection(people, path).await;
+    }
+    if path.contains("{channel}") {
+        let id = ChannelId::mint(clock.now(), clock.entropy());
+        let handle = format!("c{:x}", u128::from_be_bytes(clock.entropy()) >> 64);
+        catalog.create_channel((id, &handle), ("x", ""), Some("somebody else"), clock.now()).await.unwrap();
+        if let Some(user) = who.user.filter(|_| path.contains("/subscriptions/")) {
+            catalog.subscribe(user, id, clock.now()).await.unwrap();
+        }
+        path = path.replace("{channel}", &id.to_string());
+    }
     if path.contains("{id}") {
         let asset = people.asset_of(Some("somebody else".into())).await;
         path = path.replace("{id}", &asset.to_string());
@@ -148,7 +196,7 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
         }
         if path.contains("{user}") {
             let user = people.account(Role::User, None).await;
-            catalog.share_asset(asset, (user, domain::authority::Standing::Viewer), "test", clock.now()).await.unwrap();
+            catalog.share_asset(asset, (user, Standing::Viewer), "test", clock.now()).await.unwrap();
             path = path.replace("{user}", &user.to_string());
         }
     }
@@ -189,6 +237,25 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
     if path.contains("{key}") {
         let (key, _) = people.key_of(anybody, &[Scope::AssetsRead]).await;
         path = path.replace("{key}", &key.to_string());
+    }
+    path
+}
+
+/// A path in a collection of somebody else, with one asset in it.
+async fn in_collection(people: &People, path: String) -> String {
+    let (catalog, clock) = (&people.server.catalog, &people.server.clock);
+    let id = CollectionId::mint(clock.now(), clock.entropy());
+    let text = CollectionText { title: "x".into(), description: String::new(), visibility: Visibility::Private };
+    let owner = Some("somebody else");
+    catalog.create_collection((id, Kind::Playlist), &text, owner, clock.now()).await.unwrap();
+    let asset = people.asset_of(Some("somebody else".into())).await;
+    let item = (ItemId::mint(clock.now(), clock.entropy()), Member::Asset(asset));
+    let item = catalog.put_item(id, item, None, clock.now()).await.unwrap();
+    let mut path = path.replace("{collection}", &id.to_string()).replace("{item}", &item.id.to_string());
+    if path.contains("{user}") {
+        let user = people.account(Role::User, None).await;
+        catalog.share_collection(id, (user, Standing::Viewer), clock.now()).await.unwrap();
+        path = path.replace("{user}", &user.to_string());
     }
     path
 }

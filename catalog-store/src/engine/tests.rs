@@ -84,3 +84,11 @@ async fn sqlite_goes_on_after_it_ended_a_transaction_by_itself() {
     drop(ended);
     engine.begin().await.expect("another begins").commit().await.expect("it is committed");
 }
+
+#[test]
+fn both_engines_have_the_same_migrations() {
+    let numbers = |own: &Migrator| migrations(own).iter().map(|one| (one.version, one.description.clone())).collect();
+    let (sqlite, postgres): (Vec<_>, Vec<_>) = (numbers(&OF_SQLITE), numbers(&OF_POSTGRES));
+    assert_eq!(sqlite, postgres);
+    assert!(sqlite.windows(2).all(|pair| pair[0].0 < pair[1].0), "no number is given twice");
+}

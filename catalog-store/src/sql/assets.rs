@@ -1,25 +1,119 @@
 //! Statements on `assets`, and those that look for rows that should not be.
 
-use super::{both, statements};
+use super::{Sql, both, statements};
 
 macro_rules! asset_columns {
     () => {
         "id, playback_id, state, file_name, title, size_bytes, probe, generation, failure, is_playable, chapters, \
-         markers, next_generation, generation_taken, reprocess_failure, spare_job, owner, version, \
-         created_at, updated_at"
+         markers, next_generation, generation_taken, reprocess_failure, spare_job, owner, about, about_version, kind, \
+         channel_id, binned_at, bin_until, publish_at, expire_at, stage, \
+         stage_note, version, created_at, updated_at"
     };
 }
 pub(crate) use asset_columns;
 
+/// The asset `a` is there, the name `$3` may see it (null sees all), and it is what is asked for: kind `$4`, tag `$5`,
+/// genre `$6`, language `$7`, state `$8`, owner `$9`, released from `$10` to `$11`; null for any. The present is `$now`.
+macro_rules! is_listed {
+    ($now:literal) => {
+        concat!(
+            "a.state <> 'deleted' and a.binned_at is null and (cast($3 as text) is null or ",
+            $crate::sql::shares::may_see!("$3", $now),
+            ") \
+         and (cast($4 as text) is null or a.kind = $4) \
+         and (cast($5 as text) is null or exists (select 1 from asset_labels l \
+            where l.asset_id = a.id and l.kind = 'tag' and l.label_key = $5)) \
+         and (cast($6 as text) is null or exists (select 1 from asset_labels l \
+            where l.asset_id = a.id and l.kind = 'genre' and l.label_key = $6)) \
+         and (cast($7 as text) is null or exists (select 1 from asset_labels l \
+            where l.asset_id = a.id and l.kind = 'language' and l.label_key = $7)) \
+         and (cast($8 as text) is null or a.state = $8) \
+         and (cast($9 as text) is null or a.owner = $9) \
+         and (cast($10 as text) is null or a.released_on >= $10) \
+         and (cast($11 as text) is null or (a.released_on <= $11 and a.released_on <> ''))"
+        )
+    };
+}
+pub(crate) use is_listed;
+
+/// A page of what is listed, in the order of a column and then of birth, behind the place `$1`, `$2`.
+macro_rules! listed {
+    ($key:literal, $behind:literal, $direction:literal) => {
+        both(concat!(
+            "select ",
+            asset_columns!(),
+            " from assets a where (",
+            $key,
+            ", a.id) ",
+            $behind,
+            " ($1, $2) and ",
+            is_listed!("$13"),
+            " order by ",
+            $key,
+            " ",
+            $direction,
+            ", a.id ",
+            $direction,
+            " limit $12"
+        ))
+    };
+}
+
+/// The same in the order of birth alone.
+macro_rules! listed_by_birth {
+    ($behind:literal, $direction:literal) => {
+        both(concat!(
+            "select ",
+            asset_columns!(),
+            " from assets a where cast($1 as text) is not null and a.id ",
+            $behind,
+            " $2 and ",
+            is_listed!("$13"),
+            " order by a.id ",
+            $direction,
+            " limit $12"
+        ))
+    };
+}
+
 statements! {
-    INSERT = both("insert into assets (id, playback_id, state, file_name, size_bytes, created_at, updated_at, owner) \
-        values ($1, $2, $3, $4, $5, $6, $6, $7)");
+    INSERT = both("insert into assets (id, playback_id, state, file_name, size_bytes, created_at, updated_at, owner, \
+        stage) values ($1, $2, $3, $4, $5, $6, $6, $7, (select first_stage from catalog_settings where id = 1))");
     /// Takes the row until commit and counts the change.
     LOCK = both(concat!("update assets set version = version + 1, updated_at = $2 where id = $1 returning ", asset_columns!()));
     SET_STATE = both("update assets set state = $2 where id = $1");
     SET_SIZE = both("update assets set size_bytes = $2 where id = $1");
-    SET_PROBED = both("update assets set probe = $2, title = $3, generation = $4, generation_taken = $4, \
-        size_bytes = $5 where id = $1");
+    SET_PROBED = both("update assets set probe = $2, title = $3, title_key = $6, kind = $7, generation = $4, \
+        generation_taken = $4, size_bytes = $5 where id = $1");
+    SET_ABOUT = both("update assets set about = $2, about_version = about_version + 1, title = $3, title_key = $4, \
+        released_on = $5 where id = $1");
+    BIN = both("update assets set binned_at = $2, bin_until = $3 where id = $1");
+    RESTORE = both("update assets set binned_at = null, bin_until = null where id = $1");
+    SET_STAGE = both("update assets set stage = $2, stage_note = $3 where id = $1");
+    FIRST_STAGE = both("update catalog_settings set first_stage = $1 where id = 1 and first_stage <> $1");
+    /// What waits for a review, of the name `$1` or of all.
+    TO_REVIEW = both(concat!("select ", asset_columns!(), " from assets a where a.stage = 'submitted' \
+        and a.binned_at is null and a.state <> 'deleted' and a.id < $2 \
+        and (cast($1 as text) is null or a.owner = $1) order by a.id desc limit $3"));
+    SET_WINDOW = both("update assets set publish_at = $2, expire_at = $3, window_told = $4 where id = $1");
+    /// What lies in the bin of the name `$1`, or in all bins.
+    BINNED = both(concat!("select ", asset_columns!(), " from assets a where a.binned_at is not null \
+        and a.state <> 'deleted' and a.id < $2 and (cast($1 as text) is null or a.owner = $1) \
+        order by a.id desc limit $3"));
+    BINS_DUE = both(concat!("select ", asset_columns!(), " from assets a where a.binned_at is not null \
+        and a.bin_until <= $1 and a.state <> 'deleted' order by a.bin_until limit $2"));
+    /// Those of which caches were not told that their time has come, or is over.
+    WINDOWS_DUE = both(concat!("select ", asset_columns!(), " from assets a where a.state <> 'deleted' and \
+        ((a.publish_at <= $1 and a.publish_at > a.window_told) or (a.expire_at <= $1 and a.expire_at > a.window_told)) \
+        order by a.id limit $2"));
+    SET_WINDOW_TOLD = both("update assets set window_told = $2 where id = $1");
+    SET_TITLE_KEY = both("update assets set title_key = $2 where id = $1");
+    DROP_LABELS = both("delete from asset_labels where asset_id = $1");
+    PUT_LABEL = both("insert into asset_labels (asset_id, kind, label_key, label) values ($1, $2, $3, $4) \
+        on conflict do nothing");
+    DROP_EXTERNAL_IDS = both("delete from asset_external_ids where asset_id = $1");
+    PUT_EXTERNAL_ID = both("insert into asset_external_ids (asset_id, scheme, external_id) values ($1, $2, $3) \
+        on conflict do nothing");
     /// The output that is planned while the upload runs; without one, what is kept for the end of that.
     SET_SPARE = both("update assets set spare_job = $2 where id = $1");
     NO_GENERATION = both("update assets set generation = null, spare_job = null where id = $1");
@@ -42,10 +136,28 @@ statements! {
     /// What remains of a deleted asset is its id.
     BLANK = both("update assets set file_name = null, title = null, size_bytes = null, probe = null, \
         generation = null, next_generation = null, spare_job = null, reprocess_failure = null, failure = null, \
-        chapters = null, markers = null, owner = null where id = $1");
+        chapters = null, markers = null, owner = null, about = '{}', kind = null, released_on = '', title_key = '', \
+        channel_id = null, binned_at = null, bin_until = null, publish_at = null, expire_at = null, \
+        stage_note = null \
+        where id = $1");
     DELETE = both("delete from assets where id = $1");
     BY_ID = both(concat!("select ", asset_columns!(), " from assets where id = $1"));
     BY_PLAYBACK = both(concat!("select ", asset_columns!(), " from assets where playback_id = $1"));
+    /// Those with the ids in `$1`.
+    BY_IDS = Sql {
+        sqlite: concat!("select ", asset_columns!(), " from assets where id in (select value from json_each($1))"),
+        postgres: concat!("select ", asset_columns!(), " from assets \
+            where id in (select value from jsonb_array_elements_text(cast($1 as jsonb)))"),
+    };
+    /// What is not deleted, the oldest first, behind `$1`.
+    EVERY = both(concat!("select ", asset_columns!(), " from assets where id > $1 and state <> 'deleted' \
+        order by id limit $2"));
+    OLDEST_LISTED = listed_by_birth!(">", "asc");
+    NEWEST_LISTED = listed_by_birth!("<", "desc");
+    FIRST_RELEASED = listed!("a.released_on", ">", "asc");
+    LAST_RELEASED = listed!("a.released_on", "<", "desc");
+    FIRST_TITLED = listed!("a.title_key", ">", "asc");
+    LAST_TITLED = listed!("a.title_key", "<", "desc");
     PAGE = both(concat!("select ", asset_columns!(), " from assets where id < $1 and state <> 'deleted' \
         order by id desc limit $2"));
 

@@ -21,6 +21,9 @@ statements! {
     HEIR = both("select id as text from users where role = 'admin' and state = 'active' and password is not null \
         and id <> $1 order by id limit 1");
     TRANSFER_ASSETS = both("update assets set owner = $2, version = version + 1, updated_at = $3 where owner = $1");
+    TRANSFER_COLLECTIONS = both("update collections set owner = $2, version = version + 1, updated_at = $3 \
+        where owner = $1");
+    TRANSFER_CHANNELS = both("update channels set owner = $2, version = version + 1, updated_at = $3 where owner = $1");
     TRANSFER_UPLOADS = both("update uploads set owner = $2 where owner = $1 and asset_id is not null");
     /// Parts without a video: the janitor ends those that are open.
     BLANK_UPLOADS = both("update uploads set metadata = '', file_name = null, owner = null, expires_at = $2 \

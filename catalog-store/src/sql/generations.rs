@@ -1,12 +1,20 @@
 //! Statements on `generations`.
 
-use super::{both, statements};
+use super::{Sql, both, statements};
 
 statements! {
     INSERT = both("insert into generations (asset_id, generation, plan, segments_total, open_jobs, created_at, probe) \
         values ($1, $2, $3, $4, $5, $6, $7) on conflict (asset_id, generation) do nothing");
     BY_ID = both("select plan, images, subtitles, left_out, loudness, \
         pictures_good, pictures_bad, pictures_repeated from generations where asset_id = $1 and generation = $2");
+    /// Of the outputs in force of the assets in `$1`.
+    IMAGES_OF = Sql {
+        sqlite: "select g.asset_id, g.images from assets a join generations g on g.asset_id = a.id \
+            and g.generation = a.generation where a.id in (select value from json_each($1)) and g.images is not null",
+        postgres: "select g.asset_id, g.images from assets a join generations g on g.asset_id = a.id \
+            and g.generation = a.generation where a.id in (select value from \
+            jsonb_array_elements_text(cast($1 as jsonb))) and g.images is not null",
+    };
     CLOSE_JOB = both("update generations set open_jobs = open_jobs - 1 \
         where asset_id = $1 and generation = $2 and open_jobs > 0 returning open_jobs as number");
     SET_IMAGES = both("update generations set images = $3 where asset_id = $1 and generation = $2");

@@ -8,8 +8,8 @@ use catalog_store::{Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow, 
 use domain::plan::{Limits, Plan};
 use domain::probe::{AudioTrack, Color, Extent, FieldOrder, Orientation, VideoTrack};
 use domain::{
-    AssetId, ByteSize, FrameRate, Generation, JobId, JobLane, JobSpec, KeyId, MediaTime, PlaybackId, Probe, Recipe,
-    RenditionId, Resolution, SessionId, Timescale, Timestamp, UploadId, UserId,
+    AssetId, ByteSize, CollectionId, FrameRate, Generation, JobId, JobLane, JobSpec, KeyId, MediaTime, PlaybackId,
+    Probe, Recipe, RenditionId, Resolution, SessionId, Timescale, Timestamp, UploadId, UserId,
 };
 
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
@@ -63,6 +63,10 @@ impl World {
 
     pub(crate) fn user_id(&self) -> UserId {
         UserId::from_u128(self.fresh())
+    }
+
+    pub(crate) fn collection_id(&self) -> CollectionId {
+        CollectionId::from_u128(self.fresh())
     }
 
     pub(crate) fn session_id(&self) -> SessionId {

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; the cases are plain functions")]
 
+mod about;
 mod accounts;
 mod ahead;
 mod audit;
+mod availability;
+mod collections;
 mod concurrency;
 mod demands;
 mod events;
@@ -16,6 +19,7 @@ mod ledger;
 mod people;
 mod purges;
 mod reprocess;
+mod search;
 mod sessions;
 mod settling;
 mod shares;
@@ -99,6 +103,31 @@ contract! {
         the_first_administrator_is_set_up_once
         a_second_factor_is_in_force_once_it_is_confirmed_and_its_codes_are_good_once
         a_link_is_good_once_for_its_purpose_and_until_its_end;
+    about:
+        what_is_said_reads_back_and_replaces_what_was_read
+        the_title_is_the_files_until_somebody_says_another
+        an_id_elsewhere_belongs_to_one_asset
+        assets_are_listed_by_what_is_said;
+    search:
+        words_phrases_beginnings_and_exclusions_find_the_same_everywhere
+        slips_of_the_hand_are_forgiven_when_asked_to
+        pages_of_hits_follow_each_other_without_gaps
+        somebody_finds_and_counts_what_they_may_see
+        what_is_said_is_found_with_the_second_at_which_it_is
+        subtitles_of_before_are_asked_for_once;
+    availability:
+        what_is_in_the_bin_is_neither_shown_nor_found_and_comes_out_as_it_was
+        the_bin_is_emptied_when_its_time_is_over
+        the_clock_decides_what_is_shown
+        what_is_not_published_is_shown_to_its_owner_and_editors_only
+        caches_are_told_once_that_a_time_has_come_or_is_over;
+    collections:
+        items_stand_in_order_and_can_be_moved
+        a_series_has_seasons_and_a_playlist_has_not
+        a_collection_is_seen_by_its_owner_and_whom_it_is_shared_with
+        what_is_in_a_collection_is_seen_as_far_as_it_may_be
+        an_asset_is_in_one_channel_and_seen_there_by_everybody
+        whoever_follows_channels_gets_the_newest_of_them;
     sessions:
         a_session_is_found_by_what_proves_it_until_it_ends
         all_sessions_but_one_can_be_ended_and_so_many_live_at_once

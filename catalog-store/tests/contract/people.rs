@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use catalog_store::notifications::READER;
 use catalog_store::{
-    CatalogError, Channel, Known, Named, NewApiKey, NewNotification, NewSession, NewUser, NewWebhook, NotificationKind,
-    OutboxHold, Profile, Proof, Purpose, UserState,
+    CatalogError, Known, Named, NewApiKey, NewNotification, NewSession, NewUser, NewWebhook, NotificationChannel,
+    NotificationKind, OutboxHold, Profile, Proof, Purpose, UserState,
 };
 use domain::authority::{Role, Standing};
 use domain::{NotificationId, UserId, WebhookId};
@@ -74,13 +74,13 @@ pub(crate) async fn what_somebody_wants_otherwise_is_kept(world: World) {
         let channels = world.catalog.channels_of(ada).await.unwrap();
         channels.into_iter().find(|(known, _)| *known == kind).unwrap().1
     };
-    assert_eq!(channel(NotificationKind::AssetReady).await, Channel::App);
-    assert_eq!(channel(NotificationKind::AccountSecurity).await, Channel::Email);
-    for wanted in [Channel::Email, Channel::Off] {
+    assert_eq!(channel(NotificationKind::AssetReady).await, NotificationChannel::App);
+    assert_eq!(channel(NotificationKind::AccountSecurity).await, NotificationChannel::Email);
+    for wanted in [NotificationChannel::Email, NotificationChannel::Off] {
         world.catalog.set_channels(ada, &[(NotificationKind::AssetReady, wanted)]).await.unwrap();
         assert_eq!(channel(NotificationKind::AssetReady).await, wanted);
     }
-    assert_eq!(channel(NotificationKind::AssetFailed).await, Channel::App);
+    assert_eq!(channel(NotificationKind::AssetFailed).await, NotificationChannel::App);
 }
 
 pub(crate) async fn a_letter_of_the_week_is_taken_once(world: World) {
@@ -90,7 +90,7 @@ pub(crate) async fn a_letter_of_the_week_is_taken_once(world: World) {
     world.catalog.notify(HOLD, 1, &[news(1, ada, 1, false), news(2, bob, 1, false)], at(1000)).await.unwrap();
     let wanted = async |week| world.catalog.digest_for(week, at(0), None, 10).await.unwrap();
     assert_eq!(wanted(7).await, [ada, bob]);
-    world.catalog.set_channels(bob, &[(NotificationKind::Digest, Channel::Off)]).await.unwrap();
+    world.catalog.set_channels(bob, &[(NotificationKind::Digest, NotificationChannel::Off)]).await.unwrap();
     assert_eq!(wanted(7).await, [ada]);
     assert!(world.catalog.digest_for(7, at(1001), None, 10).await.unwrap().is_empty(), "nothing since then");
     assert!(world.catalog.take_digest(ada, 7).await.unwrap());
@@ -113,9 +113,9 @@ pub(crate) async fn what_concerns_an_account_or_is_shared_is_told_to_that_person
     let told: Vec<_> = events.iter().map(|event| (event.topic.as_str(), event.user, event.asset)).collect();
     assert_eq!(told, [("asset.shared", Some(bob), Some(asset)), ("account.security", Some(bob), None)]);
     assert_eq!(events[1].data["action"], "user.password_changed");
-    let seen = world.catalog.events_seen_by(&bob.to_string(), before, 10).await.unwrap();
+    let seen = world.catalog.events_seen_by(&bob.to_string(), before, 10, at(5)).await.unwrap();
     assert_eq!(seen.len(), 2);
-    assert!(world.catalog.events_seen_by(&ada.to_string(), before, 10).await.unwrap().is_empty());
+    assert!(world.catalog.events_seen_by(&ada.to_string(), before, 10, at(5)).await.unwrap().is_empty());
 }
 
 /// Everything that can be kept of a person, in every table that keeps anything.
@@ -151,7 +151,7 @@ async fn with_everything(world: &World, id: UserId, email: &str) {
     told.data = serde_json::json!({ "to": email });
     catalog.hold_reader(HOLD, LEASE, at(0)).await.unwrap().unwrap();
     assert!(catalog.notify(HOLD, 1000, &[told], at(1)).await.unwrap());
-    catalog.set_channels(id, &[(NotificationKind::Digest, Channel::Off)]).await.unwrap();
+    catalog.set_channels(id, &[(NotificationKind::Digest, NotificationChannel::Off)]).await.unwrap();
     let (hash, name) = (format!("name of {email}"), id.to_string());
     let named = Named { hash: &hash, principal: &name, fingerprint: "f" };
     assert!(matches!(catalog.begin_named(&named, LEASE, at(1)).await.unwrap(), Known::New(_)));

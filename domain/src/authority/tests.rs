@@ -35,6 +35,10 @@ fn the_least_role_of_each_action_is_as_written() {
         (Action::EditAsset, Role::User),
         (Action::DeleteAsset, Role::User),
         (Action::ReprocessAsset, Role::Uploader),
+        (Action::ReviewAsset, Role::Moderator),
+        (Action::CreateCollection, Role::User),
+        (Action::EditCollection, Role::User),
+        (Action::CreateChannel, Role::Uploader),
         (Action::Upload, Role::Uploader),
         (Action::Import, Role::Uploader),
         (Action::GrantUpload, Role::Uploader),
@@ -84,6 +88,11 @@ fn an_asset_of_somebody_else_needs_a_share_or_a_moderator() {
         (Action::ReprocessAsset, Editor),
         (Action::DeleteAsset, Owner),
         (Action::ShareAsset, Owner),
+        (Action::ReadCollection, Viewer),
+        (Action::EditCollection, Editor),
+        (Action::DeleteCollection, Owner),
+        (Action::ShareCollection, Owner),
+        (Action::EditChannel, Owner),
     ] {
         for standing in [Stranger, Viewer, Editor, Owner] {
             let resource = Resource::Asset(standing);
@@ -105,6 +114,8 @@ fn a_token_of_the_configuration_is_for_uploads_and_what_came_of_them() {
                 | Action::ListAssets
                 | Action::FollowEvents
                 | Action::ReadAsset
+                | Action::ListCollections
+                | Action::ReadCollection
                 | Action::Upload
                 | Action::UseUpload
                 | Action::Import

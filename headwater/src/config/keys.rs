@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 90] = [
+pub const KEYS: [Key; 92] = [
     key(
         "data_dir",
         Kind::Text,
@@ -292,6 +292,18 @@ pub const KEYS: [Key; 90] = [
         Kind::Number,
         "604800",
         "Seconds after which an unfinished upload is given up when nothing more comes; each octet that is recorded begins them anew. 0 keeps it for ever.",
+    ),
+    key(
+        "bin_retention_days",
+        Kind::Number,
+        "0",
+        "Days for which an asset that is deleted lies in the bin, from which it can be taken out; until then it is neither shown nor played. 0 has no bin: what is deleted is gone at once.",
+    ),
+    key(
+        "review",
+        Kind::Switch,
+        "false",
+        "Whether somebody has to look at what is uploaded before it is shown: assets begin as drafts then, their owners submit them, and moderators approve or reject them. `false` shows what is uploaded as soon as it plays.",
     ),
     key(
         "upload_types",

@@ -172,7 +172,7 @@ impl Audience<'_> {
             return Ok(true);
         }
         let Some(asset) = event.asset else { return Ok(false) };
-        let standing = self.fan.catalog.standing(asset, &webhook.owner).await?;
+        let standing = self.fan.catalog.standing(asset, &webhook.owner, self.fan.clock.now()).await?;
         Ok(authorize(&principal, Action::ReadAsset, Resource::Asset(standing)).is_ok())
     }
 }

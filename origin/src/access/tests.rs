@@ -1,5 +1,6 @@
 //! Tokens of others, made by OpenSSL, and what a gate does with them.
 
+use domain::{Availability, ManualClock, Timestamp};
 use http::HeaderValue;
 use http::header::{COOKIE, HOST};
 
@@ -155,7 +156,7 @@ fn a_gate_takes_what_a_server_of_akamai_signed_beside_the_secret() {
     ];
     let secret = [(name.clone(), "the secret in force")];
     for secrets in [vec![], vec!["the secret in force".to_owned()]] {
-        let clock = Arc::new(domain::ManualClock::at(domain::Timestamp::from_unix_ms(1_471_524_574_000)));
+        let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(1_471_524_574_000)));
         let gate =
             Gate::new(Arc::clone(&clock) as Arc<dyn Clock>, KeyRing::default()).behind(name.clone(), secrets.clone());
         let gate = gate.signed_by(G2o::new(&["v:s3cr3tk3y0123456"]).unwrap());
@@ -203,7 +204,7 @@ async fn an_asset_may_be_shown_on_some_pages_only() {
     let pages = |pages: &[&str]| Access {
         admission: Admission::Public,
         pages: pages.iter().map(|page| (*page).to_owned()).collect(),
-        encryption: None,
+        ..Access::default()
     };
     let (shop, both) = (pages(&["https://shop.example"]), pages(&["https://shop.example", "none"]));
     for (access, lines, is_shown) in [
@@ -218,5 +219,37 @@ async fn an_asset_may_be_shown_on_some_pages_only() {
         let headers = headers(lines);
         let claim = claim(PATH, None, &headers, 1500);
         assert_eq!(gate.admit(access, false, &claim).await.is_ok(), is_shown, "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_withheld_or_not_in_its_time_is_for_nobody_whatever_they_bring() {
+    let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(15_000)));
+    let gate = Gate::new(clock, KeyRing::default());
+    let headers = HeaderMap::new();
+    let claim = Claim {
+        path: "/v/x/master.m3u8",
+        query: None,
+        headers: &headers,
+        authority: None,
+        playback: PlaybackId::from_u128(1),
+        address: None,
+        now_s: 15,
+    };
+    let window = |from_s, until_s| Availability { is_withheld: false, from_s, until_s };
+    let withheld = Availability { is_withheld: true, ..Availability::default() };
+    for (availability, expected) in [
+        (Availability::default(), Ok(Passage::Open)),
+        (withheld, Err(Denied::Withheld)),
+        (window(Some(15), None), Ok(Passage::Open)),
+        (window(Some(16), None), Err(Denied::Withheld)),
+        (window(None, Some(16)), Ok(Passage::Private)),
+        (window(None, Some(15)), Err(Denied::Withheld)),
+    ] {
+        for admission in [Admission::Public, Admission::Signed] {
+            let access = Access { admission, availability, ..Access::default() };
+            assert_eq!(gate.admit(&access, true, &claim).await, expected, "{access:?}");
+            assert!(availability.is_always() || !Gate::is_open(&access));
+        }
     }
 }

@@ -118,3 +118,15 @@ proptest! {
         prop_assert_eq!(chapters(&all).matches("-->").count(), all.len());
     }
 }
+
+#[test]
+fn words_are_plain_without_tags_and_escapes() {
+    for (text, expected) in [
+        ("<v Ada>Fish &amp; <i>chips</i>\n&lt;b&gt;", "Fish & chips <b>"),
+        ("&amp;lt; a\u{0}&nbsp;b", "&lt; a b"),
+        ("<i", ""),
+        ("", ""),
+    ] {
+        assert_eq!(plain(text), expected, "{text}");
+    }
+}

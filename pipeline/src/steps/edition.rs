@@ -7,7 +7,7 @@
 
 use catalog_store::Edition;
 use domain::presentation::{Pointer, SCHEMA};
-use domain::{AssetState, Generation, PlaybackId, Presentation};
+use domain::{Access, AssetState, Generation, PlaybackId, Presentation};
 use media_store::{MediaStore, layout};
 use packager::rates;
 
@@ -83,6 +83,7 @@ pub(super) async fn show_plan(step: &Step<'_>, plan: &Presentation) -> Result<()
     let current = current(&parts.store, plan.playback).await?;
     if current.as_ref().is_none_or(|current| current.rank() < pointer.rank()) {
         pointer.access = current.map(|current| current.access).unwrap_or_default();
+        pointer.access.availability = step.asset().await?.availability();
         parts.store.put_pointer(plan.playback, serde_json::to_vec(&pointer)?.into()).await?;
     }
     parts.catalog.mark_playable(pointer.asset, parts.clock.now()).await?;
@@ -107,16 +108,27 @@ async fn point(step: &Step<'_>, playback: PlaybackId, generation: Generation) ->
         let is_complete = Some(edition.is_complete);
         let retained = parts.catalog.retained(asset).await?;
         let revision = edition.revision;
+        let availability = step.asset().await?.availability();
         let current = current(&parts.store, playback).await?;
-        let access = current.as_ref().map(|current| current.access.clone()).unwrap_or_default();
+        let mut access = current.as_ref().map(|current| current.access.clone()).unwrap_or_default();
+        access.availability = availability;
         let wanted = Pointer { schema: SCHEMA, asset, generation, revision, is_complete, retained, access };
-        if current.is_some_and(|current| current.rank() >= wanted.rank()) {
+        // Whatever is newer stays, and is played when the catalogue says.
+        let wanted = match current.clone() {
+            Some(newer) if newer.rank() > wanted.rank() => {
+                Pointer { access: Access { availability, ..newer.access.clone() }, ..newer }
+            }
+            _ => wanted,
+        };
+        let is_there =
+            |current: &Pointer| current.rank() >= wanted.rank() && current.access.availability == availability;
+        if current.as_ref().is_some_and(is_there) {
             return if attempt == 0 { Ok(()) } else { still_living(step, playback, generation).await };
         }
         step.still_ours().await?;
         // An operator may have changed it meanwhile.
         let access = self::current(&parts.store, playback).await?.map(|current| current.access);
-        let wanted = Pointer { access: access.unwrap_or(wanted.access), ..wanted };
+        let wanted = Pointer { access: Access { availability, ..access.unwrap_or(wanted.access) }, ..wanted };
         parts.store.put_pointer(playback, serde_json::to_vec(&wanted)?.into()).await?;
     }
     Err(JobError::Outpaced)

@@ -37,8 +37,14 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
             continue;
         }
         // A track whose cues all lie outside the picture stays: the source has that language.
-        let cut = move || Ok(cues::segments(&cues::clean(found, duration), &cadence, duration));
-        let entries = store(step, generation, &planned.id, blocking(cut).await?).await?;
+        let cut = move || {
+            let cues = cues::clean(found, duration);
+            Ok((cues::spoken(&cues), cues::segments(&cues, &cadence, duration)))
+        };
+        let (spoken, segments) = blocking(cut).await?;
+        let entries = store(step, generation, &planned.id, segments).await?;
+        let source = (planned.id.as_str(), planned.language.as_ref());
+        parts.catalog.put_transcript(step.job, source, &spoken, parts.clock.now()).await?;
         renditions.push(SubtitleRendition {
             id: planned.id.clone(),
             language: planned.language.clone(),

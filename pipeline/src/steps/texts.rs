@@ -10,7 +10,7 @@ use media_store::layout;
 use packager::texts::{self, Hints, Reading};
 use packager::webvtt;
 
-use super::{Settlement, Step, edition, subtitles};
+use super::{Settlement, Step, edition, subtitles, transcripts};
 use crate::commit::blocking;
 use crate::cues;
 use crate::error::JobError;
@@ -39,6 +39,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         let asset = step.asset().await?;
         let texts = read_all(step, generation, &plan).await?;
         let own = step.parts.catalog.subtitles(asset.id, generation).await?;
+        transcripts::complete(step, generation, &plan, &own).await?;
         let next = Presentation {
             is_complete: Some(before.edition.is_complete),
             subtitles: own.into_iter().chain(texts.renditions.iter().cloned()).collect(),
@@ -102,6 +103,7 @@ async fn read(
         Some(body) => parsed(body, text, plan).await?,
         None => (vec![], refused("the stored file is lost: add it again")),
     };
+    let spoken = cues::spoken(&cues);
     let rendition = if report.reason.is_some() {
         None
     } else {
@@ -121,13 +123,20 @@ async fn read(
             segments,
         })
     };
+    let source = text.id.to_string();
+    let source = (source.as_str(), text.language.as_ref());
+    parts.catalog.put_transcript(step.job, source, &spoken, parts.clock.now()).await?;
     parts.catalog.put_text(step.job, text.id, &report, rendition.as_ref(), parts.clock.now()).await?;
     tracing::info!(text.id = %text.id, cues = report.cues, dropped = report.dropped, "text read");
     Ok(rendition)
 }
 
 /// The cues that are shown, and what was found; a reason in the report if there are none.
-async fn parsed(body: bytes::Bytes, text: &Text, plan: &Plan) -> Result<(Vec<webvtt::Cue>, Report), JobError> {
+pub(super) async fn parsed(
+    body: bytes::Bytes,
+    text: &Text,
+    plan: &Plan,
+) -> Result<(Vec<webvtt::Cue>, Report), JobError> {
     let (language, charset) = (text.language.clone(), text.charset.clone());
     let duration = plan.duration;
     let work = move || {

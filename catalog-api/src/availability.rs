@@ -1,0 +1,221 @@
+//! When assets are shown: the bin, the way from draft to archive, and from when and until when.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State as Shared};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use domain::about::Fault;
+use domain::authority::{Action, Resource, Standing};
+use domain::presentation::Pointer;
+use domain::{AssetId, JobId, Stage, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::State;
+use crate::accounts::Caller;
+use crate::assets::{asset_in, no_store};
+use crate::collections::{cut, plain, within};
+use crate::describe;
+use crate::documents::{Page, PageInfo, cursor, document, link_to_next, place};
+use crate::door::{asset_for, cursor_key};
+use crate::problem::{Problem, chain};
+use crate::search::{CardView, cards};
+
+/// Longest note of whoever reviews, in characters.
+const NOTE_CHARS_MAX: usize = 1000;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BinQuery {
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Window {
+    publish_at: Option<String>,
+    expire_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedStage {
+    stage: Stage,
+    note: Option<String>,
+}
+
+#[derive(Serialize)]
+struct BinnedView {
+    asset: CardView,
+    binned_at: Option<String>,
+    bin_until: Option<String>,
+}
+
+/// What lies in the caller's bin; for moderators, in everybody's.
+pub(crate) async fn list(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    uri: Uri,
+    query: Result<Query<BinQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let (limit, key) = (within(query.limit)?, cursor_key(&state));
+    let after = query.after.as_deref().map(|text| place(&key, "bin", text)).transpose()?;
+    let after = after.map(|id| id.parse().map_err(|error| Problem::invalid_id(&error))).transpose()?;
+    let owner = caller.confined_to();
+    let mut found = state.catalog.binned_assets(owner.as_deref(), after, limit + 1).await?;
+    let has_more = cut(&mut found, limit);
+    let next = found.last().filter(|_| has_more).map(|last| cursor(&key, "bin", &last.id.to_string()));
+    let mut headers = no_store();
+    headers.extend(link_to_next(&uri, next.as_deref()));
+    let ids: Vec<AssetId> = found.iter().map(|asset| asset.id).collect();
+    let mut cards = cards(&state, &ids).await?;
+    let mut data = Vec::with_capacity(found.len());
+    for asset in found {
+        data.extend(cards.remove(&asset.id).map(|card| BinnedView {
+            asset: card,
+            binned_at: asset.binned_at.map(Timestamp::rfc3339),
+            bin_until: asset.bin_until.map(Timestamp::rfc3339),
+        }));
+    }
+    Ok((headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+}
+
+pub(crate) async fn restore(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::DeleteAsset).await?;
+    let now = state.clock.now();
+    if !state.catalog.restore_asset(asset.id, JobId::mint(now, state.clock.entropy()), now).await? {
+        return Err(Problem::not_binned());
+    }
+    tracing::info!(asset.id = %asset.id, "asset taken out of the bin");
+    follow(&state, asset.id).await;
+    describe::shown(&state, asset_for(&state, &caller, asset.id, Action::DeleteAsset).await?).await
+}
+
+/// What waits for a review: all for moderators, their own for everybody else.
+pub(crate) async fn reviews(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    uri: Uri,
+    query: Result<Query<BinQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let (limit, key) = (within(query.limit)?, cursor_key(&state));
+    let after = query.after.as_deref().map(|text| place(&key, "reviews", text)).transpose()?;
+    let after = after.map(|id| id.parse().map_err(|error| Problem::invalid_id(&error))).transpose()?;
+    let owner = caller.confined_to();
+    let mut found = state.catalog.assets_to_review(owner.as_deref(), after, limit + 1).await?;
+    let has_more = cut(&mut found, limit);
+    let next = found.last().filter(|_| has_more).map(|last| cursor(&key, "reviews", &last.id.to_string()));
+    let mut headers = no_store();
+    headers.extend(link_to_next(&uri, next.as_deref()));
+    let ids: Vec<AssetId> = found.iter().map(|asset| asset.id).collect();
+    let mut cards = cards(&state, &ids).await?;
+    let data: Vec<CardView> = ids.iter().filter_map(|id| cards.remove(id)).collect();
+    Ok((headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+}
+
+/// Puts an asset into another stage. Only moderators say whether it may be shown; where nobody has to, its owner shows
+/// it without.
+pub(crate) async fn set_stage(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
+    let wanted: WantedStage = document(&state, &headers, body).await?;
+    let may_review = caller.may(Action::ReviewAsset, Resource::Asset(Standing::Owner));
+    if wanted.stage.is_verdict() {
+        may_review.clone()?;
+    }
+    let note = wanted.note.as_deref().map(plain).filter(|note| !note.is_empty());
+    if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
+        let detail = format!("has at most {NOTE_CHARS_MAX} characters");
+        return Err(Problem::invalid_fields(vec![Fault::new("/note", "too_long", detail)]));
+    }
+    let (now, has_review) = (state.clock.now(), state.has_review && may_review.is_err());
+    let (job, stage) = (JobId::mint(now, state.clock.entropy()), (wanted.stage, has_review));
+    let from = state.catalog.set_stage(asset.id, stage, note.as_deref(), job, now).await?;
+    tracing::info!(asset.id = %asset.id, %from, to = %wanted.stage, "asset put into another stage");
+    follow(&state, asset.id).await;
+    describe::shown(&state, asset_for(&state, &caller, asset.id, Action::ShareAsset).await?).await
+}
+
+/// Sets from when and until when an asset is shown.
+pub(crate) async fn schedule(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
+    let wanted: Window = document(&state, &headers, body).await?;
+    let window = checked(&wanted)?;
+    let now = state.clock.now();
+    state.catalog.set_window(asset.id, window, JobId::mint(now, state.clock.entropy()), now).await?;
+    tracing::info!(asset.id = %asset.id, "asset scheduled");
+    follow(&state, asset.id).await;
+    describe::shown(&state, asset_for(&state, &caller, asset.id, Action::ShareAsset).await?).await
+}
+
+/// Shows an asset without a limit in time.
+pub(crate) async fn unschedule(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
+    let now = state.clock.now();
+    state.catalog.set_window(asset.id, (None, None), JobId::mint(now, state.clock.entropy()), now).await?;
+    tracing::info!(asset.id = %asset.id, "asset scheduled no longer");
+    follow(&state, asset.id).await;
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+/// Has the pointer of an asset say at once what the catalogue says. Should that fail, or somebody else write it at the
+/// same time, the job that was added with the change does it.
+pub(crate) async fn follow(state: &State, id: AssetId) {
+    if let Err(error) = followed(state, id).await {
+        tracing::warn!(asset.id = %id, error = %chain(&*error), "the pointer is left to the job");
+    }
+}
+
+async fn followed(state: &State, id: AssetId) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let Some(asset) = state.catalog.asset(id).await? else { return Ok(()) };
+    let Some(body) = state.store.pointer(asset.playback).await? else { return Ok(()) };
+    let mut pointer: Pointer = serde_json::from_slice(&body)?;
+    let availability = asset.availability();
+    if pointer.access.availability != availability {
+        pointer.access.availability = availability;
+        state.store.put_pointer(asset.playback, serde_json::to_vec(&pointer)?.into()).await?;
+    }
+    Ok(())
+}
+
+fn checked(wanted: &Window) -> Result<(Option<Timestamp>, Option<Timestamp>), Problem> {
+    let mut faults = Vec::new();
+    let mut instant = |pointer: &str, text: &Option<String>| {
+        let text = text.as_deref()?;
+        let instant = Timestamp::from_rfc3339(text);
+        if instant.is_none() {
+            faults.push(Fault::new(pointer, "invalid_time", "is an instant such as 2026-11-21T06:26:59Z"));
+        }
+        instant
+    };
+    let window = (instant("/publish_at", &wanted.publish_at), instant("/expire_at", &wanted.expire_at));
+    if let (Some(from), Some(until)) = window
+        && until <= from
+    {
+        faults.push(Fault::new("/expire_at", "too_early", "lies behind publish_at"));
+    }
+    if faults.is_empty() { Ok(window) } else { Err(Problem::invalid_fields(faults)) }
+}

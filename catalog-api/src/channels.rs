@@ -1,0 +1,340 @@
+//! Channels: made, changed, filled, followed.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State as Shared};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use catalog_store::{Asset, Channel};
+use domain::about::Fault;
+use domain::authority::{Action, Resource, Standing};
+use domain::collection::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, handle};
+use domain::{AssetId, ChannelId, UserId};
+use serde::{Deserialize, Serialize};
+
+use crate::State;
+use crate::accounts::Caller;
+use crate::assets::{Missing, asset_in, no_store};
+use crate::collections::{at_most, cut, location, one_line, plain, within};
+use crate::describe;
+use crate::documents::{Page, PageInfo, cursor, document_of, link_to_next, place, present, tag, wanted_version};
+use crate::door::{accounts, asset_for, cursor_key};
+use crate::problem::Problem;
+use crate::search::cards;
+
+/// Largest document, in octets.
+const BODY_BYTES_MAX: usize = 64 << 10;
+
+const NO_CHANNEL: Missing = Missing("there is no such channel");
+const NO_SUBSCRIPTION: Missing = Missing("the account does not follow this channel");
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    handle: Option<String>,
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PageQuery {
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewChannel {
+    handle: String,
+    name: String,
+    #[serde(default)]
+    description: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    description: Option<Option<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    channel: ChannelId,
+}
+
+#[derive(Serialize)]
+struct ChannelView {
+    id: ChannelId,
+    handle: String,
+    name: String,
+    description: String,
+    owner: Option<String>,
+    subscribers: u64,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<Channel> for ChannelView {
+    fn from(channel: Channel) -> Self {
+        Self {
+            id: channel.id,
+            handle: channel.handle,
+            name: channel.name,
+            description: channel.description,
+            owner: channel.owner,
+            subscribers: channel.subscribers,
+            created_at: channel.created_at.rfc3339(),
+            updated_at: channel.updated_at.rfc3339(),
+        }
+    }
+}
+
+pub(crate) async fn list(
+    Shared(state): Shared<State>,
+    uri: Uri,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let limit = within(query.limit)?;
+    if let Some(wanted) = &query.handle {
+        let found = match handle(wanted) {
+            Some(handle) => state.catalog.channel_by_handle(&handle).await?,
+            None => None,
+        };
+        return Ok(page(&state, &uri, found.into_iter().collect(), limit, "channels"));
+    }
+    let after = after(&state, query.after.as_deref(), "channels")?;
+    let found = state.catalog.channels(after, limit + 1).await?;
+    Ok(page(&state, &uri, found, limit, "channels"))
+}
+
+pub(crate) async fn create(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let wanted: NewChannel = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
+    let Some(handle) = handle(&wanted.handle) else {
+        let what = "is 3 to 30 of a-z, 0-9, _, . and -";
+        return Err(Problem::invalid_fields(vec![Fault::new("/handle", "invalid_handle", what)]));
+    };
+    let (name, description) = checked(&wanted.name, &wanted.description)?;
+    let now = state.clock.now();
+    let id = ChannelId::mint(now, state.clock.entropy());
+    let owner = caller.principal.name();
+    state.catalog.create_channel((id, &handle), (&name, &description), owner.as_deref(), now).await?;
+    tracing::info!(channel.id = %id, "channel made");
+    let made = state.catalog.channel(id).await?.ok_or(NO_CHANNEL)?;
+    let mut answer = no_store();
+    answer.extend(tag(made.version));
+    answer.extend(location(&format!("/api/v1/channels/{id}")));
+    Ok((StatusCode::CREATED, answer, Json(ChannelView::from(made))).into_response())
+}
+
+pub(crate) async fn show(
+    Shared(state): Shared<State>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    Ok(shown(state.catalog.channel(channel_in(path)?).await?.ok_or(NO_CHANNEL)?))
+}
+
+pub(crate) async fn change(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let now = channel_for(&state, &caller, channel_in(path)?, Action::EditChannel).await?;
+    let version = wanted_version(&headers)?;
+    let wanted: Change = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
+    let description = wanted.description.map_or(now.description, Option::unwrap_or_default);
+    let (name, description) = checked(&wanted.name.unwrap_or(now.name), &description)?;
+    let changed = state.catalog.change_channel(now.id, version, (&name, &description), state.clock.now()).await?;
+    tracing::info!(channel.id = %changed.id, "channel changed");
+    Ok(shown(changed))
+}
+
+pub(crate) async fn delete(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let channel = channel_for(&state, &caller, channel_in(path)?, Action::EditChannel).await?;
+    state.catalog.delete_channel(channel.id).await?;
+    tracing::info!(channel.id = %channel.id, "channel deleted");
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+pub(crate) async fn assets(
+    Shared(state): Shared<State>,
+    uri: Uri,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let channel = state.catalog.channel(channel_in(path)?).await?.ok_or(NO_CHANNEL)?;
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let (limit, list) = (within(query.limit)?, format!("assets of {}", channel.id));
+    let after = after(&state, query.after.as_deref(), &list)?;
+    let found = state.catalog.assets_of_channel(channel.id, after, limit + 1, state.clock.now()).await?;
+    cards_page(&state, &uri, found, limit, &list).await
+}
+
+/// Publishes an asset in a channel.
+pub(crate) async fn put_asset(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
+    let Place { channel } = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
+    let channel = channel_for(&state, &caller, channel, Action::EditChannel).await?;
+    state.catalog.set_channel(asset.id, Some(channel.id), state.clock.now()).await?;
+    tracing::info!(asset.id = %asset.id, channel.id = %channel.id, "asset put into a channel");
+    let asset = asset_for(&state, &caller, asset.id, Action::ShareAsset).await?;
+    describe::shown(&state, asset).await
+}
+
+/// Takes an asset out of its channel.
+pub(crate) async fn remove_asset(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
+    state.catalog.set_channel(asset.id, None, state.clock.now()).await?;
+    tracing::info!(asset.id = %asset.id, "asset taken out of its channel");
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+pub(crate) async fn subscriptions(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    uri: Uri,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let (user, limit) = (own(&state, &caller)?, within(query.limit)?);
+    let list = format!("subscriptions of {user}");
+    let after = after(&state, query.after.as_deref(), &list)?;
+    let found = state.catalog.subscriptions(user, after, limit + 1).await?;
+    Ok(page(&state, &uri, found, limit, &list))
+}
+
+/// The newest assets of the channels that somebody follows.
+pub(crate) async fn feed(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    uri: Uri,
+    query: Result<Query<PageQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let (user, limit) = (own(&state, &caller)?, within(query.limit)?);
+    let list = format!("feed of {user}");
+    let after = after(&state, query.after.as_deref(), &list)?;
+    let found = state.catalog.subscribed_assets(user, after, limit + 1, state.clock.now()).await?;
+    cards_page(&state, &uri, found, limit, &list).await
+}
+
+pub(crate) async fn subscribe(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (user, channel) = (own(&state, &caller)?, channel_in(path)?);
+    state.catalog.subscribe(user, channel, state.clock.now()).await?;
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+pub(crate) async fn unsubscribe(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (user, channel) = (own(&state, &caller)?, channel_in(path)?);
+    if !state.catalog.unsubscribe(user, channel).await? {
+        return Err(NO_SUBSCRIPTION.into());
+    }
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+/// The caller's own account.
+fn own(state: &State, caller: &Caller) -> Result<UserId, Problem> {
+    accounts(state)?;
+    let member = caller.principal.member();
+    member.map(|member| member.id).ok_or_else(|| Problem::forbidden("only somebody with an account follows channels"))
+}
+
+/// The channel, if the caller may do `action` on it.
+async fn channel_for(state: &State, caller: &Caller, id: ChannelId, action: Action) -> Result<Channel, Problem> {
+    let channel = state.catalog.channel(id).await?.ok_or(NO_CHANNEL)?;
+    let is_own = caller.confined_to().is_none_or(|name| channel.owner.as_deref() == Some(&*name));
+    let standing = if is_own { Standing::Owner } else { Standing::Viewer };
+    caller.may(action, Resource::Asset(standing))?;
+    Ok(channel)
+}
+
+fn after<T: std::str::FromStr<Err = domain::IdError>>(
+    state: &State,
+    text: Option<&str>,
+    list: &str,
+) -> Result<Option<T>, Problem> {
+    let after = text.map(|text| place(&cursor_key(state), list, text)).transpose()?;
+    after.map(|id| id.parse().map_err(|error: domain::IdError| Problem::invalid_id(&error))).transpose()
+}
+
+fn page(state: &State, uri: &Uri, mut found: Vec<Channel>, limit: u32, list: &str) -> Response {
+    let has_more = cut(&mut found, limit);
+    let next = found.last().filter(|_| has_more).map(|last| cursor(&cursor_key(state), list, &last.id.to_string()));
+    let mut headers = no_store();
+    headers.extend(link_to_next(uri, next.as_deref()));
+    let data: Vec<ChannelView> = found.into_iter().map(ChannelView::from).collect();
+    (headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response()
+}
+
+async fn cards_page(
+    state: &State,
+    uri: &Uri,
+    mut found: Vec<Asset>,
+    limit: u32,
+    list: &str,
+) -> Result<Response, Problem> {
+    let has_more = cut(&mut found, limit);
+    let next = found.last().filter(|_| has_more).map(|last| cursor(&cursor_key(state), list, &last.id.to_string()));
+    let mut headers = no_store();
+    headers.extend(link_to_next(uri, next.as_deref()));
+    let ids: Vec<AssetId> = found.iter().map(|asset| asset.id).collect();
+    let mut cards = cards(state, &ids).await?;
+    let data: Vec<_> = ids.iter().filter_map(|id| cards.remove(id)).collect();
+    Ok((headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+}
+
+fn shown(channel: Channel) -> Response {
+    let mut headers = no_store();
+    headers.extend(tag(channel.version));
+    (headers, Json(ChannelView::from(channel))).into_response()
+}
+
+fn checked(name: &str, description: &str) -> Result<(String, String), Problem> {
+    let mut faults = Vec::new();
+    let (name, description) = (one_line(name), plain(description));
+    if name.is_empty() {
+        faults.push(Fault::new("/name", "empty", "says nothing"));
+    }
+    at_most(&name, TITLE_CHARS_MAX, "/name", &mut faults);
+    at_most(&description, DESCRIPTION_CHARS_MAX, "/description", &mut faults);
+    if faults.is_empty() { Ok((name, description)) } else { Err(Problem::invalid_fields(faults)) }
+}
+
+fn channel_in(path: Result<Path<String>, PathRejection>) -> Result<ChannelId, Problem> {
+    let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
+    text.parse().map_err(|error| Problem::invalid_id(&error))
+}

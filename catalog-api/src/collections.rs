@@ -1,0 +1,461 @@
+//! Series, seasons and playlists: made, changed, filled, put in order, shared.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use catalog_store::collections::{CollectionText, PAGE_COLLECTIONS_MAX};
+use catalog_store::{Collection, Item, Member};
+use domain::about::Fault;
+use domain::authority::{Action, Resource, Standing};
+use domain::collection::{DESCRIPTION_CHARS_MAX, Kind, TITLE_CHARS_MAX, Visibility};
+use domain::{AssetId, CollectionId, ItemId, UserId};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::State;
+use crate::accounts::Caller;
+use crate::assets::{Missing, no_store};
+use crate::documents::{Page, PageInfo, cursor, document_of, link_to_next, place, present, tag, wanted_version};
+use crate::door::{accounts, asset_for, cursor_key};
+use crate::problem::Problem;
+use crate::search::{CardView, cards};
+use crate::shares::ShareView;
+
+/// Largest document, in octets.
+const BODY_BYTES_MAX: usize = 64 << 10;
+/// Collections and items on a page when nothing else is asked for.
+const PAGE: u32 = 20;
+
+/// There is no such collection, or none that the caller may know of.
+const NO_COLLECTION: Missing = Missing("there is no such collection");
+const NO_ITEM: Missing = Missing("the collection has no such item");
+const NO_SHARE: Missing = Missing("the collection is not shared with this account");
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ListQuery {
+    kind: Option<Kind>,
+    owner: Option<String>,
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ItemsQuery {
+    limit: Option<u32>,
+    after: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewCollection {
+    kind: Kind,
+    title: String,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    visibility: Visibility,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    title: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    description: Option<Option<String>>,
+    visibility: Option<Visibility>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewItem {
+    asset: Option<String>,
+    season: Option<String>,
+    position: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Moved {
+    position: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedShare {
+    standing: Standing,
+}
+
+#[derive(Serialize)]
+struct CollectionView {
+    id: CollectionId,
+    kind: Kind,
+    title: String,
+    description: String,
+    visibility: Visibility,
+    owner: Option<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+impl From<Collection> for CollectionView {
+    fn from(collection: Collection) -> Self {
+        Self {
+            id: collection.id,
+            kind: collection.kind,
+            title: collection.title,
+            description: collection.description,
+            visibility: collection.visibility,
+            owner: collection.owner,
+            created_at: collection.created_at.rfc3339(),
+            updated_at: collection.updated_at.rfc3339(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ItemView {
+    id: ItemId,
+    position: u64,
+    asset: Option<CardView>,
+    season: Option<CollectionView>,
+}
+
+pub(crate) async fn list(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    uri: Uri,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let limit = within(query.limit)?;
+    let (key, list) = (cursor_key(&state), format!("collections {:?} {:?}", query.kind, query.owner));
+    let after = query.after.as_deref().map(|text| place(&key, &list, text)).transpose()?;
+    let after = after.map(|id| id.parse().map_err(|error| Problem::invalid_id(&error))).transpose()?;
+    let wanted = (query.kind, query.owner.as_deref());
+    let seen_by = caller.confined_to();
+    let mut found = state.catalog.collections(wanted, seen_by.as_deref(), after, limit + 1).await?;
+    let has_more = cut(&mut found, limit);
+    let next = found.last().filter(|_| has_more).map(|last| cursor(&key, &list, &last.id.to_string()));
+    let mut headers = no_store();
+    headers.extend(link_to_next(&uri, next.as_deref()));
+    let data: Vec<CollectionView> = found.into_iter().map(CollectionView::from).collect();
+    Ok((headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+}
+
+pub(crate) async fn create(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let wanted: NewCollection = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
+    let text = checked(CollectionText {
+        title: wanted.title,
+        description: wanted.description,
+        visibility: wanted.visibility,
+    })?;
+    let now = state.clock.now();
+    let id = CollectionId::mint(now, state.clock.entropy());
+    state.catalog.create_collection((id, wanted.kind), &text, caller.principal.name().as_deref(), now).await?;
+    tracing::info!(collection.id = %id, "collection made");
+    let made = state.catalog.collection(id).await?.ok_or(NO_COLLECTION)?;
+    let mut answer = no_store();
+    answer.extend(tag(made.version));
+    answer.extend(location(&format!("/api/v1/collections/{id}")));
+    Ok((StatusCode::CREATED, answer, Json(CollectionView::from(made))).into_response())
+}
+
+pub(crate) async fn show(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    Ok(shown(collection_for(&state, &caller, collection_in(path)?, Action::ReadCollection).await?))
+}
+
+pub(crate) async fn change(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let now = collection_for(&state, &caller, collection_in(path)?, Action::EditCollection).await?;
+    let version = wanted_version(&headers)?;
+    let wanted: Change = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
+    let text = checked(CollectionText {
+        title: wanted.title.unwrap_or(now.title),
+        description: wanted.description.map_or(now.description, Option::unwrap_or_default),
+        visibility: wanted.visibility.unwrap_or(now.visibility),
+    })?;
+    let changed = state.catalog.change_collection(now.id, version, &text, state.clock.now()).await?;
+    tracing::info!(collection.id = %changed.id, "collection changed");
+    Ok(shown(changed))
+}
+
+pub(crate) async fn delete(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let collection = collection_for(&state, &caller, collection_in(path)?, Action::DeleteCollection).await?;
+    state.catalog.delete_collection(collection.id).await?;
+    tracing::info!(collection.id = %collection.id, "collection deleted");
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+pub(crate) async fn items(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    uri: Uri,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<ItemsQuery>, QueryRejection>,
+) -> Result<Response, Problem> {
+    let collection = collection_for(&state, &caller, collection_in(path)?, Action::ReadCollection).await?;
+    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let limit = within(query.limit)?;
+    let (key, list) = (cursor_key(&state), format!("items of {}", collection.id));
+    let after = query.after.as_deref().map(|text| behind(&place(&key, &list, text)?)).transpose()?;
+    let seen_by = caller.confined_to();
+    let mut found =
+        state.catalog.items_of(collection.id, seen_by.as_deref(), after, limit + 1, state.clock.now()).await?;
+    let has_more = cut(&mut found, limit);
+    let next =
+        found.last().filter(|_| has_more).map(|last| cursor(&key, &list, &format!("{}\n{}", last.position, last.id)));
+    let mut headers = no_store();
+    headers.extend(link_to_next(&uri, next.as_deref()));
+    let data = item_views(&state, found).await?;
+    Ok((headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+}
+
+pub(crate) async fn put_item(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let collection = collection_for(&state, &caller, collection_in(path)?, Action::EditCollection).await?;
+    let wanted: NewItem = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
+    // What one may not see cannot be put anywhere.
+    let member = match (wanted.asset, wanted.season) {
+        (Some(asset), None) => {
+            let id: AssetId = asset.parse().map_err(|error| Problem::invalid_id(&error))?;
+            Member::Asset(asset_for(&state, &caller, id, Action::ReadAsset).await?.id)
+        }
+        (None, Some(season)) => {
+            let id: CollectionId = season.parse().map_err(|error| Problem::invalid_id(&error))?;
+            Member::Season(collection_for(&state, &caller, id, Action::ReadCollection).await?.id)
+        }
+        _ => return Err(Problem::invalid_body("an item is an asset or a season")),
+    };
+    let now = state.clock.now();
+    let id = ItemId::mint(now, state.clock.entropy());
+    let item = state.catalog.put_item(collection.id, (id, member), wanted.position, now).await?;
+    tracing::info!(collection.id = %collection.id, item.id = %id, "item put into a collection");
+    let mut answer = no_store();
+    answer.extend(location(&format!("/api/v1/collections/{}/items/{id}", collection.id)));
+    let view = item_views(&state, vec![item]).await?.pop().ok_or(NO_ITEM)?;
+    Ok((StatusCode::CREATED, answer, Json(view)).into_response())
+}
+
+pub(crate) async fn move_item(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (collection, item): (CollectionId, ItemId) = both_in(path)?;
+    let collection = collection_for(&state, &caller, collection, Action::EditCollection).await?;
+    let Moved { position } = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
+    let moved = state.catalog.move_item(collection.id, item, position, state.clock.now()).await?.ok_or(NO_ITEM)?;
+    let view = item_views(&state, vec![moved]).await?.pop().ok_or(NO_ITEM)?;
+    Ok((no_store(), Json(view)).into_response())
+}
+
+pub(crate) async fn remove_item(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (collection, item): (CollectionId, ItemId) = both_in(path)?;
+    let collection = collection_for(&state, &caller, collection, Action::EditCollection).await?;
+    if !state.catalog.remove_item(collection.id, item, state.clock.now()).await? {
+        return Err(NO_ITEM.into());
+    }
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+pub(crate) async fn shares(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    accounts(&state)?;
+    let collection = collection_for(&state, &caller, collection_in(path)?, Action::ShareCollection).await?;
+    let shares = state.catalog.shares_of_collection(collection.id).await?;
+    let data: Vec<ShareView> = shares.into_iter().map(ShareView::from).collect();
+    Ok((no_store(), Json(json!({ "data": data }))).into_response())
+}
+
+pub(crate) async fn share(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    accounts(&state)?;
+    let (collection, user): (CollectionId, UserId) = both_in(path)?;
+    let collection = collection_for(&state, &caller, collection, Action::ShareCollection).await?;
+    let WantedShare { standing } = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
+    if Standing::shared(standing.as_str()).is_none() {
+        return Err(Problem::invalid_body("standing is viewer, editor or owner"));
+    }
+    let share = state.catalog.share_collection(collection.id, (user, standing), state.clock.now()).await?;
+    tracing::info!(collection.id = %collection.id, user.id = %user, "collection shared");
+    Ok((no_store(), Json(ShareView::from(share))).into_response())
+}
+
+pub(crate) async fn unshare(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    accounts(&state)?;
+    let (collection, user): (CollectionId, UserId) = both_in(path)?;
+    let collection = collection_for(&state, &caller, collection, Action::ShareCollection).await?;
+    if !state.catalog.unshare_collection(collection.id, user).await? {
+        return Err(NO_SHARE.into());
+    }
+    Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+}
+
+/// The collection, if the caller may do `action` on it. One that they may not even see is not there.
+async fn collection_for(
+    state: &State,
+    caller: &Caller,
+    id: CollectionId,
+    action: Action,
+) -> Result<Collection, Problem> {
+    let collection = state.catalog.collection(id).await?.ok_or(NO_COLLECTION)?;
+    let standing = match caller.confined_to() {
+        None => Standing::Owner,
+        Some(name) => state.catalog.standing_to_collection(id, &name).await?,
+    };
+    let is_seen = caller.may(Action::ReadCollection, Resource::Asset(standing)).is_ok();
+    if !is_seen && standing < Standing::Viewer && caller.principal.is_confined() {
+        return Err(NO_COLLECTION.into());
+    }
+    caller.may(action, Resource::Asset(standing))?;
+    Ok(collection)
+}
+
+async fn item_views(state: &State, items: Vec<Item>) -> Result<Vec<ItemView>, Problem> {
+    let ids: Vec<AssetId> = items
+        .iter()
+        .filter_map(|item| match item.member {
+            Member::Asset(asset) => Some(asset),
+            Member::Season(_) => None,
+        })
+        .collect();
+    let mut cards = cards(state, &ids).await?;
+    let mut views = Vec::with_capacity(items.len());
+    for Item { id, member, position } in items {
+        let view = match member {
+            Member::Asset(asset) => ItemView { id, position, asset: cards.remove(&asset), season: None },
+            Member::Season(season) => {
+                let season = state.catalog.collection(season).await?.map(CollectionView::from);
+                ItemView { id, position, asset: None, season }
+            }
+        };
+        views.push(view);
+    }
+    Ok(views)
+}
+
+fn shown(collection: Collection) -> Response {
+    let mut headers = no_store();
+    headers.extend(tag(collection.version));
+    (headers, Json(CollectionView::from(collection))).into_response()
+}
+
+fn checked(text: CollectionText) -> Result<CollectionText, Problem> {
+    let mut faults = Vec::new();
+    let (title, description) = (one_line(&text.title), plain(&text.description));
+    if title.is_empty() {
+        faults.push(Fault::new("/title", "empty", "says nothing"));
+    }
+    at_most(&title, TITLE_CHARS_MAX, "/title", &mut faults);
+    at_most(&description, DESCRIPTION_CHARS_MAX, "/description", &mut faults);
+    if faults.is_empty() {
+        Ok(CollectionText { title, description, ..text })
+    } else {
+        Err(Problem::invalid_fields(faults))
+    }
+}
+
+/// One line with single blanks between words.
+pub(crate) fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Several lines without characters that control anything.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect::<String>().trim().to_owned()
+}
+
+pub(crate) fn at_most(text: &str, chars_max: usize, pointer: &str, faults: &mut Vec<Fault>) {
+    if text.chars().count() > chars_max {
+        faults.push(Fault::new(pointer, "too_long", format!("has at most {chars_max} characters")));
+    }
+}
+
+/// How many on a page.
+pub(crate) fn within(limit: Option<u32>) -> Result<u32, Problem> {
+    let limit = limit.unwrap_or(PAGE);
+    let is_within = (1..=PAGE_COLLECTIONS_MAX).contains(&limit);
+    if is_within { Ok(limit) } else { Err(Problem::invalid_query(format!("limit is 1 to {PAGE_COLLECTIONS_MAX}"))) }
+}
+
+/// Leaves as many as are shown; true if there are more.
+pub(crate) fn cut<T>(found: &mut Vec<T>, limit: u32) -> bool {
+    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = found.len() > shown;
+    found.truncate(shown);
+    has_more
+}
+
+pub(crate) fn location(path: &str) -> Option<(header::HeaderName, HeaderValue)> {
+    HeaderValue::try_from(path).ok().map(|path| (header::LOCATION, path))
+}
+
+/// The place behind an item.
+fn behind(place: &str) -> Result<(u64, ItemId), Problem> {
+    let wrong = || Problem::invalid_query("after is page.next of the page before, of the same list");
+    let (position, id) = place.split_once('\n').ok_or_else(wrong)?;
+    Ok((position.parse().map_err(|_| wrong())?, id.parse().map_err(|_| wrong())?))
+}
+
+fn collection_in(path: Result<Path<String>, PathRejection>) -> Result<CollectionId, Problem> {
+    let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
+    text.parse().map_err(|error| Problem::invalid_id(&error))
+}
+
+/// Two ids in a path.
+pub(crate) fn both_in<A, B>(path: Result<Path<(String, String)>, PathRejection>) -> Result<(A, B), Problem>
+where
+    A: std::str::FromStr<Err = domain::IdError>,
+    B: std::str::FromStr<Err = domain::IdError>,
+{
+    let Path((one, other)) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
+    let one = one.parse().map_err(|error: domain::IdError| Problem::invalid_id(&error))?;
+    Ok((one, other.parse().map_err(|error: domain::IdError| Problem::invalid_id(&error))?))
+}

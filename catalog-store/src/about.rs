@@ -1,0 +1,84 @@
+//! What people say about assets.
+
+use domain::{About, AssetId, AssetState, PlaybackId, Timestamp};
+use serde_json::json;
+
+use crate::engine::{args, count, json as text};
+use crate::search::index::{self, title_key};
+use crate::{Catalog, CatalogError, sql};
+
+/// An asset that is known from elsewhere, without a source.
+#[derive(Clone, Debug)]
+pub struct Described {
+    /// Its id.
+    pub asset: AssetId,
+    /// The name under which it would be served.
+    pub playback: PlaybackId,
+    /// What is said about it.
+    pub about: About,
+}
+
+impl Catalog {
+    /// Brings in assets by what is said about them, all in one transaction and without an upload: to fill a catalogue
+    /// that is to be measured. Nothing will ever be done for them.
+    ///
+    /// # Errors
+    /// [`CatalogError::Statement`] if one of them exists.
+    pub async fn import_described(&self, assets: &[Described], now: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        for Described { asset, playback, about } in assets {
+            let (id, state, none) = (*asset, AssetState::Failed, None::<String>);
+            let no_size: Option<i64> = None;
+            let args = args![id, *playback, state.as_str(), none.clone(), no_size, now, none];
+            tx.execute(sql::assets::INSERT, args).await?;
+            let title = about.title.clone();
+            let released_on = about.released_on.map(|day| day.to_string()).unwrap_or_default();
+            let args = args![id, text("assets.about", about)?, title.clone(), title_key(title.as_deref()), released_on];
+            tx.execute(sql::assets::SET_ABOUT, args).await?;
+            let title = title.as_deref();
+            index::describe(&mut tx, &index::Described { id, title, file_name: None, about, sound: vec![] }).await?;
+        }
+        tx.commit().await
+    }
+
+    /// Sets what is said about an asset, in place of what was said at `version`; the version that it is at by then.
+    ///
+    /// # Errors
+    /// [`CatalogError::Changed`] if somebody was faster; [`CatalogError::NoAsset`] if it does not exist or is deleted;
+    /// [`CatalogError::ExternalIdTaken`] if another asset has one of its external ids.
+    pub async fn set_about(
+        &self,
+        id: AssetId,
+        version: u64,
+        about: &About,
+        now: Timestamp,
+    ) -> Result<u64, CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = tx.lock_asset(id, now).await?;
+        if row.state()? == AssetState::Deleted {
+            return Err(CatalogError::NoAsset(id));
+        }
+        let current = count("assets.about_version", row.about_version)?;
+        if current != version {
+            return Err(CatalogError::Changed { version: current });
+        }
+        let probe = row.probe()?;
+        // Nobody's title is the file's own.
+        let title = about.title.clone().or_else(|| probe.as_ref().and_then(|probe| probe.title.clone()));
+        let released_on = about.released_on.map(|day| day.to_string()).unwrap_or_default();
+        let args = args![id, text("assets.about", about)?, title.clone(), title_key(title.as_deref()), released_on];
+        tx.execute(sql::assets::SET_ABOUT, args).await?;
+        tx.execute(sql::assets::DROP_EXTERNAL_IDS, args![id]).await?;
+        for (scheme, external) in &about.external_ids {
+            let args = args![id, scheme.as_str(), external.as_str()];
+            if tx.execute(sql::assets::PUT_EXTERNAL_ID, args).await? != 1 {
+                return Err(CatalogError::ExternalIdTaken { scheme: scheme.clone() });
+            }
+        }
+        let (title, file_name) = (title.as_deref(), row.file_name.as_deref());
+        index::describe(&mut tx, &index::Described { id, title, file_name, about, sound: row.sound()? }).await?;
+        tx.event(now, "asset.updated", id, json!({ "about_version": version + 1 }));
+        tx.commit().await?;
+        Ok(version + 1)
+    }
+}

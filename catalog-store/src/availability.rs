@@ -1,0 +1,166 @@
+//! When assets are shown and played: the bin, the way from draft to archive, and the time from which and until which they are.
+//!
+//! The clock decides: statements compare with the present, and origins with what the pointer says. What is done here
+//! when a time has come is only that caches are told, and that the bin is emptied.
+
+use domain::{AssetId, AssetState, JobId, Stage, Timestamp};
+use serde_json::json;
+
+use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
+use crate::engine::{args, corrupt};
+use crate::texts::{lock_living, wish};
+use crate::{Asset, Catalog, CatalogError, sql};
+
+impl Catalog {
+    /// Moves an asset into the bin, from which it can be taken out until `until`; `job` will see to it that its pointer
+    /// says so. False if it lies there already; then nothing changes.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::AssetFailed`].
+    pub async fn bin_asset(
+        &self,
+        id: AssetId,
+        until: Timestamp,
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = lock_living(&mut tx, id, now).await?;
+        if row.binned_at.is_some() {
+            return Ok(false);
+        }
+        tx.execute(sql::assets::BIN, args![id, now, until]).await?;
+        tx.event(now, "asset.binned", id, json!({ "until": until.rfc3339() }));
+        tx.event(now, "asset.access_changed", id, json!({}));
+        wish(&mut tx, &row, id, job, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Takes an asset out of the bin; false if it is not there.
+    ///
+    /// # Errors
+    /// As [`bin_asset`](Self::bin_asset).
+    pub async fn restore_asset(&self, id: AssetId, job: JobId, now: Timestamp) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = lock_living(&mut tx, id, now).await?;
+        if row.binned_at.is_none() {
+            return Ok(false);
+        }
+        tx.execute(sql::assets::RESTORE, args![id]).await?;
+        tx.event(now, "asset.restored", id, json!({}));
+        tx.event(now, "asset.access_changed", id, json!({}));
+        wish(&mut tx, &row, id, job, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Sets from when and until when those who may not change an asset see and play it; `None` without a limit.
+    ///
+    /// # Errors
+    /// As [`bin_asset`](Self::bin_asset).
+    pub async fn set_window(
+        &self,
+        id: AssetId,
+        (publish_at, expire_at): (Option<Timestamp>, Option<Timestamp>),
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = lock_living(&mut tx, id, now).await?;
+        let (from, until) = (publish_at.map(Timestamp::unix_ms), expire_at.map(Timestamp::unix_ms));
+        tx.execute(sql::assets::SET_WINDOW, args![id, from, until, now]).await?;
+        let told = |at: Option<Timestamp>| at.map(Timestamp::rfc3339);
+        let data = json!({ "publish_at": told(publish_at), "expire_at": told(expire_at) });
+        tx.event(now, "asset.scheduled", id, data);
+        tx.event(now, "asset.access_changed", id, json!({}));
+        wish(&mut tx, &row, id, job, now).await?;
+        tx.commit().await
+    }
+
+    /// Puts an asset into another stage; the one that it was in.
+    ///
+    /// # Errors
+    /// [`CatalogError::Stage`] if there is no way; else as [`bin_asset`](Self::bin_asset).
+    pub async fn set_stage(
+        &self,
+        id: AssetId,
+        (wanted, has_review): (Stage, bool),
+        note: Option<&str>,
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<Stage, CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = lock_living(&mut tx, id, now).await?;
+        let from = Stage::from_name(&row.stage).ok_or_else(|| corrupt("assets.stage", &row.stage))?;
+        from.to(wanted, has_review)?;
+        tx.execute(sql::assets::SET_STAGE, args![id, wanted.as_str(), note.map(str::to_owned)]).await?;
+        tx.event(now, "asset.stage_changed", id, json!({ "from": from, "to": wanted, "note": note }));
+        if from.is_played() != wanted.is_played() {
+            tx.event(now, "asset.access_changed", id, json!({}));
+            wish(&mut tx, &row, id, job, now).await?;
+        }
+        tx.commit().await?;
+        Ok(from)
+    }
+
+    /// In which stage assets begin from now on.
+    pub async fn set_first_stage(&self, stage: Stage) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        tx.execute(sql::assets::FIRST_STAGE, args![stage.as_str()]).await?;
+        tx.commit().await
+    }
+
+    /// Like [`binned_assets`](Self::binned_assets), but those that wait for a review.
+    pub async fn assets_to_review(
+        &self,
+        owner: Option<&str>,
+        after: Option<AssetId>,
+        limit: u32,
+    ) -> Result<Vec<Asset>, CatalogError> {
+        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
+        let args = args![owner.map(str::to_owned), after, limit.min(PAGE_ASSETS_MAX + 1)];
+        let rows: Vec<AssetRow> = self.rows(sql::assets::TO_REVIEW, args).await?;
+        rows.into_iter().map(Asset::try_from).collect()
+    }
+
+    /// At most `limit` (and [`PAGE_ASSETS_MAX`] + 1) assets older than `after` that lie in the bin, the newest first;
+    /// those of one owner, if one is given.
+    pub async fn binned_assets(
+        &self,
+        owner: Option<&str>,
+        after: Option<AssetId>,
+        limit: u32,
+    ) -> Result<Vec<Asset>, CatalogError> {
+        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
+        let args = args![owner.map(str::to_owned), after, limit.min(PAGE_ASSETS_MAX + 1)];
+        let rows: Vec<AssetRow> = self.rows(sql::assets::BINNED, args).await?;
+        rows.into_iter().map(Asset::try_from).collect()
+    }
+
+    /// At most `limit` assets whose time in the bin is over.
+    pub async fn bins_due(&self, limit: u32, now: Timestamp) -> Result<Vec<Asset>, CatalogError> {
+        let rows: Vec<AssetRow> = self.rows(sql::assets::BINS_DUE, args![now, limit]).await?;
+        rows.into_iter().map(Asset::try_from).collect()
+    }
+
+    /// Tells of at most `limit` assets that their time has come, or is over; how many there were.
+    pub async fn tell_windows(&self, limit: u32, now: Timestamp) -> Result<u32, CatalogError> {
+        let rows: Vec<AssetRow> = self.rows(sql::assets::WINDOWS_DUE, args![now, limit]).await?;
+        let mut told = 0;
+        for row in rows {
+            let asset = Asset::try_from(row)?;
+            let mut tx = self.begin().await?;
+            if tx.lock_asset(asset.id, now).await?.state()? == AssetState::Deleted {
+                continue;
+            }
+            tx.execute(sql::assets::SET_WINDOW_TOLD, args![asset.id, now]).await?;
+            let is_over = asset.expire_at.is_some_and(|at| at <= now);
+            tx.event(now, if is_over { "asset.expired" } else { "asset.opened" }, asset.id, json!({}));
+            tx.event(now, "asset.access_changed", asset.id, json!({}));
+            tx.commit().await?;
+            told += 1;
+        }
+        Ok(told)
+    }
+}

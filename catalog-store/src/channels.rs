@@ -1,0 +1,241 @@
+//! Channels: under which name somebody publishes, what is published there, and who follows it.
+
+use domain::{AssetId, AssetState, ChannelId, Timestamp, UserId};
+use serde_json::json;
+
+use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
+use crate::catalog::Number;
+use crate::engine::{args, count, parsed};
+use crate::{Asset, Catalog, CatalogError, sql};
+
+/// Most channels on a page.
+pub const PAGE_CHANNELS_MAX: u32 = 100;
+/// Most channels of one owner.
+pub const CHANNELS_OF_OWNER_MAX: u64 = 100;
+/// Most channels that an account subscribes to.
+pub const SUBSCRIPTIONS_MAX: u64 = 2000;
+
+/// Under which name somebody publishes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// Its id.
+    pub id: ChannelId,
+    /// Its short name, which no other channel has; it never changes.
+    pub handle: String,
+    /// What it is called.
+    pub name: String,
+    /// What it is about; perhaps nothing is said.
+    pub description: String,
+    /// The principal it belongs to.
+    pub owner: Option<String>,
+    /// How many subscribed to it.
+    pub subscribers: u64,
+    /// Rises with every change.
+    pub version: u64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Catalog {
+    /// Makes a channel under a handle as [`domain::collection::handle`] gives it.
+    ///
+    /// # Errors
+    /// [`CatalogError::HandleTaken`], [`CatalogError::TooManyChannels`].
+    pub async fn create_channel(
+        &self,
+        (id, handle): (ChannelId, &str),
+        (name, description): (&str, &str),
+        owner: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        if let Some(owner) = owner {
+            let others = tx.number(sql::channels::COUNT_OF_OWNER, args![owner]).await?;
+            if count("number", others)? >= CHANNELS_OF_OWNER_MAX {
+                return Err(CatalogError::TooManyChannels);
+            }
+        }
+        let args = args![id, handle, name, description, owner.map(str::to_owned), now];
+        if tx.execute(sql::channels::INSERT, args).await? != 1 {
+            return Err(CatalogError::HandleTaken);
+        }
+        tx.commit().await
+    }
+
+    /// The channel with this id.
+    pub async fn channel(&self, id: ChannelId) -> Result<Option<Channel>, CatalogError> {
+        let row: Option<ChannelRow> = self.row(sql::channels::BY_ID, args![id]).await?;
+        row.map(Channel::try_from).transpose()
+    }
+
+    /// The channel with this handle.
+    pub async fn channel_by_handle(&self, handle: &str) -> Result<Option<Channel>, CatalogError> {
+        let row: Option<ChannelRow> = self.row(sql::channels::BY_HANDLE, args![handle]).await?;
+        row.map(Channel::try_from).transpose()
+    }
+
+    /// At most `limit` (and [`PAGE_CHANNELS_MAX`] + 1) channels that were made before `after`, the newest first.
+    pub async fn channels(&self, after: Option<ChannelId>, limit: u32) -> Result<Vec<Channel>, CatalogError> {
+        let after = after.unwrap_or(ChannelId::from_u128(u128::MAX));
+        let args = args![after, limit.min(PAGE_CHANNELS_MAX + 1)];
+        let rows: Vec<ChannelRow> = self.rows(sql::channels::PAGE, args).await?;
+        rows.into_iter().map(Channel::try_from).collect()
+    }
+
+    /// Changes what a channel is called and about, if it is still at `version`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Changed`], [`CatalogError::NoChannel`].
+    pub async fn change_channel(
+        &self,
+        id: ChannelId,
+        version: u64,
+        (name, description): (&str, &str),
+        now: Timestamp,
+    ) -> Result<Channel, CatalogError> {
+        let mut tx = self.begin().await?;
+        let locked: Option<Number> = tx.row(sql::channels::LOCK, args![id, now]).await?;
+        let before = count("channels.version", locked.ok_or(CatalogError::NoChannel(id))?.number - 1)?;
+        if before != version {
+            return Err(CatalogError::Changed { version: before });
+        }
+        tx.execute(sql::channels::SET, args![id, name, description]).await?;
+        let row: Option<ChannelRow> = tx.row(sql::channels::BY_ID, args![id]).await?;
+        let channel = Channel::try_from(row.ok_or(CatalogError::NoChannel(id))?)?;
+        tx.commit().await?;
+        Ok(channel)
+    }
+
+    /// Deletes a channel; what is published there is published nowhere any more. False if there is none.
+    pub async fn delete_channel(&self, id: ChannelId) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        let deleted = tx.execute(sql::channels::DELETE, args![id]).await?;
+        tx.commit().await?;
+        Ok(deleted == 1)
+    }
+
+    /// Publishes an asset in a channel and in no other, or with `None` in none.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::NoChannel`].
+    pub async fn set_channel(
+        &self,
+        asset: AssetId,
+        channel: Option<ChannelId>,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        if tx.lock_asset(asset, now).await?.state()? == AssetState::Deleted {
+            return Err(CatalogError::NoAsset(asset));
+        }
+        if let Some(channel) = channel
+            && tx.row::<ChannelRow>(sql::channels::BY_ID, args![channel]).await?.is_none()
+        {
+            return Err(CatalogError::NoChannel(channel));
+        }
+        let channel = channel.map(|channel| channel.to_string());
+        tx.execute(sql::channels::SET_CHANNEL, args![asset, channel.clone()]).await?;
+        tx.event(now, "asset.updated", asset, json!({ "channel": channel }));
+        tx.commit().await
+    }
+
+    /// At most `limit` (and [`PAGE_ASSETS_MAX`] + 1) assets of a channel older than `after`, the newest first.
+    pub async fn assets_of_channel(
+        &self,
+        channel: ChannelId,
+        after: Option<AssetId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Asset>, CatalogError> {
+        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
+        let args = args![channel, after, limit.min(PAGE_ASSETS_MAX + 1), now];
+        let rows: Vec<AssetRow> = self.rows(sql::channels::ASSETS, args).await?;
+        rows.into_iter().map(Asset::try_from).collect()
+    }
+
+    /// Has an account follow a channel; nothing changes if it does.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoChannel`], [`CatalogError::TooManySubscriptions`].
+    pub async fn subscribe(&self, user: UserId, channel: ChannelId, now: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        if tx.row::<ChannelRow>(sql::channels::BY_ID, args![channel]).await?.is_none() {
+            return Err(CatalogError::NoChannel(channel));
+        }
+        let others = tx.number(sql::channels::COUNT_SUBSCRIPTIONS, args![user]).await?;
+        if count("number", others)? >= SUBSCRIPTIONS_MAX {
+            return Err(CatalogError::TooManySubscriptions);
+        }
+        tx.execute(sql::channels::SUBSCRIBE, args![user, channel, now]).await?;
+        tx.commit().await
+    }
+
+    /// Has an account follow a channel no longer; false if it did not.
+    pub async fn unsubscribe(&self, user: UserId, channel: ChannelId) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        let ended = tx.execute(sql::channels::UNSUBSCRIBE, args![user, channel]).await?;
+        tx.commit().await?;
+        Ok(ended == 1)
+    }
+
+    /// Like [`channels`](Self::channels), but only those that an account follows.
+    pub async fn subscriptions(
+        &self,
+        user: UserId,
+        after: Option<ChannelId>,
+        limit: u32,
+    ) -> Result<Vec<Channel>, CatalogError> {
+        let after = after.unwrap_or(ChannelId::from_u128(u128::MAX));
+        let args = args![user, after, limit.min(PAGE_CHANNELS_MAX + 1)];
+        let rows: Vec<ChannelRow> = self.rows(sql::channels::SUBSCRIBED, args).await?;
+        rows.into_iter().map(Channel::try_from).collect()
+    }
+
+    /// Like [`assets_of_channel`](Self::assets_of_channel), of all channels that an account follows.
+    pub async fn subscribed_assets(
+        &self,
+        user: UserId,
+        after: Option<AssetId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Asset>, CatalogError> {
+        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
+        let args = args![user, after, limit.min(PAGE_ASSETS_MAX + 1), now];
+        let rows: Vec<AssetRow> = self.rows(sql::channels::SUBSCRIBED_ASSETS, args).await?;
+        rows.into_iter().map(Asset::try_from).collect()
+    }
+}
+
+/// `channels` as stored.
+#[derive(sqlx::FromRow)]
+struct ChannelRow {
+    id: String,
+    handle: String,
+    name: String,
+    description: String,
+    owner: Option<String>,
+    version: i64,
+    created_at: i64,
+    updated_at: i64,
+    subscribers: i64,
+}
+
+impl TryFrom<ChannelRow> for Channel {
+    type Error = CatalogError;
+
+    fn try_from(row: ChannelRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            id: parsed("channels.id", &row.id)?,
+            version: count("channels.version", row.version)?,
+            subscribers: count("channels.subscribers", row.subscribers)?,
+            created_at: Timestamp::from_unix_ms(row.created_at),
+            updated_at: Timestamp::from_unix_ms(row.updated_at),
+            handle: row.handle,
+            name: row.name,
+            description: row.description,
+            owner: row.owner,
+        })
+    }
+}

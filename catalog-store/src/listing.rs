@@ -1,0 +1,149 @@
+//! Pages of assets by what people say of them, in several orders.
+
+use std::collections::HashMap;
+
+use domain::presentation::Images;
+use domain::{AssetId, AssetKind, AssetState, Timestamp};
+
+use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
+use crate::engine::{Arg, args, document, json as text, parsed};
+use crate::search::index::{kind_column, title_key};
+use crate::sql::{self, Sql};
+use crate::{Asset, Catalog, CatalogError};
+
+/// Sorts behind every text that is a key.
+const LAST: &str = "\u{10ffff}";
+
+/// Which assets; `None` for any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// What they consist of.
+    pub kind: Option<AssetKind>,
+    /// A tag, as [`domain::about::label_key`] gives it.
+    pub tag: Option<String>,
+    /// A genre, likewise.
+    pub genre: Option<String>,
+    /// A language, by its tag.
+    pub language: Option<String>,
+    /// Where they stand.
+    pub state: Option<AssetState>,
+    /// The principal they belong to.
+    pub owner: Option<String>,
+    /// The first day on which they may have come out, as `YYYY-MM-DD`.
+    pub released_from: Option<String>,
+    /// The last one.
+    pub released_to: Option<String>,
+}
+
+impl Filter {
+    /// The arguments `$3` to `$11` of what is listed or searched, for the name that looks.
+    pub(crate) fn args(&self, seen_by: Option<&str>) -> Vec<Arg> {
+        args![
+            seen_by.map(str::to_owned),
+            kind_column(self.kind),
+            self.tag.clone(),
+            self.genre.clone(),
+            self.language.clone(),
+            self.state.map(|state| state.as_str().to_owned()),
+            self.owner.clone(),
+            self.released_from.clone(),
+            self.released_to.clone(),
+        ]
+    }
+}
+
+/// In which order. Of equals, and where nothing is said, the order of birth decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The oldest first.
+    Oldest,
+    /// The newest first.
+    #[default]
+    Newest,
+    /// What came out first; before it what has no day.
+    FirstReleased,
+    /// What came out last.
+    LastReleased,
+    /// By title, from A to Z.
+    Title,
+    /// By title, from Z to A.
+    TitleBackwards,
+}
+
+impl Order {
+    /// The key by which an asset is sorted.
+    pub fn key(self, asset: &Asset) -> String {
+        match self {
+            Self::Oldest | Self::Newest => String::new(),
+            Self::FirstReleased | Self::LastReleased => {
+                asset.about.released_on.map(|day| day.to_string()).unwrap_or_default()
+            }
+            Self::Title | Self::TitleBackwards => title_key(asset.title.as_deref()),
+        }
+    }
+
+    fn sql(self) -> Sql {
+        match self {
+            Self::Oldest => sql::assets::OLDEST_LISTED,
+            Self::Newest => sql::assets::NEWEST_LISTED,
+            Self::FirstReleased => sql::assets::FIRST_RELEASED,
+            Self::LastReleased => sql::assets::LAST_RELEASED,
+            Self::Title => sql::assets::FIRST_TITLED,
+            Self::TitleBackwards => sql::assets::LAST_TITLED,
+        }
+    }
+
+    fn begins(self) -> (String, String) {
+        match self {
+            Self::Oldest | Self::FirstReleased | Self::Title => (String::new(), String::new()),
+            Self::Newest | Self::LastReleased | Self::TitleBackwards => (LAST.to_owned(), LAST.to_owned()),
+        }
+    }
+}
+
+impl Catalog {
+    /// At most `limit` (and [`PAGE_ASSETS_MAX`] + 1) assets behind the place `after`, which is the key of an asset in
+    /// this order and its id, without deleted ones; of those that the name `seen_by` sees, if one is given.
+    pub async fn list_assets(
+        &self,
+        filter: &Filter,
+        order: Order,
+        seen_by: Option<&str>,
+        after: Option<(String, AssetId)>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Asset>, CatalogError> {
+        let (key, id) = after.map_or_else(|| order.begins(), |(key, id)| (key, id.to_string()));
+        let mut args = args![key, id];
+        args.extend(filter.args(seen_by));
+        args.extend(args![limit.min(PAGE_ASSETS_MAX + 1), now]);
+        let rows: Vec<AssetRow> = self.rows(order.sql(), args).await?;
+        rows.into_iter().map(Asset::try_from).collect()
+    }
+
+    /// The files of the posters of these assets, as far as there are any.
+    pub async fn posters(&self, ids: &[AssetId]) -> Result<HashMap<AssetId, String>, CatalogError> {
+        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let rows: Vec<ImagesRow> = self.rows(sql::generations::IMAGES_OF, args![text("assets.id", &names)?]).await?;
+        let poster = |row: ImagesRow| {
+            let images: Images = document("generations.images", &row.images)?;
+            Ok((parsed("assets.id", &row.asset_id)?, images.poster))
+        };
+        rows.into_iter().map(poster).collect()
+    }
+
+    /// Those of these assets that there are, in their order.
+    pub async fn assets_by_id(&self, ids: &[AssetId]) -> Result<Vec<Asset>, CatalogError> {
+        let names: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let rows: Vec<AssetRow> = self.rows(sql::assets::BY_IDS, args![text("assets.id", &names)?]).await?;
+        let mut assets = rows.into_iter().map(Asset::try_from).collect::<Result<Vec<_>, _>>()?;
+        assets.sort_by_key(|asset| ids.iter().position(|id| *id == asset.id));
+        Ok(assets)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct ImagesRow {
+    asset_id: String,
+    images: String,
+}

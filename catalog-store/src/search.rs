@@ -1,0 +1,370 @@
+//! Searching: which assets have what is asked for, how good they are, and when it is said in them.
+//!
+//! Both engines find the same: words are folded and queries read by [`domain::search`], and what a find is worth is
+//! counted in whole numbers. A term is worth the best field it stands in (title 8, people and labels 4, description 2,
+//! transcript 1), four times that if it was typed as it stands there. Of equals the younger comes first.
+
+use domain::search::{self, Part, Query, Term};
+use domain::{AssetId, JobId, Language, Timestamp};
+use serde_json::{Value, json};
+
+use crate::catalog::{Number, Text};
+use crate::engine::{Arg, args, column, count, document, json as text, parsed};
+use crate::listing::Filter;
+use crate::{Catalog, CatalogError, sql};
+
+pub(crate) mod index;
+
+pub use index::Cue;
+use index::{Body, Dialect};
+
+/// By which rules texts are folded and cut; what was stored by others is built anew.
+const RULES: i64 = 1;
+/// Assets that are looked through at once when that happens.
+const BATCH: u32 = 100;
+/// Most hits on a page.
+pub const PAGE_HITS_MAX: u32 = 50;
+/// Most values of one facet.
+const FACET_VALUES_MAX: i64 = 20;
+/// What a find is worth of a word as it was typed, and of one that is near it.
+const TYPED: i64 = 4;
+const NEAR: i64 = 1;
+/// Words near one that was typed that are looked for as well.
+const NEAR_WORDS_MAX: usize = 5;
+/// Words that share trigrams with it, of which those are chosen.
+const SHARING_MAX: i64 = 200;
+/// Passages in which moments of one asset are looked for, when many assets are shown.
+const PASSAGES_SHOWN: i64 = 2;
+
+/// What is searched for.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a> {
+    /// The words.
+    pub query: &'a Query,
+    /// Also words that are near those.
+    pub is_forgiving: bool,
+    /// Of what kind.
+    pub filter: &'a Filter,
+    /// The name to which it is confined; `None` to look everywhere.
+    pub seen_by: Option<&'a str>,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// An asset that was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hit {
+    /// It.
+    pub asset: AssetId,
+    /// How good it is.
+    pub score: u64,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The assets, the best first.
+    pub hits: Vec<Hit>,
+    /// What finds something in them: what was typed, and what is near it.
+    pub terms: Vec<Term>,
+}
+
+/// How many of the assets that were found have a label, or are of a kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facet {
+    /// `tag`, `genre`, `language` or `kind`.
+    pub of: String,
+    /// The label.
+    pub value: String,
+    /// So many.
+    pub count: u64,
+}
+
+/// When something is said that is looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// In which asset.
+    pub asset: AssetId,
+    /// The subtitles: the id of those that were added, or the name of a rendition.
+    pub source: String,
+    /// Their language.
+    pub language: Option<Language>,
+    /// When it begins, in milliseconds.
+    pub start_ms: i64,
+    /// When it ends.
+    pub end_ms: i64,
+    /// What is said, with what is looked for marked.
+    pub parts: Vec<Part>,
+}
+
+/// Moments of one asset, and the place behind them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Moments {
+    /// In the order of the transcripts and of time.
+    pub moments: Vec<Moment>,
+    /// Where to go on; `None` if that is all.
+    pub next: Option<u64>,
+}
+
+impl Catalog {
+    /// At most `limit` assets behind `after` (and [`PAGE_HITS_MAX`] + 1), the best first.
+    pub async fn search(&self, search: &Search<'_>, after: Option<Hit>, limit: u32) -> Result<Found, CatalogError> {
+        let Some(asked) = self.asked(search).await? else { return Ok(Found::default()) };
+        let (score, asset) = match after {
+            Some(hit) => (Some(column(hit.score)?), Some(hit.asset.to_string())),
+            None => (None, None),
+        };
+        let mut args = asked.args(search)?;
+        args.extend(args![score, asset, limit.min(PAGE_HITS_MAX + 1), search.now]);
+        let rows: Vec<HitRow> = self.rows(sql::search::PAGE, args).await?;
+        let hit = |row: HitRow| Ok(Hit { asset: parsed("assets.id", &row.id)?, score: count("score", row.score)? });
+        let hits = rows.into_iter().map(hit).collect::<Result<_, CatalogError>>()?;
+        Ok(Found { hits, terms: asked.terms })
+    }
+
+    /// The most frequent labels and kinds of everything that a search finds.
+    pub async fn facets(&self, search: &Search<'_>) -> Result<Vec<Facet>, CatalogError> {
+        let Some(asked) = self.asked(search).await? else { return Ok(Vec::new()) };
+        let mut args = asked.args(search)?;
+        args.extend(args![FACET_VALUES_MAX, search.now]);
+        let rows: Vec<FacetRow> = self.rows(sql::search::FACETS, args).await?;
+        let facet = |row: FacetRow| Ok(Facet { of: row.kind, value: row.label, count: count("number", row.number)? });
+        rows.into_iter().map(facet).collect()
+    }
+
+    /// A few moments of each of these assets in which something is said that one of `terms` finds.
+    pub async fn moments(&self, assets: &[AssetId], terms: &[Term]) -> Result<Vec<Moment>, CatalogError> {
+        if terms.is_empty() {
+            return Ok(Vec::new());
+        }
+        let args = args![self.alternatives(terms)?, ids(assets)?, PASSAGES_SHOWN];
+        let rows: Vec<SaidRow> = self.rows(sql::search::BEST_SAID, args).await?;
+        let mut moments = Vec::new();
+        for row in rows {
+            moments.extend(row.moments(terms)?);
+        }
+        Ok(moments)
+    }
+
+    /// Moments of an asset in which something is said that is looked for, where all of it is said close together;
+    /// those of at most `limit` passages behind the place `after`.
+    pub async fn moments_of(
+        &self,
+        asset: AssetId,
+        query: &Query,
+        after: Option<u64>,
+        limit: u32,
+    ) -> Result<Moments, CatalogError> {
+        let terms = &query.wanted;
+        if terms.is_empty() {
+            return Ok(Moments::default());
+        }
+        let number = column(u64::try_from(terms.len()).unwrap_or(u64::MAX))?;
+        let after = after.map(column).transpose()?.unwrap_or(0);
+        // One more than asked for tells whether there are more.
+        let args = args![self.alternatives(terms)?, ids(&[asset])?, number, after, limit.saturating_add(1)];
+        let mut rows: Vec<SaidRow> = self.rows(sql::search::ALL_SAID, args).await?;
+        let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = rows.len() > shown;
+        rows.truncate(shown);
+        let next = rows.last().filter(|_| has_more).map(|row| count("search_passages.id", row.id)).transpose()?;
+        let mut moments = Vec::new();
+        for row in rows {
+            moments.extend(row.moments(terms)?);
+        }
+        Ok(Moments { moments, next })
+    }
+
+    /// Which transcripts of an asset are looked into, by their sources.
+    pub async fn transcript_sources(&self, asset: AssetId) -> Result<Vec<String>, CatalogError> {
+        let rows: Vec<Text> = self.rows(sql::search::SOURCES, args![asset]).await?;
+        Ok(rows.into_iter().map(|row| row.text).collect())
+    }
+
+    /// Has the subtitles of at most `limit` assets read again that were cut before there was a search; how many that
+    /// are. `job` mints the ids of the jobs that do it. Once there are none, nobody looks for them any more.
+    pub async fn ask_for_transcripts(
+        &self,
+        limit: u32,
+        job: impl Fn() -> JobId,
+        now: Timestamp,
+    ) -> Result<u32, CatalogError> {
+        if self.row::<Number>(sql::search::SILENCE, args![]).await?.is_none_or(|row| row.number != 0) {
+            return Ok(0);
+        }
+        let silent: Vec<Text> = self.rows(sql::search::SILENT, args![limit]).await?;
+        let mut asked = 0;
+        for row in &silent {
+            let asset: AssetId = parsed("search_documents.asset_id", &row.text)?;
+            let mut tx = self.begin().await?;
+            tx.execute(sql::search::SET_ASKED, args![asset]).await?;
+            match crate::texts::lock_living(&mut tx, asset, now).await {
+                Ok(row) => crate::texts::wish(&mut tx, &row, asset, job(), now).await?,
+                Err(CatalogError::NoAsset(_) | CatalogError::AssetFailed(_)) => {}
+                Err(error) => return Err(error),
+            }
+            tx.commit().await?;
+            asked += 1;
+        }
+        if silent.is_empty() {
+            let mut tx = self.begin().await?;
+            tx.execute(sql::search::SET_SILENCE, args![]).await?;
+            tx.commit().await?;
+        }
+        Ok(asked)
+    }
+
+    /// Builds anew what is looked into, if it was built by other rules.
+    pub(crate) async fn renew_search(&self) -> Result<(), CatalogError> {
+        if self.row::<Number>(sql::search::RULES, args![]).await?.is_some_and(|row| row.number == RULES) {
+            return Ok(());
+        }
+        let mut after = String::new();
+        // Ends with the last asset.
+        loop {
+            let mut tx = self.begin().await?;
+            let rows: Vec<crate::assets::AssetRow> = tx.rows(sql::assets::EVERY, args![after.as_str(), BATCH]).await?;
+            let Some(last) = rows.last() else { break };
+            last.id.clone_into(&mut after);
+            for row in &rows {
+                let (about, sound) = (row.about()?, row.sound()?);
+                let (id, title) = (parsed("assets.id", &row.id)?, row.title.as_deref());
+                let file_name = row.file_name.as_deref();
+                index::describe(&mut tx, &index::Described { id, title, file_name, about: &about, sound }).await?;
+                tx.execute(sql::assets::SET_TITLE_KEY, args![id, index::title_key(title)]).await?;
+            }
+            tx.commit().await?;
+        }
+        let mut tx = self.begin().await?;
+        tx.execute(sql::search::SET_RULES, args![RULES]).await?;
+        tx.commit().await
+    }
+
+    /// What is asked of the engine; `None` if nothing can be found.
+    async fn asked(&self, search: &Search<'_>) -> Result<Option<Asked>, CatalogError> {
+        let (dialect, query) = (self.dialect(), search.query);
+        if query.wanted.is_empty() {
+            return Ok(None);
+        }
+        let (mut rows, mut terms) = (Vec::new(), Vec::new());
+        for (number, term) in query.wanted.iter().enumerate() {
+            rows.push(alternative(dialect, number, term, TYPED));
+            terms.push(term.clone());
+            if let Some(word) = term.word().filter(|_| search.is_forgiving) {
+                for near in self.near(word).await? {
+                    let term = Term { words: vec![near], is_prefix: false };
+                    rows.push(alternative(dialect, number, &term, NEAR));
+                    terms.push(term);
+                }
+            }
+        }
+        let unwanted: Vec<String> = query.unwanted.iter().map(|term| dialect.term(term)).collect();
+        let (rows, unwanted) = (text("search", &rows)?, text("search", &unwanted)?);
+        Ok(Some(Asked { rows, count: query.wanted.len(), unwanted, terms }))
+    }
+
+    /// Words that somebody may have meant, the nearest first.
+    async fn near(&self, typed: &str) -> Result<Vec<String>, CatalogError> {
+        let trigrams = search::trigrams(typed);
+        if trigrams.is_empty() {
+            return Ok(Vec::new());
+        }
+        // A slip changes at most four of them.
+        let slips = if search::forgives_two(typed) { 2 } else { 1 };
+        let shared = i64::try_from(trigrams.len()).unwrap_or(0).saturating_sub(4 * slips).max(1);
+        let rows: Vec<Text> =
+            self.rows(sql::search::SHARING, args![text("search", &trigrams)?, shared, SHARING_MAX]).await?;
+        let near = rows.into_iter().map(|row| row.text).filter(|word| search::is_near(typed, word));
+        let mut near: Vec<(Option<usize>, String)> = near.map(|word| (search::distance(typed, &word), word)).collect();
+        near.sort();
+        Ok(near.into_iter().take(NEAR_WORDS_MAX).map(|(_, word)| word).collect())
+    }
+
+    fn alternatives(&self, terms: &[Term]) -> Result<String, CatalogError> {
+        let dialect = self.dialect();
+        let rows: Vec<Value> =
+            terms.iter().enumerate().map(|(at, term)| alternative(dialect, at, term, TYPED)).collect();
+        text("search", &rows)
+    }
+}
+
+fn alternative(dialect: Dialect, number: usize, term: &Term, worth: i64) -> Value {
+    json!({ "t": number, "q": dialect.term(term), "w": worth })
+}
+
+fn ids(assets: &[AssetId]) -> Result<String, CatalogError> {
+    text("search", &assets.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+/// What is asked of the engine.
+struct Asked {
+    rows: String,
+    count: usize,
+    unwanted: String,
+    terms: Vec<Term>,
+}
+
+impl Asked {
+    /// The arguments `$1` to `$12`.
+    fn args(&self, search: &Search<'_>) -> Result<Vec<Arg>, CatalogError> {
+        let number = column(u64::try_from(self.count).unwrap_or(u64::MAX))?;
+        let mut args = args![self.rows.as_str(), number];
+        args.extend(search.filter.args(search.seen_by));
+        args.extend(args![self.unwanted.as_str()]);
+        Ok(args)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct HitRow {
+    id: String,
+    score: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct FacetRow {
+    kind: String,
+    label: String,
+    number: i64,
+}
+
+/// A passage of a transcript.
+#[derive(sqlx::FromRow)]
+struct SaidRow {
+    asset_id: String,
+    id: i64,
+    source: Option<String>,
+    body: Option<String>,
+}
+
+impl SaidRow {
+    /// The cues of the passage in which one of `terms` finds something, but for those that the passage before holds.
+    fn moments(self, terms: &[Term]) -> Result<Vec<Moment>, CatalogError> {
+        let body: Body = document("search_passages.body", &self.body.unwrap_or_default())?;
+        let asset = parsed("search_passages.asset_id", &self.asset_id)?;
+        let each: Vec<Vec<search::Word>> = body.cues.iter().map(|(_, _, text)| search::words(text)).collect();
+        // A phrase may begin in one cue and end in another; what lies in those of the passage before was found there.
+        let known = search::found_in(&each[..body.first.min(each.len())].concat(), terms);
+        let mut found = search::found_in(&each.concat(), terms);
+        found.retain(|word| known.binary_search(word).is_err());
+        let (mut moments, mut before) = (Vec::new(), 0);
+        for ((start_ms, end_ms, text), words) in body.cues.iter().zip(&each) {
+            let after = before + words.len();
+            let own: Vec<usize> =
+                found.iter().filter(|word| (before..after).contains(*word)).map(|word| word - before).collect();
+            before = after;
+            if own.is_empty() {
+                continue;
+            }
+            moments.push(Moment {
+                asset,
+                source: self.source.clone().unwrap_or_default(),
+                language: body.language.as_deref().and_then(Language::from_code),
+                start_ms: *start_ms,
+                end_ms: *end_ms,
+                parts: search::marked(text, words, own.into_iter()),
+            });
+        }
+        Ok(moments)
+    }
+}

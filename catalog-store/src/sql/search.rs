@@ -1,0 +1,202 @@
+//! Statements on what a search looks into.
+//!
+//! The id of a passage is the number of its asset times 65536, plus its own: `>> 16` is the asset, `>> 13 & 7` the
+//! field, and from 4 on it is a transcript. A search is a list of alternatives: `t` is the number of a term, `q` what to
+//! look for in the engine's own words, `w` what finding it is worth.
+
+use super::{Sql, both, statements};
+
+/// What a passage is worth by its field.
+macro_rules! weight {
+    ($id:literal) => {
+        concat!("case (", $id, " >> 13) & 7 when 0 then 8 when 1 then 4 when 2 then 4 when 3 then 2 else 1 end")
+    };
+}
+
+/// The alternatives in `$1`.
+macro_rules! terms {
+    (sqlite) => {
+        "terms as materialized (select json_extract(value, '$.t') as t, json_extract(value, '$.q') as q, \
+         json_extract(value, '$.w') as w from json_each($1))"
+    };
+    (postgres) => {
+        "terms as materialized (select x.t, cast(x.q as tsquery) as q, x.w \
+         from jsonb_to_recordset(cast($1 as jsonb)) as x (t bigint, q text, w bigint))"
+    };
+}
+
+/// Assets by number that have all `$2` terms and none of those in `$12`, and how good they are.
+macro_rules! ranked {
+    (sqlite) => {
+        concat!(
+            "with ", terms!(sqlite), ", hits as (select s.rowid >> 16 as doc, t.t, max(t.w * (", weight!("s.rowid"),
+            ")) as score from terms t join search_words s on s.search_words match t.q group by 1, 2), \
+             ranked as (select doc, cast(sum(score) as bigint) as score from hits group by doc having count(*) = $2), \
+             unwanted as (select s.rowid >> 16 as doc from json_each($12) n \
+             join search_words s on s.search_words match n.value)"
+        )
+    };
+    (postgres) => {
+        concat!(
+            "with ", terms!(postgres), ", hits as (select s.id >> 16 as doc, t.t, max(t.w * (", weight!("s.id"),
+            ")) as score from terms t join search_passages s on s.words @@ t.q group by 1, 2), \
+             ranked as (select doc, cast(sum(score) as bigint) as score from hits group by doc having count(*) = $2), \
+             unwanted as (select s.id >> 16 as doc from jsonb_array_elements_text(cast($12 as jsonb)) n \
+             join search_passages s on s.words @@ cast(n.value as tsquery))"
+        )
+    };
+}
+
+/// Of those, what may be seen and is asked for.
+macro_rules! matching {
+    ($now:literal) => {
+        concat!(
+            " from ranked r join search_documents d on d.doc_no = r.doc join assets a on a.id = d.asset_id \
+             where r.doc not in (select doc from unwanted) and ",
+            super::assets::is_listed!($now)
+        )
+    };
+}
+
+macro_rules! page {
+    ($engine:ident) => {
+        concat!(
+            ranked!($engine),
+            " select a.id, r.score",
+            matching!("$16"),
+            " and (cast($13 as bigint) is null or r.score < $13 or (r.score = $13 and a.id < $14)) \
+             order by r.score desc, a.id desc limit $15"
+        )
+    };
+}
+
+/// The labels and kinds of all that match, the most frequent first.
+macro_rules! facets {
+    ($engine:ident) => {
+        concat!(
+            ranked!($engine), ", matching as (select a.id, a.kind", matching!("$14"), "), \
+             counted as (select l.kind, l.label_key, min(l.label) as label, count(*) as number from matching m \
+             join asset_labels l on l.asset_id = m.id group by l.kind, l.label_key \
+             union all select 'kind', m.kind, m.kind, count(*) from matching m where m.kind is not null group by m.kind), \
+             numbered as (select kind, label, number, row_number() over (partition by kind \
+             order by number desc, label_key) as place from counted) \
+             select kind, label, number from numbered where place <= $13 order by kind, place"
+        )
+    };
+}
+
+/// The assets in `$2`, by number.
+macro_rules! documents {
+    (sqlite) => {
+        "documents as materialized (select d.doc_no as doc, d.asset_id from json_each($2) j \
+         join search_documents d on d.asset_id = j.value)"
+    };
+    (postgres) => {
+        "documents as materialized (select d.doc_no as doc, d.asset_id \
+         from jsonb_array_elements_text(cast($2 as jsonb)) j join search_documents d on d.asset_id = j.value)"
+    };
+}
+
+/// Their passages of transcripts in which something is said that is looked for, and how much of it.
+macro_rules! said {
+    (sqlite) => {
+        concat!(
+            "with ",
+            terms!(sqlite),
+            ", ",
+            documents!(sqlite),
+            ", said as (select d.asset_id, s.rowid as id, \
+             count(distinct t.t) as number from documents d cross join terms t cross join search_words s \
+             where s.search_words match t.q and s.rowid between d.doc * 65536 + 32768 and d.doc * 65536 + 65535 \
+             group by 1, 2)"
+        )
+    };
+    (postgres) => {
+        concat!(
+            "with ",
+            terms!(postgres),
+            ", ",
+            documents!(postgres),
+            ", said as (select d.asset_id, s.id, \
+             count(distinct t.t) as number from documents d cross join terms t join search_passages s \
+             on s.words @@ t.q and s.id between d.doc * 65536 + 32768 and d.doc * 65536 + 65535 group by 1, 2)"
+        )
+    };
+}
+
+/// The best `$3` passages of each asset.
+macro_rules! best_said {
+    ($engine:ident) => {
+        concat!(
+            said!($engine),
+            ", numbered as (select asset_id, id, row_number() over (partition by asset_id \
+             order by number desc, id) as place from said) select n.asset_id, n.id, p.source, p.body \
+             from numbered n join search_passages p on p.id = n.id where n.place <= $3 order by n.asset_id, n.id"
+        )
+    };
+}
+
+/// The passages after `$4` in which all `$3` terms are said.
+macro_rules! all_said {
+    ($engine:ident) => {
+        concat!(
+            said!($engine),
+            " select s.asset_id, s.id, p.source, p.body from said s \
+             join search_passages p on p.id = s.id where s.number = $3 and s.id > $4 order by s.id limit $5"
+        )
+    };
+}
+
+statements! {
+    PUT_DOCUMENT = both("insert into search_documents (asset_id) values ($1) \
+        on conflict (asset_id) do update set asset_id = excluded.asset_id returning doc_no as number");
+    DOCUMENT = both("select doc_no as number from search_documents where asset_id = $1");
+    DROP_DOCUMENT = both("delete from search_documents where asset_id = $1");
+    DROP_PASSAGES = both("delete from search_passages where id between $1 and $2");
+    PUT_PASSAGES = Sql {
+        sqlite: "insert into search_entries (id, source, body, words) select json_extract(value, '$.i'), \
+            json_extract(value, '$.s'), json_extract(value, '$.b'), json_extract(value, '$.w') from json_each($1)",
+        postgres: "insert into search_passages (id, source, body, words) \
+            select x.i, x.s, x.b, cast(x.w as tsvector) \
+            from jsonb_to_recordset(cast($1 as jsonb)) as x (i bigint, s text, b text, w text)",
+    };
+    /// Which transcripts there are, by the slots in which they lie.
+    SLOTS = both("select distinct source, (id >> 11) & 15 as number from search_passages where id between $1 and $2");
+    PUT_TRIGRAMS = Sql {
+        sqlite: "insert into search_trigrams (trigram, word) \
+            select json_extract(value, '$.t'), json_extract(value, '$.w') from json_each($1) where true \
+            on conflict do nothing",
+        postgres: "insert into search_trigrams (trigram, word) select x.t, x.w \
+            from jsonb_to_recordset(cast($1 as jsonb)) as x (t text, w text) on conflict do nothing",
+    };
+    /// Words that share at least `$2` of the trigrams in `$1`.
+    SHARING = Sql {
+        sqlite: "select word as text from search_trigrams where trigram in (select value from json_each($1)) \
+            group by word having count(*) >= $2 order by count(*) desc, word limit $3",
+        postgres: "select word as text from search_trigrams \
+            where trigram in (select value from jsonb_array_elements_text(cast($1 as jsonb))) \
+            group by word having count(*) >= $2 order by count(*) desc, word limit $3",
+    };
+    PAGE = Sql { sqlite: page!(sqlite), postgres: page!(postgres) };
+    FACETS = Sql { sqlite: facets!(sqlite), postgres: facets!(postgres) };
+    BEST_SAID = Sql { sqlite: best_said!(sqlite), postgres: best_said!(postgres) };
+    ALL_SAID = Sql { sqlite: all_said!(sqlite), postgres: all_said!(postgres) };
+    /// Which transcripts of an asset there are.
+    SOURCES = both("select distinct p.source as text from search_documents d join search_passages p \
+        on p.id between d.doc_no * 65536 + 32768 and d.doc_no * 65536 + 65535 \
+        where d.asset_id = $1 and p.source is not null");
+    /// Assets that play, with subtitles and without a transcript, of which nobody asked for one.
+    SILENT = both("select d.asset_id as text from search_documents d join assets a on a.id = d.asset_id \
+        where d.is_asked = 0 and a.state = 'ready' \
+        and (exists (select 1 from texts t where t.asset_id = a.id and t.state = 'ready' and t.is_removed = 0) \
+            or exists (select 1 from generations g where g.asset_id = a.id and g.generation = a.generation \
+                and g.subtitles is not null and g.subtitles <> '[]')) \
+        and not exists (select 1 from search_passages p \
+            where p.id between d.doc_no * 65536 + 32768 and d.doc_no * 65536 + 65535) \
+        order by d.doc_no limit $1");
+    SET_ASKED = both("update search_documents set is_asked = 1 where asset_id = $1");
+    SILENCE = both("select version as number from search_rules where id = 2");
+    SET_SILENCE = both("update search_rules set version = 1 where id = 2");
+    RULES = both("select version as number from search_rules where id = 1");
+    SET_RULES = both("update search_rules set version = $1 where id = 1");
+}
