@@ -172,7 +172,7 @@ async fn a_draft_is_submitted_reviewed_and_published() {
     let draft = people.asset_of(ada.user.map(|user| user.to_string())).await;
     let path = format!("/api/v1/assets/{draft}/stage");
     people.send(&mod_, ("PUT", &path), json!({ "stage": "published" }), &[]).await.ok();
-    people.send(&ada, ("PUT", &path), json!({ "stage": "gone" }), &[]).await.is_problem(400, "invalid_body", &path);
+    people.send(&ada, ("PUT", &path), json!({ "stage": "gone" }), &[]).await.is_problem(422, "invalid_body", &path);
     people.stop().await;
 }
 

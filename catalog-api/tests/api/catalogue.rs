@@ -82,7 +82,7 @@ async fn a_change_is_for_the_version_that_was_read_whatever_is_processed_meanwhi
     assert_eq!(late.header("etag"), Some("\"2\""));
     late.is_problem(412, "changed", &path);
     server.patch(&path, None, &json!({})).await.is_problem(428, "precondition_required", &path);
-    server.patch(&path, Some("\"2\""), &json!([])).await.is_problem(400, "invalid_body", &path);
+    server.patch(&path, Some("\"2\""), &json!([])).await.is_problem(422, "invalid_body", &path);
     let other = server.send_body("PATCH", &path, "{}").await;
     assert_eq!(other.code(), "precondition_required");
 }

@@ -119,14 +119,14 @@ async fn a_collection_is_changed_for_the_version_that_was_read_and_seen_as_it_sa
     people.post(&ada, &items, json!({ "season": season })).await.created();
     people.post(&ada, &items, json!({ "season": season })).await.is_problem(409, "already_in_collection", &items);
     people.post(&ada, &items, json!({ "season": series })).await.is_problem(409, "item_unfit", &items);
-    people.post(&ada, &items, json!({})).await.is_problem(400, "invalid_body", &items);
+    people.post(&ada, &items, json!({})).await.is_problem(422, "invalid_body", &items);
     people.post(&ada, &items, json!({ "asset": "x" })).await.is_problem(400, "invalid_id", &items);
     let shown = people.get(&ada, &items).await.ok();
     assert_eq!((&shown["data"][0]["season"]["id"], &shown["data"][0]["asset"]), (&json!(season), &Value::Null));
     assert_eq!(people.get(&bob, &items).await.ok()["data"], json!([]), "the season is private");
     for wrong in [json!({ "kind": "film", "title": "x" }), json!({ "kind": "series" })] {
         let answer = people.post(&ada, "/api/v1/collections", wrong).await;
-        answer.is_problem(400, "invalid_body", "/api/v1/collections");
+        answer.is_problem(422, "invalid_body", "/api/v1/collections");
     }
     people.stop().await;
 }
