@@ -120,7 +120,7 @@ pub(crate) async fn list(
 
 /// The place behind an asset: the key by which it is sorted, and its id.
 fn behind(place: &str) -> Result<(String, AssetId), Problem> {
-    let wrong = || Problem::invalid_query("after is page.next of the page before, of the same list");
+    let wrong = || Problem::invalid_cursor();
     let (key, id) = place.split_once('\n').ok_or_else(wrong)?;
     Ok((key.to_owned(), id.parse().map_err(|_| wrong())?))
 }

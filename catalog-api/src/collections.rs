@@ -439,7 +439,7 @@ pub(crate) fn location(path: &str) -> Option<(header::HeaderName, HeaderValue)> 
 
 /// The place behind an item.
 fn behind(place: &str) -> Result<(u64, ItemId), Problem> {
-    let wrong = || Problem::invalid_query("after is page.next of the page before, of the same list");
+    let wrong = || Problem::invalid_cursor();
     let (position, id) = place.split_once('\n').ok_or_else(wrong)?;
     Ok((position.parse().map_err(|_| wrong())?, id.parse().map_err(|_| wrong())?))
 }

@@ -94,7 +94,7 @@ pub(crate) fn cursor(key: &[u8], list: &str, place: &str) -> String {
 
 /// The place in a cursor of this list.
 pub(crate) fn place(key: &[u8], list: &str, text: &str) -> Result<String, Problem> {
-    let wrong = || Problem::invalid_query("after is page.next of the page before, of the same list");
+    let wrong = || Problem::invalid_cursor();
     let octets = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
     let place = octets.get(SEAL_BYTES..).and_then(|place| std::str::from_utf8(place).ok()).ok_or_else(wrong)?;
     if cursor(key, list, place) == text { Ok(place.to_owned()) } else { Err(wrong()) }

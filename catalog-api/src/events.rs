@@ -124,7 +124,7 @@ pub(crate) async fn stream(
         .as_deref()
         .unwrap_or_default()
         .parse()
-        .map_err(|error: domain::TopicsError| Problem::invalid_query(error.to_string()))?;
+        .map_err(|error: domain::TopicsError| Problem::invalid_parameter(error.to_string()))?;
     let confined_to = caller.confined_to();
     if let Some(asset) = asset.filter(|_| confined_to.is_some()) {
         any_asset_for(&state, &caller, asset, Action::ReadAsset).await?;

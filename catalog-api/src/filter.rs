@@ -32,7 +32,7 @@ impl Wanted<'_> {
             known.ok_or_else(|| unknown("state", "uploading, received, probed, processing, ready or failed"))
         });
         let language = self.language.map(|code| {
-            let language = Language::from_code(code).ok_or_else(|| unknown("language", "a BCP 47 tag, such as fr"));
+            let language = Language::from_code(code).ok_or_else(Problem::unknown_language);
             language.map(|language| language.tag().to_owned())
         });
         let day = |name: &str, text: Option<&str>| {

@@ -88,6 +88,16 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_query", detail)
     }
 
+    /// A part of the query can be read, but not be meant.
+    pub(crate) fn invalid_parameter(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_parameter", detail)
+    }
+
+    pub(crate) fn invalid_cursor() -> Self {
+        let detail = "after is page.next of the page before, of the same list";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_cursor", detail)
+    }
+
     pub(crate) fn invalid_path(detail: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_path", detail)
     }

@@ -255,7 +255,7 @@ fn after(place: &str) -> Result<(bool, Hit), Problem> {
 }
 
 fn wrong_place() -> Problem {
-    Problem::invalid_query("after is page.next of the page before, of the same list")
+    Problem::invalid_cursor()
 }
 
 async fn views(state: &State, found: Found) -> Result<Vec<HitView>, Problem> {

@@ -54,7 +54,7 @@ fn thousandths(text: &str) -> u16 {
 }
 
 /// Every code with its titles, in English and French.
-pub(crate) const TITLES: [(&str, &str, &str); 62] = [
+pub(crate) const TITLES: [(&str, &str, &str); 64] = [
     ("account_suspended", "Account suspended", "Compte suspendu"),
     ("accounts_off", "No accounts here", "Pas de comptes ici"),
     ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
@@ -80,11 +80,13 @@ pub(crate) const TITLES: [(&str, &str, &str); 62] = [
     ("internal", "Error of the server", "Erreur du serveur"),
     ("invalid_body", "Document not understood", "Document non compris"),
     ("invalid_code", "Wrong code", "Code erroné"),
+    ("invalid_cursor", "Not a place in this list", "Position inconnue dans cette liste"),
     ("invalid_credentials", "Wrong mail address or password", "Adresse ou mot de passe erroné"),
     ("invalid_fields", "Fields that cannot be meant", "Champs non valables"),
     ("invalid_id", "No such kind of id", "Identifiant non valide"),
     ("invalid_idempotency_key", "Idempotency-Key not valid", "Idempotency-Key non valide"),
     ("invalid_link", "Link not valid any more", "Lien expiré ou déjà utilisé"),
+    ("invalid_parameter", "Parameter that cannot be meant", "Paramètre non valable"),
     ("invalid_path", "Path not understood", "Chemin non compris"),
     ("invalid_query", "Query not understood", "Paramètres non compris"),
     ("invalid_refresh_token", "Refresh token not valid", "Jeton de renouvellement non valide"),

@@ -150,7 +150,7 @@ async fn lists_are_filtered_and_sorted_and_their_cursors_are_good_for_them_only(
     assert_eq!((titles(&page), &page["page"]["has_more"]), (vec!["C"], &json!(false)));
     for other in ["sort=title&tag=blue", "sort=-title&tag=red", "sort=title"] {
         let answer = server.get(&format!("/api/v1/assets?{other}&after={next}")).await;
-        answer.is_problem(400, "invalid_query", "/api/v1/assets");
+        answer.is_problem(422, "invalid_cursor", "/api/v1/assets");
     }
 }
 
@@ -210,7 +210,7 @@ async fn a_search_forgives_slips_where_it_finds_little_and_its_pages_go_on_so() 
     assert_eq!(exact["is_forgiving"], false);
     let after = exact["page"]["next"].as_str().unwrap();
     let other = server.get(&format!("/api/v1/search?q=other&limit=2&after={after}")).await;
-    other.is_problem(400, "invalid_query", "/api/v1/search");
+    other.is_problem(422, "invalid_cursor", "/api/v1/search");
 }
 
 fn titles_of_hits(page: &Value) -> Vec<String> {

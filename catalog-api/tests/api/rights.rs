@@ -273,7 +273,7 @@ async fn lists_of_accounts_and_of_the_log_are_paged_by_sealed_cursors() {
         let page = people.get(&admin, &format!("{other}?limit=1")).await.ok();
         let foreign = page["page"]["next"].as_str().unwrap();
         for after in [foreign, "x", "usr_00000000000000000000000007"] {
-            people.get(&admin, &format!("{path}?after={after}")).await.is_problem(400, "invalid_query", path);
+            people.get(&admin, &format!("{path}?after={after}")).await.is_problem(422, "invalid_cursor", path);
         }
     }
     people.stop().await;
