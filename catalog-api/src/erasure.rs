@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use catalog_store::erasure::{Belongings, SessionNote, ShareNote, UploadNote};
+use catalog_store::erasure::{Belongings, Kept, SessionNote, ShareNote, UploadNote};
 use catalog_store::notifications::{KEPT_MAX, PAGE_NOTIFICATIONS_MAX};
 use catalog_store::{Asset, User};
 use domain::{JobId, UserId};
@@ -79,7 +79,9 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
         before = Some(last.id);
         news.extend(page.into_iter().map(NotificationView::from));
     }
-    let Belongings { assets, uploads, sessions, shares, audit } = belongings;
+    let Belongings { assets, uploads, sessions, shares, collections, channels: published, .. } = belongings;
+    let (subscriptions, shared, audit) = (belongings.subscriptions, belongings.shared_collections, belongings.audit);
+    let kept = |all: Vec<Kept>| all.into_iter().map(one).collect::<Vec<_>>();
     Ok(json!({
         "made_at": now.rfc3339(),
         "is_complete": !is_cut,
@@ -87,6 +89,10 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
         "assets": assets.into_iter().map(asset).collect::<Vec<_>>(),
         "uploads": uploads.into_iter().map(upload).collect::<Vec<_>>(),
         "shares": shares.into_iter().map(share).collect::<Vec<_>>(),
+        "collections": kept(collections),
+        "channels": kept(published),
+        "subscriptions": kept(subscriptions),
+        "shared_collections": kept(shared),
         "sessions": sessions.into_iter().map(session).collect::<Vec<_>>(),
         "api_keys": keys,
         "webhooks": hooks,
@@ -116,6 +122,13 @@ fn share(share: ShareNote) -> Value {
     json!({
         "asset": share.asset, "user": share.user, "standing": share.standing,
         "created_at": share.created_at.rfc3339(),
+    })
+}
+
+fn one(kept: Kept) -> Value {
+    json!({
+        "id": kept.id, "kind": kept.kind, "name": kept.name, "description": kept.description,
+        "created_at": kept.created_at.rfc3339(),
     })
 }
 

@@ -195,7 +195,7 @@ impl Problem {
     }
 
     pub(crate) fn invalid_idempotency_key(detail: &'static str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_idempotency_key", detail)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_idempotency_key", detail)
     }
 
     pub(crate) fn idempotency_reused() -> Self {

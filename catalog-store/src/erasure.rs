@@ -25,6 +25,14 @@ pub struct Belongings {
     pub sessions: Vec<SessionNote>,
     /// What is shared with them, and by them.
     pub shares: Vec<ShareNote>,
+    /// Their collections, newest first.
+    pub collections: Vec<Kept>,
+    /// Their channels, newest first.
+    pub channels: Vec<Kept>,
+    /// Channels they follow.
+    pub subscriptions: Vec<Kept>,
+    /// Collections of others that are shared with them.
+    pub shared_collections: Vec<Kept>,
     /// What was done by them and about them, the latest first.
     pub audit: Vec<AuditEntry>,
 }
@@ -33,10 +41,27 @@ impl Belongings {
     /// True if there may be more of some kind.
     pub fn is_cut(&self) -> bool {
         let most = usize::try_from(BELONGINGS_MAX).unwrap_or(usize::MAX);
+        let kept = [&self.collections, &self.channels, &self.subscriptions, &self.shared_collections];
         [self.assets.len(), self.uploads.len(), self.sessions.len(), self.shares.len(), self.audit.len()]
             .into_iter()
+            .chain(kept.map(Vec::len))
             .any(|count| count >= most)
     }
+}
+
+/// A collection or a channel.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its id.
+    pub id: String,
+    /// The kind of a collection, the handle of a channel, the standing of a share.
+    pub kind: String,
+    /// Its title or name.
+    pub name: String,
+    /// What is said of it; empty for what belongs to somebody else.
+    pub description: String,
+    /// When it was made, or since when it is followed or shared.
+    pub created_at: Timestamp,
 }
 
 /// An upload of somebody's.
@@ -99,12 +124,20 @@ impl Catalog {
         let sessions: Vec<SessionRow> = self.rows(sql::erasure::SESSIONS_OF, args![user, most]).await?;
         let mut shares: Vec<ShareRow> = self.rows(sql::erasure::SHARED_WITH, args![user, most]).await?;
         shares.extend(self.rows::<ShareRow>(sql::erasure::SHARED_BY, args![user, most]).await?);
+        let kept = async |statement| -> Result<Vec<Kept>, CatalogError> {
+            let rows: Vec<KeptRow> = self.rows(statement, args![user, most]).await?;
+            Ok(rows.into_iter().map(Kept::from).collect())
+        };
         let audit: Vec<AuditRow> = self.rows(sql::erasure::AUDIT_OF, args![user, most]).await?;
         Ok(Belongings {
             assets: assets.into_iter().map(Asset::try_from).collect::<Result<_, _>>()?,
             uploads: uploads.into_iter().map(UploadNote::try_from).collect::<Result<_, _>>()?,
             sessions: sessions.into_iter().map(SessionNote::try_from).collect::<Result<_, _>>()?,
             shares: shares.into_iter().map(ShareNote::try_from).collect::<Result<_, _>>()?,
+            collections: kept(sql::erasure::COLLECTIONS_OF).await?,
+            channels: kept(sql::erasure::CHANNELS_OF).await?,
+            subscriptions: kept(sql::erasure::SUBSCRIPTIONS_OF).await?,
+            shared_collections: kept(sql::erasure::COLLECTIONS_SHARED_WITH).await?,
             audit: audit.into_iter().map(AuditEntry::try_from).collect::<Result<_, _>>()?,
         })
     }
@@ -174,6 +207,22 @@ impl Tx {
         self.execute(sql::notifications::DIGEST_DROP, args![id]).await?;
         self.execute(sql::erasure::REVOKE_GRANTS, args![id, now]).await?;
         Ok(())
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct KeptRow {
+    id: String,
+    kind: String,
+    name: String,
+    description: String,
+    created_at: i64,
+}
+
+impl From<KeptRow> for Kept {
+    fn from(row: KeptRow) -> Self {
+        let KeptRow { id, kind, name, description, created_at } = row;
+        Self { id, kind, name, description, created_at: Timestamp::from_unix_ms(created_at) }
     }
 }
 

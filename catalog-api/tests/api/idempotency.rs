@@ -83,7 +83,7 @@ async fn what_did_nothing_is_asked_anew_under_the_same_name() {
     }
     ask(&people, &ada, KEYS, wanted("ci"), KEY).await.created();
     for key in ["", "\"\"", "\"open", "short"] {
-        ask(&people, &ada, KEYS, wanted("ci"), key).await.is_problem(400, "invalid_idempotency_key", KEYS);
+        ask(&people, &ada, KEYS, wanted("ci"), key).await.is_problem(422, "invalid_idempotency_key", KEYS);
     }
     people.stop().await;
 }

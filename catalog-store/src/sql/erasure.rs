@@ -14,6 +14,16 @@ statements! {
         order by asset_id limit $2");
     SHARED_BY = both("select g.asset_id, g.user_id, g.standing, g.created_at from asset_shares g \
         join assets a on a.id = g.asset_id where a.owner = $1 order by g.asset_id, g.user_id limit $2");
+    COLLECTIONS_OF = both("select id, kind, title as name, description, created_at from collections \
+        where owner = $1 order by id desc limit $2");
+    CHANNELS_OF = both("select id, handle as kind, name, description, created_at from channels \
+        where owner = $1 order by id desc limit $2");
+    SUBSCRIPTIONS_OF = both("select s.channel_id as id, c.handle as kind, c.name, '' as description, s.created_at \
+        from subscriptions s join channels c on c.id = s.channel_id where s.user_id = $1 order by s.channel_id desc \
+        limit $2");
+    COLLECTIONS_SHARED_WITH = both("select g.collection_id as id, g.standing as kind, c.title as name, \
+        '' as description, g.created_at from collection_shares g join collections c on c.id = g.collection_id \
+        where g.user_id = $1 order by g.collection_id desc limit $2");
     AUDIT_OF = both("select seq, at, actor, action, subject, data, hash from audit_log \
         where actor = $1 or subject = $1 order by seq desc limit $2");
 

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use catalog_store::notifications::READER;
 use catalog_store::{
-    CatalogError, Known, Named, NewApiKey, NewNotification, NewSession, NewUser, NewWebhook, NotificationChannel,
-    NotificationKind, OutboxHold, Profile, Proof, Purpose, UserState,
+    CatalogError, CollectionText, Known, Named, NewApiKey, NewNotification, NewSession, NewUser, NewWebhook,
+    NotificationChannel, NotificationKind, OutboxHold, Profile, Proof, Purpose, UserState,
 };
 use domain::authority::{Role, Standing};
-use domain::{NotificationId, UserId, WebhookId};
+use domain::collection::{Kind, Visibility};
+use domain::{ChannelId, NotificationId, UserId, WebhookId};
 
 use crate::harness::{World, at};
 
@@ -179,7 +180,15 @@ pub(crate) async fn of_somebody_who_was_erased_nothing_is_left_in_any_table(worl
     {
         assert!(tables.iter().any(|found| found == table), "{table} is looked at: {tables:?}");
     }
+    let (list, channel, name) = (world.collection_id(), ChannelId::from_u128(1), id.to_string());
+    let text = CollectionText { title: "List".into(), description: "x".into(), visibility: Visibility::Private };
+    world.catalog.create_collection((list, Kind::Playlist), &text, Some(&name), at(1)).await.unwrap();
+    world.catalog.create_channel((channel, "theirs"), ("Channel", ""), Some(&name), at(1)).await.unwrap();
+    world.catalog.subscribe(id, channel, at(1)).await.unwrap();
     let belongings = world.catalog.belongings_of(id).await.unwrap();
+    let kept = [&belongings.collections, &belongings.channels, &belongings.subscriptions];
+    assert_eq!(kept.map(|kept| kept[0].name.as_str()), ["List", "Channel", "Channel"]);
+    assert_eq!(kept.map(|kept| kept[0].kind.as_str()), ["playlist", "theirs", "theirs"]);
     assert_eq!((belongings.assets.len(), belongings.uploads.len(), belongings.sessions.len()), (1, 2, 1));
     assert_eq!((belongings.shares.len(), belongings.is_cut()), (1, false));
     assert!(belongings.audit.len() >= 4, "{:?}", belongings.audit);
@@ -190,6 +199,10 @@ pub(crate) async fn of_somebody_who_was_erased_nothing_is_left_in_any_table(worl
     assert_eq!((left.state, left.email, left.password), (UserState::Deleted, None, None));
     assert_eq!(world.catalog.asset(asset).await.unwrap().unwrap().owner, Some(admin.to_string()));
     assert!(world.catalog.webhooks_of(&id.to_string()).await.unwrap().is_empty());
+    let (theirs, heirs) = (world.catalog.belongings_of(id).await.unwrap(), world.catalog.belongings_of(admin).await);
+    let heirs = heirs.unwrap();
+    assert_eq!((theirs.collections.len(), theirs.channels.len(), theirs.subscriptions.len()), (0, 0, 0));
+    assert_eq!((heirs.collections.len(), heirs.channels.len(), heirs.subscriptions.len()), (1, 1, 0));
     let verdict = world.catalog.audit_verify().await.unwrap();
     assert_eq!(verdict.fault, None, "the log is whole, and says who without saying who that was");
     let again = world.catalog.erase_user(id, at(6)).await;
