@@ -2,8 +2,9 @@
 # Asks a running server everything its own OpenAPI document allows, and much that it does not (schemathesis): no answer
 # may be a server error, undocumented, or of another form than described.
 #
-# Usage: tools/contract.sh PROGRAM; beside the services of tools/with-services.sh also on PostgreSQL.
-# Settings, from the environment: CONTRACT_EXAMPLES (50 for each operation), CONTRACT_SEED (7).
+# Usage: tools/contract.sh PROGRAM, beside the services of tools/with-services.sh.
+# Settings, from the environment: CONTRACT_EXAMPLES (50 for each operation), CONTRACT_SEED (7), CONTRACT_SERVERS (all of
+# sqlite-open, sqlite-accounts and postgres-accounts).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
@@ -12,6 +13,7 @@ cd "$(dirname "$0")/.."
 binary=$1
 examples=${CONTRACT_EXAMPLES:-50}
 seed=${CONTRACT_SEED:-7}
+servers=${CONTRACT_SERVERS:-sqlite-open sqlite-accounts postgres-accounts}
 venv=$(cache_dir)/contract
 config=$PWD/tools/contract/schemathesis.toml
 folder=$(mktemp -d)
@@ -84,9 +86,12 @@ ask() {
 
 failed=()
 install
-ask sqlite-open open ""
-ask sqlite-accounts accounts ""
-if [ -n "${HEADWATER_TEST_POSTGRES_URL:-}" ]; then
-    ask postgres-accounts accounts "$HEADWATER_TEST_POSTGRES_URL"
-fi
+for name in $servers; do
+    case $name in
+        sqlite-open) ask "$name" open "" ;;
+        sqlite-accounts) ask "$name" accounts "" ;;
+        postgres-accounts) ask "$name" accounts "${HEADWATER_TEST_POSTGRES_URL:?run it by make contract}" ;;
+        *) fail "CONTRACT_SERVERS knows sqlite-open, sqlite-accounts and postgres-accounts, not $name" ;;
+    esac
+done
 [ "${#failed[@]}" -eq 0 ] || fail "the contract does not hold: ${failed[*]}"
