@@ -16,6 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Events that are looked at in one go.
 const EVENTS_AT_ONCE: u32 = 200;
+/// Messages after which a transaction takes no further event.
+const MESSAGES_AT_ONCE: usize = 200;
 /// Events that nobody is sent, after which the place is recorded anyhow.
 const NOISE_MAX: u64 = 500;
 /// Time between two looks for events of other processes.
@@ -107,8 +109,10 @@ impl Fan {
             self.catalog.prune_deliveries(oldest).await?;
         }
         let events = self.catalog.events_after(mine.seq, EVENTS_AT_ONCE).await?;
-        let Some(last) = events.last().map(|event| event.seq) else { return Ok(LOOK_EVERY) };
-        let messages = self.messages(&events, now).await?;
+        if events.is_empty() {
+            return Ok(LOOK_EVERY);
+        }
+        let (messages, last) = self.messages(&events, now).await?;
         if !messages.is_empty() || last - mine.known.seq >= NOISE_MAX {
             if !self.catalog.fan_out(self.hold(), last, &messages, now).await? {
                 *held = None;
@@ -123,11 +127,19 @@ impl Fan {
         Ok(Duration::ZERO)
     }
 
-    async fn messages(&self, events: &[Event], now: Timestamp) -> Result<Vec<NewDelivery>, CatalogError> {
+    /// The messages of the first events, and the last of these: one transaction writes them, for which others wait.
+    async fn messages(&self, events: &[Event], now: Timestamp) -> Result<(Vec<NewDelivery>, u64), CatalogError> {
         let webhooks = self.catalog.enabled_webhooks().await?;
         let mut audience = Audience { fan: self, users: HashMap::new() };
-        let mut messages = Vec::new();
-        for event in events.iter().filter(|event| event.topic != UNSENT) {
+        let (mut messages, mut last) = (Vec::new(), 0);
+        for event in events {
+            if messages.len() >= MESSAGES_AT_ONCE {
+                break;
+            }
+            last = event.seq;
+            if event.topic == UNSENT {
+                continue;
+            }
             for webhook in &webhooks {
                 let wants = event.seq > webhook.since_seq && webhook.topics.has(&event.topic);
                 if wants && audience.hears(webhook, event).await? {
@@ -137,7 +149,7 @@ impl Fan {
                 }
             }
         }
-        Ok(messages)
+        Ok((messages, last))
     }
 }
 
