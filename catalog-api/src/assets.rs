@@ -1,6 +1,5 @@
 //! One asset, pages of assets, and deletion.
 
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -9,15 +8,15 @@ use catalog_store::assets::PAGE_ASSETS_MAX;
 use catalog_store::{Asset, CatalogError, Order, Output, Text};
 use domain::authority::Action;
 use domain::{AssetId, AssetState, JobId, PlaybackId};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::State;
 use crate::accounts::Caller;
 use crate::availability;
 use crate::describe::shown;
-use crate::documents::{PageInfo, cursor, link_to_next, place};
-use crate::door::{any_asset_for, asset_for, cursor_key};
+use crate::door::{any_asset_for, asset_for};
 use crate::filter::Wanted;
+use crate::pages::{self, Listing, PageInfo};
 use crate::problem::{Problem, chain};
 use crate::view::AssetView;
 
@@ -82,12 +81,6 @@ pub(crate) struct DeleteQuery {
 }
 
 /// A page of assets.
-#[derive(Serialize)]
-struct AssetPage {
-    data: Vec<AssetView>,
-    page: PageInfo,
-}
-
 pub(crate) async fn list(
     Shared(state): Shared<State>,
     caller: Caller,
@@ -95,54 +88,37 @@ pub(crate) async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let limit = query.limit.unwrap_or(PAGE_ASSETS);
-    if !(1..=PAGE_ASSETS_MAX).contains(&limit) {
-        return Err(Problem::invalid_query(format!("limit is 1 to {PAGE_ASSETS_MAX}")));
-    }
     let (filter, order) = (query.wanted().filter()?, query.order()?);
-    let (key, list) = (cursor_key(&state), format!("assets {order:?} {filter:?}"));
-    let after = query.after.as_deref().map(|text| behind(&place(&key, &list, text)?)).transpose()?;
+    let name = format!("assets {order:?} {filter:?}");
+    let list = Listing::of(&state, name, query.limit, (PAGE_ASSETS, PAGE_ASSETS_MAX))?;
+    let after = list.place(query.after.as_deref())?.map(|place| behind(&place)).transpose()?;
     if let Some(playback) = query.playback_id.as_deref() {
         let playback: PlaybackId = playback.parse().map_err(|error| Problem::invalid_id(&error))?;
         let found = match state.catalog.asset_by_playback(playback).await? {
             Some(asset) => asset_for(&state, &caller, asset.id, Action::ReadAsset).await.ok(),
             None => None,
         };
-        return page(&state, found.into_iter().collect(), 1, &uri, |_| None).await;
+        return page(&state, found.into_iter().collect(), list.info(None), &uri).await;
     }
-    // One more than asked for tells whether there are more.
     let seen_by = caller.confined_to();
-    let assets =
-        state.catalog.list_assets(&filter, order, seen_by.as_deref(), after, limit + 1, state.clock.now()).await?;
-    let next = |last: &Asset| Some(cursor(&key, &list, &format!("{}\n{}", order.key(last), last.id)));
-    page(&state, assets, limit, &uri, next).await
+    let mut assets =
+        state.catalog.list_assets(&filter, order, seen_by.as_deref(), after, list.rows(), state.clock.now()).await?;
+    let info = list.cut(&mut assets, |last| format!("{}\n{}", order.key(last), last.id));
+    page(&state, assets, info, &uri).await
 }
 
 /// The place behind an asset: the key by which it is sorted, and its id.
 fn behind(place: &str) -> Result<(String, AssetId), Problem> {
-    let wrong = || Problem::invalid_cursor();
-    let (key, id) = place.split_once('\n').ok_or_else(wrong)?;
-    Ok((key.to_owned(), id.parse().map_err(|_| wrong())?))
+    let parts = place.split_once('\n').and_then(|(key, id)| Some((key.to_owned(), id.parse().ok()?)));
+    parts.ok_or_else(Problem::invalid_cursor)
 }
 
-async fn page(
-    state: &State,
-    mut assets: Vec<Asset>,
-    limit: u32,
-    uri: &Uri,
-    cursor: impl Fn(&Asset) -> Option<String>,
-) -> Result<Response, Problem> {
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = assets.len() > shown;
-    assets.truncate(shown);
-    let next = assets.last().filter(|_| has_more).and_then(cursor);
+async fn page(state: &State, assets: Vec<Asset>, page: PageInfo, uri: &Uri) -> Result<Response, Problem> {
     let mut data = Vec::with_capacity(assets.len());
     for asset in assets {
         data.push(view(state, asset).await?);
     }
-    let mut headers = no_store();
-    headers.extend(link_to_next(uri, next.as_deref()));
-    Ok((headers, Json(AssetPage { data, page: PageInfo { next, has_more } })).into_response())
+    Ok(pages::answer(uri, data, page))
 }
 
 pub(crate) async fn show(

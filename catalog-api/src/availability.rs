@@ -1,6 +1,5 @@
 //! When assets are shown: the bin, the way from draft to archive, and from when and until when.
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
@@ -15,22 +14,16 @@ use serde::{Deserialize, Serialize};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store};
-use crate::collections::{cut, plain, within};
+use crate::collections::{PAGE_ROWS, plain};
 use crate::describe;
-use crate::documents::{Page, PageInfo, cursor, document, link_to_next, place};
-use crate::door::{asset_for, cursor_key};
+use crate::documents::document;
+use crate::door::asset_for;
+use crate::pages::{self, Listing, PageQuery};
 use crate::problem::{Problem, chain};
 use crate::search::{CardView, cards};
 
 /// Longest note of whoever reviews, in characters.
 const NOTE_CHARS_MAX: usize = 1000;
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BinQuery {
-    limit: Option<u32>,
-    after: Option<String>,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -58,18 +51,14 @@ pub(crate) async fn list(
     Shared(state): Shared<State>,
     caller: Caller,
     uri: Uri,
-    query: Result<Query<BinQuery>, QueryRejection>,
+    query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let (limit, key) = (within(query.limit)?, cursor_key(&state));
-    let after = query.after.as_deref().map(|text| place(&key, "bin", text)).transpose()?;
-    let after = after.map(|id| id.parse().map_err(|error| Problem::invalid_id(&error))).transpose()?;
+    let list = Listing::of(&state, "bin", query.limit, PAGE_ROWS)?;
+    let after = list.after(query.after.as_deref())?;
     let owner = caller.confined_to();
-    let mut found = state.catalog.binned_assets(owner.as_deref(), after, limit + 1).await?;
-    let has_more = cut(&mut found, limit);
-    let next = found.last().filter(|_| has_more).map(|last| cursor(&key, "bin", &last.id.to_string()));
-    let mut headers = no_store();
-    headers.extend(link_to_next(&uri, next.as_deref()));
+    let mut found = state.catalog.binned_assets(owner.as_deref(), after, list.rows()).await?;
+    let page = list.cut(&mut found, |last| last.id.to_string());
     let ids: Vec<AssetId> = found.iter().map(|asset| asset.id).collect();
     let mut cards = cards(&state, &ids).await?;
     let mut data = Vec::with_capacity(found.len());
@@ -80,7 +69,7 @@ pub(crate) async fn list(
             bin_until: asset.bin_until.map(Timestamp::rfc3339),
         }));
     }
-    Ok((headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+    Ok(pages::answer(&uri, data, page))
 }
 
 pub(crate) async fn restore(
@@ -103,22 +92,18 @@ pub(crate) async fn reviews(
     Shared(state): Shared<State>,
     caller: Caller,
     uri: Uri,
-    query: Result<Query<BinQuery>, QueryRejection>,
+    query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let (limit, key) = (within(query.limit)?, cursor_key(&state));
-    let after = query.after.as_deref().map(|text| place(&key, "reviews", text)).transpose()?;
-    let after = after.map(|id| id.parse().map_err(|error| Problem::invalid_id(&error))).transpose()?;
+    let list = Listing::of(&state, "reviews", query.limit, PAGE_ROWS)?;
+    let after = list.after(query.after.as_deref())?;
     let owner = caller.confined_to();
-    let mut found = state.catalog.assets_to_review(owner.as_deref(), after, limit + 1).await?;
-    let has_more = cut(&mut found, limit);
-    let next = found.last().filter(|_| has_more).map(|last| cursor(&key, "reviews", &last.id.to_string()));
-    let mut headers = no_store();
-    headers.extend(link_to_next(&uri, next.as_deref()));
+    let mut found = state.catalog.assets_to_review(owner.as_deref(), after, list.rows()).await?;
+    let page = list.cut(&mut found, |last| last.id.to_string());
     let ids: Vec<AssetId> = found.iter().map(|asset| asset.id).collect();
     let mut cards = cards(&state, &ids).await?;
     let data: Vec<CardView> = ids.iter().filter_map(|id| cards.remove(id)).collect();
-    Ok((headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+    Ok(pages::answer(&uri, data, page))
 }
 
 /// Puts an asset into another stage. Only moderators say whether it may be shown; where nobody has to, its owner shows

@@ -16,10 +16,11 @@ use serde::{Deserialize, Serialize};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{Missing, asset_in, no_store};
-use crate::collections::{at_most, cut, location, one_line, plain, within};
+use crate::collections::{PAGE_ROWS, at_most, location, one_line, plain};
 use crate::describe;
-use crate::documents::{Page, PageInfo, cursor, document_of, link_to_next, place, present, tag, wanted_version};
-use crate::door::{accounts, asset_for, cursor_key};
+use crate::documents::{document_of, present, tag, wanted_version};
+use crate::door::{accounts, asset_for};
+use crate::pages::{self, Listing, PageQuery};
 use crate::problem::Problem;
 use crate::search::cards;
 
@@ -33,13 +34,6 @@ const NO_SUBSCRIPTION: Missing = Missing("the account does not follow this chann
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListQuery {
     handle: Option<String>,
-    limit: Option<u32>,
-    after: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct PageQuery {
     limit: Option<u32>,
     after: Option<String>,
 }
@@ -100,17 +94,17 @@ pub(crate) async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let limit = within(query.limit)?;
+    let list = Listing::of(&state, "channels", query.limit, PAGE_ROWS)?;
     if let Some(wanted) = &query.handle {
         let found = match handle(wanted) {
             Some(handle) => state.catalog.channel_by_handle(&handle).await?,
             None => None,
         };
-        return Ok(page(&state, &uri, found.into_iter().collect(), limit, "channels"));
+        return Ok(page(&uri, found.into_iter().collect(), &list));
     }
-    let after = after(&state, query.after.as_deref(), "channels")?;
-    let found = state.catalog.channels(after, limit + 1).await?;
-    Ok(page(&state, &uri, found, limit, "channels"))
+    let after = list.after(query.after.as_deref())?;
+    let found = state.catalog.channels(after, list.rows()).await?;
+    Ok(page(&uri, found, &list))
 }
 
 pub(crate) async fn create(
@@ -180,10 +174,10 @@ pub(crate) async fn assets(
 ) -> Result<Response, Problem> {
     let channel = state.catalog.channel(channel_in(path)?).await?.ok_or(NO_CHANNEL)?;
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let (limit, list) = (within(query.limit)?, format!("assets of {}", channel.id));
-    let after = after(&state, query.after.as_deref(), &list)?;
-    let found = state.catalog.assets_of_channel(channel.id, after, limit + 1, state.clock.now()).await?;
-    cards_page(&state, &uri, found, limit, &list).await
+    let list = Listing::of(&state, format!("assets of {}", channel.id), query.limit, PAGE_ROWS)?;
+    let after = list.after(query.after.as_deref())?;
+    let found = state.catalog.assets_of_channel(channel.id, after, list.rows(), state.clock.now()).await?;
+    cards_page(&state, &uri, found, &list).await
 }
 
 /// Publishes an asset in a channel.
@@ -222,11 +216,11 @@ pub(crate) async fn subscriptions(
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let (user, limit) = (own(&state, &caller)?, within(query.limit)?);
-    let list = format!("subscriptions of {user}");
-    let after = after(&state, query.after.as_deref(), &list)?;
-    let found = state.catalog.subscriptions(user, after, limit + 1).await?;
-    Ok(page(&state, &uri, found, limit, &list))
+    let user = own(&state, &caller)?;
+    let list = Listing::of(&state, format!("subscriptions of {user}"), query.limit, PAGE_ROWS)?;
+    let after = list.after(query.after.as_deref())?;
+    let found = state.catalog.subscriptions(user, after, list.rows()).await?;
+    Ok(page(&uri, found, &list))
 }
 
 /// The newest assets of the channels that somebody follows.
@@ -237,11 +231,11 @@ pub(crate) async fn feed(
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let (user, limit) = (own(&state, &caller)?, within(query.limit)?);
-    let list = format!("feed of {user}");
-    let after = after(&state, query.after.as_deref(), &list)?;
-    let found = state.catalog.subscribed_assets(user, after, limit + 1, state.clock.now()).await?;
-    cards_page(&state, &uri, found, limit, &list).await
+    let user = own(&state, &caller)?;
+    let list = Listing::of(&state, format!("feed of {user}"), query.limit, PAGE_ROWS)?;
+    let after = list.after(query.after.as_deref())?;
+    let found = state.catalog.subscribed_assets(user, after, list.rows(), state.clock.now()).await?;
+    cards_page(&state, &uri, found, &list).await
 }
 
 pub(crate) async fn subscribe(
@@ -282,39 +276,17 @@ async fn channel_for(state: &State, caller: &Caller, id: ChannelId, action: Acti
     Ok(channel)
 }
 
-fn after<T: std::str::FromStr<Err = domain::IdError>>(
-    state: &State,
-    text: Option<&str>,
-    list: &str,
-) -> Result<Option<T>, Problem> {
-    let after = text.map(|text| place(&cursor_key(state), list, text)).transpose()?;
-    after.map(|id| id.parse().map_err(|error: domain::IdError| Problem::invalid_id(&error))).transpose()
+fn page(uri: &Uri, mut found: Vec<Channel>, list: &Listing) -> Response {
+    let page = list.cut(&mut found, |last| last.id.to_string());
+    pages::answer(uri, found.into_iter().map(ChannelView::from).collect(), page)
 }
 
-fn page(state: &State, uri: &Uri, mut found: Vec<Channel>, limit: u32, list: &str) -> Response {
-    let has_more = cut(&mut found, limit);
-    let next = found.last().filter(|_| has_more).map(|last| cursor(&cursor_key(state), list, &last.id.to_string()));
-    let mut headers = no_store();
-    headers.extend(link_to_next(uri, next.as_deref()));
-    let data: Vec<ChannelView> = found.into_iter().map(ChannelView::from).collect();
-    (headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response()
-}
-
-async fn cards_page(
-    state: &State,
-    uri: &Uri,
-    mut found: Vec<Asset>,
-    limit: u32,
-    list: &str,
-) -> Result<Response, Problem> {
-    let has_more = cut(&mut found, limit);
-    let next = found.last().filter(|_| has_more).map(|last| cursor(&cursor_key(state), list, &last.id.to_string()));
-    let mut headers = no_store();
-    headers.extend(link_to_next(uri, next.as_deref()));
+async fn cards_page(state: &State, uri: &Uri, mut found: Vec<Asset>, list: &Listing) -> Result<Response, Problem> {
+    let page = list.cut(&mut found, |last| last.id.to_string());
     let ids: Vec<AssetId> = found.iter().map(|asset| asset.id).collect();
     let mut cards = cards(state, &ids).await?;
     let data: Vec<_> = ids.iter().filter_map(|id| cards.remove(id)).collect();
-    Ok((headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+    Ok(pages::answer(uri, data, page))
 }
 
 fn shown(channel: Channel) -> Response {

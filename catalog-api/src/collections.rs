@@ -18,8 +18,9 @@ use serde_json::json;
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{Missing, no_store};
-use crate::documents::{Page, PageInfo, cursor, document_of, link_to_next, place, present, tag, wanted_version};
-use crate::door::{accounts, asset_for, cursor_key};
+use crate::documents::{document_of, present, tag, wanted_version};
+use crate::door::{accounts, asset_for};
+use crate::pages::{self, Listing, PageQuery};
 use crate::problem::Problem;
 use crate::search::{CardView, cards};
 use crate::shares::ShareView;
@@ -27,7 +28,7 @@ use crate::shares::ShareView;
 /// Largest document, in octets.
 const BODY_BYTES_MAX: usize = 64 << 10;
 /// Collections and items on a page when nothing else is asked for.
-const PAGE: u32 = 20;
+pub(crate) const PAGE_ROWS: (u32, u32) = (20, PAGE_COLLECTIONS_MAX);
 
 /// There is no such collection, or none that the caller may know of.
 const NO_COLLECTION: Missing = Missing("there is no such collection");
@@ -39,13 +40,6 @@ const NO_SHARE: Missing = Missing("the collection is not shared with this accoun
 pub(crate) struct ListQuery {
     kind: Option<Kind>,
     owner: Option<String>,
-    limit: Option<u32>,
-    after: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ItemsQuery {
     limit: Option<u32>,
     after: Option<String>,
 }
@@ -132,19 +126,15 @@ pub(crate) async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let limit = within(query.limit)?;
-    let (key, list) = (cursor_key(&state), format!("collections {:?} {:?}", query.kind, query.owner));
-    let after = query.after.as_deref().map(|text| place(&key, &list, text)).transpose()?;
-    let after = after.map(|id| id.parse().map_err(|error| Problem::invalid_id(&error))).transpose()?;
+    let name = format!("collections {:?} {:?}", query.kind, query.owner);
+    let list = Listing::of(&state, name, query.limit, PAGE_ROWS)?;
+    let after = list.after(query.after.as_deref())?;
     let wanted = (query.kind, query.owner.as_deref());
     let seen_by = caller.confined_to();
-    let mut found = state.catalog.collections(wanted, seen_by.as_deref(), after, limit + 1).await?;
-    let has_more = cut(&mut found, limit);
-    let next = found.last().filter(|_| has_more).map(|last| cursor(&key, &list, &last.id.to_string()));
-    let mut headers = no_store();
-    headers.extend(link_to_next(&uri, next.as_deref()));
+    let mut found = state.catalog.collections(wanted, seen_by.as_deref(), after, list.rows()).await?;
+    let page = list.cut(&mut found, |last| last.id.to_string());
     let data: Vec<CollectionView> = found.into_iter().map(CollectionView::from).collect();
-    Ok((headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+    Ok(pages::answer(&uri, data, page))
 }
 
 pub(crate) async fn create(
@@ -214,23 +204,18 @@ pub(crate) async fn items(
     caller: Caller,
     uri: Uri,
     path: Result<Path<String>, PathRejection>,
-    query: Result<Query<ItemsQuery>, QueryRejection>,
+    query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let collection = collection_for(&state, &caller, collection_in(path)?, Action::ReadCollection).await?;
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let limit = within(query.limit)?;
-    let (key, list) = (cursor_key(&state), format!("items of {}", collection.id));
-    let after = query.after.as_deref().map(|text| behind(&place(&key, &list, text)?)).transpose()?;
+    let list = Listing::of(&state, format!("items of {}", collection.id), query.limit, PAGE_ROWS)?;
+    let after = list.place(query.after.as_deref())?.map(|place| behind(&place)).transpose()?;
     let seen_by = caller.confined_to();
     let mut found =
-        state.catalog.items_of(collection.id, seen_by.as_deref(), after, limit + 1, state.clock.now()).await?;
-    let has_more = cut(&mut found, limit);
-    let next =
-        found.last().filter(|_| has_more).map(|last| cursor(&key, &list, &format!("{}\n{}", last.position, last.id)));
-    let mut headers = no_store();
-    headers.extend(link_to_next(&uri, next.as_deref()));
+        state.catalog.items_of(collection.id, seen_by.as_deref(), after, list.rows(), state.clock.now()).await?;
+    let page = list.cut(&mut found, |last| format!("{}\n{}", last.position, last.id));
     let data = item_views(&state, found).await?;
-    Ok((headers, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+    Ok(pages::answer(&uri, data, page))
 }
 
 pub(crate) async fn put_item(
@@ -418,30 +403,14 @@ pub(crate) fn at_most(text: &str, chars_max: usize, pointer: &str, faults: &mut 
     }
 }
 
-/// How many on a page.
-pub(crate) fn within(limit: Option<u32>) -> Result<u32, Problem> {
-    let limit = limit.unwrap_or(PAGE);
-    let is_within = (1..=PAGE_COLLECTIONS_MAX).contains(&limit);
-    if is_within { Ok(limit) } else { Err(Problem::invalid_query(format!("limit is 1 to {PAGE_COLLECTIONS_MAX}"))) }
-}
-
-/// Leaves as many as are shown; true if there are more.
-pub(crate) fn cut<T>(found: &mut Vec<T>, limit: u32) -> bool {
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = found.len() > shown;
-    found.truncate(shown);
-    has_more
-}
-
 pub(crate) fn location(path: &str) -> Option<(header::HeaderName, HeaderValue)> {
     HeaderValue::try_from(path).ok().map(|path| (header::LOCATION, path))
 }
 
 /// The place behind an item.
 fn behind(place: &str) -> Result<(u64, ItemId), Problem> {
-    let wrong = || Problem::invalid_cursor();
-    let (position, id) = place.split_once('\n').ok_or_else(wrong)?;
-    Ok((position.parse().map_err(|_| wrong())?, id.parse().map_err(|_| wrong())?))
+    let parts = place.split_once('\n').and_then(|(position, id)| Some((position.parse().ok()?, id.parse().ok()?)));
+    parts.ok_or_else(Problem::invalid_cursor)
 }
 
 fn collection_in(path: Result<Path<String>, PathRejection>) -> Result<CollectionId, Problem> {

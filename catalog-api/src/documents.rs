@@ -1,20 +1,15 @@
-//! What documents of requests and answers have in common: bodies, versions, cursors, pages.
+//! What documents of requests and answers have in common: bodies and versions.
 
-use aws_lc_rs::hmac;
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Uri, header};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use axum::http::{HeaderMap, HeaderValue, header};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 
 use crate::problem::Problem;
 use crate::{State, body};
 
 /// Largest document of a request about accounts.
 const BYTES_MAX: usize = 16 << 10;
-/// Octets of a cursor's seal.
-const SEAL_BYTES: usize = 8;
 
 /// The JSON document in a body.
 pub(crate) async fn document<T: DeserializeOwned>(
@@ -72,72 +67,9 @@ pub(crate) fn wanted_version(headers: &HeaderMap) -> Result<u64, Problem> {
     number.ok_or_else(|| Problem::changed(None))
 }
 
-/// A page of a list, newest first.
-#[derive(Serialize)]
-pub(crate) struct Page<T> {
-    pub(crate) data: Vec<T>,
-    pub(crate) page: PageInfo,
-}
-
-#[derive(Serialize)]
-pub(crate) struct PageInfo {
-    /// What to pass as `after` for the next page.
-    pub(crate) next: Option<String>,
-    pub(crate) has_more: bool,
-}
-
-/// Where a page ends, sealed so that nobody makes one up or takes it to another list.
-pub(crate) fn cursor(key: &[u8], list: &str, place: &str) -> String {
-    let seal = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), format!("{list}\n{place}").as_bytes());
-    URL_SAFE_NO_PAD.encode([&seal.as_ref()[..SEAL_BYTES], place.as_bytes()].concat())
-}
-
-/// The place in a cursor of this list.
-pub(crate) fn place(key: &[u8], list: &str, text: &str) -> Result<String, Problem> {
-    let wrong = || Problem::invalid_cursor();
-    let octets = URL_SAFE_NO_PAD.decode(text).map_err(|_| wrong())?;
-    let place = octets.get(SEAL_BYTES..).and_then(|place| std::str::from_utf8(place).ok()).ok_or_else(wrong)?;
-    if cursor(key, list, place) == text { Ok(place.to_owned()) } else { Err(wrong()) }
-}
-
-/// The field that links to the next page.
-pub(crate) fn next_link(path: &str, limit: u32, next: Option<&str>) -> Option<(header::HeaderName, HeaderValue)> {
-    let link = format!("<{path}?limit={limit}&after={}>; rel=\"next\"", next?);
-    HeaderValue::try_from(link).ok().map(|link| (header::LINK, link))
-}
-
-/// The field that links to the next page of what `uri` asks for.
-pub(crate) fn link_to_next(uri: &Uri, next: Option<&str>) -> Option<(header::HeaderName, HeaderValue)> {
-    let asked = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    let mut pairs: Vec<&str> = asked.filter(|pair| !pair.starts_with("after=")).collect();
-    let after = format!("after={}", next?);
-    pairs.push(&after);
-    let link = format!("<{}?{}>; rel=\"next\"", uri.path(), pairs.join("&"));
-    HeaderValue::try_from(link).ok().map(|link| (header::LINK, link))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cursor_is_good_for_its_list_only_and_cannot_be_made_up() {
-        let next = cursor(b"key", "users", "usr_1");
-        assert_eq!(place(b"key", "users", &next).unwrap(), "usr_1");
-        assert!(place(b"key", "audit", &next).is_err() && place(b"other", "users", &next).is_err());
-        let forged = URL_SAFE_NO_PAD.encode(b"12345678usr_1");
-        for wrong in [&*forged, "", "x", "####", &next[..next.len() - 1]] {
-            assert!(place(b"key", "users", wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_link_to_the_next_page_asks_for_the_same() {
-        let link = |uri: &str| link_to_next(&uri.parse().unwrap(), Some("x")).unwrap().1;
-        assert_eq!(link("/a?limit=2&after=w&tag=%C3%A9"), "</a?limit=2&tag=%C3%A9&after=x>; rel=\"next\"");
-        assert_eq!(link("/a"), "</a?after=x>; rel=\"next\"");
-        assert_eq!(link_to_next(&"/a".parse().unwrap(), None), None);
-    }
 
     #[test]
     fn a_version_is_asked_for_and_one_that_is_none_matches_nothing() {

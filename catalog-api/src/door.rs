@@ -21,14 +21,6 @@ use crate::problem::{Problem, chain};
 use crate::router::ROUTES;
 use crate::{Access, State};
 
-/// What cursors are sealed with. Where everything is open to everybody there is nothing that a forged one could reach.
-pub(crate) fn cursor_key(state: &State) -> Vec<u8> {
-    match &state.access {
-        Access::Accounts(accounts) => accounts.ring().cursor_key(),
-        Access::Open => b"open to everybody".to_vec(),
-    }
-}
-
 /// Where a request was sent from. Whoever serves the API puts it into the request's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);

@@ -20,7 +20,7 @@
 //! | `erasure` | all that is kept of oneself, and to be erased |
 //! | `events` | what changes, as server-sent events with replay |
 //! | `audit` | what was done about accounts and rights |
-//! | `body`, `documents` | bodies of requests, of bounded size, number and time; versions, cursors |
+//! | `body`, `documents`, `pages` | bodies of requests, of bounded size, number and time; versions; lists a page at a time |
 //! | `view`, `person` | how an asset and an account look in JSON |
 //! | `problem` | every error, as a problem document (RFC 9457) |
 //!
@@ -48,6 +48,7 @@ mod idempotency;
 mod markers;
 mod me;
 mod notifications;
+mod pages;
 mod person;
 mod problem;
 mod reprocess;

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use catalog_store::notifications::PAGE_NOTIFICATIONS_MAX;
 use catalog_store::{Catalog, Notification, NotificationChannel, NotificationKind};
@@ -17,9 +17,10 @@ use serde_json::{Value, json};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::no_store;
-use crate::documents::{document, next_link};
+use crate::documents::document;
 use crate::door::accounts;
 use crate::me::id_of;
+use crate::pages::{Listing, PageInfo};
 use crate::problem::Problem;
 
 /// Notifications on a page when nothing else is asked for.
@@ -75,35 +76,22 @@ struct NotificationPage {
     page: PageInfo,
 }
 
-#[derive(Serialize)]
-struct PageInfo {
-    next: Option<NotificationId>,
-    has_more: bool,
-}
-
 pub(crate) async fn list(
     Shared(state): Shared<State>,
     caller: Caller,
+    uri: Uri,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let limit = query.limit.unwrap_or(PAGE_NOTIFICATIONS);
-    if !(1..=PAGE_NOTIFICATIONS_MAX).contains(&limit) {
-        return Err(Problem::invalid_query(format!("limit is 1 to {PAGE_NOTIFICATIONS_MAX}")));
-    }
-    let after = query.after.as_deref().map(notification_id).transpose()?;
-    let mut found = catalog.notifications(me, query.unread, after, limit + 1).await?;
-    let has_more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = found.last().filter(|_| has_more).map(|last| last.id);
-    let mut answer = no_store();
-    let unread = if query.unread { "&unread=true" } else { "" };
-    let cursor = next.map(|next| format!("{next}{unread}"));
-    answer.extend(next_link("/api/v1/me/notifications", limit, cursor.as_deref()));
+    let name = format!("notifications of {me} {}", query.unread);
+    let list = Listing::of(&state, name, query.limit, (PAGE_NOTIFICATIONS, PAGE_NOTIFICATIONS_MAX))?;
+    let after = list.after(query.after.as_deref())?;
+    let mut found = catalog.notifications(me, query.unread, after, list.rows()).await?;
+    let page = list.cut(&mut found, |last| last.id.to_string());
     let data = found.into_iter().map(NotificationView::from).collect();
     let unread_count = catalog.unread_count(me).await?;
-    Ok((answer, Json(NotificationPage { data, unread_count, page: PageInfo { next, has_more } })).into_response())
+    Ok((page.headers(&uri), Json(NotificationPage { data, unread_count, page })).into_response())
 }
 
 /// Notes that some were read, or all.

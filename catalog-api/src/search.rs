@@ -16,10 +16,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::State;
 use crate::accounts::Caller;
-use crate::assets::{asset_in, no_store};
-use crate::documents::{PageInfo, cursor, link_to_next, place};
-use crate::door::{asset_for, cursor_key};
+use crate::assets::asset_in;
+use crate::door::asset_for;
 use crate::filter::Wanted;
+use crate::pages::{self, Listing, PageInfo};
 use crate::problem::Problem;
 
 /// Longest query, in characters.
@@ -116,13 +116,6 @@ struct MomentView {
     parts: Vec<Part>,
 }
 
-/// A page of moments.
-#[derive(Serialize)]
-struct MomentPage {
-    data: Vec<MomentView>,
-    page: PageInfo,
-}
-
 #[derive(Default, Serialize)]
 struct FacetsView {
     kinds: Vec<FacetView>,
@@ -144,10 +137,10 @@ pub(crate) async fn search(
     query: Result<Asked<SearchQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Asked(asked) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let limit = within(asked.limit, PAGE_HITS, PAGE_HITS_MAX)?;
     let (query, filter) = (parsed(&asked.q)?, asked.wanted().filter()?);
-    let (key, list) = (cursor_key(&state), format!("search {:?} {filter:?}", asked.q));
-    let after = asked.after.as_deref().map(|text| after(&place(&key, &list, text)?)).transpose()?;
+    let name = format!("search {:?} {filter:?}", asked.q);
+    let list = Listing::of(&state, name, asked.limit, (PAGE_HITS, PAGE_HITS_MAX))?;
+    let after = list.place(asked.after.as_deref())?.map(|place| after(&place)).transpose()?;
     let seen_by = caller.confined_to();
     let mut search = Search {
         query: &query,
@@ -159,24 +152,15 @@ pub(crate) async fn search(
     let mut found = match after {
         Some((is_forgiving, hit)) => {
             search.is_forgiving = is_forgiving;
-            // One more than asked for tells whether there are more.
-            state.catalog.search(&search, Some(hit), limit + 1).await?
+            state.catalog.search(&search, Some(hit), list.rows()).await?
         }
-        None => begun(&state, &mut search, limit + 1).await?,
+        None => begun(&state, &mut search, list.rows()).await?,
     };
     let facets = if asked.facets { Some(state.catalog.facets(&search).await?.into()) } else { None };
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = found.hits.len() > shown;
-    found.hits.truncate(shown);
-    let next =
-        found.hits.last().filter(|_| has_more).map(|hit| {
-            cursor(&key, &list, &format!("{}\n{}\n{}", u8::from(search.is_forgiving), hit.score, hit.asset))
-        });
-    let mut headers = no_store();
-    headers.extend(link_to_next(&uri, next.as_deref()));
     let is_forgiving = search.is_forgiving;
+    let page = list.cut(&mut found.hits, |hit| format!("{}\n{}\n{}", u8::from(is_forgiving), hit.score, hit.asset));
     let data = views(&state, found).await?;
-    Ok((headers, Json(HitPage { data, is_forgiving, facets, page: PageInfo { next, has_more } })).into_response())
+    Ok((page.headers(&uri), Json(HitPage { data, is_forgiving, facets, page })).into_response())
 }
 
 /// The first page; what is typed wrongly is forgiven if that finds more.
@@ -203,18 +187,13 @@ pub(crate) async fn in_asset(
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?;
     let Asked(asked) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let limit = within(asked.limit, PAGE_PASSAGES, PAGE_PASSAGES_MAX)?;
     let query = parsed(&asked.q)?;
-    let (key, list) = (cursor_key(&state), format!("search of {} {:?}", asset.id, asked.q));
-    let after = asked.after.as_deref().map(|text| place(&key, &list, text)).transpose()?;
-    let after = after.map(|place| place.parse().map_err(|_| wrong_place())).transpose()?;
-    let found = state.catalog.moments_of(asset.id, &query, after, limit).await?;
-    let next = found.next.map(|place| cursor(&key, &list, &place.to_string()));
-    let mut headers = no_store();
-    headers.extend(link_to_next(&uri, next.as_deref()));
-    let data = found.moments.into_iter().map(MomentView::from).collect();
-    let has_more = next.is_some();
-    Ok((headers, Json(MomentPage { data, page: PageInfo { next, has_more } })).into_response())
+    let name = format!("search of {} {:?}", asset.id, asked.q);
+    let list = Listing::of(&state, name, asked.limit, (PAGE_PASSAGES, PAGE_PASSAGES_MAX))?;
+    let after = list.after(asked.after.as_deref())?;
+    let found = state.catalog.moments_of(asset.id, &query, after, list.limit()).await?;
+    let page = list.info(found.next.map(|place| place.to_string()));
+    Ok(pages::answer(&uri, found.moments.into_iter().map(MomentView::from).collect(), page))
 }
 
 impl SearchQuery {
@@ -239,23 +218,14 @@ fn parsed(q: &str) -> Result<Query, Problem> {
     Ok(Query::parse(q))
 }
 
-fn within(limit: Option<u32>, usual: u32, most: u32) -> Result<u32, Problem> {
-    let limit = limit.unwrap_or(usual);
-    if (1..=most).contains(&limit) { Ok(limit) } else { Err(Problem::invalid_query(format!("limit is 1 to {most}"))) }
-}
-
 /// A place in a list of hits: whether slips were forgiven, and the hit before.
 fn after(place: &str) -> Result<(bool, Hit), Problem> {
     let mut parts = place.split('\n');
     let (Some(mode), Some(score), Some(asset), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err(wrong_place());
+        return Err(Problem::invalid_cursor());
     };
-    let score = score.parse().map_err(|_| wrong_place())?;
-    Ok((mode == "1", Hit { score, asset: asset.parse().map_err(|_| wrong_place())? }))
-}
-
-fn wrong_place() -> Problem {
-    Problem::invalid_cursor()
+    let score = score.parse().map_err(|_| Problem::invalid_cursor())?;
+    Ok((mode == "1", Hit { score, asset: asset.parse().map_err(|_| Problem::invalid_cursor())? }))
 }
 
 async fn views(state: &State, found: Found) -> Result<Vec<HitView>, Problem> {

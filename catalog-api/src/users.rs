@@ -4,7 +4,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::accounts::PAGE_USERS_MAX;
 use catalog_store::{CatalogError, NewUser, Terms, User, UserState};
@@ -15,9 +15,10 @@ use serde::Deserialize;
 use crate::State;
 use crate::accounts::{Accounts, Caller, Errand, is_usable, weakness};
 use crate::assets::no_store;
-use crate::documents::{Page, PageInfo, cursor, document, next_link, place, present, tag, wanted_version};
+use crate::documents::{document, present, tag, wanted_version};
 use crate::door::accounts;
 use crate::me::with_tag;
+use crate::pages::{self, Listing, PageQuery};
 use crate::person::{PersonView, checked_email, checked_language, checked_name};
 use crate::problem::Problem;
 
@@ -25,14 +26,6 @@ use crate::problem::Problem;
 const PAGE_USERS: u32 = 20;
 /// What cursors of this list are sealed for.
 const LIST: &str = "users";
-
-/// Which accounts, and how many.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct ListQuery {
-    limit: Option<u32>,
-    after: Option<String>,
-}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,26 +59,17 @@ enum Wished {
 
 pub(crate) async fn list(
     Shared(state): Shared<State>,
-    query: Result<Query<ListQuery>, QueryRejection>,
+    uri: Uri,
+    query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let accounts = accounts(&state)?;
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let limit = query.limit.unwrap_or(PAGE_USERS);
-    if !(1..=PAGE_USERS_MAX).contains(&limit) {
-        return Err(Problem::invalid_query(format!("limit is 1 to {PAGE_USERS_MAX}")));
-    }
-    let key = accounts.ring().cursor_key();
-    let after = query.after.as_deref().map(|text| place(&key, LIST, text)).transpose()?;
-    let after = after.map(|id| id.parse::<UserId>().map_err(|error| Problem::invalid_id(&error))).transpose()?;
-    let mut users = accounts.catalog().users(after, limit + 1).await?;
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = users.len() > shown;
-    users.truncate(shown);
-    let next = users.last().filter(|_| has_more).map(|user| cursor(&key, LIST, &user.id.to_string()));
-    let mut answer = no_store();
-    answer.extend(next_link("/api/v1/users", limit, next.as_deref()));
+    let list = Listing::of(&state, LIST, query.limit, (PAGE_USERS, PAGE_USERS_MAX))?;
+    let after: Option<UserId> = list.after(query.after.as_deref())?;
+    let mut users = accounts.catalog().users(after, list.rows()).await?;
+    let page = list.cut(&mut users, |user| user.id.to_string());
     let data: Vec<PersonView> = users.into_iter().map(PersonView::from).collect();
-    Ok((answer, Json(Page { data, page: PageInfo { next, has_more } })).into_response())
+    Ok(pages::answer(&uri, data, page))
 }
 
 pub(crate) async fn create(

@@ -8,7 +8,7 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::webhooks::PAGE_DELIVERIES_MAX;
 use catalog_store::{Delivery, DeliveryState, NewDelivery, NewWebhook, Webhook, WebhookChange};
@@ -21,7 +21,8 @@ use url::Url;
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::no_store;
-use crate::documents::{document, next_link, present, tag, wanted_version};
+use crate::documents::{document, present, tag, wanted_version};
+use crate::pages::{self, Listing};
 use crate::problem::Problem;
 
 mod message;
@@ -130,18 +131,6 @@ struct AttemptView {
     status: Option<u16>,
     error: Option<String>,
     elapsed_ms: u64,
-}
-
-#[derive(Serialize)]
-struct DeliveryPage {
-    data: Vec<DeliveryView>,
-    page: PageInfo,
-}
-
-#[derive(Serialize)]
-struct PageInfo {
-    next: Option<MessageId>,
-    has_more: bool,
 }
 
 pub(crate) async fn list(Shared(state): Shared<State>, caller: Caller) -> Result<Response, Problem> {
@@ -272,29 +261,18 @@ pub(crate) async fn deliveries(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    uri: Uri,
     query: Result<Query<DeliveriesQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let webhook = own(&state, &caller, path).await?;
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let limit = query.limit.unwrap_or(PAGE_DELIVERIES);
-    if !(1..=PAGE_DELIVERIES_MAX).contains(&limit) {
-        return Err(Problem::invalid_query(format!("limit is 1 to {PAGE_DELIVERIES_MAX}")));
-    }
     let wanted = query.state.as_deref().map(|name| DeliveryState::named(name).ok_or_else(wrong_state)).transpose()?;
-    let after = query.after.as_deref().map(message_id).transpose()?;
-    let mut found = state.catalog.deliveries(webhook.id, wanted, after, limit + 1).await?;
-    let has_more = found.len() > usize::try_from(limit).unwrap_or(usize::MAX);
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let next = found.last().filter(|_| has_more).map(|last| last.id);
-    let mut answer = no_store();
-    let list = format!("/api/v1/webhooks/{}/deliveries", webhook.id);
-    let cursor = next.map(|next| match wanted {
-        Some(wanted) => format!("{next}&state={}", wanted.as_str()),
-        None => next.to_string(),
-    });
-    answer.extend(next_link(&list, limit, cursor.as_deref()));
-    let data = found.into_iter().map(DeliveryView::from).collect();
-    Ok((answer, Json(DeliveryPage { data, page: PageInfo { next, has_more } })).into_response())
+    let name = format!("deliveries of {} {wanted:?}", webhook.id);
+    let list = Listing::of(&state, name, query.limit, (PAGE_DELIVERIES, PAGE_DELIVERIES_MAX))?;
+    let after = list.after(query.after.as_deref())?;
+    let mut found = state.catalog.deliveries(webhook.id, wanted, after, list.rows()).await?;
+    let page = list.cut(&mut found, |last| last.id.to_string());
+    Ok(pages::answer(&uri, found.into_iter().map(DeliveryView::from).collect(), page))
 }
 
 pub(crate) async fn delivery(

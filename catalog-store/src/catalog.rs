@@ -252,6 +252,11 @@ impl Tx {
         self.has_work = true;
     }
 
+    /// Does nothing of it, and holds no row any more when it returns; one that is dropped may for a moment.
+    pub(crate) async fn cancel(self) -> Result<(), CatalogError> {
+        self.transaction.rollback().await
+    }
+
     pub(crate) async fn commit(mut self) -> Result<(), CatalogError> {
         self.mark().await?;
         for event in std::mem::take(&mut self.events) {

@@ -229,6 +229,14 @@ impl Transaction {
         Ok(self.rows(sql, args).await?.into_iter().next())
     }
 
+    pub(crate) async fn rollback(self) -> Result<(), CatalogError> {
+        match self {
+            Self::Sqlite(tx) => tx.rollback().await?,
+            Self::Postgres(tx) => tx.rollback().await?,
+        }
+        Ok(())
+    }
+
     pub(crate) async fn commit(self) -> Result<(), CatalogError> {
         match self {
             Self::Sqlite(tx) => tx.commit().await?,

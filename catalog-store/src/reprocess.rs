@@ -142,6 +142,7 @@ impl Catalog {
         let row = tx.lock_asset(asset, now).await?;
         tx.fenced(job, sql::jobs::PROGRESS, args![job.id, job.fence, now]).await?;
         if row.generation()? == Some(generation) || row.next_generation()? == Some(generation) {
+            tx.cancel().await?;
             return Ok(false);
         }
         tx.execute(sql::generations::DELETE, args![asset, generation]).await?;

@@ -134,7 +134,7 @@ async fn what_was_sent_is_shown_and_can_be_sent_again() {
     people.send(&ada, ("POST", &test), Value::Null, &[]).await;
     let deliveries = format!("{path}/deliveries");
     let page = people.get(&ada, &format!("{deliveries}?limit=1")).await;
-    assert!(page.header("link").unwrap().contains("limit=1&after=msg_"));
+    assert!(page.header("link").unwrap().contains("limit=1&after="));
     let page = page.ok();
     described(&people, "DeliveryPage", &page).await;
     assert_eq!((&page["data"][0]["state"], &page["page"]["has_more"]), (&json!("pending"), &json!(true)));
@@ -156,8 +156,9 @@ async fn what_was_sent_is_shown_and_can_be_sent_again() {
     for wrong in [json!({}), json!({ "since": "yesterday" }), json!({ "since": now.rfc3339(), "state": "pending" })] {
         people.post(&ada, &many, wrong).await.is_problem(422, "invalid_body", &many);
     }
-    for (query, code) in [("limit=0", "invalid_query"), ("state=x", "invalid_query"), ("after=x", "invalid_id")] {
-        people.get(&ada, &format!("{deliveries}?{query}")).await.is_problem(400, code, &deliveries);
+    for query in ["limit=0", "state=x"] {
+        people.get(&ada, &format!("{deliveries}?{query}")).await.is_problem(400, "invalid_query", &deliveries);
     }
+    people.get(&ada, &format!("{deliveries}?after=x")).await.is_problem(422, "invalid_cursor", &deliveries);
     people.stop().await;
 }

@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Events that are looked at in one go.
 const EVENTS_AT_ONCE: u32 = 200;
-/// Messages after which a transaction takes no further event.
-const MESSAGES_AT_ONCE: usize = 200;
+/// Questions whether a webhook hears of an event, after which no further event is taken: what comes of them is written
+/// in one transaction, for which others wait, and long before the right to it ends.
+const ASKED_AT_ONCE: usize = 200;
 /// Events that nobody is sent, after which the place is recorded anyhow.
 const NOISE_MAX: u64 = 500;
 /// Time between two looks for events of other processes.
@@ -127,13 +128,13 @@ impl Fan {
         Ok(Duration::ZERO)
     }
 
-    /// The messages of the first events, and the last of these: one transaction writes them, for which others wait.
+    /// The messages of the first events, and the last of these.
     async fn messages(&self, events: &[Event], now: Timestamp) -> Result<(Vec<NewDelivery>, u64), CatalogError> {
         let webhooks = self.catalog.enabled_webhooks().await?;
         let mut audience = Audience { fan: self, users: HashMap::new() };
-        let (mut messages, mut last) = (Vec::new(), 0);
+        let (mut messages, mut last, mut asked) = (Vec::new(), 0, 0);
         for event in events {
-            if messages.len() >= MESSAGES_AT_ONCE {
+            if asked >= ASKED_AT_ONCE {
                 break;
             }
             last = event.seq;
@@ -142,6 +143,7 @@ impl Fan {
             }
             for webhook in &webhooks {
                 let wants = event.seq > webhook.since_seq && webhook.topics.has(&event.topic);
+                asked += usize::from(wants);
                 if wants && audience.hears(webhook, event).await? {
                     let id = MessageId::mint(now, self.clock.entropy());
                     let (seq, topic) = (Some(event.seq), event.topic.clone());
