@@ -63,11 +63,6 @@ impl Gathered {
         Self { offset, bytes: 0, area: None, pieces: Vec::new(), areas }
     }
 
-    /// Where the first octet goes.
-    pub fn offset(&self) -> u64 {
-        self.offset
-    }
-
     /// Where the octet behind the last one goes.
     pub fn end(&self) -> u64 {
         self.offset + self.bytes as u64
@@ -286,7 +281,7 @@ mod tests {
             gathered.push(piece);
             if cut && gathered.len() >= 1 << 20 {
                 let rest = gathered.split_off_rest();
-                assert_eq!((gathered.end() % 4096, gathered.end()), (0, rest.offset()), "{offset} {lengths:?}");
+                assert_eq!((gathered.end() % 4096, gathered.end()), (0, rest.offset), "{offset} {lengths:?}");
                 std::mem::replace(&mut gathered, rest).write(&file, one_by_one).expect("writes");
             }
         }
@@ -327,11 +322,11 @@ mod tests {
         let mut gathered = Gathered::new(4000, Areas::default());
         gathered.push(Bytes::from_static(&[7; 90]));
         let rest = gathered.split_off_rest();
-        assert_eq!((gathered.len(), rest.offset(), rest.len()), (0, 4000, 90));
+        assert_eq!((gathered.len(), rest.offset, rest.len()), (0, 4000, 90));
         gathered = rest;
         gathered.push(Bytes::from_static(&[8; 10]));
         let rest = gathered.split_off_rest();
-        assert_eq!((gathered.end(), rest.offset(), rest.len()), (4096, 4096, 4));
+        assert_eq!((gathered.end(), rest.offset, rest.len()), (4096, 4096, 4));
     }
 
     #[test]
