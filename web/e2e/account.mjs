@@ -80,6 +80,16 @@ await run(baseUrl, async (page) => {
   const { body: me } = await ask(page, 'GET', '/api/v1/me');
   expect(me.bio === 'Tient la maison.' && me.language === 'en', `the profile is ${JSON.stringify(me)}`);
 
+  // Changed elsewhere meanwhile: it is said, what was typed stays, and the next attempt is good.
+  const { tag } = await ask(page, 'GET', '/api/v1/me');
+  await ask(page, 'PATCH', '/api/v1/me', { body: { name: 'Elsewhere' }, headers: { 'if-match': tag } });
+  const profile = page.locator('section', { has: page.locator('#profile') });
+  await about.fill('Keeps the house.');
+  await profile.getByRole('button', { name: 'Save' }).click();
+  await profile.locator('[data-problem]').getByText('then save again').waitFor();
+  await profile.getByRole('button', { name: 'Save' }).click();
+  await until('the next attempt is refused', async () => (await ask(page, 'GET', '/api/v1/me')).body.bio === 'Keeps the house.');
+
   // The second factor.
   const factor = page.locator('[data-second-factor]');
   await factor.getByLabel('Your password').fill('not the password');

@@ -141,7 +141,7 @@ async function webhooks(page) {
     return body.data.reduce((/** @type {number} */ sum, /** @type {any} */ each) => sum + each.log.length, 0);
   };
   const before = await attempts();
-  await delivered.first().getByRole('button', { name: 'Send webhook.test again' }).click();
+  await delivered.first().getByRole('button', { name: 'Send again: webhook.test' }).click();
   await until('it is not sent again', async () => (await attempts()) > before);
   await page.getByRole('button', { name: 'Make another secret' }).click();
   const next = page.locator('[data-secret]');

@@ -1,6 +1,7 @@
 /** What all browser tests share: a Chromium of its own, and a report of all that went wrong on the page. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -8,6 +9,7 @@ import process from 'node:process';
 import { chromium } from 'playwright-core';
 
 const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const ARGS = [
   '--headless',
   '--no-sandbox',
@@ -159,25 +161,26 @@ export async function show(page, baseUrl, path) {
 }
 
 /**
- * Fails where a page is wider than the screen, or something to press or fill in has no name.
+ * Fails where a page is wider than the screen or keeps somebody out: things without a name, too little contrast, and
+ * what else axe-core finds. The player's own controls are left to those who make them.
  *
  * @param {import('playwright-core').Page} page
  */
 export async function expectNeat(page) {
-  const found = await page.evaluate(() => {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => {
     const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-    const nameless = [...document.querySelectorAll('main button, main input, main select, main textarea, main a[href], header a, header button')]
-      .filter((element) => element.checkVisibility() && !element.closest('[aria-hidden="true"]') && !element.closest('media-controller'))
-      .filter((element) => {
-        const labels = /** @type {HTMLInputElement} */ (element).labels;
-        const label = element.getAttribute('aria-label') ?? labels?.[0]?.textContent ?? element.textContent ?? '';
-        return label.trim() === '' && !element.querySelector('img[alt]:not([alt=""])');
-      })
-      .map((element) => element.outerHTML.slice(0, 120));
-    return { wide, nameless, headings: document.querySelectorAll('h1').length };
+    const { violations } = await /** @type {any} */ (window).axe.run(
+      { exclude: ['media-controller'] },
+      { resultTypes: ['violations'] },
+    );
+    const told = violations.flatMap((/** @type {any} */ rule) =>
+      rule.nodes.map((/** @type {any} */ node) => `${rule.id}: ${node.html.slice(0, 160)}`),
+    );
+    return { wide, told: told.slice(0, 5), headings: document.querySelectorAll('h1').length };
   });
   const where = new URL(page.url()).pathname;
   expect(found.wide <= 0, `${where} is ${found.wide} px wider than the screen`);
-  expect(found.nameless.length === 0, `${where} has things without a name: ${found.nameless.join(' ')}`);
+  expect(found.told.length === 0, `${where} keeps people out: ${found.told.join(' ')}`);
   expect(found.headings === 1, `${where} has ${found.headings} main headings`);
 }

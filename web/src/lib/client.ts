@@ -71,6 +71,12 @@ export async function tagged<T>(answer: Promise<{ data?: T; response: Response }
   return { value: data, tag: response.headers.get('etag') ?? '' };
 }
 
+/** What is there now, if a change was refused because somebody else was faster; any other refusal stays one. */
+export async function latestAfter<T>(error: unknown, load: () => Promise<Tagged<T>>): Promise<Tagged<T>> {
+  if (!(error instanceof ApiError && error.status === 412)) throw error;
+  return load();
+}
+
 async function refusal(response: Response): Promise<ApiError> {
   const problem: unknown = await response.json().catch(() => null);
   const words = (problem ?? {}) as Record<string, unknown>;

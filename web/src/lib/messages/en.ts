@@ -34,6 +34,7 @@ export const en = {
   'foot.language': 'Language of these pages',
 
   'problem.away': 'The server cannot be reached.',
+  'problem.changed': 'Look at what it is now, then save again.',
   'problem.request': 'Request',
 
   'copy.do': 'Copy',
@@ -132,6 +133,7 @@ export const en = {
 
   'asset.untitled': 'Untitled video',
   'asset.edit': 'Edit',
+  'asset.editNamed': 'Edit {name}',
   'asset.delete': 'Delete',
   'asset.deleteNamed': 'Delete {name}',
   'asset.deleteSure': 'Delete for good',
@@ -272,7 +274,7 @@ export const en = {
   'chapters.startOf': 'Start of chapter {number}',
   'chapters.titleOf': 'Title of chapter {number}',
   'chapters.here': 'Starts here',
-  'chapters.hereNamed': 'Chapter {number} starts where the player is',
+  'chapters.hereNamed': 'Starts here: chapter {number}, where the player is',
   'chapters.play': 'Play',
   'chapters.playNamed': 'Play from chapter {number}',
   'chapters.removeNamed': 'Remove chapter {number}',
@@ -559,7 +561,7 @@ export const en = {
   'webhooks.attempts.other': '{count} attempts',
   'webhooks.next': 'again {when}',
   'webhooks.replay': 'Send again',
-  'webhooks.replayNamed': 'Send {topic} again',
+  'webhooks.replayNamed': 'Send again: {topic}',
   'webhooks.replayFailed': 'Send what failed today again',
   'webhooks.replayed.one': '{count} message is sent again.',
   'webhooks.replayed.other': '{count} messages are sent again.',

@@ -37,6 +37,7 @@ export const fr: Messages = {
   'foot.language': 'Langue de ces pages',
 
   'problem.away': 'Le serveur est injoignable.',
+  'problem.changed': 'Regardez ce qu’il en est, puis enregistrez à nouveau.',
   'problem.request': 'Requête',
 
   'copy.do': 'Copier',
@@ -135,6 +136,7 @@ export const fr: Messages = {
 
   'asset.untitled': 'Vidéo sans titre',
   'asset.edit': 'Modifier',
+  'asset.editNamed': 'Modifier {name}',
   'asset.delete': 'Supprimer',
   'asset.deleteNamed': 'Supprimer {name}',
   'asset.deleteSure': 'Supprimer définitivement',
@@ -275,7 +277,7 @@ export const fr: Messages = {
   'chapters.startOf': 'Début du chapitre {number}',
   'chapters.titleOf': 'Titre du chapitre {number}',
   'chapters.here': 'Commence ici',
-  'chapters.hereNamed': 'Le chapitre {number} commence à la position du lecteur',
+  'chapters.hereNamed': 'Commence ici : chapitre {number}, à la position du lecteur',
   'chapters.play': 'Lire',
   'chapters.playNamed': 'Lire à partir du chapitre {number}',
   'chapters.removeNamed': 'Retirer le chapitre {number}',
@@ -562,7 +564,7 @@ export const fr: Messages = {
   'webhooks.attempts.other': '{count} tentatives',
   'webhooks.next': 'à nouveau {when}',
   'webhooks.replay': 'Renvoyer',
-  'webhooks.replayNamed': 'Renvoyer {topic}',
+  'webhooks.replayNamed': 'Renvoyer : {topic}',
   'webhooks.replayFailed': 'Renvoyer les échecs du jour',
   'webhooks.replayed.one': '{count} message est renvoyé.',
   'webhooks.replayed.other': '{count} messages sont renvoyés.',
