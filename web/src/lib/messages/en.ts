@@ -376,6 +376,8 @@ export const en = {
   'items.added': 'Added.',
   'items.hidden': 'Something that you may not see',
   'items.handle': 'Move {name}, {number} of {count}',
+  'items.up': 'Move {name} up',
+  'items.down': 'Move {name} down',
   'items.moved': '{name} is {number} of {count} now.',
   'items.removeNamed': 'Remove {name} from the collection',
 

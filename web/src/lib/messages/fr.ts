@@ -379,6 +379,8 @@ export const fr: Messages = {
   'items.added': 'Ajoutée.',
   'items.hidden': 'Quelque chose que vous ne pouvez pas voir',
   'items.handle': 'Déplacer {name}, {number} sur {count}',
+  'items.up': 'Monter {name}',
+  'items.down': 'Descendre {name}',
   'items.moved': '{name} est maintenant {number} sur {count}.',
   'items.removeNamed': 'Retirer {name} de la collection',
 
