@@ -11,6 +11,7 @@
 //! | `collections`, `channels` | series, seasons and playlists; where assets are published, and who follows it |
 //! | `availability` | the bin, and from when and until when assets are shown |
 //! | `search` | searching, and the second at which something is said |
+//! | `versions` | the sources that an asset has had |
 //! | `subtitles` | subtitle files: added, shown, removed |
 //! | `chapters` | chapters: set, replaced, given back to the file |
 //! | `markers` | markers: set, replaced, removed |
@@ -58,6 +59,7 @@ mod second_factor;
 mod shares;
 mod subtitles;
 mod users;
+mod versions;
 mod view;
 pub mod webhooks;
 

@@ -122,7 +122,7 @@ impl Server {
 
     /// The target of a new upload.
     pub(crate) async fn upload(&self) -> Target {
-        let target = Target { asset: self.asset_id(), playback: PlaybackId::mint(self.clock.entropy()) };
+        let target = Target::new(self.asset_id(), PlaybackId::mint(self.clock.entropy()));
         let id = UploadId::mint(at(0), self.clock.entropy());
         let new = NewUpload { file_name: Some("clip.mp4".into()), ..NewUpload::whole(id, target, None, at(0)) };
         self.catalog.create_upload(&new).await.unwrap();

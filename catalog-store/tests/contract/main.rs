@@ -25,6 +25,7 @@ mod settling;
 mod shares;
 mod texts;
 mod uploads;
+mod versions;
 mod webhooks;
 
 /// Makes two tests of each case: one per engine.
@@ -206,6 +207,15 @@ contract! {
         a_text_that_comes_while_another_output_is_made_is_in_both
         an_output_that_is_planned_anew_stays_behind_the_one_in_force
         what_is_in_force_or_to_be_is_never_removed;
+    versions:
+        another_source_takes_the_place_of_the_one_in_force_which_is_kept
+        an_earlier_source_is_gone_back_to_in_one_step
+        a_source_that_comes_to_nothing_leaves_the_one_in_force
+        an_upload_that_is_given_up_leaves_no_version
+        one_source_is_on_its_way_at_a_time_and_only_to_a_ready_asset
+        sources_beyond_those_that_are_kept_are_removed_with_what_they_took
+        another_source_is_wanted_more_than_another_output_of_the_old_one
+        a_deleted_asset_takes_its_sources_along;
     ledger:
         a_segment_is_recorded_once_and_another_hash_is_refused
         a_lost_lease_records_no_segment

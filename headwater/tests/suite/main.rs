@@ -43,4 +43,5 @@ mod torture;
 mod uploader;
 mod validate;
 mod verify;
+mod versions;
 mod webhooks;
