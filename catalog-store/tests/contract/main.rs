@@ -24,6 +24,7 @@ mod sessions;
 mod settling;
 mod shares;
 mod texts;
+mod upgrades;
 mod uploads;
 mod versions;
 mod webhooks;

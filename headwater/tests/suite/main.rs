@@ -40,6 +40,7 @@ mod server;
 mod texts;
 mod tidy;
 mod torture;
+mod upgrade;
 mod uploader;
 mod validate;
 mod verify;
