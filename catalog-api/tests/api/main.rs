@@ -12,6 +12,7 @@ mod harness;
 mod idempotency;
 mod notifications;
 mod people;
+mod released;
 mod reprocess;
 mod rights;
 mod roles;
