@@ -8,6 +8,7 @@
 //! | `auth`, `second_factor`, `me`, `users` | becoming somebody; one's own account; those of others |
 //! | `assets`, `shares` | one asset, pages of assets, deletion; with whom one is shared |
 //! | `describe`, `filter` | what people say about an asset; which assets are meant |
+//! | `characters` | what no text of a request may hold |
 //! | `collections`, `channels` | series, seasons and playlists; where assets are published, and who follows it |
 //! | `availability` | the bin, and from when and until when assets are shown |
 //! | `search` | searching, and the second at which something is said |
@@ -38,6 +39,7 @@ mod availability;
 mod body;
 mod channels;
 mod chapters;
+mod characters;
 mod collections;
 mod describe;
 mod documents;

@@ -82,6 +82,10 @@ pub(crate) async fn revoke(
 ) -> Result<Response, UploadError> {
     let (parts, _) = request.into_parts();
     let principal = gate::principal(&state, &parts, Action::RevokeGrant).await?;
+    // Whatever else it holds, no database need be asked for it.
+    if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(UploadError::NotFound);
+    }
     let grant = state.catalog.grant(&id).await?.ok_or(UploadError::NotFound)?;
     gate::may(&principal, Action::RevokeGrant, Resource::Belonging(grant.owner.as_deref()))?;
     state.catalog.revoke_grant(&id, state.clock.now()).await?;

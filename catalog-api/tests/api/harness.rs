@@ -42,7 +42,17 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let catalog = Catalog::open(&format!("sqlite://{}", dir.path().join("catalog.db").display())).await.unwrap();
+        let url = format!("sqlite://{}", dir.path().join("catalog.db").display());
+        Self::start_in(dir, &url).await
+    }
+
+    /// The same on another database.
+    pub(crate) async fn start_on(url: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), url).await
+    }
+
+    async fn start_in(dir: tempfile::TempDir, url: &str) -> Self {
+        let catalog = Catalog::open(url).await.unwrap();
         catalog.migrate().await.unwrap();
         let config = StoreConfig {
             url: format!("file://{}", dir.path().join("media").display()),

@@ -5,6 +5,7 @@
 mod accounts;
 mod availability;
 mod catalogue;
+mod characters;
 mod collections;
 mod events;
 mod farewell;
