@@ -108,5 +108,6 @@ pub use texts::{NewText, Text};
 pub use uploads::{Advance, Closing, NewUpload, Target, Upload, UploadKind, UploadState, UploadTerms};
 pub use versions::{Version, VersionState};
 pub use webhooks::{
-    Attempt, Delivery, DeliveryState, LeasedDelivery, NewDelivery, NewWebhook, Outcome, Webhook, WebhookChange,
+    Attempt, Delivery, DeliveryState, LeasedDelivery, NewDelivery, NewWebhook, Outcome, Outgoing, Webhook,
+    WebhookChange,
 };

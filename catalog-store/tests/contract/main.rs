@@ -70,7 +70,8 @@ contract! {
         parallel_senders_share_messages_out_among_them
         what_is_not_taken_is_due_again_and_a_webhook_that_rests_is_left_alone
         messages_are_sent_again_one_by_one_and_by_time
-        a_webhook_for_which_too_much_waits_is_disabled;
+        a_webhook_for_which_too_much_waits_is_disabled
+        what_waits_and_since_when_is_known;
     uploads:
         an_upload_and_its_asset_are_born_together
         an_offset_never_runs_backwards_and_never_past_the_length
