@@ -37,6 +37,7 @@ mod regressions;
 mod reprocess;
 mod reuse_port;
 mod server;
+mod showing;
 mod texts;
 mod tidy;
 mod torture;
