@@ -71,7 +71,7 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
     let is_cut = belongings.is_cut();
     let keys = catalog.api_keys_of(id).await?.into_iter().map(KeyView::from).collect::<Vec<_>>();
     let hooks = catalog.webhooks_of(&id.to_string()).await?;
-    let hooks = hooks.into_iter().map(|webhook| webhooks::listed(webhook, now)).collect::<Vec<_>>();
+    let hooks = hooks.into_iter().map(|webhook| webhooks::listed(state, webhook)).collect::<Vec<_>>();
     let (mut news, mut before) = (Vec::new(), None);
     for _ in 0..KEPT_MAX.div_ceil(PAGE_NOTIFICATIONS_MAX) {
         let page = catalog.notifications(id, false, before, PAGE_NOTIFICATIONS_MAX).await?;

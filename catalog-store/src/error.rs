@@ -184,6 +184,21 @@ pub enum CatalogError {
     /// The account follows as many channels as it may.
     #[error("there are {max} subscriptions already", max = crate::channels::SUBSCRIPTIONS_MAX)]
     TooManySubscriptions,
+    /// There is no key to seal or open secrets with.
+    #[error("secrets can neither be sealed nor opened without a key")]
+    Locked,
+    /// The secrets of this database are sealed under another key.
+    #[error(
+        "the secrets in this database are sealed under another key: give the one that they were sealed with as \
+         secret_key, or among previous_secret_keys to have them sealed anew, or put its secrets.key back"
+    )]
+    WrongKey,
+    /// A secret was changed, or sealed under another key.
+    #[error("the secret in {place} cannot be opened")]
+    Unopened {
+        /// Its table and row.
+        place: String,
+    },
     /// A number does not fit into a database column.
     #[error("{0} is too large a number")]
     TooLarge(u64),

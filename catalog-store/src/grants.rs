@@ -75,7 +75,7 @@ impl Catalog {
         })
     }
 
-    /// The terms of the upload that an asset came from; `None` if it was not uploaded.
+    /// The terms of the upload that an asset came from, an address in them as it is stored; `None` if it was not uploaded.
     pub async fn upload_terms_of(&self, asset: AssetId) -> Result<Option<UploadTerms>, CatalogError> {
         let row: Option<Text> = self.row(sql::grants::TERMS_OF_ASSET, args![asset]).await?;
         row.map(|row| document("uploads.terms", &row.text)).transpose()

@@ -19,6 +19,7 @@ pub(crate) mod notifications;
 pub(crate) mod outbox;
 pub(crate) mod search;
 pub(crate) mod second_factor;
+pub(crate) mod secrets;
 pub(crate) mod segments;
 pub(crate) mod sessions;
 pub(crate) mod shares;
@@ -72,6 +73,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         outbox::ALL,
         search::ALL,
         second_factor::ALL,
+        secrets::ALL,
         segments::ALL,
         sessions::ALL,
         shares::ALL,

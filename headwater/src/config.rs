@@ -127,6 +127,9 @@ pub struct Config {
     pub storage_url: String,
     pub storage_access_key: String,
     pub storage_secret_key: String,
+    pub secret_key: String,
+    pub secret_key_file: PathBuf,
+    pub previous_secret_keys: Vec<String>,
     pub log: String,
     pub log_format: LogFormat,
     pub shutdown_deadline_s: u32,
@@ -228,6 +231,14 @@ impl Config {
         }
     }
 
+    /// Where the key to the secrets in the database lies, unless it is a setting.
+    pub(crate) fn secret_key_path(&self, data_dir: &Path) -> PathBuf {
+        match self.secret_key_file.as_os_str().is_empty() {
+            true => crate::data_dir::Layout::below(data_dir).secret_key,
+            false => self.secret_key_file.clone(),
+        }
+    }
+
     /// Address of the object store: the setting, else a folder in the data folder.
     pub fn storage_address(&self, data_dir: &Path) -> String {
         if self.storage_url.is_empty() {
@@ -323,6 +334,17 @@ impl Config {
         }
     }
 
+    /// Checks that keys are long enough, without showing them.
+    fn check_secret_keys(&self) -> Result<(), (&'static str, String)> {
+        let is_short = |key: &str| catalog_store::SecretKeys::new(key, []).is_err();
+        let wrong = |name| Err((name, catalog_store::WeakKey.to_string().replace("a key has", "must have")));
+        match self {
+            config if !config.secret_key.is_empty() && is_short(&config.secret_key) => wrong("secret_key"),
+            config if config.previous_secret_keys.iter().any(|key| is_short(key)) => wrong("previous_secret_keys"),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks what the type of a value cannot say.
     fn check(&self) -> Result<(), (&'static str, String)> {
         let in_range = |key: &'static str, value: u64, min: u64, max: u64| {
@@ -386,6 +408,7 @@ impl Config {
             return Err(("codecs", "must name each codec once".into()));
         }
         accounts::check(self)?;
+        self.check_secret_keys()?;
         admission::check(self)?;
         access::check(self)?;
         edge::check(self)?;

@@ -44,6 +44,10 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let catalog = Catalog::open(&format!("sqlite://{}", dir.path().join("catalog.db").display())).await.unwrap();
         catalog.migrate().await.unwrap();
+        catalog
+            .unlock(catalog_store::SecretKeys::new("a key of the tests, of 32 characters and more", []).unwrap())
+            .await
+            .unwrap();
         let config = StoreConfig {
             url: format!("file://{}", dir.path().join("media").display()),
             access_key: None,

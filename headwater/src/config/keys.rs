@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 92] = [
+pub const KEYS: [Key; 95] = [
     key(
         "data_dir",
         Kind::Text,
@@ -82,6 +82,23 @@ pub const KEYS: [Key; 92] = [
     ),
     secret("storage_access_key", "Access key of the S3 bucket."),
     secret("storage_secret_key", "Secret key of the S3 bucket."),
+    secret(
+        "secret_key",
+        "What secrets in the database are sealed with (docs/accounts.md): at least 32 random characters, the same for every process on one database. Empty means the file of `secret_key_file`.",
+    ),
+    key(
+        "secret_key_file",
+        Kind::Text,
+        "\"\"",
+        "File with that key in it. Empty means `secrets.key` in the data folder, which the first start makes.",
+    ),
+    key(
+        "previous_secret_keys",
+        Kind::List,
+        "[]",
+        "Keys that secrets are opened with besides. At a start they are sealed anew with the present one; then the others can be taken out.",
+    )
+    .hidden(),
     key(
         "log",
         Kind::Text,
