@@ -168,17 +168,7 @@ impl Catalog {
         }
         let note = Note::of_user(actor, "user.created", new.id);
         tx.audit(Note { data: json!({ "role": new.role }), ..note }, now).await?;
-        // Somebody may have been faster before the head was taken.
-        if let Some(key) = &key
-            && let Some(taken) = tx.row::<UserRow>(sql::accounts::BY_EMAIL, args![key.as_str()]).await?
-        {
-            return Err(CatalogError::EmailTaken(parsed("users.id", &taken.id)?));
-        }
-        let verified_at = new.is_email_verified.then(|| now.unix_ms());
-        let (email, name, language) = (new.email.clone(), new.name.clone(), new.language.clone());
-        let (role, password) = (new.role.as_str(), new.password.clone());
-        let args = args![new.id, email, key, name, language, role, password, verified_at, now];
-        tx.execute(sql::accounts::INSERT, args).await?;
+        tx.insert_user(new, now).await?;
         tx.commit().await
     }
 
@@ -347,6 +337,23 @@ impl Catalog {
 }
 
 impl Tx {
+    /// Adds an account, behind the head of the audit log.
+    pub(crate) async fn insert_user(&mut self, new: &NewUser, now: Timestamp) -> Result<(), CatalogError> {
+        let key = new.email.as_deref().map(email_key);
+        // Somebody may have been faster before the head was taken.
+        if let Some(key) = &key
+            && let Some(taken) = self.row::<UserRow>(sql::accounts::BY_EMAIL, args![key.as_str()]).await?
+        {
+            return Err(CatalogError::EmailTaken(parsed("users.id", &taken.id)?));
+        }
+        let verified_at = new.is_email_verified.then(|| now.unix_ms());
+        let (email, name, language) = (new.email.clone(), new.name.clone(), new.language.clone());
+        let (role, password) = (new.role.as_str(), new.password.clone());
+        let args = args![new.id, email, key, name, language, role, password, verified_at, now];
+        self.execute(sql::accounts::INSERT, args).await?;
+        Ok(())
+    }
+
     /// Holds the account's row until commit.
     pub(crate) async fn lock_user(
         &mut self,

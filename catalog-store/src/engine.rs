@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::{
-    AssetId, ChannelId, CollectionId, Generation, ItemId, JobId, KeyId, MessageId, NotificationId, PlaybackId,
-    RenditionId, SessionId, TextId, Timestamp, UploadId, UserId, WebhookId,
+    AssetId, ChannelId, CollectionId, Generation, IdentityId, ItemId, JobId, KeyId, MessageId, NotificationId,
+    PlaybackId, RenditionId, SessionId, TextId, Timestamp, UploadId, UserId, WebhookId,
 };
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
@@ -317,6 +317,7 @@ text_arg!(
     UserId,
     SessionId,
     KeyId,
+    IdentityId,
     WebhookId,
     MessageId,
     NotificationId,

@@ -136,6 +136,15 @@ pub enum CatalogError {
     /// The asset is shared with as many as it may be.
     #[error("asset {0} is shared with {max} accounts already", max = crate::shares::SHARES_MAX)]
     TooManyShares(AssetId),
+    /// Another account has the identity.
+    #[error("another account has this identity")]
+    IdentityTaken,
+    /// The account has as many identities as it may.
+    #[error("there are {max} identities already", max = crate::identities::IDENTITIES_MAX)]
+    TooManyIdentities,
+    /// Its owner could not log in any more.
+    #[error("the account has no other way in")]
+    LastWayIn,
     /// There is no such webhook.
     #[error("no webhook {0}")]
     NoWebhook(WebhookId),

@@ -5,6 +5,7 @@
 //! | [`uploads`] | resumable uploads and how many of their bytes are durable |
 //! | [`grants`], [`imports`] | capabilities to upload; how far imports from other addresses are |
 //! | [`accounts`], [`sessions`], [`credentials`], [`second_factor`] | who has an account; what proves who somebody is |
+//! | [`identities`] | who somebody is at providers of identities |
 //! | [`secrets`] | what is secret in the rows, sealed under a key that is not there |
 //! | [`idempotency`] | what is done once however often it is asked for |
 //! | [`erasure`] | all that is kept of a person, and that it is erased |
@@ -55,6 +56,7 @@ pub mod events;
 pub mod generations;
 pub mod grants;
 pub mod idempotency;
+pub mod identities;
 pub mod imports;
 pub mod integrity;
 pub mod jobs;
@@ -92,6 +94,7 @@ pub use events::Event;
 pub use generations::Output;
 pub use grants::{Grant, UnpaidParts};
 pub use idempotency::{Known, Mark, Named};
+pub use identities::{Identity, NewIdentity};
 pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob, NextJob};

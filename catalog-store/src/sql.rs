@@ -13,6 +13,7 @@ pub(crate) mod events;
 pub(crate) mod generations;
 pub(crate) mod grants;
 pub(crate) mod idempotency;
+pub(crate) mod identities;
 pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod notifications;
@@ -67,6 +68,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         generations::ALL,
         grants::ALL,
         idempotency::ALL,
+        identities::ALL,
         imports::ALL,
         jobs::ALL,
         notifications::ALL,

@@ -8,6 +8,7 @@ mod accounts;
 mod admission;
 mod edge;
 mod keys;
+mod oidc;
 mod purge;
 mod reference;
 mod sources;
@@ -171,6 +172,11 @@ pub struct Config {
     pub mail_from: String,
     pub digest_time: String,
     pub trusted_proxies: Vec<String>,
+    pub oidc_providers: Vec<String>,
+    pub oidc_secrets: Vec<String>,
+    pub oidc_scopes: String,
+    pub oidc_registration: Vec<String>,
+    pub oidc_roles: Vec<String>,
     pub upload_size_max: u64,
     pub upload_sync: UploadSync,
     pub upload_expiry_s: u32,
@@ -408,6 +414,7 @@ impl Config {
             return Err(("codecs", "must name each codec once".into()));
         }
         accounts::check(self)?;
+        oidc::check(self)?;
         self.check_secret_keys()?;
         admission::check(self)?;
         access::check(self)?;

@@ -14,6 +14,7 @@ mod events;
 mod grants;
 mod harness;
 mod idempotency;
+mod identities;
 mod jobs;
 mod ledger;
 mod people;
@@ -61,6 +62,10 @@ contract! {
         a_name_under_which_nothing_was_done_is_free_again
         parallel_asks_under_one_name_do_it_once
         so_many_names_of_somebody_are_remembered;
+    identities:
+        an_identity_belongs_to_one_account
+        an_account_and_its_identity_are_born_together
+        the_last_way_in_stays;
     secrets:
         no_secret_stands_in_any_table
         secrets_of_an_older_version_are_sealed_at_the_start
