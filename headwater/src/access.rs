@@ -244,6 +244,7 @@ fn password() -> anyhow::Result<String> {
     std::io::stdin().take(PASSWORD_BYTES_MAX).read_to_string(&mut text).context("cannot read the password")?;
     let password = text.trim_end_matches(['\r', '\n']).to_owned();
     ensure!(!password.is_empty(), "write the password to standard input");
+    ensure!(!password.contains(char::is_control), "a password has no control characters: browsers cannot send them");
     Ok(password)
 }
 

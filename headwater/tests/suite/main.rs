@@ -23,8 +23,10 @@ mod double;
 mod edge;
 mod encryption;
 mod exactness;
+mod flood;
 mod harness;
 mod hostile;
+mod hush;
 mod idempotency;
 mod kill;
 mod kill_fleet;
@@ -32,6 +34,10 @@ mod kill_uploads;
 mod on_demand;
 mod outage;
 mod players;
+mod private;
+#[path = "../../../catalog-api/tests/api/provider.rs"]
+#[expect(dead_code, reason = "only the good way is gone here")]
+mod provider;
 mod purge;
 mod regressions;
 mod reprocess;

@@ -100,7 +100,10 @@ fn brought(headers: &HeaderMap) -> Option<String> {
     let is_short = credentials.len() <= 2 * PASSWORD_BYTES_MAX;
     (scheme.eq_ignore_ascii_case("basic") && is_short).then_some(())?;
     let plain = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
-    plain.split_once(':').map(|(_, password)| password.to_owned())
+    let (_, password) = plain.split_once(':')?;
+    // RFC 7617 has no control characters; and to HMAC, which fills short keys with NUL, a password with one more of them
+    // is the same.
+    (!password.contains(char::is_control)).then(|| password.to_owned())
 }
 
 #[cfg(test)]
@@ -124,6 +127,16 @@ mod tests {
         for (at, opened) in opened.into_iter().enumerate() {
             assert_eq!(opened, if at % 2 == 0 { Err(Denied::NoPassword) } else { Ok(()) });
         }
+    }
+
+    #[tokio::test]
+    async fn a_password_with_more_behind_it_is_another() {
+        let (passwords, hash) = (Passwords::new(), hash("right", [7; 16]));
+        for more in ["\0", "\0\0", "\n", "\r\n", "\t", " ", "\u{80}"] {
+            let brought = bringing(&format!("right{more}"));
+            assert_eq!(passwords.open(&hash, &brought).await, Err(Denied::NoPassword), "{more:?}");
+        }
+        assert_eq!(passwords.open(&hash, &bringing("right")).await, Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
