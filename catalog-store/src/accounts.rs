@@ -155,9 +155,8 @@ impl Catalog {
     /// [`CatalogError::EmailTaken`] if another one has the address; that is logged too.
     pub async fn create_user(&self, new: &NewUser, actor: &str, now: Timestamp) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
-        let key = new.email.as_deref().map(email_key);
-        let taken: Option<UserRow> = match &key {
-            Some(key) => tx.row(sql::accounts::BY_EMAIL, args![key.as_str()]).await?,
+        let taken: Option<UserRow> = match new.email.as_deref().map(email_key) {
+            Some(key) => tx.row(sql::accounts::BY_EMAIL, args![key]).await?,
             None => None,
         };
         if let Some(taken) = taken {
@@ -166,19 +165,19 @@ impl Catalog {
             tx.commit().await?;
             return Err(CatalogError::EmailTaken(taken));
         }
-        let note = Note::of_user(actor, "user.created", new.id);
-        tx.audit(Note { data: json!({ "role": new.role }), ..note }, now).await?;
-        // Somebody may have been faster before the head was taken.
-        if let Some(key) = &key
-            && let Some(taken) = tx.row::<UserRow>(sql::accounts::BY_EMAIL, args![key.as_str()]).await?
-        {
-            return Err(CatalogError::EmailTaken(parsed("users.id", &taken.id)?));
+        tx.create_user(new, actor, now).await?;
+        tx.commit().await
+    }
+
+    /// Makes many accounts, all in one transaction.
+    ///
+    /// # Errors
+    /// [`CatalogError::EmailTaken`] if another one has one of the addresses; then none is made.
+    pub async fn create_users(&self, new: &[NewUser], actor: &str, now: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        for one in new {
+            tx.create_user(one, actor, now).await?;
         }
-        let verified_at = new.is_email_verified.then(|| now.unix_ms());
-        let (email, name, language) = (new.email.clone(), new.name.clone(), new.language.clone());
-        let (role, password) = (new.role.as_str(), new.password.clone());
-        let args = args![new.id, email, key, name, language, role, password, verified_at, now];
-        tx.execute(sql::accounts::INSERT, args).await?;
         tx.commit().await
     }
 
@@ -347,6 +346,25 @@ impl Catalog {
 }
 
 impl Tx {
+    /// Makes an account whose address nobody else has.
+    async fn create_user(&mut self, new: &NewUser, actor: &str, now: Timestamp) -> Result<(), CatalogError> {
+        let note = Note::of_user(actor, "user.created", new.id);
+        self.audit(Note { data: json!({ "role": new.role }), ..note }, now).await?;
+        let key = new.email.as_deref().map(email_key);
+        // Somebody may have been faster before the head was taken.
+        if let Some(key) = &key
+            && let Some(taken) = self.row::<UserRow>(sql::accounts::BY_EMAIL, args![key.as_str()]).await?
+        {
+            return Err(CatalogError::EmailTaken(parsed("users.id", &taken.id)?));
+        }
+        let verified_at = new.is_email_verified.then(|| now.unix_ms());
+        let (email, name, language) = (new.email.clone(), new.name.clone(), new.language.clone());
+        let (role, password) = (new.role.as_str(), new.password.clone());
+        let args = args![new.id, email, key, name, language, role, password, verified_at, now];
+        self.execute(sql::accounts::INSERT, args).await?;
+        Ok(())
+    }
+
     /// Holds the account's row until commit.
     pub(crate) async fn lock_user(
         &mut self,
