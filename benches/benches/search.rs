@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use benches::options::Options;
-use benches::words::{Dice, about, name};
+use benches::words::{Dice, QUERIES, about};
 use catalog_store::{Catalog, Described, Filter, Search};
 use domain::search::Query;
 use domain::{AssetId, PlaybackId, Timestamp};
@@ -21,9 +21,6 @@ use domain::{AssetId, PlaybackId, Timestamp};
 const BATCH: usize = 500;
 /// What a search should take at most in 95 of 100 cases.
 const AIM: Duration = Duration::from_millis(50);
-
-/// Makes up a query.
-type Make = fn(&mut Dice) -> String;
 
 fn main() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run())
@@ -39,16 +36,8 @@ async fn run() -> anyhow::Result<()> {
     catalog.migrate().await?;
     seed(&catalog, assets).await?;
     println!("{:<34}{:>9}{:>9}{:>9}{:>8}", "ms over so many assets", "median", "p95", "worst", "hits");
-    let kinds: [(&str, Make); 6] = [
-        ("a rare word", |dice| name(2000 + dice.throw() % 18_000)),
-        ("a usual word", |dice| name(100 + dice.throw() % 1900)),
-        ("two usual words", |dice| format!("{} {}", name(20 + dice.throw() % 200), name(20 + dice.throw() % 200))),
-        ("a phrase", |dice| format!("\"{} {}\"", name(1 + dice.throw() % 50), name(1 + dice.throw() % 50))),
-        ("a beginning", |dice| format!("{}*", &name(100 + dice.throw() % 1900)[..5.min(name(100).len())])),
-        ("a slip of the hand", |dice| name(2000 + dice.throw() % 18_000).replacen(['e', 'a', 'o'], "y", 1)),
-    ];
     let mut all = Vec::new();
-    for (what, make) in kinds {
+    for (what, make) in QUERIES {
         let (mut times, mut hits) = (Vec::new(), 0);
         let mut dice = Dice::new(77);
         for _ in 0..rounds {

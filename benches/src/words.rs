@@ -68,3 +68,16 @@ pub fn about(dice: &mut Dice) -> About {
         ..About::default()
     }
 }
+
+/// Makes up a query.
+pub type Make = fn(&mut Dice) -> String;
+
+/// What people search for, by kind: words that tell things apart, not those that are in every text.
+pub const QUERIES: [(&str, Make); 6] = [
+    ("a rare word", |dice| name(2000 + dice.throw() % 18_000)),
+    ("a usual word", |dice| name(100 + dice.throw() % 1900)),
+    ("two usual words", |dice| format!("{} {}", name(20 + dice.throw() % 200), name(20 + dice.throw() % 200))),
+    ("a phrase", |dice| format!("\"{} {}\"", name(1 + dice.throw() % 50), name(1 + dice.throw() % 50))),
+    ("a beginning", |dice| format!("{}*", name(100 + dice.throw() % 1900).chars().take(5).collect::<String>())),
+    ("a slip of the hand", |dice| name(2000 + dice.throw() % 18_000).replacen(['e', 'a', 'o'], "y", 1)),
+];

@@ -86,7 +86,7 @@ async fn run() -> anyhow::Result<()> {
 fn start(headwater: &Path, folder: &Path, url: &str) -> anyhow::Result<Server> {
     let mut command = Command::new(headwater);
     command.args(["serve", "--roles", "api", "--access", "accounts", "--listen", "127.0.0.1:0", "--data-dir"]);
-    command.arg(folder.join("data")).args(["--database-url", url]);
+    command.arg(folder.join("data")).env("HEADWATER_DATABASE_URL", url);
     Server::start(&mut command, &folder.join("server.log"))
 }
 

@@ -1,7 +1,7 @@
 //! What is asked, how often, and by whom.
 
 use anyhow::Context;
-use benches::words::{Dice, name};
+use benches::words::{Dice, QUERIES, name};
 use domain::{AssetId, ChannelId, CollectionId};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -97,7 +97,10 @@ impl Viewer {
     /// Logs an account of the seed in, and turns the pages once.
     pub(crate) async fn log_in(client: &Client, index: usize, assets: usize, dice: &mut Dice) -> anyhow::Result<Self> {
         let body = json!({ "email": seed::email(index), "password": PASSWORD });
-        let answer = client.ask(("POST", "/api/v1/auth/login"), &[], Some(body)).await?.with(StatusCode::OK)?;
+        // Logins are counted by address; these come from everywhere, through a proxy on this machine.
+        let from = format!("192.0.2.{}", index % 250);
+        let fields = [("x-forwarded-for", from.as_str())];
+        let answer = client.ask(("POST", "/api/v1/auth/login"), &fields, Some(body)).await?.with(StatusCode::OK)?;
         let token = answer.json()?["access_token"].as_str().context("no access token")?.to_owned();
         let mut viewer = Self {
             authorization: format!("Bearer {token}"),
@@ -114,6 +117,7 @@ impl Viewer {
         *viewer.asset_tag.lock().await = asset.tag().context("no tag")?;
         let me = viewer.send(client, ("GET", "/api/v1/me"), None, None, StatusCode::OK).await?;
         *viewer.me_tag.lock().await = me.tag().context("no tag")?;
+        viewer.clear(client).await?;
         let mut path = "/api/v1/assets?limit=24".to_owned();
         for _ in 0..dice.throw() % PAGES {
             viewer.pages.push(path.clone());
@@ -124,6 +128,17 @@ impl Viewer {
         viewer.pages.push(path);
         anyhow::ensure!(assets > 0, "no assets");
         Ok(viewer)
+    }
+
+    /// Takes out of the collection what an earlier load left in it.
+    async fn clear(&self, client: &Client) -> anyhow::Result<()> {
+        let path = format!("/api/v1/collections/{}/items", self.collection);
+        let items = self.send(client, ("GET", &path), None, None, StatusCode::OK).await?.json()?;
+        for item in items["data"].as_array().context("no items")? {
+            let path = format!("{path}/{}", item["id"].as_str().context("no id")?);
+            self.send(client, ("DELETE", &path), None, None, StatusCode::NO_CONTENT).await?;
+        }
+        Ok(())
     }
 
     /// Asks once, and sees to it that the answer is right.
@@ -143,7 +158,10 @@ impl Viewer {
                 drop(get(format!("/api/v1/assets?limit=24&genre={}", escaped(&genre))).await?);
             }
             Kind::Asset => drop(get(format!("/api/v1/assets/{}", seed::asset(one_of(dice, assets)))).await?),
-            Kind::Search => drop(get(format!("/api/v1/search?limit=20&q={}", escaped(&dice.text(2)))).await?),
+            Kind::Search => {
+                let (_, make) = QUERIES[one_of(dice, QUERIES.len())];
+                drop(get(format!("/api/v1/search?limit=20&q={}", escaped(&make(dice)))).await?);
+            }
             Kind::Channel => {
                 drop(get(format!("/api/v1/channels/{}/assets", seed::channel(one_of(dice, CHANNELS)))).await?);
             }

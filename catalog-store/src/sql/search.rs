@@ -58,14 +58,19 @@ macro_rules! matching {
     };
 }
 
+/// The best behind the place `$13`, `$14`, of which only the best `$17` are looked at: a word that is everywhere finds
+/// many assets, of which a page shows few.
 macro_rules! page {
     ($engine:ident) => {
         concat!(
             ranked!($engine),
-            " select a.id, r.score",
-            matching!("$16"),
-            " and (cast($13 as bigint) is null or r.score < $13 or (r.score = $13 and a.id < $14)) \
-             order by r.score desc, a.id desc limit $15"
+            ", best as (select doc, score from ranked where doc not in (select doc from unwanted) \
+             and (cast($13 as bigint) is null or score < $13 or (score = $13 and doc < $14)) \
+             order by score desc, doc desc limit $17) \
+             select a.id, r.doc as document, r.score from best r join search_documents d on d.doc_no = r.doc \
+             join assets a on a.id = d.asset_id where ",
+            super::assets::is_listed!("$16"),
+            " order by r.score desc, r.doc desc limit $15"
         )
     };
 }

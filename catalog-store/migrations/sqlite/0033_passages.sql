@@ -1,0 +1,2 @@
+-- Nothing changes in SQLite, where the words are not stored with the passages.
+select 1;
