@@ -161,14 +161,8 @@ pub(crate) async fn a_page_is_the_same_whichever_way_it_is_found(world: World) {
     for asset in &shared {
         world.catalog.share_asset(*asset, (me, Standing::Viewer), "test", at(1)).await.unwrap();
     }
-    let orders = [
-        Order::Newest,
-        Order::Oldest,
-        Order::Title,
-        Order::TitleBackwards,
-        Order::FirstReleased,
-        Order::LastReleased,
-    ];
+    let orders =
+        [Order::Newest, Order::Oldest, Order::Title, Order::TitleBackwards, Order::FirstReleased, Order::LastReleased];
     let filters = [
         Filter::default(),
         Filter { tag: Some(label_key("rare")), ..Filter::default() },

@@ -1,2 +1,0 @@
--- Nothing changes in SQLite, where the words are not stored with the passages.
-select 1;
