@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 use crate::problem::Problem;
-use crate::{State, body};
+use crate::{State, body, characters};
 
 /// Largest document of a request about accounts.
 const BYTES_MAX: usize = 16 << 10;
@@ -37,6 +37,9 @@ pub(crate) async fn document_of<T: DeserializeOwned>(
     let content = body::read(state, headers, body, bytes_max).await?;
     // An object and nothing else: serde would take a list for the fields in their order.
     let object: serde_json::Result<serde_json::Map<_, _>> = serde_json::from_slice(&content);
+    if let Ok(object) = &object {
+        characters::check_document(object)?;
+    }
     let document = object.and_then(|object| serde_json::from_value(serde_json::Value::Object(object)));
     document.map_err(|error| Problem::wrong_document(&error, plain(&error)))
 }

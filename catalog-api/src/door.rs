@@ -17,6 +17,7 @@ use domain::{AssetId, AssetState, Principal, authorize};
 
 use crate::accounts::{Accounts, Caller, Unproven};
 use crate::assets::NO_ASSET;
+use crate::characters;
 use crate::problem::{Problem, chain};
 use crate::router::ROUTES;
 use crate::{Access, State};
@@ -34,7 +35,11 @@ pub(crate) async fn enter(Shared(state): Shared<State>, request: Request, next: 
     let Some(action) = path.and_then(|path| action_of(&path, &method)) else {
         return next.run(Request::from_parts(parts, body)).await;
     };
-    match admitted(&state, &parts, action).await {
+    let admitted = match admitted(&state, &parts, action).await {
+        Ok(caller) => characters::check(&parts.uri).map(|()| caller),
+        Err(problem) => Err(problem),
+    };
+    match admitted {
         Ok(caller) => {
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await

@@ -8,9 +8,11 @@
 //! | `auth`, `second_factor`, `me`, `users` | becoming somebody; one's own account; those of others |
 //! | `assets`, `shares` | one asset, pages of assets, deletion; with whom one is shared |
 //! | `describe`, `filter` | what people say about an asset; which assets are meant |
+//! | `characters` | what no text of a request may hold |
 //! | `collections`, `channels` | series, seasons and playlists; where assets are published, and who follows it |
 //! | `availability` | the bin, and from when and until when assets are shown |
 //! | `search` | searching, and the second at which something is said |
+//! | `versions` | the sources that an asset has had |
 //! | `subtitles` | subtitle files: added, shown, removed |
 //! | `chapters` | chapters: set, replaced, given back to the file |
 //! | `markers` | markers: set, replaced, removed |
@@ -37,6 +39,7 @@ mod availability;
 mod body;
 mod channels;
 mod chapters;
+mod characters;
 mod collections;
 mod describe;
 mod documents;
@@ -58,6 +61,7 @@ mod second_factor;
 mod shares;
 mod subtitles;
 mod users;
+mod versions;
 mod view;
 pub mod webhooks;
 

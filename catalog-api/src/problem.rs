@@ -163,6 +163,16 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "asset_failed", "the asset has failed: nothing can be added to it")
     }
 
+    pub(crate) fn version_not_ready(state: domain::AssetState) -> Self {
+        let detail = format!("the asset is {state}: only one that is ready takes another version");
+        Self::new(StatusCode::CONFLICT, "asset_not_ready", detail)
+    }
+
+    pub(crate) fn version_under_way() -> Self {
+        let detail = "another version of the asset is on its way: wait for it, or end its upload";
+        Self::new(StatusCode::CONFLICT, "version_under_way", detail)
+    }
+
     pub(crate) fn not_binned() -> Self {
         Self::new(StatusCode::CONFLICT, "not_binned", "the asset does not lie in the bin")
     }
@@ -286,6 +296,19 @@ impl From<CatalogError> for Problem {
                     None => "no generation of the asset is in force".to_owned(),
                 };
                 return Self::new(StatusCode::CONFLICT, "generation_replaced", detail);
+            }
+            CatalogError::VersionUnderWay(_) => return Self::version_under_way(),
+            CatalogError::NoVersion { version, .. } => {
+                let detail = format!("version {version} of the asset is not kept");
+                return Self::new(StatusCode::CONFLICT, "version_not_kept", detail);
+            }
+            CatalogError::VersionInForce { version, .. } => {
+                let detail = format!("version {version} of the asset is in force already");
+                return Self::new(StatusCode::CONFLICT, "version_in_force", detail);
+            }
+            CatalogError::TooManyVersions(_) => {
+                let detail = "the asset has had as many versions as it may";
+                return Self::new(StatusCode::CONFLICT, "too_many_versions", detail);
             }
             CatalogError::TooManyGenerations(_) => {
                 let detail = "too many generations of the asset are kept for players: wait until one is removed";

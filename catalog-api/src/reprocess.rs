@@ -44,7 +44,7 @@ pub(crate) async fn begin(
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
     let asset = asset_for(&state, &caller, id, Action::ReprocessAsset).await?;
     // Asked first, so that whoever has no source learns it at once and not by an event.
-    if asset.size.is_some() && state.store.source_size(id).await?.is_none() {
+    if asset.size.is_some() && state.store.source_size(asset.source()).await?.is_none() {
         return Err(Problem::no_source());
     }
     let now = state.clock.now();

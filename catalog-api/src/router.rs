@@ -23,7 +23,7 @@ use crate::problem::Problem;
 use crate::{
     aliases, assets, audit, auth, availability, channels, chapters, collections, describe, door, erasure, events,
     idempotency, markers, me, notifications, problem, reprocess, search, second_factor, shares, subtitles, users,
-    webhooks,
+    versions, webhooks,
 };
 
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
@@ -53,6 +53,8 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/assets/{id}/search", &[("get", Action::ReadAsset)]),
     ("/api/v1/assets/{id}/shares", &[("get", Action::ShareAsset)]),
     ("/api/v1/assets/{id}/shares/{user}", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
+    ("/api/v1/assets/{id}/versions", &[("get", Action::ReadAsset), ("post", Action::ReprocessAsset)]),
+    ("/api/v1/assets/{id}/versions/{version}/restore", &[("post", Action::ReprocessAsset)]),
     ("/api/v1/audit-log", &[("get", Action::ReadAudit)]),
     ("/api/v1/auth/forgot-password", &[("post", Action::SignIn)]),
     ("/api/v1/auth/login", &[("post", Action::SignIn)]),
@@ -236,6 +238,8 @@ fn of_assets() -> Router<State> {
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
         .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))
+        .route("/api/v1/assets/{id}/versions", get(versions::list).post(versions::begin))
+        .route("/api/v1/assets/{id}/versions/{version}/restore", post(versions::restore))
         .route("/api/v1/assets/{id}/restore", post(availability::restore))
         .route("/api/v1/assets/{id}/schedule", put(availability::schedule).delete(availability::unschedule))
         .route("/api/v1/assets/{id}/stage", put(availability::set_stage))

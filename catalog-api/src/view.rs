@@ -10,7 +10,7 @@ use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
 use domain::{
     AssetId, AssetKind, AssetState, ByteSize, ChannelId, Failure, Generation, Language, LeftOut, MediaTime, PlaybackId,
-    Probe, RenditionId, Stage, Timestamp, pace,
+    Probe, RenditionId, SourceVersion, Stage, Timestamp, pace,
 };
 use serde::Serialize;
 
@@ -72,6 +72,8 @@ pub(crate) struct AssetView {
     /// What of the source could not be made, and why; empty if nothing is missing.
     left_out: Vec<LeftOut>,
     failure: Option<Failure>,
+    /// Which of its sources is in force.
+    version: SourceVersion,
     /// The output in force, or being made for the first time.
     generation: Option<Generation>,
     /// The output that is being made to take its place.
@@ -237,6 +239,7 @@ impl AssetView {
             people: asset.about.people,
             owner: asset.owner,
             failure: asset.failure,
+            version: asset.source_version,
             generation: asset.generation,
             reprocessing: asset.next_generation.map(|generation| reprocessing(generation, next, now)),
             reprocess_failure: asset.reprocess_failure,

@@ -4,7 +4,7 @@ use domain::markers::Marker;
 use domain::probe::Chapter;
 use domain::{
     About, AssetEvent, AssetId, AssetKind, AssetState, Availability, ByteSize, ChannelId, Failure, Generation, JobId,
-    JobSpec, Language, PlaybackId, Probe, Stage, Timestamp,
+    JobSpec, Language, PlaybackId, Probe, SourceId, SourceVersion, Stage, Timestamp,
 };
 use serde_json::json;
 
@@ -37,6 +37,12 @@ pub struct Asset {
     pub generation: Option<Generation>,
     /// The output that is being made to take the place of the one in force.
     pub next_generation: Option<Generation>,
+    /// Which of its sources is in force.
+    pub source_version: SourceVersion,
+    /// The highest number that was given to one.
+    pub source_version_taken: SourceVersion,
+    /// How many times an earlier one was gone back to.
+    pub turn: u32,
     /// Why the last output that was to take its place was given up, unless another one was begun since.
     pub reprocess_failure: Option<Failure>,
     /// Why it failed; `Some` exactly in the state `failed`.
@@ -78,6 +84,11 @@ pub struct Asset {
 }
 
 impl Asset {
+    /// The source in force.
+    pub fn source(&self) -> SourceId {
+        SourceId { asset: self.id, version: self.source_version }
+    }
+
     /// When it may be played, as its pointer says it.
     pub fn availability(&self) -> Availability {
         // Whole seconds: it begins no earlier and ends no later than is said.
@@ -264,6 +275,10 @@ pub(crate) struct AssetRow {
     markers: Option<String>,
     next_generation: Option<i64>,
     generation_taken: i64,
+    source_version: i64,
+    next_source_version: Option<i64>,
+    source_version_taken: i64,
+    turn: i64,
     reprocess_failure: Option<String>,
     spare_job: Option<String>,
     owner: Option<String>,
@@ -313,6 +328,17 @@ impl AssetRow {
         count32("assets.generation_taken", self.generation_taken).map(Generation)
     }
 
+    /// The source in force.
+    pub(crate) fn source_version(&self) -> Result<SourceVersion, CatalogError> {
+        count32("assets.source_version", self.source_version).map(SourceVersion)
+    }
+
+    /// What the next output is made of.
+    pub(crate) fn next_source_version(&self) -> Result<SourceVersion, CatalogError> {
+        let number = self.next_source_version.unwrap_or(self.source_version);
+        count32("assets.next_source_version", number).map(SourceVersion)
+    }
+
     /// The job that will remove whichever of two outputs is not in force in the end.
     pub(crate) fn spare_job(&self) -> Result<Option<JobId>, CatalogError> {
         self.spare_job.as_deref().map(|id| parsed("assets.spare_job", id)).transpose()
@@ -330,6 +356,7 @@ impl TryFrom<AssetRow> for Asset {
     fn try_from(row: AssetRow) -> Result<Self, CatalogError> {
         let (state, probe, about) = (row.state()?, row.probe()?, row.about()?);
         let (generation, next_generation) = (row.generation()?, row.next_generation()?);
+        let source_version = row.source_version()?;
         Ok(Self {
             id: parsed("assets.id", &row.id)?,
             playback: parsed("assets.playback_id", &row.playback_id)?,
@@ -337,6 +364,9 @@ impl TryFrom<AssetRow> for Asset {
             size: row.size_bytes.map(|size| count("assets.size_bytes", size).map(ByteSize)).transpose()?,
             generation,
             next_generation,
+            source_version,
+            source_version_taken: SourceVersion(count32("assets.source_version_taken", row.source_version_taken)?),
+            turn: count32("assets.turn", row.turn)?,
             reprocess_failure: row
                 .reprocess_failure
                 .map(|failure| document("assets.reprocess_failure", &failure))

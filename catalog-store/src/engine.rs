@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::{
     AssetId, ChannelId, CollectionId, Generation, ItemId, JobId, KeyId, MessageId, NotificationId, PlaybackId,
-    RenditionId, SessionId, TextId, Timestamp, UploadId, UserId, WebhookId,
+    RenditionId, SessionId, SourceVersion, TextId, Timestamp, UploadId, UserId, WebhookId,
 };
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
@@ -348,6 +348,12 @@ impl From<Timestamp> for Arg {
 
 impl From<Generation> for Arg {
     fn from(value: Generation) -> Self {
+        Self::Int(Some(i64::from(value.0)))
+    }
+}
+
+impl From<SourceVersion> for Arg {
+    fn from(value: SourceVersion) -> Self {
         Self::Int(Some(i64::from(value.0)))
     }
 }

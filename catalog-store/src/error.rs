@@ -112,6 +112,28 @@ pub enum CatalogError {
         /// The output in force.
         in_force: Option<domain::Generation>,
     },
+    /// Another source of the asset is on its way already.
+    #[error("another version of {0} is on its way")]
+    VersionUnderWay(AssetId),
+    /// The asset has had as many sources as it may.
+    #[error("{0} has had {max} versions", max = domain::SourceVersion::MAX)]
+    TooManyVersions(AssetId),
+    /// There is no such source of the asset, or it is not kept.
+    #[error("version {version} of {asset} is not kept")]
+    NoVersion {
+        /// The asset.
+        asset: AssetId,
+        /// Its source.
+        version: domain::SourceVersion,
+    },
+    /// The source is in force.
+    #[error("version {version} of {asset} is in force")]
+    VersionInForce {
+        /// The asset.
+        asset: AssetId,
+        /// Its source.
+        version: domain::SourceVersion,
+    },
     /// Too many outputs are kept already.
     #[error("too many generations of {0} are kept")]
     TooManyGenerations(AssetId),

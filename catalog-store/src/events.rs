@@ -16,7 +16,9 @@ pub const EVENTS_MAX: u32 = 1000;
 /// `asset.purged`; `asset.binned`, `asset.restored`, `asset.scheduled`, `asset.opened`, `asset.expired` and
 /// `asset.stage_changed`; `asset.published` once a complete document is pointed to, and `asset.access_changed`; of
 /// another output of a ready asset `asset.reprocessing`, `asset.reprocessed`, `asset.reprocess_failed`, and
-/// `asset.retired` once the one that is not in force is removed. For one person alone: `webhook.disabled` and
+/// `asset.retired` once the one that is not in force is removed; of another source `asset.version.uploading`,
+/// `asset.version.processing`, `asset.version.published`, `asset.version.failed`, `asset.version.ended` and
+/// `asset.version.restored`. For one person alone: `webhook.disabled` and
 /// `webhook.failed`, `asset.shared`, and `account.security` with the `action` of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {

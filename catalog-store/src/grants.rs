@@ -1,9 +1,19 @@
 //! Upload capabilities: who holds the secret may upload, within bounds, a number of times.
 
 use domain::{AssetId, ByteSize, Timestamp};
+use sha2::{Digest, Sha256};
 
-use crate::engine::{args, column, count, count32, document, json};
-use crate::{Catalog, CatalogError, UploadTerms, sql};
+use crate::engine::{args, column, count, count32, document, json, parsed};
+use crate::{Catalog, CatalogError, sql};
+
+/// What every secret begins with.
+pub const SECRET_PREFIX: &str = "grt_";
+
+/// The id under which the capability of a secret is stored: the first half of its hash.
+pub fn id_of(secret: &str) -> String {
+    let hash = Sha256::digest(secret.as_bytes());
+    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 /// A capability to upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +38,8 @@ pub struct Grant {
     pub is_revoked: bool,
     /// When it was given.
     pub created_at: Timestamp,
+    /// The asset of which it brings another source; `None` for new assets.
+    pub asset: Option<AssetId>,
 }
 
 /// Parts under a capability that are not paid for by a use of it.
@@ -52,7 +64,9 @@ impl Catalog {
         let (id, owner, origin) = (grant.id.clone(), grant.owner.clone(), grant.origin.clone());
         let duration_s_max = grant.duration_s_max.map(i64::from);
         let (expires_at, created_at) = (grant.expires_at, grant.created_at);
-        let args = args![id, owner, bytes_max, duration_s_max, types, origin, grant.uses_left, expires_at, created_at];
+        let asset = grant.asset.map(|asset| asset.to_string());
+        let args =
+            args![id, owner, bytes_max, duration_s_max, types, origin, grant.uses_left, expires_at, created_at, asset];
         let mut tx = self.begin().await?;
         tx.execute(sql::grants::INSERT, args).await?;
         tx.commit().await
@@ -75,12 +89,6 @@ impl Catalog {
         })
     }
 
-    /// The terms of the upload that an asset came from; `None` if it was not uploaded.
-    pub async fn upload_terms_of(&self, asset: AssetId) -> Result<Option<UploadTerms>, CatalogError> {
-        let row: Option<Text> = self.row(sql::grants::TERMS_OF_ASSET, args![asset]).await?;
-        row.map(|row| document("uploads.terms", &row.text)).transpose()
-    }
-
     /// Takes a capability back; false if there is none or that was done before.
     pub async fn revoke_grant(&self, id: &str, now: Timestamp) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
@@ -96,11 +104,6 @@ impl Catalog {
         tx.commit().await?;
         Ok(gone)
     }
-}
-
-#[derive(sqlx::FromRow)]
-struct Text {
-    text: String,
 }
 
 #[derive(sqlx::FromRow)]
@@ -122,6 +125,7 @@ struct GrantRow {
     expires_at: i64,
     revoked_at: Option<i64>,
     created_at: i64,
+    asset_id: Option<String>,
 }
 
 impl TryFrom<GrantRow> for Grant {
@@ -139,6 +143,7 @@ impl TryFrom<GrantRow> for Grant {
             expires_at: Timestamp::from_unix_ms(row.expires_at),
             is_revoked: row.revoked_at.is_some(),
             created_at: Timestamp::from_unix_ms(row.created_at),
+            asset: row.asset_id.map(|id| parsed("upload_grants.asset_id", &id)).transpose()?,
         })
     }
 }

@@ -19,6 +19,7 @@
 //! | [`generations`] | plans, images and subtitles of one output |
 //! | [`editions`] | which document of a generation is in force |
 //! | [`reprocess`] | another output of an asset that plays |
+//! | [`versions`] | the sources that an asset has had |
 //! | [`texts`] | subtitle files that are added, and chapters that are set |
 //! | [`progress`] | how far the renditions are, and how long the rest will take |
 //! | [`segments`] | the ledger of committed segments |
@@ -72,6 +73,7 @@ pub mod shares;
 mod sql;
 pub mod texts;
 pub mod uploads;
+pub mod versions;
 pub mod webhooks;
 
 pub use about::Described;
@@ -104,6 +106,8 @@ pub use sessions::{NewSession, Proof, RefreshToken, Refreshed, Session};
 pub use shares::Share;
 pub use texts::{NewText, Text};
 pub use uploads::{Advance, Closing, NewUpload, Target, Upload, UploadKind, UploadState, UploadTerms};
+pub use versions::{Version, VersionState};
 pub use webhooks::{
-    Attempt, Delivery, DeliveryState, LeasedDelivery, NewDelivery, NewWebhook, Outcome, Webhook, WebhookChange,
+    Attempt, Delivery, DeliveryState, LeasedDelivery, NewDelivery, NewWebhook, Outcome, Outgoing, Webhook,
+    WebhookChange,
 };

@@ -11,14 +11,14 @@
 
 use domain::job::BACKGROUND_STEP;
 use domain::presentation::{RETAINED_MAX, Retained};
-use domain::{AssetEvent, AssetId, AssetState, Failure, Generation, JobId, JobSpec, Plan, Probe, Timestamp};
+use domain::{AssetEvent, AssetId, AssetState, Failure, Generation, JobId, JobSpec, Plan, Probe, SourceId, Timestamp};
 use serde_json::json;
 
 use crate::assets::AssetRow;
-use crate::catalog::Tx;
+use crate::catalog::{Number, Tx};
 use crate::engine::{args, count32, json as text};
 use crate::settle::{done, generation_of, is_part};
-use crate::{Catalog, CatalogError, LeasedJob, generations, sql};
+use crate::{Catalog, CatalogError, LeasedJob, generations, sql, versions};
 
 /// What a wish for another output led to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl Catalog {
     }
 
     /// Forgets the output that the job removes, with its ledger: to be called before its objects go. False, and
-    /// nothing happens, if that output is in force or being made.
+    /// nothing happens, if that output is in force, being made, or that of a version which is kept.
     ///
     /// # Errors
     /// [`CatalogError::LostLease`]; [`CatalogError::NoGeneration`] if the job has none.
@@ -141,7 +141,9 @@ impl Catalog {
         let mut tx = self.begin().await?;
         let row = tx.lock_asset(asset, now).await?;
         tx.fenced(job, sql::jobs::PROGRESS, args![job.id, job.fence, now]).await?;
-        if row.generation()? == Some(generation) || row.next_generation()? == Some(generation) {
+        let kept: Option<Number> = tx.row(sql::generations::IS_KEPT, args![asset, generation]).await?;
+        let is_kept = kept.is_some_and(|kept| kept.number > 0);
+        if is_kept || row.generation()? == Some(generation) || row.next_generation()? == Some(generation) {
             tx.cancel().await?;
             return Ok(false);
         }
@@ -158,6 +160,7 @@ impl Catalog {
         let generation = generation_of(job)?;
         let mut tx = self.begin().await?;
         done(&mut tx, job, now).await?;
+        versions::forget(&mut tx, job, generation).await?;
         tx.event(now, "asset.retired", job.asset, json!({ "generation": generation }));
         tx.commit().await
     }
@@ -196,9 +199,15 @@ pub(crate) async fn take_over(
     (asset, generation): (AssetId, Generation),
     now: Timestamp,
 ) -> Result<(), CatalogError> {
+    let (version, in_force) = (row.next_source_version()?, row.source_version()?);
+    if version != in_force {
+        return versions::take_over(tx, row, (SourceId { asset, version }, generation), now).await;
+    }
     let state = row.state()?.after(AssetEvent::Replaced)?;
     let old = row.generation()?;
     tx.execute(sql::assets::REPLACE, args![asset, generation]).await?;
+    let no_duration: Option<i64> = None;
+    tx.execute(sql::versions::SHOWN, args![asset, version, generation, no_duration, now]).await?;
     if let Some(old) = old {
         let reason = "cancelled: another output took its place";
         tx.execute(sql::jobs::CANCEL_OF_GENERATION, args![asset, old, reason, now]).await?;
@@ -217,10 +226,16 @@ pub(crate) async fn abandon(
     failure: &Failure,
     now: Timestamp,
 ) -> Result<(), CatalogError> {
-    tx.execute(sql::assets::ABANDON_NEXT, args![asset, text("assets.reprocess_failure", failure)?]).await?;
+    let (version, in_force) = (row.next_source_version()?, row.source_version()?);
+    let is_version = version != in_force;
+    let told = if is_version { None } else { Some(text("assets.reprocess_failure", failure)?) };
+    tx.execute(sql::assets::ABANDON_NEXT, args![asset, told]).await?;
     let reason = "cancelled: the new output failed";
     tx.execute(sql::jobs::CANCEL_OF_GENERATION, args![asset, generation, reason, now]).await?;
     retire(tx, row, (asset, generation), now).await?;
+    if is_version {
+        return versions::fail(tx, SourceId { asset, version }, Some(generation), failure, now).await;
+    }
     let data = json!({ "state": AssetState::Ready, "generation": generation, "failure": failure });
     tx.event(now, "asset.reprocess_failed", asset, data);
     Ok(())

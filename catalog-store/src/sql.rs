@@ -24,6 +24,7 @@ pub(crate) mod sessions;
 pub(crate) mod shares;
 pub(crate) mod texts;
 pub(crate) mod uploads;
+pub(crate) mod versions;
 pub(crate) mod webhooks;
 
 /// One statement, as each engine wants it.
@@ -77,6 +78,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         shares::ALL,
         texts::ALL,
         uploads::ALL,
+        versions::ALL,
         webhooks::ALL,
     ];
     tables.into_iter().flatten().copied()

@@ -39,6 +39,8 @@ pub struct Text {
     pub state: State,
     /// What was found in it, once it was read.
     pub report: Option<Report>,
+    /// For which generation it was read last.
+    pub read_for: Option<Generation>,
     /// What was last made of it, and for which generation.
     pub cut: Option<(Generation, SubtitleRendition)>,
     /// When it was added.
@@ -303,6 +305,7 @@ impl TryFrom<TextRow> for Text {
             is_removed: row.is_removed != 0,
             state: State::from_name(&row.state).ok_or_else(|| corrupt("texts.state", &row.state))?,
             report: row.report.map(|report| document("texts.report", &report)).transpose()?,
+            read_for: generation,
             cut: generation.zip(rendition),
             created_at: Timestamp::from_unix_ms(row.created_at),
         })

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{AssetEvent, AssetId, AssetState, ByteSize, Failure, JobId, PlaybackId, Timestamp, UploadId};
+use domain::{
+    AssetEvent, AssetId, AssetState, ByteSize, Failure, JobId, PlaybackId, SourceId, SourceVersion, Timestamp, UploadId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::engine::{args, column, corrupt, count, document, json, parsed};
-use crate::{Catalog, CatalogError, ahead, assets, sql};
+use crate::engine::{args, column, corrupt, count, count32, document, json, parsed};
+use crate::{Catalog, CatalogError, ReprocessJobs, ahead, assets, sql, versions};
 
 /// What an upload is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,13 +69,37 @@ pub struct UploadTerms {
     pub url: Option<String>,
 }
 
-/// The asset that an upload will become.
+/// What an upload will become: an asset, or another source of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Its id.
     pub asset: AssetId,
     /// The name under which it will be served.
     pub playback: PlaybackId,
+    /// Which of its sources; in a new upload, anything but the first means the next one, whatever its number will be.
+    pub version: SourceVersion,
+}
+
+impl Target {
+    /// A new asset.
+    pub fn new(asset: AssetId, playback: PlaybackId) -> Self {
+        Self { asset, playback, version: SourceVersion::FIRST }
+    }
+
+    /// Another source of an asset.
+    pub fn next_version(asset: AssetId, playback: PlaybackId) -> Self {
+        Self { asset, playback, version: SourceVersion::MAX }
+    }
+
+    /// The source that comes of it.
+    pub fn source(self) -> SourceId {
+        SourceId { asset: self.asset, version: self.version }
+    }
+
+    /// It is another source of an asset that is there.
+    pub fn is_version(self) -> bool {
+        self.version != SourceVersion::FIRST
+    }
 }
 
 /// An upload to be created, with the asset it will become.
@@ -228,12 +254,14 @@ pub enum Closing {
 }
 
 impl Catalog {
-    /// Creates an upload and, unless it is a part, its asset in the state `uploading`. The parts of a final upload are
-    /// taken by it: see [`Catalog::usage_of`].
+    /// Creates an upload and, unless it is a part or brings another source, its asset in the state `uploading`. The
+    /// parts of a final upload are taken by it: see [`Catalog::usage_of`].
     ///
     /// # Errors
     /// [`CatalogError::Statement`] if one of the ids exists, [`CatalogError::GrantSpent`] if it is created under a
-    /// capability that cannot be used (again). Parts leave the number of its uses alone.
+    /// capability that cannot be used (again). Parts leave the number of its uses alone. Another source of an asset
+    /// fails with [`CatalogError::NoAsset`], [`CatalogError::NotReady`], [`CatalogError::VersionUnderWay`] or
+    /// [`CatalogError::TooManyVersions`].
     pub async fn create_upload(&self, new: &NewUpload) -> Result<(), CatalogError> {
         let length = new.length.map(column).transpose()?;
         let mut tx = self.begin().await?;
@@ -243,8 +271,13 @@ impl Catalog {
                 return Err(CatalogError::GrantSpent(grant.clone()));
             }
         }
-        if let Some(Target { asset, playback }) = new.target {
-            assets::insert(&mut tx, (asset, playback), new.file_name.clone(), new.owner.clone(), new.now).await?;
+        let mut version = SourceVersion::FIRST;
+        if let Some(Target { asset, playback, .. }) = new.target {
+            if new.target.is_some_and(Target::is_version) {
+                version = versions::begin(&mut tx, asset, new.id, new.now).await?;
+            } else {
+                assets::insert(&mut tx, (asset, playback), new.file_name.clone(), new.owner.clone(), new.now).await?;
+            }
         }
         let asset = new.target.map(|target| target.asset.to_string());
         let terms = json("uploads.terms", &new.terms)?;
@@ -252,8 +285,9 @@ impl Catalog {
         let (metadata, file_name, owner) = (new.metadata.clone(), new.file_name.clone(), new.owner.clone());
         let (kind, key) = (new.kind.as_str(), new.repeat_key.clone());
         let grant = new.terms.grant.clone();
-        let args =
-            args![new.id, kind, asset, length, metadata, file_name, terms, owner, expires_at, new.now, key, grant];
+        let args = args![
+            new.id, kind, asset, length, metadata, file_name, terms, owner, expires_at, new.now, key, grant, version
+        ];
         tx.execute(sql::uploads::INSERT, args).await?;
         for part in in_order(&new.terms.parts) {
             tx.execute(sql::uploads::TAKE_PART, args![part, new.id]).await?;
@@ -355,29 +389,44 @@ impl Catalog {
 
     /// Completes an upload of `size` bytes: in one transaction the asset is received and `job` will probe it.
     ///
-    /// Does nothing if that happened before. A part is complete and nothing else.
+    /// Does nothing if that happened before. A part is complete and nothing else. Another source of an asset that plays
+    /// is not probed but planned beside it, by `job`; `spare` will remove whichever output is not in force in the end.
     ///
     /// # Errors
     /// [`CatalogError::UploadClosed`] if it was terminated, [`CatalogError::Offset`] if `size` is not the announced
     /// length, [`CatalogError::NoUpload`] if there is none.
-    pub async fn finish_upload(&self, id: UploadId, size: u64, job: JobId, now: Timestamp) -> Result<(), CatalogError> {
+    pub async fn finish_upload(
+        &self,
+        id: UploadId,
+        size: u64,
+        (job, spare): (JobId, JobId),
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
         let locked = match self.upload_in(&mut tx, id).await?.target {
-            Some(target) => Some((target.asset, tx.lock_asset(target.asset, now).await?.state()?)),
+            Some(target) => Some((target, tx.lock_asset(target.asset, now).await?)),
             None => None,
         };
         if tx.execute(sql::uploads::COMPLETE, args![id, column(size)?, now]).await? != 1 {
             let upload = self.upload_in(&mut tx, id).await?;
             return if upload.state == UploadState::Complete { Ok(()) } else { Err(refusal(&upload, size)) };
         }
-        if let Some(locked) = locked {
-            tx.execute(sql::jobs::END_PLANNING_AHEAD, args![locked.0, now]).await?;
-            assets::receive(&mut tx, locked, ByteSize(size), job, now).await?;
+        match locked {
+            Some((target, row)) if target.is_version() => {
+                let jobs = ReprocessJobs { plan: job, retire: spare };
+                versions::receive(&mut tx, &row, target.source(), ByteSize(size), jobs, now).await?;
+            }
+            Some((target, row)) => {
+                tx.execute(sql::jobs::END_PLANNING_AHEAD, args![target.asset, now]).await?;
+                assets::receive(&mut tx, (target.asset, row.state()?), ByteSize(size), job, now).await?;
+            }
+            None => {}
         }
         tx.commit().await
     }
 
-    /// Gives an upload up, and with it its asset; false if it was not open any more.
+    /// Gives an upload up, and with it its asset; false if it was not open any more. Of another source of an asset only
+    /// that is given up.
     ///
     /// The asset of a complete upload stays. A part may be given up after it is complete.
     ///
@@ -392,7 +441,7 @@ impl Catalog {
         let failure = failure.map(|failure| json("uploads.failure", failure)).transpose()?;
         let mut tx = self.begin().await?;
         let upload = self.upload_in(&mut tx, id).await?;
-        let Some(Target { asset, .. }) = upload.target else {
+        let Some(target) = upload.target else {
             let changed = match failure {
                 None => tx.execute(sql::uploads::CLOSE_PART, args![id, state.as_str(), now]).await?,
                 failure => tx.execute(sql::uploads::CLOSE, args![id, state.as_str(), failure, now]).await?,
@@ -400,12 +449,16 @@ impl Catalog {
             tx.commit().await?;
             return Ok(changed == 1);
         };
+        let asset = target.asset;
         let row = tx.lock_asset(asset, now).await?;
         let from = row.state()?;
         if tx.execute(sql::uploads::CLOSE, args![id, state.as_str(), failure.clone(), now]).await? != 1 {
             return Ok(false);
         }
-        if from != AssetState::Deleted {
+        if from != AssetState::Deleted && target.is_version() {
+            let failure = if let Closing::Refused(failure) = closing { Some(failure) } else { None };
+            versions::end(&mut tx, target.source(), failure, now).await?;
+        } else if from != AssetState::Deleted {
             if let Closing::Refused(failure) = closing {
                 let document = json("assets.failure", failure)?;
                 tx.execute(sql::assets::SET_FAILURE, args![asset, document]).await?;
@@ -506,6 +559,7 @@ struct UploadRow {
     expires_at: Option<i64>,
     failure: Option<String>,
     is_full: i64,
+    source_version: i64,
     created_at: i64,
     updated_at: i64,
 }
@@ -521,6 +575,7 @@ impl TryFrom<UploadRow> for Upload {
             (Some(asset), Some(playback)) => Some(Target {
                 asset: parsed("uploads.asset_id", asset)?,
                 playback: parsed("assets.playback_id", playback)?,
+                version: SourceVersion(count32("uploads.source_version", row.source_version)?),
             }),
             _ => None,
         };

@@ -13,11 +13,13 @@ use crate::engine::{args, count, parsed};
 use crate::{Catalog, CatalogError, sql};
 
 mod deliveries;
+mod waiting;
 
 pub use deliveries::{
     Attempt, Delivery, DeliveryState, LeasedDelivery, NewDelivery, Outcome, PAGE_DELIVERIES_MAX, PENDING_MAX,
     REMEMBERED_MAX, REPLAY_MAX,
 };
+pub use waiting::Outgoing;
 
 /// Webhooks of one principal.
 pub const WEBHOOKS_MAX: u64 = 16;

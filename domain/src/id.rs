@@ -209,6 +209,40 @@ impl fmt::Display for Generation {
     }
 }
 
+/// Which of the sources that an asset has had this is; counts from 1, and no number is given twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SourceVersion(pub u32);
+
+impl SourceVersion {
+    /// The source that an asset begins with.
+    pub const FIRST: Self = Self(1);
+    /// The last number that is given.
+    pub const MAX: Self = Self(9_999);
+}
+
+impl fmt::Display for SourceVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// One source of an asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceId {
+    /// The asset.
+    pub asset: AssetId,
+    /// Which of its sources.
+    pub version: SourceVersion,
+}
+
+/// The source that the asset begins with.
+impl From<AssetId> for SourceId {
+    fn from(asset: AssetId) -> Self {
+        Self { asset, version: SourceVersion::FIRST }
+    }
+}
+
 /// The name of a rendition within its generation, such as `720p` or `audio-0-en`; safe in a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

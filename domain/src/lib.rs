@@ -11,6 +11,7 @@
 //! | part: unit of work of the sound, a run of segments of one audio rendition | [`plan::AudioPart`] |
 //! | fragment: one moof+mdat inside a segment, one per GOP | [`Cadence::gops`] |
 //! | recipe: everything that decides the output bytes | [`Recipe`] |
+//! | version: one of the sources that an asset has had | [`SourceVersion`] |
 //! | generation: one complete output of an asset under one recipe | [`Generation`] |
 //! | presentation: the published document of one generation | [`Presentation`] |
 //! | text: a subtitle file that somebody adds to an asset | [`TextId`], [`text::Report`] |
@@ -76,7 +77,7 @@ pub use container::Container;
 pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
 pub use id::{
     AssetId, ChannelId, CollectionId, Generation, IdError, ItemId, JobId, KeyId, MessageId, NotificationId, PlaybackId,
-    RenditionId, SessionId, TextId, UploadId, UserId, WebhookId,
+    RenditionId, SessionId, SourceId, SourceVersion, TextId, UploadId, UserId, WebhookId,
 };
 pub use job::{JobKind, JobLane, JobSpec, JobState};
 pub use language::Language;

@@ -82,6 +82,9 @@ pub struct Pointer {
     pub generation: Generation,
     /// The revision of its presentation.
     pub revision: u32,
+    /// How many times an earlier source of the asset was gone back to.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub turn: u32,
     /// As in the presentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub is_complete: Option<bool>,
@@ -114,13 +117,18 @@ impl Pointer {
 
     /// True if this presentation is the one that is pointed to.
     pub fn names(&self, presentation: &Presentation) -> bool {
-        Self { retained: Vec::new(), access: Access::default(), ..self.clone() } == presentation.pointer()
+        Self { turn: 0, retained: Vec::new(), access: Access::default(), ..self.clone() } == presentation.pointer()
     }
 
     /// What decides between two pointers of one playback id: the higher is in force.
-    pub fn rank(&self) -> (Generation, u32) {
-        (self.generation, self.revision)
+    pub fn rank(&self) -> (u32, Generation, u32) {
+        (self.turn, self.generation, self.revision)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde wants it")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Documents that do not say whether they are complete have the revision 0 for the plan and 1 for the whole.
@@ -289,6 +297,7 @@ impl Presentation {
             asset: self.asset,
             generation: self.generation,
             revision: self.revision,
+            turn: 0,
             is_complete: self.is_complete,
             retained: Vec::new(),
             access: Access::default(),
@@ -398,6 +407,7 @@ mod tests {
             asset,
             generation,
             revision: 1,
+            turn: 0,
             is_complete: Some(false),
             retained,
             access: Access::default(),
@@ -412,6 +422,10 @@ mod tests {
         let json = serde_json::to_string(&replaced).expect("serialises");
         assert!(json.ends_with(r#""retained":[{"generation":1,"revision":3}]}"#), "{json}");
         assert_eq!(serde_json::from_str::<Pointer>(&json).expect("reads back"), replaced);
+        let restored = Pointer { turn: 1, generation: Generation(1), ..replaced.clone() };
+        let json = serde_json::to_string(&restored).expect("serialises");
+        assert_eq!(serde_json::from_str::<Pointer>(&json).expect("reads back"), restored);
+        assert!(restored.rank() > replaced.rank(), "what was gone back to is in force");
     }
 
     #[test]

@@ -172,6 +172,7 @@ pub struct Config {
     pub upload_sync: UploadSync,
     pub upload_expiry_s: u32,
     pub bin_retention_days: u32,
+    pub keep_versions: u32,
     pub review: bool,
     pub upload_types: Vec<String>,
     pub upload_tokens: Vec<String>,
@@ -344,6 +345,7 @@ impl Config {
         in_range("connections_per_address_max", self.connections_per_address_max.into(), 0, 100_000)?;
         in_range("drain_rate_min", self.drain_rate_min, 0, 1 << 30)?;
         in_range("origin_cache_bytes", self.origin_cache_bytes, 0, 1 << 40)?;
+        in_range("keep_versions", self.keep_versions.into(), 1, catalog_store::versions::VERSIONS_KEPT_MAX.into())?;
         in_range("imports_max", self.imports_max.into(), 1, 256)?;
         in_range("imports_of_one_max", self.imports_of_one_max.into(), 1, 256)?;
         in_range("import_rate_min", self.import_rate_min, 0, 1 << 30)?;

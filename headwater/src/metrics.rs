@@ -1,6 +1,7 @@
 //! Numbers for Prometheus: requests by route, the job queue, encode speed.
 
 mod edge;
+mod outgoing;
 mod players;
 mod purges;
 mod uploads;
@@ -9,7 +10,8 @@ mod worker;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use catalog_store::JobCount;
+use catalog_store::{JobCount, Outgoing};
+use domain::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -19,6 +21,7 @@ use prometheus_client::registry::Registry;
 use transcoder::release::{self, Standing};
 
 use crate::http::Route;
+use outgoing::OutgoingGauges;
 pub use purges::PurgeCounts;
 
 /// Upper edges of the request duration buckets, in seconds: an origin answers in the first ones,
@@ -63,6 +66,7 @@ pub struct Metrics {
     connections: Gauge,
     jobs: Family<JobLabels, Gauge>,
     ffmpeg: Family<FfmpegLabels, Gauge>,
+    outgoing: OutgoingGauges,
 }
 
 impl Metrics {
@@ -81,10 +85,11 @@ impl Metrics {
         let ffmpeg = Family::default();
         let help = "FFmpeg's version, and whether it holds the fixes of memory errors that are known";
         registry.register("ffmpeg_info", help, ffmpeg.clone());
+        let outgoing = OutgoingGauges::registered(&mut registry);
         registry.register_collector(Box::new(worker::WorkerCollector(worker)));
         registry.register_collector(Box::new(players::PlayerCollector(players)));
         registry.register_collector(Box::new(uploads::UploadCollector(uploads)));
-        Self { registry, requests, durations, frequent: Default::default(), connections, jobs, ffmpeg }
+        Self { registry, requests, durations, frequent: Default::default(), connections, jobs, ffmpeg, outgoing }
     }
 
     /// The same, with what an edge counts.
@@ -136,6 +141,11 @@ impl Metrics {
             let labels = JobLabels { kind, state: state.as_str() };
             self.jobs.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+    }
+
+    /// Takes over how it goes with what is sent to others.
+    pub fn set_outgoing(&self, outgoing: &Outgoing, now: Timestamp) {
+        self.outgoing.set(outgoing, now);
     }
 
     /// Says which FFmpeg the engine has, as it told itself.

@@ -129,7 +129,7 @@ impl Work {
         {
             return Ok(Verdict::UpToDate);
         }
-        if asset.state == AssetState::Ready && self.store.source_size(asset.id).await?.is_none() {
+        if asset.state == AssetState::Ready && self.store.source_size(asset.source()).await?.is_none() {
             return Ok(Verdict::Refused("its source is not stored any more".into()));
         }
         let now = self.clock.now();

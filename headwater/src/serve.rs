@@ -67,7 +67,8 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         lifecycle.spawn_essential("work listener", listen);
         let prune = prune_events(catalog.clone(), Arc::clone(&base.clock), lifecycle.soft().clone());
         lifecycle.spawn_essential("event pruner", prune);
-        let keeper = keep_time(catalog.clone(), Arc::clone(&base.clock), lifecycle.soft().clone());
+        let keeper =
+            keep_time(catalog.clone(), config.keep_versions, Arc::clone(&base.clock), lifecycle.soft().clone());
         lifecycle.spawn_essential("bin and schedules", keeper);
         if let Some(teller) = wiring::teller(&config, &base.data_dir, catalog, &base.clock, &purges)? {
             lifecycle.spawn_essential("purges", teller.run(lifecycle.soft().clone()));
@@ -367,19 +368,23 @@ async fn prune_events(catalog: Catalog, clock: Arc<dyn Clock>, soft: Cancellatio
     }
 }
 
-/// Empties the bin, and has caches told of what begins or ends to be shown: now and twice a minute. Whether it is shown
+/// Empties the bin, removes versions that are kept no longer, and has caches told of what begins or ends to be shown: now and twice a minute. Whether it is shown
 /// the clock decides, not this.
-async fn keep_time(catalog: Catalog, clock: Arc<dyn Clock>, soft: CancellationToken) {
+async fn keep_time(catalog: Catalog, keep_versions: u32, clock: Arc<dyn Clock>, soft: CancellationToken) {
     // Ends with the soft signal; a lost branch loses nothing, since the next round does the rest.
     while !soft.is_cancelled() {
-        if let Err(error) = look_at_time(&catalog, &*clock).await {
+        if let Err(error) = look_at_time(&catalog, keep_versions, &*clock).await {
             tracing::warn!(%error, "the bin and schedules cannot be looked after");
         }
         let _ = soft.run_until_cancelled(tokio::time::sleep(TIME_KEPT_EVERY)).await;
     }
 }
 
-async fn look_at_time(catalog: &Catalog, clock: &dyn Clock) -> Result<(), catalog_store::CatalogError> {
+async fn look_at_time(
+    catalog: &Catalog,
+    keep_versions: u32,
+    clock: &dyn Clock,
+) -> Result<(), catalog_store::CatalogError> {
     let told = catalog.tell_windows(TIME_KEPT_AT_ONCE, clock.now()).await?;
     if told > 0 {
         tracing::info!(assets = told, "assets are shown, or not any more");
@@ -394,6 +399,13 @@ async fn look_at_time(catalog: &Catalog, clock: &dyn Clock) -> Result<(), catalo
         if catalog.delete_asset(asset.id, JobId::mint(now, clock.entropy()), now).await? {
             tracing::info!(asset.id = %asset.id, "asset deleted, as its time in the bin is over");
         }
+    }
+    for _ in 0..TIME_KEPT_AT_ONCE {
+        let removed = catalog.remove_surplus_versions(keep_versions, job, clock.now()).await?;
+        if removed == 0 {
+            break;
+        }
+        tracing::info!(versions = removed, "versions are removed, as others are newer");
     }
     Ok(())
 }

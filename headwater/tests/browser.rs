@@ -5,9 +5,11 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 #![expect(clippy::print_stdout, reason = "what players did is for whoever reads a failed run")]
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use fixtures::Proxy;
 use fixtures::media::{self, ClipSpec, Picture};
@@ -164,7 +166,7 @@ fn an_encrypted_asset_plays_in_a_browser() {
         let done = access.arg(folder.path().join("data")).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         // Servers follow within a second.
-        std::thread::sleep(std::time::Duration::from_millis(1500));
+        std::thread::sleep(Duration::from_millis(1500));
         let played = browse("locked.mjs", &[&server.url, playback, method]);
         let played = played.unwrap_or_else(|words| panic!("{method}: {words}\n{}", log_in(folder.path())));
         assert!(played["shaka"]["frames"].as_u64().unwrap() > 0, "{played}");
@@ -240,4 +242,80 @@ fn the_first_account_is_set_up_and_a_visitor_watches_without_one() {
     let report = browse("accounts.mjs", &[&server.url, &link, clip.to_str().unwrap(), &picture]);
     let report = report.unwrap_or_else(|words| panic!("{words}\n{}", log_in(folder.path())));
     assert!(report["watch"].as_str().unwrap().starts_with("/watch/plb_"), "{report}");
+}
+
+/// A folder for the pictures of a story, which are kept after the run, for people to look at.
+fn pictures(story: &str) -> String {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(story);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder.display().to_string()
+}
+
+#[test]
+fn somebody_finds_their_way_and_keeps_their_account_in_two_languages() {
+    if is_left_out() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::start(folder.path(), &["--access", "accounts"]);
+    let link = server.setup_link();
+    let report = browse("account.mjs", &[&server.url, &link, &pictures("account")]);
+    let report = report.unwrap_or_else(|words| panic!("{words}\n{}", log_in(folder.path())));
+    assert_eq!(report["codes"], 10, "{report}");
+}
+
+#[test]
+fn a_video_is_described_reviewed_published_found_and_brought_back() {
+    if is_left_out() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let settings = ["--access", "accounts", "--set", "review=true", "--set", "bin_retention_days=7"];
+    let mut server = Server::start(folder.path(), &settings);
+    let link = server.setup_link();
+    let spec = |seconds: f64| ClipSpec { seconds, width: 426, height: 240, audio: vec!["eng"], ..ClipSpec::default() };
+    let clips = [("castle.mp4", 12.0), ("second.mp4", 4.0)].map(|(name, seconds)| {
+        let path = folder.path().join(name);
+        std::fs::copy(media::clip(&spec(seconds)), &path).unwrap();
+        path.display().to_string()
+    });
+    let report = browse("studio.mjs", &[&server.url, &link, &clips[0], &clips[1], &pictures("studio")]);
+    let report = report.unwrap_or_else(|words| panic!("{words}\n{}", log_in(folder.path())));
+    assert!(report["channel"].as_str().unwrap().starts_with("/channels/chn_"), "{report}");
+}
+
+/// Takes one message, and refuses it below `/hook/broken`.
+fn answer(mut stream: TcpStream) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let mut head = Vec::new();
+    let mut octet = [0];
+    while !head.ends_with(b"\r\n\r\n") && head.len() < 16 << 10 {
+        stream.read_exact(&mut octet)?;
+        head.push(octet[0]);
+    }
+    let head = String::from_utf8_lossy(&head).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    let status = if head.starts_with("post /hook/broken") { "500 Internal Server Error" } else { "204 No Content" };
+    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+}
+
+#[test]
+fn accounts_the_audit_log_and_webhooks_are_managed_on_their_pages() {
+    if is_left_out() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let hook = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = hook.local_addr().unwrap();
+    // Ends with the process of this test.
+    std::thread::spawn(move || hook.incoming().flatten().map(answer).filter(Result::is_err).count());
+    let ports = format!("webhook_ports={}", address.port());
+    let settings = ["--access", "accounts", "--set", "webhook_networks=127.0.0.0/8", "--set", &ports];
+    let mut server = Server::start(folder.path(), &settings);
+    let link = server.setup_link();
+    let report = browse("admin.mjs", &[&server.url, &link, &format!("http://{address}/hook"), &pictures("admin")]);
+    let report = report.unwrap_or_else(|words| panic!("{words}\n{}", log_in(folder.path())));
+    assert!(report["rows"].as_u64().unwrap() > 0, "{report}");
 }

@@ -153,7 +153,7 @@ pub(crate) async fn with_digest(
     let digest = match (known, upload.target) {
         (Some(known), _) => known.clone(),
         (None, Some(target)) if upload.offset <= DIGEST_BYTES_MAX => {
-            let source = state.store.open_source(target.asset).await?;
+            let source = state.store.open_source(target.source()).await?;
             let algorithm = *first;
             let read = state.tasks.spawn_blocking(move || digest_of(source, algorithm));
             match read.await.map_err(|_| UploadError::Internal)? {

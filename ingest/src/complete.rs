@@ -83,7 +83,7 @@ pub(crate) async fn resume(state: &State, upload: &Upload) -> Result<(), UploadE
 pub(crate) async fn complete_adopted(state: &State, upload: &Upload) -> Result<bool, UploadError> {
     let length = upload.full_length().or(upload.length);
     let (Some(length), Some(target)) = (length, upload.target) else { return Ok(false) };
-    if state.store.source_size(target.asset).await? != Some(length) {
+    if state.store.source_size(target.source()).await? != Some(length) {
         return Ok(false);
     }
     finish(state, upload, length).await?;
@@ -179,7 +179,7 @@ impl Completion {
     async fn store_and_finish(&self) -> Result<(), UploadError> {
         let Self { state, upload, length, .. } = self;
         if let Some(target) = upload.target {
-            state.store.adopt_source(target.asset, self.writer.path()).await?;
+            state.store.adopt_source(target.source(), self.writer.path()).await?;
         }
         finish(state, upload, *length).await?;
         if upload.kind == UploadKind::Partial {
@@ -229,8 +229,8 @@ impl Completion {
 
 async fn finish(state: &State, upload: &Upload, length: u64) -> Result<(), UploadError> {
     let now = state.clock.now();
-    let job = JobId::mint(now, state.clock.entropy());
-    match state.catalog.finish_upload(upload.id, length, job, now).await.map_err(UploadError::from) {
+    let job = || JobId::mint(now, state.clock.entropy());
+    match state.catalog.finish_upload(upload.id, length, (job(), job()), now).await.map_err(UploadError::from) {
         Ok(()) => {
             state.sessions.closed();
             tracing::info!(upload.id = %upload.id, bytes = length, "upload complete");
@@ -239,7 +239,7 @@ async fn finish(state: &State, upload: &Upload, length: u64) -> Result<(), Uploa
         // The asset was deleted meanwhile: nobody else knows of the object that has just been made.
         Err(error @ (UploadError::Gone | UploadError::NotFound)) => {
             if let Some(target) = upload.target {
-                state.store.delete(&layout::source(target.asset)).await?;
+                state.store.delete(&layout::source(target.source())).await?;
             }
             Err(error)
         }

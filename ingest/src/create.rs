@@ -17,7 +17,7 @@ use crate::protocol::tus::{Concat, UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH};
 use crate::protocol::{Dialect, UPLOAD_LENGTH, checks, draft, tus};
 use crate::receive;
 use crate::router::Call;
-use crate::{Limits, State, UploadError, answer, session};
+use crate::{Limits, State, UploadError, answer, session, version};
 
 /// What a creating request asks for.
 struct Order {
@@ -39,11 +39,12 @@ pub(crate) async fn create(state: &State, call: &Call, body: Body) -> Result<Res
         Dialect::Draft(_) => Order::of_draft(call, &body, &state.limits)?,
     };
     order.check_length(&body, &state.limits)?;
+    let target = version::target(state, &call.entrant, order.metadata.replaces.as_deref()).await?;
     if order.kind == UploadKind::Final {
-        return join(state, call, order).await;
+        return join(state, call, order, target).await;
     }
     let admitted = admission::admit(state, &order.demand(call, order.length)).await?;
-    let new = order.new_upload(state, call, order.length);
+    let new = order.new_upload(state, call, order.length, target);
     record(state, &new).await?;
     drop(admitted);
     let location = call.location(new.id)?;
@@ -157,9 +158,10 @@ impl Order {
         Demand { entrant: &call.entrant, kind: self.kind, length, media_type, parts: &self.terms.parts }
     }
 
-    fn new_upload(&self, state: &State, call: &Call, length: Option<u64>) -> NewUpload {
+    fn new_upload(&self, state: &State, call: &Call, length: Option<u64>, target: Option<Target>) -> NewUpload {
         let (now, entropy) = (state.clock.now(), || state.clock.entropy());
-        let target = Target { asset: AssetId::mint(now, entropy()), playback: PlaybackId::mint(entropy()) };
+        let new_asset = || Target::new(AssetId::mint(now, entropy()), PlaybackId::mint(entropy()));
+        let target = target.unwrap_or_else(new_asset);
         let mut new = NewUpload {
             kind: self.kind,
             metadata: self.metadata.header.clone(),
@@ -232,7 +234,7 @@ async fn first_piece(
 }
 
 /// Makes one upload of several parts.
-async fn join(state: &State, call: &Call, order: Order) -> Result<Response, UploadError> {
+async fn join(state: &State, call: &Call, order: Order, target: Option<Target>) -> Result<Response, UploadError> {
     let (owner, parts) = (call.entrant.owner(), &order.terms.parts);
     // Whatever else was asked for tells one request from another.
     let wish = serde_json::to_string(&(&order.metadata.header, &order.terms)).map_err(|_| UploadError::Internal)?;
@@ -240,7 +242,7 @@ async fn join(state: &State, call: &Call, order: Order) -> Result<Response, Uplo
         Planned::Again(upload) => return joined(state, call, &upload),
         Planned::New { length, repeat_key } => (length, repeat_key),
     };
-    let new = NewUpload { repeat_key, ..order.new_upload(state, call, length) };
+    let new = NewUpload { repeat_key, ..order.new_upload(state, call, length, target) };
     let recorded = match admission::admit(state, &order.demand(call, length)).await {
         Ok(_admitted) => record(state, &new).await,
         Err(error) => Err(error),

@@ -92,6 +92,14 @@ pub enum Denial {
     /// Too many watch already.
     #[error("too many streams of events are open: try again later")]
     TooManyStreams,
+    /// An asset that takes no other source now.
+    #[error("{reason}")]
+    Version {
+        /// Why not, for programs.
+        code: &'static str,
+        /// Why not.
+        reason: String,
+    },
     /// An address that is not imported from.
     #[error("{reason}")]
     Address {
@@ -121,6 +129,7 @@ impl Denial {
             Self::Unwanted(_) => (S::UNSUPPORTED_MEDIA_TYPE, "upload_refused"),
             Self::Malformed { .. } => (S::BAD_REQUEST, "malformed_document"),
             Self::Invalid { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_document"),
+            Self::Version { code, .. } => (S::CONFLICT, *code),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
             Self::Address { .. } => (S::UNPROCESSABLE_ENTITY, "address_refused"),
         }

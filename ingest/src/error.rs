@@ -186,6 +186,19 @@ impl From<CatalogError> for UploadError {
         match error {
             CatalogError::NoUpload(_) => Self::NotFound,
             CatalogError::UploadClosed { .. } => Self::Gone,
+            CatalogError::NoAsset(_) => Self::NotFound,
+            CatalogError::NotReady { state, .. } => {
+                let reason = format!("the asset is {state}: only one that is ready takes another version");
+                Denial::Version { code: "asset_not_ready", reason }.into()
+            }
+            CatalogError::VersionUnderWay(_) => {
+                let reason = "another version of the asset is on its way: wait for it, or end its upload".to_owned();
+                Denial::Version { code: "version_under_way", reason }.into()
+            }
+            CatalogError::TooManyVersions(_) => {
+                let reason = "the asset has had as many versions as it may".to_owned();
+                Denial::Version { code: "too_many_versions", reason }.into()
+            }
             error => Self::Catalog(error),
         }
     }

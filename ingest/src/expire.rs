@@ -79,7 +79,7 @@ pub(crate) async fn discard(state: &State, upload: &Upload) -> Result<(), Upload
     // A crash may have come between the source and its record. In a bucket a source is stored only when
     // the upload is full, and then its asset is purged.
     if let Some(target) = upload.target.filter(|_| state.store.is_folder()) {
-        state.store.delete(&layout::source(target.asset)).await?;
+        state.store.delete(&layout::source(target.source())).await?;
     }
     Ok(())
 }

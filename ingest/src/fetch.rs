@@ -94,10 +94,10 @@ async fn content(state: &State, upload: &Upload, range: Range<u64>) -> Result<Bo
         })?;
         return Ok(Body::from_stream(ReaderStream::new(file)));
     };
-    if state.store.source_size(target.asset).await?.is_none() {
+    if state.store.source_size(target.source()).await?.is_none() {
         return Err(UploadError::Gone);
     }
-    Ok(stored(state.store.clone(), layout::source(target.asset), range))
+    Ok(stored(state.store.clone(), layout::source(target.source()), range))
 }
 
 /// Some octets of a stored object, fetched piece by piece as the client takes them.

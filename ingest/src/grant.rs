@@ -13,15 +13,13 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catalog_store::Grant;
+pub(crate) use catalog_store::grants::{SECRET_PREFIX as PREFIX, id_of};
 use domain::authority::{Action, Resource};
 use serde::Deserialize;
-use sha2::{Digest, Sha256};
 
 use crate::sniff::TypePattern;
 use crate::{Denial, State, UploadError, api, gate};
 
-/// What every secret begins with.
-pub(crate) const PREFIX: &str = "grt_";
 /// How long a capability holds when nothing else is asked for: a day.
 const LIFE_S: u64 = 24 * 3600;
 /// How long it holds at most: a month.
@@ -43,12 +41,6 @@ struct Wanted {
     expires_in_s: Option<u64>,
     origin: Option<String>,
     uses: Option<u32>,
-}
-
-/// The id under which the capability of a secret is stored: the first half of its hash.
-pub(crate) fn id_of(secret: &str) -> String {
-    let hash = Sha256::digest(secret.as_bytes());
-    hash[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> Result<Response, UploadError> {
@@ -90,6 +82,10 @@ pub(crate) async fn revoke(
 ) -> Result<Response, UploadError> {
     let (parts, _) = request.into_parts();
     let principal = gate::principal(&state, &parts, Action::RevokeGrant).await?;
+    // Whatever else it holds, no database need be asked for it.
+    if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(UploadError::NotFound);
+    }
     let grant = state.catalog.grant(&id).await?.ok_or(UploadError::NotFound)?;
     gate::may(&principal, Action::RevokeGrant, Resource::Belonging(grant.owner.as_deref()))?;
     state.catalog.revoke_grant(&id, state.clock.now()).await?;
@@ -133,6 +129,7 @@ fn checked(wanted: Wanted, now: domain::Timestamp) -> Result<Grant, Denial> {
         expires_at: now.plus(Duration::from_secs(life_s)),
         is_revoked: false,
         created_at: now,
+        asset: None,
     })
 }
 

@@ -27,7 +27,7 @@ use crate::address::{self, AddressError};
 use crate::admission::{self, Demand};
 use crate::gate::{self, Entrant};
 use crate::protocol::ASSET_LOCATION;
-use crate::{Denial, State, UploadError, api};
+use crate::{Denial, State, UploadError, api, version};
 
 /// Longest file name that is kept, in characters.
 const FILE_NAME_CHARS_MAX: usize = 255;
@@ -124,6 +124,8 @@ impl Imports {
 struct Wanted {
     url: String,
     file_name: Option<String>,
+    /// The asset of which it is another source.
+    replaces: Option<String>,
 }
 
 /// Goes on with the imports that the last process left unfinished. Call it once, after [`crate::recover()`].
@@ -152,12 +154,14 @@ pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> 
         Err(error) => return Err(refused(error)),
     }
     let entrant = Entrant { principal, grant: None };
+    let version = version::target(&state, &entrant, wanted.replaces.as_deref()).await?;
     let kind = UploadKind::Whole;
     let demand = Demand { entrant: &entrant, kind, length: None, media_type: None, parts: &[] };
     let admitted = admission::admit(&state, &demand).await?;
     let now = state.clock.now();
-    let asset = AssetId::mint(now, state.clock.entropy());
-    let target = Target { asset, playback: PlaybackId::mint(state.clock.entropy()) };
+    let new_asset = || Target::new(AssetId::mint(now, state.clock.entropy()), PlaybackId::mint(state.clock.entropy()));
+    let target = version.unwrap_or_else(new_asset);
+    let asset = target.asset;
     let file_name = wanted.file_name.as_deref().and_then(plain).or_else(|| name_in(&url));
     let mut new = NewUpload {
         metadata: file_name.as_ref().map(|name| format!("filename {}", STANDARD.encode(name))).unwrap_or_default(),

@@ -22,6 +22,7 @@
 //! | `gate`, `grant` | who may do what: principals, and capabilities for people without a name |
 //! | `admission`, `turnstile`, `denial` | what is let in, and how much; one after the other; the answer to the rest |
 //! | `watch`, `sniff`, `front`, `early` | what is seen of a file while it comes in, and when that is enough to refuse it |
+//! | `version` | uploads that bring another source of an asset |
 //! | `import`, `address` | files pulled from other addresses into the same uploads |
 //! | `status`, `live`, `metrics` | what its owner, a watcher and an operator see of an upload |
 //! | `api` | the routes below `/api/v1` |
@@ -70,6 +71,7 @@ mod status;
 mod terminate;
 mod transfer;
 mod turnstile;
+mod version;
 mod watch;
 
 pub use admission::{Admission, Policy};

@@ -2,13 +2,13 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use catalog_store::{Closing, UploadState};
+use catalog_store::{Closing, Target, UploadState};
 use domain::{JobId, UploadId};
 
 use crate::head::look_up;
 use crate::protocol::draft;
 use crate::router::Call;
-use crate::{State, UploadError, expire, session};
+use crate::{Denial, State, UploadError, expire, session};
 
 pub(crate) async fn terminate(state: &State, call: &Call, id: UploadId) -> Result<Response, UploadError> {
     draft::check_question(call.dialect, &call.headers)?;
@@ -28,6 +28,12 @@ pub(crate) async fn terminate(state: &State, call: &Call, id: UploadId) -> Resul
         if was_open {
             state.sessions.closed();
         }
+    } else if upload.target.is_some_and(Target::is_version) {
+        // Its asset is not given up with it.
+        return Err(match was_open {
+            true => UploadError::Busy,
+            false => Denial::Forbidden { reason: "it has become a version of its asset" }.into(),
+        });
     } else if let Some(target) = upload.target {
         let job = JobId::mint(now, state.clock.entropy());
         state.catalog.delete_asset(target.asset, job, now).await?;

@@ -1,7 +1,7 @@
 //! Where every object lies: the only place that formats keys.
 //!
 //! ```text
-//! sources/{asset}
+//! sources/{asset} | {asset}-{version}
 //! media/{asset}/{generation}/{rendition}/init.mp4 | {index}.m4s
 //! media/{asset}/{generation}/images/{file}
 //! media/{asset}/{generation}/subtitles/{rendition}/{index}.vtt
@@ -12,7 +12,7 @@
 
 use std::fmt;
 
-use domain::{AssetId, Generation, PlaybackId, RenditionId, TextId};
+use domain::{AssetId, Generation, PlaybackId, RenditionId, SourceId, SourceVersion, TextId};
 
 /// The name of one object. Only this module makes them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,9 +68,13 @@ impl fmt::Display for Prefix {
 #[error("a file name is 1 to 80 characters of a-z, A-Z, 0-9, '.', '_', '-' and does not begin with '.'")]
 pub struct FileNameError;
 
-/// The source of an asset.
-pub fn source(asset: AssetId) -> Key {
-    Key(format!("sources/{asset}"))
+/// One of the sources that an asset has had; the first one has no number.
+pub fn source(source: impl Into<SourceId>) -> Key {
+    let SourceId { asset, version } = source.into();
+    if version == SourceVersion::FIRST {
+        return Key(format!("sources/{asset}"));
+    }
+    Key(format!("sources/{asset}-{version}"))
 }
 
 /// The initialisation segment of a video or audio rendition.
@@ -164,6 +168,7 @@ mod tests {
         let id = "ast_00000000000000000000000001";
         let keys = [
             (source(asset), format!("sources/{id}")),
+            (source(SourceId { asset, version: SourceVersion(12) }), format!("sources/{id}-12")),
             (init(asset, generation, &rendition), format!("media/{id}/2/720p/init.mp4")),
             (segment(asset, generation, &rendition, 17), format!("media/{id}/2/720p/17.m4s")),
             (subtitle(asset, generation, &rendition, 3), format!("media/{id}/2/subtitles/720p/3.vtt")),

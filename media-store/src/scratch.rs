@@ -12,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use domain::AssetId;
 use futures::TryStreamExt;
 use object_store::{ObjectStore, ObjectStoreExt};
 use tokio::sync::OnceCell;
@@ -29,7 +28,7 @@ pub(crate) struct Scratch {
     dir: PathBuf,
     bytes_max: u64,
     uses: AtomicU64,
-    slots: Mutex<HashMap<AssetId, Arc<Slot>>>,
+    slots: Mutex<HashMap<Key, Arc<Slot>>>,
 }
 
 #[derive(Default)]
@@ -51,20 +50,15 @@ impl Scratch {
         Ok(Self { dir, bytes_max, uses: AtomicU64::new(0), slots: Mutex::default() })
     }
 
-    /// The source of `asset` as a file of the caller's own.
-    pub(crate) async fn open_source(
-        &self,
-        objects: &Arc<dyn ObjectStore>,
-        asset: AssetId,
-        key: &Key,
-    ) -> Result<File, StoreError> {
-        let slot = self.lock().entry(asset).or_default().clone();
+    /// The source under `key` as a file of the caller's own.
+    pub(crate) async fn open_source(&self, objects: &Arc<dyn ObjectStore>, key: &Key) -> Result<File, StoreError> {
+        let slot = self.lock().entry(key.clone()).or_default().clone();
         slot.last_use.store(self.uses.fetch_add(1, Ordering::Relaxed) + 1, Ordering::Relaxed);
-        let fetched = slot.file.get_or_try_init(|| self.fetch(objects, asset, key, &slot)).await;
+        let fetched = slot.file.get_or_try_init(|| self.fetch(objects, key, &slot)).await;
         let file = match fetched {
             Ok(file) => file.try_clone(),
             Err(error) => {
-                self.forget_if_idle(asset, &slot);
+                self.forget_if_idle(key, &slot);
                 return Err(error);
             }
         };
@@ -73,13 +67,7 @@ impl Scratch {
         blocking(move || file.and_then(reopen)).await.map_err(StoreError::io("read", key))
     }
 
-    async fn fetch(
-        &self,
-        objects: &Arc<dyn ObjectStore>,
-        asset: AssetId,
-        key: &Key,
-        slot: &Arc<Slot>,
-    ) -> Result<File, StoreError> {
+    async fn fetch(&self, objects: &Arc<dyn ObjectStore>, key: &Key, slot: &Arc<Slot>) -> Result<File, StoreError> {
         let found = absent(objects.get(&path(key)).await, key)?;
         let Some(found) = found else { return Err(StoreError::Missing { key: key.to_string() }) };
         let bytes = found.meta.size;
@@ -87,7 +75,7 @@ impl Scratch {
             return Err(StoreError::TooLarge { key: key.to_string(), bytes, bytes_max: self.bytes_max });
         }
         let reserved = Reserved::new(slot, bytes);
-        self.make_room(asset);
+        self.make_room(key);
         let dir = self.dir.clone();
         let file = blocking(move || tempfile::tempfile_in(dir)).await.map_err(StoreError::io("fetch", key))?;
         let (file, mut offset, mut body) = (Arc::new(file), 0, found.into_stream());
@@ -108,14 +96,14 @@ impl Scratch {
     ///
     /// Readers keep what they have open. Sources still being fetched are never forgotten, so many at
     /// a time may exceed the bound for a while.
-    fn make_room(&self, newcomer: AssetId) {
+    fn make_room(&self, newcomer: &Key) {
         let mut slots = self.lock();
-        let used = |slots: &HashMap<AssetId, Arc<Slot>>| -> u64 {
+        let used = |slots: &HashMap<Key, Arc<Slot>>| -> u64 {
             slots.values().map(|slot| slot.bytes.load(Ordering::Relaxed)).sum()
         };
         while used(&slots) > self.bytes_max {
-            let idle = slots.iter().filter(|(asset, slot)| **asset != newcomer && slot.file.initialized());
-            let oldest = idle.min_by_key(|(_, slot)| slot.last_use.load(Ordering::Relaxed)).map(|(asset, _)| *asset);
+            let idle = slots.iter().filter(|(key, slot)| *key != newcomer && slot.file.initialized());
+            let oldest = idle.min_by_key(|(_, slot)| slot.last_use.load(Ordering::Relaxed)).map(|(key, _)| key.clone());
             match oldest {
                 Some(oldest) => slots.remove(&oldest),
                 None => break,
@@ -123,15 +111,15 @@ impl Scratch {
         }
     }
 
-    fn forget_if_idle(&self, asset: AssetId, slot: &Arc<Slot>) {
+    fn forget_if_idle(&self, key: &Key, slot: &Arc<Slot>) {
         let mut slots = self.lock();
         // Two owners, the map and the caller: nobody else is waiting for this source.
         if Arc::strong_count(slot) <= 2 && !slot.file.initialized() {
-            slots.remove(&asset);
+            slots.remove(key);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<AssetId, Arc<Slot>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -162,6 +150,7 @@ impl Drop for Reserved<'_> {
 mod tests {
     use std::io::Read;
 
+    use domain::AssetId;
     use object_store::memory::InMemory;
 
     use super::*;
@@ -180,7 +169,7 @@ mod tests {
 
     async fn read(scratch: &Scratch, objects: &Arc<dyn ObjectStore>, asset: u128) -> Result<Vec<u8>, StoreError> {
         let asset = AssetId::from_u128(asset);
-        let mut file = scratch.open_source(objects, asset, &layout::source(asset)).await?;
+        let mut file = scratch.open_source(objects, &layout::source(asset)).await?;
         let mut body = Vec::new();
         file.read_to_end(&mut body).expect("reads");
         Ok(body)
@@ -200,9 +189,9 @@ mod tests {
         for asset in [1, 2, 1, 3] {
             read(&scratch, &objects, asset).await.expect("reads");
         }
-        let mut kept: Vec<_> = scratch.lock().keys().copied().collect();
+        let mut kept: Vec<_> = scratch.lock().keys().cloned().collect();
         kept.sort();
-        assert_eq!(kept, [AssetId::from_u128(1), AssetId::from_u128(3)]);
+        assert_eq!(kept, [1, 3].map(|asset| layout::source(AssetId::from_u128(asset))));
     }
 
     #[tokio::test]

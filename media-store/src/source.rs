@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use domain::AssetId;
+use domain::SourceId;
 
 use crate::error::blocking;
 use crate::folder::{Folder, sync_parent};
@@ -12,7 +12,7 @@ use crate::store::Backend;
 use crate::{MediaStore, StoreError, layout, multipart};
 
 impl MediaStore {
-    /// Takes a complete, staged file as the source of an asset; the staged file is gone afterwards.
+    /// Takes a complete, staged file as a source of an asset; the staged file is gone afterwards.
     ///
     /// Durable when it returns. May be repeated after a crash at any moment: when the source is there
     /// already, what is left of the staged file is removed and that is success.
@@ -20,9 +20,10 @@ impl MediaStore {
     /// # Errors
     /// [`StoreError::Missing`] when there is neither source nor staged file,
     /// [`StoreError::SourceDiffers`] when both exist and have different sizes.
-    pub async fn adopt_source(&self, asset: AssetId, staged: &Path) -> Result<(), StoreError> {
-        let (key, staged) = (layout::source(asset), staged.to_owned());
-        let stored = self.source_size(asset).await?;
+    pub async fn adopt_source(&self, source: impl Into<SourceId>, staged: &Path) -> Result<(), StoreError> {
+        let source = source.into();
+        let (key, staged) = (layout::source(source), staged.to_owned());
+        let stored = self.source_size(source).await?;
         let found = {
             let staged = staged.clone();
             blocking(move || size_of(&staged)).await.map_err(StoreError::io("stage", &key))?
@@ -57,8 +58,8 @@ impl MediaStore {
     ///
     /// # Errors
     /// Whatever keeps the store from answering.
-    pub async fn source_size(&self, asset: AssetId) -> Result<Option<u64>, StoreError> {
-        let key = layout::source(asset);
+    pub async fn source_size(&self, source: impl Into<SourceId>) -> Result<Option<u64>, StoreError> {
+        let key = layout::source(source);
         match &self.inner.backend {
             Backend::Folder(folder) => {
                 let path = folder.path(key.as_str());
@@ -76,8 +77,8 @@ impl MediaStore {
     /// # Errors
     /// [`StoreError::Missing`] when there is no source, [`StoreError::TooLarge`] when it does not fit
     /// into scratch space.
-    pub async fn open_source(&self, asset: AssetId) -> Result<File, StoreError> {
-        let key = layout::source(asset);
+    pub async fn open_source(&self, source: impl Into<SourceId>) -> Result<File, StoreError> {
+        let key = layout::source(source);
         match &self.inner.backend {
             Backend::Folder(folder) => {
                 let path = folder.path(key.as_str());
@@ -86,7 +87,7 @@ impl MediaStore {
                     _ => StoreError::io("read", &key)(error),
                 })
             }
-            Backend::Bucket(bucket) => bucket.scratch.open_source(&self.inner.objects, asset, &key).await,
+            Backend::Bucket(bucket) => bucket.scratch.open_source(&self.inner.objects, &key).await,
         }
     }
 
@@ -96,8 +97,8 @@ impl MediaStore {
     ///
     /// # Errors
     /// [`StoreError::NeedsFolder`] for a bucket; otherwise what kept the link from being made.
-    pub async fn link_source(&self, asset: AssetId, file: &Path) -> Result<(), StoreError> {
-        let key = layout::source(asset);
+    pub async fn link_source(&self, source: impl Into<SourceId>, file: &Path) -> Result<(), StoreError> {
+        let key = layout::source(source);
         let Backend::Folder(folder) = &self.inner.backend else {
             return Err(StoreError::NeedsFolder { what: "linking a source" });
         };
@@ -115,7 +116,7 @@ impl MediaStore {
     /// Whatever keeps the parts from being put.
     pub async fn put_source_parts(
         &self,
-        asset: AssetId,
+        source: impl Into<SourceId>,
         staged: &Path,
         durable_bytes: u64,
         length: u64,
@@ -123,7 +124,7 @@ impl MediaStore {
         match &self.inner.backend {
             Backend::Folder(_) => Ok(()),
             Backend::Bucket(bucket) => {
-                bucket.put_parts_ahead(&layout::source(asset), staged, durable_bytes, length).await
+                bucket.put_parts_ahead(&layout::source(source), staged, durable_bytes, length).await
             }
         }
     }

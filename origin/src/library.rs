@@ -311,7 +311,8 @@ fn parse(json: &Bytes, playback: PlaybackId, pointer: Pointer, key: Key) -> Resu
         return Err(ReadError::Schema(presentation.schema));
     }
     // Whether it is complete need not be told in both.
-    let is_named = presentation.asset == pointer.asset && presentation.pointer().rank() == pointer.rank();
+    let is_named = presentation.asset == pointer.asset
+        && (presentation.generation, presentation.revision) == (pointer.generation, pointer.revision);
     if !is_named || presentation.playback != playback {
         return Err(ReadError::Misplaced(key));
     }

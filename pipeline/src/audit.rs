@@ -17,9 +17,9 @@ mod reencode;
 
 use std::collections::HashSet;
 
-use catalog_store::{Asset, CatalogError};
+use catalog_store::{Asset, CatalogError, Version, VersionState};
 use domain::presentation::{Pointer, SCHEMA};
-use domain::{AssetId, AssetState, Generation, PlaybackId, Presentation};
+use domain::{AssetId, AssetState, Generation, PlaybackId, Presentation, SourceId, SourceVersion};
 use media_store::{Key, Prefix, StoreError, layout};
 use serde::Serialize;
 
@@ -247,8 +247,11 @@ async fn added_texts(parts: &Parts, asset: AssetId) -> Result<Vec<Expected>, Aud
 }
 
 async fn check_source(parts: &Parts, asset: &Asset, is_busy: bool, report: &mut Report) -> Result<(), AuditError> {
-    let key = layout::source(asset.id);
-    let found = parts.store.source_size(asset.id).await?;
+    if asset.source_version_taken != SourceVersion::FIRST {
+        check_versions(parts, asset, is_busy, report).await?;
+    }
+    let key = layout::source(asset.source());
+    let found = parts.store.source_size(asset.source()).await?;
     let expected = match asset.state {
         AssetState::Uploading => return Ok(()),
         AssetState::Deleted => {
@@ -267,6 +270,31 @@ async fn check_source(parts: &Parts, asset: &Asset, is_busy: bool, report: &mut 
             );
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// The sources that are not in force: those that can be gone back to are there, those that are not known any more are
+/// not.
+async fn check_versions(parts: &Parts, asset: &Asset, is_busy: bool, report: &mut Report) -> Result<(), AuditError> {
+    let known = parts.catalog.versions(asset.id).await?;
+    let numbers = (SourceVersion::FIRST.0..=asset.source_version_taken.0).map(SourceVersion);
+    for version in numbers.filter(|version| *version != asset.source_version) {
+        let source = SourceId { asset: asset.id, version };
+        let key = layout::source(source);
+        let found = parts.store.source_size(source).await?;
+        let expected = known.iter().find(|known| known.version == version);
+        match (found, expected.filter(|known| known.state == VersionState::Ready)) {
+            (None, Some(_)) => report.add(Fault::SourceMissing.finding(key, "the source of a kept version is missing")),
+            (Some(found), Some(Version { size: Some(size), .. })) if found != size.0 => {
+                let what = format!("the source has {found} bytes, received were {}", size.0);
+                report.add(Fault::SourceDiffers.finding(key, what));
+            }
+            (Some(_), None) if expected.is_none() && !is_busy => {
+                report.add(Fault::Stranger.finding(key, "the version is not kept, its source is still there"));
+            }
+            _ => {}
+        }
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ mod transcripts;
 mod trial;
 
 use catalog_store::{AheadJob, Asset, LeasedJob};
-use domain::{AssetState, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe, Timestamp};
+use domain::{AssetState, Generation, JobId, JobKind, JobSpec, LeftOut, Plan, Probe, SourceId, Timestamp};
 
 use transcoder::{Engine, Growing};
 
@@ -198,9 +198,14 @@ impl Step<'_> {
         self.asset().await?.probe.ok_or_else(|| JobError::inconsistent("a planned asset has no probe"))
     }
 
+    /// What the output is made of that the job works on.
+    async fn source_id(&self) -> Result<SourceId, JobError> {
+        Ok(self.parts.catalog.source_of(self.job.asset, self.job.spec.generation()).await?)
+    }
+
     /// The source, opened anew: an engine child owns its descriptor.
     async fn source(&self) -> Result<std::fs::File, JobError> {
-        Ok(self.parts.store.open_source(self.job.asset).await?)
+        Ok(self.parts.store.open_source(self.source_id().await?).await?)
     }
 
     /// The source as far as it is there, opened anew, and the engine to read it: that one, which reads nothing behind

@@ -1,6 +1,7 @@
-/** What both browser tests share: a Chromium of its own, and a report of all that went wrong on the page. */
+/** What all browser tests share: a Chromium of its own, and a report of all that went wrong on the page. */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -8,6 +9,7 @@ import process from 'node:process';
 import { chromium } from 'playwright-core';
 
 const EXECUTABLE = process.env.CHROMIUM ?? '/usr/bin/chromium';
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const ARGS = [
   '--headless',
   '--no-sandbox',
@@ -55,7 +57,9 @@ export async function run(baseUrl, body, isWanted = () => false) {
     process.stdout.write(`${JSON.stringify({ ok: true, ...report })}\n`);
   } catch (error) {
     // The driver appends pages of call log after the first line.
-    const reason = (error instanceof Error ? error.message : String(error)).split('\nCall log')[0] ?? '';
+    const words = (error instanceof Error ? error.message : String(error)).split('\nCall log')[0] ?? '';
+    const where = error instanceof Error ? /e2e\/(?!browser)[\w.]+:\d+/.exec(error.stack ?? '')?.[0] : null;
+    const reason = where ? `${words} (${where})` : words;
     process.stdout.write(`${JSON.stringify({ ok: false, reason, faults })}\n`);
     process.stderr.write(`browser test failed: ${reason}\n`);
     process.exitCode = 1;
@@ -86,4 +90,97 @@ export async function until(reason, ask, deadlineMs = 30_000) {
     if (Date.now() > end) throw new Error(`${reason} (waited ${deadlineMs / 1000} s)`);
     await new Promise((done) => setTimeout(done, 100));
   }
+}
+
+/** The account that a story begins with. */
+export const ROOT = { name: 'Root', email: 'root@example.org', password: 'correct horse battery' };
+
+/**
+ * Sets up the first account by its link, through the page.
+ *
+ * @param {import('playwright-core').Page} page
+ * @param {string} link
+ */
+export async function setUp(page, link) {
+  await page.goto(link);
+  await page.locator('[data-door="setup"]').waitFor();
+  await page.getByLabel('Name').fill(ROOT.name);
+  await page.getByLabel('Mail address').fill(ROOT.email);
+  await page.getByLabel('Password').fill(ROOT.password);
+  await page.getByRole('button', { name: 'Set up this server' }).click();
+  await page.locator('[data-me]').waitFor();
+}
+
+/**
+ * Asks the server as whoever is logged in on the page, or by `token`; answers with the status and the document.
+ *
+ * @param {import('playwright-core').Page} page
+ * @param {string} method
+ * @param {string} path
+ * @param {{ body?: unknown, headers?: Record<string, string>, token?: string }} more
+ * @returns {Promise<{ status: number, tag: string, body: any }>}
+ */
+export function ask(page, method, path, more = {}) {
+  return page.evaluate(
+    async ({ method, path, more }) => {
+      const headers = { ...(more.body === undefined ? {} : { 'content-type': 'application/json' }), ...more.headers };
+      const answer = await fetch(path, {
+        method,
+        headers: more.token === undefined ? headers : { ...headers, authorization: `Bearer ${more.token}` },
+        credentials: more.token === undefined ? 'same-origin' : 'omit',
+        ...(more.body === undefined ? {} : { body: JSON.stringify(more.body) }),
+      });
+      const text = await answer.text();
+      return { status: answer.status, tag: answer.headers.get('etag') ?? '', body: text === '' ? null : JSON.parse(text) };
+    },
+    { method, path, more },
+  );
+}
+
+/**
+ * Becomes somebody else on this page, past the login form.
+ *
+ * @param {import('playwright-core').Page} page
+ * @param {{ email: string, password: string }} who
+ */
+export async function become(page, { email, password }) {
+  const { status } = await ask(page, 'POST', '/api/v1/auth/login', { body: { email, password, cookie: true } });
+  expect(status === 200, `${email} is not let in: ${status}`);
+}
+
+/**
+ * Shows a page and waits until its heading is there.
+ *
+ * @param {import('playwright-core').Page} page
+ * @param {string} baseUrl
+ * @param {string} path
+ */
+export async function show(page, baseUrl, path) {
+  await page.goto(new URL(path, baseUrl).href);
+  await page.locator('main h1').first().waitFor();
+}
+
+/**
+ * Fails where a page is wider than the screen or keeps somebody out: things without a name, too little contrast, and
+ * what else axe-core finds. The player's own controls are left to those who make them.
+ *
+ * @param {import('playwright-core').Page} page
+ */
+export async function expectNeat(page) {
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => {
+    const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+    const { violations } = await /** @type {any} */ (window).axe.run(
+      { exclude: ['media-controller'] },
+      { resultTypes: ['violations'] },
+    );
+    const told = violations.flatMap((/** @type {any} */ rule) =>
+      rule.nodes.map((/** @type {any} */ node) => `${rule.id}: ${node.html.slice(0, 160)}`),
+    );
+    return { wide, told: told.slice(0, 5), headings: document.querySelectorAll('h1').length };
+  });
+  const where = new URL(page.url()).pathname;
+  expect(found.wide <= 0, `${where} is ${found.wide} px wider than the screen`);
+  expect(found.told.length === 0, `${where} keeps people out: ${found.told.join(' ')}`);
+  expect(found.headings === 1, `${where} has ${found.headings} main headings`);
 }

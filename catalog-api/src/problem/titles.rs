@@ -54,7 +54,7 @@ fn thousandths(text: &str) -> u16 {
 }
 
 /// Every code with its titles, in English and French.
-pub(crate) const TITLES: [(&str, &str, &str); 64] = [
+pub(crate) const TITLES: [(&str, &str, &str); 68] = [
     ("account_suspended", "Account suspended", "Compte suspendu"),
     ("accounts_off", "No accounts here", "Pas de comptes ici"),
     ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
@@ -115,9 +115,13 @@ pub(crate) const TITLES: [(&str, &str, &str); 64] = [
     ("too_many_streams", "Too many streams", "Trop de flux ouverts"),
     ("too_many_subscriptions", "Too many subscriptions", "Trop d'abonnements"),
     ("too_many_subtitles", "Too many subtitle files", "Trop de fichiers de sous-titres"),
+    ("too_many_versions", "Too many versions", "Trop de versions"),
     ("too_many_webhooks", "Too many webhooks", "Trop de webhooks"),
     ("unauthorized", "Not logged in", "Non connecté"),
     ("unknown_language", "Unknown language", "Langue inconnue"),
+    ("version_in_force", "Version in force already", "Version déjà en vigueur"),
+    ("version_not_kept", "Version not kept", "Version non conservée"),
+    ("version_under_way", "Another version on its way", "Une autre version est en cours"),
     ("weak_password", "Password too weak", "Mot de passe trop faible"),
 ];
 

@@ -33,6 +33,7 @@ impl Server {
             asset: asset.id,
             generation: Generation(1),
             revision: 1,
+            turn: 0,
             is_complete: Some(true),
             retained: Vec::new(),
             access,

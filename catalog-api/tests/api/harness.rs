@@ -42,7 +42,17 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let catalog = Catalog::open(&format!("sqlite://{}", dir.path().join("catalog.db").display())).await.unwrap();
+        let url = format!("sqlite://{}", dir.path().join("catalog.db").display());
+        Self::start_in(dir, &url).await
+    }
+
+    /// The same on another database.
+    pub(crate) async fn start_on(url: &str) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), url).await
+    }
+
+    async fn start_in(dir: tempfile::TempDir, url: &str) -> Self {
+        let catalog = Catalog::open(url).await.unwrap();
         catalog.migrate().await.unwrap();
         let config = StoreConfig {
             url: format!("file://{}", dir.path().join("media").display()),
@@ -122,7 +132,7 @@ impl Server {
 
     /// The target of a new upload.
     pub(crate) async fn upload(&self) -> Target {
-        let target = Target { asset: self.asset_id(), playback: PlaybackId::mint(self.clock.entropy()) };
+        let target = Target::new(self.asset_id(), PlaybackId::mint(self.clock.entropy()));
         let id = UploadId::mint(at(0), self.clock.entropy());
         let new = NewUpload { file_name: Some("clip.mp4".into()), ..NewUpload::whole(id, target, None, at(0)) };
         self.catalog.create_upload(&new).await.unwrap();

@@ -5,6 +5,7 @@
 mod accounts;
 mod availability;
 mod catalogue;
+mod characters;
 mod collections;
 mod events;
 mod farewell;
@@ -12,6 +13,7 @@ mod harness;
 mod idempotency;
 mod notifications;
 mod people;
+mod released;
 mod reprocess;
 mod rights;
 mod roles;

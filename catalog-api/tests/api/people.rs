@@ -181,7 +181,7 @@ impl People {
         let clock = &self.server.clock;
         clock.advance(Duration::from_millis(1));
         let asset = AssetId::mint(clock.now(), clock.entropy());
-        let target = Target { asset, playback: PlaybackId::mint(clock.entropy()) };
+        let target = Target::new(asset, PlaybackId::mint(clock.entropy()));
         let id = UploadId::mint(clock.now(), clock.entropy());
         let new = NewUpload { owner, ..NewUpload::whole(id, target, None, clock.now()) };
         self.server.catalog.create_upload(&new).await.unwrap();

@@ -23,7 +23,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 102] = [
+const TABLE: [(&str, &str); 105] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -42,6 +42,7 @@ const TABLE: [(&str, &str); 102] = [
     ("createKey", "- +++++ - - -"),
     ("createUploadGrant", "- --+++ - + +"),
     ("createUser", "- ----+ - - -"),
+    ("createVersion", "- ---++ - - +"),
     ("createWebhook", "- --+++ - - +"),
     ("deleteAsset", "- ---++ - - +"),
     ("deleteChannel", "- ---++ - - +"),
@@ -73,6 +74,7 @@ const TABLE: [(&str, &str); 102] = [
     ("listSubscriptions", "- +++++ - - -"),
     ("listSubtitles", "- ---++ + - +"),
     ("listUsers", "- ----+ - - -"),
+    ("listVersions", "- ---++ + - +"),
     ("listWebhooks", "- --+++ - - +"),
     ("logIn", "+ +++++ + + -"),
     ("logOut", "+ +++++ + + -"),
@@ -89,6 +91,7 @@ const TABLE: [(&str, &str); 102] = [
     ("reprocessAsset", "- ---++ - - +"),
     ("resetPassword", "+ +++++ + + -"),
     ("restoreAsset", "- ---++ - - +"),
+    ("restoreVersion", "- ---++ - - +"),
     ("revokeKey", "- +++++ - - -"),
     ("revokeUploadGrant", "- --+++ - + +"),
     ("rotateWebhookSecret", "- --+++ - - +"),
@@ -167,6 +170,7 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
             expires_at: clock.now().plus(std::time::Duration::from_secs(60)),
             is_revoked: false,
             created_at: clock.now(),
+            asset: None,
         };
         catalog.create_grant(&grant).await.unwrap();
         return path.replace("{id}", &id);
@@ -185,7 +189,7 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
     }
     if path.contains("{id}") {
         let asset = people.asset_of(Some("somebody else".into())).await;
-        path = path.replace("{id}", &asset.to_string());
+        path = path.replace("{id}", &asset.to_string()).replace("{version}", "1");
         if path.contains("{subtitle}") {
             let id = TextId::mint(clock.now(), clock.entropy());
             let new =

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use domain::about::label_key;
 use domain::search::{self, PHRASE_WORDS_MAX};
-use domain::{About, AssetId, AssetKind, Language};
+use domain::{About, AssetId, AssetKind, Language, TextId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -146,6 +146,18 @@ pub(crate) async fn put_transcript(
 /// Forgets what is said in an asset by one source.
 pub(crate) async fn drop_transcript(tx: &mut Tx, asset: AssetId, source: &str) -> Result<(), CatalogError> {
     put_transcript(tx, asset, (source, None), &[]).await
+}
+
+/// Forgets what is said in an asset by its source's own subtitles: another source takes its place.
+pub(crate) async fn drop_own_transcripts(tx: &mut Tx, asset: AssetId) -> Result<(), CatalogError> {
+    let base = document(tx, asset).await? * PASSAGES + TRANSCRIPTS;
+    let slots: Vec<SlotRow> = tx.rows(sql::search::SLOTS, args![base, base + TRANSCRIPTS - 1]).await?;
+    for source in slots.into_iter().filter_map(|slot| slot.source) {
+        if source.parse::<TextId>().is_err() {
+            drop_transcript(tx, asset, &source).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn document(tx: &mut Tx, asset: AssetId) -> Result<i64, CatalogError> {

@@ -5,7 +5,8 @@ use super::{Sql, both, statements};
 macro_rules! asset_columns {
     () => {
         "id, playback_id, state, file_name, title, size_bytes, probe, generation, failure, is_playable, chapters, \
-         markers, next_generation, generation_taken, reprocess_failure, spare_job, owner, about, about_version, kind, \
+         markers, next_generation, generation_taken, source_version, next_source_version, source_version_taken, turn, \
+         reprocess_failure, spare_job, owner, about, about_version, kind, \
          channel_id, binned_at, bin_until, publish_at, expire_at, stage, \
          stage_note, version, created_at, updated_at"
     };
@@ -200,11 +201,13 @@ statements! {
     SET_NEXT = both("update assets set next_generation = $2, generation_taken = $2, spare_job = $3, \
         reprocess_failure = null where id = $1");
     /// It takes the place of the one in force, with what was found in the source for it.
-    REPLACE = both("update assets set generation = $2, next_generation = null, spare_job = null, \
+    REPLACE = both("update assets set generation = $2, next_generation = null, next_source_version = null, \
+        spare_job = null, \
         probe = coalesce((select g.probe from generations g where g.asset_id = $1 and g.generation = $2), probe) \
         where id = $1");
     /// It is given up.
-    ABANDON_NEXT = both("update assets set next_generation = null, spare_job = null, reprocess_failure = $2 \
+    ABANDON_NEXT = both("update assets set next_generation = null, next_source_version = null, spare_job = null, \
+        reprocess_failure = $2 \
         where id = $1");
     SET_FAILURE = both("update assets set failure = $2 where id = $1");
     SET_CHAPTERS = both("update assets set chapters = $2 where id = $1");
@@ -272,7 +275,8 @@ statements! {
     STRAY_GENERATIONS = both("select count(*) as number from generations g join assets a on a.id = g.asset_id \
         where g.replaced_at is not null and a.state <> 'deleted' and not exists (select 1 from jobs j \
             where j.asset_id = a.id and j.kind = 'retire' and j.generation = g.generation \
-            and j.state in ('queued', 'running'))");
+            and j.state in ('queued', 'running')) and not exists (select 1 from asset_versions v \
+            where v.asset_id = a.id and v.generation = g.generation and v.state = 'ready')");
     /// Work that is left although its asset is final. To one that is ready texts may be added, another output of it
     /// may be made, and the job that published one may be about to settle.
     IDLE_JOBS = both("select count(*) as number from jobs j join assets a on a.id = j.asset_id \

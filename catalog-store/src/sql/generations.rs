@@ -3,8 +3,10 @@
 use super::{Sql, both, statements};
 
 statements! {
-    INSERT = both("insert into generations (asset_id, generation, plan, segments_total, open_jobs, created_at, probe) \
-        values ($1, $2, $3, $4, $5, $6, $7) on conflict (asset_id, generation) do nothing");
+    INSERT = both("insert into generations (asset_id, generation, plan, segments_total, open_jobs, created_at, probe, \
+        source_version) values ($1, $2, $3, $4, $5, $6, $7, (select case when a.next_generation = $2 \
+        then coalesce(a.next_source_version, a.source_version) else a.source_version end from assets a \
+        where a.id = $1)) on conflict (asset_id, generation) do nothing");
     BY_ID = both("select plan, images, subtitles, left_out, loudness, \
         pictures_good, pictures_bad, pictures_repeated from generations where asset_id = $1 and generation = $2");
     /// Of the outputs in force of the assets in `$1`.
@@ -39,6 +41,9 @@ statements! {
         and probe is not null");
     OF_ASSET = both("select generation, revision, is_complete, replaced_at from generations \
         where asset_id = $1 order by generation");
+    /// That a source which is kept has it.
+    IS_KEPT = both("select count(*) as number from asset_versions where asset_id = $1 and generation = $2 \
+        and state = 'ready'");
     SET_REPLACED = both("update generations set replaced_at = $3 \
         where asset_id = $1 and generation = $2 and replaced_at is null");
     DELETE = both("delete from generations where asset_id = $1 and generation = $2");

@@ -4,20 +4,18 @@ use super::{both, statements};
 
 macro_rules! columns {
     () => {
-        "id, owner, bytes_max, duration_s_max, types, origin, uses_left, expires_at, revoked_at, created_at"
+        "id, owner, bytes_max, duration_s_max, types, origin, uses_left, expires_at, revoked_at, created_at, asset_id"
     };
 }
 
 statements! {
     INSERT = both(concat!("insert into upload_grants (", columns!(), ") \
-        values ($1, $2, $3, $4, $5, $6, $7, $8, null, $9)"));
+        values ($1, $2, $3, $4, $5, $6, $7, $8, null, $9, $10)"));
     BY_ID = both(concat!("select ", columns!(), " from upload_grants where id = $1"));
     /// One use less, if it can be used at all.
     USE = both("update upload_grants set uses_left = uses_left - 1 \
         where id = $1 and uses_left > 0 and revoked_at is null and expires_at > $2");
     REVOKE = both("update upload_grants set revoked_at = $2 where id = $1 and revoked_at is null");
-    /// What the upload of an asset was created under.
-    TERMS_OF_ASSET = both("select terms as text from uploads where asset_id = $1 and kind <> 'partial'");
     /// Parts that no use was spent on yet: nothing took them, or what did may still take more of them.
     PARTS = both("select count(*) as count, cast(coalesce(sum(coalesce(u.length_bytes, u.offset_bytes)), 0) as bigint) \
         as bytes from uploads u where u.grant_id = $1 and u.kind = 'partial' and u.state in ('open', 'complete') \

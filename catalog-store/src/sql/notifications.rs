@@ -12,6 +12,7 @@ statements! {
     INSERT = both("insert into notifications (id, user_id, seq, kind, asset_id, data, mail_due, created_at) \
         select $1, u.id, $3, $4, $5, $6, $7, $8 from users u where u.id = $2 and u.state = 'active' \
         on conflict (user_id, seq) do nothing");
+    LETTERS_DUE = both("select count(*) as number, min(created_at) as oldest from notifications where mail_due = 1");
     BY_ID = both(concat!("select ", columns!(), " from notifications where id = $1"));
     /// The latest first; with $4 only what is unread.
     PAGE = both(concat!("select ", columns!(), " from notifications where user_id = $1 and id < $2 \

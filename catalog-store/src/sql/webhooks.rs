@@ -18,6 +18,12 @@ macro_rules! delivery_columns {
 statements! {
     INSERT = both("insert into webhooks (id, owner, url, description, topics, secret, since_seq, created_at, \
         updated_at) select $1, $2, $3, $4, $5, $6, seq, $7, $7 from event_counter where id = 1");
+    COUNT_ALL = both("select count(*) as number from webhooks");
+    COUNT_OFF = both("select count(*) as number from webhooks where disabled_reason is not null");
+    /// Messages by state, without those that wait for one that is off.
+    BY_STATE = both("select d.state, count(*) as number, min(d.created_at) as oldest from webhook_deliveries d \
+        join webhooks w on w.id = d.webhook_id where d.state <> 'pending' or w.disabled_reason is null \
+        group by d.state order by d.state");
     COUNT = both("select count(*) as number from webhooks where owner = $1");
     BY_ID = both(concat!("select ", columns!(), " from webhooks where id = $1"));
     OF_OWNER = both(concat!("select ", columns!(), " from webhooks where owner = $1 order by id desc"));

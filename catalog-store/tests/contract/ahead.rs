@@ -58,7 +58,7 @@ impl World {
     }
 
     async fn received_after(&self, upload: UploadId) -> LeasedJob {
-        self.catalog.finish_upload(upload, LENGTH, self.job_id(), at(5)).await.unwrap();
+        self.catalog.finish_upload(upload, LENGTH, (self.job_id(), self.job_id()), at(5)).await.unwrap();
         let job = self.claim(false, at(6)).await.expect("the probe");
         assert_eq!(job.spec, JobSpec::Probe);
         job

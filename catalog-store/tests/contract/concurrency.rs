@@ -117,7 +117,7 @@ pub(crate) async fn a_call_dropped_anywhere_leaves_all_or_nothing(world: World) 
     for micros in (0..4000).step_by(100) {
         let new = world.new_upload(Some(10));
         world.catalog.create_upload(&new).await.unwrap();
-        let finish = world.catalog.finish_upload(new.id, 10, world.job_id(), at(1));
+        let finish = world.catalog.finish_upload(new.id, 10, (world.job_id(), world.job_id()), at(1));
         let _ = tokio::time::timeout(Duration::from_micros(micros), finish).await;
         // Waits for a commit that was under way when the call was dropped.
         world.catalog.mark_playable(new.target.expect("not a part").asset, at(1)).await.unwrap();

@@ -16,6 +16,7 @@ fn grant(id: &str) -> Grant {
         expires_at: at(100),
         is_revoked: false,
         created_at: at(0),
+        asset: None,
     }
 }
 
@@ -51,9 +52,9 @@ pub(crate) async fn a_grant_is_used_as_often_as_allowed_and_parts_do_not_count(w
     let refused = under(&world, &id);
     let spent = world.catalog.create_upload(&refused).await;
     assert!(matches!(spent, Err(CatalogError::GrantSpent(_))), "{spent:?}");
-    let terms = world.catalog.upload_terms_of(used.expect("not a part").asset).await.unwrap();
+    let terms = world.catalog.terms_of_source(used.expect("not a part").source()).await.unwrap();
     assert_eq!(terms.expect("they are kept").grant, Some(id));
-    assert_eq!(world.catalog.upload_terms_of(refused.target.expect("not a part").asset).await.unwrap(), None);
+    assert_eq!(world.catalog.terms_of_source(refused.target.expect("not a part").source()).await.unwrap(), None);
     assert_eq!(world.catalog.upload(refused.id).await.unwrap(), None, "nothing is left of it");
 }
 

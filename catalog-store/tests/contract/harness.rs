@@ -148,7 +148,7 @@ impl World {
     }
 
     fn target(&self) -> Target {
-        Target { asset: AssetId::from_u128(self.fresh()), playback: PlaybackId::from_u128(self.fresh()) }
+        Target::new(AssetId::from_u128(self.fresh()), PlaybackId::from_u128(self.fresh()))
     }
 
     /// A part of a file, that expires.

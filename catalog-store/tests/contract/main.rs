@@ -24,7 +24,9 @@ mod sessions;
 mod settling;
 mod shares;
 mod texts;
+mod upgrades;
 mod uploads;
+mod versions;
 mod webhooks;
 
 /// Makes two tests of each case: one per engine.
@@ -68,7 +70,8 @@ contract! {
         parallel_senders_share_messages_out_among_them
         what_is_not_taken_is_due_again_and_a_webhook_that_rests_is_left_alone
         messages_are_sent_again_one_by_one_and_by_time
-        a_webhook_for_which_too_much_waits_is_disabled;
+        a_webhook_for_which_too_much_waits_is_disabled
+        what_waits_and_since_when_is_known;
     uploads:
         an_upload_and_its_asset_are_born_together
         an_offset_never_runs_backwards_and_never_past_the_length
@@ -207,6 +210,15 @@ contract! {
         a_text_that_comes_while_another_output_is_made_is_in_both
         an_output_that_is_planned_anew_stays_behind_the_one_in_force
         what_is_in_force_or_to_be_is_never_removed;
+    versions:
+        another_source_takes_the_place_of_the_one_in_force_which_is_kept
+        an_earlier_source_is_gone_back_to_in_one_step
+        a_source_that_comes_to_nothing_leaves_the_one_in_force
+        an_upload_that_is_given_up_leaves_no_version
+        one_source_is_on_its_way_at_a_time_and_only_to_a_ready_asset
+        sources_beyond_those_that_are_kept_are_removed_with_what_they_took
+        another_source_is_wanted_more_than_another_output_of_the_old_one
+        a_deleted_asset_takes_its_sources_along;
     ledger:
         a_segment_is_recorded_once_and_another_hash_is_refused
         a_lost_lease_records_no_segment

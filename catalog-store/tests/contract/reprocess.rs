@@ -15,7 +15,7 @@ const NEXT: Generation = Generation(2);
 
 impl World {
     /// An asset whose first output is in force and complete.
-    async fn ready(&self) -> AssetId {
+    pub(crate) async fn ready(&self) -> AssetId {
         let asset = self.processing().await;
         self.settle_all_parts(at(10)).await;
         let publish = self.claim(false, at(11)).await.expect("publish");
@@ -25,7 +25,7 @@ impl World {
     }
 
     /// Puts the complete document of the job's generation in force.
-    async fn force(&self, job: &LeasedJob) {
+    pub(crate) async fn force(&self, job: &LeasedJob) {
         let generation = job.spec.generation().expect("it has one");
         let before = self.catalog.edition(job.asset, generation).await.unwrap().expect("it is planned");
         let revision = self.catalog.take_revision(job, at(12)).await.unwrap();
@@ -36,7 +36,7 @@ impl World {
         ReprocessJobs { plan: self.job_id(), retire: self.job_id() }
     }
 
-    async fn reprocess(&self, asset: AssetId) -> Result<Reprocess, CatalogError> {
+    pub(crate) async fn reprocess(&self, asset: AssetId) -> Result<Reprocess, CatalogError> {
         self.catalog.reprocess(asset, None, self.reprocess_jobs(), at(20)).await
     }
 
@@ -50,7 +50,7 @@ impl World {
         asset
     }
 
-    async fn settle_next(&self, job: &LeasedJob) {
+    pub(crate) async fn settle_next(&self, job: &LeasedJob) {
         let generation = job.spec.generation().expect("it has one");
         let parts = [
             JobSpec::Chunk { generation, chunk: 0 },
@@ -60,7 +60,7 @@ impl World {
         self.catalog.settle_reprocess(job, &described_anew(), &plan(), &parts, at(22)).await.unwrap();
     }
 
-    async fn is_sound(&self) -> bool {
+    pub(crate) async fn is_sound(&self) -> bool {
         self.catalog.integrity().await.unwrap().is_sound()
     }
 }

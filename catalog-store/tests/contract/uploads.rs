@@ -50,7 +50,7 @@ pub(crate) async fn the_last_byte_makes_the_asset_received_and_enqueues_its_prob
     world.catalog.create_upload(&new).await.unwrap();
     advance(&world, new.id, 600).await.unwrap();
     for _ in 0..2 {
-        world.catalog.finish_upload(new.id, 1000, world.job_id(), at(2)).await.unwrap();
+        world.catalog.finish_upload(new.id, 1000, (world.job_id(), world.job_id()), at(2)).await.unwrap();
     }
     let upload = world.catalog.upload(new.id).await.unwrap().expect("it");
     assert_eq!((upload.state, upload.offset, upload.length), (UploadState::Complete, 1000, Some(1000)));
@@ -66,7 +66,7 @@ pub(crate) async fn the_last_byte_makes_the_asset_received_and_enqueues_its_prob
 pub(crate) async fn an_upload_of_another_length_is_not_complete(world: World) {
     let new = world.new_upload(Some(1000));
     world.catalog.create_upload(&new).await.unwrap();
-    let refused = world.catalog.finish_upload(new.id, 999, world.job_id(), at(1)).await;
+    let refused = world.catalog.finish_upload(new.id, 999, (world.job_id(), world.job_id()), at(1)).await;
     assert!(matches!(refused, Err(CatalogError::Offset { .. })), "{refused:?}");
     assert_eq!(world.catalog.asset(asset_of(&new)).await.unwrap().expect("it").state, AssetState::Uploading);
     assert_eq!(world.catalog.open_uploads().await.unwrap().len(), 1);
@@ -80,7 +80,7 @@ pub(crate) async fn a_terminated_upload_takes_no_bytes_and_deletes_its_asset(wor
     assert!(!terminate(&world, new.id).await.unwrap());
     let closed = |result| matches!(result, Err(CatalogError::UploadClosed { state: UploadState::Terminated, .. }));
     assert!(closed(advance(&world, new.id, 10).await));
-    assert!(closed(world.catalog.finish_upload(new.id, 1000, world.job_id(), at(2)).await));
+    assert!(closed(world.catalog.finish_upload(new.id, 1000, (world.job_id(), world.job_id()), at(2)).await));
     assert_eq!(world.catalog.asset(asset_of(&new)).await.unwrap().expect("it").state, AssetState::Deleted);
     let unknown = world.new_upload(None).id;
     assert!(matches!(terminate(&world, unknown).await, Err(CatalogError::NoUpload(_))));
@@ -92,7 +92,7 @@ pub(crate) async fn a_deleted_asset_ends_its_upload(world: World) {
     assert!(world.catalog.delete_asset(asset_of(&new), world.job_id(), at(1)).await.unwrap());
     assert_eq!(world.catalog.upload(new.id).await.unwrap().expect("it").state, UploadState::Terminated);
     assert!(matches!(
-        world.catalog.finish_upload(new.id, 1000, world.job_id(), at(2)).await,
+        world.catalog.finish_upload(new.id, 1000, (world.job_id(), world.job_id()), at(2)).await,
         Err(CatalogError::UploadClosed { .. })
     ));
 }
@@ -134,7 +134,7 @@ pub(crate) async fn a_length_is_announced_once(world: World) {
 pub(crate) async fn a_part_has_no_asset_and_can_be_given_up_when_it_is_complete(world: World) {
     let part = world.new_part(10, at(50));
     world.catalog.create_upload(&part).await.unwrap();
-    world.catalog.finish_upload(part.id, 10, world.job_id(), at(1)).await.unwrap();
+    world.catalog.finish_upload(part.id, 10, (world.job_id(), world.job_id()), at(1)).await.unwrap();
     let stored = world.catalog.upload(part.id).await.unwrap().expect("it");
     assert_eq!((stored.state, stored.target, stored.kind), (UploadState::Complete, None, part.kind));
     assert!(world.catalog.uploads_due_to_expire(at(49), 10).await.unwrap().is_empty());
@@ -166,7 +166,7 @@ pub(crate) async fn what_uploads_reserve_is_known(world: World) {
     }
     advance(&world, first.id, 400).await.unwrap();
     assert_eq!(world.catalog.reserved_bytes().await.unwrap(), 600 + 500 + 7);
-    world.catalog.finish_upload(second.id, 500, world.job_id(), at(1)).await.unwrap();
+    world.catalog.finish_upload(second.id, 500, (world.job_id(), world.job_id()), at(1)).await.unwrap();
     assert_eq!(world.catalog.usage_of("ada").await.unwrap(), (1, ByteSize(1500)));
     assert_eq!(world.catalog.usage_of("nobody").await.unwrap(), (0, ByteSize(0)));
 }
@@ -218,7 +218,7 @@ pub(crate) async fn without_a_length_an_upload_is_full_where_it_stands(world: Wo
     let empty = world.new_upload(Some(0));
     world.catalog.create_upload(&empty).await.unwrap();
     assert_eq!(world.catalog.upload(empty.id).await.unwrap().expect("it").full_length(), Some(0));
-    world.catalog.finish_upload(new.id, 600, world.job_id(), at(2)).await.unwrap();
+    world.catalog.finish_upload(new.id, 600, (world.job_id(), world.job_id()), at(2)).await.unwrap();
     assert_eq!(world.catalog.upload(new.id).await.unwrap().expect("it").length, Some(600));
 }
 
@@ -239,7 +239,11 @@ pub(crate) async fn open_finals_are_known_and_their_parts_expire_when_taken(worl
     let parts = [world.new_part(4, at(50)), world.new_part(6, at(20))];
     for part in &parts {
         world.catalog.create_upload(part).await.unwrap();
-        world.catalog.finish_upload(part.id, part.length.unwrap(), world.job_id(), at(1)).await.unwrap();
+        world
+            .catalog
+            .finish_upload(part.id, part.length.unwrap(), (world.job_id(), world.job_id()), at(1))
+            .await
+            .unwrap();
     }
     let ids: Vec<UploadId> = parts.iter().map(|part| part.id).collect();
     let terms = UploadTerms { parts: ids.clone(), ..UploadTerms::default() };
@@ -247,7 +251,7 @@ pub(crate) async fn open_finals_are_known_and_their_parts_expire_when_taken(worl
     world.catalog.create_upload(&whole).await.unwrap();
     let finals = world.catalog.open_finals().await.unwrap();
     assert_eq!(finals.iter().map(|upload| (upload.id, &upload.terms.parts)).collect::<Vec<_>>(), [(whole.id, &ids)]);
-    world.catalog.finish_upload(whole.id, 10, world.job_id(), at(2)).await.unwrap();
+    world.catalog.finish_upload(whole.id, 10, (world.job_id(), world.job_id()), at(2)).await.unwrap();
     assert!(world.catalog.open_finals().await.unwrap().is_empty());
     world.catalog.expire_parts_at(&[ids[0], ids[1], ids[0], whole.id], at(30)).await.unwrap();
     let expiry = async |id| world.catalog.upload(id).await.unwrap().expect("it").expires_at;

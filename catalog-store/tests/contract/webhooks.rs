@@ -219,3 +219,29 @@ pub(crate) async fn a_webhook_for_which_too_much_waits_is_disabled(world: World)
     let known = world.catalog.webhook(hook.id).await.unwrap().unwrap();
     assert_eq!(known.disabled_reason.as_deref(), Some("too much waits for it"));
 }
+
+pub(crate) async fn what_waits_and_since_when_is_known(world: World) {
+    let outgoing = async || world.catalog.outgoing().await.unwrap();
+    assert_eq!(outgoing().await, catalog_store::Outgoing::default());
+    let (hook, other) = (webhook(&world, 1, "ada").await, webhook(&world, 2, "ada").await);
+    world.catalog.send_message(&message(1, &hook, None), at(5)).await.unwrap();
+    world.catalog.send_message(&message(2, &hook, None), at(6)).await.unwrap();
+    world.catalog.send_message(&message(3, &other, None), at(3)).await.unwrap();
+    let found = outgoing().await;
+    assert_eq!((found.webhooks, found.webhooks_off, found.letters), (2, 0, 0));
+    assert_eq!((found.of(DeliveryState::Pending), found.oldest_message), (3, Some(at(3))));
+    let off = WebhookChange {
+        url: other.url.clone(),
+        description: String::new(),
+        topics: "#".parse().unwrap(),
+        is_enabled: false,
+    };
+    world.catalog.change_webhook((other.id, other.version), &off, at(7)).await.unwrap();
+    let found = outgoing().await;
+    assert_eq!((found.webhooks_off, found.of(DeliveryState::Pending), found.oldest_message), (1, 2, Some(at(5))));
+    let leased = world.catalog.claim_delivery("a", LEASE, at(8)).await.unwrap().expect("it is due");
+    world.catalog.settle_delivery(&leased, attempt(Some(200)), Outcome::Delivered, at(9)).await.unwrap();
+    let found = outgoing().await;
+    assert_eq!((found.of(DeliveryState::Delivered), found.of(DeliveryState::Pending)), (1, 1));
+    assert_eq!((found.of(DeliveryState::Failed), found.oldest_message), (0, Some(at(6))));
+}

@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 92] = [
+pub const KEYS: [Key; 93] = [
     key(
         "data_dir",
         Kind::Text,
@@ -298,6 +298,12 @@ pub const KEYS: [Key; 92] = [
         Kind::Number,
         "0",
         "Days for which an asset that is deleted lies in the bin, from which it can be taken out; until then it is neither shown nor played. 0 has no bin: what is deleted is gone at once.",
+    ),
+    key(
+        "keep_versions",
+        Kind::Number,
+        "2",
+        "Sources of one asset that are kept, each with its output: the one in force, and those before it that can be gone back to. 1 keeps none of these. At most 4.",
     ),
     key(
         "review",

@@ -1,9 +1,10 @@
 //! The checks themselves, in the order in which the server would meet them.
 
 use std::path::Path;
+use std::time::Duration;
 
-use catalog_store::OutboxReader;
-use domain::{ByteSize, Clock};
+use catalog_store::{DeliveryState, OutboxReader, Outgoing};
+use domain::{ByteSize, Clock, Timestamp};
 
 use super::{Finding, engine};
 use crate::clock::SystemClock;
@@ -18,6 +19,8 @@ const FREE_SPACE_FAIL: u64 = 1 << 30;
 const FREE_SPACE_WARN: u64 = 20 << 30;
 /// What a chunk of a 1080p source takes, with its whole ladder.
 const CHUNK_1080P: ByteSize = ByteSize(512 << 20);
+/// After how long something that waits to be sent is stuck: the first repetitions are over by then.
+const STUCK_AFTER: Duration = Duration::from_secs(3 * 3600);
 /// No clock that is right shows a time before this: 2025-01-01.
 const EARLIEST_UNIX_MS: i64 = 1_735_689_600_000;
 
@@ -31,6 +34,7 @@ pub(super) async fn all(config: &Config) -> Vec<Finding> {
         findings.push(storage(config, &root).await);
         findings.push(database(config, &root).await);
         findings.extend(purges(config).await);
+        findings.extend(outgoing(config).await);
         findings.push(disk(&root));
     }
     findings.push(clock());
@@ -123,6 +127,43 @@ async fn purges(config: &Config) -> Option<Finding> {
         true => Finding::ok(name, format!("{} caches in front are told of changes", config.purge_targets.len())),
         false => Finding::warn(name, troubles.join("; ")),
     })
+}
+
+/// Whether what is sent to webhooks and by mail is taken; nothing where nobody is sent anything.
+async fn outgoing(config: &Config) -> Option<Finding> {
+    let catalog = wiring::to_look_up(config).await.ok()?;
+    let found = catalog.outgoing().await;
+    catalog.close().await;
+    match found {
+        Ok(found) if found.webhooks == 0 && found.letters == 0 => None,
+        Ok(found) => Some(judged(&found, SystemClock.now())),
+        Err(error) => {
+            Some(Finding::warn("messages", format!("nobody knows what waits to be sent: {}", told(&error.into()))))
+        }
+    }
+}
+
+fn judged(found: &Outgoing, now: Timestamp) -> Finding {
+    let name = "messages";
+    let is_stuck = |since: &Timestamp| now.since(*since) > STUCK_AFTER;
+    let mut troubles = Vec::new();
+    if let Some(since) = found.oldest_message.filter(is_stuck) {
+        let count = found.of(DeliveryState::Pending);
+        troubles
+            .push(format!("{count} messages wait for webhooks, one since {}: see their deliveries", since.rfc3339()));
+    }
+    if let Some(since) = found.oldest_letter.filter(is_stuck) {
+        let count = found.letters;
+        troubles.push(format!("{count} letters wait, one since {}: check smtp_url", since.rfc3339()));
+    }
+    if found.webhooks_off > 0 {
+        let Outgoing { webhooks, webhooks_off, .. } = found;
+        troubles.push(format!("{webhooks_off} of {webhooks} webhooks are off: their owners know why"));
+    }
+    match troubles.is_empty() {
+        true => Finding::ok(name, format!("{} webhooks and all letters are sent what they are due", found.webhooks)),
+        false => Finding::warn(name, troubles.join("; ")),
+    }
 }
 
 fn disk(root: &Path) -> Finding {
@@ -243,6 +284,21 @@ mod tests {
         let large = told(&[("encoding_memory_bytes", "9000000000")], Some(8 << 30));
         assert_eq!(large.verdict, Verdict::Warn);
         assert!(large.text.contains("lower encoding_memory_bytes"), "{}", large.text);
+    }
+
+    #[test]
+    fn what_waits_for_long_is_warned_of() {
+        let at = |hours: i64| Timestamp::from_unix_ms(hours * 3_600_000);
+        let messages = vec![(DeliveryState::Pending, 2)];
+        let found = Outgoing { messages, oldest_message: Some(at(8)), webhooks: 2, ..Outgoing::default() };
+        assert_eq!(judged(&found, at(10)).verdict, Verdict::Ok);
+        let stuck = judged(&found, at(12));
+        assert_eq!(stuck.verdict, Verdict::Warn);
+        assert!(stuck.text.contains("2 messages wait"), "{}", stuck.text);
+        let letters = Outgoing { letters: 1, oldest_letter: Some(at(0)), ..Outgoing::default() };
+        assert!(judged(&letters, at(12)).text.contains("smtp_url"));
+        let off = Outgoing { webhooks: 2, webhooks_off: 1, ..Outgoing::default() };
+        assert!(judged(&off, at(12)).text.contains("1 of 2 webhooks are off"));
     }
 
     #[test]

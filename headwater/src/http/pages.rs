@@ -26,8 +26,30 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 const HASHED: &str = "public, max-age=31536000, immutable";
 const REVALIDATED: &str = "no-cache";
 
-/// Addresses that the pages find their way to by themselves, besides those of videos.
-const NAMES: [&str; 8] = ["api/docs", "watch", "login", "register", "account", "verify", "reset", "setup"];
+/// Addresses that the pages find their way to by themselves (`web/src/lib/route.ts`).
+const NAMES: [&str; 19] = [
+    "api/docs",
+    "watch",
+    "login",
+    "register",
+    "account",
+    "verify",
+    "reset",
+    "setup",
+    "library",
+    "bin",
+    "search",
+    "collections",
+    "channels",
+    "reviews",
+    "notifications",
+    "webhooks",
+    "admin/users",
+    "admin/audit",
+    "studio",
+];
+/// Those with the name of something behind them.
+const FOLDERS: [&str; 5] = ["watch", "studio", "collections", "channels", "webhooks"];
 
 /// Answers a request for a page or one of its files.
 pub(super) fn answer(method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
@@ -41,7 +63,8 @@ pub(super) fn answer(method: &Method, path: &str, headers: &HeaderMap) -> Respon
         return file_response(name, file, method, headers);
     }
     // The pages find their way by themselves: each of their addresses is answered with the same document.
-    let is_page = name.is_empty() || name == "index.html" || name.starts_with("watch/") || NAMES.contains(&name);
+    let is_in_folder = name.split_once('/').is_some_and(|(folder, rest)| FOLDERS.contains(&folder) && !rest.is_empty());
+    let is_page = name.is_empty() || name == "index.html" || is_in_folder || NAMES.contains(&name);
     let document = Built::get("index.html").or_else(|| Placeholder::get("index.html"));
     match document {
         Some(document) if is_page => file_response("index.html", document, method, headers),
@@ -114,6 +137,9 @@ mod tests {
         for name in NAMES {
             assert_eq!(got(&format!("/{name}")).status(), StatusCode::OK, "{name}");
         }
+        for folder in FOLDERS {
+            assert_eq!(got(&format!("/{folder}/x")).status(), StatusCode::OK, "{folder}");
+        }
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_NONE_MATCH, page.headers()[header::ETAG].clone());
         assert_eq!(answer(&Method::GET, "/", &headers).status(), StatusCode::NOT_MODIFIED);
@@ -131,6 +157,7 @@ mod tests {
     fn what_is_not_there_is_said_so() {
         assert_eq!(got("/etc/passwd").status(), StatusCode::NOT_FOUND);
         assert_eq!(got("/../Cargo.toml").status(), StatusCode::NOT_FOUND);
+        assert_eq!(got("/admin/x").status(), StatusCode::NOT_FOUND);
         assert_eq!(answer(&Method::POST, "/", &HeaderMap::new()).status(), StatusCode::METHOD_NOT_ALLOWED);
     }
 

@@ -200,6 +200,12 @@ impl Surface {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the job queue could not be counted")
                 }
             }
+            match catalog.outgoing().await {
+                Ok(outgoing) => self.0.metrics.set_outgoing(&outgoing, self.0.clock.now()),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "messages could not be counted")
+                }
+            }
         }
         let mut response = Response::new(Body::from(self.0.metrics.render()));
         let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");

@@ -32,6 +32,8 @@ pub(crate) struct Metadata {
     pub(crate) file_name: Option<String>,
     /// The file's media type as the client has it, if it looks like one.
     pub(crate) media_type: Option<String>,
+    /// The asset of which it is another source, as the client names it.
+    pub(crate) replaces: Option<String>,
 }
 
 /// Reads `Upload-Metadata`; an absent or empty header is empty metadata.
@@ -49,7 +51,7 @@ pub(crate) fn metadata(headers: &HeaderMap, bytes_max: usize) -> Result<Metadata
         return Err(UploadError::MetadataTooLong { bytes_max });
     }
     let mut keys = HashSet::new();
-    let (mut file_name, mut name, mut media_type) = (None, None, None);
+    let (mut file_name, mut name, mut media_type, mut replaces) = (None, None, None, None);
     let pairs = if header.trim().is_empty() { None } else { Some(header.split(',')) };
     for pair in pairs.into_iter().flatten() {
         let (key, value) = pair.trim().split_once(' ').unwrap_or((pair.trim(), ""));
@@ -60,6 +62,7 @@ pub(crate) fn metadata(headers: &HeaderMap, bytes_max: usize) -> Result<Metadata
         match key {
             "filename" => file_name = Some(value),
             "name" => name = Some(value),
+            "replaces" => replaces = Some(String::from_utf8_lossy(&value).trim().to_owned()),
             "filetype" => media_type = plain_media_type(&value),
             _ => {}
         }
@@ -68,7 +71,7 @@ pub(crate) fn metadata(headers: &HeaderMap, bytes_max: usize) -> Result<Metadata
         }
     }
     let file_name = file_name.or(name).and_then(|name| plain_name(&name));
-    Ok(Metadata { header, file_name, media_type })
+    Ok(Metadata { header, file_name, media_type, replaces })
 }
 
 /// A name fit to be shown: no folders, no control characters, not endless; `None` if nothing is left.

@@ -117,7 +117,7 @@ async fn the_bounds_of_a_capability_hold_for_its_upload() {
     assert!(refused.body.contains("video/*"), "{}", refused.body);
     let id = path.strip_prefix("/uploads/").and_then(|rest| rest.split('?').next()).expect("an id");
     let asset = guarded.ground.asset(id.parse().expect("an id")).await.id;
-    let terms = guarded.ground.state.catalog.upload_terms_of(asset).await.expect("answers").expect("is there");
+    let terms = guarded.ground.state.catalog.terms_of_source(asset.into()).await.expect("answers").expect("is there");
     assert_eq!(terms.duration_s_max, Some(9), "the probe of the whole file obeys it too");
 }
 

@@ -148,10 +148,10 @@ async fn a_concatenation_that_was_killed_goes_on_where_it_was_recorded() {
     let parts = [complete_part(&ground, &file[..100_000]).await, complete_part(&ground, &file[100_000..]).await];
     for (recorded, is_staged_beyond) in [(0, true), (99_999, false), (100_000, true), (180_000, true)] {
         let now = ground.state.clock.now();
-        let target = Target {
-            asset: AssetId::mint(now, ground.state.clock.entropy()),
-            playback: PlaybackId::mint(ground.state.clock.entropy()),
-        };
+        let target = Target::new(
+            AssetId::mint(now, ground.state.clock.entropy()),
+            PlaybackId::mint(ground.state.clock.entropy()),
+        );
         let id = UploadId::mint(now, ground.state.clock.entropy());
         let terms = UploadTerms { parts: parts.to_vec(), ..UploadTerms::default() };
         let new = NewUpload { kind: UploadKind::Final, terms, ..NewUpload::whole(id, target, Some(250_000), now) };

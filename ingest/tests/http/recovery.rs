@@ -59,8 +59,7 @@ async fn an_empty_upload_that_was_not_completed_is_completed_at_the_next_start()
     let ground = Ground::new().await;
     let upload = ground.create(1).await;
     let (row, now) = (ground.upload(upload).await, ground.state.clock.now());
-    let target =
-        catalog_store::Target { asset: domain::AssetId::from_u128(1), playback: domain::PlaybackId::from_u128(1) };
+    let target = catalog_store::Target::new(domain::AssetId::from_u128(1), domain::PlaybackId::from_u128(1));
     let empty = catalog_store::NewUpload::whole(domain::UploadId::from_u128(1), target, Some(0), now);
     ground.state.staging.create(empty.id).await.expect("creates");
     ground.state.catalog.create_upload(&empty).await.expect("creates");
@@ -72,8 +71,7 @@ async fn an_empty_upload_that_was_not_completed_is_completed_at_the_next_start()
 #[tokio::test]
 async fn an_empty_upload_that_was_not_completed_is_not_told_to_be_complete() {
     let ground = Ground::new().await;
-    let target =
-        catalog_store::Target { asset: domain::AssetId::from_u128(1), playback: domain::PlaybackId::from_u128(1) };
+    let target = catalog_store::Target::new(domain::AssetId::from_u128(1), domain::PlaybackId::from_u128(1));
     let now = ground.state.clock.now();
     let empty = catalog_store::NewUpload::whole(domain::UploadId::from_u128(1), target, Some(0), now);
     ground.state.staging.create(empty.id).await.expect("creates");

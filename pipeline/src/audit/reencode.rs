@@ -90,7 +90,9 @@ pub(super) async fn compare(parts: &Parts, asset: &Asset, pick: Pick, report: &m
 }
 
 async fn encode(parts: &Parts, asset: &Asset, plan: &Plan, row: &SegmentRow) -> Result<Finished, JobError> {
-    let probe = asset.probe.as_ref().ok_or_else(|| JobError::inconsistent("a planned asset has no probe"))?;
+    let own = parts.catalog.probe_of(asset.id, row.generation).await?;
+    let probe = own.as_ref().or(asset.probe.as_ref());
+    let probe = probe.ok_or_else(|| JobError::inconsistent("a planned asset has no probe"))?;
     if plan.audio_rendition(&row.rendition).is_some() {
         sound(parts, probe, plan, row).await
     } else {
@@ -103,7 +105,7 @@ async fn video(parts: &Parts, probe: &Probe, plan: &Plan, row: &SegmentRow) -> R
     let video = plan.video.as_ref().ok_or_else(unplanned)?;
     let rung = video.rung(&row.rendition).ok_or_else(unplanned)?.clone();
     let span = plan.video_spans().into_iter().find(|span| span.index == row.index).ok_or_else(unplanned)?;
-    let source = parts.store.open_source(row.asset).await?;
+    let source = parts.store.open_source(parts.catalog.source_of(row.asset, Some(row.generation)).await?).await?;
     let mut session = if video.copied_rung().is_some_and(|copied| copied.id == rung.id) {
         parts.engine.copy(source, copy::request(plan, video, vec![span]))?
     } else {
@@ -123,7 +125,7 @@ async fn sound(parts: &Parts, probe: &Probe, plan: &Plan, row: &SegmentRow) -> R
     let part = plan.audio_parts(rendition).into_iter().find(|part| part.holds(row.index)).ok_or_else(unplanned)?;
     let at = |index: u32| spans.iter().find(|span| span.index == index).copied().ok_or_else(unplanned);
     let (part_first, span) = (at(part.first_segment)?.first, at(row.index)?);
-    let source = parts.store.open_source(row.asset).await?;
+    let source = parts.store.open_source(parts.catalog.source_of(row.asset, Some(row.generation)).await?).await?;
     let mut session = audio::session(&parts.engine, source, (plan, rendition), probe, part_first, vec![span])?;
     let segment = session.next().await?.ok_or(JobError::Incomplete { missing: 1, wanted: 1 })?;
     let (id, config) = (rendition.id.clone(), audio::config(plan, rendition, segment.config.clone()));

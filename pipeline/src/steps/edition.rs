@@ -52,7 +52,7 @@ pub(super) async fn replace(step: &Step<'_>, before: &InForce, mut next: Present
             return Ok(false);
         }
     }
-    point(step, next.playback, next.generation).await?;
+    point(step, next.playback).await?;
     parts.catalog.mark_playable(step.job.asset, now).await?;
     if next.is_complete() {
         // Behind the pointer: caches that are purged for it ask for what is there then.
@@ -100,19 +100,22 @@ pub(crate) async fn withdraw(store: &MediaStore, playback: PlaybackId, generatio
 }
 
 /// Has the pointer name what is in force, or something newer.
-async fn point(step: &Step<'_>, playback: PlaybackId, generation: Generation) -> Result<(), JobError> {
+async fn point(step: &Step<'_>, playback: PlaybackId) -> Result<(), JobError> {
     let (parts, asset) = (step.parts, step.job.asset);
     for attempt in 0..ATTEMPTS_MAX {
-        // Read anew after each write: another job may have written an older pointer over a newer one.
+        // Read anew after each write: another job may have written an older pointer over a newer one, and somebody may
+        // have gone back to an earlier version.
+        let found = step.asset().await?;
+        let generation = found.generation.ok_or(JobError::Gone)?;
         let edition = parts.catalog.edition(asset, generation).await?.ok_or(JobError::Gone)?;
         let is_complete = Some(edition.is_complete);
         let retained = parts.catalog.retained(asset).await?;
-        let revision = edition.revision;
-        let availability = step.asset().await?.availability();
+        let (revision, turn) = (edition.revision, found.turn);
+        let availability = found.availability();
         let current = current(&parts.store, playback).await?;
         let mut access = current.as_ref().map(|current| current.access.clone()).unwrap_or_default();
         access.availability = availability;
-        let wanted = Pointer { schema: SCHEMA, asset, generation, revision, is_complete, retained, access };
+        let wanted = Pointer { schema: SCHEMA, asset, generation, revision, turn, is_complete, retained, access };
         // Whatever is newer stays, and is played when the catalogue says.
         let wanted = match current.clone() {
             Some(newer) if newer.rank() > wanted.rank() => {

@@ -68,7 +68,7 @@ pub(super) async fn run_beside(step: &Step<'_>, generation: Generation) -> Resul
     if asset.next_generation != Some(generation) {
         return Err(JobError::Gone);
     }
-    if step.parts.store.source_size(asset.id).await?.is_none() {
+    if step.parts.store.source_size(step.source_id().await?).await?.is_none() {
         let sentence = "the source of the asset is not stored any more, so it cannot be processed again";
         return Err(JobError::Refused(Failure::new(FailureCode::SourceUnavailable, sentence)));
     }
@@ -182,7 +182,7 @@ fn tell(plan: &Plan, presentation: &Presentation) {
 /// What this source may hold: the worker's bounds, and those of the capability it was uploaded under.
 async fn limits(step: &Step<'_>) -> Result<Limits, JobError> {
     let limits = step.config.limits.clone();
-    let terms = step.parts.catalog.upload_terms_of(step.job.asset).await?;
+    let terms = step.parts.catalog.terms_of_source(step.source_id().await?).await?;
     let duration_s_max = terms.and_then(|terms| terms.duration_s_max).unwrap_or(u32::MAX).min(limits.duration_s_max);
     Ok(Limits { duration_s_max, ..limits })
 }

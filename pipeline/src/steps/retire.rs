@@ -22,10 +22,16 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
     if edition::is_shown(&parts.store, asset.playback, generation).await? {
         return Err(JobError::StillShown);
     }
+    // It goes with the last output that was made of it.
+    let source = parts.catalog.source_to_remove(asset.id, generation).await?;
     if !parts.catalog.drop_generation(step.job, parts.clock.now()).await? {
         return Err(JobError::inconsistent("an output that is in force, or to be, was to be removed"));
     }
     objects(&parts.store, asset.id, generation).await?;
+    if let Some(source) = source {
+        parts.store.delete(&layout::source(source)).await?;
+        tracing::info!(version = source.version.0, "version removed");
+    }
     Ok(Settlement::Retired)
 }
 

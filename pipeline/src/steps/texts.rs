@@ -65,7 +65,8 @@ pub(super) async fn read_all(step: &Step<'_>, generation: Generation, plan: &Pla
         }
         match text.cut {
             Some((made, rendition)) if made == generation => texts.renditions.push(rendition),
-            _ if text.state == State::Unusable => {}
+            // What does not fit one version may fit another, which has other generations.
+            _ if text.state == State::Unusable && text.read_for.is_none_or(|read| read == generation) => {}
             _ => texts.renditions.extend(read(step, generation, plan, &text).await?),
         }
     }

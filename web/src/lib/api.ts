@@ -1,6 +1,7 @@
 /** What the pages ask about assets. */
 
 import { ApiError, api, document, type Schemas } from './client';
+import { t } from './i18n.svelte';
 
 export type Asset = Schemas['Asset'];
 export type Chapter = Schemas['Chapter'];
@@ -36,8 +37,8 @@ export function isFinal(asset: Asset): boolean {
   return asset.state === 'ready' || asset.state === 'failed' || asset.state === 'deleted';
 }
 
-export function nameOf(asset: Asset): string {
-  return asset.title ?? asset.file_name ?? 'Untitled video';
+export function nameOf(asset: { title: string | null; file_name: string | null }): string {
+  return asset.title ?? asset.file_name ?? t('asset.untitled');
 }
 
 async function listed(query: { playback_id?: string; limit?: number }, signal?: AbortSignal): Promise<Asset[]> {

@@ -1,7 +1,8 @@
-/** Resumable uploads of one page: a queue over tus, a few files at a time, each with its own state. */
+/** Resumable uploads: a queue over tus, a few files at a time, each with its own state. */
 
 import { DetailedError, Upload, defaultOptions, type PreviousUpload } from 'tus-js-client';
 
+import { language, t } from './i18n.svelte';
 import { rememberAsset, recallAsset, forgetAsset } from './uploadMemory';
 
 const ENDPOINT = '/uploads';
@@ -35,6 +36,7 @@ export class UploadItem {
       endpoint: ENDPOINT,
       metadata: { filename: file.name, ...(file.type ? { filetype: file.type } : {}) },
       retryDelays: RETRY_DELAYS_MS,
+      headers: { 'Accept-Language': language() },
       removeFingerprintOnSuccess: true,
       onProgress: (sent) => this.progress(sent),
       onUploadUrlAvailable: () => this.learnAsset(),
@@ -120,7 +122,7 @@ export class UploadItem {
   }
 }
 
-/** The uploads of this page, started in order, a few at a time. */
+/** Uploads, started in order, a few at a time. */
 export class UploadQueue {
   items = $state<UploadItem[]>([]);
   /** What an earlier visit left unfinished: choosing the same file again continues it. */
@@ -152,7 +154,10 @@ export class UploadQueue {
   }
 
   async loadInterrupted(): Promise<void> {
-    this.interrupted = await defaultOptions.urlStorage.findAllUploads();
+    const left = await defaultOptions.urlStorage.findAllUploads();
+    const isHere = ({ metadata, size }: PreviousUpload) =>
+      this.items.some(({ file, phase }) => phase !== 'uploaded' && file.name === metadata['filename'] && file.size === size);
+    this.interrupted = left.filter((each) => !isHere(each));
   }
 
   async forget(left: PreviousUpload): Promise<void> {
@@ -180,15 +185,19 @@ export class UploadQueue {
   }
 }
 
+/** The uploads of this visit: they go on while the reader looks at other pages. */
+export const queue = new UploadQueue();
+addEventListener('online', () => queue.wakeOffline());
+
 /** The server's own words where it gave any; never the library's dump of request and response. */
 function sentence(error: Error | DetailedError): string {
   const response = error instanceof DetailedError ? error.originalResponse : null;
-  if (!response) return navigator.onLine ? 'The server cannot be reached.' : 'You are offline.';
+  if (!response) return t(navigator.onLine ? 'problem.away' : 'upload.youAreOffline');
   try {
     const problem = JSON.parse(response.getBody()) as { detail?: unknown; title?: unknown };
     for (const text of [problem.detail, problem.title]) if (typeof text === 'string' && text) return text;
   } catch {
     // Not a problem document: the status has to do.
   }
-  return `The server refused the upload (status ${response.getStatus()}).`;
+  return t('upload.refused', { status: response.getStatus() });
 }

@@ -2,6 +2,7 @@
 
 import Hls, { type ErrorData, type HlsConfig } from 'hls.js';
 
+import { t } from '../lib/i18n.svelte';
 import { AudioTrackList, RenditionList } from './trackLists';
 
 /** What the player shows of a session, as it changes. */
@@ -34,7 +35,7 @@ const CONFIG: Partial<HlsConfig> = {
 export function start(video: HTMLVideoElement, source: string, startAt: number, report: (report: Report) => void): Session {
   if (Hls.isSupported()) return startHls(video, source, startAt, report);
   if (video.canPlayType('application/vnd.apple.mpegurl') !== '') return startNative(video, source, startAt, report);
-  report({ height: null, audio: null, fault: 'This browser cannot play HLS video.' });
+  report({ height: null, audio: null, fault: t('player.noHls') });
   return { destroy: () => undefined };
 }
 
@@ -86,9 +87,9 @@ function recover(hls: Hls, giveUp: (fault: string) => void): (event: unknown, da
 
 function words(data: ErrorData): string {
   const status = data.response?.code;
-  if (status === 404) return 'The video is not there any more.';
-  if (data.type === Hls.ErrorTypes.NETWORK_ERROR) return 'The video does not load: the server cannot be reached or is busy.';
-  return `The video cannot be played (${data.details}).`;
+  if (status === 404) return t('player.gone');
+  if (data.type === Hls.ErrorTypes.NETWORK_ERROR) return t('player.network');
+  return t('player.broken', { reason: data.details });
 }
 
 function startNative(video: HTMLVideoElement, source: string, startAt: number, report: (report: Report) => void): Session {
@@ -96,7 +97,7 @@ function startNative(video: HTMLVideoElement, source: string, startAt: number, r
     if (startAt > 0) video.currentTime = startAt;
     report({ height: video.videoHeight || null, audio: null, fault: null });
   };
-  const onError = () => report({ height: null, audio: null, fault: video.error?.message || 'The video cannot be played.' });
+  const onError = () => report({ height: null, audio: null, fault: t('player.broken', { reason: video.error?.message ?? '' }) });
   video.addEventListener('loadedmetadata', onLoaded);
   video.addEventListener('error', onError);
   video.src = source;

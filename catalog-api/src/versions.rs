@@ -1,0 +1,238 @@
+//! The sources that an asset has had: another one is asked for, they are listed, and an earlier one is gone back to.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State as Shared};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use catalog_store::grants::{SECRET_PREFIX, id_of};
+use catalog_store::{Asset, Grant, Version, VersionState};
+use domain::about::Fault;
+use domain::authority::Action;
+use domain::{
+    AssetId, AssetState, ByteSize, Failure, Generation, JobId, MediaTime, SourceVersion, Timescale, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::State;
+use crate::accounts::Caller;
+use crate::assets::{Missing, asset_id, asset_in, no_store};
+use crate::documents::document;
+use crate::door::asset_for;
+use crate::problem::Problem;
+use crate::view::seconds;
+
+/// How long the capability holds when nothing else is asked for: a day.
+const LIFE_S: u64 = 24 * 3600;
+/// How long it holds at most: a month.
+const LIFE_S_MAX: u64 = 31 * 24 * 3600;
+
+/// There is no such version.
+const NO_VERSION: Missing = Missing("the asset has no such version, or it is not kept any more");
+
+/// What the upload of another source may be.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Wanted {
+    max_bytes: Option<u64>,
+    expires_in_s: Option<u64>,
+}
+
+/// Where another source goes.
+#[derive(Serialize)]
+struct PlaceView {
+    asset: AssetId,
+    /// By which the capability is taken back.
+    grant: String,
+    /// Where an upload is created; told once.
+    url: String,
+    token: String,
+    expires_at: String,
+    max_bytes: Option<u64>,
+}
+
+/// All versions of an asset.
+#[derive(Serialize)]
+struct VersionList {
+    data: Vec<VersionView>,
+}
+
+/// One of the sources that an asset has had.
+#[derive(Serialize)]
+struct VersionView {
+    version: SourceVersion,
+    state: &'static str,
+    is_in_force: bool,
+    file_name: Option<String>,
+    /// Whose upload it was.
+    owner: Option<String>,
+    /// Octets that came; null once all are there.
+    received_bytes: Option<u64>,
+    size_bytes: Option<u64>,
+    /// For people: octets in K, M, G or T.
+    size: Option<String>,
+    duration_seconds: Option<f64>,
+    /// For people: `HH:MM:SS`.
+    duration: Option<String>,
+    generation: Option<Generation>,
+    failure: Option<Failure>,
+    created_at: String,
+    /// When it came into force last.
+    shown_at: Option<String>,
+}
+
+pub(crate) async fn list(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?;
+    let data = versions(&state, &asset).await?;
+    Ok((no_store(), Json(VersionList { data })).into_response())
+}
+
+/// Hands out the address at which the next source of an asset is uploaded.
+pub(crate) async fn begin(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReprocessAsset).await?;
+    let wanted: Wanted = document(&state, &headers, body).await?;
+    let life_s = wanted.expires_in_s.unwrap_or(LIFE_S);
+    if !(1..=LIFE_S_MAX).contains(&life_s) {
+        let detail = format!("is 1 to {LIFE_S_MAX}, a month");
+        return Err(Problem::invalid_fields(vec![Fault::new("/expires_in_s", "out_of_range", detail)]));
+    }
+    if wanted.max_bytes.is_some_and(|bytes| bytes == 0 || i64::try_from(bytes).is_err()) {
+        let detail = "is 1 or more, below 2^63".to_owned();
+        return Err(Problem::invalid_fields(vec![Fault::new("/max_bytes", "out_of_range", detail)]));
+    }
+    // Asked again by whoever creates the upload: this spares people to send what nobody takes.
+    if asset.state != AssetState::Ready {
+        return Err(Problem::version_not_ready(asset.state));
+    }
+    let known = state.catalog.versions(asset.id).await?;
+    if known.iter().any(|known| matches!(known.state, VersionState::Uploading | VersionState::Processing)) {
+        return Err(Problem::version_under_way());
+    }
+    let now = state.clock.now();
+    let secret =
+        format!("{SECRET_PREFIX}{}", URL_SAFE_NO_PAD.encode([state.clock.entropy(), state.clock.entropy()].concat()));
+    let grant = Grant {
+        id: id_of(&secret),
+        owner: caller.principal.name(),
+        bytes_max: wanted.max_bytes,
+        duration_s_max: None,
+        types: vec![],
+        origin: None,
+        uses_left: 1,
+        expires_at: now.plus(Duration::from_secs(life_s)),
+        is_revoked: false,
+        created_at: now,
+        asset: Some(asset.id),
+    };
+    state.catalog.create_grant(&grant).await?;
+    tracing::info!(asset.id = %asset.id, grant.id = %grant.id, "another version is asked for");
+    let view = PlaceView {
+        asset: asset.id,
+        url: format!("/uploads?grant={secret}"),
+        token: secret,
+        expires_at: grant.expires_at.rfc3339(),
+        max_bytes: grant.bytes_max,
+        grant: grant.id,
+    };
+    let mut headers = no_store();
+    let location = format!("/api/v1/upload-grants/{}", view.grant);
+    headers.extend(HeaderValue::try_from(location).ok().map(|location| (header::LOCATION, location)));
+    Ok((StatusCode::CREATED, headers, Json(view)).into_response())
+}
+
+/// Puts an earlier source in force again.
+pub(crate) async fn restore(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<Response, Problem> {
+    let Path((asset, version)) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
+    let (id, version) = (asset_id(&asset)?, version_in(&version)?);
+    asset_for(&state, &caller, id, Action::ReprocessAsset).await?;
+    let now = state.clock.now();
+    state.catalog.restore_version(id, version, JobId::mint(now, state.clock.entropy()), now).await?;
+    tracing::info!(asset.id = %id, version = version.0, "an earlier version is in force again");
+    let asset = asset_for(&state, &caller, id, Action::ReprocessAsset).await?;
+    let found = versions(&state, &asset).await?.into_iter().find(|found| found.version == version);
+    Ok((no_store(), Json(found.ok_or(NO_VERSION)?)).into_response())
+}
+
+fn version_in(text: &str) -> Result<SourceVersion, Problem> {
+    let number = text.parse::<u32>().ok().filter(|number| (1..=SourceVersion::MAX.0).contains(number));
+    number.map(SourceVersion).ok_or_else(|| Problem::invalid_path("a version is a number, from 1".to_owned()))
+}
+
+async fn versions(state: &State, asset: &Asset) -> Result<Vec<VersionView>, Problem> {
+    let known = state.catalog.versions(asset.id).await?;
+    if known.is_empty() {
+        return Ok(vec![VersionView::of_only(asset)]);
+    }
+    Ok(known.into_iter().map(|version| VersionView::new(version, asset.source_version)).collect())
+}
+
+impl VersionView {
+    fn new(version: Version, in_force: SourceVersion) -> Self {
+        let duration = version.duration_ms.and_then(|ms| i64::try_from(ms).ok());
+        let duration = duration.map(|ms| MediaTime::new(ms, Timescale::MILLISECONDS));
+        Self {
+            version: version.version,
+            state: version.state.as_str(),
+            is_in_force: version.version == in_force,
+            received_bytes: (version.state == VersionState::Uploading).then_some(version.offset),
+            file_name: version.file_name,
+            owner: version.owner,
+            size_bytes: version.size.map(|ByteSize(bytes)| bytes),
+            size: version.size.map(|size| size.to_string()),
+            duration_seconds: duration.map(seconds),
+            duration: duration.map(domain::hms),
+            generation: version.generation,
+            failure: version.failure,
+            created_at: version.created_at.rfc3339(),
+            shown_at: version.shown_at.map(Timestamp::rfc3339),
+        }
+    }
+
+    /// The source of an asset that has had no other.
+    fn of_only(asset: &Asset) -> Self {
+        let state = match asset.state {
+            AssetState::Uploading => VersionState::Uploading,
+            AssetState::Ready => VersionState::Ready,
+            AssetState::Failed => VersionState::Failed,
+            AssetState::Received | AssetState::Probed | AssetState::Processing | AssetState::Deleted => {
+                VersionState::Processing
+            }
+        };
+        let duration = asset.probe.as_ref().map(domain::Probe::duration);
+        Self {
+            version: asset.source_version,
+            state: state.as_str(),
+            is_in_force: state == VersionState::Ready,
+            file_name: asset.file_name.clone(),
+            owner: asset.owner.clone(),
+            received_bytes: None,
+            size_bytes: asset.size.map(|ByteSize(bytes)| bytes),
+            size: asset.size.map(|size| size.to_string()),
+            duration_seconds: duration.map(seconds),
+            duration: duration.map(domain::hms),
+            generation: asset.generation,
+            failure: asset.failure.clone(),
+            created_at: asset.created_at.rfc3339(),
+            shown_at: None,
+        }
+    }
+}

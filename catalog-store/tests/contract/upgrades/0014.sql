@@ -1,0 +1,3 @@
+-- Markers.
+
+update assets set markers = '[]' where id = 'ast_0000000000000000000000000a';

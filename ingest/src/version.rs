@@ -1,0 +1,49 @@
+//! Another source of an asset that plays: who may bring one.
+//!
+//! An upload that `replaces` an asset brings its next source (docs/adr/0042). Whoever may have the asset processed again
+//! may send one, and whoever holds a capability that was handed out for that asset.
+
+use catalog_store::Target;
+use domain::authority::{Action, Resource, Standing};
+use domain::{AssetId, AssetState};
+
+use crate::gate::{self, Entrant};
+use crate::protocol::metadata::UPLOAD_METADATA;
+use crate::{Denial, State, UploadError};
+
+/// What an upload is for that names this asset, or comes under a capability; `None` for a new asset.
+///
+/// An asset that the one who asks may not even see is not there.
+pub(crate) async fn target(
+    state: &State,
+    entrant: &Entrant,
+    replaces: Option<&str>,
+) -> Result<Option<Target>, UploadError> {
+    let named = match replaces {
+        Some(id) => Some(id.parse::<AssetId>().map_err(|_| UploadError::Header {
+            header: UPLOAD_METADATA,
+            reason: "replaces must be the id of an asset",
+        })?),
+        None => None,
+    };
+    let id = match (entrant.grant.as_ref().map(|(grant, _)| grant.asset), named) {
+        (Some(Some(granted)), named) if named.is_none_or(|named| named == granted) => granted,
+        (Some(Some(_)), _) => return Err(Denial::Grant { problem: "it is for another asset" }.into()),
+        (Some(None), Some(_)) => return Err(Denial::Grant { problem: "it is for new assets" }.into()),
+        (None, Some(named)) => named,
+        (Some(None) | None, None) => return Ok(None),
+    };
+    let found = state.catalog.asset(id).await?.filter(|asset| asset.state != AssetState::Deleted);
+    let asset = found.ok_or(UploadError::NotFound)?;
+    if entrant.grant.is_none() {
+        let standing = match entrant.principal.name() {
+            Some(name) => state.catalog.standing(id, &name, state.clock.now()).await?,
+            None => Standing::Stranger,
+        };
+        if standing < Standing::Viewer && entrant.principal.is_confined() {
+            return Err(UploadError::NotFound);
+        }
+        gate::may(&entrant.principal, Action::ReprocessAsset, Resource::Asset(standing))?;
+    }
+    Ok(Some(Target::next_version(id, asset.playback)))
+}
