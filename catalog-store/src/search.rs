@@ -127,7 +127,8 @@ impl Catalog {
             let mut args = asked.args(search)?;
             args.extend(args![score, document, limit, search.now, looked_at]);
             rows = self.rows(sql::search::PAGE, args).await?;
-            if rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
+            let is_full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+            if is_full || rows.first().is_some_and(|row| row.looked_at < looked_at) {
                 break;
             }
         }
@@ -333,6 +334,8 @@ struct HitRow {
     id: String,
     score: i64,
     document: i64,
+    /// So many were looked at.
+    looked_at: i64,
 }
 
 impl TryFrom<HitRow> for Hit {

@@ -67,7 +67,7 @@ macro_rules! page {
             ", best as (select doc, score from ranked where doc not in (select doc from unwanted) \
              and (cast($13 as bigint) is null or score < $13 or (score = $13 and doc < $14)) \
              order by score desc, doc desc limit $17) \
-             select a.id, r.doc as document, r.score from best r join search_documents d on d.doc_no = r.doc \
+             select a.id, r.doc as document, r.score, (select count(*) from best) as looked_at from best r join search_documents d on d.doc_no = r.doc \
              join assets a on a.id = d.asset_id where ",
             super::assets::is_listed!("$16"),
             " order by r.score desc, r.doc desc limit $15"
