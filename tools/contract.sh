@@ -53,6 +53,7 @@ post() {
 # `serve NAME ACCESS DATABASE`: starts a server of its own; `server` is where.
 serve() {
     local log=$folder/$1.log
+    HEADWATER_SECRET_KEY="the same for all servers on one database" \
     "$binary" serve --listen 127.0.0.1:0 --data-dir "$folder/$1" --access "$2" ${3:+--set "database_url=$3"} \
         >"$log" 2>&1 &
     server_pid=$!

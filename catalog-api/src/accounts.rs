@@ -23,6 +23,7 @@ mod keys;
 mod letters;
 mod mail;
 mod notifier;
+pub(crate) mod oidc;
 mod password;
 pub(crate) mod secret;
 mod throttle;
@@ -31,6 +32,7 @@ pub(crate) mod totp;
 pub use keys::{Algorithm, KeyError};
 pub use mail::{MailError, MailRoute, Postman};
 pub use notifier::{DigestTime, Notifier};
+pub use oidc::{ProviderSettings, RoleRule};
 
 pub(crate) use cookie::{cleared, is_same_origin, issued};
 pub(crate) use mail::Errand;
@@ -40,6 +42,7 @@ pub(crate) use throttle::{Allowance, CODES, LETTERS, LETTERS_TO, LOGIN, LOGIN_OF
 use failures::Failures;
 use keys::Ring;
 use mail::Letterbox;
+use oidc::{Providers, Seals};
 use throttle::Throttle;
 
 /// How long an access token is good.
@@ -78,6 +81,8 @@ pub struct Settings {
     pub tokens: Vec<(String, String)>,
     /// Proxies that are believed about whom they speak for.
     pub proxies: Vec<IpNet>,
+    /// Whom people may log in by.
+    pub oidc: Vec<ProviderSettings>,
 }
 
 /// Why accounts cannot be kept.
@@ -93,6 +98,9 @@ pub enum AccountsError {
     /// The catalogue does not answer.
     #[error("the catalogue does not answer")]
     Catalog(#[from] CatalogError),
+    /// Providers of identities cannot be asked.
+    #[error("providers of identities cannot be asked")]
+    Oidc(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// The accounts of this installation. Cheap to clone.
@@ -109,6 +117,8 @@ struct Inner {
     throttle: Throttle,
     letterbox: Letterbox,
     failures: Failures,
+    providers: Providers,
+    seals: Seals,
     /// Where the server listens, once it does.
     address: OnceLock<String>,
 }
@@ -162,6 +172,8 @@ impl Accounts {
         settings: Settings,
     ) -> Result<(Self, Postman), AccountsError> {
         let ring = Ring::open(catalog.clone(), Arc::clone(&clock), settings.algorithm).await?;
+        let providers = Providers::new(&settings.oidc).map_err(|error| AccountsError::Oidc(error.into()))?;
+        let seals = Seals::new(&ring.cursor_key());
         let (letterbox, errands) = Letterbox::new();
         let postman = Postman::new(&settings.mail, &settings.mail_from, errands)?;
         let tokens = settings.tokens.iter().map(|(name, token)| (secret::hash(token), name.clone())).collect();
@@ -176,6 +188,8 @@ impl Accounts {
             throttle,
             letterbox,
             failures: Failures::default(),
+            providers,
+            seals,
             address,
         };
         Ok((Self(Arc::new(inner)), postman))
@@ -370,6 +384,16 @@ impl Accounts {
 
     pub(crate) fn put_errand(&self, errand: Errand) -> bool {
         self.0.letterbox.put(errand)
+    }
+
+    /// Whom people may log in by.
+    pub(crate) fn providers(&self) -> &Providers {
+        &self.0.providers
+    }
+
+    /// What cookies on the way to a provider are sealed with.
+    pub(crate) fn seals(&self) -> &Seals {
+        &self.0.seals
     }
 
     pub(crate) fn catalog(&self) -> &Catalog {

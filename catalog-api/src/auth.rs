@@ -200,7 +200,20 @@ async fn proven(accounts: &Accounts, email: &str, password: String) -> Result<Us
     Ok(user)
 }
 
-async fn begin(accounts: &Accounts, user: User, cookie: bool, headers: &HeaderMap) -> Result<Response, Problem> {
+/// A session that is open, and what proves it.
+pub(crate) struct Opened {
+    pub(crate) session: SessionId,
+    /// The secret of a cookie, or a refresh token.
+    pub(crate) told: String,
+}
+
+/// Opens a session for somebody who has proved who they are.
+pub(crate) async fn opened(
+    accounts: &Accounts,
+    user: &User,
+    cookie: bool,
+    headers: &HeaderMap,
+) -> Result<Opened, Problem> {
     let (now, clock) = (accounts.clock().now(), accounts.clock());
     let session = SessionId::mint(now, clock.entropy());
     let told = secret::mint(clock, if cookie { secret::COOKIE } else { secret::REFRESH });
@@ -211,10 +224,15 @@ async fn begin(accounts: &Accounts, user: User, cookie: bool, headers: &HeaderMa
     };
     let client = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let client: String = client.chars().filter(|c| !c.is_control()).take(CLIENT_CHARS_MAX).collect();
-    let (id, role) = (user.id, user.role);
-    let new = NewSession { id: session, user: id, proof, client, expires_at: now.plus(SESSION_LIFE) };
+    let new = NewSession { id: session, user: user.id, proof, client, expires_at: now.plus(SESSION_LIFE) };
     accounts.catalog().begin_session(&new, now).await?;
-    tracing::info!(user.id = %id, session.id = %session, "session begun");
+    tracing::info!(user.id = %user.id, session.id = %session, "session begun");
+    Ok(Opened { session, told })
+}
+
+async fn begin(accounts: &Accounts, user: User, cookie: bool, headers: &HeaderMap) -> Result<Response, Problem> {
+    let Opened { session, told } = opened(accounts, &user, cookie, headers).await?;
+    let (id, role) = (user.id, user.role);
     let mut answer = no_store();
     let mut tokens = SessionTokens {
         session,

@@ -23,6 +23,7 @@ use crate::documents::document;
 use crate::door::{Origin, accounts};
 use crate::me::{KeyView, confirmed, own};
 use crate::notifications::{NotificationView, channels};
+use crate::oidc::IdentityView;
 use crate::person::PersonView;
 use crate::problem::{Problem, chain};
 use crate::webhooks;
@@ -70,8 +71,9 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
     let belongings = catalog.belongings_of(id).await?;
     let is_cut = belongings.is_cut();
     let keys = catalog.api_keys_of(id).await?.into_iter().map(KeyView::from).collect::<Vec<_>>();
+    let identities = catalog.identities_of(id).await?.into_iter().map(IdentityView::from).collect::<Vec<_>>();
     let hooks = catalog.webhooks_of(&id.to_string()).await?;
-    let hooks = hooks.into_iter().map(|webhook| webhooks::listed(webhook, now)).collect::<Vec<_>>();
+    let hooks = hooks.into_iter().map(|webhook| webhooks::listed(state, webhook)).collect::<Vec<_>>();
     let (mut news, mut before) = (Vec::new(), None);
     for _ in 0..KEPT_MAX.div_ceil(PAGE_NOTIFICATIONS_MAX) {
         let page = catalog.notifications(id, false, before, PAGE_NOTIFICATIONS_MAX).await?;
@@ -95,6 +97,7 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
         "shared_collections": kept(shared),
         "sessions": sessions.into_iter().map(session).collect::<Vec<_>>(),
         "api_keys": keys,
+        "identities": identities,
         "webhooks": hooks,
         "notifications": news,
         "notification_preferences": channels(catalog, id).await?,
@@ -173,7 +176,7 @@ pub(crate) async fn leave(
     .await
 }
 
-async fn is_fresh(accounts: &Accounts, caller: &Caller) -> Result<bool, Problem> {
+pub(crate) async fn is_fresh(accounts: &Accounts, caller: &Caller) -> Result<bool, Problem> {
     let Some(session) = caller.session else { return Ok(false) };
     let session = accounts.catalog().session(session).await?;
     Ok(session.is_some_and(|session| accounts.clock().now().since(session.created_at) <= FRESH))

@@ -5,6 +5,7 @@
 //! | [`router`](router()) | which path does what, and what that asks for: the whole surface on one page |
 //! | `door` | who asks, and whether they may |
 //! | `accounts` | how somebody proves who they are: passwords, sessions, tokens, keys, letters |
+//! | `oidc` | logging in by the word of another server |
 //! | `auth`, `second_factor`, `me`, `users` | becoming somebody; one's own account; those of others |
 //! | `assets`, `shares` | one asset, pages of assets, deletion; with whom one is shared |
 //! | `describe`, `filter` | what people say about an asset; which assets are meant |
@@ -51,6 +52,7 @@ mod idempotency;
 mod markers;
 mod me;
 mod notifications;
+mod oidc;
 mod pages;
 mod person;
 mod problem;
@@ -67,7 +69,7 @@ pub mod webhooks;
 
 pub use accounts::{
     Accounts, AccountsError, Algorithm, Caller, DigestTime, KeyError, MailError, MailRoute, Notifier, Postman,
-    Settings, Unproven,
+    ProviderSettings, RoleRule, Settings, Unproven,
 };
 pub use door::ClientAddress;
 pub use router::{Access, ROUTES, State, router};

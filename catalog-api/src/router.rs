@@ -22,7 +22,7 @@ use crate::body::BODIES_MAX;
 use crate::problem::Problem;
 use crate::{
     aliases, assets, audit, auth, availability, channels, chapters, collections, describe, door, erasure, events,
-    idempotency, markers, me, notifications, problem, reprocess, search, second_factor, shares, subtitles, users,
+    idempotency, markers, me, notifications, oidc, problem, reprocess, search, second_factor, shares, subtitles, users,
     versions, webhooks,
 };
 
@@ -59,6 +59,10 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/auth/forgot-password", &[("post", Action::SignIn)]),
     ("/api/v1/auth/login", &[("post", Action::SignIn)]),
     ("/api/v1/auth/logout", &[("post", Action::SignIn)]),
+    ("/api/v1/auth/oidc", &[("get", Action::Describe)]),
+    ("/api/v1/auth/oidc/code", &[("post", Action::SignIn)]),
+    ("/api/v1/auth/oidc/{provider}", &[("get", Action::SignIn)]),
+    ("/api/v1/auth/oidc/{provider}/callback", &[("get", Action::SignIn)]),
     ("/api/v1/auth/refresh", &[("post", Action::SignIn)]),
     ("/api/v1/auth/register", &[("post", Action::SignIn)]),
     ("/api/v1/auth/reset-password", &[("post", Action::SignIn)]),
@@ -91,6 +95,8 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/me/api-keys", &[("get", Action::ChangeSelf), ("post", Action::ChangeSelf)]),
     ("/api/v1/me/api-keys/{key}", &[("delete", Action::ChangeSelf)]),
     ("/api/v1/me/export", &[("get", Action::ChangeSelf)]),
+    ("/api/v1/me/identities", &[("get", Action::ChangeSelf), ("post", Action::ChangeSelf)]),
+    ("/api/v1/me/identities/{identity}", &[("delete", Action::ChangeSelf)]),
     ("/api/v1/me/notification-preferences", &[("get", Action::ChangeSelf), ("patch", Action::ChangeSelf)]),
     ("/api/v1/me/notifications", &[("get", Action::ReadSelf)]),
     ("/api/v1/me/notifications/read", &[("post", Action::ChangeSelf)]),
@@ -281,6 +287,10 @@ fn of_accounts() -> Router<State> {
         .route("/api/v1/auth/register", post(auth::register))
         .route("/api/v1/auth/login", post(auth::log_in))
         .route("/api/v1/auth/logout", post(auth::log_out))
+        .route("/api/v1/auth/oidc", get(oidc::providers))
+        .route("/api/v1/auth/oidc/code", post(oidc::code))
+        .route("/api/v1/auth/oidc/{provider}", get(oidc::start))
+        .route("/api/v1/auth/oidc/{provider}/callback", get(oidc::callback))
         .route("/api/v1/auth/refresh", post(auth::refresh))
         .route("/api/v1/auth/verify-email", post(auth::verify_email))
         .route("/api/v1/auth/forgot-password", post(auth::forgot_password))
@@ -295,6 +305,8 @@ fn of_accounts() -> Router<State> {
         .route("/api/v1/me/notifications", get(notifications::list))
         .route("/api/v1/me/notifications/read", post(notifications::read))
         .route("/api/v1/me/notifications/{notification}", delete(notifications::delete))
+        .route("/api/v1/me/identities", get(oidc::identities).post(oidc::link))
+        .route("/api/v1/me/identities/{identity}", delete(oidc::unlink))
         .route("/api/v1/me/password", put(me::set_password))
         .route("/api/v1/me/verification", post(me::send_verification))
         .route("/api/v1/me/totp", post(second_factor::begin).put(second_factor::confirm))

@@ -75,8 +75,9 @@ pub(crate) async fn confirm(
         return Err(Problem::too_many_attempts(allowance.reset_s));
     }
     let (clock, now) = (accounts.clock(), accounts.clock().now());
-    let pending = user.totp_pending.as_deref().ok_or_else(Problem::invalid_code)?;
-    let step = totp::step_of(&totp::unhex(pending), &code, now).ok_or_else(Problem::invalid_code)?;
+    let pending = user.totp_pending.as_ref().ok_or_else(Problem::invalid_code)?;
+    let pending = accounts.catalog().opened_totp(user.id, pending)?;
+    let step = totp::step_of(&totp::unhex(&pending), &code, now).ok_or_else(Problem::invalid_code)?;
     let fresh = || totp::base32(&secret::octets(clock)).chars().take(RECOVERY_CHARS).collect::<String>();
     let codes: Vec<String> = (0..RECOVERY_CODES).map(|_| fresh()).collect();
     let hashes: Vec<String> = codes.iter().map(|code| secret::hash(code)).collect();
@@ -109,7 +110,7 @@ pub(crate) async fn remove(
 
 /// Asks for the second factor of an account that has one, behind its password.
 pub(crate) async fn asked(accounts: &Accounts, user: &User, code: Option<&str>) -> Result<(), Problem> {
-    let Some(secret) = user.totp.as_deref() else { return Ok(()) };
+    let Some(secret) = user.totp.as_ref() else { return Ok(()) };
     let code = code.ok_or_else(Problem::code_required)?;
     let subject = user.id.to_string();
     let allowance = accounts.take(&CODES, &subject);
@@ -118,7 +119,8 @@ pub(crate) async fn asked(accounts: &Accounts, user: &User, code: Option<&str>) 
     }
     let (catalog, now) = (accounts.catalog(), accounts.clock().now());
     let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
-    let is_right = match totp::step_of(&totp::unhex(secret), &code, now) {
+    let secret = catalog.opened_totp(user.id, secret)?;
+    let is_right = match totp::step_of(&totp::unhex(&secret), &code, now) {
         // Good once, also for whoever looked over the shoulder.
         Some(step) => catalog.use_totp_step(user.id, step).await?,
         None if code.len() == RECOVERY_CHARS => {

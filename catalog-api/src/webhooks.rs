@@ -136,7 +136,7 @@ struct AttemptView {
 pub(crate) async fn list(Shared(state): Shared<State>, caller: Caller) -> Result<Response, Problem> {
     let now = state.clock.now();
     let webhooks = state.catalog.webhooks_of(&caller.actor()).await?;
-    let data: Vec<WebhookView> = webhooks.into_iter().map(|webhook| view(webhook, None, now)).collect();
+    let data: Vec<WebhookView> = webhooks.into_iter().map(|webhook| view(&state, webhook, None, now)).collect();
     Ok((no_store(), Json(json!({ "data": data }))).into_response())
 }
 
@@ -163,7 +163,7 @@ pub(crate) async fn create(
     let location = format!("/api/v1/webhooks/{}", webhook.id);
     answer.extend(HeaderValue::try_from(location).ok().map(|location| (header::LOCATION, location)));
     answer.extend(tag(webhook.version));
-    Ok((StatusCode::CREATED, answer, Json(view(webhook, Some(secret), now))).into_response())
+    Ok((StatusCode::CREATED, answer, Json(view(&state, webhook, Some(secret), now))).into_response())
 }
 
 pub(crate) async fn show(
@@ -172,7 +172,7 @@ pub(crate) async fn show(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let webhook = own(&state, &caller, path).await?;
-    Ok(shown(webhook, state.clock.now()))
+    Ok(shown(&state, webhook))
 }
 
 pub(crate) async fn change(
@@ -198,7 +198,7 @@ pub(crate) async fn change(
         is_enabled: wanted.is_enabled.unwrap_or(webhook.disabled_reason.is_none()),
     };
     let now = state.clock.now();
-    Ok(shown(state.catalog.change_webhook((webhook.id, version), &change, now).await?, now))
+    Ok(shown(&state, state.catalog.change_webhook((webhook.id, version), &change, now).await?))
 }
 
 pub(crate) async fn delete(
@@ -235,7 +235,7 @@ pub(crate) async fn rotate(
     tracing::info!(webhook.id = %webhook.id, "webhook has another secret");
     let mut answer = no_store();
     answer.extend(tag(webhook.version));
-    Ok((StatusCode::CREATED, answer, Json(view(webhook, Some(secret), now))).into_response())
+    Ok((StatusCode::CREATED, answer, Json(view(&state, webhook, Some(secret), now))).into_response())
 }
 
 /// Has a message sent to try the webhook out.
@@ -393,18 +393,19 @@ fn instant(field: &str, text: &str) -> Result<Timestamp, Problem> {
     Timestamp::from_rfc3339(text).ok_or_else(wrong)
 }
 
-fn shown(webhook: Webhook, now: Timestamp) -> Response {
+fn shown(state: &State, webhook: Webhook) -> Response {
     let mut answer = no_store();
     answer.extend(tag(webhook.version));
-    (answer, Json(view(webhook, None, now))).into_response()
+    (answer, Json(listed(state, webhook))).into_response()
 }
 
 /// A webhook, without what is secret in it.
-pub(crate) fn listed(webhook: Webhook, now: Timestamp) -> WebhookView {
-    view(webhook, None, now)
+pub(crate) fn listed(state: &State, webhook: Webhook) -> WebhookView {
+    view(state, webhook, None, state.clock.now())
 }
 
-fn view(webhook: Webhook, secret: Option<String>, now: Timestamp) -> WebhookView {
+fn view(state: &State, webhook: Webhook, secret: Option<String>, now: Timestamp) -> WebhookView {
+    let secrets = state.catalog.webhook_secrets(&webhook, now).unwrap_or_default();
     let until = webhook.previous_secret.as_ref().map(|(_, until)| *until).filter(|until| *until > now);
     WebhookView {
         id: webhook.id,
@@ -413,7 +414,7 @@ fn view(webhook: Webhook, secret: Option<String>, now: Timestamp) -> WebhookView
         topics: webhook.topics.iter().map(str::to_owned).collect(),
         is_enabled: webhook.disabled_reason.is_none(),
         disabled_reason: webhook.disabled_reason,
-        public_key: message::public_key(&webhook.secret),
+        public_key: secrets.first().and_then(|secret| message::public_key(secret)),
         previous_secret_until: until.map(Timestamp::rfc3339),
         succeeded_at: webhook.succeeded_at.map(Timestamp::rfc3339),
         created_at: webhook.created_at.rfc3339(),

@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::audit::Note;
 use crate::catalog::{MaybeNumber, Text, Tx};
 use crate::engine::{args, column, count, parsed};
-use crate::{Catalog, CatalogError, sql};
+use crate::{Catalog, CatalogError, Sealed, sql};
 
 /// Most accounts that one page of [`Catalog::users`] holds.
 pub const PAGE_USERS_MAX: u32 = 100;
@@ -83,10 +83,10 @@ pub struct User {
     pub is_email_verified: bool,
     /// Octets that their uploads may take; `None` for as many as everybody's.
     pub quota_bytes: Option<u64>,
-    /// What the codes of their second factor are made from, in hexadecimal digits; `None` if they have none.
-    pub totp: Option<String>,
+    /// What the codes of their second factor are made from ([`Catalog::opened_totp`]); `None` if they have none.
+    pub totp: Option<Sealed>,
     /// The same, not confirmed yet.
-    pub totp_pending: Option<String>,
+    pub totp_pending: Option<Sealed>,
     /// Rises with every change.
     pub version: u64,
     /// When it was made.
@@ -346,10 +346,15 @@ impl Catalog {
 }
 
 impl Tx {
-    /// Makes an account whose address nobody else has.
+    /// Makes an account whose address nobody else has, and logs that.
     async fn create_user(&mut self, new: &NewUser, actor: &str, now: Timestamp) -> Result<(), CatalogError> {
         let note = Note::of_user(actor, "user.created", new.id);
         self.audit(Note { data: json!({ "role": new.role }), ..note }, now).await?;
+        self.insert_user(new, now).await
+    }
+
+    /// Adds an account, behind the head of the audit log.
+    pub(crate) async fn insert_user(&mut self, new: &NewUser, now: Timestamp) -> Result<(), CatalogError> {
         let key = new.email.as_deref().map(email_key);
         // Somebody may have been faster before the head was taken.
         if let Some(key) = &key
@@ -432,8 +437,8 @@ impl TryFrom<UserRow> for User {
             password: row.password,
             is_email_verified: row.email_verified_at.is_some(),
             quota_bytes: row.quota_bytes.map(|bytes| count("users.quota_bytes", bytes)).transpose()?,
-            totp: row.totp,
-            totp_pending: row.totp_pending,
+            totp: row.totp.map(Sealed::stored),
+            totp_pending: row.totp_pending.map(Sealed::stored),
             version: count("users.version", row.version)?,
             created_at: Timestamp::from_unix_ms(row.created_at),
             updated_at: Timestamp::from_unix_ms(row.updated_at),

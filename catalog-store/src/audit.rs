@@ -17,7 +17,9 @@ pub const PAGE_AUDIT_MAX: u32 = 100;
 const BATCH: u32 = 1000;
 
 /// What the one whom it concerns is told of, in case it was not them.
-const TOLD: [&str; 9] = [
+const TOLD: [&str; 11] = [
+    "identity.linked",
+    "identity.unlinked",
     "key.created",
     "session.refresh_reused",
     "user.password_changed",

@@ -1,6 +1,6 @@
 //! The handle on the catalogue, and its transactions.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use domain::{AssetEvent, AssetId, AssetState, Timestamp, UserId};
 use serde_json::{Value, json};
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::assets::AssetRow;
 use crate::engine::{self, Arg, Engine, Row, Transaction, args};
 use crate::search::index::Dialect;
+use crate::secrets::SecretKeys;
 use crate::sql::{self, Sql};
 use crate::{CatalogError, LeasedJob};
 
@@ -29,6 +30,8 @@ struct Inner {
     engine: Engine,
     /// How many transactions this process committed.
     commits: watch::Sender<u64>,
+    /// What secrets are sealed with, once that is known.
+    keys: OnceLock<SecretKeys>,
 }
 
 impl Catalog {
@@ -40,7 +43,7 @@ impl Catalog {
     /// [`CatalogError::Scheme`] for another URL, [`CatalogError::Open`] if the database cannot be reached.
     pub async fn open(url: &str) -> Result<Self, CatalogError> {
         let (commits, _) = watch::channel(0);
-        Ok(Self { inner: Arc::new(Inner { engine: Engine::open(url).await?, commits }) })
+        Ok(Self { inner: Arc::new(Inner { engine: Engine::open(url).await?, commits, keys: OnceLock::new() }) })
     }
 
     /// Opens an existing database only to read it; whoever writes to it may go on doing so.
@@ -57,7 +60,7 @@ impl Catalog {
         if found != expected {
             return Err(CatalogError::Schema { found, expected });
         }
-        Ok(Self { inner: Arc::new(Inner { engine, commits }) })
+        Ok(Self { inner: Arc::new(Inner { engine, commits, keys: OnceLock::new() }) })
     }
 
     /// Brings the schema up to date, and what a search looks into; does nothing if they are.
@@ -103,6 +106,16 @@ impl Catalog {
             listener.heard().await?;
             self.inner.commits.send_modify(|commits| *commits = commits.wrapping_add(1));
         }
+    }
+
+    /// The keys that secrets are sealed with.
+    pub(crate) fn keys(&self) -> Result<&SecretKeys, CatalogError> {
+        self.inner.keys.get().ok_or(CatalogError::Locked)
+    }
+
+    /// Keeps the keys for as long as this handle and its clones live; those that came first count.
+    pub(crate) fn keep_keys(&self, keys: SecretKeys) -> &SecretKeys {
+        self.inner.keys.get_or_init(|| keys)
     }
 
     pub(crate) async fn begin(&self) -> Result<Tx, CatalogError> {

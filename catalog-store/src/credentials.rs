@@ -8,7 +8,7 @@ use crate::accounts::UserState;
 use crate::audit::Note;
 use crate::catalog::Number;
 use crate::engine::{args, parsed};
-use crate::{Catalog, CatalogError, sql};
+use crate::{Catalog, CatalogError, Sealed, sql};
 
 /// API keys of one account that are not revoked.
 pub const KEYS_MAX: u64 = 50;
@@ -189,7 +189,7 @@ impl Catalog {
     /// Everything that this installation signs with, oldest first.
     pub async fn signing_keys(&self) -> Result<Vec<SigningKey>, CatalogError> {
         let rows: Vec<SigningKeyRow> = self.rows(sql::credentials::SIGNING_KEYS, args![]).await?;
-        Ok(rows.into_iter().map(SigningKey::from).collect())
+        rows.into_iter().map(|row| self.opened_key(row)).collect()
     }
 
     /// Adds `new` unless there is one of its purpose already that is younger than `older_than`, and removes those
@@ -214,7 +214,8 @@ impl Catalog {
         match new {
             Some(key) if is_young(key) && gone.is_empty() => return self.signing_keys().await,
             Some(key) if !is_young(key) => {
-                let (id, purpose, secret) = (key.id.as_str(), key.purpose.as_str(), key.secret.as_str());
+                let secret = self.sealed("signing_keys", &key.id, &key.secret)?;
+                let (id, purpose) = (key.id.as_str(), key.purpose.as_str());
                 tx.execute(sql::credentials::SIGNING_KEY_INSERT, args![id, purpose, secret, key.created_at]).await?;
             }
             _ => {}
@@ -224,6 +225,12 @@ impl Catalog {
         }
         tx.commit().await?;
         self.signing_keys().await
+    }
+
+    fn opened_key(&self, row: SigningKeyRow) -> Result<SigningKey, CatalogError> {
+        let secret = self.opened("signing_keys", &row.id, &Sealed::stored(row.secret))?;
+        let created_at = Timestamp::from_unix_ms(row.created_at);
+        Ok(SigningKey { id: row.id, purpose: row.purpose, secret, created_at })
     }
 }
 
@@ -275,11 +282,4 @@ struct SigningKeyRow {
     purpose: String,
     secret: String,
     created_at: i64,
-}
-
-impl From<SigningKeyRow> for SigningKey {
-    fn from(row: SigningKeyRow) -> Self {
-        let created_at = Timestamp::from_unix_ms(row.created_at);
-        Self { id: row.id, purpose: row.purpose, secret: row.secret, created_at }
-    }
 }

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::{
-    AssetId, ChannelId, CollectionId, Generation, ItemId, JobId, KeyId, MessageId, NotificationId, PlaybackId,
-    RenditionId, SessionId, SourceVersion, TextId, Timestamp, UploadId, UserId, WebhookId,
+    AssetId, ChannelId, CollectionId, Generation, IdentityId, ItemId, JobId, KeyId, MessageId, NotificationId,
+    PlaybackId, RenditionId, SessionId, SourceVersion, TextId, Timestamp, UploadId, UserId, WebhookId,
 };
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
@@ -131,7 +131,9 @@ impl Engine {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(BUSY_TIMEOUT)
-            .foreign_keys(true);
+            .foreign_keys(true)
+            // What is overwritten or removed stays in no page that is written anyway.
+            .pragma("secure_delete", "fast");
         let writer = pool(1).connect_with(options.clone().create_if_missing(true)).await.map_err(CatalogError::Open)?;
         // What a search sorts stays in memory, and so do the pages that it goes through again and again.
         let options = options.pragma("query_only", "on").pragma("temp_store", "memory");
@@ -322,6 +324,7 @@ text_arg!(
     UserId,
     SessionId,
     KeyId,
+    IdentityId,
     WebhookId,
     MessageId,
     NotificationId,

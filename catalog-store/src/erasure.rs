@@ -197,6 +197,7 @@ impl Tx {
         self.execute(sql::erasure::DELETE_KEYS, args![id]).await?;
         self.execute(sql::credentials::TICKETS_DROP_ALL, args![id]).await?;
         self.execute(sql::second_factor::CODES_DROP, args![id]).await?;
+        self.execute(sql::identities::DELETE_OF_USER, args![id]).await?;
         self.execute(sql::shares::REMOVE_OF_USER, args![id]).await?;
         self.execute(sql::collections::REMOVE_SHARES_OF_USER, args![id]).await?;
         self.execute(sql::channels::UNSUBSCRIBE_USER, args![id]).await?;

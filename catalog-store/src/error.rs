@@ -158,6 +158,15 @@ pub enum CatalogError {
     /// The asset is shared with as many as it may be.
     #[error("asset {0} is shared with {max} accounts already", max = crate::shares::SHARES_MAX)]
     TooManyShares(AssetId),
+    /// Another account has the identity.
+    #[error("another account has this identity")]
+    IdentityTaken,
+    /// The account has as many identities as it may.
+    #[error("there are {max} identities already", max = crate::identities::IDENTITIES_MAX)]
+    TooManyIdentities,
+    /// Its owner could not log in any more.
+    #[error("the account has no other way in")]
+    LastWayIn,
     /// There is no such webhook.
     #[error("no webhook {0}")]
     NoWebhook(WebhookId),
@@ -206,6 +215,21 @@ pub enum CatalogError {
     /// The account follows as many channels as it may.
     #[error("there are {max} subscriptions already", max = crate::channels::SUBSCRIPTIONS_MAX)]
     TooManySubscriptions,
+    /// There is no key to seal or open secrets with.
+    #[error("secrets can neither be sealed nor opened without a key")]
+    Locked,
+    /// The secrets of this database are sealed under another key.
+    #[error(
+        "the secrets in this database are sealed under another key: give the one that they were sealed with as \
+         secret_key, or among previous_secret_keys to have them sealed anew, or put its secrets.key back"
+    )]
+    WrongKey,
+    /// A secret was changed, or sealed under another key.
+    #[error("the secret in {place} cannot be opened")]
+    Unopened {
+        /// Its table and row.
+        place: String,
+    },
     /// A number does not fit into a database column.
     #[error("{0} is too large a number")]
     TooLarge(u64),

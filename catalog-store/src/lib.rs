@@ -5,6 +5,8 @@
 //! | [`uploads`] | resumable uploads and how many of their bytes are durable |
 //! | [`grants`], [`imports`] | capabilities to upload; how far imports from other addresses are |
 //! | [`accounts`], [`sessions`], [`credentials`], [`second_factor`] | who has an account; what proves who somebody is |
+//! | [`identities`] | who somebody is at providers of identities |
+//! | [`secrets`] | what is secret in the rows, sealed under a key that is not there |
 //! | [`idempotency`] | what is done once however often it is asked for |
 //! | [`erasure`] | all that is kept of a person, and that it is erased |
 //! | [`notifications`] | what people are told of what happened |
@@ -55,6 +57,7 @@ pub mod events;
 pub mod generations;
 pub mod grants;
 pub mod idempotency;
+pub mod identities;
 pub mod imports;
 pub mod integrity;
 pub mod jobs;
@@ -66,6 +69,7 @@ pub mod purges;
 pub mod reprocess;
 pub mod search;
 pub mod second_factor;
+pub mod secrets;
 pub mod segments;
 pub mod sessions;
 pub mod settle;
@@ -92,6 +96,7 @@ pub use events::Event;
 pub use generations::Output;
 pub use grants::{Grant, UnpaidParts};
 pub use idempotency::{Known, Mark, Named};
+pub use identities::{Identity, NewIdentity};
 pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob, NextJob};
@@ -101,6 +106,7 @@ pub use outbox::{OutboxHold, OutboxReader};
 pub use progress::{RenditionKind, RenditionProgress};
 pub use reprocess::{Reprocess, ReprocessJobs, Standing};
 pub use search::{Cue, Facet, Found, Hit, Moment, Moments, Search};
+pub use secrets::{Sealed, SecretKeys, WeakKey};
 pub use segments::SegmentRow;
 pub use sessions::{NewSession, Proof, RefreshToken, Refreshed, Session};
 pub use shares::Share;

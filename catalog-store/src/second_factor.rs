@@ -4,18 +4,27 @@ use domain::{Timestamp, UserId};
 
 use crate::audit::Note;
 use crate::engine::args;
-use crate::{Catalog, CatalogError, sql};
+use crate::{Catalog, CatalogError, Sealed, sql};
 
 impl Catalog {
+    /// The secret of an account's second factor, or one that is to become it, as [`Self::begin_totp`] was given it.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unopened`] if it is not what was sealed for this account.
+    pub fn opened_totp(&self, id: UserId, secret: &Sealed) -> Result<String, CatalogError> {
+        self.opened("users", id, secret)
+    }
+
     /// Notes a secret that its owner has yet to confirm with a code; one that is in force stays so.
     ///
     /// # Errors
     /// [`CatalogError::NoUser`] if the account is gone.
     pub async fn begin_totp(&self, id: UserId, secret: &str, now: Timestamp) -> Result<(), CatalogError> {
+        let sealed = self.sealed("users", id, secret)?;
         let mut tx = self.begin().await?;
         tx.audit(Note::of_user(&id.to_string(), "user.second_factor_begun", id), now).await?;
         tx.lock_user(id, None, now).await?;
-        tx.execute(sql::second_factor::BEGIN, args![id, secret]).await?;
+        tx.execute(sql::second_factor::BEGIN, args![id, sealed]).await?;
         tx.commit().await
     }
 

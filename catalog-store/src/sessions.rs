@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::accounts::UserState;
 use crate::audit::Note;
 use crate::engine::{args, parsed};
-use crate::{Catalog, CatalogError, sql};
+use crate::{Catalog, CatalogError, Sealed, sql};
 
 /// Sessions of one account; one more ends the oldest.
 pub const SESSIONS_MAX: u32 = 50;
@@ -106,7 +106,7 @@ impl Catalog {
         let NewSession { id, user, expires_at, .. } = *new;
         let (cookie, chain_key) = match &new.proof {
             Proof::Cookie(hash) => (Some(hash.clone()), None),
-            Proof::Tokens { chain_key, .. } => (None, Some(chain_key.clone())),
+            Proof::Tokens { chain_key, .. } => (None, Some(self.sealed("sessions", id, chain_key)?)),
         };
         let mut tx = self.begin().await?;
         tx.audit(Note::of_session(&user.to_string(), "session.begun", user, id), now).await?;
@@ -179,10 +179,12 @@ impl Catalog {
     pub async fn refresh_token(&self, hash: &str) -> Result<Option<RefreshToken>, CatalogError> {
         let row: Option<TokenRow> = self.row(sql::sessions::TOKEN, args![hash]).await?;
         row.map(|row| {
+            let session: SessionId = parsed("refresh_tokens.session_id", &row.session_id)?;
+            let chain_key = row.chain_key.map(|key| self.opened("sessions", session, &Sealed::stored(key)));
             Ok(RefreshToken {
-                session: parsed("refresh_tokens.session_id", &row.session_id)?,
+                session,
                 user: parsed("sessions.user_id", &row.user_id)?,
-                chain_key: row.chain_key.unwrap_or_default(),
+                chain_key: chain_key.transpose()?.unwrap_or_default(),
                 session_created_at: Timestamp::from_unix_ms(row.session_at),
             })
         })

@@ -13,12 +13,14 @@ pub(crate) mod events;
 pub(crate) mod generations;
 pub(crate) mod grants;
 pub(crate) mod idempotency;
+pub(crate) mod identities;
 pub(crate) mod imports;
 pub(crate) mod jobs;
 pub(crate) mod notifications;
 pub(crate) mod outbox;
 pub(crate) mod search;
 pub(crate) mod second_factor;
+pub(crate) mod secrets;
 pub(crate) mod segments;
 pub(crate) mod sessions;
 pub(crate) mod shares;
@@ -67,12 +69,14 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         generations::ALL,
         grants::ALL,
         idempotency::ALL,
+        identities::ALL,
         imports::ALL,
         jobs::ALL,
         notifications::ALL,
         outbox::ALL,
         search::ALL,
         second_factor::ALL,
+        secrets::ALL,
         segments::ALL,
         sessions::ALL,
         shares::ALL,

@@ -280,7 +280,7 @@ impl Catalog {
             }
         }
         let asset = new.target.map(|target| target.asset.to_string());
-        let terms = json("uploads.terms", &new.terms)?;
+        let terms = self.sealed_terms(&new.id.to_string(), &new.terms)?;
         let expires_at = new.expires_at.map(Timestamp::unix_ms);
         let (metadata, file_name, owner) = (new.metadata.clone(), new.file_name.clone(), new.owner.clone());
         let (kind, key) = (new.kind.as_str(), new.repeat_key.clone());
@@ -298,19 +298,19 @@ impl Catalog {
     /// The upload with this id, in whatever state.
     pub async fn upload(&self, id: UploadId) -> Result<Option<Upload>, CatalogError> {
         let row: Option<UploadRow> = self.row(sql::uploads::BY_ID, args![id]).await?;
-        row.map(Upload::try_from).transpose()
+        row.map(|row| self.opened_upload(row)).transpose()
     }
 
     /// The upload that was created with this key, in whatever state.
     pub async fn upload_by_repeat_key(&self, key: &str) -> Result<Option<Upload>, CatalogError> {
         let row: Option<UploadRow> = self.row(sql::uploads::BY_REPEAT_KEY, args![key]).await?;
-        row.map(Upload::try_from).transpose()
+        row.map(|row| self.opened_upload(row)).transpose()
     }
 
     /// All final uploads that wait for their parts or are being concatenated, oldest first.
     pub async fn open_finals(&self) -> Result<Vec<Upload>, CatalogError> {
         let rows: Vec<UploadRow> = self.rows(sql::uploads::OPEN_FINALS, args![]).await?;
-        rows.into_iter().map(Upload::try_from).collect()
+        rows.into_iter().map(|row| self.opened_upload(row)).collect()
     }
 
     /// Lets complete parts expire at `at`, unless they do so earlier.
@@ -325,13 +325,13 @@ impl Catalog {
     /// The upload that an asset still waits for; `None` once that is over.
     pub async fn open_upload_of(&self, asset: AssetId) -> Result<Option<Upload>, CatalogError> {
         let row: Option<UploadRow> = self.row(sql::uploads::OPEN_OF_ASSET, args![asset]).await?;
-        row.map(Upload::try_from).transpose()
+        row.map(|row| self.opened_upload(row)).transpose()
     }
 
     /// All uploads that still take bytes, oldest first.
     pub async fn open_uploads(&self) -> Result<Vec<Upload>, CatalogError> {
         let rows: Vec<UploadRow> = self.rows(sql::uploads::OPEN, args![]).await?;
-        rows.into_iter().map(Upload::try_from).collect()
+        rows.into_iter().map(|row| self.opened_upload(row)).collect()
     }
 
     /// Records how many bytes of several uploads are durable, in one transaction; what became of each, in order.
@@ -476,7 +476,7 @@ impl Catalog {
     pub async fn uploads_due_to_expire(&self, now: Timestamp, limit: u32) -> Result<Vec<Upload>, CatalogError> {
         let mut rows: Vec<UploadRow> = self.rows(sql::uploads::DUE_TO_EXPIRE, args![now, limit]).await?;
         rows.extend(self.rows::<UploadRow>(sql::uploads::PARTS_DUE, args![now, limit]).await?);
-        rows.into_iter().map(Upload::try_from).collect()
+        rows.into_iter().map(|row| self.opened_upload(row)).collect()
     }
 
     /// Forgets parts that ended before `oldest`; how many there were.
@@ -522,6 +522,12 @@ impl Catalog {
             Err(error @ CatalogError::NoUpload(_)) => Ok(error),
             Err(error) => Err(error),
         }
+    }
+
+    fn opened_upload(&self, row: UploadRow) -> Result<Upload, CatalogError> {
+        let mut upload = Upload::try_from(row)?;
+        upload.terms.url = upload.terms.url.take().map(|url| self.opened_address(&upload.id.to_string(), url));
+        Ok(upload)
     }
 
     async fn upload_in(&self, tx: &mut crate::catalog::Tx, id: UploadId) -> Result<Upload, CatalogError> {

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::audit::Note;
 use crate::catalog::{Number, Tx};
 use crate::engine::{args, count, parsed};
-use crate::{Catalog, CatalogError, sql};
+use crate::{Catalog, CatalogError, Sealed, sql};
 
 mod deliveries;
 mod waiting;
@@ -39,10 +39,10 @@ pub struct Webhook {
     pub description: String,
     /// What it is told of.
     pub topics: Topics,
-    /// What messages are signed with.
-    pub secret: String,
+    /// What messages are signed with ([`Catalog::webhook_secrets`]).
+    pub secret: Sealed,
     /// What they are signed with as well, until then.
-    pub previous_secret: Option<(String, Timestamp)>,
+    pub previous_secret: Option<(Sealed, Timestamp)>,
     /// It is told of events after this one.
     pub since_seq: u64,
     /// Why nothing is sent any more; `None` while it is.
@@ -109,7 +109,7 @@ impl Catalog {
             return Err(CatalogError::TooManyWebhooks);
         }
         let (url, description) = (new.url.as_str(), new.description.as_str());
-        let (topics, secret) = (new.topics.to_string(), new.secret.as_str());
+        let (topics, secret) = (new.topics.to_string(), self.sealed("webhooks", new.id, &new.secret)?);
         let args = args![new.id, new.owner.as_str(), url, description, topics, secret, now];
         tx.execute(sql::webhooks::INSERT, args).await?;
         // Whoever fans out may not have run yet.
@@ -121,6 +121,16 @@ impl Catalog {
     pub async fn webhook(&self, id: WebhookId) -> Result<Option<Webhook>, CatalogError> {
         let row: Option<WebhookRow> = self.row(sql::webhooks::BY_ID, args![id]).await?;
         row.map(Webhook::try_from).transpose()
+    }
+
+    /// What messages to a webhook are signed with at this time, the present secret first.
+    ///
+    /// # Errors
+    /// [`CatalogError::Unopened`] if one is not what was sealed for this webhook.
+    pub fn webhook_secrets(&self, webhook: &Webhook, now: Timestamp) -> Result<Vec<String>, CatalogError> {
+        let previous = webhook.previous_secret.as_ref().filter(|(_, until)| *until > now).map(|(secret, _)| secret);
+        let secrets = std::iter::once(&webhook.secret).chain(previous);
+        secrets.map(|secret| self.opened("webhooks", webhook.id, secret)).collect()
     }
 
     /// All webhooks of a principal, newest first.
@@ -174,7 +184,8 @@ impl Catalog {
         let owner = tx.owner_of_webhook(id).await?;
         tx.audit(note(&owner, "webhook.secret_rotated", id), now).await?;
         let known = tx.lock_webhook(id, None, now).await?;
-        tx.execute(sql::webhooks::SET_SECRETS, args![id, secret, known.secret, previous_until]).await?;
+        let secret = self.sealed("webhooks", id, secret)?;
+        tx.execute(sql::webhooks::SET_SECRETS, args![id, secret, known.secret.as_str(), previous_until]).await?;
         tx.commit_webhook(id).await
     }
 
@@ -282,8 +293,8 @@ impl TryFrom<WebhookRow> for Webhook {
             url: row.url,
             description: row.description,
             topics: parsed("webhooks.topics", &row.topics)?,
-            secret: row.secret,
-            previous_secret: row.previous_secret.zip(until),
+            secret: Sealed::stored(row.secret),
+            previous_secret: row.previous_secret.map(Sealed::stored).zip(until),
             since_seq: count("webhooks.since_seq", row.since_seq)?,
             disabled_reason: row.disabled_reason,
             rests_until: Timestamp::from_unix_ms(row.rests_until),

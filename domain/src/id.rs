@@ -147,6 +147,10 @@ id!(
     KeyId, "key"
 );
 id!(
+    /// That an account is also known to a provider of identities: `idn_` and 26 digits. It is no secret.
+    IdentityId, "idn"
+);
+id!(
     /// A webhook: `whk_` and 26 digits. It is no secret.
     WebhookId, "whk"
 );
@@ -177,6 +181,7 @@ ordered_by_birth!(TextId);
 ordered_by_birth!(UserId);
 ordered_by_birth!(SessionId);
 ordered_by_birth!(KeyId);
+ordered_by_birth!(IdentityId);
 ordered_by_birth!(WebhookId);
 ordered_by_birth!(MessageId);
 ordered_by_birth!(NotificationId);

@@ -29,7 +29,9 @@ Examples:
   headwater backup /backups/ --data-dir /var/lib/headwater
 
 The server may be running: the copy is the database as it was at one moment, read whole before it gets its name.
-Beside it lies FILE.manifest.json, which says what is in it. Both are as secret as the server: keys are in them.
+Beside it lies FILE.manifest.json, which says what is in it.
+Secrets in the copy are sealed. The key to them, secrets.key in the data folder or the setting secret_key, is not in
+it: keep that elsewhere, once, since it stays the same. A copy without its key is not started.
 Media, sources and unfinished uploads are files of their own: copy the storage after the database, so that every
 object is there that the database knows. A database on PostgreSQL is copied by pg_dump.
 
@@ -91,7 +93,8 @@ struct Manifest {
 /// # Errors
 /// If the database is not SQLite, cannot be read, or the copy cannot be written or is not whole.
 pub async fn back_up(args: BackupArgs, config: Config) -> anyhow::Result<ExitCode> {
-    let source = database(&config, &wiring::existing(&config)?)?;
+    let root = wiring::existing(&config)?;
+    let source = database(&config, &root)?;
     ensure!(source.exists(), "there is no database at {}", source.display());
     let now = wiring::clock().now();
     let target = match args.to.is_dir() || args.to.as_os_str().as_encoded_bytes().ends_with(b"/") {
@@ -120,6 +123,10 @@ pub async fn back_up(args: BackupArgs, config: Config) -> anyhow::Result<ExitCod
         made.last_event,
         made.sha256
     ));
+    if config.secret_key.is_empty() {
+        let key = config.secret_key_path(&root);
+        terminal::say(&format!("keep  {}  apart from it: the copy needs that key and does not hold it", key.display()));
+    }
     Ok(ExitCode::from(cli::DONE))
 }
 

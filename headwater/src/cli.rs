@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, LogFormat, Role, Sources};
 use crate::{
-    access, audit, backup, doctor, probe, purge, reprocess, serve, telemetry, terminal, transcode, upload, validate,
-    verify, wiring,
+    access, audit, backup, doctor, probe, purge, reprocess, secrets, serve, telemetry, terminal, transcode, upload,
+    validate, verify, wiring,
 };
 
 /// The work is done.
@@ -145,6 +145,9 @@ enum Command {
     /// Put such a copy in the place of the database; what it replaces is kept
     #[command(after_help = backup::RESTORE_EXAMPLES)]
     Restore(RestoreCommand),
+    /// Go on where the key to the secrets in the database is lost
+    #[command(after_help = secrets::EXAMPLES)]
+    Secrets(SecretsArgs),
     /// Tell the caches in front to purge assets, now
     #[command(after_help = purge::EXAMPLES)]
     Purge(PurgeArgs),
@@ -210,6 +213,12 @@ struct AccessArgs {
     data: DataArgs,
     #[command(flatten)]
     what: access::Args,
+}
+
+#[derive(Debug, Args)]
+struct SecretsArgs {
+    #[command(subcommand)]
+    what: secrets::What,
 }
 
 #[derive(Debug, Args)]
@@ -358,6 +367,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let config = load(args.data.flags())?;
             quietly(&config)?;
             on_runtime(backup::restore(args.what, config))
+        }
+        Command::Secrets(args) => {
+            let config = load(args.what.flags())?;
+            quietly(&config)?;
+            on_runtime(secrets::run(args.what, config))
         }
         Command::Purge(args) => {
             let config = load(args.data.flags())?;

@@ -8,6 +8,7 @@ mod accounts;
 mod admission;
 mod edge;
 mod keys;
+mod oidc;
 mod purge;
 mod reference;
 mod sources;
@@ -127,6 +128,9 @@ pub struct Config {
     pub storage_url: String,
     pub storage_access_key: String,
     pub storage_secret_key: String,
+    pub secret_key: String,
+    pub secret_key_file: PathBuf,
+    pub previous_secret_keys: Vec<String>,
     pub log: String,
     pub log_format: LogFormat,
     pub shutdown_deadline_s: u32,
@@ -168,6 +172,11 @@ pub struct Config {
     pub mail_from: String,
     pub digest_time: String,
     pub trusted_proxies: Vec<String>,
+    pub oidc_providers: Vec<String>,
+    pub oidc_secrets: Vec<String>,
+    pub oidc_scopes: String,
+    pub oidc_registration: Vec<String>,
+    pub oidc_roles: Vec<String>,
     pub upload_size_max: u64,
     pub upload_sync: UploadSync,
     pub upload_expiry_s: u32,
@@ -226,6 +235,14 @@ impl Config {
             address("sqlite", &crate::data_dir::Layout::below(data_dir).database)
         } else {
             self.database_url.clone()
+        }
+    }
+
+    /// Where the key to the secrets in the database lies, unless it is a setting.
+    pub(crate) fn secret_key_path(&self, data_dir: &Path) -> PathBuf {
+        match self.secret_key_file.as_os_str().is_empty() {
+            true => crate::data_dir::Layout::below(data_dir).secret_key,
+            false => self.secret_key_file.clone(),
         }
     }
 
@@ -324,6 +341,17 @@ impl Config {
         }
     }
 
+    /// Checks that keys are long enough, without showing them.
+    fn check_secret_keys(&self) -> Result<(), (&'static str, String)> {
+        let is_short = |key: &str| catalog_store::SecretKeys::new(key, []).is_err();
+        let wrong = |name| Err((name, catalog_store::WeakKey.to_string().replace("a key has", "must have")));
+        match self {
+            config if !config.secret_key.is_empty() && is_short(&config.secret_key) => wrong("secret_key"),
+            config if config.previous_secret_keys.iter().any(|key| is_short(key)) => wrong("previous_secret_keys"),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks what the type of a value cannot say.
     fn check(&self) -> Result<(), (&'static str, String)> {
         let in_range = |key: &'static str, value: u64, min: u64, max: u64| {
@@ -388,6 +416,8 @@ impl Config {
             return Err(("codecs", "must name each codec once".into()));
         }
         accounts::check(self)?;
+        oidc::check(self)?;
+        self.check_secret_keys()?;
         admission::check(self)?;
         access::check(self)?;
         edge::check(self)?;

@@ -58,6 +58,9 @@ pub struct Layout {
     pub scratch: PathBuf,
     /// Uploads that are not complete.
     pub uploads: PathBuf,
+    /// What secrets are sealed with, where the settings name no key; made at the first start.
+    #[serde(default)]
+    pub secret_key: PathBuf,
     /// Letters, where no mail server is named; made with the first.
     #[serde(default)]
     pub mail: PathBuf,
@@ -71,6 +74,7 @@ impl Layout {
             media: root.join("media"),
             scratch: root.join("scratch"),
             uploads: root.join("uploads"),
+            secret_key: root.join("secrets.key"),
             mail: root.join("mail"),
         }
     }

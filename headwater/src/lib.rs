@@ -15,7 +15,7 @@
 //! | [`http`] | one listener, and who answers which path |
 //! | [`serve`] | the server: roles wired together |
 //! | [`wiring`] | from the configuration to the parts of the other crates |
-//! | [`transcode`], [`probe`], [`upload`], [`verify`], [`validate`], [`reprocess`], [`purge`], [`audit`], [`backup`], [`doctor`] | the other commands |
+//! | [`transcode`], [`probe`], [`upload`], [`verify`], [`validate`], [`reprocess`], [`purge`], [`audit`], [`secrets`], [`backup`], [`doctor`] | the other commands |
 //!
 //! Read [`config::Config`] and [`serve::run`] first.
 
@@ -35,6 +35,7 @@ pub mod metrics;
 pub mod probe;
 pub mod purge;
 pub mod reprocess;
+pub mod secrets;
 pub mod serve;
 pub mod telemetry;
 pub mod terminal;

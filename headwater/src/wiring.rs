@@ -16,6 +16,7 @@ use transcoder::{Engine, EngineConfig, EngineLimits};
 pub mod accounts;
 mod demand;
 mod early;
+mod secrets;
 
 use crate::clock::SystemClock;
 pub use demand::demand;
@@ -114,15 +115,17 @@ pub async fn to_look_up(config: &Config) -> anyhow::Result<Catalog> {
     Catalog::open_to_read(&address).await.with_context(|| format!("cannot read the database {shown}"))
 }
 
-/// The database of a data folder, as the configuration places it, brought to this version's schema.
+/// The database of a data folder, as the configuration places it, brought to this version's schema, with the key to
+/// its secrets.
 ///
 /// # Errors
-/// If it cannot be reached, or was written by a newer version.
+/// If it cannot be reached, was written by a newer version, or its secrets are sealed under another key.
 pub async fn catalog(config: &Config, data_dir: &Path) -> anyhow::Result<Catalog> {
     let address = config.database_address(data_dir);
     let shown = config::without_password(&address);
     let catalog = Catalog::open(&address).await.with_context(|| format!("cannot open the database {shown}"))?;
     catalog.migrate().await.with_context(|| format!("cannot bring {shown} to this version's schema"))?;
+    secrets::unlock(config, data_dir, &catalog).await?;
     Ok(catalog)
 }
 

@@ -83,6 +83,27 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "too_many_keys", detail)
     }
 
+    pub(crate) fn identity_taken() -> Self {
+        let detail = "another account has this identity: log in with it, and take it off there";
+        Self::new(StatusCode::CONFLICT, "identity_taken", detail)
+    }
+
+    pub(crate) fn too_many_identities() -> Self {
+        let most = catalog_store::identities::IDENTITIES_MAX;
+        let detail = format!("an account has at most {most} identities: take one off");
+        Self::new(StatusCode::CONFLICT, "too_many_identities", detail)
+    }
+
+    pub(crate) fn last_way_in() -> Self {
+        let detail = "nobody could log in to this account any more: set a password first";
+        Self::new(StatusCode::CONFLICT, "last_way_in", detail)
+    }
+
+    pub(crate) fn provider_away() -> Self {
+        let detail = "the provider of identities does not answer, try again later";
+        Self { retry_after_s: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "provider_away", detail) }
+    }
+
     pub(crate) fn too_many_shares() -> Self {
         let detail = format!("an asset is shared with at most {} accounts", catalog_store::shares::SHARES_MAX);
         Self::new(StatusCode::CONFLICT, "too_many_shares", detail)

@@ -54,7 +54,7 @@ fn thousandths(text: &str) -> u16 {
 }
 
 /// Every code with its titles, in English and French.
-pub(crate) const TITLES: [(&str, &str, &str); 68] = [
+pub(crate) const TITLES: [(&str, &str, &str); 72] = [
     ("account_suspended", "Account suspended", "Compte suspendu"),
     ("accounts_off", "No accounts here", "Pas de comptes ici"),
     ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
@@ -78,6 +78,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 68] = [
     ("idempotency_key_in_use", "Still being done", "Encore en cours"),
     ("idempotency_key_reused", "Key used for something else", "Clé déjà utilisée pour autre chose"),
     ("internal", "Error of the server", "Erreur du serveur"),
+    ("identity_taken", "Identity taken", "Identité déjà prise"),
     ("invalid_body", "Document not understood", "Document non compris"),
     ("invalid_code", "Wrong code", "Code erroné"),
     ("invalid_cursor", "Not a place in this list", "Position inconnue dans cette liste"),
@@ -93,6 +94,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 68] = [
     ("invalid_transition", "No way to this stage", "Étape impossible"),
     ("item_unfit", "Not taken by this collection", "Non accepté par cette collection"),
     ("last_admin", "Last administrator", "Dernier administrateur"),
+    ("last_way_in", "Last way in", "Dernier moyen de connexion"),
     ("malformed_body", "Body not readable", "Contenu illisible"),
     ("method_not_allowed", "Method not allowed", "Méthode non autorisée"),
     ("not_binned", "Not in the bin", "Absent de la corbeille"),
@@ -100,6 +102,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 68] = [
     ("not_json", "Not JSON", "Pas du JSON"),
     ("not_text", "Not text", "Pas du texte"),
     ("precondition_required", "If-Match required", "If-Match requis"),
+    ("provider_away", "Provider does not answer", "Fournisseur injoignable"),
     ("registration_closed", "Registration closed", "Inscriptions fermées"),
     ("source_missing", "Source not stored", "Source absente"),
     ("storage_unavailable", "Storage cannot be reached", "Stockage injoignable"),
@@ -107,6 +110,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 68] = [
     ("too_many_bodies", "Too many bodies at once", "Trop de contenus à la fois"),
     ("too_many_channels", "Too many channels", "Trop de chaînes"),
     ("too_many_generations", "Too many generations", "Trop de générations"),
+    ("too_many_identities", "Too many identities", "Trop d'identités"),
     ("too_many_items", "Too many items", "Trop d'éléments"),
     ("too_many_keys", "Too many API keys", "Trop de clés API"),
     ("too_many_messages", "Too many messages wait", "Trop de messages en attente"),

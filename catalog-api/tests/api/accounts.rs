@@ -205,7 +205,7 @@ async fn a_password_is_changed_by_who_knows_the_present_one() {
 }
 
 /// The code that a device shows now, by RFC 6238 and RFC 4648 as the test understands them.
-fn shown(secret: &str, now: domain::Timestamp) -> String {
+pub(crate) fn shown(secret: &str, now: domain::Timestamp) -> String {
     let digits = secret.bytes().map(|digit| if digit >= b'A' { digit - b'A' } else { digit - b'2' + 26 });
     let bits: String = digits.map(|digit| format!("{digit:05b}")).collect();
     let octets: Vec<u8> = bits

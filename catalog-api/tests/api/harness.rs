@@ -54,6 +54,10 @@ impl Server {
     async fn start_in(dir: tempfile::TempDir, url: &str) -> Self {
         let catalog = Catalog::open(url).await.unwrap();
         catalog.migrate().await.unwrap();
+        catalog
+            .unlock(catalog_store::SecretKeys::new("a key of the tests, of 32 characters and more", []).unwrap())
+            .await
+            .unwrap();
         let config = StoreConfig {
             url: format!("file://{}", dir.path().join("media").display()),
             access_key: None,

@@ -8,7 +8,9 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, StatusCode};
-use catalog_api::{Access, Accounts, Algorithm, ClientAddress, DigestTime, MailRoute, Notifier, Settings};
+use catalog_api::{
+    Access, Accounts, Algorithm, ClientAddress, DigestTime, MailRoute, Notifier, ProviderSettings, Settings,
+};
 use catalog_store::notifications::READER;
 use catalog_store::{NewApiKey, NewSession, NewUpload, NewUser, OutboxHold, Proof, Target};
 use domain::authority::{Role, Scope};
@@ -27,6 +29,23 @@ pub(crate) const TOKEN: &str = "a-token-of-sixteen-characters";
 /// How long a letter may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The provider of identities of these tests.
+pub(crate) const PROVIDER: &str = "corp";
+
+/// How it is known.
+pub(crate) fn provider(issuer: &str) -> ProviderSettings {
+    ProviderSettings {
+        name: PROVIDER.into(),
+        label: "Corporate login".into(),
+        issuer: issuer.into(),
+        client_id: "headwater".into(),
+        client_secret: Some("a secret: of the client".into()),
+        scopes: "openid email profile".into(),
+        may_register: true,
+        roles: Vec::new(),
+    }
+}
+
 /// How the server keeps accounts in these tests.
 pub(crate) fn settings(server: &Server) -> Settings {
     Settings {
@@ -37,6 +56,8 @@ pub(crate) fn settings(server: &Server) -> Settings {
         mail_from: "headwater@example.org".into(),
         tokens: vec![("ada".into(), TOKEN.into())],
         proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        // Nobody listens there.
+        oidc: vec![provider("http://127.0.0.1:1")],
     }
 }
 

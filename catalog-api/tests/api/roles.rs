@@ -6,15 +6,16 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use catalog_store::{
-    CollectionText, Grant, Member, NewDelivery, NewNotification, NewText, NewWebhook, NotificationKind, OutboxHold,
+    CollectionText, Grant, Member, NewDelivery, NewIdentity, NewNotification, NewText, NewWebhook, NotificationKind,
+    OutboxHold,
 };
 use domain::authority::{Role, Scope, Standing};
 use domain::collection::{Kind, Visibility};
-use domain::{ChannelId, Clock, CollectionId, ItemId, JobId, MessageId, NotificationId, TextId, WebhookId};
+use domain::{ChannelId, Clock, CollectionId, IdentityId, ItemId, JobId, MessageId, NotificationId, TextId, WebhookId};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Server};
-use crate::people::{People, TOKEN, Who, ingest_state};
+use crate::people::{PROVIDER, People, TOKEN, Who, ingest_state};
 
 /// Who asks, in the order of the columns: nobody known, the five roles, a key of an administrator that may read assets
 /// only, a token of the configuration, and whoever comes where nobody is asked.
@@ -23,7 +24,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 105] = [
+const TABLE: [(&str, &str); 112] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -54,8 +55,10 @@ const TABLE: [(&str, &str); 105] = [
     ("endSession", "- +++++ - - -"),
     ("endSessions", "- +++++ - - -"),
     ("exportMe", "- +++++ - - -"),
+    ("finishOidc", "+ +++++ + + -"),
     ("forgotPassword", "+ +++++ + + -"),
     ("leave", "- +++++ - - -"),
+    ("linkIdentity", "- +++++ - - -"),
     ("listAssets", "- +++++ + + +"),
     ("listAudit", "- ----+ - - -"),
     ("listBin", "- +++++ + + +"),
@@ -65,8 +68,10 @@ const TABLE: [(&str, &str); 105] = [
     ("listCollectionShares", "- ---++ - - -"),
     ("listCollections", "- +++++ + + +"),
     ("listDeliveries", "- --+++ - - +"),
+    ("listIdentities", "- +++++ - - -"),
     ("listKeys", "- +++++ - - -"),
     ("listNotifications", "- +++++ - - -"),
+    ("listProviders", "+ +++++ + + +"),
     ("listReviews", "- +++++ + + +"),
     ("listSessions", "- +++++ - - -"),
     ("listShares", "- ---++ - - -"),
@@ -116,12 +121,15 @@ const TABLE: [(&str, &str); 105] = [
     ("showMarkers", "- ---++ + - +"),
     ("showMe", "- +++++ - - -"),
     ("showNotificationPreferences", "- +++++ - - -"),
+    ("showOidcCode", "+ +++++ + + -"),
     ("showSubtitles", "- ---++ + - +"),
     ("showUser", "- ----+ - - -"),
     ("showWebhook", "- --+++ - - +"),
+    ("startOidc", "+ +++++ + + -"),
     ("streamEvents", "- +++++ + + +"),
     ("subscribe", "- +++++ - - -"),
     ("testWebhook", "- --+++ - - +"),
+    ("unlinkIdentity", "- +++++ - - -"),
     ("unscheduleAsset", "- ---++ - - +"),
     ("unsetChapters", "- ---++ - - +"),
     ("unsetMarkers", "- ---++ - - +"),
@@ -215,6 +223,13 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
         people.session_of(anybody).await;
         let session = catalog.sessions_of(anybody, clock.now()).await.unwrap()[0].id;
         path = path.replace("{session}", &session.to_string());
+    }
+    path = path.replace("{provider}", PROVIDER);
+    if path.contains("{identity}") {
+        let id = IdentityId::mint(clock.now(), clock.entropy());
+        let (provider, issuer, subject) = (PROVIDER.into(), "https://id.example.org".into(), id.to_string());
+        catalog.link_identity(&NewIdentity { id, provider, issuer, subject }, anybody, clock.now()).await.unwrap();
+        path = path.replace("{identity}", &id.to_string());
     }
     if path.contains("{webhook}") {
         let id = WebhookId::mint(clock.now(), clock.entropy());

@@ -1,6 +1,6 @@
 //! Accounts: one for each address, changed at the version that was read, and always somebody who can decide.
 
-use catalog_store::{CatalogError, NewUser, Profile, Proof, Purpose, Terms, UserState};
+use catalog_store::{CatalogError, NewUser, Profile, Proof, Purpose, Sealed, Terms, UserState};
 use domain::UserId;
 use domain::authority::Role;
 
@@ -136,10 +136,12 @@ pub(crate) async fn a_second_factor_is_in_force_once_it_is_confirmed_and_its_cod
     let stored = async || world.catalog.user(id).await.unwrap().expect("it");
     assert!(!world.catalog.confirm_totp(id, 5, &[], at(0)).await.unwrap(), "nothing was begun");
     world.catalog.begin_totp(id, "aa", at(0)).await.unwrap();
-    assert_eq!((stored().await.totp, stored().await.totp_pending.as_deref()), (None, Some("aa")));
+    let opened = |secret: Option<Sealed>| secret.map(|secret| world.catalog.opened_totp(id, &secret).unwrap());
+    let both = async || (opened(stored().await.totp), opened(stored().await.totp_pending));
+    assert_eq!(both().await, (None, Some("aa".into())));
     assert!(!world.catalog.use_totp_step(id, 5).await.unwrap());
     assert!(world.catalog.confirm_totp(id, 5, &["one".into(), "two".into()], at(1)).await.unwrap());
-    assert_eq!((stored().await.totp.as_deref(), stored().await.totp_pending), (Some("aa"), None));
+    assert_eq!(both().await, (Some("aa".into()), None));
     assert!(!world.catalog.use_totp_step(id, 5).await.unwrap(), "its code confirmed it");
     assert!(world.catalog.use_totp_step(id, 6).await.unwrap());
     assert!(!world.catalog.use_totp_step(id, 6).await.unwrap());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use catalog_store::{Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow, Target, UploadKind};
+use catalog_store::{Catalog, Claim, LeasedJob, NewAsset, NewUpload, SecretKeys, SegmentRow, Target, UploadKind};
 use domain::plan::{Limits, Plan};
 use domain::probe::{AudioTrack, Color, Extent, FieldOrder, Orientation, VideoTrack};
 use domain::{
@@ -12,6 +12,8 @@ use domain::{
     Probe, Recipe, RenditionId, Resolution, SessionId, Timescale, Timestamp, UploadId, UserId,
 };
 
+/// What secrets are sealed with.
+pub(crate) const KEY: &str = "a key of the tests, of 32 characters and more";
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 pub(crate) const GENERATION: Generation = Generation(1);
 
@@ -35,6 +37,7 @@ pub(crate) async fn on_postgres<F: Future<Output = ()>>(case: impl FnOnce(World)
 async fn run<F: Future<Output = ()>>(url: &str, case: impl FnOnce(World) -> F) {
     let catalog = Catalog::open(url).await.expect("the database opens");
     catalog.migrate().await.expect("the schema is made");
+    catalog.unlock(SecretKeys::new(KEY, []).expect("it is long enough")).await.expect("it is unlocked");
     let world = World { catalog: catalog.clone(), url: url.to_owned(), next: Arc::new(AtomicU64::new(1)) };
     case(world).await;
     assert_eq!(catalog.integrity().await.expect("it reads").orphan_rows, 0);

@@ -14,12 +14,14 @@ mod events;
 mod grants;
 mod harness;
 mod idempotency;
+mod identities;
 mod jobs;
 mod ledger;
 mod people;
 mod purges;
 mod reprocess;
 mod search;
+mod secrets;
 mod sessions;
 mod settling;
 mod shares;
@@ -62,6 +64,16 @@ contract! {
         a_name_under_which_nothing_was_done_is_free_again
         parallel_asks_under_one_name_do_it_once
         so_many_names_of_somebody_are_remembered;
+    identities:
+        an_identity_belongs_to_one_account
+        an_account_and_its_identity_are_born_together
+        the_last_way_in_stays;
+    secrets:
+        no_secret_stands_in_any_table
+        secrets_of_an_older_version_are_sealed_at_the_start
+        a_key_is_changed_without_losing_a_secret
+        a_secret_opens_in_its_own_row_only
+        where_the_key_is_lost_secrets_are_given_up_and_the_rest_goes_on;
     webhooks:
         a_webhook_is_changed_at_the_version_that_was_read
         somebody_has_so_many_webhooks

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use catalog_store::notifications::READER;
 use catalog_store::{
-    CatalogError, CollectionText, Known, Named, NewApiKey, NewNotification, NewSession, NewUser, NewWebhook,
-    NotificationChannel, NotificationKind, OutboxHold, Profile, Proof, Purpose, UserState,
+    CatalogError, CollectionText, Known, Named, NewApiKey, NewIdentity, NewNotification, NewSession, NewUser,
+    NewWebhook, NotificationChannel, NotificationKind, OutboxHold, Profile, Proof, Purpose, UserState,
 };
 use domain::authority::{Role, Standing};
 use domain::collection::{Kind, Visibility};
-use domain::{ChannelId, NotificationId, UserId, WebhookId};
+use domain::{ChannelId, IdentityId, NotificationId, UserId, WebhookId};
 
 use crate::harness::{World, at};
 
@@ -138,6 +138,13 @@ async fn with_everything(world: &World, id: UserId, email: &str) {
         expires_at: None,
     };
     catalog.create_api_key(&key, at(1)).await.unwrap();
+    let identity = NewIdentity {
+        id: IdentityId::from_u128(77),
+        provider: "corp".into(),
+        issuer: "https://id.example.org".into(),
+        subject: email.into(),
+    };
+    assert!(catalog.link_identity(&identity, id, at(1)).await.unwrap());
     catalog.issue_ticket(&format!("ticket of {email}"), (id, Purpose::VerifyEmail), at(100), at(1)).await.unwrap();
     let webhook = NewWebhook {
         id: WebhookId::from_u128(77),
@@ -175,9 +182,17 @@ pub(crate) async fn of_somebody_who_was_erased_nothing_is_left_in_any_table(worl
     let asset = new.target.unwrap().asset;
     world.catalog.share_asset(asset, (admin, Standing::Viewer), "x", at(1)).await.unwrap();
     let tables = world.tables_with(email).await;
-    for table in
-        ["users", "sessions", "api_keys", "tickets", "webhooks", "notifications", "uploads", "idempotency_keys"]
-    {
+    for table in [
+        "users",
+        "sessions",
+        "api_keys",
+        "tickets",
+        "webhooks",
+        "notifications",
+        "uploads",
+        "idempotency_keys",
+        "identities",
+    ] {
         assert!(tables.iter().any(|found| found == table), "{table} is looked at: {tables:?}");
     }
     let (list, channel, name) = (world.collection_id(), ChannelId::from_u128(1), id.to_string());

@@ -127,6 +127,7 @@ impl Config {
             mail_from: self.mail_from.clone(),
             tokens: tokens.into_iter().map(|(name, token)| (name.to_owned(), token.to_owned())).collect(),
             proxies: proxies(self).unwrap_or_default(),
+            oidc: self.oidc().unwrap_or_default(),
         }
     }
 }

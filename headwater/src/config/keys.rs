@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 93] = [
+pub const KEYS: [Key; 101] = [
     key(
         "data_dir",
         Kind::Text,
@@ -82,6 +82,23 @@ pub const KEYS: [Key; 93] = [
     ),
     secret("storage_access_key", "Access key of the S3 bucket."),
     secret("storage_secret_key", "Secret key of the S3 bucket."),
+    secret(
+        "secret_key",
+        "What secrets in the database are sealed with (docs/accounts.md): at least 32 random characters, the same for every process on one database. Empty means the file of `secret_key_file`.",
+    ),
+    key(
+        "secret_key_file",
+        Kind::Text,
+        "\"\"",
+        "File with that key in it. Empty means `secrets.key` in the data folder, which the first start makes.",
+    ),
+    key(
+        "previous_secret_keys",
+        Kind::List,
+        "[]",
+        "Keys that secrets are opened with besides. At a start they are sealed anew with the present one; then the others can be taken out.",
+    )
+    .hidden(),
     key(
         "log",
         Kind::Text,
@@ -279,6 +296,27 @@ pub const KEYS: [Key; 93] = [
         Kind::List,
         "[\"127.0.0.0/8\", \"::1/128\"]",
         "Networks of proxies that are believed when they say in `X-Forwarded-For` whom they speak for; logins are counted by that address.",
+    ),
+    key(
+        "oidc_providers",
+        Kind::List,
+        "[]",
+        "Providers of identities that people may log in by (OpenID Connect, docs/accounts.md), each as `name issuer client_id label`, with blanks between and in the label: `corp https://login.example.org headwater Corporate login`. The address that the provider sends people back to is `{public_url}/api/v1/auth/oidc/{name}/callback`.",
+    ),
+    key("oidc_secrets", Kind::List, "[]", "What proves this server to these providers, each as `name:secret`. One without a secret has PKCE alone.")
+        .hidden(),
+    key("oidc_scopes", Kind::Text, "\"openid email profile\"", "What these providers are asked for, with blanks between."),
+    key(
+        "oidc_registration",
+        Kind::List,
+        "[]",
+        "Names of the providers by whose word people get an account if they have none, with the role `user`, whatever `registration` says. The provider has to say that their mail address is theirs.",
+    ),
+    key(
+        "oidc_roles",
+        Kind::List,
+        "[]",
+        "What these providers say that makes somebody what they are here, each as `name claim=value role`: `corp groups=media-team uploader`. The highest of those that fit counts at each login; where none does, nothing changes. Empty leaves roles to administrators.",
     ),
     key("upload_size_max", Kind::Number, "1099511627776", "Largest upload, in octets."),
     key(

@@ -39,16 +39,26 @@ pub(crate) struct Posted {
 }
 
 /// Sends a message once.
-pub(crate) async fn post(rules: &Rules, webhook: &Webhook, delivery: &Delivery, now: Timestamp) -> Posted {
+pub(crate) async fn post(
+    rules: &Rules,
+    (webhook, secrets): (&Webhook, &[String]),
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Posted {
     let timeout = rules.timeout.unwrap_or(TIMEOUT);
-    match tokio::time::timeout(timeout, asked(rules, webhook, delivery, now)).await {
+    match tokio::time::timeout(timeout, asked(rules, (webhook, secrets), delivery, now)).await {
         Ok(Ok(posted)) => posted,
         Ok(Err(error)) => Posted { error: Some(error.chars().take(ERROR_CHARS_MAX).collect()), ..Posted::default() },
         Err(_) => Posted { error: Some(format!("no answer within {} s", timeout.as_secs())), ..Posted::default() },
     }
 }
 
-async fn asked(rules: &Rules, webhook: &Webhook, delivery: &Delivery, now: Timestamp) -> Result<Posted, String> {
+async fn asked(
+    rules: &Rules,
+    (webhook, secrets): (&Webhook, &[String]),
+    delivery: &Delivery,
+    now: Timestamp,
+) -> Result<Posted, String> {
     let url = Url::parse(&webhook.url).map_err(|_| "the address is no URL".to_owned())?;
     let port = url.port_or_known_default().unwrap_or_default();
     if !PORTS.contains(&port) && !rules.ports.contains(&port) {
@@ -62,9 +72,7 @@ async fn asked(rules: &Rules, webhook: &Webhook, delivery: &Delivery, now: Times
         .user_agent(concat!("headwater/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(causes)?;
-    let previous = webhook.previous_secret.as_ref().filter(|(_, until)| *until > now);
-    let secrets: Vec<&str> =
-        [Some(webhook.secret.as_str()), previous.map(|(secret, _)| secret.as_str())].into_iter().flatten().collect();
+    let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
     let mut request = client.post(url).header(header::CONTENT_TYPE, "application/json");
     for (name, value) in headers(delivery.id, now, &delivery.payload, &secrets) {
         request = request.header(name, value);

@@ -83,7 +83,11 @@ impl Sender {
             Err(error) => return self.complain(&error),
         };
         let begun = self.clock.now();
-        let posted = post::post(&self.rules, &webhook, delivery, begun).await;
+        let posted = match self.catalog.webhook_secrets(&webhook, begun) {
+            Ok(secrets) => post::post(&self.rules, (&webhook, &secrets), delivery, begun).await,
+            // Nobody could tell whose message it is.
+            Err(error) => Posted { error: Some(error.to_string()), ..Posted::default() },
+        };
         let now = self.clock.now();
         let outcome = outcome(&webhook, &leased, &posted, now, self.clock.entropy()[0]);
         let attempt = Attempt {

@@ -29,6 +29,10 @@ impl Stage {
         let folder = tempfile::tempdir().unwrap();
         let catalog = Catalog::open(&format!("sqlite://{}", folder.path().join("catalog.db").display())).await.unwrap();
         catalog.migrate().await.unwrap();
+        catalog
+            .unlock(catalog_store::SecretKeys::new("a key of the tests, of 32 characters and more", []).unwrap())
+            .await
+            .unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_unix_ms(1_800_000_000_000)));
         let networks = vec!["127.0.0.0/8".parse().unwrap()];
         let rules = Rules { networks, ports: vec![double.address.port()], timeout: Some(Duration::from_millis(500)) };

@@ -61,6 +61,11 @@ async fn what_was_acknowledged_before_a_backup_of_a_busy_server_is_there_after_i
     for target in [temp.path().join("elsewhere"), data] {
         let restored = run(&["restore", text(&copy), "--data-dir", text(&target)]);
         assert!(restored.status.success(), "{}", told(&restored));
+        if !target.join("secrets.key").exists() {
+            let refused = run(&["serve", "--listen", "127.0.0.1:0", "--data-dir", text(&target)]);
+            assert!(!refused.status.success() && told(&refused).contains("put it back"), "{}", told(&refused));
+            std::fs::copy(temp.path().join("data/secrets.key"), target.join("secrets.key")).unwrap();
+        }
         let server = Server::start(&target);
         let mut missing = 0;
         for asset in &before {

@@ -55,6 +55,7 @@ impl Fleet {
             format!("storage_url={}", s3.url),
             format!("storage_access_key={}", s3.access_key),
             format!("storage_secret_key={}", s3.secret_key),
+            "secret_key=a key of the tests, of 32 characters and more".to_owned(),
         ];
         std::fs::create_dir_all(folder).unwrap();
         Self { folder: folder.to_owned(), database, settings }

@@ -48,6 +48,7 @@ async fn on_postgres_and_s3_the_worker_runs_apart_from_the_front() {
         format!("storage_url={}", s3.url),
         format!("storage_access_key={}", s3.access_key),
         format!("storage_secret_key={}", s3.secret_key),
+        "secret_key=a key of the tests, of 32 characters and more".to_owned(),
     ];
     let with_roles = |roles: &'static str| {
         let settings = settings.iter().flat_map(|setting| ["--set", setting.as_str()]);

@@ -6,6 +6,7 @@ export type Person = Schemas['Person'];
 export type AccessMode = Schemas['AccessMode'];
 export type Session = Schemas['Session'];
 export type ApiKey = Schemas['ListedKey'];
+export type Provider = Schemas['ProviderList']['data'][number];
 
 /** How this server is used, and by whom; `me` is null for nobody, and where nobody is asked. */
 export interface Visit {
@@ -36,6 +37,40 @@ export async function logIn(email: string, password: string, code = ''): Promise
 export function wantsCode(error: unknown): boolean {
   return error instanceof ApiError && (error.code === 'code_required' || error.code === 'invalid_code');
 }
+
+/** Whom one may log in by besides; none on a server that knows nothing of it. */
+export async function providers(): Promise<Provider[]> {
+  const list = await document(api.GET('/api/v1/auth/oidc')).catch(unlessRefused({ data: [] }));
+  return list.data;
+}
+
+/** Where the way to a provider begins: a page of its own, not a request of this one. */
+export function wayTo(provider: Provider): string {
+  return `/api/v1/auth/oidc/${encodeURIComponent(provider.name)}`;
+}
+
+/** Shows the code of the second factor after coming back from a provider; the page to go to. */
+export async function showCode(code: string): Promise<string> {
+  return (await document(api.POST('/api/v1/auth/oidc/code', { body: { code } }))).back;
+}
+
+/** What went wrong on the way back from a provider, by the code in the address. */
+export function strandedBy(code: string | null): string {
+  if (!code) return '';
+  return STRANDED[code] ?? 'Logging in there did not work; try again.';
+}
+
+const STRANDED: Record<string, string> = {
+  account_suspended: 'This account is suspended: ask whoever runs the server.',
+  busy: 'Too many log in at this moment; try again.',
+  oidc_attempt: 'That took too long, or began in another browser; try again.',
+  oidc_away: 'The other server does not answer; try again later, or use your password.',
+  oidc_denied: 'The other server did not let you in.',
+  oidc_link_needed: 'Log in with your password first, then link the other account on your account page.',
+  oidc_no_account: 'There is no account for you here: ask whoever runs the server.',
+  oidc_taken: 'It is linked to another account already.',
+  oidc_untrusted: 'What the other server says of you cannot be trusted; try again, or tell whoever runs this one.',
+};
 
 export async function logOut(): Promise<void> {
   await api.POST('/api/v1/auth/logout');
