@@ -4,8 +4,7 @@
 //! cargo bench -p benches --bench search -- [--assets 100000] [--rounds 40] [--url postgres://...]
 //! ```
 //! Without an address it makes a SQLite database in a scratch folder. The database of an address should be empty; one
-//! that holds as many assets as are asked for is taken as it is. Words are as frequent as in speech: the n-th most
-//! frequent one stands in one of n places.
+//! that holds as many assets as are asked for is taken as it is.
 
 #![expect(clippy::print_stdout, reason = "a bench reports to its terminal")]
 
@@ -13,75 +12,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use benches::options::Options;
+use benches::words::{Dice, QUERIES, about};
 use catalog_store::{Catalog, Described, Filter, Search};
-use domain::about::Credit;
 use domain::search::Query;
-use domain::{About, AssetId, PlaybackId, Timestamp};
+use domain::{AssetId, PlaybackId, Timestamp};
 
-/// Words that texts are made of.
-const WORDS: u64 = 20_000;
 /// Assets that are written at once.
 const BATCH: usize = 500;
 /// What a search should take at most in 95 of 100 cases.
 const AIM: Duration = Duration::from_millis(50);
-
-/// Makes up a query.
-type Make = fn(&mut Dice) -> String;
-
-/// Numbers that look random and are the same in each run (xorshift64*).
-struct Dice(u64);
-
-impl Dice {
-    fn throw(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 16
-    }
-
-    /// A word, the n-th with a frequency of one in n.
-    fn word(&mut self) -> String {
-        #[expect(clippy::cast_precision_loss, reason = "a share of a small range")]
-        let share = (self.throw() % (1 << 20)) as f64 / f64::from(1 << 20);
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "1 to WORDS"
-        )]
-        let rank = (WORDS as f64).powf(share) as u64;
-        name(rank)
-    }
-
-    fn text(&mut self, words: u64) -> String {
-        (0..words).map(|_| self.word()).collect::<Vec<_>>().join(" ")
-    }
-}
-
-/// A word by its rank, such as `teradu`.
-fn name(rank: u64) -> String {
-    const SYLLABLES: [&str; 16] =
-        ["te", "ra", "du", "mi", "so", "ka", "lé", "no", "pi", "vu", "ga", "fe", "zo", "hi", "ja", "bu"];
-    let mut rest = rank.wrapping_mul(2_654_435_761) % (1 << 20);
-    let mut word = String::new();
-    for _ in 0..5 {
-        word.push_str(SYLLABLES[usize::try_from(rest % 16).unwrap_or(0)]);
-        rest /= 16;
-    }
-    word
-}
-
-fn about(dice: &mut Dice) -> About {
-    let credit = |dice: &mut Dice| Credit { name: dice.text(2), role: "actor".into() };
-    About {
-        title: Some(dice.text(4)),
-        description: Some(dice.text(60)),
-        tags: (0..4).map(|_| dice.word()).collect(),
-        genres: vec![name(dice.throw() % 20)],
-        people: (0..4).map(|_| credit(dice)).collect(),
-        ..About::default()
-    }
-}
 
 fn main() -> anyhow::Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(run())
@@ -97,18 +36,10 @@ async fn run() -> anyhow::Result<()> {
     catalog.migrate().await?;
     seed(&catalog, assets).await?;
     println!("{:<34}{:>9}{:>9}{:>9}{:>8}", "ms over so many assets", "median", "p95", "worst", "hits");
-    let kinds: [(&str, Make); 6] = [
-        ("a rare word", |dice| name(2000 + dice.throw() % 18_000)),
-        ("a usual word", |dice| name(100 + dice.throw() % 1900)),
-        ("two usual words", |dice| format!("{} {}", name(20 + dice.throw() % 200), name(20 + dice.throw() % 200))),
-        ("a phrase", |dice| format!("\"{} {}\"", name(1 + dice.throw() % 50), name(1 + dice.throw() % 50))),
-        ("a beginning", |dice| format!("{}*", &name(100 + dice.throw() % 1900)[..5.min(name(100).len())])),
-        ("a slip of the hand", |dice| name(2000 + dice.throw() % 18_000).replacen(['e', 'a', 'o'], "y", 1)),
-    ];
     let mut all = Vec::new();
-    for (what, make) in kinds {
+    for (what, make) in QUERIES {
         let (mut times, mut hits) = (Vec::new(), 0);
-        let mut dice = Dice(77);
+        let mut dice = Dice::new(77);
         for _ in 0..rounds {
             let text = make(&mut dice);
             let begun = Instant::now();
@@ -151,7 +82,7 @@ async fn seed(catalog: &Catalog, assets: usize) -> anyhow::Result<()> {
     if catalog.asset(last).await?.is_some() {
         return Ok(());
     }
-    let (begun, mut dice) = (Instant::now(), Dice(1));
+    let (begun, mut dice) = (Instant::now(), Dice::new(1));
     let ids: Vec<u128> = (1..=u128::try_from(assets)?).collect();
     for some in ids.chunks(BATCH) {
         let described: Vec<Described> = some
@@ -160,6 +91,8 @@ async fn seed(catalog: &Catalog, assets: usize) -> anyhow::Result<()> {
                 asset: AssetId::from_u128(*id),
                 playback: PlaybackId::from_u128(*id),
                 about: about(&mut dice),
+                owner: None,
+                channel: None,
             })
             .collect();
         catalog.import_described(&described, Timestamp::from_unix_ms(1_800_000_000_000)).await?;

@@ -6,3 +6,5 @@
 
 pub mod measure;
 pub mod options;
+pub mod server;
+pub mod words;

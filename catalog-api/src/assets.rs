@@ -114,10 +114,7 @@ fn behind(place: &str) -> Result<(String, AssetId), Problem> {
 }
 
 async fn page(state: &State, assets: Vec<Asset>, page: PageInfo, uri: &Uri) -> Result<Response, Problem> {
-    let mut data = Vec::with_capacity(assets.len());
-    for asset in assets {
-        data.push(view(state, asset).await?);
-    }
+    let data = views(state, assets).await?;
     Ok(pages::answer(uri, data, page))
 }
 
@@ -167,6 +164,25 @@ pub(crate) async fn view(state: &State, asset: Asset) -> Result<AssetView, Catal
         None => None,
     };
     Ok(AssetView::new(asset, &output, next.as_ref(), &texts, state.clock.now()))
+}
+
+/// Many assets as they are shown, with a few questions for all of them.
+async fn views(state: &State, assets: Vec<Asset>) -> Result<Vec<AssetView>, CatalogError> {
+    let ids: Vec<AssetId> = assets.iter().map(|asset| asset.id).collect();
+    let (mut outputs, mut texts) = (state.catalog.outputs(&ids).await?, state.catalog.texts_of(&ids).await?);
+    let now = state.clock.now();
+    let mut views = Vec::with_capacity(assets.len());
+    for asset in assets {
+        let next = match asset.next_generation {
+            Some(generation) => state.catalog.output(asset.id, generation).await?,
+            None => None,
+        };
+        let output = outputs.remove(&asset.id).unwrap_or_default();
+        let mut texts = texts.remove(&asset.id).unwrap_or_default();
+        texts.retain(|text| !text.is_removed);
+        views.push(AssetView::new(asset, &output, next.as_ref(), &texts, now));
+    }
+    Ok(views)
 }
 
 /// What is made of an asset so far, and its subtitle files.

@@ -158,7 +158,9 @@ pub(crate) async fn search(
     };
     let facets = if asked.facets { Some(state.catalog.facets(&search).await?.into()) } else { None };
     let is_forgiving = search.is_forgiving;
-    let page = list.cut(&mut found.hits, |hit| format!("{}\n{}\n{}", u8::from(is_forgiving), hit.score, hit.asset));
+    let page = list.cut(&mut found.hits, |hit| {
+        format!("{}\n{}\n{}\n{}", u8::from(is_forgiving), hit.score, hit.document, hit.asset)
+    });
     let data = views(&state, found).await?;
     Ok((page.headers(&uri), Json(HitPage { data, is_forgiving, facets, page })).into_response())
 }
@@ -220,12 +222,14 @@ fn parsed(q: &str) -> Result<Query, Problem> {
 
 /// A place in a list of hits: whether slips were forgiven, and the hit before.
 fn after(place: &str) -> Result<(bool, Hit), Problem> {
-    let mut parts = place.split('\n');
-    let (Some(mode), Some(score), Some(asset), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
-        return Err(Problem::invalid_cursor());
+    let read = || {
+        let mut parts = place.split('\n');
+        let is_forgiving = parts.next()? == "1";
+        let (score, document) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        let asset = parts.next()?.parse().ok()?;
+        parts.next().is_none().then_some((is_forgiving, Hit { asset, score, document }))
     };
-    let score = score.parse().map_err(|_| Problem::invalid_cursor())?;
-    Ok((mode == "1", Hit { score, asset: asset.parse().map_err(|_| Problem::invalid_cursor())? }))
+    read().ok_or_else(Problem::invalid_cursor)
 }
 
 async fn views(state: &State, found: Found) -> Result<Vec<HitView>, Problem> {

@@ -1,6 +1,6 @@
 //! What people say about assets.
 
-use domain::{About, AssetId, AssetState, PlaybackId, Timestamp};
+use domain::{About, AssetId, AssetState, ChannelId, PlaybackId, Timestamp};
 use serde_json::json;
 
 use crate::engine::{args, count, json as text};
@@ -16,6 +16,10 @@ pub struct Described {
     pub playback: PlaybackId,
     /// What is said about it.
     pub about: About,
+    /// The principal it belongs to.
+    pub owner: Option<String>,
+    /// The channel it is shown in.
+    pub channel: Option<ChannelId>,
 }
 
 impl Catalog {
@@ -26,10 +30,10 @@ impl Catalog {
     /// [`CatalogError::Statement`] if one of them exists.
     pub async fn import_described(&self, assets: &[Described], now: Timestamp) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
-        for Described { asset, playback, about } in assets {
+        for Described { asset, playback, about, owner, channel } in assets {
             let (id, state, none) = (*asset, AssetState::Failed, None::<String>);
             let no_size: Option<i64> = None;
-            let args = args![id, *playback, state.as_str(), none.clone(), no_size, now, none];
+            let args = args![id, *playback, state.as_str(), none, no_size, now, owner.clone()];
             tx.execute(sql::assets::INSERT, args).await?;
             let title = about.title.clone();
             let released_on = about.released_on.map(|day| day.to_string()).unwrap_or_default();
@@ -37,6 +41,9 @@ impl Catalog {
             tx.execute(sql::assets::SET_ABOUT, args).await?;
             let title = title.as_deref();
             index::describe(&mut tx, &index::Described { id, title, file_name: None, about, sound: vec![] }).await?;
+            if let Some(channel) = channel {
+                tx.execute(sql::channels::SET_CHANNEL, args![id, *channel]).await?;
+            }
         }
         tx.commit().await
     }

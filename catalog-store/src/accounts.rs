@@ -155,9 +155,8 @@ impl Catalog {
     /// [`CatalogError::EmailTaken`] if another one has the address; that is logged too.
     pub async fn create_user(&self, new: &NewUser, actor: &str, now: Timestamp) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
-        let key = new.email.as_deref().map(email_key);
-        let taken: Option<UserRow> = match &key {
-            Some(key) => tx.row(sql::accounts::BY_EMAIL, args![key.as_str()]).await?,
+        let taken: Option<UserRow> = match new.email.as_deref().map(email_key) {
+            Some(key) => tx.row(sql::accounts::BY_EMAIL, args![key]).await?,
             None => None,
         };
         if let Some(taken) = taken {
@@ -166,9 +165,19 @@ impl Catalog {
             tx.commit().await?;
             return Err(CatalogError::EmailTaken(taken));
         }
-        let note = Note::of_user(actor, "user.created", new.id);
-        tx.audit(Note { data: json!({ "role": new.role }), ..note }, now).await?;
-        tx.insert_user(new, now).await?;
+        tx.create_user(new, actor, now).await?;
+        tx.commit().await
+    }
+
+    /// Makes many accounts, all in one transaction.
+    ///
+    /// # Errors
+    /// [`CatalogError::EmailTaken`] if another one has one of the addresses; then none is made.
+    pub async fn create_users(&self, new: &[NewUser], actor: &str, now: Timestamp) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        for one in new {
+            tx.create_user(one, actor, now).await?;
+        }
         tx.commit().await
     }
 
@@ -337,6 +346,13 @@ impl Catalog {
 }
 
 impl Tx {
+    /// Makes an account whose address nobody else has, and logs that.
+    async fn create_user(&mut self, new: &NewUser, actor: &str, now: Timestamp) -> Result<(), CatalogError> {
+        let note = Note::of_user(actor, "user.created", new.id);
+        self.audit(Note { data: json!({ "role": new.role }), ..note }, now).await?;
+        self.insert_user(new, now).await
+    }
+
     /// Adds an account, behind the head of the audit log.
     pub(crate) async fn insert_user(&mut self, new: &NewUser, now: Timestamp) -> Result<(), CatalogError> {
         let key = new.email.as_deref().map(email_key);

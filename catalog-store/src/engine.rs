@@ -22,6 +22,8 @@ use crate::sql::Sql;
 
 /// Connections that read a SQLite database at the same time.
 const SQLITE_READERS: u32 = 4;
+/// Pages that each of them keeps, as SQLite is told: 16 MiB.
+const SQLITE_CACHE: &str = "-16384";
 /// Connections to PostgreSQL from one process.
 const POSTGRES_CONNECTIONS: u32 = 10;
 /// How long a statement waits for a connection of the pool.
@@ -97,9 +99,8 @@ impl Engine {
         match url.split(':').next().unwrap_or_default() {
             "sqlite" if !url.contains(":memory:") => Self::open_sqlite(url).await,
             "postgres" | "postgresql" => {
-                let options =
-                    PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
-                Ok(Self::Postgres(options.connect(url).await.map_err(CatalogError::Open)?))
+                let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
+                Ok(Self::Postgres(pool.connect_with(postgres(url)?).await.map_err(CatalogError::Open)?))
             }
             scheme => Err(CatalogError::Scheme { scheme: scheme.to_owned() }),
         }
@@ -115,8 +116,7 @@ impl Engine {
                 Ok(Self::Sqlite { writer: readers.clone(), readers })
             }
             "postgres" | "postgresql" => {
-                let options = PgConnectOptions::from_str(url).map_err(CatalogError::Open)?;
-                let options = options.options([("default_transaction_read_only", "on")]);
+                let options = postgres(url)?.options([("default_transaction_read_only", "on")]);
                 let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
                 Ok(Self::Postgres(pool.connect_with(options).await.map_err(CatalogError::Open)?))
             }
@@ -135,7 +135,9 @@ impl Engine {
             // What is overwritten or removed stays in no page that is written anyway.
             .pragma("secure_delete", "fast");
         let writer = pool(1).connect_with(options.clone().create_if_missing(true)).await.map_err(CatalogError::Open)?;
-        let readers = pool(SQLITE_READERS).connect_lazy_with(options.pragma("query_only", "on"));
+        // What a search sorts stays in memory, and so do the pages that it goes through again and again.
+        let options = options.pragma("query_only", "on").pragma("temp_store", "memory");
+        let readers = pool(SQLITE_READERS).connect_lazy_with(options.pragma("cache_size", SQLITE_CACHE));
         Ok(Self::Sqlite { writer, readers })
     }
 
@@ -249,6 +251,11 @@ impl Transaction {
 }
 
 /// So many connections to one SQLite file.
+/// Statements here end within milliseconds, or should: to compile them takes PostgreSQL half a second.
+fn postgres(url: &str) -> Result<PgConnectOptions, CatalogError> {
+    Ok(PgConnectOptions::from_str(url).map_err(CatalogError::Open)?.options([("jit", "off")]))
+}
+
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)

@@ -1,5 +1,6 @@
 //! Plans, images and subtitles of one output, and how far its segments are.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use domain::loudness::Loudness;
@@ -9,8 +10,8 @@ use domain::{AssetId, Generation, LeftOut, Plan, Probe, Tally, Timestamp};
 use serde_json::json;
 
 use crate::catalog::{Text, Tx};
-use crate::engine::{Arg, args, column, count, document, json as text};
-use crate::progress::{self, Ledger, RenditionProgress};
+use crate::engine::{Arg, args, column, count, count32, document, json as text, parsed};
+use crate::progress::{self, CountRow, Ledger, RenditionProgress};
 use crate::settle::generation_of;
 use crate::sql::Sql;
 use crate::{Catalog, CatalogError, LeasedJob, sql};
@@ -150,19 +151,45 @@ impl Catalog {
     /// What exists of a generation so far; `None` if it is not planned.
     pub async fn output(&self, asset: AssetId, generation: Generation) -> Result<Option<Output>, CatalogError> {
         let Some(row) = self.generation_row(asset, generation).await? else { return Ok(None) };
+        let counts = self.rows(sql::segments::COUNTS, args![asset, generation]).await?;
+        self.read_output(row, counts).await.map(Some)
+    }
+
+    /// What there is of the outputs in force of these assets.
+    pub async fn outputs(&self, assets: &[AssetId]) -> Result<HashMap<AssetId, Output>, CatalogError> {
+        let ids: Vec<String> = assets.iter().map(ToString::to_string).collect();
+        let ids = text("generations.asset_id", &ids)?;
+        let rows: Vec<GenerationRow> = self.rows(sql::generations::IN_FORCE, args![ids.as_str()]).await?;
+        if rows.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut counts: HashMap<String, Vec<CountRow>> = HashMap::new();
+        for count in self.rows::<CountRow>(sql::segments::COUNTS_IN_FORCE, args![ids]).await? {
+            counts.entry(count.asset_id.clone()).or_default().push(count);
+        }
+        let mut outputs = HashMap::new();
+        for row in rows {
+            let (asset, counts) = (parsed("generations.asset_id", &row.asset_id)?, counts.remove(&row.asset_id));
+            outputs.insert(asset, self.read_output(row, counts.unwrap_or_default()).await?);
+        }
+        Ok(outputs)
+    }
+
+    async fn read_output(&self, row: GenerationRow, counts: Vec<CountRow>) -> Result<Output, CatalogError> {
         let plan: Plan = document("generations.plan", &row.plan)?;
         let subtitles: Vec<SubtitleRendition> =
             row.subtitles.map_or(Ok(vec![]), |subtitles| document("generations.subtitles", &subtitles))?;
-        let counts = self.rows(sql::segments::COUNTS, args![asset, generation]).await?;
         let mut ledger = Ledger::of(counts)?;
         if !ledger.is_complete(&plan) {
+            let asset = parsed("generations.asset_id", &row.asset_id)?;
+            let generation = Generation(count32("generations.generation", row.generation)?);
             ledger.add(self.rows(sql::segments::LATEST, progress::latest(asset, generation)).await?)?;
         }
         let renditions = ledger.progress(&plan, &subtitles);
         let images = row.images.map(|images| document("generations.images", &images)).transpose()?;
         let left_out = document("generations.left_out", &row.left_out)?;
         let loudness = row.loudness.map_or(Ok(vec![]), |loudness| document("generations.loudness", &loudness))?;
-        Ok(Some(Output { renditions, images, subtitles, left_out, subtitle_plans: plan.subtitles, loudness }))
+        Ok(Output { renditions, images, subtitles, left_out, subtitle_plans: plan.subtitles, loudness })
     }
 
     async fn generation_row(
@@ -229,6 +256,8 @@ pub(crate) async fn mark_progress(
 
 #[derive(sqlx::FromRow)]
 struct GenerationRow {
+    asset_id: String,
+    generation: i64,
     plan: String,
     images: Option<String>,
     subtitles: Option<String>,

@@ -82,14 +82,23 @@ impl Order {
         }
     }
 
-    fn sql(self) -> Sql {
-        match self {
-            Self::Oldest => sql::assets::OLDEST_LISTED,
-            Self::Newest => sql::assets::NEWEST_LISTED,
-            Self::FirstReleased => sql::assets::FIRST_RELEASED,
-            Self::LastReleased => sql::assets::LAST_RELEASED,
-            Self::Title => sql::assets::FIRST_TITLED,
-            Self::TitleBackwards => sql::assets::LAST_TITLED,
+    /// The statement that looks where `start` says.
+    fn sql(self, start: &Start<'_>) -> Sql {
+        use sql::assets as by;
+        let [all, owned, labelled] = match self {
+            Self::Oldest if matches!(start, Start::Seen) => return by::OLDEST_SEEN,
+            Self::Newest if matches!(start, Start::Seen) => return by::NEWEST_SEEN,
+            Self::Oldest => [by::OLDEST_LISTED, by::OLDEST_OWNED, by::OLDEST_LABELLED],
+            Self::Newest => [by::NEWEST_LISTED, by::NEWEST_OWNED, by::NEWEST_LABELLED],
+            Self::FirstReleased => [by::FIRST_RELEASED, by::FIRST_RELEASED_OWNED, by::FIRST_RELEASED_LABELLED],
+            Self::LastReleased => [by::LAST_RELEASED, by::LAST_RELEASED_OWNED, by::LAST_RELEASED_LABELLED],
+            Self::Title => [by::FIRST_TITLED, by::FIRST_TITLED_OWNED, by::FIRST_TITLED_LABELLED],
+            Self::TitleBackwards => [by::LAST_TITLED, by::LAST_TITLED_OWNED, by::LAST_TITLED_LABELLED],
+        };
+        match start {
+            Start::All | Start::Seen => all,
+            Start::Owned => owned,
+            Start::Labelled(..) => labelled,
         }
     }
 
@@ -98,6 +107,29 @@ impl Order {
             Self::Oldest | Self::FirstReleased | Self::Title => (String::new(), String::new()),
             Self::Newest | Self::LastReleased | Self::TitleBackwards => (LAST.to_owned(), LAST.to_owned()),
         }
+    }
+}
+
+/// Where a page begins to look, so that a page of few among many is not found by reading all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start<'a> {
+    All,
+    /// What somebody sees who does not see all.
+    Seen,
+    Owned,
+    /// The kind of a label, and its key.
+    Labelled(&'static str, &'a str),
+}
+
+impl<'a> Start<'a> {
+    fn of(filter: &'a Filter, seen_by: Option<&str>) -> Self {
+        if filter.owner.is_some() {
+            return Self::Owned;
+        }
+        // Tags are the rarest.
+        let labels = [("tag", &filter.tag), ("genre", &filter.genre), ("language", &filter.language)];
+        let label = labels.into_iter().find_map(|(kind, key)| Some(Self::Labelled(kind, key.as_deref()?)));
+        label.unwrap_or(if seen_by.is_some() { Self::Seen } else { Self::All })
     }
 }
 
@@ -117,7 +149,11 @@ impl Catalog {
         let mut args = args![key, id];
         args.extend(filter.args(seen_by));
         args.extend(args![limit.min(PAGE_ASSETS_MAX + 1), now]);
-        let rows: Vec<AssetRow> = self.rows(order.sql(), args).await?;
+        let start = Start::of(filter, seen_by);
+        if let Start::Labelled(kind, key) = start {
+            args.extend(args![kind, key]);
+        }
+        let rows: Vec<AssetRow> = self.rows(order.sql(&start), args).await?;
         rows.into_iter().map(Asset::try_from).collect()
     }
 

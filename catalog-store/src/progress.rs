@@ -222,6 +222,7 @@ fn thousandths(share: f64) -> f64 {
 /// How much of a rendition the ledger holds.
 #[derive(sqlx::FromRow)]
 pub(crate) struct CountRow {
+    pub(crate) asset_id: String,
     rendition: String,
     number: i64,
     ticks: i64,

@@ -2,7 +2,8 @@
 //!
 //! Both engines find the same: words are folded and queries read by [`domain::search`], and what a find is worth is
 //! counted in whole numbers. A term is worth the best field it stands in (title 8, people and labels 4, description 2,
-//! transcript 1), four times that if it was typed as it stands there. Of equals the younger comes first.
+//! transcript 1), four times that if it was typed as it stands there. Of equals the one that is known for a shorter time
+//! comes first.
 
 use domain::search::{self, Part, Query, Term};
 use domain::{AssetId, JobId, Language, Timestamp};
@@ -36,6 +37,10 @@ const SHARING_MAX: i64 = 200;
 /// Passages in which moments of one asset are looked for, when many assets are shown.
 const PASSAGES_SHOWN: i64 = 2;
 
+/// The best of what is found that are looked at first for those that may be seen and are asked for: a few pages. Only
+/// if these do not fill a page all are.
+const BEST: i64 = 256;
+
 /// What is searched for.
 #[derive(Clone, Copy, Debug)]
 pub struct Search<'a> {
@@ -58,6 +63,8 @@ pub struct Hit {
     pub asset: AssetId,
     /// How good it is.
     pub score: u64,
+    /// Its number among all that can be found, by which equals are in order.
+    pub document: u64,
 }
 
 /// What was found.
@@ -110,15 +117,22 @@ impl Catalog {
     /// At most `limit` assets behind `after` (and [`PAGE_HITS_MAX`] + 1), the best first.
     pub async fn search(&self, search: &Search<'_>, after: Option<Hit>, limit: u32) -> Result<Found, CatalogError> {
         let Some(asked) = self.asked(search).await? else { return Ok(Found::default()) };
-        let (score, asset) = match after {
-            Some(hit) => (Some(column(hit.score)?), Some(hit.asset.to_string())),
+        let (score, document) = match after {
+            Some(hit) => (Some(column(hit.score)?), Some(column(hit.document)?)),
             None => (None, None),
         };
-        let mut args = asked.args(search)?;
-        args.extend(args![score, asset, limit.min(PAGE_HITS_MAX + 1), search.now]);
-        let rows: Vec<HitRow> = self.rows(sql::search::PAGE, args).await?;
-        let hit = |row: HitRow| Ok(Hit { asset: parsed("assets.id", &row.id)?, score: count("score", row.score)? });
-        let hits = rows.into_iter().map(hit).collect::<Result<_, CatalogError>>()?;
+        let limit = limit.min(PAGE_HITS_MAX + 1);
+        let mut rows: Vec<HitRow> = Vec::new();
+        for looked_at in [BEST, i64::MAX] {
+            let mut args = asked.args(search)?;
+            args.extend(args![score, document, limit, search.now, looked_at]);
+            rows = self.rows(sql::search::PAGE, args).await?;
+            let is_full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
+            if is_full || rows.first().is_some_and(|row| row.looked_at < looked_at) {
+                break;
+            }
+        }
+        let hits = rows.into_iter().map(Hit::try_from).collect::<Result<_, CatalogError>>()?;
         Ok(Found { hits, terms: asked.terms })
     }
 
@@ -319,6 +333,19 @@ impl Asked {
 struct HitRow {
     id: String,
     score: i64,
+    document: i64,
+    /// So many were looked at.
+    looked_at: i64,
+}
+
+impl TryFrom<HitRow> for Hit {
+    type Error = CatalogError;
+
+    fn try_from(row: HitRow) -> Result<Self, CatalogError> {
+        let asset = parsed("assets.id", &row.id)?;
+        let document = count("search_documents.doc_no", row.document)?;
+        Ok(Self { asset, score: count("score", row.score)?, document })
+    }
 }
 
 #[derive(sqlx::FromRow)]

@@ -3,6 +3,8 @@
 //! A wish is recorded in one transaction with the job that fulfils it. As long as nothing is published of
 //! the asset there is no such job: whoever publishes it first reads the wishes.
 
+use std::collections::HashMap;
+
 use domain::markers::Marker;
 use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
@@ -157,6 +159,18 @@ impl Catalog {
     pub async fn texts(&self, asset: AssetId) -> Result<Vec<Text>, CatalogError> {
         let rows: Vec<TextRow> = self.rows(sql::texts::OF_ASSET, args![asset]).await?;
         rows.into_iter().map(Text::try_from).collect()
+    }
+
+    /// The same of several assets at once.
+    pub async fn texts_of(&self, assets: &[AssetId]) -> Result<HashMap<AssetId, Vec<Text>>, CatalogError> {
+        let ids: Vec<String> = assets.iter().map(ToString::to_string).collect();
+        let rows: Vec<TextRow> = self.rows(sql::texts::OF_ASSETS, args![text("texts.asset_id", &ids)?]).await?;
+        let mut texts: HashMap<AssetId, Vec<Text>> = HashMap::new();
+        for row in rows {
+            let text = Text::try_from(row)?;
+            texts.entry(text.asset).or_default().push(text);
+        }
+        Ok(texts)
     }
 
     /// One subtitle file; `None` if there is none or it is taken back.

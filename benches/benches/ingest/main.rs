@@ -15,7 +15,6 @@
 #![expect(clippy::print_stdout, reason = "a bench reports to its terminal")]
 #![expect(clippy::disallowed_methods, reason = "a bench starts the programs it measures")]
 
-mod server;
 mod slow;
 mod tus;
 
@@ -27,8 +26,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use benches::measure::{self, Cost};
 use benches::options::{self, Options};
+use benches::server::Server;
 
-use crate::server::Server;
 use crate::slow::Crowd;
 
 const MEBIBYTE: f64 = 1_048_576.0;

@@ -13,14 +13,11 @@ macro_rules! asset_columns {
 }
 pub(crate) use asset_columns;
 
-/// The asset `a` is there, the name `$3` may see it (null sees all), and it is what is asked for: kind `$4`, tag `$5`,
-/// genre `$6`, language `$7`, state `$8`, owner `$9`, released from `$10` to `$11`; null for any. The present is `$now`.
-macro_rules! is_listed {
-    ($now:literal) => {
-        concat!(
-            "a.state <> 'deleted' and a.binned_at is null and (cast($3 as text) is null or ",
-            $crate::sql::shares::may_see!("$3", $now),
-            ") \
+/// The asset `a` is there, and it is what is asked for: kind `$4`, tag `$5`, genre `$6`, language `$7`, state `$8`, owner
+/// `$9`, released from `$10` to `$11`; null for any.
+macro_rules! is_asked {
+    () => {
+        "a.state <> 'deleted' and a.binned_at is null \
          and (cast($4 as text) is null or a.kind = $4) \
          and (cast($5 as text) is null or exists (select 1 from asset_labels l \
             where l.asset_id = a.id and l.kind = 'tag' and l.label_key = $5)) \
@@ -32,18 +29,57 @@ macro_rules! is_listed {
          and (cast($9 as text) is null or a.owner = $9) \
          and (cast($10 as text) is null or a.released_on >= $10) \
          and (cast($11 as text) is null or (a.released_on <= $11 and a.released_on <> ''))"
+    };
+}
+pub(crate) use is_asked;
+
+/// The same, and the name `$3` may see it (null sees all). The present is `$now`.
+macro_rules! is_listed {
+    ($now:literal) => {
+        concat!(
+            $crate::sql::assets::is_asked!(),
+            " and (cast($3 as text) is null or ",
+            $crate::sql::shares::may_see!("$3", $now),
+            ")"
         )
     };
 }
 pub(crate) use is_listed;
 
+/// Where a page begins to look: at all assets, at those of one owner, at those with one label (`$14` its kind, `$15` its
+/// key). Which of them is asked decides by which index an engine goes.
+macro_rules! from_all {
+    () => {
+        " from assets a where true"
+    };
+}
+macro_rules! from_owned {
+    () => {
+        " from assets a where a.owner = $9"
+    };
+}
+macro_rules! from_labelled {
+    ($behind:literal) => {
+        concat!(
+            " from (select asset_id as labelled from asset_labels where kind = $14 and label_key = $15 and asset_id ",
+            $behind,
+            " $2) l cross join assets a where a.id = l.labelled"
+        )
+    };
+    () => {
+        " from (select asset_id as labelled from asset_labels where kind = $14 and label_key = $15) l \
+         cross join assets a where a.id = l.labelled"
+    };
+}
+
 /// A page of what is listed, in the order of a column and then of birth, behind the place `$1`, `$2`.
 macro_rules! listed {
-    ($key:literal, $behind:literal, $direction:literal) => {
+    ($from:expr, $key:literal, $behind:literal, $direction:literal) => {
         both(concat!(
             "select ",
             asset_columns!(),
-            " from assets a where (",
+            $from,
+            " and (",
             $key,
             ", a.id) ",
             $behind,
@@ -60,17 +96,59 @@ macro_rules! listed {
     };
 }
 
-/// The same in the order of birth alone.
+/// The same in the order of birth alone, which is that of `$id`.
 macro_rules! listed_by_birth {
+    ($from:expr, $id:literal, $behind:literal, $direction:literal) => {
+        both(concat!(
+            "select ",
+            asset_columns!(),
+            $from,
+            " and cast($1 as text) is not null and a.id ",
+            $behind,
+            " $2 and ",
+            is_listed!("$13"),
+            " order by ",
+            $id,
+            " ",
+            $direction,
+            " limit $12"
+        ))
+    };
+}
+
+/// The same for somebody who sees few of all: what is theirs, what is shared with them, and what is shown in channels,
+/// a page of each by an index of its own.
+macro_rules! seen_by_birth {
     ($behind:literal, $direction:literal) => {
         both(concat!(
             "select ",
             asset_columns!(),
-            " from assets a where cast($1 as text) is not null and a.id ",
+            " from assets a where cast($1 as text) is not null and a.id in (\
+             select id from (select a.id from assets a where a.owner = $3 and a.id ",
             $behind,
             " $2 and ",
-            is_listed!("$13"),
+            is_asked!(),
             " order by a.id ",
+            $direction,
+            " limit $12) o union select id from (select a.id from asset_shares g cross join assets a \
+             where g.user_id = $3 and a.id = g.asset_id and a.id ",
+            $behind,
+            " $2 and (g.standing <> 'viewer' or ",
+            $crate::sql::shares::is_shown!("$13"),
+            ") and ",
+            is_asked!(),
+            " order by a.id ",
+            $direction,
+            " limit $12) s union select id from (select a.id from assets a \
+             where a.channel_id is not null and a.stage = 'published' and a.id ",
+            $behind,
+            " $2 and ",
+            $crate::sql::shares::is_shown!("$13"),
+            " and ",
+            is_asked!(),
+            " order by a.id ",
+            $direction,
+            " limit $12) c) order by a.id ",
             $direction,
             " limit $12"
         ))
@@ -155,12 +233,26 @@ statements! {
     /// What is not deleted, the oldest first, behind `$1`.
     EVERY = both(concat!("select ", asset_columns!(), " from assets where id > $1 and state <> 'deleted' \
         order by id limit $2"));
-    OLDEST_LISTED = listed_by_birth!(">", "asc");
-    NEWEST_LISTED = listed_by_birth!("<", "desc");
-    FIRST_RELEASED = listed!("a.released_on", ">", "asc");
-    LAST_RELEASED = listed!("a.released_on", "<", "desc");
-    FIRST_TITLED = listed!("a.title_key", ">", "asc");
-    LAST_TITLED = listed!("a.title_key", "<", "desc");
+    OLDEST_LISTED = listed_by_birth!(from_all!(), "a.id", ">", "asc");
+    OLDEST_OWNED = listed_by_birth!(from_owned!(), "a.id", ">", "asc");
+    OLDEST_LABELLED = listed_by_birth!(from_labelled!(">"), "l.labelled", ">", "asc");
+    OLDEST_SEEN = seen_by_birth!(">", "asc");
+    NEWEST_LISTED = listed_by_birth!(from_all!(), "a.id", "<", "desc");
+    NEWEST_OWNED = listed_by_birth!(from_owned!(), "a.id", "<", "desc");
+    NEWEST_LABELLED = listed_by_birth!(from_labelled!("<"), "l.labelled", "<", "desc");
+    NEWEST_SEEN = seen_by_birth!("<", "desc");
+    FIRST_RELEASED = listed!(from_all!(), "a.released_on", ">", "asc");
+    FIRST_RELEASED_OWNED = listed!(from_owned!(), "a.released_on", ">", "asc");
+    FIRST_RELEASED_LABELLED = listed!(from_labelled!(), "a.released_on", ">", "asc");
+    LAST_RELEASED = listed!(from_all!(), "a.released_on", "<", "desc");
+    LAST_RELEASED_OWNED = listed!(from_owned!(), "a.released_on", "<", "desc");
+    LAST_RELEASED_LABELLED = listed!(from_labelled!(), "a.released_on", "<", "desc");
+    FIRST_TITLED = listed!(from_all!(), "a.title_key", ">", "asc");
+    FIRST_TITLED_OWNED = listed!(from_owned!(), "a.title_key", ">", "asc");
+    FIRST_TITLED_LABELLED = listed!(from_labelled!(), "a.title_key", ">", "asc");
+    LAST_TITLED = listed!(from_all!(), "a.title_key", "<", "desc");
+    LAST_TITLED_OWNED = listed!(from_owned!(), "a.title_key", "<", "desc");
+    LAST_TITLED_LABELLED = listed!(from_labelled!(), "a.title_key", "<", "desc");
     PAGE = both(concat!("select ", asset_columns!(), " from assets where id < $1 and state <> 'deleted' \
         order by id desc limit $2"));
 

@@ -2,13 +2,27 @@
 
 use super::{Sql, both, statements};
 
+macro_rules! columns {
+    () => {
+        "asset_id, generation, plan, images, subtitles, left_out, loudness, pictures_good, pictures_bad, \
+         pictures_repeated"
+    };
+}
+
 statements! {
     INSERT = both("insert into generations (asset_id, generation, plan, segments_total, open_jobs, created_at, probe, \
         source_version) values ($1, $2, $3, $4, $5, $6, $7, (select case when a.next_generation = $2 \
         then coalesce(a.next_source_version, a.source_version) else a.source_version end from assets a \
         where a.id = $1)) on conflict (asset_id, generation) do nothing");
-    BY_ID = both("select plan, images, subtitles, left_out, loudness, \
-        pictures_good, pictures_bad, pictures_repeated from generations where asset_id = $1 and generation = $2");
+    BY_ID = both(concat!("select ", columns!(), " from generations where asset_id = $1 and generation = $2"));
+    /// The outputs in force of the assets in `$1`.
+    IN_FORCE = Sql {
+        sqlite: concat!("select ", columns!(), " from generations where (asset_id, generation) in \
+            (select id, generation from assets where id in (select value from json_each($1)))"),
+        postgres: concat!("select ", columns!(), " from generations where (asset_id, generation) in \
+            (select id, generation from assets where id in \
+            (select value from jsonb_array_elements_text(cast($1 as jsonb))))"),
+    };
     /// Of the outputs in force of the assets in `$1`.
     IMAGES_OF = Sql {
         sqlite: "select g.asset_id, g.images from assets a join generations g on g.asset_id = a.id \

@@ -58,14 +58,19 @@ macro_rules! matching {
     };
 }
 
+/// The best behind the place `$13`, `$14`, of which only the best `$17` are looked at: a word that is everywhere finds
+/// many assets, of which a page shows few.
 macro_rules! page {
     ($engine:ident) => {
         concat!(
             ranked!($engine),
-            " select a.id, r.score",
-            matching!("$16"),
-            " and (cast($13 as bigint) is null or r.score < $13 or (r.score = $13 and a.id < $14)) \
-             order by r.score desc, a.id desc limit $15"
+            ", best as (select doc, score from ranked where doc not in (select doc from unwanted) \
+             and (cast($13 as bigint) is null or score < $13 or (score = $13 and doc < $14)) \
+             order by score desc, doc desc limit $17) \
+             select a.id, r.doc as document, r.score, (select count(*) from best) as looked_at from best r join search_documents d on d.doc_no = r.doc \
+             join assets a on a.id = d.asset_id where ",
+            super::assets::is_listed!("$16"),
+            " order by r.score desc, r.doc desc limit $15"
         )
     };
 }
@@ -97,6 +102,16 @@ macro_rules! documents {
     };
 }
 
+/// What a passage holds, one at a time: PostgreSQL expects far more of them than there are, and would read all.
+macro_rules! passage {
+    (sqlite, $id:literal) => {
+        concat!("join search_passages p on p.id = ", $id)
+    };
+    (postgres, $id:literal) => {
+        concat!("cross join lateral (select source, body from search_passages where id = ", $id, " offset 0) p")
+    };
+}
+
 /// Their passages of transcripts in which something is said that is looked for, and how much of it.
 macro_rules! said {
     (sqlite) => {
@@ -118,8 +133,9 @@ macro_rules! said {
             ", ",
             documents!(postgres),
             ", said as (select d.asset_id, s.id, \
-             count(distinct t.t) as number from documents d cross join terms t join search_passages s \
-             on s.words @@ t.q and s.id between d.doc * 65536 + 32768 and d.doc * 65536 + 65535 group by 1, 2)"
+             count(distinct t.t) as number from documents d cross join terms t cross join lateral (\
+             select p.id from search_passages p where p.words @@ t.q \
+             and p.id between d.doc * 65536 + 32768 and d.doc * 65536 + 65535 offset 0) s group by 1, 2)"
         )
     };
 }
@@ -131,7 +147,9 @@ macro_rules! best_said {
             said!($engine),
             ", numbered as (select asset_id, id, row_number() over (partition by asset_id \
              order by number desc, id) as place from said) select n.asset_id, n.id, p.source, p.body \
-             from numbered n join search_passages p on p.id = n.id where n.place <= $3 order by n.asset_id, n.id"
+             from numbered n ",
+            passage!($engine, "n.id"),
+            " where n.place <= $3 order by n.asset_id, n.id"
         )
     };
 }
@@ -141,8 +159,9 @@ macro_rules! all_said {
     ($engine:ident) => {
         concat!(
             said!($engine),
-            " select s.asset_id, s.id, p.source, p.body from said s \
-             join search_passages p on p.id = s.id where s.number = $3 and s.id > $4 order by s.id limit $5"
+            " select s.asset_id, s.id, p.source, p.body from said s ",
+            passage!($engine, "s.id"),
+            " where s.number = $3 and s.id > $4 order by s.id limit $5"
         )
     };
 }

@@ -1,6 +1,6 @@
 //! Statements on `texts`.
 
-use super::{both, statements};
+use super::{Sql, both, statements};
 
 macro_rules! columns {
     () => {
@@ -15,6 +15,13 @@ statements! {
     /// What was removed is left out, but it counts until its objects are gone.
     COUNT_OF_ASSET = both("select count(*) as number from texts where asset_id = $1");
     OF_ASSET = both(concat!("select ", columns!(), " from texts where asset_id = $1 order by id"));
+    /// Of the assets in `$1`.
+    OF_ASSETS = Sql {
+        sqlite: concat!("select ", columns!(), " from texts \
+            where asset_id in (select value from json_each($1)) order by id"),
+        postgres: concat!("select ", columns!(), " from texts \
+            where asset_id in (select value from jsonb_array_elements_text(cast($1 as jsonb))) order by id"),
+    };
     BY_ID = both(concat!("select ", columns!(), " from texts where asset_id = $1 and id = $2 and is_removed = 0"));
     REMOVE = both("update texts set is_removed = 1 where asset_id = $1 and id = $2 and is_removed = 0");
     SET_RESULT = both("update texts set state = $3, report = $4, generation = $5, rendition = $6 \

@@ -122,6 +122,7 @@ contract! {
         what_is_said_reads_back_and_replaces_what_was_read
         the_title_is_the_files_until_somebody_says_another
         an_id_elsewhere_belongs_to_one_asset
+        a_page_is_the_same_whichever_way_it_is_found
         assets_are_listed_by_what_is_said;
     search:
         words_phrases_beginnings_and_exclusions_find_the_same_everywhere

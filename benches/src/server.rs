@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use benches::measure;
+
+use crate::measure;
 
 /// Clock ticks per second in `/proc/*/stat`: `USER_HZ`, 100 on every architecture in use.
 const TICKS_PER_S: f64 = 100.0;
@@ -23,10 +24,11 @@ const SAMPLE_INTERVAL: Duration = Duration::from_millis(10);
 const START_LIMIT: Duration = Duration::from_secs(60);
 
 /// A server that ends with this value.
-pub(crate) struct Server {
+#[derive(Debug)]
+pub struct Server {
     child: Child,
     /// `127.0.0.1:PORT`.
-    pub(crate) address: String,
+    pub address: String,
 }
 
 impl Drop for Server {
@@ -37,7 +39,10 @@ impl Drop for Server {
 
 impl Server {
     /// Starts a program that says `listening on http://ADDRESS`; what else it says goes to `log`.
-    pub(crate) fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// If it cannot be started, or does not listen within a minute.
+    pub fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let file = fs::File::create(log)?;
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file).spawn().context("cannot start")?;
@@ -56,7 +61,10 @@ impl Server {
 
     /// User and system time of its process so far, in seconds; without its children.
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    pub(crate) fn cpu_s(&self) -> anyhow::Result<f64> {
+    ///
+    /// # Errors
+    /// If it is gone; so with the others.
+    pub fn cpu_s(&self) -> anyhow::Result<f64> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         let (_, rest) = text.rsplit_once(')').context("no stat")?;
         let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
@@ -64,22 +72,31 @@ impl Server {
     }
 
     /// Begins to look for the peak of its memory anew.
-    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn forget_peak(&self) -> anyhow::Result<()> {
         Ok(fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")?)
     }
 
     /// The most memory it held since then, in octets: everything, also the pages of the program itself.
-    pub(crate) fn peak_bytes(&self) -> anyhow::Result<u64> {
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn peak_bytes(&self) -> anyhow::Result<u64> {
         self.memory("VmHWM:")
     }
 
     /// The memory it holds at this moment, in octets.
-    pub(crate) fn resident_bytes(&self) -> anyhow::Result<u64> {
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
         self.memory("VmRSS:")
     }
 
     /// The most anonymous memory it is seen to hold until `is_over`, in octets.
-    pub(crate) fn own_peak_bytes(&self, is_over: &AtomicBool) -> u64 {
+    pub fn own_peak_bytes(&self, is_over: &AtomicBool) -> u64 {
         let mut peak = 0;
         while !is_over.load(Ordering::Relaxed) {
             // A process that is gone fails the upload, which tells more.
