@@ -112,6 +112,9 @@ await run(baseUrl, async (page) => {
   await until('the second factor is not on', async () => (await factor.getAttribute('data-second-factor')) === 'on');
   await page.getByRole('button', { name: 'Log out' }).click();
   await page.waitForURL(/\/login$/);
+  await page.getByLabel('Language of these pages').selectOption('fr');
+  await page.getByRole('heading', { name: 'Se connecter' }).waitFor();
+  await page.getByLabel('Langue de ces pages').selectOption('en');
   await page.getByLabel('Mail address').fill(ROOT.email);
   await page.getByLabel('Password').fill(ROOT.password);
   await page.getByRole('button', { name: 'Log in' }).click();

@@ -70,3 +70,21 @@ export async function exported(): Promise<Schemas['Export']> {
 export async function leave(assets: 'transfer' | 'delete', password: string): Promise<void> {
   await api.DELETE('/api/v1/me', { body: { assets, ...(password ? { password } : {}) } });
 }
+
+export type Identity = Schemas['Identity'];
+
+/** Whom one may log in by besides the password. */
+export async function identities(): Promise<Identity[]> {
+  return (await document(api.GET('/api/v1/me/identities'))).data;
+}
+
+/** Goes to a provider, to come back with an account there linked to the one here. */
+export async function linkIdentity(provider: string, password: string): Promise<void> {
+  const body = { provider, ...(password ? { password } : {}) };
+  const departure = await document(api.POST('/api/v1/me/identities', { body }));
+  location.assign(departure.url);
+}
+
+export async function unlinkIdentity(identity: string): Promise<void> {
+  await api.DELETE('/api/v1/me/identities/{identity}', { params: { path: { identity } } });
+}

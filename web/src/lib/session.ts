@@ -1,6 +1,7 @@
 /** Who is logged in on these pages. The session is a cookie that scripts cannot read; here is only what it stands for. */
 
 import { ApiError, api, document, type Schemas } from './client';
+import { language, t, type Key } from './i18n.svelte';
 
 export type Person = Schemas['Person'];
 export type AccessMode = Schemas['AccessMode'];
@@ -57,19 +58,19 @@ export async function showCode(code: string): Promise<string> {
 /** What went wrong on the way back from a provider, by the code in the address. */
 export function strandedBy(code: string | null): string {
   if (!code) return '';
-  return STRANDED[code] ?? 'Logging in there did not work; try again.';
+  return t(STRANDED[code] ?? 'stranded.unknown');
 }
 
-const STRANDED: Record<string, string> = {
-  account_suspended: 'This account is suspended: ask whoever runs the server.',
-  busy: 'Too many log in at this moment; try again.',
-  oidc_attempt: 'That took too long, or began in another browser; try again.',
-  oidc_away: 'The other server does not answer; try again later, or use your password.',
-  oidc_denied: 'The other server did not let you in.',
-  oidc_link_needed: 'Log in with your password first, then link the other account on your account page.',
-  oidc_no_account: 'There is no account for you here: ask whoever runs the server.',
-  oidc_taken: 'It is linked to another account already.',
-  oidc_untrusted: 'What the other server says of you cannot be trusted; try again, or tell whoever runs this one.',
+const STRANDED: Record<string, Key> = {
+  account_suspended: 'stranded.account_suspended',
+  busy: 'stranded.busy',
+  oidc_attempt: 'stranded.oidc_attempt',
+  oidc_away: 'stranded.oidc_away',
+  oidc_denied: 'stranded.oidc_denied',
+  oidc_link_needed: 'stranded.oidc_link_needed',
+  oidc_no_account: 'stranded.oidc_no_account',
+  oidc_taken: 'stranded.oidc_taken',
+  oidc_untrusted: 'stranded.oidc_untrusted',
 };
 
 export async function logOut(): Promise<void> {
@@ -77,8 +78,7 @@ export async function logOut(): Promise<void> {
 }
 
 export async function register(name: string, email: string, password: string): Promise<void> {
-  const language = navigator.language.slice(0, 2);
-  await api.POST('/api/v1/auth/register', { body: { name, email, password, language } });
+  await api.POST('/api/v1/auth/register', { body: { name, email, password, language: language() } });
 }
 
 export async function forgotPassword(email: string): Promise<void> {
@@ -106,7 +106,7 @@ export function takeToken(): string {
 
 /** What went wrong, for the one who reads it. */
 export function words(error: unknown): string {
-  return error instanceof ApiError ? error.message : 'The server cannot be reached; try again.';
+  return error instanceof ApiError ? error.message : t('problem.away');
 }
 
 export async function changePassword(current: string, password: string): Promise<void> {
@@ -123,12 +123,6 @@ export async function endSession(session: string): Promise<void> {
 
 export async function keys(): Promise<ApiKey[]> {
   return (await document(api.GET('/api/v1/me/api-keys'))).data;
-}
-
-/** The key itself, for uploading programs: it is told once. */
-export async function makeKey(name: string): Promise<string> {
-  const scopes: ApiKey['scopes'] = ['uploads:create', 'assets:read'];
-  return (await document(api.POST('/api/v1/me/api-keys', { body: { name, scopes } }))).key;
 }
 
 export async function revokeKey(key: string): Promise<void> {
