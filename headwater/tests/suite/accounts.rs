@@ -14,20 +14,26 @@ const PASSWORD: &str = "correct horse battery";
 const TOKEN: &str = "a-token-of-sixteen-characters";
 
 /// A server that prints a link to its first account.
-struct Guarded {
-    child: Child,
-    url: String,
-    link: Option<String>,
-    log: std::path::PathBuf,
+pub(crate) struct Guarded {
+    pub(crate) child: Child,
+    pub(crate) url: String,
+    pub(crate) link: Option<String>,
+    pub(crate) log: std::path::PathBuf,
 }
 
 impl Guarded {
-    fn start(data_dir: &std::path::Path, is_fresh: bool) -> Self {
+    pub(crate) fn start(data_dir: &std::path::Path, is_fresh: bool) -> Self {
+        Self::start_with(data_dir, is_fresh, &["--set", "log=debug"])
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn start_with(data_dir: &std::path::Path, is_fresh: bool, args: &[&str]) -> Self {
         let log = data_dir.with_extension("log");
         let lines = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let mut child = headwater(&["serve", "--listen", "127.0.0.1:0", "--access", "accounts", "--data-dir"])
             .arg(data_dir)
-            .args(["--set", "log=debug", "--set", &format!("upload_tokens=ada:{TOKEN}")])
+            .args(["--set", &format!("upload_tokens=ada:{TOKEN}")])
+            .args(args)
             .stdout(Stdio::piped())
             .stderr(lines)
             .spawn()
@@ -41,7 +47,7 @@ impl Guarded {
         Self { child, url, link, log }
     }
 
-    async fn post(&self, path: &str, bearer: Option<&str>, document: &Value) -> (StatusCode, Value) {
+    pub(crate) async fn post(&self, path: &str, bearer: Option<&str>, document: &Value) -> (StatusCode, Value) {
         let mut request = Client::new().post(format!("{}{path}", self.url)).json(document);
         if let Some(token) = bearer {
             request = request.bearer_auth(token);
@@ -50,13 +56,13 @@ impl Guarded {
         (answer.status(), answer.json().await.unwrap_or_default())
     }
 
-    async fn get(&self, path: &str, bearer: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str, bearer: &str) -> Value {
         let answer = Client::new().get(format!("{}{path}", self.url)).bearer_auth(bearer).send().await.unwrap();
         answer.json().await.unwrap()
     }
 
     /// An access token of the first administrator, who is set up with it.
-    async fn set_up(&self) -> String {
+    pub(crate) async fn set_up(&self) -> String {
         let link = self.link.as_deref().unwrap();
         let (page, token) = link.split_once("#token=").unwrap();
         assert_eq!(page, format!("{}/setup", self.url));
@@ -65,7 +71,7 @@ impl Guarded {
         self.log_in().await
     }
 
-    async fn log_in(&self) -> String {
+    pub(crate) async fn log_in(&self) -> String {
         let document = json!({ "email": EMAIL, "password": PASSWORD });
         let (status, tokens) = self.post("/api/v1/auth/login", None, &document).await;
         assert_eq!(status, StatusCode::OK, "{tokens}");

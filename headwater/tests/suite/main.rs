@@ -32,6 +32,7 @@ mod kill_uploads;
 mod on_demand;
 mod outage;
 mod players;
+mod private;
 mod purge;
 mod regressions;
 mod reprocess;
