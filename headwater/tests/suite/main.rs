@@ -23,6 +23,7 @@ mod double;
 mod edge;
 mod encryption;
 mod exactness;
+mod flood;
 mod harness;
 mod hostile;
 mod idempotency;
