@@ -26,6 +26,7 @@ mod exactness;
 mod flood;
 mod harness;
 mod hostile;
+mod hush;
 mod idempotency;
 mod kill;
 mod kill_fleet;
@@ -34,6 +35,9 @@ mod on_demand;
 mod outage;
 mod players;
 mod private;
+#[path = "../../../catalog-api/tests/api/provider.rs"]
+#[expect(dead_code, reason = "only the good way is gone here")]
+mod provider;
 mod purge;
 mod regressions;
 mod reprocess;
