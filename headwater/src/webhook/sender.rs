@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use catalog_store::{Attempt, Catalog, CatalogError, LeasedDelivery, Outcome, Webhook};
 use domain::{Clock, Timestamp};
-use futures::StreamExt;
-use futures::stream::FuturesUnordered;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::post::{self, Posted, Rules};
@@ -42,24 +41,32 @@ impl Sender {
         if let Err(error) = self.catalog.release_deliveries(&self.holder).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "messages of the last run wait for their leases");
         }
-        let (mut sending, mut changed) = (FuturesUnordered::new(), self.catalog.changed());
+        // Tasks of their own: one that had to be polled from here, with the only connection that writes in its hands,
+        // would wait for this loop while this loop waits for that connection.
+        let (mut sending, mut changed) = (JoinSet::new(), self.catalog.changed());
+        let me = Arc::new(self);
         // Ends with the soft signal.
         while !soft.is_cancelled() {
-            match self.claimed(SENDERS - sending.len()).await {
-                Ok(claimed) => sending.extend(claimed.into_iter().map(|leased| self.send(leased))),
+            match me.claimed(SENDERS - sending.len()).await {
+                Ok(claimed) => {
+                    for leased in claimed {
+                        let me = Arc::clone(&me);
+                        sending.spawn(async move { me.send(leased).await });
+                    }
+                }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "it is not known which messages are due");
                 }
             }
             tokio::select! {
                 () = soft.cancelled() => {}
-                Some(()) = sending.next() => {}
+                Some(_) = sending.join_next() => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 _ = changed.changed() => tokio::time::sleep(QUIET).await,
             }
         }
         // Each has a bound in time; a hard stop cuts it off, and it is sent again.
-        while sending.next().await.is_some() {}
+        while sending.join_next().await.is_some() {}
     }
 
     /// As many messages as are due, and not more than `most`.

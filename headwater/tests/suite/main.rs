@@ -33,6 +33,7 @@ mod kill_fleet;
 mod kill_uploads;
 mod on_demand;
 mod outage;
+mod owasp;
 mod players;
 mod private;
 #[path = "../../../catalog-api/tests/api/provider.rs"]

@@ -373,7 +373,7 @@ fn fault(reply: &Reply, secrets: &[Vec<u8>]) -> Option<String> {
     // 400, 405, 406 and 414 refuse what nobody could be given, whoever asks; 504 is what a cache that may not ask says.
     let may_not_ask = reply.status == 504 && reply.head.contains("detail=only-if-cached");
     if !may_not_ask && !matches!(reply.status, 400 | 401 | 403 | 404 | 405 | 406 | 414 | 431 | 501 | 505) {
-        return Some(format!("{}", reply.head));
+        return Some(reply.head.clone());
     }
     let holds = |piece: &[u8]| reply.body.windows(piece.len()).any(|found| found == piece);
     if let Some(mark) = MARKS.iter().find(|mark| holds(mark)) {
