@@ -160,13 +160,6 @@ fn line(what: &str, tally: &Tally) -> Duration {
     let at = |share: usize| times.get(times.len().saturating_sub(1).min(times.len() * share / 100)).copied();
     let ms = |share| at(share).unwrap_or_default().as_secs_f64() * 1000.0;
     let failed: usize = tally.faults.values().sum();
-    println!(
-        "{what:<36}{:>8}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{failed:>7}",
-        times.len(),
-        ms(50),
-        ms(95),
-        ms(99),
-        ms(100)
-    );
+    println!("{what:<36}{:>8}{:>9.1}{:>9.1}{:>9.1}{:>9.1}{failed:>7}", times.len(), ms(50), ms(95), ms(99), ms(100));
     at(95).unwrap_or_default()
 }

@@ -142,13 +142,7 @@ impl Viewer {
     }
 
     /// Asks once, and sees to it that the answer is right.
-    pub(crate) async fn ask(
-        &self,
-        client: &Client,
-        kind: Kind,
-        assets: usize,
-        dice: &mut Dice,
-    ) -> anyhow::Result<()> {
+    pub(crate) async fn ask(&self, client: &Client, kind: Kind, assets: usize, dice: &mut Dice) -> anyhow::Result<()> {
         let one_of = |dice: &mut Dice, many: usize| usize::try_from(dice.throw()).unwrap_or(0) % many;
         let get = async |path: String| self.send(client, ("GET", &path), None, None, StatusCode::OK).await;
         match kind {
