@@ -29,6 +29,7 @@ for engine in "${engines[@]}"; do
         continue
     fi
     say "Search on PostgreSQL"
+    # shellcheck disable=SC2016 # The address is known inside.
     HEADWATER_TEST_DURABLE=1 tools/with-services.sh bash -c \
         'cargo bench --locked --quiet --package benches --bench search -- --url "$HEADWATER_TEST_POSTGRES_URL"'
     say "The API under load on PostgreSQL"

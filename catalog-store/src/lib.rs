@@ -111,8 +111,8 @@ pub use segments::SegmentRow;
 pub use sessions::{NewSession, Proof, RefreshToken, Refreshed, Session};
 pub use shares::Share;
 pub use texts::{NewText, Text};
-pub use uploads::{Advance, Closing, NewUpload, Target, Upload, UploadKind, UploadState, UploadTerms};
-pub use versions::{Version, VersionState};
+pub use uploads::{Advance, Closing, NewUpload, Upload, UploadKind, UploadState, UploadTerms};
+pub use versions::{Target, Version, VersionState};
 pub use webhooks::{
     Attempt, Delivery, DeliveryState, LeasedDelivery, NewDelivery, NewWebhook, Outcome, Outgoing, Webhook,
     WebhookChange,

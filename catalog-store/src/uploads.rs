@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use domain::{
-    AssetEvent, AssetId, AssetState, ByteSize, Failure, JobId, PlaybackId, SourceId, SourceVersion, Timestamp, UploadId,
-};
+use domain::{AssetEvent, AssetId, AssetState, ByteSize, Failure, JobId, SourceVersion, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::engine::{args, column, corrupt, count, count32, document, json, parsed};
-use crate::{Catalog, CatalogError, ReprocessJobs, ahead, assets, sql, versions};
+use crate::{Catalog, CatalogError, ReprocessJobs, Target, ahead, assets, sql, versions};
 
 /// What an upload is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -67,39 +65,6 @@ pub struct UploadTerms {
     /// The address it is imported from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
-}
-
-/// What an upload will become: an asset, or another source of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Target {
-    /// Its id.
-    pub asset: AssetId,
-    /// The name under which it will be served.
-    pub playback: PlaybackId,
-    /// Which of its sources; in a new upload, anything but the first means the next one, whatever its number will be.
-    pub version: SourceVersion,
-}
-
-impl Target {
-    /// A new asset.
-    pub fn new(asset: AssetId, playback: PlaybackId) -> Self {
-        Self { asset, playback, version: SourceVersion::FIRST }
-    }
-
-    /// Another source of an asset.
-    pub fn next_version(asset: AssetId, playback: PlaybackId) -> Self {
-        Self { asset, playback, version: SourceVersion::MAX }
-    }
-
-    /// The source that comes of it.
-    pub fn source(self) -> SourceId {
-        SourceId { asset: self.asset, version: self.version }
-    }
-
-    /// It is another source of an asset that is there.
-    pub fn is_version(self) -> bool {
-        self.version != SourceVersion::FIRST
-    }
 }
 
 /// An upload to be created, with the asset it will become.

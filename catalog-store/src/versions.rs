@@ -13,8 +13,8 @@
 
 use domain::presentation::RETAINED_MAX;
 use domain::{
-    AssetEvent, AssetId, AssetKind, AssetState, ByteSize, Failure, FailureCode, Generation, JobId, JobSpec, Probe,
-    SourceId, SourceVersion, Timestamp, UploadId,
+    AssetEvent, AssetId, AssetKind, AssetState, ByteSize, Failure, FailureCode, Generation, JobId, JobSpec, PlaybackId,
+    Probe, SourceId, SourceVersion, Timestamp, UploadId,
 };
 use serde_json::json;
 
@@ -28,6 +28,39 @@ use crate::{Catalog, CatalogError, LeasedJob, ReprocessJobs, UploadTerms, reproc
 pub const VERSIONS_KEPT_MAX: u32 = 4;
 // Players of all of them are served, as long as the pointer has room for them.
 const _: () = assert!(VERSIONS_KEPT_MAX as usize <= RETAINED_MAX);
+
+/// What an upload will become: an asset, or another source of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its id.
+    pub asset: AssetId,
+    /// The name under which it will be served.
+    pub playback: PlaybackId,
+    /// Which of its sources; in a new upload, anything but the first means the next one, whatever its number will be.
+    pub version: SourceVersion,
+}
+
+impl Target {
+    /// A new asset.
+    pub fn new(asset: AssetId, playback: PlaybackId) -> Self {
+        Self { asset, playback, version: SourceVersion::FIRST }
+    }
+
+    /// Another source of an asset.
+    pub fn next_version(asset: AssetId, playback: PlaybackId) -> Self {
+        Self { asset, playback, version: SourceVersion::MAX }
+    }
+
+    /// The source that comes of it.
+    pub fn source(self) -> SourceId {
+        SourceId { asset: self.asset, version: self.version }
+    }
+
+    /// It is another source of an asset that is there.
+    pub fn is_version(self) -> bool {
+        self.version != SourceVersion::FIRST
+    }
+}
 
 /// Where a source stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

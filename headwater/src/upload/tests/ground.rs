@@ -33,6 +33,8 @@ impl Ground {
         let catalog = Catalog::open(&format!("sqlite://{}", dir.path().join("catalog.db").display())).await;
         let catalog = catalog.expect("opens");
         catalog.migrate().await.expect("migrates");
+        let keys = catalog_store::SecretKeys::new("a key of the tests, of 32 characters and more", []);
+        catalog.unlock(keys.expect("it is long enough")).await.expect("it is unlocked");
         let config = StoreConfig {
             url: format!("file://{}", dir.path().join("media").display()),
             access_key: None,
