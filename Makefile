@@ -36,7 +36,7 @@ check: ## Check formatting, lints, documentation, pages, licences, dependencies,
 	@tools/web.sh build
 	@tools/check.sh
 
-bench: ## Measure: micro benches, and side by side with ffmpeg and upload servers
+bench: ## Measure: micro benches, side by side with ffmpeg and upload servers, the API under load
 	@tools/setup.sh bench
 	@tools/web.sh build
 	@tools/bench.sh

@@ -5,6 +5,7 @@ use domain::about::Credit;
 
 /// Words that texts are made of.
 const WORDS: u64 = 20_000;
+
 /// Numbers that look random and are the same in each run (xorshift64*).
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
