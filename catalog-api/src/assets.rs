@@ -157,13 +157,10 @@ pub(crate) async fn delete(
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }
 
+/// An asset as it is shown.
 pub(crate) async fn view(state: &State, asset: Asset) -> Result<AssetView, CatalogError> {
-    let (output, texts) = output_of(state, &asset).await?;
-    let next = match asset.next_generation {
-        Some(generation) => state.catalog.output(asset.id, generation).await?,
-        None => None,
-    };
-    Ok(AssetView::new(asset, &output, next.as_ref(), &texts, state.clock.now()))
+    let id = asset.id;
+    views(state, vec![asset]).await?.pop().ok_or(CatalogError::NoAsset(id))
 }
 
 /// Many assets as they are shown, with a few questions for all of them.
