@@ -73,7 +73,7 @@ async fn once(catalog: &Catalog, text: &str) -> anyhow::Result<usize> {
     let ids: Vec<AssetId> = found.hits.iter().map(|hit| hit.asset).collect();
     catalog.assets_by_id(&ids).await?;
     catalog.posters(&ids).await?;
-    catalog.moments(&ids, &found.terms).await?;
+    catalog.moments(&found).await?;
     Ok(ids.len())
 }
 

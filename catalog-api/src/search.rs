@@ -236,7 +236,7 @@ async fn views(state: &State, found: Found) -> Result<Vec<HitView>, Problem> {
     let ids: Vec<AssetId> = found.hits.iter().map(|hit| hit.asset).collect();
     let assets = state.catalog.assets_by_id(&ids).await?;
     let posters = state.catalog.posters(&ids).await?;
-    let mut moments = state.catalog.moments(&ids, &found.terms).await?;
+    let mut moments = state.catalog.moments(&found).await?;
     let mut views = Vec::with_capacity(assets.len());
     for asset in assets {
         let (own, others) = moments.into_iter().partition(|moment: &Moment| moment.asset == asset.id);

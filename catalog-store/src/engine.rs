@@ -22,8 +22,9 @@ use crate::sql::Sql;
 
 /// Connections that read a SQLite database at the same time.
 const SQLITE_READERS: u32 = 4;
-/// Pages that each of them keeps, as SQLite is told: 16 MiB.
-const SQLITE_CACHE: &str = "-16384";
+/// Octets of the file that are read where the system keeps them, as SQLite is told: 2 GiB. Each commit of the writer
+/// makes every reader forget the pages it copied.
+const SQLITE_MAPPED: &str = "2147418112";
 /// Connections to PostgreSQL from one process.
 const POSTGRES_CONNECTIONS: u32 = 10;
 /// How long a statement waits for a connection of the pool.
@@ -135,9 +136,9 @@ impl Engine {
             // What is overwritten or removed stays in no page that is written anyway.
             .pragma("secure_delete", "fast");
         let writer = pool(1).connect_with(options.clone().create_if_missing(true)).await.map_err(CatalogError::Open)?;
-        // What a search sorts stays in memory, and so do the pages that it goes through again and again.
+        // What is sorted stays in memory.
         let options = options.pragma("query_only", "on").pragma("temp_store", "memory");
-        let readers = pool(SQLITE_READERS).connect_lazy_with(options.pragma("cache_size", SQLITE_CACHE));
+        let readers = pool(SQLITE_READERS).connect_lazy_with(options.pragma("mmap_size", SQLITE_MAPPED));
         Ok(Self::Sqlite { writer, readers })
     }
 
@@ -250,12 +251,12 @@ impl Transaction {
     }
 }
 
-/// So many connections to one SQLite file.
 /// Statements here end within milliseconds, or should: to compile them takes PostgreSQL half a second.
 fn postgres(url: &str) -> Result<PgConnectOptions, CatalogError> {
     Ok(PgConnectOptions::from_str(url).map_err(CatalogError::Open)?.options([("jit", "off")]))
 }
 
+/// So many connections to one SQLite file.
 fn pool(connections: u32) -> SqlitePoolOptions {
     SqlitePoolOptions::new()
         .max_connections(connections)

@@ -151,7 +151,10 @@ impl Catalog {
     /// What exists of a generation so far; `None` if it is not planned.
     pub async fn output(&self, asset: AssetId, generation: Generation) -> Result<Option<Output>, CatalogError> {
         let Some(row) = self.generation_row(asset, generation).await? else { return Ok(None) };
-        let counts = self.rows(sql::segments::COUNTS, args![asset, generation]).await?;
+        let counts = match row.is_complete() {
+            true => Vec::new(),
+            false => self.rows(sql::segments::COUNTS, args![asset, generation]).await?,
+        };
         self.read_output(row, counts).await.map(Some)
     }
 
@@ -159,13 +162,15 @@ impl Catalog {
     pub async fn outputs(&self, assets: &[AssetId]) -> Result<HashMap<AssetId, Output>, CatalogError> {
         let ids: Vec<String> = assets.iter().map(ToString::to_string).collect();
         let ids = text("generations.asset_id", &ids)?;
-        let rows: Vec<GenerationRow> = self.rows(sql::generations::IN_FORCE, args![ids.as_str()]).await?;
-        if rows.is_empty() {
-            return Ok(HashMap::new());
-        }
+        let rows: Vec<GenerationRow> = self.rows(sql::generations::IN_FORCE, args![ids]).await?;
         let mut counts: HashMap<String, Vec<CountRow>> = HashMap::new();
-        for count in self.rows::<CountRow>(sql::segments::COUNTS_IN_FORCE, args![ids]).await? {
-            counts.entry(count.asset_id.clone()).or_default().push(count);
+        let growing: Vec<&str> =
+            rows.iter().filter(|row| !row.is_complete()).map(|row| row.asset_id.as_str()).collect();
+        if !growing.is_empty() {
+            let ids = text("generations.asset_id", &growing)?;
+            for count in self.rows::<CountRow>(sql::segments::COUNTS_IN_FORCE, args![ids]).await? {
+                counts.entry(count.asset_id.clone()).or_default().push(count);
+            }
         }
         let mut outputs = HashMap::new();
         for row in rows {
@@ -177,9 +182,10 @@ impl Catalog {
 
     async fn read_output(&self, row: GenerationRow, counts: Vec<CountRow>) -> Result<Output, CatalogError> {
         let plan: Plan = document("generations.plan", &row.plan)?;
+        // What is complete stays so: its segments, thousands of them, need not be counted each time that it is shown.
+        let mut ledger = if row.is_complete() { Ledger::whole(&plan) } else { Ledger::of(counts)? };
         let subtitles: Vec<SubtitleRendition> =
             row.subtitles.map_or(Ok(vec![]), |subtitles| document("generations.subtitles", &subtitles))?;
-        let mut ledger = Ledger::of(counts)?;
         if !ledger.is_complete(&plan) {
             let asset = parsed("generations.asset_id", &row.asset_id)?;
             let generation = Generation(count32("generations.generation", row.generation)?);
@@ -266,4 +272,12 @@ struct GenerationRow {
     pictures_bad: i64,
     pictures_repeated: i64,
     loudness: Option<String>,
+    is_complete: i64,
+}
+
+impl GenerationRow {
+    /// All of it is published.
+    fn is_complete(&self) -> bool {
+        self.is_complete != 0
+    }
 }

@@ -129,6 +129,12 @@ impl Ledger {
         Ok(Self { counts, latest: HashMap::new() })
     }
 
+    /// Of an output that is complete.
+    pub(crate) fn whole(plan: &Plan) -> Self {
+        let counts = planned(plan).map(|planned| (planned.id.clone(), (planned.segments, planned.ticks))).collect();
+        Self { counts, latest: HashMap::new() }
+    }
+
     /// True if there is nothing left whose pace could matter.
     pub(crate) fn is_complete(&self, plan: &Plan) -> bool {
         planned(plan).all(|planned| self.done(planned.id).0 >= planned.segments)

@@ -15,9 +15,11 @@ use crate::listing::Filter;
 use crate::{Catalog, CatalogError, sql};
 
 pub(crate) mod index;
+mod rank;
 
 pub use index::Cue;
 use index::{Body, Dialect};
+use rank::{FoundRow, Ranked, Ranking};
 
 /// By which rules texts are folded and cut; what was stored by others is built anew.
 const RULES: i64 = 1;
@@ -35,11 +37,14 @@ const NEAR_WORDS_MAX: usize = 5;
 /// Words that share trigrams with it, of which those are chosen.
 const SHARING_MAX: i64 = 200;
 /// Passages in which moments of one asset are looked for, when many assets are shown.
-const PASSAGES_SHOWN: i64 = 2;
-
-/// The best of what is found that are looked at first for those that may be seen and are asked for: a few pages. Only
-/// if these do not fill a page all are.
-const BEST: i64 = 256;
+const PASSAGES_SHOWN: usize = 2;
+/// Passages in which one word is looked for; in more of them it is only found in those of the newest assets.
+const FOUND_MAX: i64 = 200_000;
+/// The best of what is found that are asked about first, whether they may be seen; [`GROWTH`] times as many each time
+/// that these do not fill a page.
+const ASKED_ABOUT: usize = 32;
+const GROWTH: usize = 8;
+const ASKED_ABOUT_MAX: usize = 16_384;
 
 /// What is searched for.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +79,8 @@ pub struct Found {
     pub hits: Vec<Hit>,
     /// What finds something in them: what was typed, and what is near it.
     pub terms: Vec<Term>,
+    /// Passages of their transcripts in which it is said.
+    said: Vec<i64>,
 }
 
 /// How many of the assets that were found have a label, or are of a kind.
@@ -116,46 +123,49 @@ pub struct Moments {
 impl Catalog {
     /// At most `limit` assets behind `after` (and [`PAGE_HITS_MAX`] + 1), the best first.
     pub async fn search(&self, search: &Search<'_>, after: Option<Hit>, limit: u32) -> Result<Found, CatalogError> {
-        let Some(asked) = self.asked(search).await? else { return Ok(Found::default()) };
-        let (score, document) = match after {
-            Some(hit) => (Some(column(hit.score)?), Some(column(hit.document)?)),
-            None => (None, None),
-        };
-        let limit = limit.min(PAGE_HITS_MAX + 1);
-        let mut rows: Vec<HitRow> = Vec::new();
-        for looked_at in [BEST, i64::MAX] {
-            let mut args = asked.args(search)?;
-            args.extend(args![score, document, limit, search.now, looked_at]);
-            rows = self.rows(sql::search::PAGE, args).await?;
-            let is_full = rows.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-            if is_full || rows.first().is_some_and(|row| row.looked_at < looked_at) {
-                break;
+        let Some(Asked { ranking, terms }) = self.asked(search).await? else { return Ok(Found::default()) };
+        let after = after.map(|hit| Ok::<_, CatalogError>((column(hit.score)?, column(hit.document)?))).transpose()?;
+        let is_behind = |one: &Ranked| after.is_none_or(|after| (one.score, one.document) < after);
+        let limit = usize::try_from(limit.min(PAGE_HITS_MAX + 1)).unwrap_or(usize::MAX);
+        let mut rest = &ranking.best[ranking.best.partition_point(|one| !is_behind(one))..];
+        let (mut hits, mut asked_about) = (Vec::new(), ASKED_ABOUT);
+        while !rest.is_empty() && hits.len() < limit {
+            let (some, others) = rest.split_at(asked_about.min(rest.len()));
+            let args = asked_for(search, some, i64::try_from(limit - hits.len()).unwrap_or(0))?;
+            for row in self.rows::<HitRow>(sql::search::PAGE, args).await? {
+                let one = some.iter().find(|one| one.document == row.document);
+                let score = one.map_or(0, |one| one.score);
+                hits.push(Hit {
+                    asset: parsed("assets.id", &row.id)?,
+                    score: count("score", score)?,
+                    document: count("search_documents.doc_no", row.document)?,
+                });
             }
+            (rest, asked_about) = (others, asked_about.saturating_mul(GROWTH).min(ASKED_ABOUT_MAX));
         }
-        let hits = rows.into_iter().map(Hit::try_from).collect::<Result<_, CatalogError>>()?;
-        Ok(Found { hits, terms: asked.terms })
+        let documents = hits.iter().filter_map(|hit| i64::try_from(hit.document).ok());
+        let said = documents.flat_map(|document| ranking.said(document, PASSAGES_SHOWN)).collect();
+        Ok(Found { hits, terms, said })
     }
 
     /// The most frequent labels and kinds of everything that a search finds.
     pub async fn facets(&self, search: &Search<'_>) -> Result<Vec<Facet>, CatalogError> {
         let Some(asked) = self.asked(search).await? else { return Ok(Vec::new()) };
-        let mut args = asked.args(search)?;
-        args.extend(args![FACET_VALUES_MAX, search.now]);
+        let args = asked_for(search, &asked.ranking.best, FACET_VALUES_MAX)?;
         let rows: Vec<FacetRow> = self.rows(sql::search::FACETS, args).await?;
         let facet = |row: FacetRow| Ok(Facet { of: row.kind, value: row.label, count: count("number", row.number)? });
         rows.into_iter().map(facet).collect()
     }
 
-    /// A few moments of each of these assets in which something is said that one of `terms` finds.
-    pub async fn moments(&self, assets: &[AssetId], terms: &[Term]) -> Result<Vec<Moment>, CatalogError> {
-        if terms.is_empty() {
+    /// A few moments of each asset of a page in which something is said that was looked for.
+    pub async fn moments(&self, found: &Found) -> Result<Vec<Moment>, CatalogError> {
+        if found.said.is_empty() {
             return Ok(Vec::new());
         }
-        let args = args![self.alternatives(terms)?, ids(assets)?, PASSAGES_SHOWN];
-        let rows: Vec<SaidRow> = self.rows(sql::search::BEST_SAID, args).await?;
+        let rows: Vec<SaidRow> = self.rows(sql::search::PASSAGES, args![text("search", &found.said)?]).await?;
         let mut moments = Vec::new();
         for row in rows {
-            moments.extend(row.moments(terms)?);
+            moments.extend(row.moments(&found.terms)?);
         }
         Ok(moments)
     }
@@ -254,7 +264,7 @@ impl Catalog {
         tx.commit().await
     }
 
-    /// What is asked of the engine; `None` if nothing can be found.
+    /// What the engine finds; `None` if nothing can be found.
     async fn asked(&self, search: &Search<'_>) -> Result<Option<Asked>, CatalogError> {
         let (dialect, query) = (self.dialect(), search.query);
         if query.wanted.is_empty() {
@@ -272,9 +282,9 @@ impl Catalog {
                 }
             }
         }
-        let unwanted: Vec<String> = query.unwanted.iter().map(|term| dialect.term(term)).collect();
-        let (rows, unwanted) = (text("search", &rows)?, text("search", &unwanted)?);
-        Ok(Some(Asked { rows, count: query.wanted.len(), unwanted, terms }))
+        rows.extend(query.unwanted.iter().map(|term| json!({ "t": -1, "q": dialect.term(term), "w": 0 })));
+        let rows: Vec<FoundRow> = self.rows(sql::search::FOUND, args![text("search", &rows)?, FOUND_MAX]).await?;
+        Ok(Some(Asked { ranking: Ranking::of(rows, query.wanted.len())?, terms }))
     }
 
     /// Words that somebody may have meant, the nearest first.
@@ -310,42 +320,25 @@ fn ids(assets: &[AssetId]) -> Result<String, CatalogError> {
     text("search", &assets.iter().map(ToString::to_string).collect::<Vec<_>>())
 }
 
-/// What is asked of the engine.
-struct Asked {
-    rows: String,
-    count: usize,
-    unwanted: String,
-    terms: Vec<Term>,
+/// Which of these may be seen and are asked for.
+fn asked_for(search: &Search<'_>, documents: &[Ranked], limit: i64) -> Result<Vec<Arg>, CatalogError> {
+    let documents: Vec<i64> = documents.iter().map(|one| one.document).collect();
+    let mut args = args![text("search", &documents)?, limit];
+    args.extend(search.filter.args(search.seen_by));
+    args.push(search.now.into());
+    Ok(args)
 }
 
-impl Asked {
-    /// The arguments `$1` to `$12`.
-    fn args(&self, search: &Search<'_>) -> Result<Vec<Arg>, CatalogError> {
-        let number = column(u64::try_from(self.count).unwrap_or(u64::MAX))?;
-        let mut args = args![self.rows.as_str(), number];
-        args.extend(search.filter.args(search.seen_by));
-        args.extend(args![self.unwanted.as_str()]);
-        Ok(args)
-    }
+/// What an engine found.
+struct Asked {
+    ranking: Ranking,
+    terms: Vec<Term>,
 }
 
 #[derive(sqlx::FromRow)]
 struct HitRow {
     id: String,
-    score: i64,
     document: i64,
-    /// So many were looked at.
-    looked_at: i64,
-}
-
-impl TryFrom<HitRow> for Hit {
-    type Error = CatalogError;
-
-    fn try_from(row: HitRow) -> Result<Self, CatalogError> {
-        let asset = parsed("assets.id", &row.id)?;
-        let document = count("search_documents.doc_no", row.document)?;
-        Ok(Self { asset, score: count("score", row.score)?, document })
-    }
 }
 
 #[derive(sqlx::FromRow)]

@@ -5,7 +5,7 @@ use super::{Sql, both, statements};
 macro_rules! columns {
     () => {
         "asset_id, generation, plan, images, subtitles, left_out, loudness, pictures_good, pictures_bad, \
-         pictures_repeated"
+         pictures_repeated, is_complete"
     };
 }
 

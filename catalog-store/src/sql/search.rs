@@ -6,13 +6,6 @@
 
 use super::{Sql, both, statements};
 
-/// What a passage is worth by its field.
-macro_rules! weight {
-    ($id:literal) => {
-        concat!("case (", $id, " >> 13) & 7 when 0 then 8 when 1 then 4 when 2 then 4 when 3 then 2 else 1 end")
-    };
-}
-
 /// The alternatives in `$1`.
 macro_rules! terms {
     (sqlite) => {
@@ -25,52 +18,20 @@ macro_rules! terms {
     };
 }
 
-/// Assets by number that have all `$2` terms and none of those in `$12`, and how good they are.
-macro_rules! ranked {
-    (sqlite) => {
+/// The assets of the numbers in `$1` that may be seen and are asked for; the present is `$12`.
+macro_rules! listed {
+    (sqlite, $columns:literal) => {
         concat!(
-            "with ", terms!(sqlite), ", hits as (select s.rowid >> 16 as doc, t.t, max(t.w * (", weight!("s.rowid"),
-            ")) as score from terms t join search_words s on s.search_words match t.q group by 1, 2), \
-             ranked as (select doc, cast(sum(score) as bigint) as score from hits group by doc having count(*) = $2), \
-             unwanted as (select s.rowid >> 16 as doc from json_each($12) n \
-             join search_words s on s.search_words match n.value)"
-        )
-    };
-    (postgres) => {
-        concat!(
-            "with ", terms!(postgres), ", hits as (select s.id >> 16 as doc, t.t, max(t.w * (", weight!("s.id"),
-            ")) as score from terms t join search_passages s on s.words @@ t.q group by 1, 2), \
-             ranked as (select doc, cast(sum(score) as bigint) as score from hits group by doc having count(*) = $2), \
-             unwanted as (select s.id >> 16 as doc from jsonb_array_elements_text(cast($12 as jsonb)) n \
-             join search_passages s on s.words @@ cast(n.value as tsquery))"
-        )
-    };
-}
-
-/// Of those, what may be seen and is asked for.
-macro_rules! matching {
-    ($now:literal) => {
-        concat!(
-            " from ranked r join search_documents d on d.doc_no = r.doc join assets a on a.id = d.asset_id \
-             where r.doc not in (select doc from unwanted) and ",
-            super::assets::is_listed!($now)
-        )
-    };
-}
-
-/// The best behind the place `$13`, `$14`, of which only the best `$17` are looked at: a word that is everywhere finds
-/// many assets, of which a page shows few.
-macro_rules! page {
-    ($engine:ident) => {
-        concat!(
-            ranked!($engine),
-            ", best as (select doc, score from ranked where doc not in (select doc from unwanted) \
-             and (cast($13 as bigint) is null or score < $13 or (score = $13 and doc < $14)) \
-             order by score desc, doc desc limit $17) \
-             select a.id, r.doc as document, r.score, (select count(*) from best) as looked_at from best r join search_documents d on d.doc_no = r.doc \
+            "select ", $columns, " from json_each($1) j join search_documents d on d.doc_no = j.value \
              join assets a on a.id = d.asset_id where ",
-            super::assets::is_listed!("$16"),
-            " order by r.score desc, r.doc desc limit $15"
+            super::assets::is_listed!("$12")
+        )
+    };
+    (postgres, $columns:literal) => {
+        concat!(
+            "select ", $columns, " from jsonb_array_elements_text(cast($1 as jsonb)) with ordinality as j (value, key) \
+             join search_documents d on d.doc_no = cast(j.value as bigint) join assets a on a.id = d.asset_id where ",
+            super::assets::is_listed!("$12")
         )
     };
 }
@@ -79,13 +40,13 @@ macro_rules! page {
 macro_rules! facets {
     ($engine:ident) => {
         concat!(
-            ranked!($engine), ", matching as (select a.id, a.kind", matching!("$14"), "), \
+            "with matching as (", listed!($engine, "a.id, a.kind"), "), \
              counted as (select l.kind, l.label_key, min(l.label) as label, count(*) as number from matching m \
              join asset_labels l on l.asset_id = m.id group by l.kind, l.label_key \
              union all select 'kind', m.kind, m.kind, count(*) from matching m where m.kind is not null group by m.kind), \
              numbered as (select kind, label, number, row_number() over (partition by kind \
              order by number desc, label_key) as place from counted) \
-             select kind, label, number from numbered where place <= $13 order by kind, place"
+             select kind, label, number from numbered where place <= $2 order by kind, place"
         )
     };
 }
@@ -140,20 +101,6 @@ macro_rules! said {
     };
 }
 
-/// The best `$3` passages of each asset.
-macro_rules! best_said {
-    ($engine:ident) => {
-        concat!(
-            said!($engine),
-            ", numbered as (select asset_id, id, row_number() over (partition by asset_id \
-             order by number desc, id) as place from said) select n.asset_id, n.id, p.source, p.body \
-             from numbered n ",
-            passage!($engine, "n.id"),
-            " where n.place <= $3 order by n.asset_id, n.id"
-        )
-    };
-}
-
 /// The passages after `$4` in which all `$3` terms are said.
 macro_rules! all_said {
     ($engine:ident) => {
@@ -196,9 +143,30 @@ statements! {
             where trigram in (select value from jsonb_array_elements_text(cast($1 as jsonb))) \
             group by word having count(*) >= $2 order by count(*) desc, word limit $3",
     };
-    PAGE = Sql { sqlite: page!(sqlite), postgres: page!(postgres) };
+    /// Where each alternative is found: at most the `$2` passages of the newest assets.
+    FOUND = Sql {
+        sqlite: concat!("with ", terms!(sqlite), " select t.t, t.w, (select group_concat(id, ' ') from \
+            (select s.rowid as id from search_words s where s.search_words match t.q order by s.rowid desc limit $2)) \
+            as ids from terms t"),
+        // PostgreSQL would go through all passages by their ids until it has found so many.
+        postgres: concat!("with ", terms!(postgres), " select t.t, t.w, (select string_agg(cast(id as text), ' ' \
+            order by id desc) from (select id from (select p.id from search_passages p where p.words @@ t.q offset 0) m \
+            order by id desc limit $2) n) as ids from terms t"),
+    };
+    /// The first `$2` of them.
+    PAGE = Sql {
+        sqlite: concat!(listed!(sqlite, "a.id, d.doc_no as document"), " order by j.key limit $2"),
+        postgres: concat!(listed!(postgres, "a.id, d.doc_no as document"), " order by j.key limit $2"),
+    };
     FACETS = Sql { sqlite: facets!(sqlite), postgres: facets!(postgres) };
-    BEST_SAID = Sql { sqlite: best_said!(sqlite), postgres: best_said!(postgres) };
+    /// The passages of the ids in `$1`.
+    PASSAGES = Sql {
+        sqlite: "select d.asset_id, p.id, p.source, p.body from json_each($1) j join search_passages p \
+            on p.id = j.value join search_documents d on d.doc_no = p.id >> 16 order by p.id",
+        postgres: "select d.asset_id, p.id, p.source, p.body from jsonb_array_elements_text(cast($1 as jsonb)) j \
+            cross join lateral (select id, source, body from search_passages where id = cast(j.value as bigint) \
+            offset 0) p join search_documents d on d.doc_no = p.id >> 16 order by p.id",
+    };
     ALL_SAID = Sql { sqlite: all_said!(sqlite), postgres: all_said!(postgres) };
     /// Which transcripts of an asset there are.
     SOURCES = both("select distinct p.source as text from search_documents d join search_passages p \

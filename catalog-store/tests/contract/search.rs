@@ -186,7 +186,7 @@ pub(crate) async fn what_is_said_is_found_with_the_second_at_which_it_is(world: 
     assert_eq!(at_seconds("panne encore").await, Vec::<i64>::new(), "they are far from each other");
     let every: Vec<i64> = (0..300).filter(|at| ![100, 101, 250].contains(at)).collect();
     assert_eq!(at_seconds("filler").await, every, "each once, though passages overlap");
-    let moments = world.catalog.moments(&[asset], &Query::parse("systeme").wanted).await.unwrap();
+    let moments = world.catalog.moments(&found(&world, "systeme", false).await).await.unwrap();
     let first = &moments[0];
     assert_eq!((first.source.as_str(), first.language.as_ref().map(Language::tag)), ("txt_a", Some("fr")));
     let parts: Vec<(&str, bool)> = first.parts.iter().map(|part| (part.text.as_str(), part.is_match)).collect();

@@ -1,0 +1,216 @@
+//! What finds are worth. Counted here and not in an engine: each tells which passages hold a word in one row, and
+//! neither sorts or groups what a page does not show.
+//!
+//! The id of a passage is the number of its asset times 65536, plus its own: `>> 13 & 7` is the field, and from 4 on it
+//! is a transcript.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use crate::CatalogError;
+use crate::engine::corrupt;
+
+/// The bits of an id that tell a passage from others of its asset.
+const PASSAGE_BITS: u32 = 16;
+/// The first passage of transcripts, within those of its asset.
+const TRANSCRIPTS: i64 = 4 << 13;
+
+/// The passages in which a word or a phrase is, as an engine tells it.
+#[derive(sqlx::FromRow)]
+pub(super) struct FoundRow {
+    /// The number of the term; below zero it is one that must not be found.
+    t: i64,
+    /// What finding it is worth.
+    w: i64,
+    /// By falling id, with blanks between.
+    ids: Option<String>,
+}
+
+/// The same, read.
+struct Finds {
+    term: Option<usize>,
+    worth: i64,
+    /// By falling id.
+    passages: Vec<i64>,
+}
+
+/// An asset in which all is found that is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ranked {
+    /// What it is worth.
+    pub(super) score: i64,
+    /// The number of the asset.
+    pub(super) document: i64,
+}
+
+/// What was found of a search.
+pub(super) struct Ranking {
+    /// The best first, and of equals the one with the highest number.
+    pub(super) best: Vec<Ranked>,
+    finds: Vec<Finds>,
+}
+
+impl Ranking {
+    /// Of what is found of the terms 0 to `wanted`, and of what must not be.
+    ///
+    /// # Errors
+    /// [`CatalogError::Corrupt`] if an engine tells something else.
+    pub(super) fn of(rows: Vec<FoundRow>, wanted: usize) -> Result<Self, CatalogError> {
+        let finds = rows.into_iter().map(Finds::try_from).collect::<Result<Vec<_>, _>>()?;
+        let mut all: Option<Vec<Ranked>> = None;
+        for term in 0..wanted {
+            let found = worth(finds.iter().filter(|one| one.term == Some(term)));
+            all = Some(match all {
+                Some(before) => both(&before, &found),
+                None => found,
+            });
+        }
+        let mut best = all.unwrap_or_default();
+        let unwanted = finds.iter().filter(|one| one.term.is_none()).flat_map(|one| &one.passages);
+        let unwanted: HashSet<i64> = unwanted.map(|id| id >> PASSAGE_BITS).collect();
+        best.retain(|one| !unwanted.contains(&one.document));
+        best.sort_unstable_by_key(|one| Reverse((one.score, one.document)));
+        Ok(Self { best, finds })
+    }
+
+    /// Those of an asset's passages of transcripts in which most of the terms are said, at most `limit`.
+    pub(super) fn said(&self, document: i64, limit: usize) -> Vec<i64> {
+        let (first, end) = ((document << PASSAGE_BITS) + TRANSCRIPTS, (document + 1) << PASSAGE_BITS);
+        let mut terms: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::new();
+        for (term, finds) in self.finds.iter().filter_map(|one| Some((one.term?, &one.passages))) {
+            let from = finds.partition_point(|id| *id >= end);
+            for id in finds[from..].iter().take_while(|id| **id >= first) {
+                terms.entry(*id).or_default().insert(term);
+            }
+        }
+        let mut said: Vec<(Reverse<usize>, i64)> = terms.iter().map(|(id, said)| (Reverse(said.len()), *id)).collect();
+        said.sort_unstable();
+        said.into_iter().take(limit).map(|(_, id)| id).collect()
+    }
+}
+
+impl TryFrom<FoundRow> for Finds {
+    type Error = CatalogError;
+
+    fn try_from(row: FoundRow) -> Result<Self, CatalogError> {
+        let ids = row.ids.unwrap_or_default();
+        let read = |id: &str| id.parse::<i64>().map_err(|error| corrupt("search_passages.id", error));
+        let passages = ids.split_ascii_whitespace().map(read).collect::<Result<Vec<_>, _>>()?;
+        if !passages.is_sorted_by(|before, after| before > after) {
+            return Err(corrupt("search_passages.id", "not in order"));
+        }
+        Ok(Self { term: usize::try_from(row.t).ok(), worth: row.w, passages })
+    }
+}
+
+/// What one term is worth in each asset, where one of several words stands for it, by falling number.
+fn worth<'a>(finds: impl Iterator<Item = &'a Finds>) -> Vec<Ranked> {
+    let mut found: Vec<Ranked> = Vec::new();
+    let mut words = 0;
+    for Finds { worth, passages, .. } in finds {
+        words += 1;
+        let before = found.len();
+        for id in passages {
+            let (document, score) = (id >> PASSAGE_BITS, worth * weight(*id));
+            match found[before..].last_mut() {
+                Some(last) if last.document == document => last.score = last.score.max(score),
+                _ => found.push(Ranked { score, document }),
+            }
+        }
+    }
+    if words > 1 {
+        found.sort_unstable_by_key(|one| Reverse((one.document, one.score)));
+        found.dedup_by_key(|one| one.document);
+    }
+    found
+}
+
+/// What a passage is worth by its field.
+fn weight(id: i64) -> i64 {
+    match (id >> 13) & 7 {
+        0 => 8,
+        1 | 2 => 4,
+        3 => 2,
+        _ => 1,
+    }
+}
+
+/// What is in both, which are in order, and worth as much as in both.
+fn both(some: &[Ranked], others: &[Ranked]) -> Vec<Ranked> {
+    let mut others = others.iter().copied().peekable();
+    let mut both = Vec::with_capacity(some.len().min(others.len()));
+    for one in some {
+        while others.next_if(|other| other.document > one.document).is_some() {}
+        if let Some(other) = others.next_if(|other| other.document == one.document) {
+            both.push(Ranked { score: one.score + other.score, document: one.document });
+        }
+    }
+    both
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(term: i64, worth: i64, ids: &[i64]) -> FoundRow {
+        let ids = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        FoundRow { t: term, w: worth, ids: Some(ids).filter(|ids| !ids.is_empty()) }
+    }
+
+    fn passage(document: i64, field: i64, number: i64) -> i64 {
+        (document << 16) + (field << 13) + number
+    }
+
+    fn ranked(rows: Vec<FoundRow>, wanted: usize) -> Vec<(i64, i64)> {
+        let ranking = Ranking::of(rows, wanted).expect("an order");
+        ranking.best.into_iter().map(|one| (one.document, one.score)).collect()
+    }
+
+    #[test]
+    fn a_term_is_worth_the_best_field_it_stands_in() {
+        let ids = [passage(9, 3, 0), passage(8, 7, 1), passage(8, 4, 0), passage(7, 3, 0), passage(7, 0, 0)];
+        assert_eq!(ranked(vec![found(0, 4, &ids)], 1), [(7, 32), (9, 8), (8, 4)]);
+        assert_eq!(ranked(vec![found(0, 4, &[])], 1), []);
+        assert_eq!(ranked(vec![], 1), []);
+        assert_eq!(ranked(vec![], 0), []);
+    }
+
+    #[test]
+    fn all_terms_have_to_be_there_and_none_of_the_unwanted() {
+        let first = [passage(9, 0, 0), passage(6, 0, 0), passage(5, 3, 0), passage(4, 0, 0)];
+        let second = [passage(8, 0, 0), passage(6, 1, 0), passage(5, 0, 0), passage(4, 0, 0)];
+        let rows = || vec![found(0, 4, &first), found(1, 4, &second)];
+        assert_eq!(ranked(rows(), 2), [(4, 64), (6, 48), (5, 40)]);
+        let mut rows = rows();
+        rows.push(found(-1, 0, &[passage(4, 7, 9)]));
+        assert_eq!(ranked(rows, 2), [(6, 48), (5, 40)]);
+        assert_eq!(ranked(vec![found(0, 4, &first)], 2), [], "nothing is found of the second");
+    }
+
+    #[test]
+    fn of_several_words_for_a_term_the_best_counts() {
+        let typed = found(0, 4, &[passage(5, 3, 0), passage(3, 0, 0)]);
+        let near = found(0, 1, &[passage(6, 0, 0), passage(5, 0, 0), passage(3, 0, 0)]);
+        assert_eq!(ranked(vec![typed, near], 1), [(3, 32), (6, 8), (5, 8)]);
+    }
+
+    #[test]
+    fn the_passages_shown_are_those_in_which_most_is_said() {
+        let said = |number| passage(5, 4, number);
+        let first = [passage(6, 4, 0), said(3), said(2), said(1), passage(5, 0, 0), passage(4, 7, 8191)];
+        let rows = vec![found(0, 4, &first), found(1, 4, &[said(3), passage(5, 1, 0)]), found(-1, 0, &[said(2)])];
+        let ranking = Ranking::of(rows, 2).expect("an order");
+        assert_eq!(ranking.said(5, 2), [said(3), said(1)]);
+        assert_eq!(ranking.said(5, 9), [said(3), said(1), said(2)]);
+        assert_eq!(ranking.said(4, 9), [passage(4, 7, 8191)]);
+        assert!(ranking.said(7, 9).is_empty());
+    }
+
+    #[test]
+    fn what_no_engine_should_tell_is_refused() {
+        for ids in ["1 2", "2 2", "x"] {
+            let row = FoundRow { t: 0, w: 4, ids: Some(ids.into()) };
+            assert!(matches!(Ranking::of(vec![row], 1), Err(CatalogError::Corrupt { .. })), "{ids}");
+        }
+    }
+}
