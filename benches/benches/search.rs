@@ -71,7 +71,6 @@ async fn once(catalog: &Catalog, text: &str) -> anyhow::Result<usize> {
         found = catalog.search(&Search { is_forgiving: true, ..search }, None, 21).await?;
     }
     let ids: Vec<AssetId> = found.hits.iter().map(|hit| hit.asset).collect();
-    catalog.assets_by_id(&ids).await?;
     catalog.posters(&ids).await?;
     catalog.moments(&found).await?;
     Ok(ids.len())

@@ -232,34 +232,38 @@ fn after(place: &str) -> Result<(bool, Hit), Problem> {
     read().ok_or_else(Problem::invalid_cursor)
 }
 
-async fn views(state: &State, found: Found) -> Result<Vec<HitView>, Problem> {
-    let ids: Vec<AssetId> = found.hits.iter().map(|hit| hit.asset).collect();
-    let assets = state.catalog.assets_by_id(&ids).await?;
-    let posters = state.catalog.posters(&ids).await?;
+async fn views(state: &State, mut found: Found) -> Result<Vec<HitView>, Problem> {
+    let posters = posters(state, &found.assets).await?;
     let mut moments = state.catalog.moments(&found).await?;
-    let mut views = Vec::with_capacity(assets.len());
-    for asset in assets {
+    let mut views = Vec::with_capacity(found.hits.len());
+    // There may be one asset more than is shown.
+    for (hit, asset) in found.hits.iter().zip(std::mem::take(&mut found.assets)) {
         let (own, others) = moments.into_iter().partition(|moment: &Moment| moment.asset == asset.id);
         moments = others;
-        let hit = found.hits.iter().find(|hit| hit.asset == asset.id);
         views.push(HitView {
-            score: hit.map_or(0, |hit| hit.score),
+            score: hit.score,
             snippets: snippets(&asset, &found.terms),
             moments: own.into_iter().take(MOMENTS_MAX).map(MomentView::from).collect(),
-            asset: CardView::new(asset.clone(), posters.get(&asset.id).map(String::as_str)),
+            asset: CardView::new(asset, &posters),
         });
     }
     Ok(views)
 }
 
+/// The files of the posters of those that play.
+async fn posters(state: &State, assets: &[Asset]) -> Result<HashMap<AssetId, String>, Problem> {
+    let playable: Vec<AssetId> = assets.iter().filter(|asset| asset.is_playable).map(|asset| asset.id).collect();
+    if playable.is_empty() {
+        return Ok(HashMap::new());
+    }
+    Ok(state.catalog.posters(&playable).await?)
+}
+
 /// These assets in few words.
 pub(crate) async fn cards(state: &State, ids: &[AssetId]) -> Result<HashMap<AssetId, CardView>, Problem> {
-    let (assets, posters) = (state.catalog.assets_by_id(ids).await?, state.catalog.posters(ids).await?);
-    let card = |asset: Asset| {
-        let poster = posters.get(&asset.id).map(String::as_str);
-        (asset.id, CardView::new(asset, poster))
-    };
-    Ok(assets.into_iter().map(card).collect())
+    let assets = state.catalog.assets_by_id(ids).await?;
+    let posters = posters(state, &assets).await?;
+    Ok(assets.into_iter().map(|asset| (asset.id, CardView::new(asset, &posters))).collect())
 }
 
 /// What of the texts about an asset is found, at most one piece of each kind.
@@ -286,8 +290,9 @@ fn one(text: Option<&str>) -> Vec<&str> {
 }
 
 impl CardView {
-    /// With the file name of its poster, if it has one.
-    pub(crate) fn new(asset: Asset, poster: Option<&str>) -> Self {
+    /// With its poster, if it has one among those of these files.
+    pub(crate) fn new(asset: Asset, posters: &HashMap<AssetId, String>) -> Self {
+        let poster = posters.get(&asset.id);
         let playback = Some(asset.playback).filter(|_| asset.is_playable);
         let generation = asset.generation.filter(|_| asset.is_playable);
         Self {

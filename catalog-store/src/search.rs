@@ -9,10 +9,11 @@ use domain::search::{self, Part, Query, Term};
 use domain::{AssetId, JobId, Language, Timestamp};
 use serde_json::{Value, json};
 
+use crate::assets::AssetRow;
 use crate::catalog::{Number, Text};
 use crate::engine::{Arg, args, column, count, document, json as text, parsed};
 use crate::listing::Filter;
-use crate::{Catalog, CatalogError, sql};
+use crate::{Asset, Catalog, CatalogError, sql};
 
 pub(crate) mod index;
 mod rank;
@@ -77,6 +78,8 @@ pub struct Hit {
 pub struct Found {
     /// The assets, the best first.
     pub hits: Vec<Hit>,
+    /// What is known of each.
+    pub assets: Vec<Asset>,
     /// What finds something in them: what was typed, and what is near it.
     pub terms: Vec<Term>,
     /// Passages of their transcripts in which it is said.
@@ -128,24 +131,22 @@ impl Catalog {
         let is_behind = |one: &Ranked| after.is_none_or(|after| (one.score, one.document) < after);
         let limit = usize::try_from(limit.min(PAGE_HITS_MAX + 1)).unwrap_or(usize::MAX);
         let mut rest = &ranking.best[ranking.best.partition_point(|one| !is_behind(one))..];
-        let (mut hits, mut asked_about) = (Vec::new(), ASKED_ABOUT);
+        let (mut hits, mut assets, mut asked_about) = (Vec::new(), Vec::new(), ASKED_ABOUT);
         while !rest.is_empty() && hits.len() < limit {
             let (some, others) = rest.split_at(asked_about.min(rest.len()));
             let args = asked_for(search, some, i64::try_from(limit - hits.len()).unwrap_or(0))?;
-            for row in self.rows::<HitRow>(sql::search::PAGE, args).await? {
-                let one = some.iter().find(|one| one.document == row.document);
-                let score = one.map_or(0, |one| one.score);
-                hits.push(Hit {
-                    asset: parsed("assets.id", &row.id)?,
-                    score: count("score", score)?,
-                    document: count("search_documents.doc_no", row.document)?,
-                });
+            for HitRow { document, asset } in self.rows(sql::search::PAGE, args).await? {
+                let one = some.iter().find(|one| one.document == document);
+                let (score, asset) = (one.map_or(0, |one| one.score), Asset::try_from(asset)?);
+                let (score, document) = (count("score", score)?, count("search_documents.doc_no", document)?);
+                hits.push(Hit { asset: asset.id, score, document });
+                assets.push(asset);
             }
             (rest, asked_about) = (others, asked_about.saturating_mul(GROWTH).min(ASKED_ABOUT_MAX));
         }
         let documents = hits.iter().filter_map(|hit| i64::try_from(hit.document).ok());
         let said = documents.flat_map(|document| ranking.said(document, PASSAGES_SHOWN)).collect();
-        Ok(Found { hits, terms, said })
+        Ok(Found { hits, assets, terms, said })
     }
 
     /// The most frequent labels and kinds of everything that a search finds.
@@ -247,7 +248,7 @@ impl Catalog {
         // Ends with the last asset.
         loop {
             let mut tx = self.begin().await?;
-            let rows: Vec<crate::assets::AssetRow> = tx.rows(sql::assets::EVERY, args![after.as_str(), BATCH]).await?;
+            let rows: Vec<AssetRow> = tx.rows(sql::assets::EVERY, args![after.as_str(), BATCH]).await?;
             let Some(last) = rows.last() else { break };
             last.id.clone_into(&mut after);
             for row in &rows {
@@ -337,8 +338,9 @@ struct Asked {
 
 #[derive(sqlx::FromRow)]
 struct HitRow {
-    id: String,
     document: i64,
+    #[sqlx(flatten)]
+    asset: AssetRow,
 }
 
 #[derive(sqlx::FromRow)]

@@ -20,18 +20,27 @@ macro_rules! terms {
 
 /// The assets of the numbers in `$1` that may be seen and are asked for; the present is `$12`.
 macro_rules! listed {
-    (sqlite, $columns:literal) => {
+    (sqlite, $columns:expr) => {
         concat!(
-            "select ", $columns, " from json_each($1) j join search_documents d on d.doc_no = j.value \
+            "select ", $columns, " from (select key, value from json_each($1)) j join search_documents d on d.doc_no = j.value \
              join assets a on a.id = d.asset_id where ",
             super::assets::is_listed!("$12")
         )
     };
-    (postgres, $columns:literal) => {
+    (postgres, $columns:expr) => {
         concat!(
             "select ", $columns, " from jsonb_array_elements_text(cast($1 as jsonb)) with ordinality as j (value, key) \
              join search_documents d on d.doc_no = cast(j.value as bigint) join assets a on a.id = d.asset_id where ",
             super::assets::is_listed!("$12")
+        )
+    };
+}
+
+macro_rules! page {
+    ($engine:ident) => {
+        concat!(
+            listed!($engine, concat!(super::assets::asset_columns!(), ", d.doc_no as document")),
+            " order by j.key limit $2"
         )
     };
 }
@@ -154,10 +163,7 @@ statements! {
             order by id desc limit $2) n) as ids from terms t"),
     };
     /// The first `$2` of them.
-    PAGE = Sql {
-        sqlite: concat!(listed!(sqlite, "a.id, d.doc_no as document"), " order by j.key limit $2"),
-        postgres: concat!(listed!(postgres, "a.id, d.doc_no as document"), " order by j.key limit $2"),
-    };
+    PAGE = Sql { sqlite: page!(sqlite), postgres: page!(postgres) };
     FACETS = Sql { sqlite: facets!(sqlite), postgres: facets!(postgres) };
     /// The passages of the ids in `$1`.
     PASSAGES = Sql {
