@@ -13,7 +13,7 @@ use crate::server::{objects, until};
 /// A document that says it is PDF, of so many octets.
 fn pdf(seed: u8, bytes: usize) -> Vec<u8> {
     let mut octets = b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n".to_vec();
-    octets.extend((0..bytes - octets.len()).map(|at| (at % 251) as u8 ^ seed));
+    octets.extend((0..bytes - octets.len()).map(|at| u8::try_from(at % 251).unwrap() ^ seed));
     octets
 }
 
