@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::erasure::{Belongings, Kept, SessionNote, ShareNote, UploadNote};
 use catalog_store::notifications::{KEPT_MAX, PAGE_NOTIFICATIONS_MAX};
-use catalog_store::{Asset, User};
+use catalog_store::{Asset, Document, User};
 use domain::{JobId, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -82,6 +82,7 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
         news.extend(page.into_iter().map(NotificationView::from));
     }
     let Belongings { assets, uploads, sessions, shares, collections, channels: published, .. } = belongings;
+    let documents = belongings.documents;
     let (subscriptions, shared, audit) = (belongings.subscriptions, belongings.shared_collections, belongings.audit);
     let kept = |all: Vec<Kept>| all.into_iter().map(one).collect::<Vec<_>>();
     Ok(json!({
@@ -89,6 +90,7 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
         "is_complete": !is_cut,
         "account": PersonView::from(user),
         "assets": assets.into_iter().map(asset).collect::<Vec<_>>(),
+        "documents": documents.into_iter().map(attached).collect::<Vec<_>>(),
         "uploads": uploads.into_iter().map(upload).collect::<Vec<_>>(),
         "shares": shares.into_iter().map(share).collect::<Vec<_>>(),
         "collections": kept(collections),
@@ -118,6 +120,15 @@ fn upload(upload: UploadNote) -> Value {
         "asset": upload.asset, "kind": upload.kind, "state": upload.state, "file_name": upload.file_name,
         "offset_bytes": upload.offset_bytes, "length_bytes": upload.length_bytes,
         "created_at": upload.created_at.rfc3339(),
+    })
+}
+
+fn attached(document: Document) -> Value {
+    json!({
+        "id": document.id, "asset": document.asset, "state": document.state, "name": document.name,
+        "description": document.description, "media_type": document.media_type,
+        "size_bytes": document.size.map(|size| size.0), "sha256": document.sha256,
+        "created_at": document.created_at.rfc3339(), "updated_at": document.updated_at.rfc3339(),
     })
 }
 

@@ -48,8 +48,15 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const KEPT: [HeaderName; 5] =
     [header::CONTENT_TYPE, header::LOCATION, header::ETAG, header::CACHE_CONTROL, header::LINK];
 /// What is answered by a secret that is told once.
-const TELLS_SECRETS: [&str; 6] =
-    ["/api/v1/me/api-keys", "/api/v1/me/totp", "/api/v1/upload-grants", "/api/v1/webhooks", "/secrets", "/versions"];
+const TELLS_SECRETS: [&str; 7] = [
+    "/api/v1/me/api-keys",
+    "/api/v1/me/totp",
+    "/api/v1/upload-grants",
+    "/api/v1/webhooks",
+    "/documents",
+    "/secrets",
+    "/versions",
+];
 
 /// An answer as it is kept.
 #[derive(Serialize, Deserialize)]

@@ -15,6 +15,8 @@
 //! | `search` | searching, and the second at which something is said |
 //! | `versions` | the sources that an asset has had |
 //! | `subtitles` | subtitle files: added, shown, removed |
+//! | `asset_documents` | documents of an asset: asked for, shown, named, put in order, removed |
+//! | `places` | addresses that are good for one upload of an asset |
 //! | `chapters` | chapters: set, replaced, given back to the file |
 //! | `markers` | markers: set, replaced, removed |
 //! | [`webhooks`] | whom events are sent to, and what became of each message |
@@ -33,6 +35,7 @@
 
 mod accounts;
 pub mod aliases;
+mod asset_documents;
 mod assets;
 mod audit;
 mod auth;
@@ -55,6 +58,7 @@ mod notifications;
 mod oidc;
 mod pages;
 mod person;
+mod places;
 mod problem;
 mod reprocess;
 mod router;

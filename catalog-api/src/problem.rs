@@ -317,6 +317,10 @@ impl From<CatalogError> for Problem {
                 let detail = "too many generations of the asset are kept for players: wait until one is removed";
                 return Self::new(StatusCode::CONFLICT, "too_many_generations", detail);
             }
+            CatalogError::TooManyDocuments { count_max, .. } => {
+                let detail = format!("an asset has at most {count_max} documents: remove one");
+                return Self::new(StatusCode::CONFLICT, "too_many_documents", detail);
+            }
             CatalogError::TooManyTexts(_) => {
                 let detail = format!("an asset has at most {} subtitle files: remove one", domain::text::COUNT_MAX);
                 return Self::new(StatusCode::CONFLICT, "too_many_subtitles", detail);

@@ -21,9 +21,9 @@ use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
 use crate::{
-    aliases, assets, audit, auth, availability, channels, chapters, collections, describe, door, erasure, events,
-    idempotency, markers, me, notifications, oidc, problem, reprocess, search, second_factor, shares, subtitles, users,
-    versions, webhooks,
+    aliases, asset_documents, assets, audit, auth, availability, channels, chapters, collections, describe, door,
+    erasure, events, idempotency, markers, me, notifications, oidc, problem, reprocess, search, second_factor, shares,
+    subtitles, users, versions, webhooks,
 };
 
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
@@ -36,6 +36,11 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         &[("get", Action::ReadAsset), ("patch", Action::EditAsset), ("delete", Action::DeleteAsset)],
     ),
     ("/api/v1/assets/{id}/channel", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
+    ("/api/v1/assets/{id}/documents", &[("get", Action::ReadAsset), ("post", Action::EditAsset)]),
+    (
+        "/api/v1/assets/{id}/documents/{document}",
+        &[("get", Action::ReadAsset), ("patch", Action::EditAsset), ("delete", Action::EditAsset)],
+    ),
     ("/api/v1/assets/{id}/subtitles", &[("get", Action::ReadAsset), ("post", Action::EditAsset)]),
     ("/api/v1/assets/{id}/subtitles/{subtitle}", &[("get", Action::ReadAsset), ("delete", Action::EditAsset)]),
     (
@@ -239,6 +244,11 @@ fn of_assets() -> Router<State> {
     Router::new()
         .route("/api/v1/assets", get(assets::list))
         .route("/api/v1/assets/{id}", get(assets::show).patch(describe::change).delete(assets::delete))
+        .route("/api/v1/assets/{id}/documents", get(asset_documents::list).post(asset_documents::begin))
+        .route(
+            "/api/v1/assets/{id}/documents/{document}",
+            get(asset_documents::show).patch(asset_documents::change).delete(asset_documents::remove),
+        )
         .route("/api/v1/assets/{id}/subtitles", get(subtitles::list).post(subtitles::add))
         .route("/api/v1/assets/{id}/subtitles/{subtitle}", get(subtitles::show).delete(subtitles::remove))
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))

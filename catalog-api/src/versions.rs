@@ -1,60 +1,27 @@
 //! The sources that an asset has had: another one is asked for, they are listed, and an earlier one is gone back to.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use catalog_store::grants::{SECRET_PREFIX, id_of};
-use catalog_store::{Asset, Grant, Version, VersionState};
-use domain::about::Fault;
+use catalog_store::{Asset, Version, VersionState};
 use domain::authority::Action;
-use domain::{
-    AssetId, AssetState, ByteSize, Failure, Generation, JobId, MediaTime, SourceVersion, Timescale, Timestamp,
-};
-use serde::{Deserialize, Serialize};
+use domain::{AssetState, ByteSize, Failure, Generation, JobId, MediaTime, SourceVersion, Timescale, Timestamp};
+use serde::Serialize;
 
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{Missing, asset_id, asset_in, no_store};
 use crate::documents::document;
 use crate::door::asset_for;
+use crate::places::{self, Wanted};
 use crate::problem::Problem;
 use crate::view::seconds;
 
-/// How long the capability holds when nothing else is asked for: a day.
-const LIFE_S: u64 = 24 * 3600;
-/// How long it holds at most: a month.
-const LIFE_S_MAX: u64 = 31 * 24 * 3600;
-
 /// There is no such version.
 const NO_VERSION: Missing = Missing("the asset has no such version, or it is not kept any more");
-
-/// What the upload of another source may be.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Wanted {
-    max_bytes: Option<u64>,
-    expires_in_s: Option<u64>,
-}
-
-/// Where another source goes.
-#[derive(Serialize)]
-struct PlaceView {
-    asset: AssetId,
-    /// By which the capability is taken back.
-    grant: String,
-    /// Where an upload is created; told once.
-    url: String,
-    token: String,
-    expires_at: String,
-    max_bytes: Option<u64>,
-}
 
 /// All versions of an asset.
 #[derive(Serialize)]
@@ -106,15 +73,7 @@ pub(crate) async fn begin(
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReprocessAsset).await?;
     let wanted: Wanted = document(&state, &headers, body).await?;
-    let life_s = wanted.expires_in_s.unwrap_or(LIFE_S);
-    if !(1..=LIFE_S_MAX).contains(&life_s) {
-        let detail = format!("is 1 to {LIFE_S_MAX}, a month");
-        return Err(Problem::invalid_fields(vec![Fault::new("/expires_in_s", "out_of_range", detail)]));
-    }
-    if wanted.max_bytes.is_some_and(|bytes| bytes == 0 || i64::try_from(bytes).is_err()) {
-        let detail = "is 1 or more, below 2^63".to_owned();
-        return Err(Problem::invalid_fields(vec![Fault::new("/max_bytes", "out_of_range", detail)]));
-    }
+    wanted.check()?;
     // Asked again by whoever creates the upload: this spares people to send what nobody takes.
     if asset.state != AssetState::Ready {
         return Err(Problem::version_not_ready(asset.state));
@@ -123,36 +82,7 @@ pub(crate) async fn begin(
     if known.iter().any(|known| matches!(known.state, VersionState::Uploading | VersionState::Processing)) {
         return Err(Problem::version_under_way());
     }
-    let now = state.clock.now();
-    let secret =
-        format!("{SECRET_PREFIX}{}", URL_SAFE_NO_PAD.encode([state.clock.entropy(), state.clock.entropy()].concat()));
-    let grant = Grant {
-        id: id_of(&secret),
-        owner: caller.principal.name(),
-        bytes_max: wanted.max_bytes,
-        duration_s_max: None,
-        types: vec![],
-        origin: None,
-        uses_left: 1,
-        expires_at: now.plus(Duration::from_secs(life_s)),
-        is_revoked: false,
-        created_at: now,
-        asset: Some(asset.id),
-    };
-    state.catalog.create_grant(&grant).await?;
-    tracing::info!(asset.id = %asset.id, grant.id = %grant.id, "another version is asked for");
-    let view = PlaceView {
-        asset: asset.id,
-        url: format!("/uploads?grant={secret}"),
-        token: secret,
-        expires_at: grant.expires_at.rfc3339(),
-        max_bytes: grant.bytes_max,
-        grant: grant.id,
-    };
-    let mut headers = no_store();
-    let location = format!("/api/v1/upload-grants/{}", view.grant);
-    headers.extend(HeaderValue::try_from(location).ok().map(|location| (header::LOCATION, location)));
-    Ok((StatusCode::CREATED, headers, Json(view)).into_response())
+    places::hand_out(&state, &caller, (asset.id, false), &wanted).await
 }
 
 /// Puts an earlier source in force again.

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use domain::{
-    AssetId, ChannelId, CollectionId, Generation, IdentityId, ItemId, JobId, KeyId, MessageId, NotificationId,
-    PlaybackId, RenditionId, SessionId, SourceVersion, TextId, Timestamp, UploadId, UserId, WebhookId,
+    AssetId, ChannelId, CollectionId, DocumentId, Generation, IdentityId, ItemId, JobId, KeyId, MessageId,
+    NotificationId, PlaybackId, RenditionId, SessionId, SourceVersion, TextId, Timestamp, UploadId, UserId, WebhookId,
 };
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
@@ -322,6 +322,7 @@ text_arg!(
     UploadId,
     JobId,
     TextId,
+    DocumentId,
     UserId,
     SessionId,
     KeyId,

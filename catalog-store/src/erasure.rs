@@ -9,7 +9,7 @@ use crate::assets::AssetRow;
 use crate::audit::{AuditEntry, AuditRow, Note};
 use crate::catalog::{Text, Tx};
 use crate::engine::{args, corrupt, parsed};
-use crate::{Asset, Catalog, CatalogError, sql};
+use crate::{Asset, Catalog, CatalogError, Document, sql};
 
 /// Rows of one kind that are handed over at once.
 pub const BELONGINGS_MAX: u32 = 10_000;
@@ -21,6 +21,8 @@ pub struct Belongings {
     pub assets: Vec<Asset>,
     /// What they uploaded, newest first.
     pub uploads: Vec<UploadNote>,
+    /// Documents of their videos, newest first.
+    pub documents: Vec<Document>,
     /// Where they were logged in, newest first.
     pub sessions: Vec<SessionNote>,
     /// What is shared with them, and by them.
@@ -42,8 +44,10 @@ impl Belongings {
     pub fn is_cut(&self) -> bool {
         let most = usize::try_from(BELONGINGS_MAX).unwrap_or(usize::MAX);
         let kept = [&self.collections, &self.channels, &self.subscriptions, &self.shared_collections];
-        [self.assets.len(), self.uploads.len(), self.sessions.len(), self.shares.len(), self.audit.len()]
+        let lengths = [self.assets.len(), self.uploads.len(), self.documents.len(), self.sessions.len()];
+        lengths
             .into_iter()
+            .chain([self.shares.len(), self.audit.len()])
             .chain(kept.map(Vec::len))
             .any(|count| count >= most)
     }
@@ -132,6 +136,7 @@ impl Catalog {
         Ok(Belongings {
             assets: assets.into_iter().map(Asset::try_from).collect::<Result<_, _>>()?,
             uploads: uploads.into_iter().map(UploadNote::try_from).collect::<Result<_, _>>()?,
+            documents: self.documents_of(user, most).await?,
             sessions: sessions.into_iter().map(SessionNote::try_from).collect::<Result<_, _>>()?,
             shares: shares.into_iter().map(ShareNote::try_from).collect::<Result<_, _>>()?,
             collections: kept(sql::erasure::COLLECTIONS_OF).await?,

@@ -57,6 +57,14 @@ pub enum CatalogError {
     /// The asset has as many texts as it may have.
     #[error("asset {0} has {max} texts already", max = domain::text::COUNT_MAX)]
     TooManyTexts(AssetId),
+    /// The asset has as many documents as it may have.
+    #[error("asset {asset} has {count_max} documents already")]
+    TooManyDocuments {
+        /// The asset.
+        asset: AssetId,
+        /// How many it may have.
+        count_max: u32,
+    },
     /// There is no such upload.
     #[error("no upload {0}")]
     NoUpload(UploadId),

@@ -40,6 +40,8 @@ pub struct Grant {
     pub created_at: Timestamp,
     /// The asset of which it brings another source; `None` for new assets.
     pub asset: Option<AssetId>,
+    /// It brings a document of that asset instead.
+    pub is_document: bool,
 }
 
 /// Parts under a capability that are not paid for by a use of it.
@@ -65,8 +67,19 @@ impl Catalog {
         let duration_s_max = grant.duration_s_max.map(i64::from);
         let (expires_at, created_at) = (grant.expires_at, grant.created_at);
         let asset = grant.asset.map(|asset| asset.to_string());
-        let args =
-            args![id, owner, bytes_max, duration_s_max, types, origin, grant.uses_left, expires_at, created_at, asset];
+        let args = args![
+            id,
+            owner,
+            bytes_max,
+            duration_s_max,
+            types,
+            origin,
+            grant.uses_left,
+            expires_at,
+            created_at,
+            asset,
+            grant.is_document
+        ];
         let mut tx = self.begin().await?;
         tx.execute(sql::grants::INSERT, args).await?;
         tx.commit().await
@@ -126,6 +139,7 @@ struct GrantRow {
     revoked_at: Option<i64>,
     created_at: i64,
     asset_id: Option<String>,
+    is_document: i64,
 }
 
 impl TryFrom<GrantRow> for Grant {
@@ -144,6 +158,7 @@ impl TryFrom<GrantRow> for Grant {
             is_revoked: row.revoked_at.is_some(),
             created_at: Timestamp::from_unix_ms(row.created_at),
             asset: row.asset_id.map(|id| parsed("upload_grants.asset_id", &id)).transpose()?,
+            is_document: row.is_document != 0,
         })
     }
 }

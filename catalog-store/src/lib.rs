@@ -22,6 +22,7 @@
 //! | [`editions`] | which document of a generation is in force |
 //! | [`reprocess`] | another output of an asset that plays |
 //! | [`versions`] | the sources that an asset has had |
+//! | [`documents`] | files that are added to assets for those who play them |
 //! | [`texts`] | subtitle files that are added, and chapters that are set |
 //! | [`progress`] | how far the renditions are, and how long the rest will take |
 //! | [`segments`] | the ledger of committed segments |
@@ -49,6 +50,7 @@ pub mod channels;
 pub mod collections;
 pub mod credentials;
 pub mod demand;
+pub mod documents;
 pub mod editions;
 mod engine;
 pub mod erasure;
@@ -90,6 +92,7 @@ pub use channels::Channel;
 pub use collections::{Collection, CollectionText, Item, Member};
 pub use credentials::{ApiKey, NewApiKey, Purpose, SigningKey};
 pub use demand::{Demand, Wanted};
+pub use documents::{Document, DocumentText};
 pub use editions::Edition;
 pub use error::CatalogError;
 pub use events::Event;

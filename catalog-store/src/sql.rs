@@ -8,6 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod channels;
 pub(crate) mod collections;
 pub(crate) mod credentials;
+pub(crate) mod documents;
 pub(crate) mod erasure;
 pub(crate) mod events;
 pub(crate) mod generations;
@@ -64,6 +65,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         channels::ALL,
         collections::ALL,
         credentials::ALL,
+        documents::ALL,
         erasure::ALL,
         events::ALL,
         generations::ALL,

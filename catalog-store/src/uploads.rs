@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use domain::document;
 use domain::{AssetEvent, AssetId, AssetState, ByteSize, Failure, JobId, SourceVersion, Timestamp, UploadId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use crate::engine::{args, column, corrupt, count, count32, document, json, parsed};
-use crate::{Catalog, CatalogError, ReprocessJobs, Target, ahead, assets, sql, versions};
+use crate::engine::{self, args, column, corrupt, count, count32, json, parsed};
+use crate::{Catalog, CatalogError, ReprocessJobs, Target, ahead, assets, documents, sql, versions};
 
 /// What an upload is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,6 +89,8 @@ pub struct NewUpload {
     pub owner: Option<String>,
     /// When it is given up unless more bytes come; `None` for never.
     pub expires_at: Option<Timestamp>,
+    /// How many documents its asset may have, if it brings one.
+    pub documents_max: u32,
     /// Of two creations with the same key only the first happens: see [`Catalog::upload_by_repeat_key`].
     pub repeat_key: Option<String>,
     /// The present.
@@ -107,6 +110,7 @@ impl NewUpload {
             terms: UploadTerms::default(),
             owner: None,
             expires_at: None,
+            documents_max: document::COUNT_MAX,
             repeat_key: None,
             now,
         }
@@ -219,14 +223,15 @@ pub enum Closing {
 }
 
 impl Catalog {
-    /// Creates an upload and, unless it is a part or brings another source, its asset in the state `uploading`. The
-    /// parts of a final upload are taken by it: see [`Catalog::usage_of`].
+    /// Creates an upload and, unless it is a part or brings another source or a document, its asset in the state
+    /// `uploading`. The parts of a final upload are taken by it: see [`Catalog::usage_of`].
     ///
     /// # Errors
     /// [`CatalogError::Statement`] if one of the ids exists, [`CatalogError::GrantSpent`] if it is created under a
     /// capability that cannot be used (again). Parts leave the number of its uses alone. Another source of an asset
     /// fails with [`CatalogError::NoAsset`], [`CatalogError::NotReady`], [`CatalogError::VersionUnderWay`] or
-    /// [`CatalogError::TooManyVersions`].
+    /// [`CatalogError::TooManyVersions`], a document with [`CatalogError::NoAsset`], [`CatalogError::AssetFailed`] or
+    /// [`CatalogError::TooManyDocuments`].
     pub async fn create_upload(&self, new: &NewUpload) -> Result<(), CatalogError> {
         let length = new.length.map(column).transpose()?;
         let mut tx = self.begin().await?;
@@ -237,8 +242,12 @@ impl Catalog {
             }
         }
         let mut version = SourceVersion::FIRST;
-        if let Some(Target { asset, playback, .. }) = new.target {
-            if new.target.is_some_and(Target::is_version) {
+        if let Some(Target { asset, playback, document, .. }) = new.target {
+            if let Some(document) = document {
+                version = SourceVersion::NONE;
+                let name = new.file_name.as_deref().unwrap_or(document::NAMELESS);
+                documents::begin(&mut tx, asset, (document, new.id, name), new.documents_max, new.now).await?;
+            } else if new.target.is_some_and(Target::is_version) {
                 version = versions::begin(&mut tx, asset, new.id, new.now).await?;
             } else {
                 assets::insert(&mut tx, (asset, playback), new.file_name.clone(), new.owner.clone(), new.now).await?;
@@ -250,8 +259,10 @@ impl Catalog {
         let (metadata, file_name, owner) = (new.metadata.clone(), new.file_name.clone(), new.owner.clone());
         let (kind, key) = (new.kind.as_str(), new.repeat_key.clone());
         let grant = new.terms.grant.clone();
+        let document = new.target.and_then(|target| target.document).map(|document| document.to_string());
         let args = args![
-            new.id, kind, asset, length, metadata, file_name, terms, owner, expires_at, new.now, key, grant, version
+            new.id, kind, asset, length, metadata, file_name, terms, owner, expires_at, new.now, key, grant, version,
+            document
         ];
         tx.execute(sql::uploads::INSERT, args).await?;
         for part in in_order(&new.terms.parts) {
@@ -356,6 +367,7 @@ impl Catalog {
     ///
     /// Does nothing if that happened before. A part is complete and nothing else. Another source of an asset that plays
     /// is not probed but planned beside it, by `job`; `spare` will remove whichever output is not in force in the end.
+    /// A document has to be described by then ([`Catalog::describe_document`]), and `job` will show it.
     ///
     /// # Errors
     /// [`CatalogError::UploadClosed`] if it was terminated, [`CatalogError::Offset`] if `size` is not the announced
@@ -377,6 +389,9 @@ impl Catalog {
             return if upload.state == UploadState::Complete { Ok(()) } else { Err(refusal(&upload, size)) };
         }
         match locked {
+            Some((Target { asset, document: Some(document), .. }, row)) => {
+                documents::receive(&mut tx, &row, (asset, document), ByteSize(size), job, now).await?;
+            }
             Some((target, row)) if target.is_version() => {
                 let jobs = ReprocessJobs { plan: job, retire: spare };
                 versions::receive(&mut tx, &row, target.source(), ByteSize(size), jobs, now).await?;
@@ -390,8 +405,8 @@ impl Catalog {
         tx.commit().await
     }
 
-    /// Gives an upload up, and with it its asset; false if it was not open any more. Of another source of an asset only
-    /// that is given up.
+    /// Gives an upload up, and with it its asset; false if it was not open any more. Of another source of an asset, or a
+    /// document, only that is given up.
     ///
     /// The asset of a complete upload stays. A part may be given up after it is complete.
     ///
@@ -420,13 +435,16 @@ impl Catalog {
         if tx.execute(sql::uploads::CLOSE, args![id, state.as_str(), failure.clone(), now]).await? != 1 {
             return Ok(false);
         }
-        if from != AssetState::Deleted && target.is_version() {
+        if let Some(document) = target.document {
+            let failure = if let Closing::Refused(failure) = closing { Some(failure) } else { None };
+            documents::end(&mut tx, (asset, document), failure, now).await?;
+        } else if from != AssetState::Deleted && target.is_version() {
             let failure = if let Closing::Refused(failure) = closing { Some(failure) } else { None };
             versions::end(&mut tx, target.source(), failure, now).await?;
         } else if from != AssetState::Deleted {
             if let Closing::Refused(failure) = closing {
-                let document = json("assets.failure", failure)?;
-                tx.execute(sql::assets::SET_FAILURE, args![asset, document]).await?;
+                let told = json("assets.failure", failure)?;
+                tx.execute(sql::assets::SET_FAILURE, args![asset, told]).await?;
                 tx.apply((asset, from), event, json!({ "failure": failure }), now).await?;
             } else {
                 tx.apply((asset, from), event, json!({}), now).await?;
@@ -531,6 +549,7 @@ struct UploadRow {
     failure: Option<String>,
     is_full: i64,
     source_version: i64,
+    document_id: Option<String>,
     created_at: i64,
     updated_at: i64,
 }
@@ -547,6 +566,7 @@ impl TryFrom<UploadRow> for Upload {
                 asset: parsed("uploads.asset_id", asset)?,
                 playback: parsed("assets.playback_id", playback)?,
                 version: SourceVersion(count32("uploads.source_version", row.source_version)?),
+                document: row.document_id.as_deref().map(|id| parsed("uploads.document_id", id)).transpose()?,
             }),
             _ => None,
         };
@@ -559,10 +579,10 @@ impl TryFrom<UploadRow> for Upload {
             offset: count("uploads.offset_bytes", row.offset_bytes)?,
             metadata: row.metadata,
             file_name: row.file_name,
-            terms: document("uploads.terms", &row.terms)?,
+            terms: engine::document("uploads.terms", &row.terms)?,
             owner: row.owner,
             expires_at: row.expires_at.map(Timestamp::from_unix_ms),
-            failure: row.failure.map(|failure| document("uploads.failure", &failure)).transpose()?,
+            failure: row.failure.map(|failure| engine::document("uploads.failure", &failure)).transpose()?,
             is_full: row.is_full != 0,
             created_at: Timestamp::from_unix_ms(row.created_at),
             updated_at: Timestamp::from_unix_ms(row.updated_at),

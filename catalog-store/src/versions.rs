@@ -13,8 +13,8 @@
 
 use domain::presentation::RETAINED_MAX;
 use domain::{
-    AssetEvent, AssetId, AssetKind, AssetState, ByteSize, Failure, FailureCode, Generation, JobId, JobSpec, PlaybackId,
-    Probe, SourceId, SourceVersion, Timestamp, UploadId,
+    AssetEvent, AssetId, AssetKind, AssetState, ByteSize, DocumentId, Failure, FailureCode, Generation, JobId, JobSpec,
+    PlaybackId, Probe, SourceId, SourceVersion, Timestamp, UploadId,
 };
 use serde_json::json;
 
@@ -29,7 +29,7 @@ pub const VERSIONS_KEPT_MAX: u32 = 4;
 // Players of all of them are served, as long as the pointer has room for them.
 const _: () = assert!(VERSIONS_KEPT_MAX as usize <= RETAINED_MAX);
 
-/// What an upload will become: an asset, or another source of one.
+/// What an upload will become: an asset, another source of one, or a document of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target {
     /// Its id.
@@ -38,27 +38,34 @@ pub struct Target {
     pub playback: PlaybackId,
     /// Which of its sources; in a new upload, anything but the first means the next one, whatever its number will be.
     pub version: SourceVersion,
+    /// The document that it becomes, which is no source.
+    pub document: Option<DocumentId>,
 }
 
 impl Target {
     /// A new asset.
     pub fn new(asset: AssetId, playback: PlaybackId) -> Self {
-        Self { asset, playback, version: SourceVersion::FIRST }
+        Self { asset, playback, version: SourceVersion::FIRST, document: None }
     }
 
     /// Another source of an asset.
     pub fn next_version(asset: AssetId, playback: PlaybackId) -> Self {
-        Self { asset, playback, version: SourceVersion::MAX }
+        Self { asset, playback, version: SourceVersion::MAX, document: None }
     }
 
-    /// The source that comes of it.
+    /// A document of an asset.
+    pub fn document(asset: AssetId, playback: PlaybackId, document: DocumentId) -> Self {
+        Self { asset, playback, version: SourceVersion::NONE, document: Some(document) }
+    }
+
+    /// The source that comes of it, unless it is a document.
     pub fn source(self) -> SourceId {
         SourceId { asset: self.asset, version: self.version }
     }
 
     /// It is another source of an asset that is there.
     pub fn is_version(self) -> bool {
-        self.version != SourceVersion::FIRST
+        self.document.is_none() && self.version != SourceVersion::FIRST
     }
 }
 

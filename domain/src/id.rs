@@ -135,6 +135,10 @@ id!(
     TextId, "txt"
 );
 id!(
+    /// A document that was added to an asset: `doc_` and 26 digits.
+    DocumentId, "doc"
+);
+id!(
     /// An account: `usr_` and 26 digits.
     UserId, "usr"
 );
@@ -178,6 +182,7 @@ ordered_by_birth!(AssetId);
 ordered_by_birth!(UploadId);
 ordered_by_birth!(JobId);
 ordered_by_birth!(TextId);
+ordered_by_birth!(DocumentId);
 ordered_by_birth!(UserId);
 ordered_by_birth!(SessionId);
 ordered_by_birth!(KeyId);
@@ -220,6 +225,8 @@ impl fmt::Display for Generation {
 pub struct SourceVersion(pub u32);
 
 impl SourceVersion {
+    /// None at all: what an upload brings that is no source.
+    pub const NONE: Self = Self(0);
     /// The source that an asset begins with.
     pub const FIRST: Self = Self(1);
     /// The last number that is given.

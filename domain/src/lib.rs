@@ -44,6 +44,7 @@ pub mod collection;
 pub mod complexity;
 pub mod container;
 pub mod cost;
+pub mod document;
 mod grid;
 mod id;
 pub mod job;
@@ -76,8 +77,8 @@ pub use codec::{Codec, ParameterSets};
 pub use container::Container;
 pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
 pub use id::{
-    AssetId, ChannelId, CollectionId, Generation, IdError, IdentityId, ItemId, JobId, KeyId, MessageId, NotificationId,
-    PlaybackId, RenditionId, SessionId, SourceId, SourceVersion, TextId, UploadId, UserId, WebhookId,
+    AssetId, ChannelId, CollectionId, DocumentId, Generation, IdError, IdentityId, ItemId, JobId, KeyId, MessageId,
+    NotificationId, PlaybackId, RenditionId, SessionId, SourceId, SourceVersion, TextId, UploadId, UserId, WebhookId,
 };
 pub use job::{JobKind, JobLane, JobSpec, JobState};
 pub use language::Language;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::document::Listed;
 use crate::markers::Marker;
 use crate::probe::Chapter;
 use crate::{
@@ -95,6 +96,9 @@ pub struct Pointer {
     /// Who may play the asset. It is no part of what was encoded: whoever points to something else keeps it.
     #[serde(default, skip_serializing_if = "Access::is_public")]
     pub access: Access,
+    /// The documents of the asset, in order. They are no part of what was encoded either.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<Listed>,
 }
 
 /// Earlier outputs of one asset that are kept at the same time.
@@ -117,7 +121,8 @@ impl Pointer {
 
     /// True if this presentation is the one that is pointed to.
     pub fn names(&self, presentation: &Presentation) -> bool {
-        Self { turn: 0, retained: Vec::new(), access: Access::default(), ..self.clone() } == presentation.pointer()
+        let bare = Self { turn: 0, retained: vec![], access: Access::default(), documents: vec![], ..self.clone() };
+        bare == presentation.pointer()
     }
 
     /// What decides between two pointers of one playback id: the higher is in force.
@@ -301,6 +306,7 @@ impl Presentation {
             is_complete: self.is_complete,
             retained: Vec::new(),
             access: Access::default(),
+            documents: Vec::new(),
         }
     }
 
@@ -411,6 +417,7 @@ mod tests {
             is_complete: Some(false),
             retained,
             access: Access::default(),
+            documents: Vec::new(),
         };
         let json = serde_json::to_string(&pointer).expect("serialises");
         let head = r#"{"schema":1,"asset":"ast_00000000000000000000000001","generation":2,"revision":1"#;

@@ -184,6 +184,9 @@ pub struct Config {
     pub keep_versions: u32,
     pub review: bool,
     pub upload_types: Vec<String>,
+    pub document_types: Vec<String>,
+    pub document_size_max: u64,
+    pub documents_max: u32,
     pub upload_tokens: Vec<String>,
     pub upload_quota_bytes: u64,
     pub upload_open_max: u64,
@@ -374,6 +377,8 @@ impl Config {
         in_range("drain_rate_min", self.drain_rate_min, 0, 1 << 30)?;
         in_range("origin_cache_bytes", self.origin_cache_bytes, 0, 1 << 40)?;
         in_range("keep_versions", self.keep_versions.into(), 1, catalog_store::versions::VERSIONS_KEPT_MAX.into())?;
+        in_range("document_size_max", self.document_size_max, 1, domain::document::BYTES_MAX)?;
+        in_range("documents_max", self.documents_max.into(), 0, domain::document::COUNT_MAX.into())?;
         in_range("imports_max", self.imports_max.into(), 1, 256)?;
         in_range("imports_of_one_max", self.imports_of_one_max.into(), 1, 256)?;
         in_range("import_rate_min", self.import_rate_min, 0, 1 << 30)?;

@@ -18,7 +18,7 @@ use crate::gate::Entrant;
 use crate::live::Look;
 use crate::sniff::{self, TypePattern};
 use crate::turnstile::{Passage, Promise, Turnstile};
-use crate::{Denial, Prober, State, UploadError};
+use crate::{Denial, DocumentRules, Prober, State, UploadError};
 
 /// Heads of files that the engine looks at, at the same time.
 const LOOKS_MAX: usize = 2;
@@ -43,6 +43,8 @@ pub struct Policy {
     pub rate_min: u64,
     /// Over how long that is averaged.
     pub rate_window: Duration,
+    /// What documents may be.
+    pub documents: DocumentRules,
     /// What a source may hold.
     pub source: Limits,
     /// Ask the worker to encode what is recorded of an upload whose index comes first.
@@ -59,6 +61,7 @@ impl Default for Policy {
             disk_reserve_bytes: 0,
             rate_min: 0,
             rate_window: RATE_WINDOW,
+            documents: DocumentRules::default(),
             source: Limits::default(),
             encode_ahead: false,
         }

@@ -17,7 +17,7 @@ use crate::protocol::metadata::UPLOAD_METADATA;
 use crate::protocol::tus::{UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH, UPLOAD_EXPIRES};
 use crate::protocol::{ASSET_LOCATION, Dialect, UPLOAD_LENGTH, UPLOAD_OFFSET};
 use crate::router::Call;
-use crate::{State, UploadError};
+use crate::{State, UploadError, document};
 
 /// Largest file whose digest is computed while a client waits for the answer: about a second's work.
 const DIGEST_BYTES_MAX: u64 = 1 << 30;
@@ -153,7 +153,7 @@ pub(crate) async fn with_digest(
     let digest = match (known, upload.target) {
         (Some(known), _) => known.clone(),
         (None, Some(target)) if upload.offset <= DIGEST_BYTES_MAX => {
-            let source = state.store.open_source(target.source()).await?;
+            let source = state.store.open_uploaded(&document::object_of(target)).await?;
             let algorithm = *first;
             let read = state.tasks.spawn_blocking(move || digest_of(source, algorithm));
             match read.await.map_err(|_| UploadError::Internal)? {

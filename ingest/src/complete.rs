@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use catalog_store::{Advance, Closing, Upload, UploadKind, UploadState};
 use domain::{Failure, FailureCode, JobId};
-use media_store::layout;
 use media_store::staging::Writer;
 
 use crate::committer::{Commit, SyncPolicy};
@@ -23,7 +22,7 @@ use crate::digest::Expected;
 use crate::error::Causes;
 use crate::receive::has_digests;
 use crate::session::{COMPLETION_PATIENCE_FACTOR, Turn};
-use crate::{State, UploadError, concat, expire};
+use crate::{State, UploadError, concat, document, expire};
 
 /// Time to the first repetition; each further one waits twice as long.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
@@ -83,7 +82,7 @@ pub(crate) async fn resume(state: &State, upload: &Upload) -> Result<(), UploadE
 pub(crate) async fn complete_adopted(state: &State, upload: &Upload) -> Result<bool, UploadError> {
     let length = upload.full_length().or(upload.length);
     let (Some(length), Some(target)) = (length, upload.target) else { return Ok(false) };
-    if state.store.source_size(target.source()).await? != Some(length) {
+    if state.store.size(&document::object_of(target)).await? != Some(length) {
         return Ok(false);
     }
     finish(state, upload, length).await?;
@@ -108,7 +107,8 @@ impl Completion {
         // knows to be all: the row does not tell the length.
         let mut is_recorded = upload.is_full;
         let is_unannounced = self.tellable() == *length;
-        if !is_recorded && (is_unannounced || !state.store.is_folder() || !digests.is_empty()) {
+        let is_document = document::of(upload).is_some();
+        if !is_recorded && (is_unannounced || is_document || !state.store.is_folder() || !digests.is_empty()) {
             self.record_full().await?;
             is_recorded = true;
         }
@@ -120,7 +120,10 @@ impl Completion {
             state.metrics.synced(begun.elapsed());
         }
         if !self.holds(&digests).await? {
-            return Err(self.refuse(&digests).await?);
+            return Err(self.differs(&digests).await?);
+        }
+        if is_document && let Some(failure) = self.described().await? {
+            return Err(self.refuse(failure).await?);
         }
         let mut delay = RETRY_DELAY;
         // Ends with success, an error that time does not heal, a termination, or the server.
@@ -179,7 +182,7 @@ impl Completion {
     async fn store_and_finish(&self) -> Result<(), UploadError> {
         let Self { state, upload, length, .. } = self;
         if let Some(target) = upload.target {
-            state.store.adopt_source(target.source(), self.writer.path()).await?;
+            state.store.adopt(&document::object_of(target), self.writer.path()).await?;
         }
         finish(state, upload, *length).await?;
         if upload.kind == UploadKind::Partial {
@@ -213,12 +216,27 @@ impl Completion {
         outcomes.into_iter().try_for_each(|outcome| outcome.map_err(UploadError::from))
     }
 
+    /// Notes what a document is and holds, before it is stored; why it is not wanted, if so.
+    async fn described(&self) -> Result<Option<Failure>, UploadError> {
+        let _permit = self.state.sessions.heavy().await;
+        let describing = document::describe(&self.state, &self.upload, self.length);
+        // What was read is lost with the branch; the next start reads again.
+        match self.state.shutdown.run_until_cancelled(describing).await {
+            Some(described) => described,
+            None => Err(UploadError::Completing { offset: self.tellable() }),
+        }
+    }
+
     /// Gives the upload up: its octets are not those that were promised.
-    async fn refuse(&self, digests: &[Expected]) -> Result<UploadError, UploadError> {
-        let Self { state, upload, .. } = self;
+    async fn differs(&self, digests: &[Expected]) -> Result<UploadError, UploadError> {
         let names: Vec<&str> = digests.iter().map(|digest| digest.algorithm.tus_name()).collect();
         let message = format!("the file does not have the announced digest ({}): upload it again", names.join(", "));
-        let failure = Failure::new(FailureCode::Damaged, message);
+        self.refuse(Failure::new(FailureCode::Damaged, message)).await
+    }
+
+    /// Gives the upload up, for this reason.
+    async fn refuse(&self, failure: Failure) -> Result<UploadError, UploadError> {
+        let Self { state, upload, .. } = self;
         if state.catalog.close_upload(upload.id, &Closing::Refused(failure.clone()), state.clock.now()).await? {
             state.sessions.closed();
             expire::discard(state, upload).await?;
@@ -239,7 +257,7 @@ async fn finish(state: &State, upload: &Upload, length: u64) -> Result<(), Uploa
         // The asset was deleted meanwhile: nobody else knows of the object that has just been made.
         Err(error @ (UploadError::Gone | UploadError::NotFound)) => {
             if let Some(target) = upload.target {
-                state.store.delete(&layout::source(target.source())).await?;
+                state.store.delete(&document::object_of(target)).await?;
             }
             Err(error)
         }

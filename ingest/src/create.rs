@@ -5,6 +5,7 @@ use axum::http::HeaderValue;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
 use axum::response::Response;
 use catalog_store::{Closing, NewUpload, Target, Upload, UploadKind, UploadState, UploadTerms};
+use domain::document::NAME_CHARS_MAX;
 use domain::{AssetId, PlaybackId, UploadId};
 
 use crate::admission::{self, Demand};
@@ -17,7 +18,7 @@ use crate::protocol::tus::{Concat, UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH};
 use crate::protocol::{Dialect, UPLOAD_LENGTH, checks, draft, tus};
 use crate::receive;
 use crate::router::Call;
-use crate::{Limits, State, UploadError, answer, session, version};
+use crate::{Denial, Limits, State, UploadError, answer, document, session, version};
 
 /// What a creating request asks for.
 struct Order {
@@ -39,7 +40,14 @@ pub(crate) async fn create(state: &State, call: &Call, body: Body) -> Result<Res
         Dialect::Draft(_) => Order::of_draft(call, &body, &state.limits)?,
     };
     order.check_length(&body, &state.limits)?;
-    let target = version::target(state, &call.entrant, order.metadata.replaces.as_deref()).await?;
+    let target =
+        match document::target(state, &call.entrant, order.metadata.document_of.as_deref(), order.length).await? {
+            Some(_) if order.metadata.replaces.is_some() => {
+                return Err(Denial::Grant { problem: "it is for a document" }.into());
+            }
+            Some(document) => Some(document),
+            None => version::target(state, &call.entrant, order.metadata.replaces.as_deref()).await?,
+        };
     if order.kind == UploadKind::Final {
         return join(state, call, order, target).await;
     }
@@ -174,6 +182,12 @@ impl Order {
             new.target = None;
         }
         call.entrant.sign(&mut new);
+        if new.target.is_some_and(|target| target.document.is_some()) {
+            let rules = &state.admission.policy.documents;
+            new.documents_max = rules.count_max;
+            new.terms.bytes_max = Some(new.terms.bytes_max.unwrap_or(u64::MAX).min(rules.bytes_max));
+            new.file_name = new.file_name.as_deref().map(|name| name.chars().take(NAME_CHARS_MAX).collect());
+        }
         new
     }
 }

@@ -92,7 +92,7 @@ pub enum Denial {
     /// Too many watch already.
     #[error("too many streams of events are open: try again later")]
     TooManyStreams,
-    /// An asset that takes no other source now.
+    /// An asset that takes no other source, or no document, now.
     #[error("{reason}")]
     Version {
         /// Why not, for programs.

@@ -195,6 +195,14 @@ impl From<CatalogError> for UploadError {
                 let reason = "another version of the asset is on its way: wait for it, or end its upload".to_owned();
                 Denial::Version { code: "version_under_way", reason }.into()
             }
+            CatalogError::AssetFailed(_) => {
+                let reason = "the asset has failed: nothing can be added to it".to_owned();
+                Denial::Version { code: "asset_failed", reason }.into()
+            }
+            CatalogError::TooManyDocuments { count_max, .. } => {
+                let reason = format!("an asset has at most {count_max} documents: remove one");
+                Denial::Version { code: "too_many_documents", reason }.into()
+            }
             CatalogError::TooManyVersions(_) => {
                 let reason = "the asset has had as many versions as it may".to_owned();
                 Denial::Version { code: "too_many_versions", reason }.into()

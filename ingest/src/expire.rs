@@ -6,10 +6,9 @@ use std::time::Duration;
 use catalog_store::{Closing, Upload, UploadState};
 use domain::{Timestamp, UploadId};
 use futures::StreamExt;
-use media_store::layout;
 
 use crate::error::Causes;
-use crate::{State, UploadError, recover};
+use crate::{State, UploadError, document, recover};
 
 /// Time between two rounds.
 const ROUND_EVERY: Duration = Duration::from_secs(60);
@@ -79,7 +78,7 @@ pub(crate) async fn discard(state: &State, upload: &Upload) -> Result<(), Upload
     // A crash may have come between the source and its record. In a bucket a source is stored only when
     // the upload is full, and then its asset is purged.
     if let Some(target) = upload.target.filter(|_| state.store.is_folder()) {
-        state.store.delete(&layout::source(target.source())).await?;
+        state.store.delete(&document::object_of(target)).await?;
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ use tokio_util::io::ReaderStream;
 use crate::head::{find, head};
 use crate::protocol::{Dialect, UPLOAD_LENGTH, UPLOAD_OFFSET, draft};
 use crate::router::Call;
-use crate::{Denial, State, UploadError};
+use crate::{Denial, State, UploadError, document};
 
 /// Octets asked of the store at a time.
 const PIECE_BYTES: u64 = 1 << 20;
@@ -94,10 +94,11 @@ async fn content(state: &State, upload: &Upload, range: Range<u64>) -> Result<Bo
         })?;
         return Ok(Body::from_stream(ReaderStream::new(file)));
     };
-    if state.store.source_size(target.source()).await?.is_none() {
+    let key = document::object_of(target);
+    if state.store.size(&key).await?.is_none() {
         return Err(UploadError::Gone);
     }
-    Ok(stored(state.store.clone(), layout::source(target.source()), range))
+    Ok(stored(state.store.clone(), key, range))
 }
 
 /// Some octets of a stored object, fetched piece by piece as the client takes them.

@@ -130,6 +130,7 @@ fn checked(wanted: Wanted, now: domain::Timestamp) -> Result<Grant, Denial> {
         is_revoked: false,
         created_at: now,
         asset: None,
+        is_document: false,
     })
 }
 

@@ -22,7 +22,7 @@
 //! | `gate`, `grant` | who may do what: principals, and capabilities for people without a name |
 //! | `admission`, `turnstile`, `denial` | what is let in, and how much; one after the other; the answer to the rest |
 //! | `watch`, `sniff`, `front`, `early` | what is seen of a file while it comes in, and when that is enough to refuse it |
-//! | `version` | uploads that bring another source of an asset |
+//! | `version`, `document` | uploads that bring another source of an asset, or a document of one |
 //! | `import`, `address` | files pulled from other addresses into the same uploads |
 //! | `status`, `live`, `metrics` | what its owner, a watcher and an operator see of an upload |
 //! | `api` | the routes below `/api/v1` |
@@ -44,6 +44,7 @@ mod cors;
 mod create;
 mod denial;
 pub mod digest;
+mod document;
 pub mod door;
 mod early;
 mod error;
@@ -78,6 +79,7 @@ pub use admission::{Admission, Policy};
 pub use api::{ROUTES as API_ROUTES, api};
 pub use committer::SyncPolicy;
 pub use denial::Denial;
+pub use document::DocumentRules;
 pub use early::{Finding, Looked, Prober};
 pub use error::UploadError;
 pub use expire::{janitor, round as look_after};

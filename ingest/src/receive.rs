@@ -207,7 +207,17 @@ pub(crate) async fn has_digests(
         return Ok(true);
     }
     let hashers: Vec<Hasher> = expected.iter().map(|expected| Hasher::new(expected.algorithm)).collect();
-    let feed = |hashers: &mut Vec<Hasher>, octets: &[u8]| hashers.iter_mut().for_each(|hasher| hasher.update(octets));
-    let hashers = state.staging.scan(upload.id, range, hashers, feed).await?;
+    let hashers = hashed(state, upload, range, hashers).await?;
     Ok(hashers.into_iter().zip(expected).all(|(hasher, expected)| hasher.matches(expected)))
+}
+
+/// Shows the octets `range` of the staged file to all these hashers.
+pub(crate) async fn hashed(
+    state: &State,
+    upload: &Upload,
+    range: std::ops::Range<u64>,
+    hashers: Vec<Hasher>,
+) -> Result<Vec<Hasher>, StagingError> {
+    let feed = |hashers: &mut Vec<Hasher>, octets: &[u8]| hashers.iter_mut().for_each(|hasher| hasher.update(octets));
+    state.staging.scan(upload.id, range, hashers, feed).await
 }

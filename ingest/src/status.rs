@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Upload, UploadState};
-use domain::{AssetId, Failure, Timestamp, UploadId};
+use domain::{AssetId, DocumentId, Failure, Timestamp, UploadId};
 use futures::Stream;
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::error::Causes;
 use crate::live::{Look, Snapshot};
-use crate::{Denial, State, UploadError, import};
+use crate::{Denial, State, UploadError, document, import};
 
 /// Time between two looks at what is in memory.
 const STEP: Duration = Duration::from_millis(250);
@@ -35,6 +35,8 @@ struct Status {
     id: String,
     state: &'static str,
     asset: Option<AssetId>,
+    /// Which of its documents it brings, if it does.
+    document: Option<DocumentId>,
     file_name: Option<String>,
     length: Option<u64>,
     /// Octets that came; those above `durable` would have to be sent again after a crash.
@@ -195,6 +197,7 @@ impl Status {
             id: upload.id.to_string(),
             state: upload.state.as_str(),
             asset: upload.target.map(|target| target.asset),
+            document: document::of(upload),
             file_name: upload.file_name.clone(),
             length: upload.length,
             received: live.map_or(0, |live| live.received).max(upload.offset),

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use catalog_store::{Closing, Target, UploadState};
+use catalog_store::{Closing, UploadState};
 use domain::{JobId, UploadId};
 
 use crate::head::look_up;
@@ -28,12 +28,13 @@ pub(crate) async fn terminate(state: &State, call: &Call, id: UploadId) -> Resul
         if was_open {
             state.sessions.closed();
         }
-    } else if upload.target.is_some_and(Target::is_version) {
+    } else if let Some(target) = upload.target.filter(|target| target.is_version() || target.document.is_some()) {
         // Its asset is not given up with it.
-        return Err(match was_open {
-            true => UploadError::Busy,
-            false => Denial::Forbidden { reason: "it has become a version of its asset" }.into(),
-        });
+        let reason = match target.document {
+            Some(_) => "it has become a document of its asset: delete that",
+            None => "it has become a version of its asset",
+        };
+        return Err(if was_open { UploadError::Busy } else { Denial::Forbidden { reason }.into() });
     } else if let Some(target) = upload.target {
         let job = JobId::mint(now, state.clock.entropy());
         state.catalog.delete_asset(target.asset, job, now).await?;

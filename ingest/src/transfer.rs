@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use catalog_store::{Upload, UploadKind};
-use domain::{SourceId, UploadId};
+use domain::UploadId;
+use media_store::layout::Key;
 
-use crate::State;
 use crate::error::Causes;
+use crate::{State, document};
 
 /// Uploads of which parts are put ahead at a time; the others are served when they are complete.
 const TRANSFERS_MAX: usize = 16;
@@ -39,15 +40,15 @@ pub(crate) fn ahead(state: &State, upload: &Upload, durable_bytes: u64) {
         }
         transfers.insert(upload.id, durable_bytes);
     }
-    let transfer = transfer(state.clone(), upload.id, target.source(), length);
+    let transfer = transfer(state.clone(), upload.id, document::object_of(target), length);
     state.tasks.spawn(transfer);
 }
 
-async fn transfer(state: State, upload: UploadId, source: SourceId, length: u64) {
+async fn transfer(state: State, upload: UploadId, key: Key, length: u64) {
     let (staged, mut put) = (state.staging.path(upload), 0);
     // Ends when nothing new is durable, at the first error, or with the server.
     while let Some(durable) = next(&state, upload, put) {
-        let parts = state.store.put_source_parts(source, &staged, durable, length);
+        let parts = state.store.put_source_parts(&key, &staged, durable, length);
         match state.shutdown.run_until_cancelled(parts).await {
             Some(Ok(())) => put = durable,
             Some(Err(error)) => {

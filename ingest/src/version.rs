@@ -26,6 +26,9 @@ pub(crate) async fn target(
         })?),
         None => None,
     };
+    if entrant.grant.as_ref().is_some_and(|(grant, _)| grant.is_document) {
+        return Err(Denial::Grant { problem: "it is for a document" }.into());
+    }
     let id = match (entrant.grant.as_ref().map(|(grant, _)| grant.asset), named) {
         (Some(Some(granted)), named) if named.is_none_or(|named| named == granted) => granted,
         (Some(Some(_)), _) => return Err(Denial::Grant { problem: "it is for another asset" }.into()),

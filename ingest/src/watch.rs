@@ -10,7 +10,7 @@ use domain::{Container, Failure};
 use tokio::time::Instant;
 
 use crate::live::Look;
-use crate::{Denial, State, UploadError, admission, early, gate, sniff};
+use crate::{Denial, State, UploadError, admission, document, early, gate, sniff};
 
 /// Octets by which an upload of unknown length grows before it is asked again whether it may.
 const GROWTH_BYTES: u64 = 8 << 20;
@@ -83,7 +83,8 @@ impl Watch {
         if total >= early::FIRST_BYTES || (is_whole && total > 0 && !is_checked) {
             self.sniff().await?;
         }
-        if total >= early::FIRST_BYTES && !is_whole && self.upload.kind == UploadKind::Whole {
+        let is_source = document::of(&self.upload).is_none();
+        if total >= early::FIRST_BYTES && !is_whole && is_source && self.upload.kind == UploadKind::Whole {
             early::begin(&self.state, &self.upload, total);
         }
         if total > self.may_grow_to {
@@ -145,6 +146,11 @@ impl Watch {
     async fn sniff(&mut self) -> Result<(), UploadError> {
         if std::mem::replace(&mut self.is_sniffed, true) {
             return Ok(());
+        }
+        if document::of(&self.upload).is_some() {
+            let Err(failure) = document::look(&self.state, &self.upload).await? else { return Ok(()) };
+            admission::refuse(&self.state, &self.upload, &failure).await;
+            return Err(self.failed(Denial::Unwanted(failure)));
         }
         let lists = admission::lists(&self.state, &self.upload);
         if lists.is_empty() {

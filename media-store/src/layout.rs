@@ -6,13 +6,14 @@
 //! media/{asset}/{generation}/images/{file}
 //! media/{asset}/{generation}/subtitles/{rendition}/{index}.vtt
 //! texts/{asset}/{text}
+//! documents/{asset}/{document}
 //! presentations/{asset}/{generation}-{revision}.json
 //! current/{playback}.json
 //! ```
 
 use std::fmt;
 
-use domain::{AssetId, Generation, PlaybackId, RenditionId, SourceId, SourceVersion, TextId};
+use domain::{AssetId, DocumentId, Generation, PlaybackId, RenditionId, SourceId, SourceVersion, TextId};
 
 /// The name of one object. Only this module makes them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +108,16 @@ pub fn texts_of(asset: AssetId) -> Prefix {
     Prefix(format!("texts/{asset}"))
 }
 
+/// A document that was added to an asset.
+pub fn document(asset: AssetId, document: DocumentId) -> Key {
+    Key(format!("documents/{asset}/{document}"))
+}
+
+/// All documents that were added to an asset.
+pub fn documents_of(asset: AssetId) -> Prefix {
+    Prefix(format!("documents/{asset}"))
+}
+
 /// A poster, thumbnail or storyboard sheet.
 ///
 /// # Errors
@@ -173,6 +184,7 @@ mod tests {
             (segment(asset, generation, &rendition, 17), format!("media/{id}/2/720p/17.m4s")),
             (subtitle(asset, generation, &rendition, 3), format!("media/{id}/2/subtitles/720p/3.vtt")),
             (text(asset, TextId::from_u128(3)), format!("texts/{id}/txt_00000000000000000000000003")),
+            (document(asset, DocumentId::from_u128(3)), format!("documents/{id}/doc_00000000000000000000000003")),
             (image(asset, generation, "poster.jpg").expect("a name"), format!("media/{id}/2/images/poster.jpg")),
             (presentation(asset, generation, 1), format!("presentations/{id}/2-1.json")),
             (pointer(PlaybackId::from_u128(1)), "current/plb_00000000000000000000000001.json".into()),

@@ -9,7 +9,7 @@ use domain::SourceId;
 use crate::error::blocking;
 use crate::folder::{Folder, sync_parent};
 use crate::store::Backend;
-use crate::{MediaStore, StoreError, layout, multipart};
+use crate::{Key, MediaStore, StoreError, layout, multipart};
 
 impl MediaStore {
     /// Takes a complete, staged file as a source of an asset; the staged file is gone afterwards.
@@ -21,9 +21,16 @@ impl MediaStore {
     /// [`StoreError::Missing`] when there is neither source nor staged file,
     /// [`StoreError::SourceDiffers`] when both exist and have different sizes.
     pub async fn adopt_source(&self, source: impl Into<SourceId>, staged: &Path) -> Result<(), StoreError> {
-        let source = source.into();
-        let (key, staged) = (layout::source(source), staged.to_owned());
-        let stored = self.source_size(source).await?;
+        self.adopt(&layout::source(source), staged).await
+    }
+
+    /// The same for any other file that was uploaded.
+    ///
+    /// # Errors
+    /// As for [`MediaStore::adopt_source`].
+    pub async fn adopt(&self, key: &Key, staged: &Path) -> Result<(), StoreError> {
+        let (key, staged) = (key.clone(), staged.to_owned());
+        let stored = self.size(&key).await?;
         let found = {
             let staged = staged.clone();
             blocking(move || size_of(&staged)).await.map_err(StoreError::io("stage", &key))?
@@ -59,13 +66,20 @@ impl MediaStore {
     /// # Errors
     /// Whatever keeps the store from answering.
     pub async fn source_size(&self, source: impl Into<SourceId>) -> Result<Option<u64>, StoreError> {
-        let key = layout::source(source);
+        self.size(&layout::source(source)).await
+    }
+
+    /// The same of any object.
+    ///
+    /// # Errors
+    /// Whatever keeps the store from answering.
+    pub async fn size(&self, key: &Key) -> Result<Option<u64>, StoreError> {
         match &self.inner.backend {
             Backend::Folder(folder) => {
                 let path = folder.path(key.as_str());
-                blocking(move || size_of(&path)).await.map_err(StoreError::io("read", &key))
+                blocking(move || size_of(&path)).await.map_err(StoreError::io("read", key))
             }
-            Backend::Bucket(_) => self.head(&key).await,
+            Backend::Bucket(_) => self.head(key).await,
         }
     }
 
@@ -78,16 +92,23 @@ impl MediaStore {
     /// [`StoreError::Missing`] when there is no source, [`StoreError::TooLarge`] when it does not fit
     /// into scratch space.
     pub async fn open_source(&self, source: impl Into<SourceId>) -> Result<File, StoreError> {
-        let key = layout::source(source);
+        self.open_uploaded(&layout::source(source)).await
+    }
+
+    /// The same of any other file that was uploaded.
+    ///
+    /// # Errors
+    /// As for [`MediaStore::open_source`].
+    pub async fn open_uploaded(&self, key: &Key) -> Result<File, StoreError> {
         match &self.inner.backend {
             Backend::Folder(folder) => {
                 let path = folder.path(key.as_str());
                 blocking(move || File::open(path)).await.map_err(|error| match error.kind() {
                     io::ErrorKind::NotFound => StoreError::Missing { key: key.to_string() },
-                    _ => StoreError::io("read", &key)(error),
+                    _ => StoreError::io("read", key)(error),
                 })
             }
-            Backend::Bucket(bucket) => bucket.scratch.open_source(&self.inner.objects, &key).await,
+            Backend::Bucket(bucket) => bucket.scratch.open_source(&self.inner.objects, key).await,
         }
     }
 
@@ -116,16 +137,14 @@ impl MediaStore {
     /// Whatever keeps the parts from being put.
     pub async fn put_source_parts(
         &self,
-        source: impl Into<SourceId>,
+        key: &Key,
         staged: &Path,
         durable_bytes: u64,
         length: u64,
     ) -> Result<(), StoreError> {
         match &self.inner.backend {
             Backend::Folder(_) => Ok(()),
-            Backend::Bucket(bucket) => {
-                bucket.put_parts_ahead(&layout::source(source), staged, durable_bytes, length).await
-            }
+            Backend::Bucket(bucket) => bucket.put_parts_ahead(key, staged, durable_bytes, length).await,
         }
     }
 
@@ -142,7 +161,7 @@ impl MediaStore {
     }
 }
 
-fn link(folder: &Folder, file: &Path, key: &crate::Key) -> io::Result<()> {
+fn link(folder: &Folder, file: &Path, key: &Key) -> io::Result<()> {
     let (file, target) = (fs::canonicalize(file)?, folder.make_parents(key.as_str())?);
     match std::os::unix::fs::symlink(&file, &target) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {

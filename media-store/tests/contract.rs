@@ -237,14 +237,18 @@ async fn parts_put_ahead_end_in_the_same_source(ground: Ground) {
     let body = noise((25 << 20) + 12_345);
     let (staged, length) = (ground.staged(&body), body.len() as u64);
     for durable_bytes in [0, 7 << 20, 17 << 20, 17 << 20, length] {
-        ground.store.put_source_parts(asset(), &staged, durable_bytes, length).await.expect("puts");
+        ground.store.put_source_parts(&layout::source(asset()), &staged, durable_bytes, length).await.expect("puts");
         assert_eq!(ground.store.source_size(asset()).await.expect("reads"), None, "a part is no source");
     }
     // A new process goes on from what lies beside the staged file.
     let store = MediaStore::open(ground.config.clone()).await.expect("opens");
     store.adopt_source(asset(), &staged).await.expect("adopts");
     assert!(read(&store).await == body, "the source reads back");
-    ground.store.put_source_parts(asset(), &staged, length, length).await.expect("comes too late, which is fine");
+    ground
+        .store
+        .put_source_parts(&layout::source(asset()), &staged, length, length)
+        .await
+        .expect("comes too late, which is fine");
     ground.store.adopt_source(asset(), &staged).await.expect("adopts again");
     assert_eq!(ground.beside_staged(), Vec::<String>::new());
 }
@@ -252,7 +256,7 @@ async fn parts_put_ahead_end_in_the_same_source(ground: Ground) {
 async fn what_was_put_ahead_can_be_given_up(ground: Ground) {
     let body = noise(25 << 20);
     let (staged, length) = (ground.staged(&body), body.len() as u64);
-    ground.store.put_source_parts(asset(), &staged, 17 << 20, length).await.expect("puts");
+    ground.store.put_source_parts(&layout::source(asset()), &staged, 17 << 20, length).await.expect("puts");
     for _ in 0..2 {
         ground.store.abandon_source(&staged).await.expect("gives up");
         assert_eq!(ground.beside_staged(), ["staged"]);

@@ -21,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use crate::disposition;
 use crate::flights::Flights;
 use crate::objects::FetchError;
 use crate::resource;
@@ -54,8 +55,6 @@ const READS_AHEAD: usize = 2;
 const READ_BYTES_MAX: u64 = 256 << 10;
 /// Time one read may take.
 const READ_PATIENCE: Duration = Duration::from_secs(20);
-/// Most characters of a file's name.
-const NAME_CHARS_MAX: usize = 120;
 
 /// What a file is made of.
 #[derive(Clone, Debug, PartialEq)]
@@ -106,27 +105,9 @@ pub(crate) fn plan(presentation: &Presentation, rendition: &RenditionId, is_soun
     }
     let digits: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
     let (media_type, ending) = if is_sound { ("audio/mp4", "m4a") } else { ("video/mp4", "mp4") };
-    let name = presentation.title.as_deref().unwrap_or_default();
-    Some(Plan { tracks, etag: resource::etag(&digits)?, media_type, disposition: disposition(name, rendition, ending) })
-}
-
-/// Where a browser puts it (RFC 6266 §4, RFC 8187): the title, and something plain for those that cannot read it.
-fn disposition(title: &str, rendition: &RenditionId, ending: &str) -> HeaderValue {
-    let is_plain = |c: char| !c.is_control() && !matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|');
-    let words = title.split(char::is_whitespace).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
-    let name: String = words.chars().filter(|c| is_plain(*c)).take(NAME_CHARS_MAX).collect();
-    let name = if name.trim_matches('.').is_empty() { "video".to_owned() } else { name };
-    let ascii: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || " -_.()".contains(c) { c } else { '_' }).collect();
-    let escaped = |byte: u8| match byte {
-        byte if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    let extended: String = name.bytes().map(escaped).collect();
-    let value = format!(
-        "attachment; filename=\"{ascii} {rendition}.{ending}\"; filename*=UTF-8''{extended}%20{rendition}.{ending}"
-    );
-    HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static("attachment"))
+    let name = disposition::plain(presentation.title.as_deref().unwrap_or_default(), "video");
+    let disposition = disposition::attachment(&format!("{name} {rendition}.{ending}"));
+    Some(Plan { tracks, etag: resource::etag(&digits)?, media_type, disposition })
 }
 
 #[derive(Clone, Debug)]

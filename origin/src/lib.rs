@@ -35,6 +35,7 @@ mod cmcd;
 mod coding;
 mod conditional;
 mod demand;
+mod disposition;
 mod download;
 mod edge;
 mod files;

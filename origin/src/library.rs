@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use domain::document::Listed;
 use domain::presentation::{Pointer, Retained, SCHEMA};
 use domain::{Access, AssetId, Generation, PlaybackId, Presentation};
 use futures::FutureExt;
@@ -54,6 +55,11 @@ pub(crate) struct Published {
 }
 
 impl Published {
+    /// What may be had beside it.
+    pub(crate) fn documents(&self) -> &[Listed] {
+        &self.pointer.documents
+    }
+
     /// Who may play it.
     pub(crate) fn access(&self) -> &Access {
         &self.pointer.access

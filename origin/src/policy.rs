@@ -77,6 +77,8 @@ fn cache_control(resource: &Resource, is_complete: bool) -> (&'static str, &'sta
         Resource::Key(_) | Resource::Steering => (SECRET, SECRET),
         // Another file once the asset is encoded anew.
         Resource::Download(_) => (LIVELY, EDGE_LIVELY),
+        // Never other octets, but perhaps another name, or taken back.
+        Resource::Documents | Resource::Document(_) => (LIVELY, EDGE_LIVELY),
         Resource::Text(_) if !is_complete => (UNSETTLED, EDGE_UNSETTLED),
         Resource::Text(Text::Master | Text::Manifest | Text::ChaptersJson | Text::ChaptersVtt) => (LIVELY, EDGE_LIVELY),
         Resource::Text(
@@ -104,6 +106,9 @@ pub(crate) fn describe(
     dress(&mut headers);
     headers
 }
+
+/// Has a browser show nothing of it as a page of this server, whatever it takes it for.
+pub(crate) const SANDBOX: HeaderValue = HeaderValue::from_static("sandbox; default-src 'none'; frame-ancestors 'none'");
 
 /// How long a steering manifest may be kept: by everybody, or not at all where it is for one player.
 pub(crate) fn steer(fresh_s: Option<u32>, passage: Passage, headers: &mut HeaderMap) {

@@ -1,15 +1,18 @@
 //! From a target and a presentation to what is behind it: a text to render, or an object of the store.
 
+use domain::document::{self, Listed};
 use domain::presentation::SegmentEntry;
-use domain::{EncryptionMethod, Presentation, RenditionId, Timescale};
+use domain::{AssetId, DocumentId, EncryptionMethod, Presentation, RenditionId, Timescale};
 use http::HeaderValue;
 use media_store::{Key, layout};
 use packager::encryption::Lock;
 use packager::hls::View;
 use packager::{chapters, dash, hls, storyboard, ts, webvtt};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::demand::Wanted;
+use crate::disposition;
 use crate::download;
 use crate::locked::{Sealed, Shape};
 use crate::route::{Locked, Part, Target};
@@ -35,6 +38,19 @@ pub(crate) enum Resource {
     Steering,
     /// One file over all segments.
     Download(download::Plan),
+    /// The documents of the asset.
+    Documents,
+    /// One of them.
+    Document(Handed),
+}
+
+/// A document that is handed out.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Handed {
+    /// The object.
+    pub(crate) stored: Stored,
+    /// `Content-Disposition`.
+    pub(crate) disposition: HeaderValue,
 }
 
 /// A stored segment in another container, or encrypted.
@@ -165,6 +181,8 @@ pub(crate) fn resolve(presentation: &Presentation, target: Target, lock: Option<
         Target::Master => return Some(Resource::Text(Text::Master)),
         Target::Manifest => return Some(Resource::Text(Text::Manifest)),
         Target::Steering => return Some(Resource::Steering),
+        // They stand in the pointer: see `document`.
+        Target::Documents | Target::Document(_) => return None,
         Target::ChaptersJson => return Some(Resource::Text(Text::ChaptersJson)),
         Target::ChaptersVtt => return Some(Resource::Text(Text::ChaptersVtt)),
         Target::StoryboardVtt => return Some(Resource::Text(Text::StoryboardVtt)),
@@ -199,6 +217,28 @@ pub(crate) fn resolve(presentation: &Presentation, target: Target, lock: Option<
         Part::Image(file) => image(presentation, &file)?,
     };
     Some(Resource::Stored(stored))
+}
+
+/// One of the documents that a pointer tells of; `None` when it does not.
+pub(crate) fn document(asset: AssetId, listed: &[Listed], id: DocumentId) -> Option<Resource> {
+    let document = listed.iter().find(|document| document.id == id)?;
+    let media_type = document::served_as(&document.media_type);
+    let standing = Standing::Measured { bytes: document.size_bytes.0, etag: etag(&document.sha256)? };
+    let name = document::file_name(&disposition::plain(&document.name, document::NAMELESS), media_type);
+    let stored = Stored { key: layout::document(asset, id), media_type, standing };
+    Some(Resource::Document(Handed { stored, disposition: disposition::attachment(&name) }))
+}
+
+/// What is told of the documents of an asset, relative to `documents.json`.
+pub(crate) fn documents(listed: &[Listed]) -> String {
+    let one = |document: &Listed| {
+        json!({
+            "id": document.id, "name": document.name, "description": document.description,
+            "media_type": document.media_type, "size_bytes": document.size_bytes, "sha256": document.sha256,
+            "url": format!("documents/{}", document.id),
+        })
+    };
+    json!({ "documents": listed.iter().map(one).collect::<Vec<_>>() }).to_string()
 }
 
 fn init(presentation: &Presentation, rendition: &RenditionId) -> Option<Stored> {

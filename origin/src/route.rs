@@ -1,6 +1,6 @@
 //! What a request path names, in words of the presentation; never a path into the store.
 
-use domain::{Generation, PlaybackId, RenditionId};
+use domain::{DocumentId, Generation, PlaybackId, RenditionId};
 use packager::encryption::Edition;
 
 /// Longest path that is read, in octets.
@@ -50,6 +50,10 @@ pub(crate) enum Target {
     Film(RenditionId),
     /// `{rendition}.m4a`: sound alone in one file.
     Sound(RenditionId),
+    /// `documents.json`: the documents of the asset.
+    Documents,
+    /// `documents/{id}`: one of them.
+    Document(DocumentId),
     /// `keys/{N}/{number}`: a key of what is encrypted of one generation.
     Key(Generation, u32),
     /// `g{N}/...`: what belongs to one generation.
@@ -117,11 +121,13 @@ fn target(segments: &[&str]) -> Option<Target> {
         ["chapters.vtt"] => Some(Target::ChaptersVtt),
         ["storyboard.vtt"] => Some(Target::StoryboardVtt),
         ["storyboard.json"] => Some(Target::StoryboardJson),
+        ["documents.json"] => Some(Target::Documents),
         [file] => match file.rsplit_once('.')? {
             (rendition, "mp4") => Some(Target::Film(RenditionId::new(rendition).ok()?)),
             (rendition, "m4a") => Some(Target::Sound(RenditionId::new(rendition).ok()?)),
             _ => None,
         },
+        ["documents", document] => Some(Target::Document(document.parse().ok()?)),
         ["keys", generation, key] => Some(Target::Key(Generation(number(generation)?), number(key)?)),
         [generation, folder, file] => {
             let generation = Generation(number(generation.strip_prefix('g')?)?);
@@ -233,6 +239,9 @@ mod tests {
         assert_eq!(parse_below("g3/720p/7.ts"), of(Part::Transport(rendition("720p"), 7)));
         assert_eq!(parse_below("g3/text-0-de/7-ts.vtt"), of(Part::TransportSubtitles(rendition("text-0-de"), 7)));
         assert_eq!(parse_below("g3/images/poster.jpg"), of(Part::Image("poster.jpg".into())));
+        assert_eq!(parse_below("documents.json"), Ok(Target::Documents));
+        let document = DocumentId::from_u128(3);
+        assert_eq!(parse_below(&format!("documents/{document}")), Ok(Target::Document(document)));
         assert_eq!(parse_below("keys/3/12"), Ok(Target::Key(Generation(3), 12)));
         let locked = |part| of(Part::Locked("00ab12cd34ef".parse().unwrap(), rendition("720p"), part));
         assert_eq!(parse_below("g3/720p/00ab12cd34ef/init-2.mp4"), locked(Locked::Init(2)));
@@ -271,6 +280,10 @@ mod tests {
             "g3/720p/00ab12cd34ef/07.m4s",
             "g3/720p/00ab12cd34ef/7-0.ts",
             "g3/720p/00ab12cd34ef/7.vtt",
+            "documents",
+            "documents/3",
+            "documents/doc_00000000000000000000000003.pdf",
+            "documents/DOC_00000000000000000000000003",
             "keys/g3/0",
             "keys/3/00",
             "keys/3",

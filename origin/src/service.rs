@@ -11,9 +11,11 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use domain::{Access, PlaybackId};
+use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY};
 use http::uri::Authority;
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, Uri, request};
 use media_store::{Change, Listener, MediaStore};
+use packager::encryption::Lock;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::Service;
@@ -232,7 +234,7 @@ impl Origin {
         if lock.is_some_and(|lock| resource::is_withheld(&published.presentation, &route.target, lock)) {
             return Err(Refusal::Encrypted);
         }
-        let resource = resource::resolve(&published.presentation, route.target.clone(), lock).ok_or(absent)?;
+        let resource = resource_of(&published, &route, lock).ok_or(absent)?;
         // Neither is the same for everybody.
         let is_personal = matches!(resource, Resource::Key(_) | Resource::Steering);
         let mut described = policy::describe(&route, &resource, &published.presentation, lock);
@@ -246,6 +248,13 @@ impl Origin {
             Resource::Key(number) => self.key(opened, &published, number, described)?,
             Resource::Steering => self.steered(head, &published, passage, described)?,
             Resource::Download(plan) => self.download(plan, described).await?,
+            Resource::Documents => Self::documents(&published, described),
+            Resource::Document(handed) => {
+                let (mut representation, content) = self.content(head, &route, &handed.stored, described).await?;
+                representation.add_to_content(CONTENT_DISPOSITION, handed.disposition);
+                representation.add_to_content(CONTENT_SECURITY_POLICY, policy::SANDBOX);
+                (representation, content)
+            }
             Resource::Stored(stored) if stored.media_type == resource::WEBVTT => {
                 let (object, tier) = self.object(&route, &stored).await?;
                 let known = Known { name: stored.key.as_str(), media_type: stored.media_type, is_kept: true };
@@ -357,7 +366,7 @@ impl Origin {
     fn is_part(&self, published: &Published, route: &Route) -> bool {
         let opened = self.opened(published.access(), route, None);
         let lock = opened.map(|opened| opened.map(|opened| opened.lock));
-        lock.is_ok_and(|lock| resource::resolve(&published.presentation, route.target.clone(), lock).is_some())
+        lock.is_ok_and(|lock| resource_of(published, route, lock).is_some())
     }
 
     /// The presentation that a request is about: the one in force, or an earlier one that its player began with.
@@ -371,6 +380,15 @@ impl Origin {
             }
             _ => Ok(published),
         }
+    }
+}
+
+/// What `route` leads to, in what is published; `None` when that has no such part.
+fn resource_of(published: &Published, route: &Route, lock: Option<Lock>) -> Option<Resource> {
+    match route.target {
+        Target::Documents => Some(Resource::Documents),
+        Target::Document(id) => resource::document(published.presentation.asset, published.documents(), id),
+        _ => resource::resolve(&published.presentation, route.target.clone(), lock),
     }
 }
 

@@ -191,7 +191,11 @@ async fn attempt(
         known.extend(inventory.allowed.iter().cloned());
         inventories.push((output, inventory));
     }
-    let added = added_texts(parts, id).await?;
+    let mut added = added_texts(parts, id).await?;
+    added.extend(added_documents(parts, id).await?);
+    let (begun, removed) = (parts.catalog.documents(id).await?, parts.catalog.removed_documents(id).await?);
+    // Those that are just being stored or removed may be there.
+    known.extend(begun.iter().map(|document| document.id).chain(removed).map(|one| layout::document(id, one)));
     known.extend(added.iter().map(|expected| expected.key.clone()));
     let picked = reencode::pick(options.reencode, published.as_ref(), &inventories, parts.clock.entropy());
     let total: usize =
@@ -203,7 +207,7 @@ async fn attempt(
     objects::check(parts, added, &mut report, &mut progress, on_progress).await?;
     // Objects of work under way come before their rows.
     if !is_busy {
-        for prefix in [layout::media_of(id), layout::texts_of(id)] {
+        for prefix in [layout::media_of(id), layout::texts_of(id), layout::documents_of(id)] {
             // What was published of an earlier output is told by documents that are not read here.
             let is_earlier = |key: &Key| {
                 let mut earlier = report.outputs.iter().filter(|one| Some(**one) != asset.generation);
@@ -244,6 +248,19 @@ async fn added_texts(parts: &Parts, asset: AssetId) -> Result<Vec<Expected>, Aud
         sha256: None,
     });
     Ok(sent.collect())
+}
+
+/// The documents of the asset that are there, with what was noted of them.
+async fn added_documents(parts: &Parts, asset: AssetId) -> Result<Vec<Expected>, AuditError> {
+    let documents = parts.catalog.documents(asset).await?;
+    let there = documents.into_iter().filter(|document| document.state == domain::document::State::Ready);
+    let expected = |document: catalog_store::Document| Expected {
+        key: layout::document(asset, document.id),
+        content: Content::Sent,
+        bytes: document.size.map(|size| size.0),
+        sha256: document.sha256,
+    };
+    Ok(there.map(expected).collect())
 }
 
 async fn check_source(parts: &Parts, asset: &Asset, is_busy: bool, report: &mut Report) -> Result<(), AuditError> {

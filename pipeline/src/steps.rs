@@ -5,6 +5,7 @@ pub(crate) mod audio;
 pub(crate) mod chunk;
 pub(crate) mod copy;
 mod demand;
+mod documents;
 pub(crate) mod edition;
 mod images;
 mod inits;

@@ -241,6 +241,42 @@ class Studio {
     await this.picture('studio');
   }
 
+  /** Beside the video, for whoever plays it; put in order, named, refused, taken back. */
+  async documents() {
+    const { page } = this;
+    const panel = this.panel('Documents');
+    const row = (/** @type {string} */ name) => panel.locator(`[data-document="${name}"]`);
+    for (const [name, content] of [['script.md', '# The script'], ['cast.csv', 'name,role']]) {
+      await panel.getByLabel('File').setInputFiles({ name: name ?? '', mimeType: 'text/plain', buffer: Buffer.from(content ?? '') });
+      await panel.getByRole('button', { name: 'Add document' }).click();
+      await until('the document is not there', async () => (await row(name ?? '').getAttribute('data-document-state')) === 'ready');
+    }
+    await row('cast.csv').getByRole('button', { name: /cast\.csv.*up|up.*cast\.csv/i }).click();
+    const first = panel.locator('[data-document]').first();
+    await until('it is not the first', async () => (await first.getAttribute('data-document')) === 'cast.csv');
+    await row('script.md').getByRole('button', { name: 'Rename script.md' }).click();
+    await panel.getByLabel('Name').fill('Scénario.md');
+    await panel.getByLabel('Description').fill('All of it.');
+    await panel.getByRole('button', { name: 'Save' }).click();
+    await row('Scénario.md').waitFor();
+    await panel.getByLabel('File').setInputFiles({ name: 'page.txt', mimeType: 'text/plain', buffer: Buffer.from('<html><body>x</body></html>') });
+    await panel.getByRole('button', { name: 'Add document' }).click();
+    await until('the page is not refused', async () => (await row('page.txt').getAttribute('data-document-state')) === 'failed');
+    await row('page.txt').getByRole('button', { name: /Remove/ }).click();
+    await panel.getByRole('button', { name: 'Yes, remove' }).click();
+    await until('it is still there', async () => (await row('page.txt').count()) === 0);
+    await page.getByRole('link', { name: 'Watch page' }).click();
+    const beside = page.locator('section[data-documents="2"]');
+    await beside.waitFor();
+    const file = beside.locator('[data-document="Scénario.md"]');
+    const answer = await page.request.get(new URL((await file.getAttribute('href')) ?? '', page.url()).href);
+    expect((await answer.text()) === '# The script', 'it is another document');
+    expect((answer.headers()['content-disposition'] ?? '').startsWith('attachment'), 'it is shown instead of kept');
+    await expectNeat(page);
+    await page.goBack();
+    await page.locator('[data-player]').waitFor();
+  }
+
   /** Until tomorrow nobody plays it. */
   async schedule() {
     const { page } = this;
@@ -416,6 +452,7 @@ try {
     await studio.review();
     await studio.chapters();
     await studio.subtitles();
+    await studio.documents();
     await studio.schedule();
     await studio.shares(root);
     const channel = await studio.channel();

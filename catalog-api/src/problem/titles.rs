@@ -54,7 +54,7 @@ fn thousandths(text: &str) -> u16 {
 }
 
 /// Every code with its titles, in English and French.
-pub(crate) const TITLES: [(&str, &str, &str); 72] = [
+pub(crate) const TITLES: [(&str, &str, &str); 73] = [
     ("account_suspended", "Account suspended", "Compte suspendu"),
     ("accounts_off", "No accounts here", "Pas de comptes ici"),
     ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
@@ -109,6 +109,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 72] = [
     ("too_many_attempts", "Too many attempts", "Trop de tentatives"),
     ("too_many_bodies", "Too many bodies at once", "Trop de contenus à la fois"),
     ("too_many_channels", "Too many channels", "Trop de chaînes"),
+    ("too_many_documents", "Too many documents", "Trop de documents"),
     ("too_many_generations", "Too many generations", "Trop de générations"),
     ("too_many_identities", "Too many identities", "Trop d'identités"),
     ("too_many_items", "Too many items", "Trop d'éléments"),

@@ -36,6 +36,7 @@ impl Server {
             turn: 0,
             is_complete: Some(true),
             retained: Vec::new(),
+            documents: Vec::new(),
             access,
         };
         self.store.put_pointer(asset.playback, serde_json::to_vec(&pointer).unwrap().into()).await.unwrap();

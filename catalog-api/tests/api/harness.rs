@@ -94,6 +94,22 @@ impl Server {
         Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
+    /// Likewise, with a document and more headers.
+    pub(crate) async fn send_json(
+        &self,
+        method: &str,
+        path: &str,
+        document: &Value,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
+        request = request.header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.ask(request.body(Body::from(document.to_string())).unwrap()).await
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send("GET", path).await
     }

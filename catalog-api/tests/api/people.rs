@@ -14,7 +14,7 @@ use catalog_api::{
 use catalog_store::notifications::READER;
 use catalog_store::{NewApiKey, NewSession, NewUpload, NewUser, OutboxHold, Proof, Target};
 use domain::authority::{Role, Scope};
-use domain::{AssetId, Clock, KeyId, PlaybackId, Principal, SessionId, UploadId, UserId};
+use domain::{AssetId, Clock, DocumentId, KeyId, PlaybackId, Principal, SessionId, UploadId, UserId};
 use ingest::Denial;
 use ingest::gate::{Answer as Asked, Gate};
 use media_store::Staging;
@@ -207,6 +207,11 @@ impl People {
         let new = NewUpload { owner, ..NewUpload::whole(id, target, None, clock.now()) };
         self.server.catalog.create_upload(&new).await.unwrap();
         asset
+    }
+
+    /// A document of an asset, all of which is there.
+    pub(crate) async fn document_of(&self, asset: AssetId) -> DocumentId {
+        self.server.document_of(asset, "script.pdf").await
     }
 
     /// Sends a request as somebody, with a document unless that is null, and more headers.

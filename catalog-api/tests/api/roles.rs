@@ -24,13 +24,14 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 112] = [
+const TABLE: [(&str, &str); 117] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
     ("changeAsset", "- ---++ - - +"),
     ("changeChannel", "- ---++ - - +"),
     ("changeCollection", "- ---++ - - +"),
+    ("changeDocument", "- ---++ - - +"),
     ("changeMe", "- +++++ - - -"),
     ("changeNotificationPreferences", "- +++++ - - -"),
     ("changePassword", "- +++++ - - -"),
@@ -39,6 +40,7 @@ const TABLE: [(&str, &str); 112] = [
     ("confirmSecondFactor", "- +++++ - - -"),
     ("createChannel", "- --+++ - - +"),
     ("createCollection", "- -++++ - - +"),
+    ("createDocument", "- ---++ - - +"),
     ("createImport", "- --+++ - + +"),
     ("createKey", "- +++++ - - -"),
     ("createUploadGrant", "- --+++ - + +"),
@@ -68,6 +70,7 @@ const TABLE: [(&str, &str); 112] = [
     ("listCollectionShares", "- ---++ - - -"),
     ("listCollections", "- +++++ + + +"),
     ("listDeliveries", "- --+++ - - +"),
+    ("listDocuments", "- ---++ + - +"),
     ("listIdentities", "- +++++ - - -"),
     ("listKeys", "- +++++ - - -"),
     ("listNotifications", "- +++++ - - -"),
@@ -89,6 +92,7 @@ const TABLE: [(&str, &str); 112] = [
     ("register", "+ +++++ + + -"),
     ("removeAssetChannel", "- ---++ - - +"),
     ("removeCollectionItem", "- ---++ - - +"),
+    ("removeDocument", "- ---++ - - +"),
     ("removeSecondFactor", "- +++++ - - -"),
     ("removeSubtitles", "- ---++ - - +"),
     ("replayDeliveries", "- --+++ - - +"),
@@ -117,6 +121,7 @@ const TABLE: [(&str, &str); 112] = [
     ("showChapters", "- ---++ + - +"),
     ("showCollection", "- ---++ + - +"),
     ("showDelivery", "- --+++ - - +"),
+    ("showDocument", "- ---++ + - +"),
     ("showKeys", "+ +++++ + + -"),
     ("showMarkers", "- ---++ + - +"),
     ("showMe", "- +++++ - - -"),
@@ -179,6 +184,7 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
             is_revoked: false,
             created_at: clock.now(),
             asset: None,
+            is_document: false,
         };
         catalog.create_grant(&grant).await.unwrap();
         return path.replace("{id}", &id);
@@ -205,6 +211,9 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
             let job = JobId::mint(clock.now(), clock.entropy());
             catalog.add_text(&new, job, clock.now()).await.unwrap();
             path = path.replace("{subtitle}", &id.to_string());
+        }
+        if path.contains("{document}") {
+            path = path.replace("{document}", &people.document_of(asset).await.to_string());
         }
         if path.contains("{user}") {
             let user = people.account(Role::User, None).await;

@@ -270,7 +270,7 @@ statements! {
         or (a.state = 'ready' and a.next_generation is not null and not exists (select 1 from jobs j \
             where j.asset_id = a.id and j.generation = a.next_generation and j.state in ('queued', 'running'))) \
         or (a.state = 'uploading' and not exists (select 1 from uploads u \
-            where u.asset_id = a.id and u.state = 'open'))");
+            where u.asset_id = a.id and u.state = 'open' and u.document_id is null))");
     /// Outputs that were replaced and that nobody will remove.
     STRAY_GENERATIONS = both("select count(*) as number from generations g join assets a on a.id = g.asset_id \
         where g.replaced_at is not null and a.state <> 'deleted' and not exists (select 1 from jobs j \

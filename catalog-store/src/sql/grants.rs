@@ -4,13 +4,14 @@ use super::{both, statements};
 
 macro_rules! columns {
     () => {
-        "id, owner, bytes_max, duration_s_max, types, origin, uses_left, expires_at, revoked_at, created_at, asset_id"
+        "id, owner, bytes_max, duration_s_max, types, origin, uses_left, expires_at, revoked_at, created_at, asset_id, \
+         is_document"
     };
 }
 
 statements! {
     INSERT = both(concat!("insert into upload_grants (", columns!(), ") \
-        values ($1, $2, $3, $4, $5, $6, $7, $8, null, $9, $10)"));
+        values ($1, $2, $3, $4, $5, $6, $7, $8, null, $9, $10, $11)"));
     BY_ID = both(concat!("select ", columns!(), " from upload_grants where id = $1"));
     /// One use less, if it can be used at all.
     USE = both("update upload_grants set uses_left = uses_left - 1 \

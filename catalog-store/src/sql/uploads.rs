@@ -5,7 +5,8 @@ use super::{both, statements};
 macro_rules! columns {
     () => {
         "u.id, u.kind, u.asset_id, a.playback_id, u.state, u.length_bytes, u.offset_bytes, u.metadata, u.file_name, \
-         u.terms, u.owner, u.expires_at, u.failure, u.is_full, u.source_version, u.created_at, u.updated_at \
+         u.terms, u.owner, u.expires_at, u.failure, u.is_full, u.source_version, u.document_id, u.created_at, \
+         u.updated_at \
          from uploads u left join assets a on a.id = u.asset_id"
     };
 }
@@ -20,8 +21,8 @@ macro_rules! counted {
 
 statements! {
     INSERT = both("insert into uploads (id, kind, asset_id, state, length_bytes, metadata, file_name, terms, owner, \
-        expires_at, created_at, updated_at, repeat_key, grant_id, source_version) \
-        values ($1, $2, $3, 'open', $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13)");
+        expires_at, created_at, updated_at, repeat_key, grant_id, source_version, document_id) \
+        values ($1, $2, $3, 'open', $4, $5, $6, $7, $8, $9, $10, $10, $11, $12, $13, $14)");
     /// The last upload that a part went into.
     TAKE_PART = both("update uploads set taken_by = $2 where id = $1 and kind = 'partial'");
     BY_ID = both(concat!("select ", columns!(), " where u.id = $1"));

@@ -17,6 +17,7 @@ fn grant(id: &str) -> Grant {
         is_revoked: false,
         created_at: at(0),
         asset: None,
+        is_document: false,
     }
 }
 

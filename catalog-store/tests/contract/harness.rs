@@ -50,7 +50,7 @@ pub(crate) fn at(ms: i64) -> Timestamp {
 }
 
 impl World {
-    fn fresh(&self) -> u128 {
+    pub(crate) fn fresh(&self) -> u128 {
         u128::from(self.next.fetch_add(1, Ordering::Relaxed))
     }
 

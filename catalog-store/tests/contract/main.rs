@@ -10,6 +10,7 @@ mod availability;
 mod collections;
 mod concurrency;
 mod demands;
+mod documents;
 mod events;
 mod grants;
 mod harness;
@@ -57,6 +58,13 @@ contract! {
         what_concerns_an_account_or_is_shared_is_told_to_that_person_alone
         of_somebody_who_was_erased_nothing_is_left_in_any_table
         whoever_an_administrator_deletes_is_gone_from_every_table_too;
+    documents:
+        a_document_comes_as_an_upload_and_is_shown_once_it_is_whole
+        a_document_that_comes_to_nothing_leaves_its_asset_alone
+        documents_are_named_and_put_in_order
+        a_document_is_taken_back_with_what_brings_it
+        documents_go_with_their_asset
+        a_document_may_come_before_anything_plays;
     idempotency:
         a_name_is_answered_as_the_first_time_and_good_for_one_thing
         what_was_killed_before_anything_was_done_is_done_by_whoever_asks_again

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ingest::gate::{Gate, Open, Tokens};
-use ingest::{ImportRules, Policy, TypePattern};
+use ingest::{DocumentRules, ImportRules, Policy, TypePattern};
 
 use super::{Config, Role};
 use crate::webhook::post::Rules;
@@ -17,7 +17,8 @@ type Wrong = (&'static str, String);
 
 /// Checks what the types of the values cannot say.
 pub(super) fn check(config: &Config) -> Result<(), Wrong> {
-    types(config)?;
+    types("upload_types", &config.upload_types)?;
+    types("document_types", &config.document_types)?;
     networks("import_networks", &config.import_networks)?;
     networks("webhook_networks", &config.webhook_networks)?;
     ports(config)?;
@@ -34,9 +35,9 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn types(config: &Config) -> Result<Vec<TypePattern>, Wrong> {
-    let types = config.upload_types.iter().map(|text| text.parse::<TypePattern>());
-    types.collect::<Result<_, _>>().map_err(|error| ("upload_types", format!("holds no media type: {error}")))
+fn types(key: &'static str, texts: &[String]) -> Result<Vec<TypePattern>, Wrong> {
+    let types = texts.iter().map(|text| text.parse::<TypePattern>());
+    types.collect::<Result<_, _>>().map_err(|error| (key, format!("holds no media type: {error}")))
 }
 
 pub(super) fn tokens(config: &Config) -> Result<Vec<(&str, &str)>, Wrong> {
@@ -81,7 +82,12 @@ impl Config {
     pub fn admission(&self) -> Policy {
         let some = |bound: u64| (bound > 0).then_some(bound);
         Policy {
-            types: types(self).unwrap_or_default(),
+            types: types("upload_types", &self.upload_types).unwrap_or_default(),
+            documents: DocumentRules {
+                types: types("document_types", &self.document_types).unwrap_or_default(),
+                bytes_max: self.document_size_max,
+                count_max: self.documents_max,
+            },
             quota_bytes: some(self.upload_quota_bytes),
             open_uploads_max: some(self.upload_open_max),
             disk_reserve_bytes: self.disk_reserve_bytes,

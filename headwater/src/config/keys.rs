@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 101] = [
+pub const KEYS: [Key; 104] = [
     key(
         "data_dir",
         Kind::Text,
@@ -355,6 +355,19 @@ pub const KEYS: [Key; 101] = [
         "[\"video/*\", \"audio/*\"]",
         "Media types that may be uploaded, such as `video/mp4` or `audio/*`, told by the file's first octets: what is no video or sound is refused after the first MiB. `*/*` takes anything without looking; whether it plays then shows when it is complete.",
     ),
+    key(
+        "document_types",
+        Kind::List,
+        "[\"application/pdf\", \"text/plain\", \"text/markdown\", \"text/csv\", \"image/png\", \"image/jpeg\", \"image/gif\", \"image/webp\", \"image/avif\", \"application/epub+zip\", \"application/vnd.openxmlformats-officedocument.wordprocessingml.document\", \"application/vnd.openxmlformats-officedocument.spreadsheetml.sheet\", \"application/vnd.openxmlformats-officedocument.presentationml.presentation\", \"application/vnd.oasis.opendocument.text\", \"application/vnd.oasis.opendocument.spreadsheet\", \"application/vnd.oasis.opendocument.presentation\", \"application/zip\"]",
+        "Media types of documents that may be added to assets, told by their content; texts are told from one another by the ending of their name. Whatever it is, it is handed out as a file to keep, and as `application/octet-stream` unless it is one of the defaults.",
+    ),
+    key(
+        "document_size_max",
+        Kind::Number,
+        "67108864",
+        "Octets of the largest document of an asset. At most 256 MiB.",
+    ),
+    key("documents_max", Kind::Number, "50", "Documents of one asset. At most 100; 0 takes none."),
     key(
         "upload_tokens",
         Kind::List,

@@ -18,6 +18,7 @@ mod contention;
 mod corpus;
 mod curl;
 mod doctor;
+mod documents;
 #[path = "../../src/purge/double.rs"]
 mod double;
 mod edge;

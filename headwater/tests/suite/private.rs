@@ -15,7 +15,9 @@ use fixtures::media::{self, ClipSpec};
 use serde_json::{Value, json};
 
 use crate::accounts::Guarded;
+use crate::documents::attach;
 use crate::harness::{Server, headwater, run, text};
+use crate::server::until;
 
 const KEY: (&str, &str) = ("k1", "a key of tokens which is long enough");
 const PASSWORD: &str = "open sesame, says the viewer";
@@ -119,6 +121,11 @@ impl Video {
         format!("/v/{}/{file}", self.playback)
     }
 
+    /// The id of its document.
+    fn document(&self) -> &str {
+        self.files.iter().find_map(|file| file.strip_prefix("documents/")).unwrap()
+    }
+
     fn first(&self, end: &str) -> &str {
         let found = self.files.iter().find(|file| file.ends_with(end));
         found.unwrap_or_else(|| panic!("{end} is not among {:?}", self.files))
@@ -156,6 +163,11 @@ fn video(server: &str, prefix: &str, document: &Value) -> Video {
         files.extend(list.segments.iter().map(|segment| format!("{folder}/{}", segment.uri)));
         files.insert(uri);
     }
+    // What is there beside it, as the origin tells it.
+    let beside: Value = serde_json::from_slice(&read("documents.json").body).unwrap();
+    let beside = beside["documents"].as_array().unwrap();
+    files.extend(beside.iter().map(|document| document["url"].as_str().unwrap().to_owned()));
+    files.insert("documents.json".to_owned());
     let rendition = files.iter().find_map(|file| file.strip_suffix("p/playlist.m3u8").map(|file| format!("{file}p")));
     let name = rendition.unwrap().rsplit('/').next().unwrap().to_owned();
     files.extend([format!("{name}.mp4"), "master.m3u8?container=ts".into(), "master.m3u8?start=0&end=2".into()]);
@@ -173,6 +185,7 @@ fn plainly(video: &Video) -> Vec<Way> {
 fn by_path(video: &Video, open: &Video) -> Vec<Way> {
     let (id, segment) = (&video.playback, video.first(".m4s"));
     let (asset, folder) = (&video.asset, segment.rsplit_once('/').unwrap().0);
+    let document = video.document();
     let targets = [
         ("an encoded slash", format!("/v/{id}%2F{segment}")),
         ("an encoded slash twice", format!("/v/{id}%252F{segment}")),
@@ -197,6 +210,15 @@ fn by_path(video: &Video, open: &Video) -> Vec<Way> {
         ("the id of the asset", format!("/v/{asset}/{segment}")),
         ("the object of a segment", format!("/media/{asset}/1/{}", segment.trim_start_matches("g1/"))),
         ("the object below the origin", format!("/v/{id}/../../media/{asset}/1/{}", segment.trim_start_matches("g1/"))),
+        ("the object of a document", format!("/documents/{asset}/{document}")),
+        ("the object of a document below the origin", format!("/v/{id}/../../documents/{asset}/{document}")),
+        ("a document by the id of the asset", format!("/v/{asset}/documents/{document}")),
+        ("a document of another, open one", format!("/v/{}/documents/{document}", open.playback)),
+        ("a document up from an open one", format!("/v/{}/documents/../../{id}/documents/{document}", open.playback)),
+        ("a document up, encoded", format!("/v/{}/documents/..%2f..%2f{id}%2fdocuments%2f{document}", open.playback)),
+        ("a document and another end", format!("/v/{id}/documents/{document}/x.pdf")),
+        ("the folder of documents", format!("/v/{id}/documents/")),
+        ("the documents by the API", format!("/api/v1/assets/{asset}/documents/{document}")),
         ("the source", format!("/sources/{asset}")),
         ("the source below the origin", format!("/v/{id}/sources/{asset}")),
         ("the pointer", format!("/current/{id}.json")),
@@ -215,6 +237,7 @@ fn by_path(video: &Video, open: &Video) -> Vec<Way> {
 /// What a client may say of itself.
 fn by_header(video: &Video, open: &Video, tags: &[(String, String)]) -> Vec<Way> {
     let (segment, master) = (video.at(video.first(".m4s")), video.at("master.m3u8"));
+    let document = video.at(&format!("documents/{}", video.document()));
     let mut ways: Vec<Way> = [
         "Range: bytes=0-",
         "Range: bytes=0-0",
@@ -246,7 +269,11 @@ fn by_header(video: &Video, open: &Video, tags: &[(String, String)]) -> Vec<Way>
         "Upgrade: h2c",
     ]
     .into_iter()
-    .flat_map(|line| [way(line, &segment).with(line), way(format!("{line}, playlist"), &master).with(line)])
+    .flat_map(|line| {
+        let others = [("playlist", &master), ("document", &document)];
+        let others = others.map(|(what, target)| way(format!("{line}, {what}"), target).with(line));
+        std::iter::once(way(line, &segment).with(line)).chain(others)
+    })
     .collect();
     for (file, tag) in tags {
         ways.push(way(format!("a known tag of {file}"), video.at(file)).with(format!("If-None-Match: {tag}")));
@@ -261,6 +288,7 @@ fn by_header(video: &Video, open: &Video, tags: &[(String, String)]) -> Vec<Way>
     }
     for method in ["HEAD", "POST", "PUT", "DELETE", "PATCH", "get", "PROPFIND", "QUERY"] {
         ways.push(way(format!("by {method}"), &segment).by(method).with("Content-Length: 0"));
+        ways.push(way(format!("a document by {method}"), &document).by(method).with("Content-Length: 0"));
     }
     let overridden = way("another method in a header", &segment).by("POST").with("Content-Length: 0");
     ways.push(overridden.with("X-HTTP-Method-Override: GET"));
@@ -321,7 +349,13 @@ fn by_token(video: &Video, open: &Video) -> Vec<Way> {
     ];
     let mut ways: Vec<Way> = tokens
         .into_iter()
-        .map(|(name, token)| way(format!("a token {name}"), format!("/t/{token}/v/{id}/{segment}")))
+        .flat_map(|(name, token)| {
+            let document = format!("/t/{token}/v/{id}/documents/{}", video.document());
+            [
+                way(format!("a token {name}"), format!("/t/{token}/v/{id}/{segment}")),
+                way(format!("a token {name}, for a document"), document),
+            ]
+        })
         .collect();
     ways.extend([
         way("two tokens, the right one of another video", format!("/t/{others}/t/{others}/v/{id}/{segment}")),
@@ -350,6 +384,7 @@ fn by_token(video: &Video, open: &Video) -> Vec<Way> {
 /// Passwords that are none.
 fn by_password(video: &Video) -> Vec<Way> {
     let target = video.at(video.first(".m4s"));
+    let document = video.at(&format!("documents/{}", video.document()));
     let coded = |text: &str| format!("Authorization: Basic {}", STANDARD.encode(text));
     let lines = [
         ("wrong", basic("open sesame")),
@@ -365,7 +400,13 @@ fn by_password(video: &Video) -> Vec<Way> {
         ("for a proxy", basic(PASSWORD).replace("Authorization", "Proxy-Authorization")),
         ("in a cookie", format!("Cookie: password={}", STANDARD.encode(PASSWORD))),
     ];
-    lines.into_iter().map(|(name, line)| way(format!("a password, {name}"), &target).with(line)).collect()
+    let ways = lines.into_iter().flat_map(|(name, line)| {
+        [
+            way(format!("a password, {name}"), &target).with(&line),
+            way(format!("a password, {name}, for a document"), &document).with(&line),
+        ]
+    });
+    ways.collect()
 }
 
 /// What is wrong with an answer to somebody who may not; nothing if it is a refusal.
@@ -411,7 +452,7 @@ async fn nobody_gets_an_octet_of_what_they_may_not_play_and_everybody_else_plays
     let clip = media::clip(&spec);
     let owner = Guarded::start(&data, true);
     let admin = owner.set_up().await;
-    let wanted = json!({ "name": "up", "scopes": ["uploads:create", "assets:read"] });
+    let wanted = json!({ "name": "up", "scopes": ["uploads:create", "assets:read", "assets:write"] });
     let (_, key) = owner.post("/api/v1/me/api-keys", Some(&admin), &wanted).await;
     let upload = |clip: &Path| {
         let args = ["upload", text(clip), "--server", &owner.url, "--token", key["key"].as_str().unwrap(), "--wait"];
@@ -428,6 +469,15 @@ async fn nobody_gets_an_octet_of_what_they_may_not_play_and_everybody_else_plays
         let id = ids.into_iter().find(|id| known.insert(id.clone())).unwrap();
         let document = owner.get(&format!("/api/v1/assets/{id}"), &admin).await;
         assert_eq!(document["state"], "ready", "{document}");
+        let script = format!("The script of {id}, which is for those who may play it.\n").repeat(20);
+        attach(&owner.url, key["key"].as_str().unwrap(), &id, &script).await;
+        let master = document["playback"]["hls"].as_str().unwrap();
+        let beside = format!("{}{}", owner.url, master.replace("master.m3u8", "documents.json"));
+        until("the document is told of", || async {
+            let told: Value = reqwest::get(&beside).await.unwrap().json().await.unwrap();
+            told["documents"].as_array().is_some_and(|all| all.len() == 1)
+        })
+        .await;
         documents.push(document);
     }
     let at = owner.url.trim_start_matches("http://").to_owned();

@@ -195,7 +195,8 @@ fn time_and_environment_are_asked_for_in_one_place_each() {
 
 #[test]
 fn object_keys_are_formatted_in_the_layout_only() {
-    for needle in ["\"sources/{", "\"media/{", "\"texts/{", "\"presentations/{", "\"current/{"] {
+    for needle in ["\"sources/{", "\"media/{", "\"texts/{", "\"documents/{asset}/{", "\"presentations/{", "\"current/{"]
+    {
         assert_none("object keys", offenders(needle, |path| path == "media-store/src/layout.rs"));
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Metadata {
     pub(crate) media_type: Option<String>,
     /// The asset of which it is another source, as the client names it.
     pub(crate) replaces: Option<String>,
+    /// The asset of which it is a document.
+    pub(crate) document_of: Option<String>,
 }
 
 /// Reads `Upload-Metadata`; an absent or empty header is empty metadata.
@@ -51,7 +53,9 @@ pub(crate) fn metadata(headers: &HeaderMap, bytes_max: usize) -> Result<Metadata
         return Err(UploadError::MetadataTooLong { bytes_max });
     }
     let mut keys = HashSet::new();
-    let (mut file_name, mut name, mut media_type, mut replaces) = (None, None, None, None);
+    let (mut file_name, mut name, mut media_type) = (None, None, None);
+    let (mut replaces, mut document_of) = (None, None);
+    let plain = |value: Vec<u8>| Some(String::from_utf8_lossy(&value).trim().to_owned());
     let pairs = if header.trim().is_empty() { None } else { Some(header.split(',')) };
     for pair in pairs.into_iter().flatten() {
         let (key, value) = pair.trim().split_once(' ').unwrap_or((pair.trim(), ""));
@@ -62,7 +66,8 @@ pub(crate) fn metadata(headers: &HeaderMap, bytes_max: usize) -> Result<Metadata
         match key {
             "filename" => file_name = Some(value),
             "name" => name = Some(value),
-            "replaces" => replaces = Some(String::from_utf8_lossy(&value).trim().to_owned()),
+            "replaces" => replaces = plain(value),
+            "document_of" => document_of = plain(value),
             "filetype" => media_type = plain_media_type(&value),
             _ => {}
         }
@@ -70,8 +75,11 @@ pub(crate) fn metadata(headers: &HeaderMap, bytes_max: usize) -> Result<Metadata
             return Err(refused("a key is given twice"));
         }
     }
+    if replaces.is_some() && document_of.is_some() {
+        return Err(refused("it is either another version of an asset or a document of one"));
+    }
     let file_name = file_name.or(name).and_then(|name| plain_name(&name));
-    Ok(Metadata { header, file_name, media_type, replaces })
+    Ok(Metadata { header, file_name, media_type, replaces, document_of })
 }
 
 /// A name fit to be shown: no folders, no control characters, not endless; `None` if nothing is left.

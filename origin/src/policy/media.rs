@@ -17,7 +17,8 @@ pub(super) fn tag(route: &Route, resource: &Resource, headers: &mut HeaderMap) {
     const AS_TOKENS: HeaderName = HeaderName::from_static("edge-cache-tag");
     let playback = route.playback;
     let mut tags = vec![format!("asset:{playback}")];
-    if matches!(resource, Resource::Text(_) | Resource::Download(_)) {
+    let is_list = matches!(resource, Resource::Text(_) | Resource::Documents);
+    if is_list || matches!(resource, Resource::Download(_) | Resource::Document(_)) {
         // Segments stay what they are; these show something else once another document is in force.
         tags.push(format!("list:{playback}"));
     }

@@ -138,6 +138,15 @@ impl Origin {
         Ok((served_from(whole, Tier::Rendered), Content::Memory(object)))
     }
 
+    /// What documents there are.
+    pub(super) fn documents(published: &Published, described: HeaderMap) -> (Representation, Content) {
+        let told = resource::documents(published.documents());
+        let object = Arc::new(Object { etag: resource::etag_of(told.as_bytes()), bytes: told.into() });
+        let bytes = object.bytes.len() as u64;
+        let whole = Representation::new("application/json", object.etag.clone(), bytes, described);
+        (served_from(whole, Tier::Rendered), Content::Memory(object))
+    }
+
     /// The steering manifest for the player that asks.
     pub(super) fn steered(
         &self,

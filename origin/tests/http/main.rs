@@ -6,6 +6,7 @@ mod bucket;
 mod caching;
 mod coding;
 mod delivery;
+mod documents;
 mod locked;
 mod refusals;
 mod replacing;

@@ -84,6 +84,7 @@ pub(super) async fn show_plan(step: &Step<'_>, plan: &Presentation) -> Result<()
     if current.as_ref().is_none_or(|current| current.rank() < pointer.rank()) {
         pointer.access = current.map(|current| current.access).unwrap_or_default();
         pointer.access.availability = step.asset().await?.availability();
+        pointer.documents = parts.catalog.listed_documents(pointer.asset).await?;
         parts.store.put_pointer(plan.playback, serde_json::to_vec(&pointer)?.into()).await?;
     }
     parts.catalog.mark_playable(pointer.asset, parts.clock.now()).await?;
@@ -112,19 +113,33 @@ async fn point(step: &Step<'_>, playback: PlaybackId) -> Result<(), JobError> {
         let retained = parts.catalog.retained(asset).await?;
         let (revision, turn) = (edition.revision, found.turn);
         let availability = found.availability();
+        let documents = parts.catalog.listed_documents(asset).await?;
         let current = current(&parts.store, playback).await?;
         let mut access = current.as_ref().map(|current| current.access.clone()).unwrap_or_default();
         access.availability = availability;
-        let wanted = Pointer { schema: SCHEMA, asset, generation, revision, turn, is_complete, retained, access };
+        let wanted = Pointer {
+            schema: SCHEMA,
+            asset,
+            generation,
+            revision,
+            turn,
+            is_complete,
+            retained,
+            access,
+            documents: documents.clone(),
+        };
         // Whatever is newer stays, and is played when the catalogue says.
         let wanted = match current.clone() {
             Some(newer) if newer.rank() > wanted.rank() => {
-                Pointer { access: Access { availability, ..newer.access.clone() }, ..newer }
+                let documents = documents.clone();
+                Pointer { access: Access { availability, ..newer.access.clone() }, documents, ..newer }
             }
             _ => wanted,
         };
-        let is_there =
-            |current: &Pointer| current.rank() >= wanted.rank() && current.access.availability == availability;
+        let is_there = |current: &Pointer| {
+            let is_followed = current.access.availability == availability && current.documents == documents;
+            current.rank() >= wanted.rank() && is_followed
+        };
         if current.as_ref().is_some_and(is_there) {
             return if attempt == 0 { Ok(()) } else { still_living(step, playback, generation).await };
         }

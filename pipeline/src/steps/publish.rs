@@ -12,7 +12,7 @@ use domain::{
 use futures::{StreamExt, TryStreamExt};
 use media_store::{Key, MediaStore, layout};
 
-use super::{Settlement, Step, edition, texts};
+use super::{Settlement, Step, documents, edition, texts};
 use crate::coding;
 use crate::commit::{blocking, sha256_hex};
 use crate::error::JobError;
@@ -68,6 +68,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         next.markers = markers::shown(&asset.markers, plan.duration);
         if edition::replace(step, &before, next).await? {
             texts::sweep(step, texts).await?;
+            documents::sweep(step).await?;
             return Ok(Settlement::Published);
         }
     }

@@ -10,7 +10,7 @@ use media_store::layout;
 use packager::texts::{self, Hints, Reading};
 use packager::webvtt;
 
-use super::{Settlement, Step, edition, subtitles, transcripts};
+use super::{Settlement, Step, documents, edition, subtitles, transcripts};
 use crate::commit::blocking;
 use crate::cues;
 use crate::error::JobError;
@@ -49,6 +49,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         };
         if edition::replace(step, &before, next).await? {
             sweep(step, texts).await?;
+            documents::sweep(step).await?;
             return Ok(Settlement::Texts);
         }
     }
