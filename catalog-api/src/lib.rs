@@ -7,6 +7,7 @@
 //! | `accounts` | how somebody proves who they are: passwords, sessions, tokens, keys, letters |
 //! | `oidc` | logging in by the word of another server |
 //! | `auth`, `second_factor`, `me`, `users` | becoming somebody; one's own account; those of others |
+//! | `avatars`, `picture` | pictures of people; what becomes of any picture that is sent |
 //! | `assets`, `shares` | one asset, pages of assets, deletion; with whom one is shared |
 //! | `describe`, `filter` | what people say about an asset; which assets are meant |
 //! | `characters` | what no text of a request may hold |
@@ -28,7 +29,8 @@
 //! | `problem` | every error, as a problem document (RFC 9457) |
 //!
 //! What somebody may do is decided by [`domain::authorize`] alone. The crate knows nothing of uploads, media or
-//! players: those URLs are only named here, not served, and subtitle files are stored unread.
+//! players: those URLs are only named here, not served, and subtitle files are stored unread. Pictures that people send are
+//! decoded here, and nothing else is.
 //! Its surface is described by `openapi.json`, which a test compares with the router.
 
 mod accounts;
@@ -37,6 +39,7 @@ mod assets;
 mod audit;
 mod auth;
 mod availability;
+mod avatars;
 mod body;
 mod channels;
 mod chapters;
@@ -55,6 +58,7 @@ mod notifications;
 mod oidc;
 mod pages;
 mod person;
+mod picture;
 mod problem;
 mod reprocess;
 mod router;
@@ -71,5 +75,6 @@ pub use accounts::{
     Accounts, AccountsError, Algorithm, Caller, DigestTime, KeyError, MailError, MailRoute, Notifier, Postman,
     ProviderSettings, RoleRule, Settings, Unproven,
 };
+pub use avatars::keep as keep_avatars;
 pub use door::ClientAddress;
 pub use router::{Access, ROUTES, State, router};

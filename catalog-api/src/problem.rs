@@ -159,6 +159,11 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_text", detail)
     }
 
+    /// A picture cannot be taken.
+    pub(crate) fn of_picture(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
+        Self::new(status, code, detail)
+    }
+
     pub(crate) fn asset_failed() -> Self {
         Self::new(StatusCode::CONFLICT, "asset_failed", "the asset has failed: nothing can be added to it")
     }

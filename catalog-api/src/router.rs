@@ -19,11 +19,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
+use crate::picture::Studio;
 use crate::problem::Problem;
 use crate::{
-    aliases, assets, audit, auth, availability, channels, chapters, collections, describe, door, erasure, events,
-    idempotency, markers, me, notifications, oidc, problem, reprocess, search, second_factor, shares, subtitles, users,
-    versions, webhooks,
+    aliases, assets, audit, auth, availability, avatars, channels, chapters, collections, describe, door, erasure,
+    events, idempotency, markers, me, notifications, oidc, problem, reprocess, search, second_factor, shares,
+    subtitles, users, versions, webhooks,
 };
 
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
@@ -94,6 +95,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/me", &[("get", Action::ReadSelf), ("patch", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/api-keys", &[("get", Action::ChangeSelf), ("post", Action::ChangeSelf)]),
     ("/api/v1/me/api-keys/{key}", &[("delete", Action::ChangeSelf)]),
+    ("/api/v1/me/avatar", &[("put", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/export", &[("get", Action::ChangeSelf)]),
     ("/api/v1/me/identities", &[("get", Action::ChangeSelf), ("post", Action::ChangeSelf)]),
     ("/api/v1/me/identities/{identity}", &[("delete", Action::ChangeSelf)]),
@@ -118,6 +120,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         "/api/v1/users/{user}",
         &[("get", Action::ManageUsers), ("patch", Action::ManageUsers), ("delete", Action::ManageUsers)],
     ),
+    ("/api/v1/users/{user}/avatar", &[("get", Action::ReadAvatar), ("delete", Action::RemoveAvatar)]),
     ("/api/v1/webhooks", &[("get", Action::ManageWebhooks), ("post", Action::ManageWebhooks)]),
     (
         "/api/v1/webhooks/{webhook}",
@@ -150,6 +153,8 @@ pub struct State {
     pub(crate) shutdown: CancellationToken,
     pub(crate) streams: events::Places,
     pub(crate) bodies: Arc<Semaphore>,
+    /// Where pictures that are sent are decoded.
+    pub(crate) studio: Studio,
     pub(crate) access: Access,
     /// What goes on when whoever asked for it is gone.
     pub(crate) tasks: TaskTracker,
@@ -172,6 +177,7 @@ impl State {
             shutdown,
             streams,
             bodies,
+            studio: Studio::new(),
             access: Access::Open,
             tasks: TaskTracker::new(),
             webhook_ports: Arc::default(),
@@ -297,6 +303,7 @@ fn of_accounts() -> Router<State> {
         .route("/api/v1/auth/reset-password", post(auth::reset_password))
         .route("/api/v1/auth/setup", post(auth::set_up))
         .route("/api/v1/me", get(me::show).patch(me::change).delete(erasure::leave))
+        .route("/api/v1/me/avatar", put(avatars::set).delete(avatars::remove_own))
         .route("/api/v1/me/export", get(erasure::export))
         .route(
             "/api/v1/me/notification-preferences",
@@ -317,6 +324,7 @@ fn of_accounts() -> Router<State> {
         .route("/api/v1/me/api-keys/{key}", delete(me::revoke_key))
         .route("/api/v1/users", get(users::list).post(users::create))
         .route("/api/v1/users/{user}", get(users::show).patch(users::change).delete(users::delete))
+        .route("/api/v1/users/{user}/avatar", get(avatars::show).delete(avatars::remove))
         .route("/api/v1/audit-log", get(audit::list))
 }
 

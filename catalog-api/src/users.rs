@@ -15,6 +15,7 @@ use serde::Deserialize;
 use crate::State;
 use crate::accounts::{Accounts, Caller, Errand, is_usable, weakness};
 use crate::assets::no_store;
+use crate::avatars;
 use crate::documents::{document, present, tag, wanted_version};
 use crate::door::accounts;
 use crate::me::with_tag;
@@ -162,6 +163,7 @@ pub(crate) async fn delete(
         false => None,
     };
     accounts.catalog().delete_user(id, version, &caller.actor(), accounts.clock().now()).await?;
+    avatars::swept(&state).await;
     tracing::info!(user.id = %id, "account deleted");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }
@@ -171,7 +173,7 @@ async fn known(accounts: &Accounts, id: UserId) -> Result<User, Problem> {
     user.ok_or_else(|| Problem::not_found("there is no such account"))
 }
 
-fn user_in(path: Result<Path<String>, PathRejection>) -> Result<UserId, Problem> {
+pub(crate) fn user_in(path: Result<Path<String>, PathRejection>) -> Result<UserId, Problem> {
     let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
     text.parse().map_err(|error| Problem::invalid_id(&error))
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use domain::authority::Role;
-use domain::{SessionId, Timestamp, UserId};
+use domain::{PictureId, SessionId, Timestamp, UserId};
 use serde_json::json;
 
 use crate::audit::Note;
@@ -87,6 +87,8 @@ pub struct User {
     pub totp: Option<Sealed>,
     /// The same, not confirmed yet.
     pub totp_pending: Option<Sealed>,
+    /// Their picture, which lies in the store.
+    pub avatar: Option<PictureId>,
     /// Rises with every change.
     pub version: u64,
     /// When it was made.
@@ -386,7 +388,7 @@ impl Tx {
         }
     }
 
-    async fn commit_user(mut self, id: UserId) -> Result<User, CatalogError> {
+    pub(crate) async fn commit_user(mut self, id: UserId) -> Result<User, CatalogError> {
         let row: Option<UserRow> = self.row(sql::accounts::BY_ID, args![id]).await?;
         let user = User::try_from(row.ok_or(CatalogError::NoUser(id))?)?;
         self.commit().await?;
@@ -417,6 +419,7 @@ pub(crate) struct UserRow {
     quota_bytes: Option<i64>,
     totp: Option<String>,
     totp_pending: Option<String>,
+    avatar: Option<String>,
     version: i64,
     created_at: i64,
     updated_at: i64,
@@ -439,6 +442,7 @@ impl TryFrom<UserRow> for User {
             quota_bytes: row.quota_bytes.map(|bytes| count("users.quota_bytes", bytes)).transpose()?,
             totp: row.totp.map(Sealed::stored),
             totp_pending: row.totp_pending.map(Sealed::stored),
+            avatar: row.avatar.map(|picture| parsed("users.avatar", &picture)).transpose()?,
             version: count("users.version", row.version)?,
             created_at: Timestamp::from_unix_ms(row.created_at),
             updated_at: Timestamp::from_unix_ms(row.updated_at),

@@ -4,7 +4,7 @@ use domain::markers::Marker;
 use domain::probe::Chapter;
 use domain::{
     About, AssetEvent, AssetId, AssetKind, AssetState, Availability, ByteSize, ChannelId, Failure, Generation, JobId,
-    JobSpec, Language, PlaybackId, Probe, SourceId, SourceVersion, Stage, Timestamp,
+    JobSpec, Language, PictureId, PlaybackId, Probe, SourceId, SourceVersion, Stage, Timestamp,
 };
 use serde_json::json;
 
@@ -61,6 +61,8 @@ pub struct Asset {
     pub kind: Option<AssetKind>,
     /// The principal it belongs to; `None` if it came where nobody was asked for a name.
     pub owner: Option<String>,
+    /// The picture of the account it belongs to.
+    pub owner_avatar: Option<PictureId>,
     /// The channel in which it is published.
     pub channel: Option<ChannelId>,
     /// How far it is on its way to those who may see it.
@@ -295,6 +297,7 @@ pub(crate) struct AssetRow {
     version: i64,
     created_at: i64,
     updated_at: i64,
+    owner_avatar: Option<String>,
 }
 
 impl AssetRow {
@@ -382,6 +385,7 @@ impl TryFrom<AssetRow> for Asset {
             is_playable: row.is_playable != 0,
             chapters: row.chapters.map(|chapters| document("assets.chapters", &chapters)).transpose()?,
             markers: row.markers.map(|markers| document("assets.markers", &markers)).transpose()?.unwrap_or_default(),
+            owner_avatar: row.owner_avatar.map(|picture| parsed("users.avatar", &picture)).transpose()?,
             channel: row.channel_id.map(|id| parsed("assets.channel_id", &id)).transpose()?,
             stage: Stage::from_name(&row.stage).ok_or_else(|| corrupt("assets.stage", &row.stage))?,
             stage_note: row.stage_note,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::{
     AssetId, ChannelId, CollectionId, Generation, IdentityId, ItemId, JobId, KeyId, MessageId, NotificationId,
-    PlaybackId, RenditionId, SessionId, SourceVersion, TextId, Timestamp, UploadId, UserId, WebhookId,
+    PictureId, PlaybackId, RenditionId, SessionId, SourceVersion, TextId, Timestamp, UploadId, UserId, WebhookId,
 };
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
@@ -321,6 +321,7 @@ text_arg!(
     UploadId,
     JobId,
     TextId,
+    PictureId,
     UserId,
     SessionId,
     KeyId,

@@ -7,6 +7,7 @@
 //! | [`accounts`], [`sessions`], [`credentials`], [`second_factor`] | who has an account; what proves who somebody is |
 //! | [`identities`] | who somebody is at providers of identities |
 //! | [`secrets`] | what is secret in the rows, sealed under a key that is not there |
+//! | [`avatars`] | pictures of people |
 //! | [`idempotency`] | what is done once however often it is asked for |
 //! | [`erasure`] | all that is kept of a person, and that it is erased |
 //! | [`notifications`] | what people are told of what happened |
@@ -43,6 +44,7 @@ pub mod ahead;
 pub mod assets;
 pub mod audit;
 pub mod availability;
+pub mod avatars;
 pub mod backup;
 mod catalog;
 pub mod channels;

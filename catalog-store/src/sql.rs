@@ -5,6 +5,7 @@
 pub(crate) mod accounts;
 pub(crate) mod assets;
 pub(crate) mod audit;
+pub(crate) mod avatars;
 pub(crate) mod channels;
 pub(crate) mod collections;
 pub(crate) mod credentials;
@@ -61,6 +62,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         accounts::ALL,
         assets::ALL,
         audit::ALL,
+        avatars::ALL,
         channels::ALL,
         collections::ALL,
         credentials::ALL,

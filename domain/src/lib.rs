@@ -77,7 +77,7 @@ pub use container::Container;
 pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
 pub use id::{
     AssetId, ChannelId, CollectionId, Generation, IdError, IdentityId, ItemId, JobId, KeyId, MessageId, NotificationId,
-    PlaybackId, RenditionId, SessionId, SourceId, SourceVersion, TextId, UploadId, UserId, WebhookId,
+    PictureId, PlaybackId, RenditionId, SessionId, SourceId, SourceVersion, TextId, UploadId, UserId, WebhookId,
 };
 pub use job::{JobKind, JobLane, JobSpec, JobState};
 pub use language::Language;

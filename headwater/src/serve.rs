@@ -206,6 +206,10 @@ impl Base {
             None => None,
         };
         let api = api.filter(|_| config.has(Role::Api)).map(catalog_api::router);
+        if let Some(catalog) = self.catalog.clone().filter(|_| config.has(Role::Api)) {
+            let (store, clock, soft) = (self.store.clone(), Arc::clone(&self.clock), lifecycle.soft().clone());
+            lifecycle.spawn_essential("pictures of accounts", catalog_api::keep_avatars(catalog, store, clock, soft));
+        }
         let origin = if config.has(Role::Origin) { Some(self.origin(config, lifecycle)?) } else { None };
         let players = origin.as_ref().map(|origin| Arc::clone(origin.metrics())).unwrap_or_default();
         Ok(Parts {

@@ -6,13 +6,14 @@
 //! media/{asset}/{generation}/images/{file}
 //! media/{asset}/{generation}/subtitles/{rendition}/{index}.vtt
 //! texts/{asset}/{text}
+//! avatars/{user}/{picture}
 //! presentations/{asset}/{generation}-{revision}.json
 //! current/{playback}.json
 //! ```
 
 use std::fmt;
 
-use domain::{AssetId, Generation, PlaybackId, RenditionId, SourceId, SourceVersion, TextId};
+use domain::{AssetId, Generation, PictureId, PlaybackId, RenditionId, SourceId, SourceVersion, TextId, UserId};
 
 /// The name of one object. Only this module makes them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +108,11 @@ pub fn texts_of(asset: AssetId) -> Prefix {
     Prefix(format!("texts/{asset}"))
 }
 
+/// A picture of somebody, a JPEG.
+pub fn avatar(user: UserId, picture: PictureId) -> Key {
+    Key(format!("avatars/{user}/{picture}"))
+}
+
 /// A poster, thumbnail or storyboard sheet.
 ///
 /// # Errors
@@ -173,6 +179,10 @@ mod tests {
             (segment(asset, generation, &rendition, 17), format!("media/{id}/2/720p/17.m4s")),
             (subtitle(asset, generation, &rendition, 3), format!("media/{id}/2/subtitles/720p/3.vtt")),
             (text(asset, TextId::from_u128(3)), format!("texts/{id}/txt_00000000000000000000000003")),
+            (
+                avatar(UserId::from_u128(4), PictureId::from_u128(5)),
+                "avatars/usr_00000000000000000000000004/pic_00000000000000000000000005".into(),
+            ),
             (image(asset, generation, "poster.jpg").expect("a name"), format!("media/{id}/2/images/poster.jpg")),
             (presentation(asset, generation, 1), format!("presentations/{id}/2-1.json")),
             (pointer(PlaybackId::from_u128(1)), "current/plb_00000000000000000000000001.json".into()),

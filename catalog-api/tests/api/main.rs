@@ -4,6 +4,7 @@
 
 mod accounts;
 mod availability;
+mod avatars;
 mod catalogue;
 mod characters;
 mod collections;

@@ -24,7 +24,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 112] = [
+const TABLE: [(&str, &str); 116] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -88,9 +88,11 @@ const TABLE: [(&str, &str); 112] = [
     ("refresh", "+ +++++ + + -"),
     ("register", "+ +++++ + + -"),
     ("removeAssetChannel", "- ---++ - - +"),
+    ("removeAvatar", "- +++++ - - -"),
     ("removeCollectionItem", "- ---++ - - +"),
     ("removeSecondFactor", "- +++++ - - -"),
     ("removeSubtitles", "- ---++ - - +"),
+    ("removeUserAvatar", "- ---++ - - -"),
     ("replayDeliveries", "- --+++ - - +"),
     ("replayDelivery", "- --+++ - - +"),
     ("reprocessAsset", "- ---++ - - +"),
@@ -105,6 +107,7 @@ const TABLE: [(&str, &str); 112] = [
     ("searchInAsset", "- ---++ + - +"),
     ("sendVerification", "- +++++ - - -"),
     ("setAssetChannel", "- ---++ - - +"),
+    ("setAvatar", "- +++++ - - -"),
     ("setChapters", "- ---++ - - +"),
     ("setMarkers", "- ---++ - - +"),
     ("setStage", "- ---++ - - +"),
@@ -113,6 +116,7 @@ const TABLE: [(&str, &str); 112] = [
     ("shareCollection", "- ---++ - - -"),
     ("showAccess", "+ +++++ + + +"),
     ("showAsset", "- ---++ + - +"),
+    ("showAvatar", "- +++++ - - -"),
     ("showChannel", "- +++++ + + +"),
     ("showChapters", "- ---++ + - +"),
     ("showCollection", "- ---++ + - +"),
@@ -213,7 +217,11 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
         }
     }
     if path.contains("{user}") {
-        path = path.replace("{user}", &people.account(Role::User, None).await.to_string());
+        let user = people.account(Role::User, None).await;
+        if path.ends_with("/avatar") {
+            people.avatar_of(user).await;
+        }
+        path = path.replace("{user}", &user.to_string());
     }
     let anybody = match who.user {
         Some(user) => user,

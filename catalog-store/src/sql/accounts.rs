@@ -5,7 +5,7 @@ use super::{both, statements};
 macro_rules! columns {
     () => {
         "id, email, name, bio, language, role, state, password, email_verified_at, quota_bytes, totp, \
-         totp_pending, version, created_at, updated_at"
+         totp_pending, avatar, version, created_at, updated_at"
     };
 }
 
@@ -26,7 +26,7 @@ statements! {
     VERIFY_EMAIL = both("update users set email_verified_at = $2 where id = $1 and email_verified_at is null");
     BLANK = both("update users set email = null, email_key = null, name = '', bio = '', language = null, \
         password = null, email_verified_at = null, quota_bytes = null, totp = null, totp_pending = null, \
-        totp_step = null, state = 'deleted' where id = $1");
+        totp_step = null, avatar = null, state = 'deleted' where id = $1");
     /// Those who can decide about accounts.
     ADMINS = both("select count(*) as number from users where role = 'admin' and state = 'active' \
         and password is not null");

@@ -8,7 +8,8 @@ macro_rules! asset_columns {
          markers, next_generation, generation_taken, source_version, next_source_version, source_version_taken, turn, \
          reprocess_failure, spare_job, owner, about, about_version, kind, \
          channel_id, binned_at, bin_until, publish_at, expire_at, stage, \
-         stage_note, version, created_at, updated_at"
+         stage_note, version, created_at, updated_at, \
+         (select people.avatar from users people where people.id = owner) as owner_avatar"
     };
 }
 pub(crate) use asset_columns;

@@ -7,6 +7,7 @@ mod accounts;
 mod ahead;
 mod audit;
 mod availability;
+mod avatars;
 mod collections;
 mod concurrency;
 mod demands;
@@ -118,6 +119,10 @@ contract! {
         the_first_administrator_is_set_up_once
         a_second_factor_is_in_force_once_it_is_confirmed_and_its_codes_are_good_once
         a_link_is_good_once_for_its_purpose_and_until_its_end;
+    avatars:
+        a_picture_is_shown_once_it_is_taken_and_removed_from_the_store_when_it_is_not
+        of_whoever_is_erased_or_deleted_the_picture_is_to_be_removed
+        a_picture_that_nobody_announced_is_not_taken;
     about:
         what_is_said_reads_back_and_replaces_what_was_read
         the_title_is_the_files_until_somebody_says_another

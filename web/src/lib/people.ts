@@ -52,6 +52,10 @@ export async function deletePerson(user: string): Promise<void> {
   await api.DELETE('/api/v1/users/{user}', { params: { path: { user } } });
 }
 
+export async function removeAvatarOf(user: string): Promise<void> {
+  await api.DELETE('/api/v1/users/{user}/avatar', { params: { path: { user } } });
+}
+
 export function nameOf(person: Person): string {
   return person.name || person.email || person.id;
 }

@@ -425,6 +425,12 @@ export const en = {
   'profile.verify': 'Send the letter again',
   'profile.sent': 'A letter is on its way.',
 
+  'avatar.mine': 'Your picture',
+  'avatar.choose': 'Picture of you',
+  'avatar.forms': 'JPEG, PNG, WebP or GIF, at most 4 MiB. It is cropped to a square, and nothing of its metadata is kept.',
+  'avatar.remove': 'Remove the picture',
+  'avatar.removeSure': 'Yes, remove the picture',
+
   'password.title': 'Password',
   'password.current': 'Present password',
   'password.next': 'New password',

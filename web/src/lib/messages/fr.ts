@@ -428,6 +428,12 @@ export const fr: Messages = {
   'profile.verify': 'Renvoyer le message',
   'profile.sent': 'Un message est en route.',
 
+  'avatar.mine': 'Votre image',
+  'avatar.choose': 'Image de vous',
+  'avatar.forms': 'JPEG, PNG, WebP ou GIF, 4 Mio au plus. Elle est recadrée en carré et rien de ses métadonnées n’est conservé.',
+  'avatar.remove': 'Retirer l’image',
+  'avatar.removeSure': 'Oui, retirer l’image',
+
   'password.title': 'Mot de passe',
   'password.current': 'Mot de passe actuel',
   'password.next': 'Nouveau mot de passe',
