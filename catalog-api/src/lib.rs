@@ -18,6 +18,7 @@
 //! | `subtitles` | subtitle files: added, shown, removed |
 //! | `chapters` | chapters: set, replaced, given back to the file |
 //! | `markers` | markers: set, replaced, removed |
+//! | `poster` | which picture stands for an asset |
 //! | [`webhooks`] | whom events are sent to, and what became of each message |
 //! | `idempotency` | what is asked for under a name is done once |
 //! | `notifications` | what one is told of what happened, and how |
@@ -59,6 +60,7 @@ mod oidc;
 mod pages;
 mod person;
 mod picture;
+mod poster;
 mod problem;
 mod reprocess;
 mod router;

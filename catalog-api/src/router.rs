@@ -23,7 +23,7 @@ use crate::picture::Studio;
 use crate::problem::Problem;
 use crate::{
     aliases, assets, audit, auth, availability, avatars, channels, chapters, collections, describe, door, erasure,
-    events, idempotency, markers, me, notifications, oidc, problem, reprocess, search, second_factor, shares,
+    events, idempotency, markers, me, notifications, oidc, poster, problem, reprocess, search, second_factor, shares,
     subtitles, users, versions, webhooks,
 };
 
@@ -45,6 +45,10 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ),
     (
         "/api/v1/assets/{id}/markers",
+        &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
+    ),
+    (
+        "/api/v1/assets/{id}/poster",
         &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
     ),
     ("/api/v1/assets/{id}/reprocess", &[("post", Action::ReprocessAsset)]),
@@ -249,6 +253,7 @@ fn of_assets() -> Router<State> {
         .route("/api/v1/assets/{id}/subtitles/{subtitle}", get(subtitles::show).delete(subtitles::remove))
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
+        .route("/api/v1/assets/{id}/poster", get(poster::show).put(poster::set).delete(poster::unset))
         .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))
         .route("/api/v1/assets/{id}/versions", get(versions::list).post(versions::begin))
         .route("/api/v1/assets/{id}/versions/{version}/restore", post(versions::restore))

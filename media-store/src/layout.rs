@@ -7,6 +7,7 @@
 //! media/{asset}/{generation}/subtitles/{rendition}/{index}.vtt
 //! texts/{asset}/{text}
 //! avatars/{user}/{picture}
+//! posters/{asset}/{picture}
 //! presentations/{asset}/{generation}-{revision}.json
 //! current/{playback}.json
 //! ```
@@ -113,6 +114,16 @@ pub fn avatar(user: UserId, picture: PictureId) -> Key {
     Key(format!("avatars/{user}/{picture}"))
 }
 
+/// A picture that was sent to be the poster of an asset, a JPEG.
+pub fn poster(asset: AssetId, picture: PictureId) -> Key {
+    Key(format!("posters/{asset}/{picture}"))
+}
+
+/// All pictures that were sent to be the poster of an asset.
+pub fn posters_of(asset: AssetId) -> Prefix {
+    Prefix(format!("posters/{asset}"))
+}
+
 /// A poster, thumbnail or storyboard sheet.
 ///
 /// # Errors
@@ -123,6 +134,11 @@ pub fn image(asset: AssetId, generation: Generation, file: &str) -> Result<Key, 
         return Err(FileNameError);
     }
     Ok(Key(format!("media/{asset}/{generation}/images/{file}")))
+}
+
+/// All pictures of one generation.
+pub fn images_of(asset: AssetId, generation: Generation) -> Prefix {
+    Prefix(format!("media/{asset}/{generation}/images"))
 }
 
 /// One revision of the presentation of a generation.
@@ -183,6 +199,7 @@ mod tests {
                 avatar(UserId::from_u128(4), PictureId::from_u128(5)),
                 "avatars/usr_00000000000000000000000004/pic_00000000000000000000000005".into(),
             ),
+            (poster(asset, PictureId::from_u128(5)), format!("posters/{id}/pic_00000000000000000000000005")),
             (image(asset, generation, "poster.jpg").expect("a name"), format!("media/{id}/2/images/poster.jpg")),
             (presentation(asset, generation, 1), format!("presentations/{id}/2-1.json")),
             (pointer(PlaybackId::from_u128(1)), "current/plb_00000000000000000000000001.json".into()),

@@ -19,7 +19,7 @@ use std::collections::HashSet;
 
 use catalog_store::{Asset, CatalogError, Version, VersionState};
 use domain::presentation::{Pointer, SCHEMA};
-use domain::{AssetId, AssetState, Generation, PlaybackId, Presentation, SourceId, SourceVersion};
+use domain::{AssetId, AssetState, Generation, PlaybackId, PosterChoice, Presentation, SourceId, SourceVersion};
 use media_store::{Key, Prefix, StoreError, layout};
 use serde::Serialize;
 
@@ -191,7 +191,10 @@ async fn attempt(
         known.extend(inventory.allowed.iter().cloned());
         inventories.push((output, inventory));
     }
-    let added = added_texts(parts, id).await?;
+    let mut added = added_texts(parts, id).await?;
+    if let Some(PosterChoice::Picture { id: picture }) = asset.poster {
+        added.push(Expected { key: layout::poster(id, picture), content: Content::Picture, bytes: None, sha256: None });
+    }
     known.extend(added.iter().map(|expected| expected.key.clone()));
     let picked = reencode::pick(options.reencode, published.as_ref(), &inventories, parts.clock.entropy());
     let total: usize =
@@ -203,7 +206,7 @@ async fn attempt(
     objects::check(parts, added, &mut report, &mut progress, on_progress).await?;
     // Objects of work under way come before their rows.
     if !is_busy {
-        for prefix in [layout::media_of(id), layout::texts_of(id)] {
+        for prefix in [layout::media_of(id), layout::texts_of(id), layout::posters_of(id)] {
             // What was published of an earlier output is told by documents that are not read here.
             let is_earlier = |key: &Key| {
                 let mut earlier = report.outputs.iter().filter(|one| Some(**one) != asset.generation);

@@ -511,5 +511,6 @@ pub(crate) fn images() -> Images {
         preview: Some("preview.webp".into()),
         blurhash: Some("LEHV6nWB2yk8pyo0adR*.7kCMdnj".into()),
         thumbhash: Some("3OcRJYB4d3h/iIeHeEh3eIhw+j2w".into()),
+        scored: None,
     }
 }

@@ -24,7 +24,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 116] = [
+const TABLE: [(&str, &str); 119] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -110,6 +110,7 @@ const TABLE: [(&str, &str); 116] = [
     ("setAvatar", "- +++++ - - -"),
     ("setChapters", "- ---++ - - +"),
     ("setMarkers", "- ---++ - - +"),
+    ("setPoster", "- ---++ - - +"),
     ("setStage", "- ---++ - - +"),
     ("setUp", "+ +++++ + + -"),
     ("shareAsset", "- ---++ - - -"),
@@ -126,6 +127,7 @@ const TABLE: [(&str, &str); 116] = [
     ("showMe", "- +++++ - - -"),
     ("showNotificationPreferences", "- +++++ - - -"),
     ("showOidcCode", "+ +++++ + + -"),
+    ("showPoster", "- ---++ + - +"),
     ("showSubtitles", "- ---++ + - +"),
     ("showUser", "- ----+ - - -"),
     ("showWebhook", "- --+++ - - +"),
@@ -137,6 +139,7 @@ const TABLE: [(&str, &str); 116] = [
     ("unscheduleAsset", "- ---++ - - +"),
     ("unsetChapters", "- ---++ - - +"),
     ("unsetMarkers", "- ---++ - - +"),
+    ("unsetPoster", "- ---++ - - +"),
     ("unshareAsset", "- ---++ - - -"),
     ("unshareCollection", "- ---++ - - -"),
     ("unsubscribe", "- +++++ - - -"),

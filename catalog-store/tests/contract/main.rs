@@ -256,6 +256,7 @@ contract! {
         an_asset_has_only_so_many_texts
         chapters_are_set_replaced_and_given_back
         markers_are_set_replaced_and_removed
+        the_youngest_choice_of_a_poster_counts_and_is_published
         a_given_up_job_makes_texts_unusable_and_fails_no_asset
         texts_neither_hold_up_nor_hasten_the_publication
         a_document_is_put_in_force_only_in_place_of_what_it_was_made_from
