@@ -13,6 +13,7 @@
 //! | `characters` | what no text of a request may hold |
 //! | `collections`, `channels` | series, seasons and playlists; where assets are published, and who follows it |
 //! | `availability` | the bin, and from when and until when assets are shown |
+//! | [`preview`](Previews) | what reviewers play |
 //! | `search` | searching, and the second at which something is said |
 //! | `versions` | the sources that an asset has had |
 //! | `subtitles` | subtitle files: added, shown, removed |
@@ -61,6 +62,7 @@ mod pages;
 mod person;
 mod picture;
 mod poster;
+mod preview;
 mod problem;
 mod reprocess;
 mod router;
@@ -79,4 +81,5 @@ pub use accounts::{
 };
 pub use avatars::keep as keep_avatars;
 pub use door::ClientAddress;
+pub use preview::Previews;
 pub use router::{Access, ROUTES, State, router};

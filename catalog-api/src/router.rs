@@ -20,11 +20,12 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::picture::Studio;
+use crate::preview::Previews;
 use crate::problem::Problem;
 use crate::{
     aliases, assets, audit, auth, availability, avatars, channels, chapters, collections, describe, door, erasure,
-    events, idempotency, markers, me, notifications, oidc, poster, problem, reprocess, search, second_factor, shares,
-    subtitles, users, versions, webhooks,
+    events, idempotency, markers, me, notifications, oidc, poster, preview, problem, reprocess, search, second_factor,
+    shares, subtitles, users, versions, webhooks,
 };
 
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
@@ -51,6 +52,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         "/api/v1/assets/{id}/poster",
         &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
     ),
+    ("/api/v1/assets/{id}/preview", &[("post", Action::ReviewAsset)]),
     ("/api/v1/assets/{id}/reprocess", &[("post", Action::ReprocessAsset)]),
     ("/api/v1/assets/{id}/restore", &[("post", Action::DeleteAsset)]),
     ("/api/v1/assets/{id}/schedule", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
@@ -168,6 +170,8 @@ pub struct State {
     pub(crate) bin_retention: Option<Duration>,
     /// Somebody has to look at what is to be shown.
     pub(crate) has_review: bool,
+    /// By whom what is not shown yet is opened for them.
+    pub(crate) previews: Previews,
 }
 
 impl State {
@@ -187,6 +191,7 @@ impl State {
             webhook_ports: Arc::default(),
             bin_retention: None,
             has_review: false,
+            previews: Previews::none(),
         }
     }
 
@@ -219,6 +224,12 @@ impl State {
     #[must_use]
     pub fn with_bin(self, retention: Option<Duration>) -> Self {
         Self { bin_retention: retention, ..self }
+    }
+
+    /// The same where reviewers play what is not shown yet.
+    #[must_use]
+    pub fn with_previews(self, previews: Previews) -> Self {
+        Self { previews, ..self }
     }
 
     /// The same where a moderator has to look at what is to be shown, or where nobody has.
@@ -254,6 +265,7 @@ fn of_assets() -> Router<State> {
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
         .route("/api/v1/assets/{id}/poster", get(poster::show).put(poster::set).delete(poster::unset))
+        .route("/api/v1/assets/{id}/preview", post(preview::create))
         .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))
         .route("/api/v1/assets/{id}/versions", get(versions::list).post(versions::begin))
         .route("/api/v1/assets/{id}/versions/{version}/restore", post(versions::restore))

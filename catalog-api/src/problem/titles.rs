@@ -54,7 +54,7 @@ fn thousandths(text: &str) -> u16 {
 }
 
 /// Every code with its titles, in English and French.
-pub(crate) const TITLES: [(&str, &str, &str); 77] = [
+pub(crate) const TITLES: [(&str, &str, &str); 78] = [
     ("account_suspended", "Account suspended", "Compte suspendu"),
     ("accounts_off", "No accounts here", "Pas de comptes ici"),
     ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
@@ -107,6 +107,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 77] = [
     ("picture_too_small", "Picture too small", "Image trop petite"),
     ("picture_unknown", "Not a picture that is read", "Format d'image non pris en charge"),
     ("precondition_required", "If-Match required", "If-Match requis"),
+    ("previews_off", "No previews here", "Pas d'aperçus ici"),
     ("provider_away", "Provider does not answer", "Fournisseur injoignable"),
     ("registration_closed", "Registration closed", "Inscriptions fermées"),
     ("source_missing", "Source not stored", "Source absente"),

@@ -24,7 +24,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 119] = [
+const TABLE: [(&str, &str); 120] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -41,6 +41,7 @@ const TABLE: [(&str, &str); 119] = [
     ("createCollection", "- -++++ - - +"),
     ("createImport", "- --+++ - + +"),
     ("createKey", "- +++++ - - -"),
+    ("createPreview", "- ---++ - - +"),
     ("createUploadGrant", "- --+++ - + +"),
     ("createUser", "- ----+ - - -"),
     ("createVersion", "- ---++ - - +"),
