@@ -232,9 +232,10 @@ impl Catalog {
     ) -> Result<User, CatalogError> {
         let mut tx = self.begin().await?;
         tx.audit(Note::of_user(&id.to_string(), "user.profile_changed", id), now).await?;
-        tx.lock_user(id, Some(version), now).await?;
+        let user = tx.lock_user(id, Some(version), now).await?;
         let (name, bio, language) = (profile.name.as_str(), profile.bio.as_str(), profile.language.clone());
         tx.execute(sql::accounts::SET_PROFILE, args![id, name, bio, language]).await?;
+        tx.put_user_terms(id, user.email.as_deref(), name).await?;
         tx.commit_user(id).await
     }
 
@@ -311,6 +312,7 @@ impl Catalog {
         }
         tx.execute(sql::accounts::SET_EMAIL, args![id, email, key, Some(now.unix_ms())]).await?;
         tx.execute(sql::accounts::SET_PROFILE, args![id, name, user.bio, user.language]).await?;
+        tx.put_user_terms(id, Some(email), name).await?;
         tx.execute(sql::accounts::SET_PASSWORD, args![id, hash]).await?;
         tx.commit().await
     }
@@ -369,7 +371,7 @@ impl Tx {
         let (role, password) = (new.role.as_str(), new.password.clone());
         let args = args![new.id, email, key, name, language, role, password, verified_at, now];
         self.execute(sql::accounts::INSERT, args).await?;
-        Ok(())
+        self.put_user_terms(new.id, new.email.as_deref(), &new.name).await
     }
 
     /// Holds the account's row until commit.
@@ -407,9 +409,9 @@ impl Tx {
 /// `users` as stored.
 #[derive(sqlx::FromRow)]
 pub(crate) struct UserRow {
-    id: String,
-    email: Option<String>,
-    name: String,
+    pub(crate) id: String,
+    pub(crate) email: Option<String>,
+    pub(crate) name: String,
     bio: String,
     language: Option<String>,
     role: String,

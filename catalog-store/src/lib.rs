@@ -8,6 +8,7 @@
 //! | [`identities`] | who somebody is at providers of identities |
 //! | [`secrets`] | what is secret in the rows, sealed under a key that is not there |
 //! | [`avatars`] | pictures of people |
+//! | [`lookup`] | accounts and rows of the audit log by what is looked for |
 //! | [`idempotency`] | what is done once however often it is asked for |
 //! | [`erasure`] | all that is kept of a person, and that it is erased |
 //! | [`notifications`] | what people are told of what happened |
@@ -64,6 +65,7 @@ pub mod imports;
 pub mod integrity;
 pub mod jobs;
 pub mod listing;
+pub mod lookup;
 pub mod notifications;
 pub mod outbox;
 pub mod progress;
@@ -103,6 +105,7 @@ pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob, NextJob};
 pub use listing::{Filter, Order};
+pub use lookup::AuditFilter;
 pub use notifications::{NewNotification, Notification, NotificationChannel, NotificationKind};
 pub use outbox::{OutboxHold, OutboxReader};
 pub use progress::{RenditionKind, RenditionProgress};

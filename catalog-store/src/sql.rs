@@ -17,6 +17,7 @@ pub(crate) mod idempotency;
 pub(crate) mod identities;
 pub(crate) mod imports;
 pub(crate) mod jobs;
+pub(crate) mod lookup;
 pub(crate) mod notifications;
 pub(crate) mod outbox;
 pub(crate) mod search;
@@ -74,6 +75,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         identities::ALL,
         imports::ALL,
         jobs::ALL,
+        lookup::ALL,
         notifications::ALL,
         outbox::ALL,
         search::ALL,

@@ -18,6 +18,7 @@ mod idempotency;
 mod identities;
 mod jobs;
 mod ledger;
+mod lookup;
 mod people;
 mod purges;
 mod reprocess;
@@ -119,6 +120,9 @@ contract! {
         the_first_administrator_is_set_up_once
         a_second_factor_is_in_force_once_it_is_confirmed_and_its_codes_are_good_once
         a_link_is_good_once_for_its_purpose_and_until_its_end;
+    lookup:
+        accounts_are_found_by_what_their_names_and_addresses_begin_with
+        rows_of_the_audit_log_are_found_by_all_that_stands_in_them;
     avatars:
         a_picture_is_shown_once_it_is_taken_and_removed_from_the_store_when_it_is_not
         of_whoever_is_erased_or_deleted_the_picture_is_to_be_removed
