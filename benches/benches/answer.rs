@@ -24,7 +24,8 @@ fn tokens(criterion: &mut Criterion) {
     let ring = KeyRing::new(&["a:0123456789abcdef0123456789abcdef"]).expect("a key");
     let prefix = format!("/v/{}/", PlaybackId::from_u128(8));
     let path = format!("{prefix}g1/720p/0.m4s");
-    let grant = Grant { expires_s: 2000, begins_s: 0, prefix, session: Some("s-1".into()), network: None };
+    let grant =
+        Grant { expires_s: 2000, begins_s: 0, prefix, session: Some("s-1".into()), network: None, is_preview: false };
     let token = mint(&grant, &ring).expect("a token");
     criterion.bench_function("token/verified anew", |bencher| {
         bencher.iter(|| open(black_box(&token), &ring, black_box(&path), None, 1000).expect("it opens"));
@@ -72,7 +73,7 @@ async fn stage(folder: &std::path::Path) -> (Origin, Vec<(&'static str, String)>
         publish(&store, AssetId::from_u128(number), playback, admission).await;
         let path = format!("/v/{playback}/g1/720p/0.m4s");
         let prefix = format!("/v/{playback}/");
-        let grant = Grant { expires_s: 2000, begins_s: 0, prefix, session: None, network: None };
+        let grant = Grant { expires_s: 2000, begins_s: 0, prefix, session: None, network: None, is_preview: false };
         let token = mint(&grant, &ring).expect("a token");
         paths.push((name, if number == 7 { path } else { format!("/t/{token}{path}") }));
     }

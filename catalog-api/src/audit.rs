@@ -4,19 +4,58 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Shared};
 use axum::http::Uri;
 use axum::response::Response;
-use catalog_store::AuditEntry;
 use catalog_store::audit::PAGE_AUDIT_MAX;
-use serde::Serialize;
+use catalog_store::{AuditEntry, AuditFilter};
+use domain::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::State;
 use crate::door::accounts;
-use crate::pages::{self, Listing, PageQuery};
+use crate::pages::{self, Listing};
 use crate::problem::Problem;
 
 /// Rows on a page when nothing else is asked for.
 const PAGE_AUDIT: u32 = 20;
+/// Longest value that rows are narrowed by.
+const VALUE_CHARS_MAX: usize = 100;
 /// What cursors of this list are sealed for.
 const LIST: &str = "audit";
+
+/// Which rows are meant, and how many.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AuditQuery {
+    limit: Option<u32>,
+    after: Option<String>,
+    actor: Option<String>,
+    action: Option<String>,
+    target: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+}
+
+impl AuditQuery {
+    fn filter(&self) -> Result<AuditFilter, Problem> {
+        let text = |name: &str, value: &Option<String>| match value.as_deref().map(str::trim) {
+            Some(value) if value.chars().count() > VALUE_CHARS_MAX => {
+                Err(Problem::invalid_query(format!("{name} has at most {VALUE_CHARS_MAX} characters")))
+            }
+            value => Ok(value.filter(|value| !value.is_empty()).map(str::to_owned)),
+        };
+        let time = |name: &str, value: &Option<String>| {
+            let told = value.as_deref().filter(|value| !value.is_empty());
+            let time = told.map(|value| Timestamp::from_rfc3339(value).ok_or(()));
+            time.transpose().map_err(|()| Problem::invalid_parameter(format!("{name} is a time as RFC 3339 writes it")))
+        };
+        Ok(AuditFilter {
+            actor: text("actor", &self.actor)?,
+            action: text("action", &self.action)?,
+            target: text("target", &self.target)?,
+            from: time("from", &self.from)?,
+            until: time("to", &self.to)?,
+        })
+    }
+}
 
 /// A row of the log, as it is shown.
 #[derive(Serialize)]
@@ -40,13 +79,14 @@ impl From<AuditEntry> for EntryView {
 pub(crate) async fn list(
     Shared(state): Shared<State>,
     uri: Uri,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    query: Result<Query<AuditQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let accounts = accounts(&state)?;
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let list = Listing::of(&state, LIST, query.limit, (PAGE_AUDIT, PAGE_AUDIT_MAX))?;
+    let filter = query.filter()?;
+    let list = Listing::of(&state, format!("{LIST} {filter:?}"), query.limit, (PAGE_AUDIT, PAGE_AUDIT_MAX))?;
     let before = list.after(query.after.as_deref())?;
-    let mut entries = accounts.catalog().audit_log(before, list.rows()).await?;
+    let mut entries = accounts.catalog().audit_log_of(&filter, before, list.rows()).await?;
     let page = list.cut(&mut entries, |entry| entry.seq.to_string());
     let data: Vec<EntryView> = entries.into_iter().map(EntryView::from).collect();
     Ok(pages::answer(&uri, data, page))

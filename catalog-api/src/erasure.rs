@@ -19,6 +19,7 @@ use crate::accounts::{Accounts, Caller, LOGIN, cleared};
 use crate::assets::no_store;
 use crate::audit::EntryView;
 use crate::auth::limited;
+use crate::avatars;
 use crate::documents::document;
 use crate::door::{Origin, accounts};
 use crate::me::{KeyView, confirmed, own};
@@ -177,6 +178,7 @@ pub(crate) async fn leave(
             delete_all(&state, user.id).await?;
         }
         let heir = accounts.catalog().erase_user(user.id, accounts.clock().now()).await?;
+        avatars::swept(&state).await;
         tracing::info!(user.id = %user.id, heir = heir.map(tracing::field::display), "account erased");
         let mut answer = no_store();
         for value in cleared() {

@@ -7,11 +7,13 @@
 //! | `accounts` | how somebody proves who they are: passwords, sessions, tokens, keys, letters |
 //! | `oidc` | logging in by the word of another server |
 //! | `auth`, `second_factor`, `me`, `users` | becoming somebody; one's own account; those of others |
+//! | `avatars`, `picture` | pictures of people; what becomes of any picture that is sent |
 //! | `assets`, `shares` | one asset, pages of assets, deletion; with whom one is shared |
 //! | `describe`, `filter` | what people say about an asset; which assets are meant |
 //! | `characters` | what no text of a request may hold |
 //! | `collections`, `channels` | series, seasons and playlists; where assets are published, and who follows it |
 //! | `availability` | the bin, and from when and until when assets are shown |
+//! | [`preview`](Previews) | what reviewers play |
 //! | `search` | searching, and the second at which something is said |
 //! | `versions` | the sources that an asset has had |
 //! | `subtitles` | subtitle files: added, shown, removed |
@@ -19,6 +21,7 @@
 //! | `places` | addresses that are good for one upload of an asset |
 //! | `chapters` | chapters: set, replaced, given back to the file |
 //! | `markers` | markers: set, replaced, removed |
+//! | `poster` | which picture stands for an asset |
 //! | [`webhooks`] | whom events are sent to, and what became of each message |
 //! | `idempotency` | what is asked for under a name is done once |
 //! | `notifications` | what one is told of what happened, and how |
@@ -30,7 +33,8 @@
 //! | `problem` | every error, as a problem document (RFC 9457) |
 //!
 //! What somebody may do is decided by [`domain::authorize`] alone. The crate knows nothing of uploads, media or
-//! players: those URLs are only named here, not served, and subtitle files are stored unread.
+//! players: those URLs are only named here, not served, and subtitle files are stored unread. Pictures that people send are
+//! decoded here, and nothing else is.
 //! Its surface is described by `openapi.json`, which a test compares with the router.
 
 mod accounts;
@@ -40,6 +44,7 @@ mod assets;
 mod audit;
 mod auth;
 mod availability;
+mod avatars;
 mod body;
 mod channels;
 mod chapters;
@@ -58,7 +63,10 @@ mod notifications;
 mod oidc;
 mod pages;
 mod person;
+mod picture;
 mod places;
+mod poster;
+mod preview;
 mod problem;
 mod reprocess;
 mod router;
@@ -75,5 +83,7 @@ pub use accounts::{
     Accounts, AccountsError, Algorithm, Caller, DigestTime, KeyError, MailError, MailRoute, Notifier, Postman,
     ProviderSettings, RoleRule, Settings, Unproven,
 };
+pub use avatars::keep as keep_avatars;
 pub use door::ClientAddress;
+pub use preview::Previews;
 pub use router::{Access, ROUTES, State, router};

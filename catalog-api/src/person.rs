@@ -5,6 +5,7 @@ use domain::authority::Role;
 use domain::{Language, UserId};
 use serde::Serialize;
 
+use crate::avatars;
 use crate::problem::Problem;
 
 /// Longest mail address (RFC 5321 §4.5.3.1.3).
@@ -22,6 +23,8 @@ pub(crate) struct PersonView {
     name: String,
     bio: String,
     language: Option<String>,
+    /// Where their picture is.
+    avatar: Option<String>,
     role: Role,
     state: &'static str,
     is_email_verified: bool,
@@ -40,6 +43,7 @@ impl From<User> for PersonView {
             name: user.name,
             bio: user.bio,
             language: user.language,
+            avatar: user.avatar.map(|picture| avatars::address(user.id, picture)),
             role: user.role,
             state: user.state.as_str(),
             is_email_verified: user.is_email_verified,

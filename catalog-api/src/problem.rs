@@ -159,8 +159,22 @@ impl Problem {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "not_text", detail)
     }
 
+    /// A picture cannot be taken.
+    pub(crate) fn of_picture(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
+        Self::new(status, code, detail)
+    }
+
     pub(crate) fn asset_failed() -> Self {
         Self::new(StatusCode::CONFLICT, "asset_failed", "the asset has failed: nothing can be added to it")
+    }
+
+    pub(crate) fn not_played(detail: &'static str) -> Self {
+        Self::new(StatusCode::CONFLICT, "asset_not_ready", detail)
+    }
+
+    pub(crate) fn no_previews() -> Self {
+        let detail = "this server has no key that origins know: set token_keys there and here";
+        Self::new(StatusCode::CONFLICT, "previews_off", detail)
     }
 
     pub(crate) fn version_not_ready(state: domain::AssetState) -> Self {

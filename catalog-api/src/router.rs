@@ -19,11 +19,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
+use crate::picture::Studio;
+use crate::preview::Previews;
 use crate::problem::Problem;
 use crate::{
-    aliases, asset_documents, assets, audit, auth, availability, channels, chapters, collections, describe, door,
-    erasure, events, idempotency, markers, me, notifications, oidc, problem, reprocess, search, second_factor, shares,
-    subtitles, users, versions, webhooks,
+    aliases, asset_documents, assets, audit, auth, availability, avatars, channels, chapters, collections, describe,
+    door, erasure, events, idempotency, markers, me, notifications, oidc, poster, preview, problem, reprocess, search,
+    second_factor, shares, subtitles, users, versions, webhooks,
 };
 
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
@@ -51,6 +53,11 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         "/api/v1/assets/{id}/markers",
         &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
     ),
+    (
+        "/api/v1/assets/{id}/poster",
+        &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
+    ),
+    ("/api/v1/assets/{id}/preview", &[("post", Action::ReviewAsset)]),
     ("/api/v1/assets/{id}/reprocess", &[("post", Action::ReprocessAsset)]),
     ("/api/v1/assets/{id}/restore", &[("post", Action::DeleteAsset)]),
     ("/api/v1/assets/{id}/schedule", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
@@ -99,6 +106,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/me", &[("get", Action::ReadSelf), ("patch", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/api-keys", &[("get", Action::ChangeSelf), ("post", Action::ChangeSelf)]),
     ("/api/v1/me/api-keys/{key}", &[("delete", Action::ChangeSelf)]),
+    ("/api/v1/me/avatar", &[("put", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/export", &[("get", Action::ChangeSelf)]),
     ("/api/v1/me/identities", &[("get", Action::ChangeSelf), ("post", Action::ChangeSelf)]),
     ("/api/v1/me/identities/{identity}", &[("delete", Action::ChangeSelf)]),
@@ -123,6 +131,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         "/api/v1/users/{user}",
         &[("get", Action::ManageUsers), ("patch", Action::ManageUsers), ("delete", Action::ManageUsers)],
     ),
+    ("/api/v1/users/{user}/avatar", &[("get", Action::ReadAvatar), ("delete", Action::RemoveAvatar)]),
     ("/api/v1/webhooks", &[("get", Action::ManageWebhooks), ("post", Action::ManageWebhooks)]),
     (
         "/api/v1/webhooks/{webhook}",
@@ -155,6 +164,8 @@ pub struct State {
     pub(crate) shutdown: CancellationToken,
     pub(crate) streams: events::Places,
     pub(crate) bodies: Arc<Semaphore>,
+    /// Where pictures that are sent are decoded.
+    pub(crate) studio: Studio,
     pub(crate) access: Access,
     /// What goes on when whoever asked for it is gone.
     pub(crate) tasks: TaskTracker,
@@ -164,6 +175,8 @@ pub struct State {
     pub(crate) bin_retention: Option<Duration>,
     /// Somebody has to look at what is to be shown.
     pub(crate) has_review: bool,
+    /// By whom what is not shown yet is opened for them.
+    pub(crate) previews: Previews,
 }
 
 impl State {
@@ -177,11 +190,13 @@ impl State {
             shutdown,
             streams,
             bodies,
+            studio: Studio::new(),
             access: Access::Open,
             tasks: TaskTracker::new(),
             webhook_ports: Arc::default(),
             bin_retention: None,
             has_review: false,
+            previews: Previews::none(),
         }
     }
 
@@ -214,6 +229,12 @@ impl State {
     #[must_use]
     pub fn with_bin(self, retention: Option<Duration>) -> Self {
         Self { bin_retention: retention, ..self }
+    }
+
+    /// The same where reviewers play what is not shown yet.
+    #[must_use]
+    pub fn with_previews(self, previews: Previews) -> Self {
+        Self { previews, ..self }
     }
 
     /// The same where a moderator has to look at what is to be shown, or where nobody has.
@@ -253,6 +274,8 @@ fn of_assets() -> Router<State> {
         .route("/api/v1/assets/{id}/subtitles/{subtitle}", get(subtitles::show).delete(subtitles::remove))
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
+        .route("/api/v1/assets/{id}/poster", get(poster::show).put(poster::set).delete(poster::unset))
+        .route("/api/v1/assets/{id}/preview", post(preview::create))
         .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))
         .route("/api/v1/assets/{id}/versions", get(versions::list).post(versions::begin))
         .route("/api/v1/assets/{id}/versions/{version}/restore", post(versions::restore))
@@ -307,6 +330,7 @@ fn of_accounts() -> Router<State> {
         .route("/api/v1/auth/reset-password", post(auth::reset_password))
         .route("/api/v1/auth/setup", post(auth::set_up))
         .route("/api/v1/me", get(me::show).patch(me::change).delete(erasure::leave))
+        .route("/api/v1/me/avatar", put(avatars::set).delete(avatars::remove_own))
         .route("/api/v1/me/export", get(erasure::export))
         .route(
             "/api/v1/me/notification-preferences",
@@ -327,6 +351,7 @@ fn of_accounts() -> Router<State> {
         .route("/api/v1/me/api-keys/{key}", delete(me::revoke_key))
         .route("/api/v1/users", get(users::list).post(users::create))
         .route("/api/v1/users/{user}", get(users::show).patch(users::change).delete(users::delete))
+        .route("/api/v1/users/{user}/avatar", get(avatars::show).delete(avatars::remove))
         .route("/api/v1/audit-log", get(audit::list))
 }
 

@@ -92,6 +92,7 @@ pub(crate) struct CardView {
     title: Option<String>,
     file_name: Option<String>,
     owner: Option<String>,
+    owner_avatar: Option<String>,
     released_on: Option<String>,
     created_at: String,
     duration_seconds: Option<f64>,
@@ -296,6 +297,7 @@ impl CardView {
         let playback = Some(asset.playback).filter(|_| asset.is_playable);
         let generation = asset.generation.filter(|_| asset.is_playable);
         Self {
+            owner_avatar: crate::view::owner_avatar(&asset),
             id: asset.id,
             kind: asset.kind,
             state: asset.state,

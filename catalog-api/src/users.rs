@@ -15,17 +15,30 @@ use serde::Deserialize;
 use crate::State;
 use crate::accounts::{Accounts, Caller, Errand, is_usable, weakness};
 use crate::assets::no_store;
+use crate::avatars;
 use crate::documents::{document, present, tag, wanted_version};
 use crate::door::accounts;
 use crate::me::with_tag;
-use crate::pages::{self, Listing, PageQuery};
+use crate::pages::{self, Listing};
 use crate::person::{PersonView, checked_email, checked_language, checked_name};
 use crate::problem::Problem;
 
 /// Accounts on a page when nothing else is asked for.
 const PAGE_USERS: u32 = 20;
+/// Longest text that is looked for.
+const QUERY_CHARS_MAX: usize = 200;
 /// What cursors of this list are sealed for.
 const LIST: &str = "users";
+
+/// Which accounts are meant, and how many.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UsersQuery {
+    limit: Option<u32>,
+    after: Option<String>,
+    /// What a name or a mail address begins with.
+    q: Option<String>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,13 +73,21 @@ enum Wished {
 pub(crate) async fn list(
     Shared(state): Shared<State>,
     uri: Uri,
-    query: Result<Query<PageQuery>, QueryRejection>,
+    query: Result<Query<UsersQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let accounts = accounts(&state)?;
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
-    let list = Listing::of(&state, LIST, query.limit, (PAGE_USERS, PAGE_USERS_MAX))?;
+    let wanted = query.q.as_deref().map(str::trim).filter(|text| !text.is_empty());
+    if wanted.is_some_and(|text| text.chars().count() > QUERY_CHARS_MAX) {
+        return Err(Problem::invalid_query(format!("q has at most {QUERY_CHARS_MAX} characters")));
+    }
+    let name = wanted.map_or_else(|| LIST.to_owned(), |text| format!("{LIST} {text}"));
+    let list = Listing::of(&state, name, query.limit, (PAGE_USERS, PAGE_USERS_MAX))?;
     let after: Option<UserId> = list.after(query.after.as_deref())?;
-    let mut users = accounts.catalog().users(after, list.rows()).await?;
+    let mut users = match wanted {
+        Some(text) => accounts.catalog().users_like(text, after, list.rows()).await?,
+        None => accounts.catalog().users(after, list.rows()).await?,
+    };
     let page = list.cut(&mut users, |user| user.id.to_string());
     let data: Vec<PersonView> = users.into_iter().map(PersonView::from).collect();
     Ok(pages::answer(&uri, data, page))
@@ -162,6 +183,7 @@ pub(crate) async fn delete(
         false => None,
     };
     accounts.catalog().delete_user(id, version, &caller.actor(), accounts.clock().now()).await?;
+    avatars::swept(&state).await;
     tracing::info!(user.id = %id, "account deleted");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }
@@ -171,7 +193,7 @@ async fn known(accounts: &Accounts, id: UserId) -> Result<User, Problem> {
     user.ok_or_else(|| Problem::not_found("there is no such account"))
 }
 
-fn user_in(path: Result<Path<String>, PathRejection>) -> Result<UserId, Problem> {
+pub(crate) fn user_in(path: Result<Path<String>, PathRejection>) -> Result<UserId, Problem> {
     let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
     text.parse().map_err(|error| Problem::invalid_id(&error))
 }

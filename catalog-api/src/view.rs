@@ -14,6 +14,8 @@ use domain::{
 };
 use serde::Serialize;
 
+use crate::avatars;
+
 mod subtitles;
 
 pub(crate) use subtitles::{SubtitleView, subtitles};
@@ -46,6 +48,8 @@ pub(crate) struct AssetView {
     expire_at: Option<String>,
     /// The account it belongs to, or the name behind a token; null if it is nobody's.
     owner: Option<String>,
+    /// Where the picture of that account is.
+    owner_avatar: Option<String>,
     created_at: String,
     updated_at: String,
     size_bytes: Option<u64>,
@@ -189,6 +193,7 @@ impl AssetView {
         let (chapters, chapters_source) = (chapters(&asset), ChapterSource::of(&asset));
         let added = texts.iter().filter_map(|text| text.cut.as_ref().map(|(_, rendition)| rendition));
         Self {
+            owner_avatar: owner_avatar(&asset),
             id: asset.id,
             state: asset.state,
             created_at: asset.created_at.rfc3339(),
@@ -272,6 +277,12 @@ impl From<&SubtitleRendition> for RenditionView {
             seconds_left: Some(0),
         }
     }
+}
+
+/// Where the picture of whoever an asset belongs to is.
+pub(crate) fn owner_avatar(asset: &Asset) -> Option<String> {
+    let owner = asset.owner.as_deref()?.parse().ok()?;
+    asset.owner_avatar.map(|picture| avatars::address(owner, picture))
 }
 
 /// Seconds with three decimals: enough for people, and stable text.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use domain::authority::Role;
-use domain::{SessionId, Timestamp, UserId};
+use domain::{PictureId, SessionId, Timestamp, UserId};
 use serde_json::json;
 
 use crate::audit::Note;
@@ -87,6 +87,8 @@ pub struct User {
     pub totp: Option<Sealed>,
     /// The same, not confirmed yet.
     pub totp_pending: Option<Sealed>,
+    /// Their picture, which lies in the store.
+    pub avatar: Option<PictureId>,
     /// Rises with every change.
     pub version: u64,
     /// When it was made.
@@ -230,9 +232,10 @@ impl Catalog {
     ) -> Result<User, CatalogError> {
         let mut tx = self.begin().await?;
         tx.audit(Note::of_user(&id.to_string(), "user.profile_changed", id), now).await?;
-        tx.lock_user(id, Some(version), now).await?;
+        let user = tx.lock_user(id, Some(version), now).await?;
         let (name, bio, language) = (profile.name.as_str(), profile.bio.as_str(), profile.language.clone());
         tx.execute(sql::accounts::SET_PROFILE, args![id, name, bio, language]).await?;
+        tx.put_user_terms(id, user.email.as_deref(), name).await?;
         tx.commit_user(id).await
     }
 
@@ -309,6 +312,7 @@ impl Catalog {
         }
         tx.execute(sql::accounts::SET_EMAIL, args![id, email, key, Some(now.unix_ms())]).await?;
         tx.execute(sql::accounts::SET_PROFILE, args![id, name, user.bio, user.language]).await?;
+        tx.put_user_terms(id, Some(email), name).await?;
         tx.execute(sql::accounts::SET_PASSWORD, args![id, hash]).await?;
         tx.commit().await
     }
@@ -367,7 +371,7 @@ impl Tx {
         let (role, password) = (new.role.as_str(), new.password.clone());
         let args = args![new.id, email, key, name, language, role, password, verified_at, now];
         self.execute(sql::accounts::INSERT, args).await?;
-        Ok(())
+        self.put_user_terms(new.id, new.email.as_deref(), &new.name).await
     }
 
     /// Holds the account's row until commit.
@@ -386,7 +390,7 @@ impl Tx {
         }
     }
 
-    async fn commit_user(mut self, id: UserId) -> Result<User, CatalogError> {
+    pub(crate) async fn commit_user(mut self, id: UserId) -> Result<User, CatalogError> {
         let row: Option<UserRow> = self.row(sql::accounts::BY_ID, args![id]).await?;
         let user = User::try_from(row.ok_or(CatalogError::NoUser(id))?)?;
         self.commit().await?;
@@ -405,9 +409,9 @@ impl Tx {
 /// `users` as stored.
 #[derive(sqlx::FromRow)]
 pub(crate) struct UserRow {
-    id: String,
-    email: Option<String>,
-    name: String,
+    pub(crate) id: String,
+    pub(crate) email: Option<String>,
+    pub(crate) name: String,
     bio: String,
     language: Option<String>,
     role: String,
@@ -417,6 +421,7 @@ pub(crate) struct UserRow {
     quota_bytes: Option<i64>,
     totp: Option<String>,
     totp_pending: Option<String>,
+    avatar: Option<String>,
     version: i64,
     created_at: i64,
     updated_at: i64,
@@ -439,6 +444,7 @@ impl TryFrom<UserRow> for User {
             quota_bytes: row.quota_bytes.map(|bytes| count("users.quota_bytes", bytes)).transpose()?,
             totp: row.totp.map(Sealed::stored),
             totp_pending: row.totp_pending.map(Sealed::stored),
+            avatar: row.avatar.map(|picture| parsed("users.avatar", &picture)).transpose()?,
             version: count("users.version", row.version)?,
             created_at: Timestamp::from_unix_ms(row.created_at),
             updated_at: Timestamp::from_unix_ms(row.updated_at),

@@ -4,7 +4,7 @@ use domain::markers::Marker;
 use domain::probe::Chapter;
 use domain::{
     About, AssetEvent, AssetId, AssetKind, AssetState, Availability, ByteSize, ChannelId, Failure, Generation, JobId,
-    JobSpec, Language, PlaybackId, Probe, SourceId, SourceVersion, Stage, Timestamp,
+    JobSpec, Language, PictureId, PlaybackId, PosterChoice, Probe, SourceId, SourceVersion, Stage, Timestamp,
 };
 use serde_json::json;
 
@@ -53,6 +53,8 @@ pub struct Asset {
     pub chapters: Option<Vec<Chapter>>,
     /// The markers that somebody set, on the timeline of the output.
     pub markers: Vec<Marker>,
+    /// What somebody chose as its poster; `None` while nobody did.
+    pub poster: Option<PosterChoice>,
     /// What people say about it.
     pub about: About,
     /// Rises with every change of that.
@@ -61,6 +63,8 @@ pub struct Asset {
     pub kind: Option<AssetKind>,
     /// The principal it belongs to; `None` if it came where nobody was asked for a name.
     pub owner: Option<String>,
+    /// The picture of the account it belongs to.
+    pub owner_avatar: Option<PictureId>,
     /// The channel in which it is published.
     pub channel: Option<ChannelId>,
     /// How far it is on its way to those who may see it.
@@ -288,6 +292,7 @@ pub(crate) struct AssetRow {
     channel_id: Option<String>,
     pub(crate) stage: String,
     stage_note: Option<String>,
+    poster: Option<String>,
     pub(crate) binned_at: Option<i64>,
     bin_until: Option<i64>,
     publish_at: Option<i64>,
@@ -295,6 +300,7 @@ pub(crate) struct AssetRow {
     version: i64,
     created_at: i64,
     updated_at: i64,
+    owner_avatar: Option<String>,
 }
 
 impl AssetRow {
@@ -339,6 +345,11 @@ impl AssetRow {
         count32("assets.next_source_version", number).map(SourceVersion)
     }
 
+    /// What somebody chose as the poster.
+    pub(crate) fn poster(&self) -> Result<Option<PosterChoice>, CatalogError> {
+        self.poster.as_deref().map(|choice| document("assets.poster", choice)).transpose()
+    }
+
     /// The job that will remove whichever of two outputs is not in force in the end.
     pub(crate) fn spare_job(&self) -> Result<Option<JobId>, CatalogError> {
         self.spare_job.as_deref().map(|id| parsed("assets.spare_job", id)).transpose()
@@ -354,7 +365,7 @@ impl TryFrom<AssetRow> for Asset {
     type Error = CatalogError;
 
     fn try_from(row: AssetRow) -> Result<Self, CatalogError> {
-        let (state, probe, about) = (row.state()?, row.probe()?, row.about()?);
+        let (state, probe, about, poster) = (row.state()?, row.probe()?, row.about()?, row.poster()?);
         let (generation, next_generation) = (row.generation()?, row.next_generation()?);
         let source_version = row.source_version()?;
         Ok(Self {
@@ -382,9 +393,11 @@ impl TryFrom<AssetRow> for Asset {
             is_playable: row.is_playable != 0,
             chapters: row.chapters.map(|chapters| document("assets.chapters", &chapters)).transpose()?,
             markers: row.markers.map(|markers| document("assets.markers", &markers)).transpose()?.unwrap_or_default(),
+            owner_avatar: row.owner_avatar.map(|picture| parsed("users.avatar", &picture)).transpose()?,
             channel: row.channel_id.map(|id| parsed("assets.channel_id", &id)).transpose()?,
             stage: Stage::from_name(&row.stage).ok_or_else(|| corrupt("assets.stage", &row.stage))?,
             stage_note: row.stage_note,
+            poster,
             binned_at: row.binned_at.map(Timestamp::from_unix_ms),
             bin_until: row.bin_until.map(Timestamp::from_unix_ms),
             publish_at: row.publish_at.map(Timestamp::from_unix_ms),

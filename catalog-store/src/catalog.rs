@@ -69,6 +69,7 @@ impl Catalog {
     /// [`CatalogError::Migrate`], also when the schema is newer than this program.
     pub async fn migrate(&self) -> Result<(), CatalogError> {
         self.inner.engine.migrate().await?;
+        self.renew_user_terms().await?;
         self.renew_search().await
     }
 

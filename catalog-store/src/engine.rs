@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use domain::{
     AssetId, ChannelId, CollectionId, DocumentId, Generation, IdentityId, ItemId, JobId, KeyId, MessageId,
-    NotificationId, PlaybackId, RenditionId, SessionId, SourceVersion, TextId, Timestamp, UploadId, UserId, WebhookId,
+    NotificationId, PictureId, PlaybackId, RenditionId, SessionId, SourceVersion, TextId, Timestamp, UploadId, UserId,
+    WebhookId,
 };
 use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
@@ -323,6 +324,7 @@ text_arg!(
     JobId,
     TextId,
     DocumentId,
+    PictureId,
     UserId,
     SessionId,
     KeyId,

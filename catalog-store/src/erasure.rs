@@ -197,7 +197,9 @@ impl Catalog {
 impl Tx {
     /// Removes all that is personal of a locked account.
     pub(crate) async fn erase(&mut self, id: UserId, now: Timestamp) -> Result<(), CatalogError> {
+        self.release_avatar(id, now).await?;
         self.execute(sql::accounts::BLANK, args![id]).await?;
+        self.drop_user_terms(id).await?;
         self.execute(sql::erasure::DELETE_SESSIONS, args![id]).await?;
         self.execute(sql::erasure::DELETE_KEYS, args![id]).await?;
         self.execute(sql::credentials::TICKETS_DROP_ALL, args![id]).await?;

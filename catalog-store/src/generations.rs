@@ -118,7 +118,7 @@ impl Catalog {
         loudness: &[Loudness],
         now: Timestamp,
     ) -> Result<(), CatalogError> {
-        self.put_part(job, sql::generations::SET_LOUDNESS, text("generations.loudness", &loudness)?, now).await
+        self.put_part(job, sql::generations::SET_LOUDNESS, Some(text("generations.loudness", &loudness)?), now).await
     }
 
     /// Records the pictures of the job's generation.
@@ -126,7 +126,21 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::LostLease`]; [`CatalogError::NoGeneration`] if the job has none.
     pub async fn put_images(&self, job: &LeasedJob, images: &Images, now: Timestamp) -> Result<(), CatalogError> {
-        self.put_part(job, sql::generations::SET_IMAGES, text("generations.images", images)?, now).await
+        self.set_images(job, Some(images), now).await
+    }
+
+    /// The same of pictures among which another poster was chosen; perhaps none.
+    ///
+    /// # Errors
+    /// As [`Catalog::put_images`].
+    pub async fn set_images(
+        &self,
+        job: &LeasedJob,
+        images: Option<&Images>,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let images = images.map(|images| text("generations.images", images)).transpose()?;
+        self.put_part(job, sql::generations::SET_IMAGES, images, now).await
     }
 
     /// Records the subtitle renditions of the job's generation, perhaps none.
@@ -139,7 +153,7 @@ impl Catalog {
         subtitles: &[SubtitleRendition],
         now: Timestamp,
     ) -> Result<(), CatalogError> {
-        self.put_part(job, sql::generations::SET_SUBTITLES, text("generations.subtitles", &subtitles)?, now).await
+        self.put_part(job, sql::generations::SET_SUBTITLES, Some(text("generations.subtitles", &subtitles)?), now).await
     }
 
     /// How far each rendition of the asset's current generation is; empty before the source is probed.
@@ -206,7 +220,13 @@ impl Catalog {
         self.row(sql::generations::BY_ID, args![asset, generation]).await
     }
 
-    async fn put_part(&self, job: &LeasedJob, sql: Sql, part: String, now: Timestamp) -> Result<(), CatalogError> {
+    async fn put_part(
+        &self,
+        job: &LeasedJob,
+        sql: Sql,
+        part: Option<String>,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
         let generation = generation_of(job)?;
         let mut tx = self.begin().await?;
         if tx.execute(sql, vec![Arg::from(job.asset), generation.into(), part.into()]).await? != 1 {

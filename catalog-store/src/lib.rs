@@ -7,6 +7,8 @@
 //! | [`accounts`], [`sessions`], [`credentials`], [`second_factor`] | who has an account; what proves who somebody is |
 //! | [`identities`] | who somebody is at providers of identities |
 //! | [`secrets`] | what is secret in the rows, sealed under a key that is not there |
+//! | [`avatars`] | pictures of people |
+//! | [`lookup`] | accounts and rows of the audit log by what is looked for |
 //! | [`idempotency`] | what is done once however often it is asked for |
 //! | [`erasure`] | all that is kept of a person, and that it is erased |
 //! | [`notifications`] | what people are told of what happened |
@@ -44,6 +46,7 @@ pub mod ahead;
 pub mod assets;
 pub mod audit;
 pub mod availability;
+pub mod avatars;
 pub mod backup;
 mod catalog;
 pub mod channels;
@@ -64,6 +67,7 @@ pub mod imports;
 pub mod integrity;
 pub mod jobs;
 pub mod listing;
+pub mod lookup;
 pub mod notifications;
 pub mod outbox;
 pub mod progress;
@@ -104,6 +108,7 @@ pub use imports::ImportNote;
 pub use integrity::Integrity;
 pub use jobs::{Claim, Job, JobCount, LeasedJob, NextJob};
 pub use listing::{Filter, Order};
+pub use lookup::AuditFilter;
 pub use notifications::{NewNotification, Notification, NotificationChannel, NotificationKind};
 pub use outbox::{OutboxHold, OutboxReader};
 pub use progress::{RenditionKind, RenditionProgress};

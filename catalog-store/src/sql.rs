@@ -5,6 +5,7 @@
 pub(crate) mod accounts;
 pub(crate) mod assets;
 pub(crate) mod audit;
+pub(crate) mod avatars;
 pub(crate) mod channels;
 pub(crate) mod collections;
 pub(crate) mod credentials;
@@ -17,6 +18,7 @@ pub(crate) mod idempotency;
 pub(crate) mod identities;
 pub(crate) mod imports;
 pub(crate) mod jobs;
+pub(crate) mod lookup;
 pub(crate) mod notifications;
 pub(crate) mod outbox;
 pub(crate) mod search;
@@ -62,6 +64,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         accounts::ALL,
         assets::ALL,
         audit::ALL,
+        avatars::ALL,
         channels::ALL,
         collections::ALL,
         credentials::ALL,
@@ -74,6 +77,7 @@ pub(crate) fn all() -> impl Iterator<Item = (&'static str, Sql)> {
         identities::ALL,
         imports::ALL,
         jobs::ALL,
+        lookup::ALL,
         notifications::ALL,
         outbox::ALL,
         search::ALL,

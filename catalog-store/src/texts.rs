@@ -9,7 +9,7 @@ use domain::markers::Marker;
 use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
 use domain::text::{COUNT_MAX, Report, State};
-use domain::{AssetId, AssetState, Generation, JobId, JobSpec, Language, TextId, Timestamp};
+use domain::{AssetId, AssetState, Generation, JobId, JobSpec, Language, PosterChoice, TextId, Timestamp};
 use serde_json::json;
 
 use crate::assets::AssetRow;
@@ -153,6 +153,29 @@ impl Catalog {
         tx.execute(sql::assets::SET_MARKERS, args![asset, markers]).await?;
         wish(&mut tx, &row, asset, job, now).await?;
         tx.commit().await
+    }
+
+    /// Has another picture be the poster of an asset; false if a younger choice is in force.
+    ///
+    /// # Errors
+    /// As [`Catalog::set_chapters`].
+    pub async fn set_poster(
+        &self,
+        asset: AssetId,
+        choice: PosterChoice,
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = lock_living(&mut tx, asset, now).await?;
+        if row.poster()?.is_some_and(|before| before.id() >= choice.id()) {
+            // Of this one nothing may be left in the store.
+            return Ok(false);
+        }
+        tx.execute(sql::assets::SET_POSTER, args![asset, text("assets.poster", &choice)?]).await?;
+        wish(&mut tx, &row, asset, job, now).await?;
+        tx.commit().await?;
+        Ok(true)
     }
 
     /// All subtitle files of an asset in the order in which they were added, those that are taken back included.

@@ -162,6 +162,10 @@ pub enum Action {
     ReadSelf,
     /// To change one's own account, sessions and keys.
     ChangeSelf,
+    /// To look at the picture of somebody.
+    ReadAvatar,
+    /// To remove the picture of somebody else.
+    RemoveAvatar,
     /// To see and change the accounts of others.
     ManageUsers,
     /// To read the audit log.
@@ -251,11 +255,13 @@ struct Rule {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Describe,
         Self::SignIn,
         Self::ReadSelf,
         Self::ChangeSelf,
+        Self::ReadAvatar,
+        Self::RemoveAvatar,
         Self::ManageUsers,
         Self::ReadAudit,
         Self::ListAssets,
@@ -289,7 +295,8 @@ impl Action {
         let with_tokens = |rule| Rule { takes_tokens: true, ..rule };
         Some(match self {
             Self::Describe | Self::SignIn => return None,
-            Self::ReadSelf => rule(Role::Guest, Scope::AccountRead),
+            Self::ReadSelf | Self::ReadAvatar => rule(Role::Guest, Scope::AccountRead),
+            Self::RemoveAvatar => rule(Role::Moderator, Scope::UsersAdmin),
             Self::ChangeSelf => Rule { role: Role::Guest, scope: None, takes_tokens: false, standing: None },
             Self::ManageUsers => rule(Role::Admin, Scope::UsersAdmin),
             Self::ReadAudit => rule(Role::Admin, Scope::AuditRead),
@@ -318,7 +325,16 @@ impl Action {
 
     /// True for what only exists where there are accounts.
     fn needs_accounts(self) -> bool {
-        matches!(self, Self::SignIn | Self::ReadSelf | Self::ChangeSelf | Self::ManageUsers | Self::ReadAudit)
+        matches!(
+            self,
+            Self::SignIn
+                | Self::ReadSelf
+                | Self::ChangeSelf
+                | Self::ReadAvatar
+                | Self::RemoveAvatar
+                | Self::ManageUsers
+                | Self::ReadAudit
+        )
     }
 
     /// The resource that leaves the most open: who may not do it on this may do it on none.

@@ -139,6 +139,10 @@ id!(
     DocumentId, "doc"
 );
 id!(
+    /// A picture that somebody sent, of themselves or for an asset: `pic_` and 26 digits. None has two contents.
+    PictureId, "pic"
+);
+id!(
     /// An account: `usr_` and 26 digits.
     UserId, "usr"
 );
@@ -183,6 +187,7 @@ ordered_by_birth!(UploadId);
 ordered_by_birth!(JobId);
 ordered_by_birth!(TextId);
 ordered_by_birth!(DocumentId);
+ordered_by_birth!(PictureId);
 ordered_by_birth!(UserId);
 ordered_by_birth!(SessionId);
 ordered_by_birth!(KeyId);

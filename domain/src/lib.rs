@@ -57,6 +57,7 @@ pub mod pace;
 pub mod passthrough;
 pub mod per_title;
 pub mod plan;
+pub mod poster;
 pub mod presentation;
 pub mod probe;
 mod recipe;
@@ -78,12 +79,14 @@ pub use container::Container;
 pub use grid::{AAC_FRAME_SAMPLES, Cadence, Span, TARGET_DURATION_S};
 pub use id::{
     AssetId, ChannelId, CollectionId, DocumentId, Generation, IdError, IdentityId, ItemId, JobId, KeyId, MessageId,
-    NotificationId, PlaybackId, RenditionId, SessionId, SourceId, SourceVersion, TextId, UploadId, UserId, WebhookId,
+    NotificationId, PictureId, PlaybackId, RenditionId, SessionId, SourceId, SourceVersion, TextId, UploadId, UserId,
+    WebhookId,
 };
 pub use job::{JobKind, JobLane, JobSpec, JobState};
 pub use language::Language;
 pub use left_out::LeftOut;
 pub use plan::Plan;
+pub use poster::PosterChoice;
 pub use presentation::Presentation;
 pub use probe::{Probe, ProbeFault};
 pub use recipe::{ExtraCodec, Recipe, RecipeId};

@@ -257,14 +257,67 @@ pub struct Images {
     /// The same as a ThumbHash in base 64, which knows the poster's shape too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbhash: Option<String>,
+    /// The poster that was found to be the best, where somebody chose another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scored: Option<Still>,
+}
+
+/// A single picture with what is shown while it loads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Still {
+    /// File name, of a JPEG.
+    pub file: String,
+    /// Its size.
+    pub resolution: Resolution,
+    /// Its BlurHash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blurhash: Option<String>,
+    /// Its ThumbHash in base 64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbhash: Option<String>,
 }
 
 impl Images {
+    /// These pictures with the poster that somebody chose; of something of which nothing is to be seen, that alone.
+    pub fn with_poster(images: Option<Self>, chosen: Still) -> Self {
+        let Still { file, resolution, blurhash, thumbhash } = chosen;
+        let poster = |scored, thumbnails, storyboard, preview| Self {
+            poster: file,
+            poster_resolution: resolution,
+            thumbnails,
+            storyboard,
+            preview,
+            blurhash,
+            thumbhash,
+            scored,
+        };
+        match images.and_then(Self::unchosen) {
+            None => poster(None, Vec::new(), None, None),
+            Some(images) => {
+                let (file, resolution) = (images.poster, images.poster_resolution);
+                let scored = Still { file, resolution, blurhash: images.blurhash, thumbhash: images.thumbhash };
+                poster(Some(scored), images.thumbnails, images.storyboard, images.preview)
+            }
+        }
+    }
+
+    /// The same with the poster that was found to be the best; `None` if there is none, and so nothing else.
+    pub fn unchosen(self) -> Option<Self> {
+        match self.scored {
+            Some(Still { file, resolution, blurhash, thumbhash }) => {
+                Some(Self { poster: file, poster_resolution: resolution, blurhash, thumbhash, scored: None, ..self })
+            }
+            None => (!crate::poster::is_chosen(&self.poster)).then_some(self),
+        }
+    }
+
     /// All file names.
     pub fn files(&self) -> impl Iterator<Item = &str> {
         let thumbnails = self.thumbnails.iter().map(|thumbnail| thumbnail.file.as_str());
         let sheets = self.storyboard.iter().flat_map(|storyboard| storyboard.sheets.iter().map(String::as_str));
-        std::iter::once(self.poster.as_str()).chain(thumbnails).chain(sheets).chain(self.preview.as_deref())
+        let scored = self.scored.as_ref().map(|still| still.file.as_str());
+        let single = std::iter::once(self.poster.as_str()).chain(scored);
+        single.chain(thumbnails).chain(sheets).chain(self.preview.as_deref())
     }
 }
 
@@ -403,6 +456,31 @@ fn entries(spans: Vec<crate::Span>, frame_ticks: u64) -> Vec<SegmentEntry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn still(file: &str) -> Still {
+        let resolution = Resolution { width: 640, height: 360 };
+        Still { file: file.into(), resolution, blurhash: None, thumbhash: Some(file.into()) }
+    }
+
+    #[test]
+    fn a_chosen_poster_stands_beside_the_scored_one_and_can_be_taken_back() {
+        let alone = Images::with_poster(None, still("poster-pic.jpg"));
+        assert_eq!(alone.files().collect::<Vec<_>>(), ["poster-pic.jpg"]);
+        assert_eq!(alone.unchosen(), None, "nothing was to be seen");
+        let thumbnails = vec![Thumbnail { time: MediaTime::zero(), file: "thumbnail-0.jpg".into() }];
+        let scored =
+            Images { poster: "poster.jpg".into(), thumbnails, ..Images::with_poster(None, still("poster.jpg")) };
+        let chosen = Images::with_poster(Some(scored.clone()), still("poster-1500.jpg"));
+        assert_eq!(chosen.files().collect::<Vec<_>>(), ["poster-1500.jpg", "poster.jpg", "thumbnail-0.jpg"]);
+        assert_eq!(chosen.thumbhash.as_deref(), Some("poster-1500.jpg"));
+        let again = Images::with_poster(Some(chosen.clone()), still("poster-9.jpg"));
+        assert_eq!(again.files().collect::<Vec<_>>(), ["poster-9.jpg", "poster.jpg", "thumbnail-0.jpg"]);
+        for images in [chosen, again, scored.clone()] {
+            assert_eq!(images.unchosen().as_ref(), Some(&scored));
+        }
+        let text = serde_json::to_string(&scored).expect("serialises");
+        assert!(!text.contains("scored"), "documents of before are the same: {text}");
+    }
 
     #[test]
     fn a_pointer_reads_back_from_its_json() {

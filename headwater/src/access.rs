@@ -141,7 +141,7 @@ pub fn token(args: TokenArgs, config: &Config) -> anyhow::Result<ExitCode> {
     let now_s = u64::try_from(wiring::clock().now().unix_ms() / 1000).context("the clock stands before 1970")?;
     let TokenArgs { playback, for_s, session, network } = args;
     let prefix = format!("/v/{playback}/");
-    let grant = Grant { expires_s: now_s + for_s, begins_s: now_s, prefix, session, network };
+    let grant = Grant { expires_s: now_s + for_s, begins_s: now_s, prefix, session, network, is_preview: false };
     let token = mint(&grant, &ring).context("set token_keys or token_keys_file")?;
     terminal::say(&format!("/t/{token}/v/{playback}/master.m3u8"));
     Ok(ExitCode::from(cli::DONE))

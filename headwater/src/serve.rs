@@ -19,6 +19,7 @@ use crate::data_dir::DataDir;
 use crate::http::{Health, Listener, Parts, Probe, PurgeDoor, Surface, Tls};
 use crate::lifecycle::{Lifecycle, Stop};
 use crate::metrics::{Metrics, PurgeCounts};
+use crate::wiring::tickets::TicketKeys;
 use crate::{cli, engine, machine, terminal, wiring};
 
 /// How long an event can be replayed: a week.
@@ -197,7 +198,11 @@ impl Base {
         access: &Access,
     ) -> anyhow::Result<Parts> {
         let uploads = Arc::new(ingest::Metrics::default());
-        let api = self.catalog.as_ref().map(|catalog| self.api_state(config, catalog, lifecycle, access));
+        let keys = self.ticket_keys(config, lifecycle)?;
+        let api = self.catalog.as_ref().map(|catalog| {
+            let state = self.api_state(config, catalog, lifecycle, access);
+            state.with_previews(keys.previews())
+        });
         let ingest = match self.catalog.as_ref().zip(api.as_ref()).filter(|_| config.has(Role::Ingest)) {
             Some((catalog, api)) => {
                 let gate = wiring::accounts::gate(config, access);
@@ -206,7 +211,11 @@ impl Base {
             None => None,
         };
         let api = api.filter(|_| config.has(Role::Api)).map(catalog_api::router);
-        let origin = if config.has(Role::Origin) { Some(self.origin(config, lifecycle)?) } else { None };
+        if let Some(catalog) = self.catalog.clone().filter(|_| config.has(Role::Api)) {
+            let (store, clock, soft) = (self.store.clone(), Arc::clone(&self.clock), lifecycle.soft().clone());
+            lifecycle.spawn_essential("pictures of accounts", catalog_api::keep_avatars(catalog, store, clock, soft));
+        }
+        let origin = if config.has(Role::Origin) { Some(self.origin(config, lifecycle, &keys)?) } else { None };
         let players = origin.as_ref().map(|origin| Arc::clone(origin.metrics())).unwrap_or_default();
         Ok(Parts {
             origin,
@@ -222,13 +231,19 @@ impl Base {
         })
     }
 
-    fn origin(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<origin::Origin> {
-        let ring = config.token_keys()?;
+    /// The keys of tickets, which change when their file does.
+    fn ticket_keys(&self, config: &Config, lifecycle: &Lifecycle) -> anyhow::Result<TicketKeys> {
+        let keys = TicketKeys::new(config, &*self.clock)?;
         if !config.token_keys_file.as_os_str().is_empty() {
-            let watch = watch_keys(config.token_keys_file.clone(), ring.clone(), lifecycle.soft().clone());
+            let watch = watch_keys(config.token_keys_file.clone(), keys.ring().clone(), lifecycle.soft().clone());
             lifecycle.spawn_essential("token keys", watch);
         }
-        let gate = config.origin_gate(Arc::clone(&self.clock), ring)?;
+        Ok(keys)
+    }
+
+    fn origin(&self, config: &Config, lifecycle: &Lifecycle, keys: &TicketKeys) -> anyhow::Result<origin::Origin> {
+        let gate = config.origin_gate(Arc::clone(&self.clock), keys.ring().clone())?;
+        let gate = gate.with_own_keys(keys.own().clone());
         Ok(wiring::origin(config, self.store.clone(), self.demand(lifecycle), gate))
     }
 

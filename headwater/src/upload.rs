@@ -37,11 +37,14 @@ them, requests carry a checksum; what arrives damaged is sent again.
 
 Exit codes:
   0  done
-  1  a file could not be sent or (with --wait) cannot be played
+  1  a file could not be sent or (with --wait) cannot be played, or not be followed with this token
   2  wrong usage";
 
 /// Time between two looks at what became of a file.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(400);
+/// What is said where a token, such as that of a one-time link, is good for sending and for nothing else.
+const HIDDEN: &str =
+    "all of it was sent, and the server goes on by itself; how far it is cannot be read with this token";
 /// Most parts that a file is sent in.
 const PARALLEL_MAX: i64 = 16;
 
@@ -107,8 +110,8 @@ enum Item {
 struct Uploaded {
     /// Where the server describes its asset.
     asset_url: Url,
-    /// The asset as the server describes it.
-    asset: Value,
+    /// The asset as the server describes it; `None` if the token is not good for looking at it.
+    asset: Option<Value>,
     /// What was sent, and what it took.
     figures: Value,
 }
@@ -126,10 +129,19 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         match upload(&wire, &args, &item).await {
             Ok(uploaded) => {
                 terminal::say(&report(&args, &item, &uploaded));
-                if uploaded.asset["state"] == "failed" {
-                    let reason = uploaded.asset["failure"]["message"].as_str().unwrap_or("the server gives no reason");
-                    terminal::complain(&format!("headwater: {item}: cannot be played: {reason}"));
-                    code = cli::FAILED;
+                match &uploaded.asset {
+                    Some(asset) if asset["state"] == "failed" => {
+                        let reason = asset["failure"]["message"].as_str().unwrap_or("the server gives no reason");
+                        terminal::complain(&format!("headwater: {item}: cannot be played: {reason}"));
+                        code = cli::FAILED;
+                    }
+                    Some(_) => {}
+                    None => {
+                        terminal::complain(&format!("headwater: {item}: {HIDDEN}"));
+                        if args.wait {
+                            code = cli::FAILED;
+                        }
+                    }
                 }
             }
             Err(error) => {
@@ -194,11 +206,11 @@ fn state_dir(args: &Args) -> PathBuf {
 /// What is printed of a file that arrived.
 fn report(args: &Args, item: &Item, uploaded: &Uploaded) -> String {
     let absolute = |name: &str| {
-        let path = uploaded.asset["playback"][name].as_str()?;
+        let path = uploaded.asset.as_ref()?["playback"][name].as_str()?;
         args.server.join(path).ok().map(String::from)
     };
     if args.json {
-        let mut asset = uploaded.asset.clone();
+        let mut asset = uploaded.asset.clone().unwrap_or_else(|| json!({}));
         asset["file"] = json!(item.to_string());
         asset["asset_url"] = json!(uploaded.asset_url);
         asset["hls_url"] = json!(absolute("hls"));
@@ -206,13 +218,15 @@ fn report(args: &Args, item: &Item, uploaded: &Uploaded) -> String {
         asset["transfer"] = uploaded.figures.clone();
         return asset.to_string();
     }
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut rows = vec![
-        ("file".to_owned(), item.to_string()),
-        ("asset".to_owned(), text(&uploaded.asset["id"])),
-        ("state".to_owned(), text(&uploaded.asset["state"])),
-        ("details".to_owned(), uploaded.asset_url.to_string()),
-    ];
+    let mut rows = vec![("file".to_owned(), item.to_string())];
+    match &uploaded.asset {
+        Some(asset) => {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            rows.extend([("asset".to_owned(), text(&asset["id"])), ("state".to_owned(), text(&asset["state"]))]);
+        }
+        None => rows.push(("state".to_owned(), "sent".to_owned())),
+    }
+    rows.push(("details".to_owned(), uploaded.asset_url.to_string()));
     rows.extend(["watch", "hls"].into_iter().filter_map(|name| Some((name.to_owned(), absolute(name)?))));
     terminal::table(&rows).trim_end().to_owned()
 }

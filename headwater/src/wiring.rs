@@ -17,6 +17,7 @@ pub mod accounts;
 mod demand;
 mod early;
 mod secrets;
+pub mod tickets;
 
 use crate::clock::SystemClock;
 pub use demand::demand;

@@ -7,13 +7,17 @@
 //! media/{asset}/{generation}/subtitles/{rendition}/{index}.vtt
 //! texts/{asset}/{text}
 //! documents/{asset}/{document}
+//! avatars/{user}/{picture}
+//! posters/{asset}/{picture}
 //! presentations/{asset}/{generation}-{revision}.json
 //! current/{playback}.json
 //! ```
 
 use std::fmt;
 
-use domain::{AssetId, DocumentId, Generation, PlaybackId, RenditionId, SourceId, SourceVersion, TextId};
+use domain::{
+    AssetId, DocumentId, Generation, PictureId, PlaybackId, RenditionId, SourceId, SourceVersion, TextId, UserId,
+};
 
 /// The name of one object. Only this module makes them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +122,21 @@ pub fn documents_of(asset: AssetId) -> Prefix {
     Prefix(format!("documents/{asset}"))
 }
 
+/// A picture of somebody, a JPEG.
+pub fn avatar(user: UserId, picture: PictureId) -> Key {
+    Key(format!("avatars/{user}/{picture}"))
+}
+
+/// A picture that was sent to be the poster of an asset, a JPEG.
+pub fn poster(asset: AssetId, picture: PictureId) -> Key {
+    Key(format!("posters/{asset}/{picture}"))
+}
+
+/// All pictures that were sent to be the poster of an asset.
+pub fn posters_of(asset: AssetId) -> Prefix {
+    Prefix(format!("posters/{asset}"))
+}
+
 /// A poster, thumbnail or storyboard sheet.
 ///
 /// # Errors
@@ -128,6 +147,11 @@ pub fn image(asset: AssetId, generation: Generation, file: &str) -> Result<Key, 
         return Err(FileNameError);
     }
     Ok(Key(format!("media/{asset}/{generation}/images/{file}")))
+}
+
+/// All pictures of one generation.
+pub fn images_of(asset: AssetId, generation: Generation) -> Prefix {
+    Prefix(format!("media/{asset}/{generation}/images"))
 }
 
 /// One revision of the presentation of a generation.
@@ -185,6 +209,11 @@ mod tests {
             (subtitle(asset, generation, &rendition, 3), format!("media/{id}/2/subtitles/720p/3.vtt")),
             (text(asset, TextId::from_u128(3)), format!("texts/{id}/txt_00000000000000000000000003")),
             (document(asset, DocumentId::from_u128(3)), format!("documents/{id}/doc_00000000000000000000000003")),
+            (
+                avatar(UserId::from_u128(4), PictureId::from_u128(5)),
+                "avatars/usr_00000000000000000000000004/pic_00000000000000000000000005".into(),
+            ),
+            (poster(asset, PictureId::from_u128(5)), format!("posters/{id}/pic_00000000000000000000000005")),
             (image(asset, generation, "poster.jpg").expect("a name"), format!("media/{id}/2/images/poster.jpg")),
             (presentation(asset, generation, 1), format!("presentations/{id}/2-1.json")),
             (pointer(PlaybackId::from_u128(1)), "current/plb_00000000000000000000000001.json".into()),

@@ -119,6 +119,23 @@ pub(crate) enum Denied {
     Withheld,
 }
 
+/// The token of ours in a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ticket {
+    /// There is none.
+    None,
+    /// It opens what is asked for when it is shown.
+    Viewer,
+    /// It opens what is asked for whether it is shown or not, and wherever.
+    Reviewer,
+}
+
+impl Ticket {
+    pub(crate) fn is_there(self) -> bool {
+        self != Self::None
+    }
+}
+
 /// How a request came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Passage {
@@ -158,6 +175,13 @@ impl Gate {
     /// A gate that takes tokens signed by keys of `ring`, which may change at any time.
     pub fn new(clock: Arc<dyn Clock>, ring: KeyRing) -> Self {
         Self { clock: Some(clock), tokens: Tokens::new(ring), ..Self::without_keys() }
+    }
+
+    /// The same, which also takes previews that this process signed itself.
+    #[must_use]
+    pub fn with_own_keys(mut self, own: KeyRing) -> Self {
+        self.tokens = self.tokens.with_own(own);
+        self
     }
 
     /// The same, which also takes these tokens.
@@ -200,14 +224,15 @@ impl Gate {
         uri: &'a Uri,
         headers: &HeaderMap,
         address: Option<IpAddr>,
-    ) -> Result<(&'a str, bool), Denied> {
+    ) -> Result<(&'a str, Ticket), Denied> {
         self.check_cdn(uri, headers)?;
         let path = uri.path();
-        let Some(rest) = path.strip_prefix("/t/") else { return Ok((path, false)) };
+        let Some(rest) = path.strip_prefix("/t/") else { return Ok((path, Ticket::None)) };
         let at = rest.find('/').ok_or(Denied::BadToken)?;
         let (token, path) = rest.split_at(at);
         let opened = self.tokens.open(token, path, address, self.now_s());
-        opened.map(|()| (path, true)).map_err(|_| Denied::BadToken)
+        let ticket = |is_preview| if is_preview { Ticket::Reviewer } else { Ticket::Viewer };
+        opened.map(|is_preview| (path, ticket(is_preview))).map_err(|_| Denied::BadToken)
     }
 
     /// Whether a request comes from where it has to come from.
@@ -237,8 +262,13 @@ impl Gate {
             && access.pages.is_empty()
     }
 
-    /// Whether a request may have an asset; `has_token` when one of ours was in its path.
-    pub(crate) async fn admit(&self, access: &Access, has_token: bool, claim: &Claim<'_>) -> Result<Passage, Denied> {
+    /// Whether a request with this ticket may have an asset.
+    pub(crate) async fn admit(&self, access: &Access, ticket: Ticket, claim: &Claim<'_>) -> Result<Passage, Denied> {
+        if ticket == Ticket::Reviewer {
+            // What others must not see stays with whoever asked.
+            return Ok(Passage::Private);
+        }
+        let has_token = ticket.is_there();
         if !access.availability.is_always() && !access.availability.is_open(self.now_s()) {
             return Err(Denied::Withheld);
         }

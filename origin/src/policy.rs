@@ -20,7 +20,7 @@ pub(crate) use self::tier::Tier;
 use crate::access::Passage;
 use crate::cmcd;
 use crate::resource::{Resource, Text};
-use crate::route::Route;
+use crate::route::{Route, Target};
 
 /// Never changes under its address: a year.
 pub(crate) const IMMUTABLE: &str = "public, max-age=31536000, immutable";
@@ -69,8 +69,10 @@ const CMSD_STATIC: HeaderName = HeaderName::from_static("cmsd-static");
 const CMSD_DYNAMIC: HeaderName = HeaderName::from_static("cmsd-dynamic");
 
 /// How long `resource` may be kept, being part of a presentation that is complete or not: by everybody, and by CDNs.
-fn cache_control(resource: &Resource, is_complete: bool) -> (&'static str, &'static str) {
+fn cache_control(route: &Route, resource: &Resource, is_complete: bool) -> (&'static str, &'static str) {
     match resource {
+        // Another picture once somebody chose it.
+        Resource::Stored(_) if route.target == Target::Poster => (LIVELY, EDGE_LIVELY),
         // Objects are put once: what is there stays, even while its neighbours are being encoded.
         Resource::Stored(_) | Resource::Packed(_) => (IMMUTABLE, EDGE_IMMUTABLE),
         // It is said of each what is right.
@@ -95,7 +97,7 @@ pub(crate) fn describe(
     lock: Option<Lock>,
 ) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(32);
-    let (everybody, cdns) = cache_control(resource, presentation.is_complete());
+    let (everybody, cdns) = cache_control(route, resource, presentation.is_complete());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(everybody));
     headers.insert(CDN_CACHE_CONTROL, HeaderValue::from_static(cdns));
     media::tag(route, resource, &mut headers);

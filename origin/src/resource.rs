@@ -187,6 +187,7 @@ pub(crate) fn resolve(presentation: &Presentation, target: Target, lock: Option<
         Target::ChaptersVtt => return Some(Resource::Text(Text::ChaptersVtt)),
         Target::StoryboardVtt => return Some(Resource::Text(Text::StoryboardVtt)),
         Target::StoryboardJson => return Some(Resource::Text(Text::StoryboardJson)),
+        Target::Poster => return image(presentation, &presentation.images.as_ref()?.poster).map(Resource::Stored),
         Target::Film(rendition) => return download::plan(presentation, &rendition, false).map(Resource::Download),
         Target::Sound(rendition) => return download::plan(presentation, &rendition, true).map(Resource::Download),
         Target::Key(generation, number) => {

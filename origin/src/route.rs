@@ -46,6 +46,8 @@ pub(crate) enum Target {
     StoryboardVtt,
     /// `storyboard.json`.
     StoryboardJson,
+    /// `poster.jpg`: the poster in force.
+    Poster,
     /// `{rendition}.mp4`: the picture with its sound in one file.
     Film(RenditionId),
     /// `{rendition}.m4a`: sound alone in one file.
@@ -122,6 +124,7 @@ fn target(segments: &[&str]) -> Option<Target> {
         ["storyboard.vtt"] => Some(Target::StoryboardVtt),
         ["storyboard.json"] => Some(Target::StoryboardJson),
         ["documents.json"] => Some(Target::Documents),
+        ["poster.jpg"] => Some(Target::Poster),
         [file] => match file.rsplit_once('.')? {
             (rendition, "mp4") => Some(Target::Film(RenditionId::new(rendition).ok()?)),
             (rendition, "m4a") => Some(Target::Sound(RenditionId::new(rendition).ok()?)),
@@ -230,6 +233,7 @@ mod tests {
         assert_eq!(parse_below("chapters.vtt"), Ok(Target::ChaptersVtt));
         assert_eq!(parse_below("storyboard.vtt"), Ok(Target::StoryboardVtt));
         assert_eq!(parse_below("storyboard.json"), Ok(Target::StoryboardJson));
+        assert_eq!(parse_below("poster.jpg"), Ok(Target::Poster));
         assert_eq!(parse_below("g3/720p/playlist.m3u8"), of(Part::Playlist(rendition("720p"))));
         assert_eq!(parse_below("g3/720p/iframes.m3u8"), of(Part::Iframes(rendition("720p"))));
         assert_eq!(parse_below("g3/audio-0-en/init.mp4"), of(Part::Init(rendition("audio-0-en"))));

@@ -21,7 +21,7 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 
 use self::forms::Known;
-use crate::access::{Claim, Gate, Opened, Passage, Peer};
+use crate::access::{Claim, Gate, Opened, Passage, Peer, Ticket};
 use crate::answer::{self, Answer, Representation};
 use crate::body::{Body, Content};
 use crate::cmcd;
@@ -171,8 +171,8 @@ impl Origin {
             return None;
         }
         guard::check_bodiless(method, headers).ok()?;
-        let (path, has_token) = self.0.gate.enter(request.uri(), headers, peer(request.extensions())).ok()?;
-        let ready = self.0.ready.get(path).filter(|ready| has_token || !ready.needs_token)?;
+        let (path, ticket) = self.0.gate.enter(request.uri(), headers, peer(request.extensions())).ok()?;
+        let ready = self.0.ready.get(path).filter(|ready| ticket.is_there() || !ready.needs_token)?;
         if !ready.representation.suits(headers) {
             return None;
         }
@@ -193,7 +193,7 @@ impl Origin {
         let begun = Instant::now();
         let entered = self.0.gate.enter(&head.uri, &head.headers, peer(&head.extensions));
         let mut response = match entered {
-            Ok((path, has_token)) => self.answer(&head, path, has_token).await,
+            Ok((path, ticket)) => self.answer(&head, path, ticket).await,
             Err(denied) => Refusal::Denied(denied).respond(),
         };
         if head.method == Method::HEAD {
@@ -205,7 +205,7 @@ impl Origin {
     }
 
     /// `path` is what is left of the request's without a token of ours.
-    async fn answer(&self, head: &request::Parts, path: &str, has_token: bool) -> Response<Body> {
+    async fn answer(&self, head: &request::Parts, path: &str, ticket: Ticket) -> Response<Body> {
         if let Err(violation) = guard::check_bodiless(&head.method, &head.headers) {
             return violation.respond(head.version);
         }
@@ -214,18 +214,18 @@ impl Origin {
             Method::OPTIONS => return options(),
             _ => return refused_method(),
         }
-        match self.serve(head, path, has_token).await {
+        match self.serve(head, path, ticket).await {
             Ok(response) => response,
             Err(refusal) => refusal.respond(),
         }
     }
 
-    async fn serve(&self, head: &request::Parts, path: &str, has_token: bool) -> Result<Response<Body>, Refusal> {
+    async fn serve(&self, head: &request::Parts, path: &str, ticket: Ticket) -> Result<Response<Body>, Refusal> {
         let route = route::parse(path)?;
         let current = self.0.library.find(route.playback).await.map_err(|_| Refusal::Unavailable)?;
         let current = current.ok_or(Refusal::UnknownPlayback)?;
         let (access, claim) = (current.access(), self.claim(head, path, route.playback));
-        let passage = self.0.gate.admit(access, has_token, &claim).await.map_err(Refusal::Denied)?;
+        let passage = self.0.gate.admit(access, ticket, &claim).await.map_err(Refusal::Denied)?;
         self.listen_to_player(path, &head.uri, &head.headers);
         let published = self.shown_to(&route, Arc::clone(&current)).await?;
         let absent = Refusal::absent(published.presentation.is_complete());

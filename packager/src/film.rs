@@ -207,6 +207,7 @@ pub(crate) fn film() -> (Presentation, Files) {
             preview: None,
             blurhash: None,
             thumbhash: None,
+            scored: None,
         }),
         files: ["sheet-0.jpg", "sheet-1.jpg"].map(sheet).to_vec(),
     };

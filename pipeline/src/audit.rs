@@ -19,7 +19,7 @@ use std::collections::HashSet;
 
 use catalog_store::{Asset, CatalogError, Version, VersionState};
 use domain::presentation::{Pointer, SCHEMA};
-use domain::{AssetId, AssetState, Generation, PlaybackId, Presentation, SourceId, SourceVersion};
+use domain::{AssetId, AssetState, Generation, PlaybackId, PosterChoice, Presentation, SourceId, SourceVersion};
 use media_store::{Key, Prefix, StoreError, layout};
 use serde::Serialize;
 
@@ -196,6 +196,9 @@ async fn attempt(
     let (begun, removed) = (parts.catalog.documents(id).await?, parts.catalog.removed_documents(id).await?);
     // Those that are just being stored or removed may be there.
     known.extend(begun.iter().map(|document| document.id).chain(removed).map(|one| layout::document(id, one)));
+    if let Some(PosterChoice::Picture { id: picture }) = asset.poster {
+        added.push(Expected { key: layout::poster(id, picture), content: Content::Picture, bytes: None, sha256: None });
+    }
     known.extend(added.iter().map(|expected| expected.key.clone()));
     let picked = reencode::pick(options.reencode, published.as_ref(), &inventories, parts.clock.entropy());
     let total: usize =
@@ -207,7 +210,8 @@ async fn attempt(
     objects::check(parts, added, &mut report, &mut progress, on_progress).await?;
     // Objects of work under way come before their rows.
     if !is_busy {
-        for prefix in [layout::media_of(id), layout::texts_of(id), layout::documents_of(id)] {
+        let prefixes = [layout::media_of(id), layout::texts_of(id), layout::documents_of(id), layout::posters_of(id)];
+        for prefix in prefixes {
             // What was published of an earlier output is told by documents that are not read here.
             let is_earlier = |key: &Key| {
                 let mut earlier = report.outputs.iter().filter(|one| Some(**one) != asset.generation);

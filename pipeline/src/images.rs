@@ -12,7 +12,7 @@ use transcoder::{Picture, Shot};
 
 use hashes::Hashes;
 
-mod hashes;
+pub(crate) mod hashes;
 pub(crate) mod preview;
 mod score;
 
@@ -230,6 +230,7 @@ impl Album {
             preview: None,
             blurhash: poster.hashes.blurhash,
             thumbhash: Some(poster.hashes.thumbhash),
+            scored: None,
         };
         Ok(Some((images, files)))
     }
@@ -294,7 +295,11 @@ fn shrunk(size: Resolution, short: u32) -> Resolution {
     if size.width >= size.height { upright } else { upright.turned() }
 }
 
-fn jpeg(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
+/// A picture as it is stored.
+///
+/// # Errors
+/// [`ImageError`] if it cannot be written.
+pub(crate) fn jpeg(image: &RgbImage) -> Result<Vec<u8>, ImageError> {
     let mut body = Vec::new();
     JpegEncoder::new_with_quality(&mut body, JPEG_QUALITY).encode(
         image.as_raw(),

@@ -10,6 +10,7 @@ pub(crate) mod edition;
 mod images;
 mod inits;
 mod loudness;
+mod poster;
 mod probe;
 pub(crate) mod publish;
 pub(crate) mod purge;

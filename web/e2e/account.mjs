@@ -90,6 +90,20 @@ await run(baseUrl, async (page) => {
   await profile.getByRole('button', { name: 'Save' }).click();
   await until('the next attempt is refused', async () => (await ask(page, 'GET', '/api/v1/me')).body.bio === 'Keeps the house.');
 
+  // A picture of oneself: what is none is refused, one that is stays when the page is loaded anew, and the profile can
+  // still be saved.
+  const avatar = page.locator('[data-avatar]');
+  await avatar.getByLabel('Picture of you').setInputFiles({ name: 'x.png', mimeType: 'image/png', buffer: Buffer.from('no picture') });
+  await profile.locator('[data-problem]').waitFor();
+  const png = await page.screenshot();
+  await avatar.getByLabel('Picture of you').setInputFiles({ name: 'me.png', mimeType: 'image/png', buffer: png });
+  await avatar.getByRole('img', { name: 'Your picture' }).waitFor();
+  await profile.getByRole('button', { name: 'Save' }).click();
+  await until('the profile is not saved beside the picture', async () => (await page.locator('[data-done="profile"]').textContent()) === 'Saved.');
+  await page.reload();
+  const image = avatar.getByRole('img', { name: 'Your picture' });
+  await until('the picture is not shown', () => image.evaluate((element) => /** @type {HTMLImageElement} */ (element).naturalWidth === 512));
+
   // The second factor.
   const factor = page.locator('[data-second-factor]');
   await factor.getByLabel('Your password').fill('not the password');
@@ -208,6 +222,13 @@ await run(baseUrl, async (page) => {
   await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'Search' }).click();
   await page.getByRole('heading', { level: 1, name: 'Search' }).waitFor();
   await page.setViewportSize(WIDE);
+
+  // The picture is taken back.
+  await show(page, baseUrl, '/account');
+  await avatar.getByRole('button', { name: 'Remove the picture' }).click();
+  await avatar.getByRole('button', { name: 'Yes, remove the picture' }).click();
+  await until('the picture is not removed', async () => (await avatar.getAttribute('data-avatar')) === '');
+  expect((await ask(page, 'GET', '/api/v1/me')).body.avatar === null, 'the picture is still there');
 
   // The last administrator stays, and is told why; another account goes, and is let in no more.
   await show(page, baseUrl, '/account');

@@ -33,7 +33,7 @@ async function users(page) {
   await row.waitFor();
   await page.getByRole('button', { name: 'Make the account' }).waitFor();
 
-  await page.getByLabel('Search by name, mail address or id').fill('IDA exam');
+  await page.getByLabel('Search by name, mail address or id').fill('IDA');
   await until('the search finds others too', async () => (await page.locator('[data-person]').count()) === 1 && (await row.count()) === 1);
   await row.getByLabel('Role').selectOption('uploader');
   await until('the role is not changed', async () => (await row.getAttribute('data-role')) === 'uploader');
@@ -78,12 +78,12 @@ async function audit(page, id) {
     const actions = await rows.evaluateAll((found) => found.map((row) => row.getAttribute('data-audit') ?? ''));
     return actions.length > 0 && actions.length < all && actions.every((action) => action.startsWith('user.'));
   });
-  await page.getByLabel('Who or what (id)').fill(id);
+  await page.getByLabel('To what').fill(id);
   await until('other accounts are shown', async () => {
     const texts = await rows.evaluateAll((found) => found.map((row) => row.textContent ?? ''));
     return texts.length > 0 && texts.every((text) => text.includes(id));
   });
-  expect(page.url().includes(`who=${id}`), 'the filter is not kept in the address');
+  expect(page.url().includes(`target=${id}`), 'the filter is not kept in the address');
   await page.getByLabel('Until (UTC)').fill('2020-01-01');
   await page.locator('[data-empty]').waitFor();
   await page.setViewportSize({ width: 360, height: 780 });

@@ -169,7 +169,9 @@ class Studio {
     await show(page, this.base, '/reviews');
     const row = page.locator(`[data-review="${this.asset}"]`);
     await row.getByRole('button', { name: 'Look at it' }).click();
-    await row.locator('[data-not-played], [data-player]').first().waitFor();
+    await row.locator('[data-preview="true"] [data-player]').waitFor();
+    const video = row.locator('video');
+    await until('a reviewer does not play it', () => video.evaluate((element) => /** @type {HTMLVideoElement} */ (element).readyState >= 2), READY_DEADLINE_MS);
     await this.picture('review');
     await row.getByLabel('Note for the owner').fill('Sound is missing.');
     await row.getByRole('button', { name: 'Reject Château noir' }).click();
@@ -221,6 +223,31 @@ class Studio {
     expect(chapters.length > before, 'a chapter was lost');
     await panel.getByRole('button', { name: `Play from chapter ${at + 1}` }).click();
     await until('it does not play from the chapter', () => video.evaluate((element) => Math.abs(/** @type {HTMLVideoElement} */ (element).currentTime - 5.25) < 3));
+  }
+
+  /** Another poster: a moment of the list, what the player shows, a picture, and back. */
+  async poster() {
+    const { page } = this;
+    const panel = this.panel('Poster');
+    const is = (/** @type {string} */ source) =>
+      until(`the poster is not ${source}`, async () => (await panel.getAttribute('data-poster')) === source && (await panel.getAttribute('data-published')) === 'true', READY_DEADLINE_MS);
+    await is('scored');
+    const shown = async () => (await this.told()).playback.poster;
+    const before = await shown();
+    await panel.getByRole('button', { name: /^Take the picture at/ }).last().click();
+    await is('time');
+    await until('the address stays the same', async () => (await shown()) !== before);
+    await panel.getByRole('button', { name: 'Take what the player shows' }).click();
+    await is('time');
+    await panel.getByLabel('A picture of your own').setInputFiles({ name: 'x.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no picture') });
+    await panel.locator('[data-problem]').waitFor();
+    const png = await page.screenshot();
+    await panel.getByLabel('A picture of your own').setInputFiles({ name: 'poster.png', mimeType: 'image/png', buffer: png });
+    await is('picture');
+    await this.picture('poster');
+    await panel.getByRole('button', { name: 'Back to the best one' }).click();
+    await is('scored');
+    await until('the first address is not back', async () => (await shown()) === before);
   }
 
   async subtitles() {
@@ -451,6 +478,7 @@ try {
     await studio.describe();
     await studio.review();
     await studio.chapters();
+    await studio.poster();
     await studio.subtitles();
     await studio.documents();
     await studio.schedule();

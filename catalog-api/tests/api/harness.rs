@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use bytes::Bytes;
 use catalog_store::{Asset, Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow, Target};
 use domain::loudness::{Hundredths, Loudness};
 use domain::plan::{Limits, Plan};
@@ -243,6 +244,8 @@ fn loudness() -> Loudness {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// The same as text, as far as it is text.
     pub(crate) text: String,
 }
 
@@ -250,8 +253,8 @@ impl Answer {
     async fn of(response: Response<Body>) -> Self {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
-        let text = String::from_utf8(body.to_vec()).unwrap();
-        Self { status: head.status, headers: head.headers, text }
+        let text = String::from_utf8_lossy(&body).into_owned();
+        Self { status: head.status, headers: head.headers, body, text }
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {

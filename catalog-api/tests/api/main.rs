@@ -4,6 +4,7 @@
 
 mod accounts;
 mod availability;
+mod avatars;
 mod catalogue;
 mod characters;
 mod collections;
@@ -511,5 +512,6 @@ pub(crate) fn images() -> Images {
         preview: Some("preview.webp".into()),
         blurhash: Some("LEHV6nWB2yk8pyo0adR*.7kCMdnj".into()),
         thumbhash: Some("3OcRJYB4d3h/iIeHeEh3eIhw+j2w".into()),
+        scored: None,
     }
 }

@@ -14,10 +14,10 @@ use catalog_api::{
 use catalog_store::notifications::READER;
 use catalog_store::{NewApiKey, NewSession, NewUpload, NewUser, OutboxHold, Proof, Target};
 use domain::authority::{Role, Scope};
-use domain::{AssetId, Clock, DocumentId, KeyId, PlaybackId, Principal, SessionId, UploadId, UserId};
+use domain::{AssetId, Clock, DocumentId, KeyId, PictureId, PlaybackId, Principal, SessionId, UploadId, UserId};
 use ingest::Denial;
 use ingest::gate::{Answer as Asked, Gate};
-use media_store::Staging;
+use media_store::{Staging, layout};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
@@ -177,6 +177,16 @@ impl People {
         };
         self.server.catalog.begin_session(&new, clock.now()).await.unwrap();
         Who { user: Some(user), cookie: Some(format!("headwater={secret}")), bearer: None }
+    }
+
+    /// A picture of an account, of a few octets.
+    pub(crate) async fn avatar_of(&self, user: UserId) -> PictureId {
+        let (catalog, clock) = (&self.server.catalog, &self.server.clock);
+        let picture = PictureId::mint(clock.now(), clock.entropy());
+        catalog.announce_avatar(user, picture, clock.now().plus(Duration::from_secs(60))).await.unwrap();
+        self.server.store.put_once(&layout::avatar(user, picture), "picture".into()).await.unwrap();
+        catalog.set_avatar(user, picture, clock.now()).await.unwrap();
+        picture
     }
 
     /// An API key of an account.

@@ -280,6 +280,53 @@ async fn lists_of_accounts_and_of_the_log_are_paged_by_sealed_cursors() {
 }
 
 #[tokio::test]
+async fn administrators_look_for_accounts_and_for_rows_of_the_log() {
+    let people = People::start().await;
+    let admin = people.somebody(Role::Admin).await;
+    let (email, tokens) = people.registered("ada").await;
+    let ada = people.get(&by_token(&tokens), "/api/v1/me").await.ok()["id"].as_str().unwrap().to_owned();
+    people.registered("adam").await;
+    let found = async |query: &str| {
+        let page = people.get(&admin, &format!("/api/v1/users?{query}")).await.ok();
+        page["data"].as_array().unwrap().iter().map(|one| one["email"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("q=ADA").await, ["adam@example.org", &email]);
+    assert_eq!(found("q=adam%40ex").await, ["adam@example.org"]);
+    assert_eq!(found(&format!("q={ada}")).await, [&*email]);
+    assert_eq!(found("q=example").await, Vec::<String>::new());
+    assert_eq!(found("q=%20").await.len(), 3, "nothing is asked for");
+    let first = people.get(&admin, "/api/v1/users?q=ada&limit=1").await.ok();
+    let after = first["page"]["next"].as_str().unwrap();
+    assert_eq!(found(&format!("q=ada&limit=1&after={after}")).await, [&*email]);
+    let other = format!("/api/v1/users?q=adam&after={after}");
+    people.get(&admin, &other).await.is_problem(422, "invalid_cursor", "/api/v1/users");
+    let long = format!("/api/v1/users?q={}", "a".repeat(201));
+    people.get(&admin, &long).await.is_problem(400, "invalid_query", "/api/v1/users");
+
+    let log = "/api/v1/audit-log";
+    let actions = async |query: &str| {
+        let page = people.get(&admin, &format!("{log}?{query}")).await.ok();
+        page["data"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["action"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(actions(&format!("target={ada}&action=session.")).await, ["session.begun"]);
+    assert_eq!(actions(&format!("actor={ada}&action=session.begun")).await.len(), 1);
+    assert!(actions(&format!("target={ada}")).await.contains(&"user.created".to_owned()));
+    assert_eq!(actions("to=2020-01-01T00:00:00Z").await, Vec::<String>::new());
+    assert!(!actions("from=2020-01-01T00:00:00Z").await.is_empty());
+    people.get(&admin, &format!("{log}?from=yesterday")).await.is_problem(422, "invalid_parameter", log);
+    let first = people.get(&admin, &format!("{log}?action=user.&limit=1")).await.ok();
+    let after = first["page"]["next"].as_str().unwrap();
+    assert!(actions(&format!("action=user.&after={after}")).await.iter().all(|action| action.starts_with("user.")));
+    people.get(&admin, &format!("{log}?after={after}")).await.is_problem(422, "invalid_cursor", log);
+    people.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_done_about_rights_is_in_the_log_without_what_is_personal() {
     let people = People::start().await;
     let admin = people.somebody(Role::Admin).await;

@@ -24,7 +24,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 117] = [
+const TABLE: [(&str, &str); 125] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -43,6 +43,7 @@ const TABLE: [(&str, &str); 117] = [
     ("createDocument", "- ---++ - - +"),
     ("createImport", "- --+++ - + +"),
     ("createKey", "- +++++ - - -"),
+    ("createPreview", "- ---++ - - +"),
     ("createUploadGrant", "- --+++ - + +"),
     ("createUser", "- ----+ - - -"),
     ("createVersion", "- ---++ - - +"),
@@ -91,10 +92,12 @@ const TABLE: [(&str, &str); 117] = [
     ("refresh", "+ +++++ + + -"),
     ("register", "+ +++++ + + -"),
     ("removeAssetChannel", "- ---++ - - +"),
+    ("removeAvatar", "- +++++ - - -"),
     ("removeCollectionItem", "- ---++ - - +"),
     ("removeDocument", "- ---++ - - +"),
     ("removeSecondFactor", "- +++++ - - -"),
     ("removeSubtitles", "- ---++ - - +"),
+    ("removeUserAvatar", "- ---++ - - -"),
     ("replayDeliveries", "- --+++ - - +"),
     ("replayDelivery", "- --+++ - - +"),
     ("reprocessAsset", "- ---++ - - +"),
@@ -109,14 +112,17 @@ const TABLE: [(&str, &str); 117] = [
     ("searchInAsset", "- ---++ + - +"),
     ("sendVerification", "- +++++ - - -"),
     ("setAssetChannel", "- ---++ - - +"),
+    ("setAvatar", "- +++++ - - -"),
     ("setChapters", "- ---++ - - +"),
     ("setMarkers", "- ---++ - - +"),
+    ("setPoster", "- ---++ - - +"),
     ("setStage", "- ---++ - - +"),
     ("setUp", "+ +++++ + + -"),
     ("shareAsset", "- ---++ - - -"),
     ("shareCollection", "- ---++ - - -"),
     ("showAccess", "+ +++++ + + +"),
     ("showAsset", "- ---++ + - +"),
+    ("showAvatar", "- +++++ - - -"),
     ("showChannel", "- +++++ + + +"),
     ("showChapters", "- ---++ + - +"),
     ("showCollection", "- ---++ + - +"),
@@ -127,6 +133,7 @@ const TABLE: [(&str, &str); 117] = [
     ("showMe", "- +++++ - - -"),
     ("showNotificationPreferences", "- +++++ - - -"),
     ("showOidcCode", "+ +++++ + + -"),
+    ("showPoster", "- ---++ + - +"),
     ("showSubtitles", "- ---++ + - +"),
     ("showUser", "- ----+ - - -"),
     ("showWebhook", "- --+++ - - +"),
@@ -138,6 +145,7 @@ const TABLE: [(&str, &str); 117] = [
     ("unscheduleAsset", "- ---++ - - +"),
     ("unsetChapters", "- ---++ - - +"),
     ("unsetMarkers", "- ---++ - - +"),
+    ("unsetPoster", "- ---++ - - +"),
     ("unshareAsset", "- ---++ - - -"),
     ("unshareCollection", "- ---++ - - -"),
     ("unsubscribe", "- +++++ - - -"),
@@ -222,7 +230,11 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
         }
     }
     if path.contains("{user}") {
-        path = path.replace("{user}", &people.account(Role::User, None).await.to_string());
+        let user = people.account(Role::User, None).await;
+        if path.ends_with("/avatar") {
+            people.avatar_of(user).await;
+        }
+        path = path.replace("{user}", &user.to_string());
     }
     let anybody = match who.user {
         Some(user) => user,

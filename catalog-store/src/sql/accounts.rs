@@ -2,23 +2,25 @@
 
 use super::{both, statements};
 
-macro_rules! columns {
+macro_rules! user_columns {
     () => {
         "id, email, name, bio, language, role, state, password, email_verified_at, quota_bytes, totp, \
-         totp_pending, version, created_at, updated_at"
+         totp_pending, avatar, version, created_at, updated_at"
     };
 }
+
+pub(crate) use user_columns;
 
 statements! {
     INSERT = both("insert into users (id, email, email_key, name, bio, language, role, state, password, \
         email_verified_at, created_at, updated_at) values ($1, $2, $3, $4, '', $5, $6, 'active', $7, $8, $9, $9)");
-    BY_ID = both(concat!("select ", columns!(), " from users where id = $1"));
-    BY_EMAIL = both(concat!("select ", columns!(), " from users where email_key = $1"));
-    PAGE = both(concat!("select ", columns!(), " from users where id < $1 and state <> 'deleted' \
+    BY_ID = both(concat!("select ", user_columns!(), " from users where id = $1"));
+    BY_EMAIL = both(concat!("select ", user_columns!(), " from users where email_key = $1"));
+    PAGE = both(concat!("select ", user_columns!(), " from users where id < $1 and state <> 'deleted' \
         order by id desc limit $2"));
     /// Takes the row until commit and counts the change.
     LOCK = both(concat!("update users set version = version + 1, updated_at = $2 where id = $1 \
-        and state <> 'deleted' returning ", columns!()));
+        and state <> 'deleted' returning ", user_columns!()));
     SET_PROFILE = both("update users set name = $2, bio = $3, language = $4 where id = $1");
     SET_STANDING = both("update users set role = $2, state = $3, quota_bytes = $4 where id = $1");
     SET_EMAIL = both("update users set email = $2, email_key = $3, email_verified_at = $4 where id = $1");
@@ -26,7 +28,7 @@ statements! {
     VERIFY_EMAIL = both("update users set email_verified_at = $2 where id = $1 and email_verified_at is null");
     BLANK = both("update users set email = null, email_key = null, name = '', bio = '', language = null, \
         password = null, email_verified_at = null, quota_bytes = null, totp = null, totp_pending = null, \
-        totp_step = null, state = 'deleted' where id = $1");
+        totp_step = null, avatar = null, state = 'deleted' where id = $1");
     /// Those who can decide about accounts.
     ADMINS = both("select count(*) as number from users where role = 'admin' and state = 'active' \
         and password is not null");

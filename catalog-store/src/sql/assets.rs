@@ -8,7 +8,8 @@ macro_rules! asset_columns {
          markers, next_generation, generation_taken, source_version, next_source_version, source_version_taken, turn, \
          reprocess_failure, spare_job, owner, about, about_version, kind, \
          channel_id, binned_at, bin_until, publish_at, expire_at, stage, \
-         stage_note, version, created_at, updated_at"
+         stage_note, poster, version, created_at, updated_at, \
+         (select people.avatar from users people where people.id = owner) as owner_avatar"
     };
 }
 pub(crate) use asset_columns;
@@ -211,6 +212,7 @@ statements! {
         where id = $1");
     SET_FAILURE = both("update assets set failure = $2 where id = $1");
     SET_CHAPTERS = both("update assets set chapters = $2 where id = $1");
+    SET_POSTER = both("update assets set poster = $2 where id = $1");
     SET_MARKERS = both("update assets set markers = $2 where id = $1");
     COUNT_WISH = both("update assets set wishes = wishes + 1 where id = $1");
     SET_PLAYABLE = both("update assets set is_playable = $2 where id = $1");
@@ -219,7 +221,7 @@ statements! {
         generation = null, next_generation = null, spare_job = null, reprocess_failure = null, failure = null, \
         chapters = null, markers = null, owner = null, about = '{}', kind = null, released_on = '', title_key = '', \
         channel_id = null, binned_at = null, bin_until = null, publish_at = null, expire_at = null, \
-        stage_note = null \
+        stage_note = null, poster = null \
         where id = $1");
     DELETE = both("delete from assets where id = $1");
     BY_ID = both(concat!("select ", asset_columns!(), " from assets where id = $1"));

@@ -103,6 +103,7 @@ pub(crate) async fn images_and_subtitles_read_back(world: World) {
         preview: None,
         blurhash: None,
         thumbhash: None,
+        scored: None,
     };
     let subtitles = vec![SubtitleRendition {
         id: rendition("subtitles-0"),

@@ -7,6 +7,7 @@ mod accounts;
 mod ahead;
 mod audit;
 mod availability;
+mod avatars;
 mod collections;
 mod concurrency;
 mod demands;
@@ -18,6 +19,7 @@ mod idempotency;
 mod identities;
 mod jobs;
 mod ledger;
+mod lookup;
 mod people;
 mod purges;
 mod reprocess;
@@ -126,6 +128,13 @@ contract! {
         the_first_administrator_is_set_up_once
         a_second_factor_is_in_force_once_it_is_confirmed_and_its_codes_are_good_once
         a_link_is_good_once_for_its_purpose_and_until_its_end;
+    lookup:
+        accounts_are_found_by_what_their_names_and_addresses_begin_with
+        rows_of_the_audit_log_are_found_by_all_that_stands_in_them;
+    avatars:
+        a_picture_is_shown_once_it_is_taken_and_removed_from_the_store_when_it_is_not
+        of_whoever_is_erased_or_deleted_the_picture_is_to_be_removed
+        a_picture_that_nobody_announced_is_not_taken;
     about:
         what_is_said_reads_back_and_replaces_what_was_read
         the_title_is_the_files_until_somebody_says_another
@@ -259,6 +268,7 @@ contract! {
         an_asset_has_only_so_many_texts
         chapters_are_set_replaced_and_given_back
         markers_are_set_replaced_and_removed
+        the_youngest_choice_of_a_poster_counts_and_is_published
         a_given_up_job_makes_texts_unusable_and_fails_no_asset
         texts_neither_hold_up_nor_hasten_the_publication
         a_document_is_put_in_force_only_in_place_of_what_it_was_made_from

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use catalog_store::{CatalogError, Edition, LeasedJob, NewText, Text};
 use domain::markers::{Marker, MarkerValue};
-use domain::presentation::SubtitleRendition;
+use domain::presentation::{Images, SubtitleRendition};
 use domain::probe::Chapter;
 use domain::text::{COUNT_MAX, Report, State};
 use domain::{
-    AssetId, AssetState, Failure, FailureCode, JobKind, JobSpec, JobState, Language, MediaTime, TextId, Timescale,
+    AssetId, AssetState, Failure, FailureCode, JobKind, JobSpec, JobState, Language, MediaTime, PictureId,
+    PosterChoice, Resolution, TextId, Timescale,
 };
 
 use crate::harness::{GENERATION, World, at};
@@ -189,6 +190,49 @@ pub(crate) async fn markers_are_set_replaced_and_removed(world: World) {
         assert_eq!(world.catalog.asset(asset).await.unwrap().expect("it").markers, set);
     }
     assert_eq!(jobs(&world, asset).await, [JobState::Queued]);
+}
+
+pub(crate) async fn the_youngest_choice_of_a_poster_counts_and_is_published(world: World) {
+    let asset = world.processing().await;
+    let poster = || async { world.catalog.asset(asset).await.unwrap().expect("it").poster };
+    let choose =
+        async |choice: PosterChoice| world.catalog.set_poster(asset, choice, world.job_id(), at(2)).await.unwrap();
+    assert_eq!(poster().await, None);
+    let (older, younger) = (PictureId::from_u128(7), PictureId::from_u128(8));
+    let time = PosterChoice::Time { id: younger, at_ms: 1500 };
+    assert!(choose(time).await);
+    assert!(!choose(PosterChoice::Picture { id: older }).await, "what it would show may be removed already");
+    assert!(!choose(PosterChoice::Scored { id: younger }).await);
+    assert_eq!(poster().await, Some(time));
+    let job = claim(&world).await;
+    let images = images("poster-1500.jpg");
+    world.catalog.set_images(&job, Some(&images), at(3)).await.unwrap();
+    assert_eq!(world.catalog.images(asset, GENERATION).await.unwrap(), Some(images));
+    world.catalog.set_images(&job, None, at(3)).await.unwrap();
+    assert_eq!(world.catalog.images(asset, GENERATION).await.unwrap(), None);
+
+    world.catalog.delete_asset(asset, world.job_id(), at(4)).await.unwrap();
+    let gone =
+        world.catalog.set_poster(asset, PosterChoice::Scored { id: PictureId::from_u128(9) }, world.job_id(), at(5));
+    assert!(matches!(gone.await, Err(CatalogError::NoAsset(_))));
+    let purge = world.claim(false, at(6)).await.expect("the purge");
+    world.catalog.settle_purge(&purge, at(7)).await.unwrap();
+    let left = world.catalog.asset(asset).await.unwrap();
+    assert_eq!(left.and_then(|asset| asset.poster), None, "nothing is kept of it");
+}
+
+/// Pictures with this poster and nothing else.
+fn images(poster: &str) -> Images {
+    Images {
+        poster: poster.into(),
+        poster_resolution: Resolution { width: 16, height: 9 },
+        thumbnails: vec![],
+        storyboard: None,
+        preview: None,
+        blurhash: None,
+        thumbhash: None,
+        scored: None,
+    }
 }
 
 pub(crate) async fn a_given_up_job_makes_texts_unusable_and_fails_no_asset(world: World) {

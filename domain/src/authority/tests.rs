@@ -30,6 +30,8 @@ fn the_least_role_of_each_action_is_as_written() {
     let least = |action: Action| Role::ALL.into_iter().find(|role| may(&user(*role), action, action.best_case()));
     for (action, role) in [
         (Action::ReadSelf, Role::Guest),
+        (Action::ReadAvatar, Role::Guest),
+        (Action::RemoveAvatar, Role::Moderator),
         (Action::ListAssets, Role::Guest),
         (Action::ReadAsset, Role::Guest),
         (Action::EditAsset, Role::User),

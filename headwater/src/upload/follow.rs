@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tokio::time::Instant;
 use url::Url;
@@ -16,13 +16,18 @@ use crate::terminal;
 /// Time for one look.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// The asset as it is now.
-pub(super) async fn look(wire: &Wire, asset: &Url) -> anyhow::Result<Value> {
-    let answer = wire.request(Method::GET, asset).timeout(ANSWER_MAX).send().await?.error_for_status()?;
-    Ok(answer.json().await?)
+/// The asset as it is now; `None` if whoever asks may upload, but not look at it.
+pub(super) async fn look(wire: &Wire, asset: &Url) -> anyhow::Result<Option<Value>> {
+    let answer = wire.request(Method::GET, asset).timeout(ANSWER_MAX).send().await?;
+    // What one may not see is answered as if it were not there.
+    if [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND].contains(&answer.status()) {
+        return Ok(None);
+    }
+    Ok(Some(answer.error_for_status()?.json().await?))
 }
 
-/// Looks every `interval` until the asset is ready, failed or deleted, and shows every rendition.
+/// Looks every `interval` until the asset is ready, failed or deleted, and shows every rendition; `None` if whoever asks
+/// may not look at it.
 ///
 /// # Errors
 /// When nothing has changed, or the server did not answer, for `patience`.
@@ -31,17 +36,21 @@ pub(super) async fn until_final(
     asset: &Url,
     interval: Duration,
     patience: Duration,
-) -> anyhow::Result<Value> {
+) -> anyhow::Result<Option<Value>> {
     let mut display = Display::start();
     let (mut last, mut since) = (Value::Null, Instant::now());
     // Ends with a final state or when patience does.
     loop {
         let seen = look(wire, asset).await;
-        if let Ok(seen) = &seen {
+        if matches!(seen, Ok(None)) && last.is_null() {
+            display.end();
+            return Ok(None);
+        }
+        if let Ok(Some(seen)) = &seen {
             display.update(seen);
             if ["ready", "failed", "deleted"].iter().any(|state| seen["state"] == *state) {
                 display.end();
-                return Ok(seen.clone());
+                return Ok(Some(seen.clone()));
             }
             if *seen != last {
                 (last, since) = (seen.clone(), Instant::now());
@@ -49,7 +58,7 @@ pub(super) async fn until_final(
         }
         if since.elapsed() > patience {
             display.end();
-            seen.context("the server does not answer")?;
+            seen.context("the server does not answer")?.context("the asset cannot be seen any more")?;
             bail!("no progress for {} s; it goes on without this command", patience.as_secs());
         }
         tokio::time::sleep(interval).await;

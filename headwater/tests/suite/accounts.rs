@@ -87,6 +87,34 @@ impl Drop for Guarded {
 }
 
 #[tokio::test]
+async fn a_one_time_link_sends_a_file_and_says_that_it_is_good_for_nothing_else() {
+    let temp = tempfile::tempdir().unwrap();
+    let server = Guarded::start(&temp.path().join("data"), true);
+    let admin = server.set_up().await;
+    let clip = media::clip(&ClipSpec { seconds: 2.0, ..ClipSpec::default() });
+    let state = temp.path().join("state");
+    for (more, code) in [(&[][..], 0), (&["--json"][..], 0), (&["--wait"][..], 1)] {
+        let (status, grant) = server.post("/api/v1/upload-grants", Some(&admin), &json!({})).await;
+        assert_eq!(status, StatusCode::CREATED, "{grant}");
+        let token = grant["token"].as_str().unwrap();
+        let args = ["upload", text(&clip), "--server", &server.url, "--token", token, "--state-dir", text(&state)];
+        let done = run(&[&args[..], more].concat());
+        let (said, told) = (String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        assert_eq!(done.status.code(), Some(code), "{said}{told}");
+        assert!(told.contains("all of it was sent") && told.contains("cannot be read with this token"), "{told}");
+        let assets = server.get("/api/v1/assets", &admin).await;
+        let id = assets["data"][0]["id"].as_str().unwrap();
+        assert!(said.contains(id), "it says where: {said}");
+        if more == ["--json"] {
+            let told: Value = serde_json::from_str(&said).unwrap();
+            assert_eq!(told["transfer"]["bytes"], std::fs::metadata(&clip).unwrap().len(), "{told}");
+        }
+        assert!(!said.contains(token) && !told.contains(token), "the secret is told again");
+    }
+    assert_eq!(server.get("/api/v1/assets", &admin).await["data"].as_array().unwrap().len(), 3, "each was sent once");
+}
+
+#[tokio::test]
 async fn the_first_start_prints_a_link_and_an_api_key_uploads() {
     let temp = tempfile::tempdir().unwrap();
     let data = temp.path().join("data");

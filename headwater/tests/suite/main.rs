@@ -36,6 +36,7 @@ mod on_demand;
 mod outage;
 mod owasp;
 mod players;
+mod posters;
 mod private;
 #[path = "../../../catalog-api/tests/api/provider.rs"]
 #[expect(dead_code, reason = "only the good way is gone here")]

@@ -138,3 +138,82 @@ async fn what_has_to_be_reviewed_does_not_play_before_it_is_approved_and_publish
     ask(&server, reqwest::Method::PUT, &stage, json!({ "stage": "archived" })).await;
     until("it stops", || async { played(&server, &hls).await.is_none() }).await;
 }
+
+#[tokio::test]
+async fn a_reviewer_plays_what_is_submitted_and_nobody_else_does() {
+    let temp = tempfile::tempdir().unwrap();
+    let data = temp.path().join("data");
+    let settings = ["--set", "review=true"];
+    let server = Server::start_with(&data, &settings);
+    let (asset, hls) = shown(&server).await;
+    ask(&server, reqwest::Method::PUT, &format!("{asset}/stage"), json!({ "stage": "submitted" })).await;
+    until("it is withheld", || async { played(&server, &hls).await.is_none() }).await;
+
+    let preview = ask(&server, reqwest::Method::POST, &format!("{asset}/preview"), Value::Null).await;
+    let opened = preview["hls"].as_str().unwrap().to_owned();
+    assert_eq!(opened, format!("{}{hls}", preview["prefix"].as_str().unwrap()));
+    let whole = played(&server, &opened).await.expect("a reviewer plays it");
+    let poster = hls.replace("master.m3u8", "poster.jpg");
+    let answer = server.get(&opened.replace("master.m3u8", "poster.jpg")).await;
+    assert_eq!((answer.status(), server.get(&poster).await.status()), (StatusCode::OK, StatusCode::NOT_FOUND));
+    // What a reviewer was given stays with them: caches that many share keep none of it, nor does the origin.
+    for file in ["master.m3u8", "poster.jpg"] {
+        let answer = server.get(&opened.replace("master.m3u8", file)).await;
+        let kept = answer.headers()["cache-control"].to_str().unwrap().to_owned();
+        assert!(kept.starts_with("private") && !answer.headers().contains_key("cdn-cache-control"), "{file}: {kept}");
+    }
+    assert_eq!(played(&server, &hls).await, None, "it is for nobody else, also after it was played");
+
+    // The ticket is for this asset alone, as it stands, and for as long as it says.
+    let (other, other_hls) = shown(&server).await;
+    ask(&server, reqwest::Method::PUT, &format!("{other}/stage"), json!({ "stage": "submitted" })).await;
+    let prefix = preview["prefix"].as_str().unwrap();
+    let claims = prefix.strip_prefix("/t/").unwrap().split_once('.').unwrap();
+    for (name, path) in [
+        ("another asset", format!("{prefix}{other_hls}")),
+        ("another seal", format!("/t/{}.{}{hls}", claims.0, "A".repeat(claims.1.len()))),
+        ("no seal", format!("/t/{}.{hls}", claims.0)),
+    ] {
+        let answer = server.get(&path).await;
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{name}");
+    }
+    let ends = domain::Timestamp::from_rfc3339(preview["expires_at"].as_str().unwrap()).unwrap().unix_ms();
+    assert!(ends > now_ms() + 14 * 60_000 && ends < now_ms() + 16 * 60_000, "{preview}");
+
+    // What is in the bin is opened for nobody, and what is published plays without a ticket, and with one.
+    for step in ["approved", "published"] {
+        ask(&server, reqwest::Method::PUT, &format!("{asset}/stage"), json!({ "stage": step })).await;
+    }
+    until("it plays", || async { played(&server, &hls).await.is_some() }).await;
+    assert_eq!(played(&server, &opened).await, Some(whole));
+
+    // Without keys of the operator a ticket is good until the server ends.
+    server.kill();
+    let server = Server::start_with(&data, &settings);
+    assert_eq!(server.get(&opened).await.status(), StatusCode::FORBIDDEN);
+    let again = ask(&server, reqwest::Method::POST, &format!("{other}/preview"), Value::Null).await;
+    assert!(played(&server, again["hls"].as_str().unwrap()).await.is_some());
+}
+
+#[tokio::test]
+async fn origins_that_know_the_keys_of_the_operator_open_previews_and_others_do_not() {
+    let temp = tempfile::tempdir().unwrap();
+    let data = temp.path().join("data");
+    let keys = "token_keys=k1:a key of tokens which is long enough";
+    let settings = ["--set", "review=true", "--set", "bin_retention_days=1", "--set", keys];
+    let server = Server::start_with(&data, &settings);
+    let (asset, hls) = shown(&server).await;
+    let preview = ask(&server, reqwest::Method::POST, &format!("{asset}/preview"), Value::Null).await;
+    let opened = preview["hls"].as_str().unwrap();
+    assert!(played(&server, opened).await.is_some());
+    server.kill();
+    let server = Server::start_with(&data, &settings);
+    assert!(played(&server, opened).await.is_some(), "the keys are the same");
+    assert_eq!(played(&server, &hls).await, None);
+
+    let deleted = Client::new().delete(format!("{}{asset}", server.url)).send().await.unwrap();
+    assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
+    let refused = Client::new().post(format!("{}{asset}/preview", server.url)).send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::CONFLICT);
+    assert_eq!(refused.json::<Value>().await.unwrap()["code"], "asset_not_ready");
+}

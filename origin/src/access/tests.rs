@@ -137,11 +137,11 @@ fn a_gate_takes_only_what_comes_from_its_cdn() {
     let name = HeaderName::from_static("x-origin-secret");
     let gate = Gate::without_keys().behind(name.clone(), secrets);
     let uri = Uri::from_static(PATH);
-    let check = |lines: &[(HeaderName, &str)], expected: Result<(&str, bool), Denied>| {
+    let check = |lines: &[(HeaderName, &str)], expected: Result<(&str, Ticket), Denied>| {
         assert_eq!(gate.enter(&uri, &headers(lines), None), expected, "{lines:?}");
     };
-    check(&[(name.clone(), "the secret in force")], Ok((PATH, false)));
-    check(&[(name.clone(), "the one before")], Ok((PATH, false)));
+    check(&[(name.clone(), "the secret in force")], Ok((PATH, Ticket::None)));
+    check(&[(name.clone(), "the one before")], Ok((PATH, Ticket::None)));
     check(&[(name, "guess")], Err(Denied::NotByCdn));
     check(&[], Err(Denied::NotByCdn));
 }
@@ -160,7 +160,7 @@ fn a_gate_takes_what_a_server_of_akamai_signed_beside_the_secret() {
         let gate =
             Gate::new(Arc::clone(&clock) as Arc<dyn Clock>, KeyRing::default()).behind(name.clone(), secrets.clone());
         let gate = gate.signed_by(G2o::new(&["v:s3cr3tk3y0123456"]).unwrap());
-        assert_eq!(gate.enter(&uri, &headers(&signed), None), Ok(("/v/plb_x/0.m4s", false)));
+        assert_eq!(gate.enter(&uri, &headers(&signed), None), Ok(("/v/plb_x/0.m4s", Ticket::None)));
         assert_eq!(gate.enter(&uri, &headers(&secret), None).is_ok(), !secrets.is_empty());
         assert_eq!(gate.enter(&uri, &headers(&[]), None), Err(Denied::NotByCdn));
         clock.advance(std::time::Duration::from_secs(31));
@@ -194,7 +194,11 @@ async fn a_gate_asks_what_the_asset_asks() {
         let lines: Vec<_> = authorization.map(|line| (http::header::AUTHORIZATION, line)).into_iter().collect();
         let headers = headers(&lines);
         let claim = claim(PATH, query, &headers, 1500);
-        assert_eq!(gate.admit(&access, has_token, &claim).await, expected, "{admission:?} {query:?} {authorization:?}");
+        assert_eq!(
+            gate.admit(&access, if has_token { Ticket::Viewer } else { Ticket::None }, &claim).await,
+            expected,
+            "{admission:?} {query:?} {authorization:?}"
+        );
     }
 }
 
@@ -218,7 +222,7 @@ async fn an_asset_may_be_shown_on_some_pages_only() {
     ] {
         let headers = headers(lines);
         let claim = claim(PATH, None, &headers, 1500);
-        assert_eq!(gate.admit(access, false, &claim).await.is_ok(), is_shown, "{lines:?}");
+        assert_eq!(gate.admit(access, Ticket::None, &claim).await.is_ok(), is_shown, "{lines:?}");
     }
 }
 
@@ -248,8 +252,10 @@ async fn what_is_withheld_or_not_in_its_time_is_for_nobody_whatever_they_bring()
     ] {
         for admission in [Admission::Public, Admission::Signed] {
             let access = Access { admission, availability, ..Access::default() };
-            assert_eq!(gate.admit(&access, true, &claim).await, expected, "{access:?}");
+            assert_eq!(gate.admit(&access, Ticket::Viewer, &claim).await, expected, "{access:?}");
             assert!(availability.is_always() || !Gate::is_open(&access));
+            // Whoever reviews it sees it all the same, and nobody else gets what they were given.
+            assert_eq!(gate.admit(&access, Ticket::Reviewer, &claim).await, Ok(Passage::Private));
         }
     }
 }

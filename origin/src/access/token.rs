@@ -1,8 +1,8 @@
 //! Tokens of our own, in the path: what they open, until when, and for whom.
 //!
 //! `{claims}.{mac}`, both base64url without padding. The claims are `k=`, `e=`, `n=`, `p=`, and optionally `s=` and
-//! `a=`: key, end, beginning, path prefix, session, network of the client; joined by `;`. The MAC is HMAC-SHA-256
-//! over the claims as they stand in the token.
+//! `a=`: key, end, beginning, path prefix, session, network of the client; joined by `;`. `w=1` opens also what is
+//! withheld, for those who review it. The MAC is HMAC-SHA-256 over the claims as they stand in the token.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -60,6 +60,8 @@ pub struct Grant {
     pub session: Option<String>,
     /// The network that the client must come from, and how many bits of it count.
     pub network: Option<(IpAddr, u8)>,
+    /// It opens also what is withheld or out of its time.
+    pub is_preview: bool,
 }
 
 /// Writes a token, signed with the first key of the ring.
@@ -81,6 +83,9 @@ pub fn mint(grant: &Grant, ring: &KeyRing) -> Result<String, TokenError> {
     if let Some((address, bits)) = grant.network {
         claims.push_str(&format!(";a={address}/{bits}"));
     }
+    if grant.is_preview {
+        claims.push_str(";w=1");
+    }
     let claims = URL_SAFE_NO_PAD.encode(claims);
     let mac = hmac::sign(&key.hmac, claims.as_bytes());
     let token = format!("{claims}.{}", URL_SAFE_NO_PAD.encode(mac.as_ref()));
@@ -90,29 +95,47 @@ pub fn mint(grant: &Grant, ring: &KeyRing) -> Result<String, TokenError> {
 /// Opens tokens, and remembers which were signed by the keys in force.
 pub(super) struct Tokens {
     ring: KeyRing,
+    /// Keys of this process, which sign previews where there are no others.
+    own: KeyRing,
     /// With the edition of the ring that they were verified by.
     verified: Cache<String, (u64, Arc<Grant>)>,
 }
 
 impl Tokens {
     pub(super) fn new(ring: KeyRing) -> Self {
-        Self { ring, verified: Cache::new(VERIFIED_MAX) }
+        Self { ring, own: KeyRing::default(), verified: Cache::new(VERIFIED_MAX) }
     }
 
-    /// Whether `token` opens `path` now.
-    pub(super) fn open(&self, token: &str, path: &str, address: Option<IpAddr>, now_s: u64) -> Result<(), TokenError> {
+    /// The same with keys of this process. They never change.
+    pub(super) fn with_own(self, own: KeyRing) -> Self {
+        Self { own, ..self }
+    }
+
+    /// Whether `token` opens `path` now: true if it opens also what is withheld.
+    pub(super) fn open(
+        &self,
+        token: &str,
+        path: &str,
+        address: Option<IpAddr>,
+        now_s: u64,
+    ) -> Result<bool, TokenError> {
         // Taken before the keys are: what is verified while they change counts for those that were there before.
         let edition = self.ring.edition();
         let verified = self.verified.get(token).filter(|(of, _)| *of == edition);
         let grant = match verified {
             Some((_, grant)) => grant,
             None => {
-                let grant = Arc::new(read(token, &self.ring)?);
+                let read = read(token, &self.ring).or_else(|error| match read(token, &self.own) {
+                    Ok(grant) if grant.is_preview => Ok(grant),
+                    _ => Err(error),
+                });
+                let grant = Arc::new(read?);
                 self.verified.insert(token.to_owned(), (edition, Arc::clone(&grant)));
                 grant
             }
         };
-        grant.covers(path, address, now_s)
+        grant.covers(path, address, now_s)?;
+        Ok(grant.is_preview)
     }
 }
 
@@ -188,6 +211,7 @@ fn take_apart(token: &str) -> Result<Told<'_>, TokenError> {
         prefix: claim("p").ok_or(TokenError::Malformed)?.to_owned(),
         session: claim("s").map(str::to_owned),
         network,
+        is_preview: claim("w") == Some("1"),
     };
     Ok(Told { grant, key: claim("k").ok_or(TokenError::Malformed)?.to_owned(), signed, mac })
 }
@@ -228,7 +252,14 @@ mod tests {
     }
 
     fn grant() -> Grant {
-        Grant { expires_s: 2000, begins_s: 1000, prefix: "/v/plb_x/".into(), session: None, network: None }
+        Grant {
+            expires_s: 2000,
+            begins_s: 1000,
+            prefix: "/v/plb_x/".into(),
+            session: None,
+            network: None,
+            is_preview: false,
+        }
     }
 
     fn open(ring: &KeyRing, grant: &Grant, path: &str, address: Option<&str>, now_s: u64) -> Result<(), TokenError> {
@@ -237,7 +268,7 @@ mod tests {
         let address = address.map(|address| address.parse().unwrap());
         let first = tokens.open(&token, path, address, now_s);
         assert_eq!(tokens.open(&token, path, address, now_s), first, "remembered or not");
-        first
+        first.map(|is_preview| assert_eq!(is_preview, grant.is_preview))
     }
 
     #[test]
@@ -277,17 +308,31 @@ mod tests {
         let ring = ring(&["old"]);
         let token = mint(&grant(), &ring).unwrap();
         let tokens = Tokens::new(ring.clone());
-        assert_eq!(tokens.open(&token, PATH, None, 1500), Ok(()));
+        assert_eq!(tokens.open(&token, PATH, None, 1500), Ok(false));
         ring.replace(&[format!("new:new{SECRET}"), format!("old:old{SECRET}")]).unwrap();
-        assert_eq!(tokens.open(&token, PATH, None, 1500), Ok(()));
+        assert_eq!(tokens.open(&token, PATH, None, 1500), Ok(false));
         let next = mint(&grant(), &ring).unwrap();
         assert_ne!(next, token, "the first key signs");
         ring.replace(&[format!("new:new{SECRET}")]).unwrap();
         assert_eq!(tokens.open(&token, PATH, None, 1500), Err(TokenError::Forged));
-        assert_eq!(tokens.open(&next, PATH, None, 1500), Ok(()));
+        assert_eq!(tokens.open(&next, PATH, None, 1500), Ok(false));
         // What was verified before the keys changed, and is remembered after that, opens nothing.
         tokens.verified.insert(token.clone(), (ring.edition() - 1, Arc::new(grant())));
         assert_eq!(tokens.open(&token, PATH, None, 1500), Err(TokenError::Forged));
+    }
+
+    #[test]
+    fn a_preview_is_signed_by_keys_in_force_or_by_those_of_the_process_which_sign_nothing_else() {
+        let preview = Grant { is_preview: true, ..grant() };
+        let (ring, own) = (ring(&["a"]), ring(&["own"]));
+        assert_eq!(open(&ring, &preview, PATH, None, 1500), Ok(()));
+        let tokens = Tokens::new(ring.clone()).with_own(own.clone());
+        assert_eq!(tokens.open(&mint(&preview, &own).unwrap(), PATH, None, 1500), Ok(true));
+        assert_eq!(tokens.open(&mint(&preview, &own).unwrap(), PATH, None, 2000), Err(TokenError::Untimely));
+        assert_eq!(tokens.open(&mint(&grant(), &own).unwrap(), PATH, None, 1500), Err(TokenError::Forged));
+        assert_eq!(tokens.open(&mint(&grant(), &ring).unwrap(), PATH, None, 1500), Ok(false));
+        let elsewhere = Tokens::new(ring);
+        assert_eq!(elsewhere.open(&mint(&preview, &own).unwrap(), PATH, None, 1500), Err(TokenError::Forged));
     }
 
     #[test]

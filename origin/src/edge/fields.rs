@@ -184,7 +184,14 @@ mod tests {
         let ring = access::KeyRing::new(&["k:0123456789abcdef0123456789abcdef"]).unwrap();
         let prefix = "/v/x/".to_owned();
         for network in [None, Some(([10, 0, 0, 0].into(), 8))] {
-            let grant = Grant { expires_s: 1_700_000_000, begins_s: 5, prefix: prefix.clone(), session: None, network };
+            let grant = Grant {
+                expires_s: 1_700_000_000,
+                begins_s: 5,
+                prefix: prefix.clone(),
+                session: None,
+                network,
+                is_preview: false,
+            };
             let path = format!("/t/{}/v/x/0.m4s", mint(&grant, &ring).unwrap());
             let ends = Some(Timestamp::from_unix_ms(1_700_000_000_000));
             assert_eq!(permission(&path), Permission { ends, is_for_some: network.is_some() });

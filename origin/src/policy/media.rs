@@ -17,7 +17,7 @@ pub(super) fn tag(route: &Route, resource: &Resource, headers: &mut HeaderMap) {
     const AS_TOKENS: HeaderName = HeaderName::from_static("edge-cache-tag");
     let playback = route.playback;
     let mut tags = vec![format!("asset:{playback}")];
-    let is_list = matches!(resource, Resource::Text(_) | Resource::Documents);
+    let is_list = matches!(resource, Resource::Text(_) | Resource::Documents) || route.target == Target::Poster;
     if is_list || matches!(resource, Resource::Download(_) | Resource::Document(_)) {
         // Segments stay what they are; these show something else once another document is in force.
         tags.push(format!("list:{playback}"));
@@ -60,6 +60,7 @@ pub(super) fn cmsd(route: &Route, resource: &Resource, presentation: &Presentati
     let part = match &route.target {
         Target::Of(_, part) => part,
         Target::Key(..) => return "ot=k,sf=h,st=v".into(),
+        Target::Poster => return "ot=o,sf=h,st=v".into(),
         _ => return "ot=m,sf=h,st=v".into(),
     };
     let is_sound = |rendition: &RenditionId| presentation.audio.iter().any(|audio| audio.id == *rendition);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::Presentation;
+use domain::presentation::Images;
 use futures::future::join_all;
 use http::StatusCode;
 use media_store::layout;
@@ -34,7 +35,7 @@ async fn playlists_are_settled_only_when_processing_has_ended() {
     }
     // What tells of subtitles and chapters must not be kept for long: both may be added at any time.
     let expected = "public, max-age=15, stale-while-revalidate=30, stale-if-error=86400";
-    for rest in ["master.m3u8", "chapters.json", "chapters.vtt"] {
+    for rest in ["master.m3u8", "chapters.json", "chapters.vtt", "poster.jpg"] {
         assert_eq!(stage.get(rest).await.header("cache-control"), Some(expected), "{rest}");
     }
 }
@@ -70,6 +71,21 @@ async fn a_new_revision_of_this_process_is_seen_at_once() {
     assert_ne!(stage.get("master.m3u8").await.body, planned.body);
     stage.store.delete_pointer(playback()).await.unwrap();
     assert_eq!(stage.get("master.m3u8").await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn the_poster_in_force_has_an_address_that_stays() {
+    let stage = Stage::with_everything(1).await;
+    let (scored, whole) = (stage.get("poster.jpg").await, presentation(1));
+    assert_eq!(scored.body, stage.get("g3/images/poster.jpg").await.body);
+    assert!(scored.header("surrogate-key").unwrap().contains("list:"), "it is purged with what changes");
+    let key = layout::image(asset(), GENERATION, "poster-1500.jpg").unwrap();
+    stage.store.put_once(&key, Bytes::from_static(b"another picture")).await.unwrap();
+    let images = Images { poster: "poster-1500.jpg".into(), ..whole.images.clone().unwrap() };
+    stage.publish(&Presentation { revision: 2, images: Some(images), ..whole }).await;
+    let chosen = stage.get("poster.jpg").await;
+    assert_eq!(chosen.body, "another picture");
+    assert_ne!(chosen.header("etag"), scored.header("etag"));
 }
 
 #[tokio::test]

@@ -40,6 +40,7 @@ async fn every_kind_of_file_has_its_type() {
         ("g3/audio-0-en/2.m4s", "audio/mp4"),
         ("g3/text-0-de/playlist.m3u8", "application/vnd.apple.mpegurl"),
         ("g3/text-0-de/0.vtt", "text/vtt"),
+        ("poster.jpg", "image/jpeg"),
         ("g3/images/poster.jpg", "image/jpeg"),
         ("g3/images/thumbnail-0.jpg", "image/jpeg"),
         ("g3/images/sheet-0.jpg", "image/jpeg"),

@@ -128,6 +128,7 @@ pub(crate) fn presentation(revision: u32) -> Presentation {
             preview: Some("preview.webp".into()),
             blurhash: None,
             thumbhash: None,
+            scored: None,
         }),
         files: vec![],
     }

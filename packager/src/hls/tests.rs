@@ -120,6 +120,7 @@ fn film() -> Presentation {
             preview: None,
             blurhash: None,
             thumbhash: None,
+            scored: None,
         }),
         files: vec![],
     }

@@ -12,15 +12,15 @@ const WAVES: (u32, u32) = (4, 3);
 
 /// Both hashes of a poster.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Hashes {
+pub(crate) struct Hashes {
     /// In its own alphabet of base 83.
-    pub(super) blurhash: Option<String>,
+    pub(crate) blurhash: Option<String>,
     /// In base 64.
-    pub(super) thumbhash: String,
+    pub(crate) thumbhash: String,
 }
 
 /// The hashes of a picture; the same for the same pixels.
-pub(super) fn of(image: &RgbImage) -> Hashes {
+pub(crate) fn of(image: &RgbImage) -> Hashes {
     let (width, height) = (image.width().max(1), image.height().max(1));
     let long = width.max(height).max(SIDE_MAX);
     let side = |side: u32| (side * SIDE_MAX / long).max(1);

@@ -12,7 +12,7 @@ use domain::{
 use futures::{StreamExt, TryStreamExt};
 use media_store::{Key, MediaStore, layout};
 
-use super::{Settlement, Step, documents, edition, texts};
+use super::{Settlement, Step, documents, edition, poster, texts};
 use crate::coding;
 use crate::commit::{blocking, sha256_hex};
 use crate::error::JobError;
@@ -57,18 +57,24 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         ..planned
     };
     check_segments(&step.parts.store, segments(&whole)).await?;
-    whole.files = measured_files(&step.parts.store, &whole).await?;
+    whole.files = measured_files(&step.parts.store, &whole, &[]).await?;
     for _ in 0..edition::ATTEMPTS_MAX {
         let before = edition::in_force(step, generation).await?;
         let asset = step.asset().await?;
         let texts = texts::read_all(step, generation, &plan).await?;
+        let poster = poster::chosen(step, generation, (&plan, &probe), asset.poster).await?;
         let mut next = whole.clone();
+        if poster.images != whole.images {
+            next.images.clone_from(&poster.images);
+            next.files = measured_files(&step.parts.store, &next, &whole.files).await?;
+        }
         next.subtitles.extend(texts.renditions.iter().cloned());
         next.chapters = chapters::shown(asset.chapters.as_deref(), &probe, plan.origin, plan.duration);
         next.markers = markers::shown(&asset.markers, plan.duration);
         if edition::replace(step, &before, next).await? {
             texts::sweep(step, texts).await?;
             documents::sweep(step).await?;
+            poster.record(step, generation).await?;
             return Ok(Settlement::Published);
         }
     }
@@ -192,12 +198,20 @@ pub(crate) fn files(presentation: &Presentation) -> Result<Vec<Key>, JobError> {
     inits.chain(pictures).collect()
 }
 
-/// Reads what is no segment and notes what it holds: no row does.
-async fn measured_files(store: &MediaStore, presentation: &Presentation) -> Result<Vec<FileEntry>, JobError> {
+/// Reads what is no segment and notes what it holds: no row does. What is `known` of a file is taken as it is.
+pub(super) async fn measured_files(
+    store: &MediaStore,
+    presentation: &Presentation,
+    known: &[FileEntry],
+) -> Result<Vec<FileEntry>, JobError> {
     let folder = layout::generation_of(presentation.asset, presentation.generation);
     let measure = |key: Key| {
         let path = key.below(&folder).unwrap_or_default().to_owned();
+        let known = known.iter().find(|file| file.path == path).cloned();
         async move {
+            if let Some(known) = known {
+                return Ok(known);
+            }
             let body = store.get(&key).await?;
             let body = body.ok_or_else(|| JobError::inconsistent(format!("{key} is missing")))?;
             let bytes = u64::try_from(body.len()).unwrap_or(u64::MAX);

@@ -30,6 +30,7 @@ async fn objects(store: &MediaStore, found: &Asset) -> Result<(), StoreError> {
     store.delete_prefix(&layout::media_of(asset)).await?;
     store.delete_prefix(&layout::texts_of(asset)).await?;
     store.delete_prefix(&layout::documents_of(asset)).await?;
+    store.delete_prefix(&layout::posters_of(asset)).await?;
     // Every source that it ever had: what is not there is no error.
     for version in (SourceVersion::FIRST.0..=found.source_version_taken.0).map(SourceVersion) {
         store.delete(&layout::source(SourceId { asset, version })).await?;

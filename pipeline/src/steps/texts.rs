@@ -10,7 +10,7 @@ use media_store::layout;
 use packager::texts::{self, Hints, Reading};
 use packager::webvtt;
 
-use super::{Settlement, Step, documents, edition, subtitles, transcripts};
+use super::{Settlement, Step, documents, edition, poster, publish, subtitles, transcripts};
 use crate::commit::blocking;
 use crate::cues;
 use crate::error::JobError;
@@ -40,16 +40,28 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         let texts = read_all(step, generation, &plan).await?;
         let own = step.parts.catalog.subtitles(asset.id, generation).await?;
         transcripts::complete(step, generation, &plan, &own).await?;
-        let next = Presentation {
+        let poster = match before.edition.is_complete {
+            true => Some(poster::chosen(step, generation, (&plan, &probe), asset.poster).await?),
+            // Whoever publishes the whole of it looks at what is wished for.
+            false => None,
+        };
+        let mut next = Presentation {
             is_complete: Some(before.edition.is_complete),
             subtitles: own.into_iter().chain(texts.renditions.iter().cloned()).collect(),
             chapters: chapters::shown(asset.chapters.as_deref(), &probe, plan.origin, plan.duration),
             markers: markers::shown(&asset.markers, plan.duration),
             ..document
         };
+        if let Some(poster) = poster.as_ref().filter(|poster| poster.images != next.images) {
+            next.images.clone_from(&poster.images);
+            next.files = publish::measured_files(&step.parts.store, &next, &next.files).await?;
+        }
         if edition::replace(step, &before, next).await? {
             sweep(step, texts).await?;
             documents::sweep(step).await?;
+            if let Some(poster) = poster {
+                poster.record(step, generation).await?;
+            }
             return Ok(Settlement::Texts);
         }
     }

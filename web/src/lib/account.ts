@@ -26,6 +26,21 @@ export async function changeProfile(change: Schemas['ProfileChange'], tag: strin
   return tagged(api.PATCH('/api/v1/me', { params: { header: { 'If-Match': tag } }, body: change }));
 }
 
+/** Makes a picture one's own; the server crops it and writes it anew. */
+export async function setAvatar(file: Blob): Promise<Tagged<Person>> {
+  return tagged(
+    api.PUT('/api/v1/me/avatar', {
+      body: file as never,
+      bodySerializer: (body: unknown) => body as Blob,
+      headers: { 'content-type': 'application/octet-stream' },
+    }),
+  );
+}
+
+export async function removeAvatar(): Promise<void> {
+  await api.DELETE('/api/v1/me/avatar');
+}
+
 export async function endOtherSessions(): Promise<void> {
   await api.DELETE('/api/v1/me/sessions');
 }

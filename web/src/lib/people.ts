@@ -7,30 +7,18 @@ export type Person = Schemas['Person'];
 export type Role = Person['role'];
 export type Terms = Schemas['TermsChange'];
 
-/** The API lists accounts but does not search them: so many are looked through here at most. */
-export const LOOKED_THROUGH_MAX = 2_000;
 const AT_ONCE = 100;
 
-export async function people(after: string | undefined): Promise<ListPage<Person>> {
-  return document(api.GET('/api/v1/users', { params: { query: { limit: AT_ONCE, ...(after ? { after } : {}) } } }));
+/** Accounts, newest first; with a text those whose name or mail address begins with it. */
+export async function people(text: string, after: string | undefined): Promise<ListPage<Person>> {
+  const query = { limit: AT_ONCE, ...(text ? { q: text } : {}), ...(after ? { after } : {}) };
+  return document(api.GET('/api/v1/users', { params: { query } }));
 }
 
-/** Accounts whose name, mail address or id has all words of `text` in it, among the first {@link LOOKED_THROUGH_MAX}. */
+/** The first accounts whose name or mail address begins with a text. */
 export async function findPeople(text: string, signal?: AbortSignal): Promise<Person[]> {
-  const words = text.toLocaleLowerCase().split(/\s+/).filter(Boolean);
-  const isMeant = (person: Person) => {
-    const told = `${person.name} ${person.email ?? ''} ${person.id}`.toLocaleLowerCase();
-    return words.every((word) => told.includes(word));
-  };
-  const found: Person[] = [];
-  let after: string | undefined;
-  for (let seen = 0; seen < LOOKED_THROUGH_MAX; seen += AT_ONCE) {
-    const { data, page } = await people(after);
-    found.push(...data.filter(isMeant));
-    if (signal?.aborted || !page.next) break;
-    after = page.next;
-  }
-  return found;
+  const params = { query: { limit: AT_ONCE, q: text } };
+  return (await document(api.GET('/api/v1/users', { params, signal: signal ?? null }))).data;
 }
 
 export async function createPerson(account: Schemas['NewAccount']): Promise<Person> {
@@ -50,6 +38,10 @@ export async function changePerson(user: string, change: Terms): Promise<Person>
 
 export async function deletePerson(user: string): Promise<void> {
   await api.DELETE('/api/v1/users/{user}', { params: { path: { user } } });
+}
+
+export async function removeAvatarOf(user: string): Promise<void> {
+  await api.DELETE('/api/v1/users/{user}/avatar', { params: { path: { user } } });
 }
 
 export function nameOf(person: Person): string {

@@ -12,6 +12,8 @@ export type AssetChange = Schemas['AssetChange'];
 export type Binned = Schemas['Binned'];
 export type ChapterRow = Schemas['ChapterRequest']['chapters'][number];
 export type Card = Schemas['Card'];
+export type Poster = Schemas['Poster'];
+export type Preview = Schemas['Preview'];
 
 /** What a list of assets is narrowed by, under the names that it has in the address. */
 export interface Filter {
@@ -100,6 +102,36 @@ export async function setChapters(id: string, chapters: ChapterRow[]): Promise<v
 /** The source's own chapters count again. */
 export async function unsetChapters(id: string): Promise<void> {
   await api.DELETE('/api/v1/assets/{id}/chapters', at(id));
+}
+
+export async function poster(id: string): Promise<Poster> {
+  return document(api.GET('/api/v1/assets/{id}/poster', at(id)));
+}
+
+/** What is seen at a second becomes the poster. */
+export async function setPosterTime(id: string, seconds: number): Promise<Poster> {
+  return document(api.PUT('/api/v1/assets/{id}/poster', { ...at(id), body: { time_s: seconds } }));
+}
+
+export async function sendPoster(id: string, file: Blob): Promise<Poster> {
+  return document(
+    api.PUT('/api/v1/assets/{id}/poster', {
+      ...at(id),
+      body: file as never,
+      bodySerializer: (body: unknown) => body as Blob,
+      headers: { 'content-type': 'application/octet-stream' },
+    }),
+  );
+}
+
+/** The poster that was found to be the best counts again. */
+export async function unsetPoster(id: string): Promise<Poster> {
+  return document(api.DELETE('/api/v1/assets/{id}/poster', at(id)));
+}
+
+/** Addresses by which a reviewer plays what is shown to nobody else yet. */
+export async function preview(id: string): Promise<Preview> {
+  return document(api.POST('/api/v1/assets/{id}/preview', at(id)));
 }
 
 export async function subtitles(id: string): Promise<Subtitle[]> {

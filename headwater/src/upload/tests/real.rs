@@ -115,7 +115,7 @@ async fn a_file_is_followed_until_it_is_ready() {
     let wire = Wire::new(&server, None).expect("is usable");
     let (asset, patience) = (server.join("/asset").expect("is a url"), Duration::from_secs(10));
     let seen = follow::until_final(&wire, &asset, Duration::from_millis(1), patience).await;
-    assert_eq!(seen.expect("is described")["state"], "ready");
+    assert_eq!(seen.expect("is described").expect("may be seen")["state"], "ready");
 }
 
 #[tokio::test]

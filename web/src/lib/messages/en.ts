@@ -323,6 +323,7 @@ export const en = {
 
   'studio.watch': 'Watch page',
   'studio.delete': 'Delete this video',
+  'studio.preview': 'Shown to reviewers only: nobody else plays it yet.',
   'studio.notPlayed': 'Nobody plays it at this time: it is not published, or outside of its schedule.',
   'studio.notYet': 'There is nothing to play yet.',
 
@@ -422,6 +423,20 @@ export const en = {
   'reviews.approveNamed': 'Approve {name}',
   'reviews.rejectNamed': 'Reject {name}',
 
+  'poster.title': 'Poster',
+  'poster.present': 'The poster as it is',
+  'poster.scored': 'The picture that was found to be the best.',
+  'poster.time': 'A moment that was chosen.',
+  'poster.picture': 'A picture that was sent.',
+  'poster.waits': 'It is shown in a moment.',
+  'poster.moments': 'Moments to choose from',
+  'poster.take': 'Take the picture at {time}',
+  'poster.current': 'Take what the player shows',
+  'poster.back': 'Back to the best one',
+  'poster.send': 'A picture of your own',
+  'poster.forms': 'JPEG, PNG, WebP or GIF, at most 4 MiB',
+  'poster.done': 'Chosen.',
+
   'account.title': 'Your account',
   'account.id': 'Id of your account',
 
@@ -439,6 +454,12 @@ export const en = {
   'profile.unverified': 'Mail address not confirmed',
   'profile.verify': 'Send the letter again',
   'profile.sent': 'A letter is on its way.',
+
+  'avatar.mine': 'Your picture',
+  'avatar.choose': 'Picture of you',
+  'avatar.forms': 'JPEG, PNG, WebP or GIF, at most 4 MiB. It is cropped to a square, and nothing of its metadata is kept.',
+  'avatar.remove': 'Remove the picture',
+  'avatar.removeSure': 'Yes, remove the picture',
 
   'password.title': 'Password',
   'password.current': 'Present password',
@@ -518,9 +539,7 @@ export const en = {
   'users.make': 'Make the account',
   'users.made': 'The account is made.',
   'users.search': 'Search by name, mail address or id',
-  'users.searchHint': 'Looks through the first {count} accounts.',
-  'users.found.one': '{count} account',
-  'users.found.other': '{count} accounts',
+  'users.searchHint': 'Finds what a name, a word of it or a mail address begins with, and ids.',
   'users.empty': 'No accounts.',
   'users.since': 'since {when}',
   'users.assets': 'Videos',
@@ -543,7 +562,6 @@ export const en = {
   'audit.actionHint': 'Its beginning, such as user. or session.',
   'audit.subject': 'To what',
   'audit.details': 'Details',
-  'audit.who': 'Who or what (id)',
   'audit.since': 'From (UTC)',
   'audit.until': 'Until (UTC)',
   'audit.empty': 'No rows fit.',

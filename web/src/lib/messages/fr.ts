@@ -326,6 +326,7 @@ export const fr: Messages = {
 
   'studio.watch': 'Page de lecture',
   'studio.delete': 'Supprimer cette vidéo',
+  'studio.preview': 'Montré aux relecteurs seulement : personne d’autre ne peut encore le lire.',
   'studio.notPlayed': 'Personne ne la lit en ce moment : elle n’est pas publiée, ou hors de son calendrier.',
   'studio.notYet': 'Il n’y a encore rien à lire.',
 
@@ -425,6 +426,20 @@ export const fr: Messages = {
   'reviews.approveNamed': 'Approuver {name}',
   'reviews.rejectNamed': 'Refuser {name}',
 
+  'poster.title': 'Affiche',
+  'poster.present': 'L’affiche actuelle',
+  'poster.scored': 'L’image jugée la meilleure.',
+  'poster.time': 'Un instant choisi.',
+  'poster.picture': 'Une image envoyée.',
+  'poster.waits': 'Elle sera visible dans un instant.',
+  'poster.moments': 'Instants au choix',
+  'poster.take': 'Prendre l’image à {time}',
+  'poster.current': 'Prendre ce que montre le lecteur',
+  'poster.back': 'Revenir à la meilleure',
+  'poster.send': 'Une image à vous',
+  'poster.forms': 'JPEG, PNG, WebP ou GIF, 4 Mio au plus',
+  'poster.done': 'Choisie.',
+
   'account.title': 'Votre compte',
   'account.id': 'Identifiant de votre compte',
 
@@ -442,6 +457,12 @@ export const fr: Messages = {
   'profile.unverified': 'Adresse e-mail non confirmée',
   'profile.verify': 'Renvoyer le message',
   'profile.sent': 'Un message est en route.',
+
+  'avatar.mine': 'Votre image',
+  'avatar.choose': 'Image de vous',
+  'avatar.forms': 'JPEG, PNG, WebP ou GIF, 4 Mio au plus. Elle est recadrée en carré et rien de ses métadonnées n’est conservé.',
+  'avatar.remove': 'Retirer l’image',
+  'avatar.removeSure': 'Oui, retirer l’image',
 
   'password.title': 'Mot de passe',
   'password.current': 'Mot de passe actuel',
@@ -521,9 +542,7 @@ export const fr: Messages = {
   'users.make': 'Créer le compte',
   'users.made': 'Le compte est créé.',
   'users.search': 'Chercher par nom, adresse e-mail ou identifiant',
-  'users.searchHint': 'Parcourt les {count} premiers comptes.',
-  'users.found.one': '{count} compte',
-  'users.found.other': '{count} comptes',
+  'users.searchHint': 'Trouve le début d’un nom, d’un de ses mots ou d’une adresse, et les identifiants.',
   'users.empty': 'Aucun compte.',
   'users.since': 'depuis le {when}',
   'users.assets': 'Vidéos',
@@ -546,7 +565,6 @@ export const fr: Messages = {
   'audit.actionHint': 'Son début, tel que user. ou session.',
   'audit.subject': 'Sur quoi',
   'audit.details': 'Détails',
-  'audit.who': 'Qui ou quoi (identifiant)',
   'audit.since': 'Du (UTC)',
   'audit.until': 'Au (UTC)',
   'audit.empty': 'Aucune ligne ne correspond.',
