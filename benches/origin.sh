@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # The origin beside nginx, in one run: requests per second and processor time per request; see benches/benches/origin/main.rs.
+# Then the memory of idle connections (--only idle), and what a crowd waits for before a bucket far away (--only crowd).
 # Usage: benches/origin.sh [--headwater PROGRAM] [--seconds N] [--rounds N] [--only ROW]
 # Relative paths count from the top of the checkout.
 set -euo pipefail

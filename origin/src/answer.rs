@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use bytes::BytesMut;
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderName, LAST_MODIFIED, RANGE, VARY,
+    HeaderName, LAST_MODIFIED, LINK, RANGE, VARY,
 };
 use http::{HeaderValue, Method, Response, StatusCode};
 use sha2::{Digest, Sha256};
@@ -44,6 +44,10 @@ impl Representation {
         let mut brief = headers;
         brief.insert(ETAG, etag.clone());
         let mut full = brief.clone();
+        // Nothing that a cache has to hear again (RFC 9110 §15.4.5).
+        for name in [LINK, policy::CMSD_STATIC] {
+            brief.remove(name);
+        }
         full.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         full.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
         full.insert(CONTENT_LENGTH, HeaderValue::from(bytes));

@@ -89,7 +89,7 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Vi
     match (version, uri.authority(), host) {
         // HTTP/2 has it in the target; where it comes twice, both must agree (RFC 9113 §8.3.1).
         (Version::HTTP_2 | Version::HTTP_3, Some(target), host) => {
-            let agrees = host.is_none_or(|host| host.as_str().eq_ignore_ascii_case(target.as_str()));
+            let agrees = host.is_none_or(|host| host.eq_ignore_ascii_case(target.as_str()));
             agrees.then_some(()).ok_or(Violation::Host)
         }
         (Version::HTTP_09 | Version::HTTP_10, _, _) | (_, _, Some(_)) => Ok(()),
@@ -98,9 +98,23 @@ fn check_host(version: Version, uri: &Uri, headers: &HeaderMap) -> Result<(), Vi
 }
 
 /// The host and port that a `Host` line names; user names are no part of it.
-fn authority(line: &HeaderValue) -> Option<Authority> {
-    let authority = Authority::try_from(line.as_bytes()).ok()?;
-    (!authority.host().is_empty() && !authority.as_str().contains('@')).then_some(authority)
+fn authority(line: &HeaderValue) -> Option<&str> {
+    let text = line.to_str().ok()?;
+    if is_plain_authority(text) {
+        return Some(text);
+    }
+    let authority = Authority::try_from(text).ok()?;
+    (!authority.host().is_empty() && !text.contains('@')).then_some(text)
+}
+
+/// Whether it is a name or an IPv4 address, perhaps with a port, as nearly all are: to read any other makes a copy.
+fn is_plain_authority(text: &str) -> bool {
+    let (host, port) = text.split_once(':').unwrap_or((text, "0"));
+    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    !host.is_empty()
+        && host.bytes().all(is_of_host)
+        && (1..=5).contains(&port.len())
+        && port.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Checks that a GET, HEAD or OPTIONS announces no body.
@@ -133,6 +147,8 @@ mod tests {
             (&[("host", "example.com")][..], Ok(())),
             (&[("host", "example.com:8080")], Ok(())),
             (&[("host", "[::1]:8080")], Ok(())),
+            (&[("host", "media_1.example")], Ok(())),
+            (&[("host", ":8080")], refused),
             (&[], refused),
             (&[("host", "")], refused),
             (&[("host", "a b")], refused),

@@ -58,6 +58,8 @@ const REQUEST_HEADERS: &str = "Range, If-Match, If-None-Match, If-Modified-Since
 const RESPONSE_HEADERS: &str = "Content-Disposition, Content-Length, Content-Range, Accept-Ranges, Date, ETag, Link, Retry-After, \
                                 Server-Timing, Cache-Status, CMSD-Static, CMSD-Dynamic, X-Request-Id";
 
+/// The name of one request, which whoever stands around the origin gives.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// For how long a CDN may keep something, apart from everybody else (RFC 9213).
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 /// Whether a CDN asks to be told what comes next (Akamai's origin-assisted prefetching).
@@ -65,7 +67,7 @@ const ASSIST: HeaderName = HeaderName::from_static("cdn-origin-assist-prefetch-e
 /// The answer to that.
 const ASSIST_PATH: HeaderName = HeaderName::from_static("cdn-origin-assist-prefetch-path");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
-const CMSD_STATIC: HeaderName = HeaderName::from_static("cmsd-static");
+pub(crate) const CMSD_STATIC: HeaderName = HeaderName::from_static("cmsd-static");
 const CMSD_DYNAMIC: HeaderName = HeaderName::from_static("cmsd-dynamic");
 
 /// How long `resource` may be kept, being part of a presentation that is complete or not: by everybody, and by CDNs.

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 
+use http::HeaderValue;
 use media_store::ObjectFile;
 use quick_cache::sync::Cache;
 
@@ -12,11 +13,12 @@ use crate::body::Content;
 use crate::files::Buffers;
 use crate::library::{Epoch, Freshness};
 use crate::memory::Object;
+use crate::policy::REQUEST_ID;
 use crate::remote::{Remote, Source};
 
 /// Answers that are kept; each takes some 3 KiB.
 const READY_MAX: usize = 4096;
-/// Each so many uses one goes the long way, so that the tiers learn what is in use.
+/// Of each so many uses of its octets one goes the long way, so that the tiers learn what is in use.
 const USES_PER_LONG_WAY: u32 = 64;
 
 /// Where the octets were. Nothing is held that memory or a descriptor is to be freed of.
@@ -40,8 +42,11 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    /// The content, if it still is where it was.
+    /// The content, if it still is where it was, and this use of it need not be told to anybody.
     pub(crate) fn content(&self) -> Option<Content> {
+        if self.uses.fetch_add(1, Ordering::Relaxed) % USES_PER_LONG_WAY == USES_PER_LONG_WAY - 1 {
+            return None;
+        }
         match &self.place {
             Place::Unread => None,
             Place::Memory(object) => Some(Content::Memory(object.upgrade()?)),
@@ -64,9 +69,7 @@ impl ReadyAnswers {
 
     /// The answer at `path`, while it holds.
     pub(crate) fn get(&self, path: &str) -> Option<Arc<Ready>> {
-        let ready = self.by_path.get(path).filter(|ready| ready.freshness.holds(self.epoch))?;
-        let is_long_way = ready.uses.fetch_add(1, Ordering::Relaxed) % USES_PER_LONG_WAY == USES_PER_LONG_WAY - 1;
-        (!is_long_way).then_some(ready)
+        self.by_path.get(path).filter(|ready| ready.freshness.holds(self.epoch))
     }
 
     /// Keeps an answer for as long as `freshness` holds, and is renewed.
@@ -87,13 +90,11 @@ impl ReadyAnswers {
             Content::Blocks(remote, source, _) => Place::Blocks(Arc::clone(remote), source.clone()),
             Content::Download(..) | Content::Growing(_) => return,
         };
-        let ready = Ready {
-            representation: representation.clone(),
-            needs_token,
-            freshness: Arc::clone(freshness),
-            place,
-            uses: AtomicU32::new(0),
-        };
+        let mut representation = representation.clone();
+        // A place for what is said of each request: headers that are copied have no room for more.
+        representation.add(REQUEST_ID, &HeaderValue::from_static(""));
+        let ready =
+            Ready { representation, needs_token, freshness: Arc::clone(freshness), place, uses: AtomicU32::new(0) };
         self.by_path.insert(path.to_owned(), Arc::new(ready));
     }
 }

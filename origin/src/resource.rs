@@ -139,7 +139,7 @@ impl Text {
 
     /// Whether it says how segments are encrypted.
     pub(crate) fn names_keys(&self) -> bool {
-        matches!(self, Self::Master | Self::Playlist(_) | Self::Iframes(_))
+        matches!(self, Self::Master | Self::Manifest | Self::Playlist(_) | Self::Iframes(_))
     }
 
     /// The document; `None` when the presentation has no such thing.
@@ -270,7 +270,8 @@ fn transport(presentation: &Presentation, rendition: &RenditionId, index: u32) -
 /// Whether an asset that is encrypted keeps this to itself: what would show its picture or sound clear.
 pub(crate) fn is_withheld(presentation: &Presentation, target: &Target, lock: Lock) -> bool {
     match target {
-        Target::Manifest | Target::Film(_) | Target::Sound(_) => true,
+        Target::Manifest => !dash::is_possible(lock),
+        Target::Film(_) | Target::Sound(_) => true,
         Target::Of(_, Part::Media(rendition, index) | Part::Transport(rendition, index)) => {
             timed(presentation, rendition)
                 .is_some_and(|(segments, timescale, _)| lock.key_of(segments, timescale, *index).is_some())

@@ -166,6 +166,23 @@ impl Origin {
     /// The answer to a request, if it is ready but for the octets, and those are at hand: what was served a moment
     /// ago mostly is. Nothing is waited for; `None` means no more than that the request has to be served.
     pub fn answer_at_once<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+        let mut response = self.ready_answer(request)?;
+        response.headers_mut().remove(policy::REQUEST_ID);
+        Some(response)
+    }
+
+    /// The same with `X-Request-Id`, for which there is a place already.
+    pub fn answer_at_once_as<B>(
+        &self,
+        request: &Request<B>,
+        id: impl FnOnce() -> HeaderValue,
+    ) -> Option<Response<Body>> {
+        let mut response = self.ready_answer(request)?;
+        response.headers_mut().insert(policy::REQUEST_ID, id());
+        Some(response)
+    }
+
+    fn ready_answer<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
         let (method, headers) = (request.method(), request.headers());
         if (method != Method::GET && method != Method::HEAD) || !policy::is_plain(request.uri(), headers) {
             return None;

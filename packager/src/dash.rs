@@ -2,14 +2,18 @@
 //!
 //! Every set has a `SegmentTimeline`, since segments of sound differ by an AAC frame. Nothing is refined per
 //! representation that holds for the whole set.
+//!
+//! Samples that are encrypted (`cbcs`) by one key are signalled as ISO/IEC 23001-7 §11.1 wants it, without a key system:
+//! players are given the key otherwise. A clear beginning, or another key, would need a period of its own.
 
 mod xml;
 
 use std::ops::Range;
 
 use domain::presentation::{AudioRendition, SegmentEntry, SubtitleRendition, VideoRendition};
-use domain::{MediaTime, Presentation, TARGET_DURATION_S, Timescale};
+use domain::{EncryptionMethod, MediaTime, Presentation, TARGET_DURATION_S, Timescale};
 
+use crate::encryption::{Lock, Octets, hex};
 use crate::hls::View;
 use crate::hls::images::{rates, sheets};
 use xml::Element;
@@ -22,10 +26,17 @@ const ROLES: &str = "urn:mpeg:dash:role:2011";
 const CHANNELS: &str = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
 const TILES: &str = "http://dashif.org/guidelines/thumbnail_tile";
 
+const PROTECTION: &str = "urn:mpeg:dash:mp4protection:2011";
+
 /// Names of segments, with the identifier of the representation for a folder.
-const INIT: &str = "$RepresentationID$/init.mp4";
-const SEGMENT: &str = "$RepresentationID$/$Number$.m4s";
+const FOLDER: &str = "$RepresentationID$/";
+const SEGMENT: &str = "$Number$.m4s";
 const TEXT: &str = "$RepresentationID$/$Number$.vtt";
+
+/// Whether there is a manifest of an asset that is encrypted so.
+pub fn is_possible(lock: Lock) -> bool {
+    lock.method() == EncryptionMethod::Cbcs && lock.has_one_key()
+}
 
 /// Renders the manifest. It names everything below `prefix`, as [`crate::hls::multivariant`] does.
 ///
@@ -36,6 +47,7 @@ pub fn manifest(presentation: &Presentation, prefix: &str, view: View) -> String
     let shown = Shown {
         presentation,
         prefix,
+        lock: view.lock,
         begins,
         range: &|segments, timescale| {
             cells.as_ref().map_or(0..segments.len(), |cells| cells.range(segments, timescale))
@@ -53,6 +65,7 @@ pub fn manifest(presentation: &Presentation, prefix: &str, view: View) -> String
     let information = title.map(|title| Element::of("ProgramInformation").child(Element::of("Title").text(title)));
     let root = Element::of("MPD")
         .with("xmlns", "urn:mpeg:dash:schema:mpd:2011")
+        .with_some("xmlns:cenc", view.lock.map(|_| "urn:mpeg:cenc:2013"))
         .with("profiles", PROFILES)
         .with("type", "static")
         .with("minBufferTime", BUFFER)
@@ -73,6 +86,8 @@ fn duration(time: MediaTime) -> String {
 struct Shown<'a> {
     presentation: &'a Presentation,
     prefix: &'a str,
+    /// How it is encrypted; `None` if it is not.
+    lock: Option<Lock>,
     begins: MediaTime,
     /// Which segments of a rendition.
     range: &'a dyn Fn(&[SegmentEntry], Timescale) -> Range<usize>,
@@ -84,10 +99,30 @@ impl Shown<'_> {
         !(self.range)(segments, timescale).is_empty()
     }
 
+    /// Whether a rendition with these codecs can be had.
+    fn is_possible(&self, codecs: &str) -> bool {
+        self.lock.is_none_or(|lock| lock.is_possible(codecs))
+    }
+
+    /// By which key samples are encrypted, in front of everything else about a set.
+    fn protection(&self) -> Option<Element> {
+        let id = self.lock?.key_id(self.presentation, 0);
+        let element = Element::of("ContentProtection").with("schemeIdUri", PROTECTION).with("value", "cbcs");
+        Some(element.with("cenc:default_KID", uuid(&id)))
+    }
+
+    /// The patterns of a set's initialization segments and segments.
+    fn names(&self) -> (String, String) {
+        match self.lock.map(|lock| lock.edition()) {
+            None => (format!("{FOLDER}init.mp4"), format!("{FOLDER}{SEGMENT}")),
+            Some(edition) => (format!("{FOLDER}{edition}/init-0.mp4"), format!("{FOLDER}{edition}/{SEGMENT}")),
+        }
+    }
+
     fn sets(&self) -> Vec<Element> {
         let mut sets: Vec<Element> = Vec::new();
-        let mut pictures: Vec<&VideoRendition> =
-            self.presentation.video.iter().filter(|one| self.has(&one.segments, one.timescale)).collect();
+        let is_shown = |one: &&VideoRendition| self.has(&one.segments, one.timescale) && self.is_possible(&one.codecs);
+        let mut pictures: Vec<&VideoRendition> = self.presentation.video.iter().filter(is_shown).collect();
         // Players do not switch between codecs, so each has a set of its own.
         while let Some(first) = pictures.first().copied() {
             let is_like = |one: &&VideoRendition| {
@@ -98,7 +133,8 @@ impl Shown<'_> {
             sets.push(self.pictures(&alike, sets.len()));
             pictures = others;
         }
-        for one in self.presentation.audio.iter().filter(|one| self.has(&one.segments, one.timescale)) {
+        let is_heard = |one: &&AudioRendition| self.has(&one.segments, one.timescale) && self.is_possible(&one.codecs);
+        for one in self.presentation.audio.iter().filter(is_heard) {
             sets.push(self.sound(one, sets.len()));
         }
         for one in self.presentation.subtitles.iter().filter(|one| self.has(&one.segments, one.timescale)) {
@@ -113,9 +149,11 @@ impl Shown<'_> {
             .with("contentType", "video")
             .with("mimeType", "video/mp4")
             .with("segmentAlignment", "true")
-            .with("startWithSAP", 1);
+            .with("startWithSAP", 1)
+            .children(self.protection());
         if let Some(first) = alike.first() {
-            set = set.child(self.template(&first.segments, first.timescale, Some(INIT), SEGMENT));
+            let (init, media) = self.names();
+            set = set.child(self.template(&first.segments, first.timescale, Some(&init), &media));
         }
         for one in alike {
             let rate = one.frame_rate;
@@ -145,9 +183,11 @@ impl Shown<'_> {
             .with("lang", one.language.as_ref().map_or("und", domain::Language::tag))
             .with("segmentAlignment", "true")
             .with("startWithSAP", 1);
-        set.child(role(if one.is_default { "main" } else { "alternate" }))
+        let (init, media) = self.names();
+        set.children(self.protection())
+            .child(role(if one.is_default { "main" } else { "alternate" }))
             .child(Element::of("Label").text(&one.name))
-            .child(self.template(&one.segments, one.timescale, Some(INIT), SEGMENT))
+            .child(self.template(&one.segments, one.timescale, Some(&init), &media))
             .child(
                 Element::of("Representation")
                     .with("id", &one.id)
@@ -209,6 +249,13 @@ impl Shown<'_> {
         }
         template.with("media", format!("{}{media}", self.prefix)).child(timeline)
     }
+}
+
+/// In groups, as the identifier of a key is written.
+fn uuid(octets: &Octets) -> String {
+    let digits = hex(octets);
+    let group = |from: usize, to: usize| digits.get(from..to).unwrap_or_default();
+    [group(0, 8), group(8, 12), group(12, 16), group(16, 20), group(20, 32)].join("-")
 }
 
 fn role(value: &str) -> Element {

@@ -143,6 +143,11 @@ impl Lock {
         octets
     }
 
+    /// True if one key is for all of the asset, from its first segment.
+    pub fn has_one_key(&self) -> bool {
+        self.policy.clear_lead_s == 0 && self.policy.rotate_s == 0
+    }
+
     /// True if a rendition with this RFC 6381 codec string can be had encrypted so.
     ///
     /// Of HEVC and AV1 the headers of slices and tiles would have to be read to encrypt their samples.

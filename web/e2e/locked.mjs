@@ -4,7 +4,7 @@
  * Usage: node locked.mjs BASE_URL PLAYBACK_ID METHOD
  *
  * METHOD is `aes-128` or `cbcs`: samples of CMAF with a plain key are nothing that hls.js decrypts, Shaka Player does
- * with the browser's ClearKey. Prints one line of JSON; exits 1 with a reason.
+ * with the browser's ClearKey, of HLS and of DASH. Prints one line of JSON; exits 1 with a reason.
  */
 
 import { readFileSync } from 'node:fs';
@@ -85,21 +85,40 @@ await run(baseUrl, async (page) => {
     await page.evaluate(() => /** @type {any} */ (window).hls.destroy());
   }
 
-  await page.evaluate(async (url) => {
+  /**
+   * @param {string} url
+   * @param {Record<string, string>} clearKeys by the keys' identifiers
+   */
+  const load = (url, clearKeys) => page.evaluate(async ([url, clearKeys]) => {
     const own = /** @type {any} */ (window);
     own.faults = [];
     own.shaka.polyfill.installAll();
     const player = new own.shaka.Player();
     own.player = player;
     player.addEventListener('error', (/** @type {any} */ event) => own.faults.push([event.detail.code, ...event.detail.data]));
+    player.configure({ drm: { clearKeys } });
     const video = /** @type {HTMLVideoElement} */ (document.querySelector('video'));
     await player.attach(video);
     await player.load(url).catch((/** @type {any} */ error) => {
       throw new Error(`Shaka Player: ${error.code} ${JSON.stringify(error.data)}`);
     });
     await video.play();
-  }, url);
+  }, /** @type {const} */ ([url, clearKeys]));
+  await load(url, {});
   const shaka = await plays('Shaka Player');
   await page.evaluate(() => /** @type {any} */ (window).player.destroy());
-  return { clearKey, hls, shaka, keys: [...new Set(keys)] };
+
+  // A manifest names keys and does not say where they are: the page gets them for the player.
+  /** @type {any} */
+  let dash = null;
+  if (method === 'cbcs') {
+    const manifest = await (await fetch(`${baseUrl}/v/${playback}/manifest.mpd`)).text();
+    const id = /cenc:default_KID="([^"]+)"/.exec(manifest)?.[1]?.replaceAll('-', '');
+    expect(id !== undefined, `no key is named in ${manifest}`);
+    const key = await (await fetch(`${baseUrl}/v/${playback}/keys/1/0`)).arrayBuffer();
+    await load(`${baseUrl}/v/${playback}/manifest.mpd`, { [String(id)]: Buffer.from(key).toString('hex') });
+    dash = await plays('Shaka Player with DASH');
+    await page.evaluate(() => /** @type {any} */ (window).player.destroy());
+  }
+  return { clearKey, hls, shaka, dash, keys: [...new Set(keys)] };
 });

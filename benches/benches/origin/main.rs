@@ -5,6 +5,9 @@
 //! take turns; the median counts. Requests go to 200 files in turn, over 32 connections. Headwater first serves
 //! from its memory, then, started with none, from the system's page cache.
 //!
+//! Without nginx beside it: the memory that a connection costs on which nothing is asked for (`--only idle`), and what a
+//! crowd waits for that asks at once for an object in a bucket (`--only crowd`).
+//!
 //! ```text
 //! cargo bench -p benches --bench origin -- [--headwater PROGRAM] [--seconds 3] [--rounds 3] [--only ROW]
 //! ```
@@ -13,6 +16,8 @@
 #![expect(clippy::disallowed_methods, reason = "a bench starts the programs it measures")]
 
 mod client;
+mod crowd;
+mod idle;
 mod peers;
 mod site;
 
@@ -69,12 +74,13 @@ fn main() -> anyhow::Result<()> {
     site.check(&nginx)?;
     site.check(&hot)?;
     site.check(&cold)?;
+    let is_wanted = |name: &str| options.named("only").is_none_or(|only| only == name);
     println!(
         "{:<28}{:>12}{:>12}{:>8}{:>6}{:>12}{:>12}",
         "", "nginx/s", "ours/s", "ratio", "aim", "nginx us", "ours us"
     );
     for row in &ROWS {
-        if options.named("only").is_some_and(|only| only != row.name) {
+        if !is_wanted(row.name) {
             continue;
         }
         let ours = if row.is_page_cache { &cold } else { &hot };
@@ -92,6 +98,13 @@ fn main() -> anyhow::Result<()> {
             "{:<28}{:>12.0}{:>12.0}{ratio:>8.2}{:>6.1}{:>12.1}{:>12.1}{verdict}",
             row.name, theirs.rate, ours.rate, row.aim, theirs.cpu_us, ours.cpu_us
         );
+    }
+    if is_wanted("idle") {
+        // One that has served nothing else.
+        idle::run(&Peer::headwater(&headwater, folder.path(), "idle", 1 << 26)?)?;
+    }
+    if is_wanted("crowd") {
+        crowd::run(&headwater, folder.path())?;
     }
     Ok(())
 }

@@ -45,32 +45,39 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    /// Headwater as an origin and nothing else, with so much memory for objects.
-    pub(crate) fn headwater(
+    /// Headwater as an origin and nothing else, over the folder of objects, with so much memory for them.
+    pub(crate) fn headwater(program: &Path, folder: &Path, name: &str, cache_bytes: u64) -> anyhow::Result<Self> {
+        let storage = format!("storage_url=file://{}", folder.join("media").display());
+        Self::headwater_with(program, folder, name, &[storage], cache_bytes)
+    }
+
+    /// The same over whatever the settings say.
+    pub(crate) fn headwater_with(
         program: &Path,
         folder: &Path,
-        name: &'static str,
+        name: &str,
+        settings: &[String],
         cache_bytes: u64,
     ) -> anyhow::Result<Self> {
         let (certificate, key) = certificate(folder)?;
         let tls = format!("127.0.0.1:{}", free_port()?);
         let mut command = pinned(program);
         command.args(["serve", "--roles", "origin", "--listen", "127.0.0.1:0", "--data-dir"]).arg(folder.join(name));
-        for setting in [
-            format!("storage_url=file://{}", folder.join("media").display()),
+        let always = [
             format!("origin_cache_bytes={cache_bytes}"),
             "log=warn".to_owned(),
             format!("tls_listen={tls}"),
             format!("tls_cert={}", certificate.display()),
             format!("tls_key={}", key.display()),
-        ] {
-            command.args(["--set", &setting]);
+        ];
+        for setting in settings.iter().chain(&always) {
+            command.args(["--set", setting]);
         }
         let log = fs::File::create(folder.join(format!("{name}.log")))?;
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log).spawn()?;
         let out = child.stdout.take().context("no standard output")?;
         let worker = child.id();
-        let mut peer = Self { name, child, worker, plain: String::new(), http2: String::new(), tls };
+        let mut peer = Self { name: "headwater", child, worker, plain: String::new(), http2: String::new(), tls };
         for line in BufReader::new(out).lines().take(LINES_MAX) {
             if let Some((_, address)) = line?.split_once("listening on http://") {
                 peer.plain = address.trim().to_owned();
@@ -123,6 +130,13 @@ impl Peer {
         }
         peer.worker = child_of(peer.child.id())?;
         Ok(peer)
+    }
+
+    /// The memory of its process that is no file's, in octets.
+    pub(crate) fn own_bytes(&self) -> anyhow::Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.worker))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no memory")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
     }
 
     /// User and system time of its process so far, in seconds.

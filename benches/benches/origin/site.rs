@@ -10,7 +10,7 @@ use domain::{
     AssetId, Bitrate, Cadence, FrameRate, Generation, MediaTime, PlaybackId, Presentation, RenditionId, Resolution,
     Timescale,
 };
-use media_store::{MediaStore, StoreConfig, layout};
+use media_store::{Key, MediaStore, StoreConfig, layout};
 use sha2::{Digest, Sha256};
 
 use crate::peers::Peer;
@@ -33,7 +33,7 @@ pub(crate) enum Size {
 impl Size {
     const ALL: [Self; 3] = [Self::Small, Self::Medium, Self::Large];
 
-    fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> usize {
         match self {
             Self::Small => 2 << 10,
             Self::Medium => 1 << 20,
@@ -127,7 +127,6 @@ async fn fill(media: &Path, folder: &Path) -> anyhow::Result<Vec<(Size, Vec<u8>)
         scratch: folder.join("scratch"),
     };
     let store = MediaStore::open(config).await?;
-    let rate = FrameRate::new(25, 1).context("a frame rate")?;
     let (mut video, mut first) = (Vec::new(), Vec::new());
     for size in Size::ALL {
         let mut segments = Vec::new();
@@ -135,7 +134,7 @@ async fn fill(media: &Path, folder: &Path) -> anyhow::Result<Vec<(Size, Vec<u8>)
             // Files of one size differ in their beginning only: that is enough to tell them apart.
             let seed = Sha256::digest(format!("{size:?}/{index}"));
             let content: Vec<u8> = seed.iter().copied().cycle().take(size.bytes()).collect();
-            let sha256: String = Sha256::digest(&content).iter().map(|octet| format!("{octet:02x}")).collect();
+            let sha256 = hash(&content);
             if index == 0 {
                 first.push((size, content.clone()));
             }
@@ -143,26 +142,44 @@ async fn fill(media: &Path, folder: &Path) -> anyhow::Result<Vec<(Size, Vec<u8>)
                 fs::create_dir_all(media)?;
                 store.put_once(&layout::segment(asset(), GENERATION, &rendition(size), index), content.into()).await?;
             }
-            let ticks = 150 * u64::from(rate.frame_ticks());
-            segments.push(SegmentEntry {
-                ticks,
-                bytes: Some(size.bytes() as u64),
-                sha256: Some(sha256),
-                keyframes: vec![],
-            });
+            segments.push(entry(size.bytes(), sha256));
         }
-        video.push(VideoRendition {
-            id: rendition(size),
-            resolution: Resolution { width: 1280, height: 720 },
-            frame_rate: rate,
-            codecs: "avc1.64001f".into(),
-            peak_bitrate: Bitrate(3_000_000),
-            average_bitrate: Bitrate(2_000_000),
-            timescale: rate.timescale(),
-            segments,
-        });
+        video.push(video_of(rendition(size), segments));
     }
-    let presentation = Presentation {
+    let presentation = presentation(video);
+    store.put_once(&layout::presentation(asset(), GENERATION, 1), serde_json::to_vec(&presentation)?.into()).await?;
+    store.put_pointer(playback(), serde_json::to_vec(&presentation.pointer())?.into()).await?;
+    Ok(first)
+}
+
+fn rate() -> FrameRate {
+    FrameRate::new(25, 1).expect("a frame rate")
+}
+
+fn hash(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+fn entry(bytes: usize, sha256: String) -> SegmentEntry {
+    let ticks = 150 * u64::from(rate().frame_ticks());
+    SegmentEntry { ticks, bytes: Some(bytes as u64), sha256: Some(sha256), keyframes: vec![] }
+}
+
+fn video_of(id: RenditionId, segments: Vec<SegmentEntry>) -> VideoRendition {
+    VideoRendition {
+        id,
+        resolution: Resolution { width: 1280, height: 720 },
+        frame_rate: rate(),
+        codecs: "avc1.64001f".into(),
+        peak_bitrate: Bitrate(3_000_000),
+        average_bitrate: Bitrate(2_000_000),
+        timescale: rate().timescale(),
+        segments,
+    }
+}
+
+fn presentation(video: Vec<VideoRendition>) -> Presentation {
+    Presentation {
         schema: SCHEMA,
         asset: asset(),
         playback: playback(),
@@ -172,7 +189,7 @@ async fn fill(media: &Path, folder: &Path) -> anyhow::Result<Vec<(Size, Vec<u8>)
         first: None,
         title: None,
         duration: MediaTime::new(i64::from(FILES) * 6000, Timescale::MILLISECONDS),
-        cadence: Cadence::for_video(rate),
+        cadence: Cadence::for_video(rate()),
         video,
         audio: vec![],
         subtitles: vec![],
@@ -180,8 +197,18 @@ async fn fill(media: &Path, folder: &Path) -> anyhow::Result<Vec<(Size, Vec<u8>)
         markers: vec![],
         images: None,
         files: vec![],
-    };
-    store.put_once(&layout::presentation(asset(), GENERATION, 1), serde_json::to_vec(&presentation)?.into()).await?;
-    store.put_pointer(playback(), serde_json::to_vec(&presentation.pointer())?.into()).await?;
-    Ok(first)
+    }
+}
+
+/// An asset of one rendition, whose segments all are `content`, and their keys.
+pub(crate) fn in_one_rendition(count: u32, content: &[u8]) -> (Presentation, Vec<Key>) {
+    let (id, sha256) = (rendition(Size::Medium), hash(content));
+    let segments = (0..count).map(|_| entry(content.len(), sha256.clone())).collect();
+    let keys = (0..count).map(|index| layout::segment(asset(), GENERATION, &id, index)).collect();
+    (presentation(vec![video_of(id, segments)]), keys)
+}
+
+/// The path of one of them.
+pub(crate) fn path_in_one_rendition(index: u32) -> String {
+    Site::path(Size::Medium, index)
 }

@@ -46,6 +46,7 @@ pub(super) enum Seen {
 /// A listener, until dropped.
 pub(super) struct Ground {
     pub(super) address: SocketAddr,
+    pub(super) surface: Surface,
     pub(super) lifecycle: Lifecycle,
     pub(super) seen: mpsc::Receiver<Seen>,
     /// While false, `/uploads/gated` reads nothing.
@@ -91,8 +92,8 @@ impl Ground {
             catalog: None,
             clock: Arc::new(SystemClock),
         });
-        lifecycle.tracker().spawn(listener.run(surface, lifecycle.clone()));
-        Self { address, lifecycle, seen, gate }
+        lifecycle.tracker().spawn(listener.run(surface.clone(), lifecycle.clone()));
+        Self { address, surface, lifecycle, seen, gate }
     }
 
     /// What a handler saw next.

@@ -1,8 +1,10 @@
 //! HTTP/1 connections: hyper's, on a socket that can speak before the answer.
 //!
 //! hyper keeps buffers of 16 KiB for as long as it has a connection. One on which nothing is asked for a while is taken
-//! back from it, and given to it again with the first octets of the next request.
+//! back from it, and given to it again with the first octets of the next request; where it has many, as soon as it has
+//! answered.
 
+mod awake;
 mod linger;
 mod patience;
 mod wire;
@@ -22,6 +24,7 @@ use hyper_util::rt::TokioIo;
 use origin::access::Peer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
+pub(super) use self::awake::Awake;
 use self::patience::{Patience, Phase, Sent};
 use self::wire::Wire;
 use super::drain::Draining;
@@ -35,11 +38,17 @@ use crate::lifecycle::Lifecycle;
 const READ_BYTES_MAX: usize = 256 * 1024;
 
 /// Serves one connection until it ends; after a soft stop, until its request is answered.
-pub(super) async fn serve<S>(stream: S, peer: Peer, surface: Surface, lifecycle: &Lifecycle, limits: Limits)
-where
+pub(super) async fn serve<S>(
+    stream: S,
+    peer: Peer,
+    surface: Surface,
+    lifecycle: &Lifecycle,
+    limits: Limits,
+    awake: Awake,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let patience = Patience::new(&limits);
+    let patience = Patience::new(&limits, awake.clone());
     let phase = patience.phase();
     let (mut wire, speaker) = Wire::new(Draining::new(stream, limits.drain_rate_min), patience);
     let service_phase = phase.clone();
@@ -64,7 +73,7 @@ where
         })
     });
     // Ends with the connection: each turn waits for a request, and answers it.
-    while let Some(rested) = busy(wire, service, &phase, lifecycle).await {
+    while let Some(rested) = awake.during(busy(wire, service, &phase, lifecycle)).await {
         (wire, service) = rested;
         if !rest(&mut wire, lifecycle).await {
             return;

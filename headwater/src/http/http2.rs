@@ -4,6 +4,7 @@
 //! from an end. Everything that is HTTP/2 itself is h2's.
 
 mod body;
+mod gather;
 mod stream;
 
 use std::future::poll_fn;
@@ -18,6 +19,7 @@ use h2::{Ping, PingPong, Reason};
 use origin::access::Peer;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use self::gather::{Gather, Outlet, gather};
 use super::drain::{Draining, WINDOW};
 use super::listener::{HEAD_BYTES_MAX, Limits};
 use super::surface::Surface;
@@ -71,14 +73,15 @@ pub(super) async fn serve<S>(socket: S, peer: Peer, surface: Surface, lifecycle:
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let socket = Draining::new(socket, limits.drain_rate_min);
-    let shaken = tokio::time::timeout(limits.header_timeout, builder().handshake::<_, Bytes>(socket)).await;
+    let (socket, outlet) = gather(Draining::new(socket, limits.drain_rate_min));
+    let handshake = outlet.during(builder().handshake::<_, Bytes>(socket));
+    let shaken = tokio::time::timeout(limits.header_timeout, handshake).await;
     let connection = match shaken {
         Ok(Ok(connection)) => connection,
         Ok(Err(error)) => return tracing::debug!(%error, "no HTTP/2 handshake"),
         Err(_) => return tracing::debug!("no HTTP/2 handshake in time"),
     };
-    accept(connection, peer, surface, lifecycle, limits).await;
+    accept(connection, outlet, peer, surface, lifecycle, limits).await;
 }
 
 fn builder() -> Builder {
@@ -94,7 +97,8 @@ fn builder() -> Builder {
 }
 
 async fn accept<S>(
-    mut connection: Connection<S, Bytes>,
+    mut connection: Connection<Gather<S>, Bytes>,
+    outlet: Outlet<S>,
     peer: Peer,
     surface: Surface,
     lifecycle: &Lifecycle,
@@ -111,7 +115,7 @@ async fn accept<S>(
     // Ends with the connection. No lost branch loses anything: what was not accepted is still queued.
     loop {
         tokio::select! {
-            accepted = connection.accept() => match accepted {
+            accepted = outlet.during(connection.accept()) => match accepted {
                 Some(Ok((mut request, reply))) => {
                     request.extensions_mut().insert(peer);
                     has_asked = true;

@@ -14,9 +14,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::{Addresses, Counted};
+use super::http1::{self, Awake};
+use super::http2;
 use super::surface::Surface;
 use super::tls::{self, Tls};
-use super::{http1, http2};
 use crate::lifecycle::Lifecycle;
 
 /// Largest request head, in octets: a tus upload's metadata is the longest thing in it.
@@ -30,6 +31,8 @@ const BACKLOG: u32 = 1024;
 const QUIET: Duration = Duration::from_millis(20);
 /// or after so long at the latest.
 const QUIET_AWAITED: Duration = Duration::from_secs(1);
+/// Encrypted octets that wait to be written: as many go out by one call. A client that reads slowly holds them.
+const TLS_BYTES_MAX: usize = 256 * 1024;
 /// Pause between two looks at a preface that arrives in pieces.
 const PREFACE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -46,6 +49,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Time without a request after which a connection gives back the memory that requests need.
     pub rest_after: Duration,
+    /// Connections that have that memory at a time before one that has been answered gives it back at once.
+    pub awake_max: usize,
     /// Octets per second that a client has to take of its answers; 0 for no bound.
     pub drain_rate_min: u64,
 }
@@ -58,6 +63,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             rest_after: Duration::from_secs(2),
+            awake_max: 256,
             drain_rate_min: 4096,
         }
     }
@@ -71,6 +77,7 @@ pub struct Listener {
     limits: Limits,
     places: Arc<Semaphore>,
     addresses: Addresses,
+    awake: Awake,
     /// Other processes may listen on the same address.
     is_shared: bool,
 }
@@ -88,9 +95,7 @@ impl Listener {
     /// # Errors
     /// If the address is taken or not this machine's.
     pub async fn bind(address: SocketAddr, limits: Limits) -> std::io::Result<Self> {
-        let places = Arc::new(Semaphore::new(limits.connections_max));
-        let addresses = Addresses::new(limits.connections_of_one_max);
-        Ok(Self { socket: TcpListener::bind(address).await?, tls: None, limits, places, addresses, is_shared: false })
+        Ok(Self::on(TcpListener::bind(address).await?, limits, false))
     }
 
     /// The same where other processes may listen on the address as well (`SO_REUSEPORT`): the kernel shares
@@ -99,9 +104,14 @@ impl Listener {
     /// # Errors
     /// As [`Listener::bind`]; also where another process listens alone, or another user's does.
     pub async fn bind_shared(address: SocketAddr, limits: Limits) -> std::io::Result<Self> {
+        Ok(Self::on(shared(address)?, limits, true))
+    }
+
+    fn on(socket: TcpListener, limits: Limits, is_shared: bool) -> Self {
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let addresses = Addresses::new(limits.connections_of_one_max);
-        Ok(Self { socket: shared(address)?, tls: None, limits, places, addresses, is_shared: true })
+        let awake = Awake::new(limits.awake_max);
+        Self { socket, tls: None, limits, places, addresses, awake, is_shared }
     }
 
     /// Binds another address, for TLS; connections of both count together.
@@ -109,9 +119,10 @@ impl Listener {
     /// # Errors
     /// As [`Listener::bind`].
     pub async fn bind_tls(&self, address: SocketAddr, tls: Tls) -> std::io::Result<Self> {
-        let (places, addresses) = (Arc::clone(&self.places), self.addresses.clone());
+        let (places, addresses, awake) = (Arc::clone(&self.places), self.addresses.clone(), self.awake.clone());
         let socket = if self.is_shared { shared(address)? } else { TcpListener::bind(address).await? };
-        Ok(Self { socket, tls: Some(tls), limits: self.limits, places, addresses, is_shared: self.is_shared })
+        let (limits, is_shared) = (self.limits, self.is_shared);
+        Ok(Self { socket, tls: Some(tls), limits, places, addresses, awake, is_shared })
     }
 
     /// The address it listens on, with its real port.
@@ -192,12 +203,13 @@ impl Listener {
         let _ = stream.set_nodelay(true);
         let (hard, metrics) = (lifecycle.hard().clone(), Arc::clone(surface.metrics()));
         // Boxed, as are the two below: a future that is moved into another is laid out in it twice.
-        let (surface, peer, limits) = (surface.clone(), Peer(address.to_canonical()), self.limits);
+        let (surface, peer) = (surface.clone(), Peer(address.to_canonical()));
+        let bounds = (self.limits, self.awake.clone());
         // A client that has not asked for anything is owed nothing, unless another process would have had it.
         let leaving = if self.is_shared { CancellationToken::new() } else { lifecycle.soft().clone() };
         let connection: BoxFuture<'static, ()> = match self.tls.clone() {
-            Some(tls) => encrypted(stream, tls, peer, surface, (lifecycle.clone(), leaving), limits).boxed(),
-            None => connection(stream, peer, surface, (lifecycle.clone(), leaving), limits).boxed(),
+            Some(tls) => encrypted(stream, tls, peer, surface, (lifecycle.clone(), leaving), bounds).boxed(),
+            None => connection(stream, peer, surface, (lifecycle.clone(), leaving), bounds).boxed(),
         };
         lifecycle.tracker().spawn(async move {
             metrics.connections().inc();
@@ -221,13 +233,16 @@ fn shared(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// What a connection ends with, and what it ends with before anything was asked.
 type Stops = (Lifecycle, CancellationToken);
 
-async fn connection(stream: TcpStream, peer: Peer, surface: Surface, (lifecycle, leaving): Stops, limits: Limits) {
+/// What bounds a connection, and which others have memory for requests.
+type Bounds = (Limits, Awake);
+
+async fn connection(stream: TcpStream, peer: Peer, surface: Surface, (lifecycle, leaving): Stops, bounds: Bounds) {
     let protocol = tokio::select! {
         () = leaving.cancelled() => return,
-        protocol = tokio::time::timeout(limits.header_timeout, protocol_of(&stream)) => protocol,
+        protocol = tokio::time::timeout(bounds.0.header_timeout, protocol_of(&stream)) => protocol,
     };
     match protocol {
-        Ok(Some(protocol)) => speak(protocol, stream, peer, surface, &lifecycle, limits).await,
+        Ok(Some(protocol)) => speak(protocol, stream, peer, surface, &lifecycle, bounds).await,
         Ok(None) => tracing::debug!("the client left without a word"),
         Err(_) => tracing::debug!("the client does not say what it speaks"),
     }
@@ -240,29 +255,31 @@ async fn encrypted(
     peer: Peer,
     surface: Surface,
     (lifecycle, leaving): Stops,
-    limits: Limits,
+    bounds: Bounds,
 ) {
     let shaken = tokio::select! {
         () = leaving.cancelled() => return,
-        shaken = tokio::time::timeout(limits.header_timeout, tls.acceptor().accept(stream)) => shaken,
+        shaken = tokio::time::timeout(bounds.0.header_timeout, tls.acceptor().accept(stream)) => shaken,
     };
     match shaken {
-        Ok(Ok(stream)) => {
+        Ok(Ok(mut stream)) => {
+            stream.get_mut().1.set_buffer_limit(Some(TLS_BYTES_MAX));
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2);
             let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-            speak(protocol, stream, peer, surface, &lifecycle, limits).await;
+            speak(protocol, stream, peer, surface, &lifecycle, bounds).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
         Err(_) => tracing::debug!("no TLS handshake in time"),
     }
 }
 
-async fn speak<S>(protocol: Protocol, stream: S, peer: Peer, surface: Surface, lifecycle: &Lifecycle, limits: Limits)
+async fn speak<S>(protocol: Protocol, stream: S, peer: Peer, surface: Surface, lifecycle: &Lifecycle, bounds: Bounds)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (limits, awake) = bounds;
     match protocol {
-        Protocol::Http1 => Box::pin(http1::serve(stream, peer, surface, lifecycle, limits)).await,
+        Protocol::Http1 => Box::pin(http1::serve(stream, peer, surface, lifecycle, limits, awake)).await,
         Protocol::Http2 => Box::pin(http2::serve(stream, peer, surface, lifecycle, limits)).await,
     }
 }

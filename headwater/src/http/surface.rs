@@ -81,17 +81,20 @@ impl Surface {
         {
             return None;
         }
+        let id = || request_id::of(request.headers(), &*self.0.clock);
         let response = match edge {
-            Some(edge) => edge.answer_at_once(request)?,
-            None => self.0.origin.as_ref()?.answer_at_once(request)?,
+            Some(edge) => {
+                let mut response = edge.answer_at_once(request)?;
+                response.headers_mut().insert(request_id::HEADER, id());
+                response
+            }
+            None => self.0.origin.as_ref()?.answer_at_once_as(request, id)?,
         };
         let (method, status) = (request.method(), response.status());
         self.0.metrics.answered_at_once(route, method, status, begun.elapsed());
-        let id = request_id::of(request.headers(), &*self.0.clock);
+        let id = response.headers().get(request_id::HEADER);
         tracing::debug!(request.id = ?id, route = route.name(), %method, status = status.as_u16(), "request answered at once");
-        let mut response = response.map(Outgoing::Origin);
-        response.headers_mut().insert(request_id::HEADER, id);
-        Some(response)
+        Some(response.map(Outgoing::Origin))
     }
 
     /// Answers one request; never fails.

@@ -126,6 +126,13 @@ async fn samples_are_encrypted_in_cmaf_alone() {
     let text = String::from_utf8(stage.get("g3/720p/playlist.m3u8").await.body.to_vec()).unwrap();
     assert!(text.contains("#EXT-X-KEY:METHOD=SAMPLE-AES,URI=\"../../keys/3/0?of="), "{text}");
     assert!(!text.contains("\"init.mp4\""), "{text}");
+    // One key for all can be told to players of DASH, more cannot.
+    let manifest = stage.get("manifest.mpd").await;
+    assert_eq!(manifest.status, StatusCode::OK);
+    let manifest = String::from_utf8(manifest.body.to_vec()).unwrap();
+    assert!(manifest.contains("value=\"cbcs\" cenc:default_KID=\""), "{manifest}");
+    let rotated = self::stage(access(EncryptionMethod::Cbcs, 0, 4), &[NEW]).await;
+    assert_problem(&rotated.get("manifest.mpd").await, StatusCode::NOT_FOUND, "encrypted");
     // What is stored here is no CMAF.
     let (init, _) = text.split_once("#EXT-X-MAP:URI=\"").unwrap().1.split_once('"').unwrap();
     assert_problem(&stage.get(&format!("g3/720p/{init}")).await, StatusCode::INTERNAL_SERVER_ERROR, "damaged");

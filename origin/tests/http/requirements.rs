@@ -26,7 +26,7 @@ fn tests_in(file: &Path) -> BTreeSet<String> {
         if let Some((name, _)) = is_function.and_then(|rest| rest.split_once('(')).filter(|_| is_marked) {
             tests.insert(name.to_owned());
         }
-        is_marked = line == "#[test]" || line == "#[tokio::test]";
+        is_marked = line == "#[test]" || line == "#[tokio::test]" || line.starts_with("#[tokio::test(");
     }
     tests
 }

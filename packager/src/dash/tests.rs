@@ -1,7 +1,9 @@
+use domain::Encryption;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use super::*;
+use crate::encryption::Edition;
 use crate::film;
 use crate::hls::Clip;
 
@@ -65,6 +67,38 @@ fn a_clip_keeps_the_times_of_its_segments() {
     assert!(first.contains(&format!("presentationTimeOffset=\"{}\"", 2 * scale)), "{first}");
     assert!(tags.contains(&format!("S t=\"{0}\" d=\"{0}\" r=\"1\"", 2 * scale)), "{tags:?}");
     assert!(!text.contains("image/jpeg"));
+}
+
+#[test]
+fn samples_that_are_encrypted_name_their_key_and_lie_elsewhere() {
+    let policy = Encryption { method: EncryptionMethod::Cbcs, clear_lead_s: 0, rotate_s: 0 };
+    let lock = Lock::new(policy, Edition::new([0xab; 8]));
+    assert!(is_possible(lock));
+    let (mut film, _) = film::film();
+    film.video[0].codecs = "hvc1.1.6.L93.90".into();
+    let (tags, _) = parsed(&manifest(&film, "g1/", View { lock: Some(lock), ..View::default() }));
+    let of = |name: &str| tags.iter().filter(|tag| tag.split(' ').next() == Some(name)).collect::<Vec<_>>();
+    let id = u128::from_be_bytes(lock.key_id(&film, 0));
+    let digits = format!("{id:032x}");
+    let written = of("ContentProtection")[0].rsplit_once("cenc:default_KID=\"").unwrap().1.trim_end_matches('"');
+    assert_eq!(written.replace('-', ""), digits);
+    assert_eq!(written.split('-').map(str::len).collect::<Vec<_>>(), [8, 4, 4, 4, 12]);
+    let sets = of("AdaptationSet").iter().filter(|tag| tag.contains("video/mp4") || tag.contains("audio/mp4")).count();
+    assert_eq!(of("ContentProtection").len(), sets);
+    assert!(of("ContentProtection").iter().all(|tag| tag.contains("mp4protection:2011\" value=\"cbcs\"")));
+    assert!(of("MPD")[0].contains("xmlns:cenc=\"urn:mpeg:cenc:2013\""));
+    let templates = of("SegmentTemplate");
+    let inits =
+        templates.iter().filter(|tag| tag.contains("\"g1/$RepresentationID$/abababababab/init-0.mp4\"")).count();
+    let media =
+        templates.iter().filter(|tag| tag.contains("\"g1/$RepresentationID$/abababababab/$Number$.m4s\"")).count();
+    assert_eq!((inits, media), (sets, sets));
+    assert!(!tags.iter().any(|tag| tag.contains("hvc1")), "of these samples cannot be encrypted");
+    for (clear_lead_s, rotate_s) in [(2, 0), (0, 6)] {
+        assert!(!is_possible(Lock::new(Encryption { clear_lead_s, rotate_s, ..policy }, Edition::new([0; 8]))));
+    }
+    let whole = Encryption { method: EncryptionMethod::Aes128, ..policy };
+    assert!(!is_possible(Lock::new(whole, Edition::new([0; 8]))), "DASH has no such method");
 }
 
 #[test]

@@ -28,6 +28,14 @@ impl Element {
         self
     }
 
+    /// Adds an attribute, if it has a value.
+    pub(super) fn with_some(self, name: &str, value: Option<impl Display>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
     pub(super) fn child(self, child: Self) -> Self {
         self.children([child])
     }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::awake::Awake;
 use crate::http::listener::Limits;
 use crate::http::outgoing::Outgoing;
 
@@ -65,14 +66,15 @@ pub(super) struct Patience {
     head: Duration,
     idle: Duration,
     rest: Duration,
+    awake: Awake,
 }
 
 impl Patience {
     /// A new connection owes a head.
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, awake: Awake) -> Self {
         let Limits { header_timeout: head, idle_timeout: idle, rest_after: rest, .. } = *limits;
         let phase = Phase(Arc::new(AtomicU8::new(HEAD)));
-        Self { phase, seen: HEAD, since: Instant::now(), has_written: false, sleep: None, head, idle, rest }
+        Self { phase, seen: HEAD, since: Instant::now(), has_written: false, sleep: None, head, idle, rest, awake }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -91,6 +93,15 @@ impl Patience {
         self.has_written = true;
         if self.phase.is_resting() {
             self.phase.0.store(IDLE, Ordering::Relaxed);
+        }
+    }
+
+    /// All is written, and nothing is owed of the last message. If the answer was whole, the connection rests at once
+    /// where many do not.
+    pub(super) fn is_between(&mut self) {
+        let swap = |phase: &AtomicU8| phase.compare_exchange(IDLE, RESTING, Ordering::Relaxed, Ordering::Relaxed);
+        if self.awake.are_many() && swap(&self.phase.0).is_ok() {
+            (self.seen, self.since, self.has_written) = (IDLE, Instant::now(), false);
         }
     }
 
@@ -174,12 +185,13 @@ mod tests {
     const REST_AFTER: Duration = Duration::from_secs(2);
 
     fn patience() -> Patience {
-        Patience::new(&Limits {
-            header_timeout: HEAD_TIME,
-            idle_timeout: IDLE_TIME,
-            rest_after: REST_AFTER,
-            ..Limits::default()
-        })
+        patience_among(&Awake::new(1))
+    }
+
+    fn patience_among(awake: &Awake) -> Patience {
+        let (header_timeout, idle_timeout, rest_after) = (HEAD_TIME, IDLE_TIME, REST_AFTER);
+        let limits = Limits { header_timeout, idle_timeout, rest_after, ..Limits::default() };
+        Patience::new(&limits, awake.clone())
     }
 
     async fn ended(patience: &mut Patience) -> Duration {
@@ -213,6 +225,29 @@ mod tests {
         assert!(!rests_after(true, REST_AFTER / 2).await);
         assert!(rests_after(true, REST_AFTER * 2).await);
         assert!(!rests_after(false, REST_AFTER * 2).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn among_many_a_connection_rests_as_soon_as_it_has_answered() {
+        let awake = Awake::new(0);
+        let mut patience = patience_among(&awake);
+        let phase = patience.phase();
+        let at_hand = phase.begin();
+        let rests = |patience: &mut Patience| {
+            patience.is_between();
+            phase.is_resting()
+        };
+        let many = awake.during(async {
+            assert!(!rests(&mut patience), "an answer is under way");
+            tokio::time::sleep(2 * IDLE_TIME).await;
+            drop(at_hand);
+            assert!(rests(&mut patience));
+            // Its silence begins here, whatever it did before.
+            assert_eq!(ended(&mut patience).await, IDLE_TIME);
+        });
+        many.await;
+        drop(phase.begin());
+        assert!(!rests(&mut patience), "few are awake");
     }
 
     #[tokio::test(start_paused = true)]

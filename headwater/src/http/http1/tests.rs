@@ -362,6 +362,26 @@ async fn a_connection_that_rested_answers_as_before_however_the_next_request_com
 }
 
 #[tokio::test]
+async fn a_connection_that_rests_at_once_answers_as_before() {
+    let ground = Ground::with(Limits { awake_max: 0, rest_after: PATIENCE, ..Limits::default() }).await;
+    let mut stream = connected(&ground).await;
+    for _ in 0..3 {
+        ask(&mut stream, "/healthz").await;
+    }
+    // Several at once, a body, and an end that was asked for.
+    let short = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";
+    stream.write_all(short.repeat(3).as_bytes()).await.unwrap();
+    for _ in 0..3 {
+        answered(&mut stream).await;
+    }
+    let upload = "POST /uploads/counted HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+    let last = "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(format!("{upload}{last}").as_bytes()).await.unwrap();
+    let statuses = statuses(&all(&mut stream).await);
+    assert_eq!(statuses.iter().filter(|status| **status != 104).collect::<Vec<_>>(), [&201, &200]);
+}
+
+#[tokio::test]
 async fn the_rest_of_a_body_is_no_request_however_late_it_comes() {
     let (_ground, mut stream) = resting().await;
     let body = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n";

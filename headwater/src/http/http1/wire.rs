@@ -185,11 +185,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         ready!(self.poll_speak(context))?;
         ready!(Pin::new(&mut self.socket).poll_flush(context))?;
         self.is_flushed = true;
+        if !self.unread.is_due() {
+            self.patience.is_between();
+        }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        // The end is not to be slept through.
+        this.patience.went();
         if this.linger.is_none() {
             ready!(this.poll_rest(context))?;
             ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
@@ -222,6 +227,7 @@ mod tests {
     use http::HeaderValue;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
+    use super::super::Awake;
     use super::*;
     use crate::http::listener::Limits;
 
@@ -240,7 +246,7 @@ mod tests {
     /// A wire over a pipe of `room` octets, the far end, and a request that may speak.
     fn ground(room: usize) -> (Wire<DuplexStream>, DuplexStream, ingest::Interim, Option<Speech>) {
         let (near, far) = tokio::io::duplex(room);
-        let patience = Patience::new(&Limits::default());
+        let patience = Patience::new(&Limits::default(), Awake::new(1));
         let (wire, speaker) = Wire::new(near, patience);
         let mut request = request();
         let speech = speaker.offer(&mut request);

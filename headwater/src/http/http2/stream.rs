@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Heard;
-use super::body::RequestBody;
+use super::body::{RequestBody, Unread};
 use crate::http::interim::offer;
 use crate::http::outgoing::Outgoing;
 use crate::http::surface::Surface;
@@ -31,6 +31,10 @@ const CONNECTION_HEADERS: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
+
+/// How long the end of an answer waits for that of a request which nobody reads any more: what is under way comes
+/// within a round trip.
+const END_AWAITED: Duration = Duration::from_millis(200);
 
 /// Why an answer was not sent to its end.
 #[derive(Debug, thiserror::Error)]
@@ -53,29 +57,29 @@ pub(super) async fn answer(
 ) {
     let is_head = request.method() == Method::HEAD;
     let sent = async {
-        let response = response_to(request, &mut reply, surface.clone(), heard).await?;
-        send(response, &mut reply, is_head, surface.clock().now(), room_timeout).await
+        let (response, unread) = response_to(request, &mut reply, surface.clone(), heard).await?;
+        send(response, &mut reply, is_head, surface.clock().now(), unread, room_timeout).await
     };
     if let Err(error) = sent.await {
         tracing::debug!(error = &error as &dyn std::error::Error, "stream ended");
     }
 }
 
-/// Makes the response; until it is there, says what is to be said before it.
+/// Makes the response; until it is there, says what is to be said before it. Also gives what may be left of the request.
 async fn response_to(
     request: Request<RecvStream>,
     reply: &mut Reply,
     surface: Surface,
     heard: Heard,
-) -> Result<Response<Outgoing>, Unsent> {
+) -> Result<(Response<Outgoing>, Option<Unread>), Unsent> {
     if let Some(response) = surface.answer_at_once(&request) {
-        return Ok(response);
+        return Ok((response, unread(request.into_body())));
     }
     let (parts, stream) = request.into_parts();
     let expects = parts.headers.get(header::EXPECT).is_some_and(|value| value.as_bytes() == b"100-continue");
     let mut is_waiting = expects && !stream.is_end_stream();
     let (wanted, mut is_wanted) = oneshot::channel();
-    let body = RequestBody::new(stream, &parts.headers, is_waiting.then_some(wanted), heard);
+    let (body, unread) = RequestBody::new(stream, &parts.headers, is_waiting.then_some(wanted), heard);
     let mut request = Request::from_parts(parts, Body::new(body));
     let mut outbox = offer(&mut request);
     let mut response = pin!(surface.answer(request));
@@ -85,7 +89,7 @@ async fn response_to(
             biased;
             response = response.as_mut() => {
                 let Ok(response) = response;
-                return Ok(response);
+                return Ok((response, unread));
             }
             wanted = &mut is_wanted, if is_waiting => {
                 is_waiting = false;
@@ -101,6 +105,15 @@ async fn response_to(
             reset = poll_fn(|context| reply.poll_reset(context)) => return Err(Unsent::Reset(reset?)),
         }
     }
+}
+
+/// What is left of a request of which nothing was read.
+fn unread(stream: RecvStream) -> Option<Unread> {
+    if stream.is_end_stream() {
+        return None;
+    }
+    let (sender, receiver) = oneshot::channel();
+    sender.send(stream).ok().map(|()| receiver)
 }
 
 async fn next_of(outbox: &mut Option<Outbox>) -> HeaderMap {
@@ -122,6 +135,7 @@ async fn send(
     reply: &mut Reply,
     is_head: bool,
     now: Timestamp,
+    unread: Option<Unread>,
     room_timeout: Option<Duration>,
 ) -> Result<(), Unsent> {
     let (mut head, body) = response.into_parts();
@@ -134,11 +148,12 @@ async fn send(
         head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
     }
     let is_over = is_empty || is_head;
-    let mut stream = reply.send_response(Response::from_parts(head, ()), is_over)?;
-    if is_over {
-        return Ok(());
-    }
-    let sent = send_body(&mut stream, body, room_timeout).await;
+    let mut stream = reply.send_response(Response::from_parts(head, ()), is_over && unread.is_none())?;
+    let sent = match unread {
+        None if is_over => return Ok(()),
+        Some(unread) if is_over => end(&mut stream, unread).await,
+        unread => send_body(&mut stream, body, unread, room_timeout).await,
+    };
     if let Err(Unsent::Body(_)) = &sent {
         stream.send_reset(Reason::INTERNAL_ERROR);
     }
@@ -148,6 +163,7 @@ async fn send(
 async fn send_body(
     stream: &mut SendStream<Bytes>,
     mut body: Outgoing,
+    mut unread: Option<Unread>,
     room_timeout: Option<Duration>,
 ) -> Result<(), Unsent> {
     // Ends with the body or with the stream.
@@ -158,14 +174,19 @@ async fn send_body(
         };
         let frame = match frame {
             Some(frame) => frame.map_err(Unsent::Body)?,
-            None => return Ok(stream.send_data(Bytes::new(), true)?),
+            None => match unread {
+                Some(unread) => return end(stream, unread).await,
+                None => return Ok(stream.send_data(Bytes::new(), true)?),
+            },
         };
         match frame.into_data() {
             Ok(data) => {
                 let is_last = body.is_end_stream();
-                send_data(stream, data, is_last, room_timeout).await?;
-                if is_last {
-                    return Ok(());
+                send_data(stream, data, is_last && unread.is_none(), room_timeout).await?;
+                match unread.take_if(|_| is_last) {
+                    Some(unread) => return end(stream, unread).await,
+                    None if is_last => return Ok(()),
+                    None => {}
                 }
             }
             Err(frame) => {
@@ -175,6 +196,31 @@ async fn send_body(
             }
         }
     }
+}
+
+/// Ends an answer whose request nobody reads any more. A stream on which both have ended is closed: what the client
+/// has under way would come too late to be told what is wrong with it, and a reset would come before it has all.
+async fn end(stream: &mut SendStream<Bytes>, mut unread: Unread) -> Result<(), Unsent> {
+    // Whoever still has the body reads it: nobody waits for that.
+    if let Ok(request) = unread.try_recv() {
+        let reset = tokio::select! {
+            _ = timeout(END_AWAITED, discard(request)) => None,
+            reset = poll_fn(|context| stream.poll_reset(context)) => Some(reset),
+        };
+        if let Some(reset) = reset {
+            return Err(Unsent::Reset(reset?));
+        }
+    }
+    Ok(stream.send_data(Bytes::new(), true)?)
+}
+
+/// Takes what comes of a request until its end.
+async fn discard(mut request: RecvStream) -> Result<(), h2::Error> {
+    // Ends with the request; its caller waits only so long.
+    while let Some(data) = request.data().await {
+        request.flow_control().release_capacity(data?.len())?;
+    }
+    request.trailers().await.map(drop)
 }
 
 /// Sends `data` as the client makes room for it, so that none of it waits twice.

@@ -1,17 +1,19 @@
 //! What a client of h2 sees.
 
 use std::future::poll_fn;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{self, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use origin::access::Peer;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::{PREFACE, STREAM_WINDOW_BYTES};
+use super::{PREFACE, STREAM_WINDOW_BYTES, serve};
 use crate::http::Limits;
 use crate::http::ground::{Ground, LARGE_BYTES, PATIENCE, Seen};
 
@@ -321,4 +323,64 @@ async fn a_client_that_says_part_of_a_preface_and_no_more_is_let_go() {
         // Reset or closed: both are an end.
         let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect(said);
     }
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// A frame of the only stream, or of the connection.
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let stream = u8::from(matches!(kind, DATA | HEADERS | RST_STREAM));
+    let length = u8::try_from(payload.len()).unwrap();
+    [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
+/// The next frame of these kinds: kind, flags and payload.
+async fn next_frame(far: &mut DuplexStream, kinds: &[u8]) -> (u8, u8, Vec<u8>) {
+    loop {
+        let mut head = [0; 9];
+        far.read_exact(&mut head).await.unwrap();
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]).try_into().unwrap()];
+        far.read_exact(&mut payload).await.unwrap();
+        if kinds.contains(&head[3]) {
+            return (head[3], head[4], payload);
+        }
+    }
+}
+
+/// What a client hears that asks for what is refused unread, and sends `rest` once it has all of the answer but
+/// its end.
+async fn heard_after(rest: &[u8]) -> (u8, u8, Vec<u8>) {
+    let ground = Ground::new().await;
+    let (near, mut far) = tokio::io::duplex(1 << 16);
+    let (surface, lifecycle) = (ground.surface.clone(), ground.lifecycle.clone());
+    let peer = Peer(Ipv4Addr::LOCALHOST.into());
+    ground.lifecycle.tracker().spawn(async move { serve(near, peer, surface, &lifecycle, Limits::default()).await });
+    // POST, http, the path and the authority; then content-length: 1 (RFC 7541, without its table).
+    let head = b"\x83\x86\x04\x10/uploads/refused\x01\x09localhost\x0f\x0d\x011";
+    let opening = [&PREFACE[..], &frame(SETTINGS, 0, b""), &frame(HEADERS, END_HEADERS, head)].concat();
+    far.write_all(&opening).await.unwrap();
+    assert_eq!(next_frame(&mut far, &[DATA, RST_STREAM]).await, (DATA, 0, b"too large".to_vec()));
+    far.write_all(rest).await.unwrap();
+    next_frame(&mut far, &[DATA, RST_STREAM, PING]).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_still_sends_when_it_is_answered_is_looked_at_before_the_answer_ends() {
+    let end = (DATA, END_STREAM, Vec::new());
+    let error = (RST_STREAM, 0, u32::from(Reason::PROTOCOL_ERROR).to_be_bytes().to_vec());
+    assert_eq!(heard_after(&frame(DATA, END_STREAM, b"1")).await, end);
+    assert_eq!(heard_after(b"").await, end, "after a while, whatever comes");
+    assert_eq!(heard_after(&frame(DATA, END_STREAM, b"test")).await, error, "more than announced");
+    // A pseudo-header field (:method) in trailers that are not the end either.
+    let trailers = [frame(DATA, 0, b"1"), frame(HEADERS, END_HEADERS, b"\x83")].concat();
+    assert_eq!(heard_after(&trailers).await, error);
+    // Nothing is owed to a client that has left the stream; the connection goes on.
+    let left = [frame(RST_STREAM, 0, &[0, 0, 0, 8]), frame(PING, 0, b"are you?")].concat();
+    assert_eq!(heard_after(&left).await, (PING, 1, b"are you?".to_vec()));
 }
