@@ -14,7 +14,7 @@
 //! | `availability` | the bin, and from when and until when assets are shown |
 //! | `search` | searching, and the second at which something is said |
 //! | `versions` | the sources that an asset has had |
-//! | `subtitles` | subtitle files: added, shown, removed |
+//! | `subtitles`, `cues` | subtitle files: added, shown, described, removed; edited cue by cue |
 //! | `asset_documents` | documents of an asset: asked for, shown, named, put in order, removed |
 //! | `places` | addresses that are good for one upload of an asset |
 //! | `chapters` | chapters: set, replaced, given back to the file |
@@ -30,7 +30,7 @@
 //! | `problem` | every error, as a problem document (RFC 9457) |
 //!
 //! What somebody may do is decided by [`domain::authorize`] alone. The crate knows nothing of uploads, media or
-//! players: those URLs are only named here, not served, and subtitle files are stored unread.
+//! players: those URLs are only named here, not served, and subtitle files are stored unread, and read to be edited.
 //! Its surface is described by `openapi.json`, which a test compares with the router.
 
 mod accounts;
@@ -45,6 +45,7 @@ mod channels;
 mod chapters;
 mod characters;
 mod collections;
+mod cues;
 mod describe;
 mod documents;
 mod door;

@@ -21,7 +21,7 @@ use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::problem::Problem;
 use crate::{
-    aliases, asset_documents, assets, audit, auth, availability, channels, chapters, collections, describe, door,
+    aliases, asset_documents, assets, audit, auth, availability, channels, chapters, collections, cues, describe, door,
     erasure, events, idempotency, markers, me, notifications, oidc, problem, reprocess, search, second_factor, shares,
     subtitles, users, versions, webhooks,
 };
@@ -42,7 +42,11 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         &[("get", Action::ReadAsset), ("patch", Action::EditAsset), ("delete", Action::EditAsset)],
     ),
     ("/api/v1/assets/{id}/subtitles", &[("get", Action::ReadAsset), ("post", Action::EditAsset)]),
-    ("/api/v1/assets/{id}/subtitles/{subtitle}", &[("get", Action::ReadAsset), ("delete", Action::EditAsset)]),
+    (
+        "/api/v1/assets/{id}/subtitles/{subtitle}",
+        &[("get", Action::ReadAsset), ("patch", Action::EditAsset), ("delete", Action::EditAsset)],
+    ),
+    ("/api/v1/assets/{id}/subtitles/{subtitle}/cues", &[("get", Action::ReadAsset), ("put", Action::EditAsset)]),
     (
         "/api/v1/assets/{id}/chapters",
         &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
@@ -250,7 +254,11 @@ fn of_assets() -> Router<State> {
             get(asset_documents::show).patch(asset_documents::change).delete(asset_documents::remove),
         )
         .route("/api/v1/assets/{id}/subtitles", get(subtitles::list).post(subtitles::add))
-        .route("/api/v1/assets/{id}/subtitles/{subtitle}", get(subtitles::show).delete(subtitles::remove))
+        .route(
+            "/api/v1/assets/{id}/subtitles/{subtitle}",
+            get(subtitles::show).patch(subtitles::change).delete(subtitles::remove),
+        )
+        .route("/api/v1/assets/{id}/subtitles/{subtitle}/cues", get(cues::show).put(cues::set))
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
         .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))

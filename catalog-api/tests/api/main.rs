@@ -7,6 +7,7 @@ mod availability;
 mod catalogue;
 mod characters;
 mod collections;
+mod cues;
 mod documents;
 mod events;
 mod farewell;

@@ -63,7 +63,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         let asset = step.asset().await?;
         let texts = texts::read_all(step, generation, &plan).await?;
         let mut next = whole.clone();
-        next.subtitles.extend(texts.renditions.iter().cloned());
+        next.subtitles = texts.beside(next.subtitles);
         next.chapters = chapters::shown(asset.chapters.as_deref(), &probe, plan.origin, plan.duration);
         next.markers = markers::shown(&asset.markers, plan.duration);
         if edition::replace(step, &before, next).await? {
