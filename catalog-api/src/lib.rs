@@ -16,7 +16,7 @@
 //! | [`preview`](Previews) | what reviewers play |
 //! | `search` | searching, and the second at which something is said |
 //! | `versions` | the sources that an asset has had |
-//! | `subtitles` | subtitle files: added, shown, removed |
+//! | `subtitles`, `cues` | subtitle files: added, shown, described, removed; edited cue by cue |
 //! | `asset_documents` | documents of an asset: asked for, shown, named, put in order, removed |
 //! | `places` | addresses that are good for one upload of an asset |
 //! | `chapters` | chapters: set, replaced, given back to the file |
@@ -33,8 +33,8 @@
 //! | `problem` | every error, as a problem document (RFC 9457) |
 //!
 //! What somebody may do is decided by [`domain::authorize`] alone. The crate knows nothing of uploads, media or
-//! players: those URLs are only named here, not served, and subtitle files are stored unread. Pictures that people send are
-//! decoded here, and nothing else is.
+//! players: those URLs are only named here, not served, and subtitle files are stored unread, and read to be edited.
+//! Pictures that people send are decoded here, and nothing else is.
 //! Its surface is described by `openapi.json`, which a test compares with the router.
 
 mod accounts;
@@ -50,6 +50,7 @@ mod channels;
 mod chapters;
 mod characters;
 mod collections;
+mod cues;
 mod describe;
 mod documents;
 mod door;

@@ -80,6 +80,12 @@ impl Problem {
         self.code
     }
 
+    /// What is wrong with fields, and where.
+    #[cfg(test)]
+    pub(crate) fn faults(&self) -> Vec<(&str, &'static str)> {
+        self.errors.iter().map(|error| (error.pointer.as_str(), error.code)).collect()
+    }
+
     pub(crate) fn invalid_id(error: &domain::IdError) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_id", error.to_string())
     }
@@ -162,6 +168,15 @@ impl Problem {
     /// A picture cannot be taken.
     pub(crate) fn of_picture(status: StatusCode, code: &'static str, detail: &'static str) -> Self {
         Self::new(status, code, detail)
+    }
+
+    pub(crate) fn subtitle_replaced() -> Self {
+        let detail = "another subtitle is shown instead of it by now: edit that";
+        Self::new(StatusCode::CONFLICT, "subtitle_replaced", detail)
+    }
+
+    pub(crate) fn subtitle_lost() -> Self {
+        Self::new(StatusCode::CONFLICT, "subtitle_lost", "the stored file is lost: add it again")
     }
 
     pub(crate) fn asset_failed() -> Self {

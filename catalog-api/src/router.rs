@@ -23,9 +23,9 @@ use crate::picture::Studio;
 use crate::preview::Previews;
 use crate::problem::Problem;
 use crate::{
-    aliases, asset_documents, assets, audit, auth, availability, avatars, channels, chapters, collections, describe,
-    door, erasure, events, idempotency, markers, me, notifications, oidc, poster, preview, problem, reprocess, search,
-    second_factor, shares, subtitles, users, versions, webhooks,
+    aliases, asset_documents, assets, audit, auth, availability, avatars, channels, chapters, collections, cues,
+    describe, door, erasure, events, idempotency, markers, me, notifications, oidc, poster, preview, problem,
+    reprocess, search, second_factor, shares, subtitles, users, versions, webhooks,
 };
 
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
@@ -44,7 +44,11 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         &[("get", Action::ReadAsset), ("patch", Action::EditAsset), ("delete", Action::EditAsset)],
     ),
     ("/api/v1/assets/{id}/subtitles", &[("get", Action::ReadAsset), ("post", Action::EditAsset)]),
-    ("/api/v1/assets/{id}/subtitles/{subtitle}", &[("get", Action::ReadAsset), ("delete", Action::EditAsset)]),
+    (
+        "/api/v1/assets/{id}/subtitles/{subtitle}",
+        &[("get", Action::ReadAsset), ("patch", Action::EditAsset), ("delete", Action::EditAsset)],
+    ),
+    ("/api/v1/assets/{id}/subtitles/{subtitle}/cues", &[("get", Action::ReadAsset), ("put", Action::EditAsset)]),
     (
         "/api/v1/assets/{id}/chapters",
         &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
@@ -271,7 +275,11 @@ fn of_assets() -> Router<State> {
             get(asset_documents::show).patch(asset_documents::change).delete(asset_documents::remove),
         )
         .route("/api/v1/assets/{id}/subtitles", get(subtitles::list).post(subtitles::add))
-        .route("/api/v1/assets/{id}/subtitles/{subtitle}", get(subtitles::show).delete(subtitles::remove))
+        .route(
+            "/api/v1/assets/{id}/subtitles/{subtitle}",
+            get(subtitles::show).patch(subtitles::change).delete(subtitles::remove),
+        )
+        .route("/api/v1/assets/{id}/subtitles/{subtitle}/cues", get(cues::show).put(cues::set))
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
         .route("/api/v1/assets/{id}/poster", get(poster::show).put(poster::set).delete(poster::unset))

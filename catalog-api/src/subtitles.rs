@@ -8,7 +8,8 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use catalog_store::NewText;
+use catalog_store::{NewText, Text, TextFlags};
+use domain::about::Fault;
 use domain::authority::Action;
 use domain::text::{BYTES_MAX, NAME_CHARS_MAX};
 use domain::{AssetId, AssetState, JobId, Language, TextId};
@@ -17,6 +18,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::Caller;
 use crate::assets::{Missing, asset_id, asset_in, no_store, output_of};
+use crate::collections::{at_most, one_line};
+use crate::documents::{document, present, tag, wanted_version};
 use crate::door::asset_for;
 use crate::problem::{Problem, chain};
 use crate::view::{SubtitleView, subtitles};
@@ -36,6 +39,21 @@ pub(crate) struct AddQuery {
     forced: bool,
     #[serde(default)]
     default: bool,
+    #[serde(default)]
+    hearing_impaired: bool,
+}
+
+/// What is to be changed of what is said.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    #[serde(default, deserialize_with = "present")]
+    language: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
+    name: Option<Option<String>>,
+    is_forced: Option<bool>,
+    is_default: Option<bool>,
+    is_hearing_impaired: Option<bool>,
 }
 
 /// All subtitles of an asset.
@@ -61,8 +79,63 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let (asset, id) = text_in(path)?;
     asset_for(&state, &caller, asset, Action::ReadAsset).await?;
+    shown(&state.catalog.text(asset, id).await?.ok_or(NO_TEXT)?)
+}
+
+/// Changes language, name and flags by JSON Merge Patch (RFC 7396); what was made of the file stays.
+pub(crate) async fn change(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (asset, id) = text_in(path)?;
+    asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let text = state.catalog.text(asset, id).await?.ok_or(NO_TEXT)?;
-    Ok((no_store(), Json(SubtitleView::from(&text))).into_response())
+    let version = wanted_version(&headers)?;
+    let wanted: Change = document(&state, &headers, body).await?;
+    let flags = changed(wanted, &text)?;
+    let now = state.clock.now();
+    let job = JobId::mint(now, state.clock.entropy());
+    let text = state.catalog.change_text((asset, id), version, &flags, job, now).await?.ok_or(NO_TEXT)?;
+    tracing::info!(asset.id = %asset, text.id = %id, "text described");
+    shown(&text)
+}
+
+fn shown(text: &Text) -> Result<Response, Problem> {
+    let mut headers = no_store();
+    headers.extend(tag(text.version));
+    Ok((headers, Json(SubtitleView::from(text))).into_response())
+}
+
+/// What is said once `wanted` is done.
+fn changed(wanted: Change, text: &Text) -> Result<TextFlags, Problem> {
+    let mut faults = Vec::new();
+    let language = match wanted.language {
+        None => text.language.clone(),
+        Some(code) => {
+            let code = code.as_deref().map(str::trim).filter(|code| !code.is_empty());
+            let language = code.and_then(Language::from_code);
+            if code.is_some() && language.is_none() {
+                faults.push(Fault::new("/language", "unknown_language", "is a BCP 47 tag or an ISO 639 code"));
+            }
+            language
+        }
+    };
+    let name = wanted.name.map_or(text.name.clone(), |name| name.map(|name| one_line(&name)));
+    let name = name.filter(|name| !name.is_empty());
+    at_most(name.as_deref().unwrap_or_default(), NAME_CHARS_MAX, "/name", &mut faults);
+    if !faults.is_empty() {
+        return Err(Problem::invalid_fields(faults));
+    }
+    Ok(TextFlags {
+        language,
+        name,
+        is_forced: wanted.is_forced.unwrap_or(text.is_forced),
+        is_default: wanted.is_default.unwrap_or(text.is_default),
+        is_sdh: wanted.is_hearing_impaired.unwrap_or(text.is_sdh),
+    })
 }
 
 pub(crate) async fn add(
@@ -95,6 +168,7 @@ pub(crate) async fn add(
     tracing::info!(asset.id = %asset, text.id = %new.id, bytes, "text added");
     let text = state.catalog.text(asset, new.id).await?.ok_or(NO_TEXT)?;
     let mut headers = no_store();
+    headers.extend(tag(text.version));
     let location = format!("/api/v1/assets/{asset}/subtitles/{}", new.id);
     headers.extend(HeaderValue::try_from(location).ok().map(|location| (header::LOCATION, location)));
     Ok((StatusCode::CREATED, headers, Json(SubtitleView::from(&text))).into_response())
@@ -116,7 +190,7 @@ pub(crate) async fn remove(
 }
 
 /// There is no such text.
-const NO_TEXT: Missing = Missing("the asset has no such subtitle file");
+pub(crate) const NO_TEXT: Missing = Missing("the asset has no such subtitle file");
 
 fn text_in(path: Result<Path<(String, String)>, PathRejection>) -> Result<(AssetId, TextId), Problem> {
     let Path((asset, text)) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
@@ -128,10 +202,7 @@ fn described(asset: AssetId, id: TextId, query: AddQuery) -> Result<NewText, Pro
         Some(code) => Some(Language::from_code(code).ok_or_else(Problem::unknown_language)?),
         None => None,
     };
-    let name = query.name.map(|name| {
-        let words = name.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-        words.collect::<Vec<_>>().join(" ")
-    });
+    let name = query.name.map(|name| one_line(&name));
     let name = name.filter(|name| !name.is_empty());
     if name.as_ref().is_some_and(|name| name.chars().count() > NAME_CHARS_MAX) {
         return Err(Problem::invalid_query(format!("name has at most {NAME_CHARS_MAX} characters")));
@@ -140,7 +211,8 @@ fn described(asset: AssetId, id: TextId, query: AddQuery) -> Result<NewText, Pro
     if charset.as_ref().is_some_and(|label| label.len() > CHARSET_BYTES_MAX || !label.is_ascii()) {
         return Err(Problem::invalid_query("charset is the label of a character set, such as windows-1251"));
     }
-    Ok(NewText { id, asset, language, name, charset, is_forced: query.forced, is_default: query.default })
+    let (is_forced, is_default, is_sdh) = (query.forced, query.default, query.hearing_impaired);
+    Ok(NewText { id, asset, language, name, charset, is_forced, is_default, is_sdh, replaces: None })
 }
 
 /// Refuses what is certainly no subtitle file, whatever the character set.

@@ -18,7 +18,7 @@ use crate::avatars;
 
 mod subtitles;
 
-pub(crate) use subtitles::{SubtitleView, subtitles};
+pub(crate) use subtitles::{SubtitleView, replacing, subtitles};
 
 /// An asset, as the API shows it. Fields are only ever added.
 #[derive(Serialize)]

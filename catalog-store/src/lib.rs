@@ -118,7 +118,7 @@ pub use secrets::{Sealed, SecretKeys, WeakKey};
 pub use segments::SegmentRow;
 pub use sessions::{NewSession, Proof, RefreshToken, Refreshed, Session};
 pub use shares::Share;
-pub use texts::{NewText, Text};
+pub use texts::{NewText, Replaced, Text, TextFlags};
 pub use uploads::{Advance, Closing, NewUpload, Upload, UploadKind, UploadState, UploadTerms};
 pub use versions::{Target, Version, VersionState};
 pub use webhooks::{

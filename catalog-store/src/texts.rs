@@ -9,12 +9,15 @@ use domain::markers::Marker;
 use domain::presentation::SubtitleRendition;
 use domain::probe::Chapter;
 use domain::text::{COUNT_MAX, Report, State};
-use domain::{AssetId, AssetState, Generation, JobId, JobSpec, Language, PosterChoice, TextId, Timestamp};
+use domain::{
+    AssetId, AssetState, Generation, JobId, JobSpec, Language, PosterChoice, RenditionId, SourceVersion, TextId,
+    Timestamp,
+};
 use serde_json::json;
 
 use crate::assets::AssetRow;
-use crate::catalog::{Number, Tx};
-use crate::engine::{Arg, args, corrupt, count32, document, json as text, parsed};
+use crate::catalog::{Number, Text as Named, Tx};
+use crate::engine::{Arg, args, column, corrupt, count, count32, document, json as text, parsed};
 use crate::search::index;
 use crate::{Catalog, CatalogError, Cue, LeasedJob, sql};
 
@@ -35,6 +38,12 @@ pub struct Text {
     pub is_forced: bool,
     /// Shown unless the viewer chooses otherwise.
     pub is_default: bool,
+    /// For the deaf and hard of hearing.
+    pub is_sdh: bool,
+    /// The track of a source that it is shown instead of.
+    pub replaces: Option<Replaced>,
+    /// Rises with every change of what is said of it.
+    pub version: u64,
     /// Taken back: it is to disappear, with its objects.
     pub is_removed: bool,
     /// Where it stands.
@@ -66,6 +75,34 @@ pub struct NewText {
     pub is_forced: bool,
     /// Shown unless the viewer chooses otherwise.
     pub is_default: bool,
+    /// For the deaf and hard of hearing.
+    pub is_sdh: bool,
+    /// The track of a source that it is shown instead of.
+    pub replaces: Option<Replaced>,
+}
+
+/// A subtitle track of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaced {
+    /// Which source: tracks of another one are others.
+    pub version: SourceVersion,
+    /// What is made of the track.
+    pub rendition: RenditionId,
+}
+
+/// What is said of a subtitle file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextFlags {
+    /// Its language, if stated.
+    pub language: Option<Language>,
+    /// What a menu shows, if stated.
+    pub name: Option<String>,
+    /// Only shown for foreign speech.
+    pub is_forced: bool,
+    /// Shown unless the viewer chooses otherwise.
+    pub is_default: bool,
+    /// For the deaf and hard of hearing.
+    pub is_sdh: bool,
 }
 
 impl Catalog {
@@ -81,19 +118,84 @@ impl Catalog {
         if count.is_some_and(|count| usize::try_from(count.number).is_ok_and(|count| count >= COUNT_MAX)) {
             return Err(CatalogError::TooManyTexts(new.asset));
         }
-        let args = args![
-            new.id,
-            new.asset,
-            tag(new.language.as_ref()),
-            new.name.clone(),
-            new.charset.clone(),
-            new.is_forced,
-            new.is_default,
-            now
-        ];
-        tx.execute(sql::texts::INSERT, args).await?;
+        insert(&mut tx, new, now).await?;
         wish(&mut tx, &asset, new.asset, job, now).await?;
         tx.commit().await
+    }
+
+    /// Adds a subtitle file in the place of another one, `edited`, which is taken back, or else of the track that it
+    /// says that it replaces; `job` will publish it. False, and nothing happens, if that is not there any more, or is
+    /// replaced by now.
+    ///
+    /// # Errors
+    /// As [`Catalog::add_text`].
+    pub async fn replace_text(
+        &self,
+        new: &NewText,
+        edited: Option<TextId>,
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
+        let mut tx = self.begin().await?;
+        let asset = lock_living(&mut tx, new.asset, now).await?;
+        let count: Option<Number> = tx.row(sql::texts::COUNT_OF_ASSET, args![new.asset]).await?;
+        // Those that are taken back count until their objects are gone, which takes a moment.
+        let most = if edited.is_some() { 2 * COUNT_MAX } else { COUNT_MAX };
+        if count.is_some_and(|count| usize::try_from(count.number).is_ok_and(|count| count >= most)) {
+            return Err(CatalogError::TooManyTexts(new.asset));
+        }
+        if let Some(edited) = edited {
+            if tx.execute(sql::texts::REMOVE, args![new.asset, edited]).await? == 0 {
+                return Ok(false);
+            }
+            index::drop_transcript(&mut tx, new.asset, &edited.to_string()).await?;
+        } else if let Some(track) = &new.replaces {
+            let args = args![new.asset, &track.rendition, track.version];
+            if tx.row::<Named>(sql::texts::REPLACING, args).await?.is_some() {
+                return Ok(false);
+            }
+            index::drop_transcript(&mut tx, new.asset, track.rendition.as_str()).await?;
+        }
+        insert(&mut tx, new, now).await?;
+        wish(&mut tx, &asset, new.asset, job, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
+    /// Changes what is said of a subtitle file that is at `version`; `job` will show it. What was made of it stays, so
+    /// the character set is fixed that it was read in. `None` if there is none.
+    ///
+    /// # Errors
+    /// [`CatalogError::Changed`] if it is at another version; [`CatalogError::NoAsset`], [`CatalogError::AssetFailed`].
+    pub async fn change_text(
+        &self,
+        (asset, id): (AssetId, TextId),
+        version: u64,
+        said: &TextFlags,
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<Option<Text>, CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = lock_living(&mut tx, asset, now).await?;
+        let found: Option<TextRow> = tx.row(sql::texts::BY_ID, args![asset, id]).await?;
+        let Some(found) = found.map(Text::try_from).transpose()? else { return Ok(None) };
+        if found.version != version {
+            return Err(CatalogError::Changed { version: found.version });
+        }
+        let charset = found.charset.or_else(|| found.report.and_then(|report| report.charset));
+        let language = tag(said.language.as_ref());
+        let version = column(version)?;
+        let (is_forced, is_default, is_sdh) = (said.is_forced, said.is_default, said.is_sdh);
+        let args = args![asset, id, version, language, said.name.clone(), charset, is_forced, is_default, is_sdh];
+        tx.execute(sql::texts::CHANGE, args).await?;
+        if found.language != said.language {
+            // It is read again under its new language.
+            index::drop_transcript(&mut tx, asset, &id.to_string()).await?;
+        }
+        wish(&mut tx, &row, asset, job, now).await?;
+        let changed: Option<TextRow> = tx.row(sql::texts::BY_ID, args![asset, id]).await?;
+        tx.commit().await?;
+        changed.map(Text::try_from).transpose()
     }
 
     /// Takes a subtitle file back; `job` will publish the asset without it. False if there is none.
@@ -302,6 +404,23 @@ pub(crate) async fn wish(
     tx.enqueue(job, asset, &spec, now).await
 }
 
+async fn insert(tx: &mut Tx, new: &NewText, now: Timestamp) -> Result<(), CatalogError> {
+    let args = args![
+        new.id,
+        new.asset,
+        tag(new.language.as_ref()),
+        new.name.clone(),
+        new.charset.clone(),
+        new.is_forced,
+        new.is_default,
+        now,
+        new.is_sdh,
+        new.replaces.as_ref().map(|track| track.rendition.as_str().to_owned()),
+        new.replaces.as_ref().map(|track| i64::from(track.version.0))
+    ];
+    tx.execute(sql::texts::INSERT, args).await.map(drop)
+}
+
 fn tag(language: Option<&Language>) -> Arg {
     Arg::from(language.map(|language| language.tag().to_owned()))
 }
@@ -316,11 +435,15 @@ struct TextRow {
     charset: Option<String>,
     is_forced: i64,
     is_default: i64,
+    is_sdh: i64,
     is_removed: i64,
     state: String,
     report: Option<String>,
     generation: Option<i64>,
     rendition: Option<String>,
+    replaces: Option<String>,
+    replaces_version: Option<i64>,
+    version: i64,
     created_at: i64,
 }
 
@@ -330,6 +453,9 @@ impl TryFrom<TextRow> for Text {
     fn try_from(row: TextRow) -> Result<Self, CatalogError> {
         let generation =
             row.generation.map(|number| count32("texts.generation", number).map(Generation)).transpose()?;
+        let track = row.replaces.as_deref().map(|name| parsed("texts.replaces", name)).transpose()?;
+        let source = row.replaces_version.map(|number| count32("texts.replaces_version", number)).transpose()?;
+        let replaces = track.zip(source.map(SourceVersion));
         let rendition = row.rendition.map(|rendition| document("texts.rendition", &rendition)).transpose()?;
         Ok(Self {
             id: parsed("texts.id", &row.id)?,
@@ -339,6 +465,9 @@ impl TryFrom<TextRow> for Text {
             charset: row.charset,
             is_forced: row.is_forced != 0,
             is_default: row.is_default != 0,
+            is_sdh: row.is_sdh != 0,
+            replaces: replaces.map(|(rendition, version)| Replaced { version, rendition }),
+            version: count("texts.version", row.version)?,
             is_removed: row.is_removed != 0,
             state: State::from_name(&row.state).ok_or_else(|| corrupt("texts.state", &row.state))?,
             report: row.report.map(|report| document("texts.report", &report)).transpose()?,

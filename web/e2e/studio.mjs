@@ -261,6 +261,16 @@ class Studio {
     const row = panel.locator('[data-subtitle="fr"]');
     await until('the subtitles are not read', async () => (await row.getAttribute('data-subtitle-state')) === 'ready', READY_DEADLINE_MS);
     expect(((await row.textContent()) ?? '').includes('2 cues'), 'it does not say how many cues there are');
+    await row.getByRole('button', { name: 'Edit the words: Français' }).click();
+    await panel.getByLabel('Text of cue 1').fill('Le dragon dort encore.');
+    await panel.getByRole('button', { name: 'Add a cue after cue 2' }).click();
+    await panel.getByLabel('Text of cue 3').fill('Fin.');
+    await panel.getByRole('button', { name: 'Save the cues' }).click();
+    await until('the edit is not read', async () => ((await row.textContent()) ?? '').includes('3 cues') && (await row.getAttribute('data-subtitle-state')) === 'ready', READY_DEADLINE_MS);
+    await row.getByRole('button', { name: 'Change: Français' }).click();
+    await panel.locator('[data-said]').getByLabel('For the deaf and hard of hearing').check();
+    await panel.locator('[data-said]').getByRole('button', { name: 'Save' }).click();
+    await until('it is not said', async () => ((await row.textContent()) ?? '').includes('for the deaf'));
     await page.setViewportSize({ width: 360, height: 780 });
     await expectNeat(page);
     await this.picture('studio-360');

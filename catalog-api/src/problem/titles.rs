@@ -54,7 +54,7 @@ fn thousandths(text: &str) -> u16 {
 }
 
 /// Every code with its titles, in English and French.
-pub(crate) const TITLES: [(&str, &str, &str); 79] = [
+pub(crate) const TITLES: [(&str, &str, &str); 81] = [
     ("account_suspended", "Account suspended", "Compte suspendu"),
     ("accounts_off", "No accounts here", "Pas de comptes ici"),
     ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
@@ -112,6 +112,8 @@ pub(crate) const TITLES: [(&str, &str, &str); 79] = [
     ("registration_closed", "Registration closed", "Inscriptions fermées"),
     ("source_missing", "Source not stored", "Source absente"),
     ("storage_unavailable", "Storage cannot be reached", "Stockage injoignable"),
+    ("subtitle_lost", "Subtitle file lost", "Fichier de sous-titres perdu"),
+    ("subtitle_replaced", "Subtitle replaced", "Sous-titres remplacés"),
     ("too_many_attempts", "Too many attempts", "Trop de tentatives"),
     ("too_many_bodies", "Too many bodies at once", "Trop de contenus à la fois"),
     ("too_many_channels", "Too many channels", "Trop de chaînes"),

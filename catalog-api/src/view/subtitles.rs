@@ -18,6 +18,11 @@ pub(crate) struct SubtitleView {
     name: Option<String>,
     is_forced: bool,
     is_default: bool,
+    is_hearing_impaired: bool,
+    /// The track of the file that an added one is shown instead of.
+    replaces: Option<RenditionId>,
+    /// The added one that is shown instead of a track of the file.
+    replaced_by: Option<TextId>,
     /// False if nobody will ever see it.
     is_convertible: bool,
     state: State,
@@ -55,7 +60,7 @@ impl SubtitleView {
         self.language.as_ref()
     }
 
-    fn of_track(track: &SubtitleTrack, asset: &Asset, output: &Output) -> Self {
+    fn of_track(track: &SubtitleTrack, asset: &Asset, output: &Output, texts: &[Text]) -> Self {
         let plan = output.subtitle_plans.iter().find(|plan| plan.stream_index == track.stream_index);
         let made = plan.filter(|plan| output.subtitles.iter().any(|rendition| rendition.id == plan.id));
         let (state, reason) = match (plan, made) {
@@ -80,6 +85,9 @@ impl SubtitleView {
             name: plan.map(|plan| plan.name.clone()).or(track.title.clone()),
             is_forced: track.is_forced,
             is_default: track.is_default,
+            is_hearing_impaired: track.is_sdh,
+            replaces: None,
+            replaced_by: plan.and_then(|plan| replacing(texts, asset, &plan.id)),
             is_convertible: state != State::Unusable,
             state,
             reason,
@@ -100,6 +108,9 @@ impl From<&Text> for SubtitleView {
             name: text.name.clone(),
             is_forced: text.is_forced,
             is_default: text.is_default,
+            is_hearing_impaired: text.is_sdh,
+            replaces: text.replaces.as_ref().map(|track| track.rendition.clone()),
+            replaced_by: None,
             is_convertible: text.state != State::Unusable,
             state: text.state,
             reason: report.and_then(|report| report.reason.clone()),
@@ -121,9 +132,18 @@ impl From<&Report> for ReportView {
     }
 }
 
+/// What is shown instead of a track of the source in force.
+pub(crate) fn replacing(texts: &[Text], asset: &Asset, rendition: &RenditionId) -> Option<TextId> {
+    let is_it = |text: &&Text| {
+        let track = text.replaces.as_ref();
+        track.is_some_and(|track| track.version == asset.source_version && track.rendition == *rendition)
+    };
+    texts.iter().find(is_it).map(|text| text.id)
+}
+
 /// All subtitles of an asset, whether or not anything can be shown of them.
 pub(crate) fn subtitles(asset: &Asset, output: &Output, texts: &[Text]) -> Vec<SubtitleView> {
     let tracks = asset.probe.iter().flat_map(|probe| &probe.subtitles);
-    let tracks = tracks.map(|track| SubtitleView::of_track(track, asset, output));
+    let tracks = tracks.map(|track| SubtitleView::of_track(track, asset, output, texts));
     tracks.chain(texts.iter().map(SubtitleView::from)).collect()
 }

@@ -8,6 +8,7 @@ mod avatars;
 mod catalogue;
 mod characters;
 mod collections;
+mod cues;
 mod documents;
 mod events;
 mod farewell;
@@ -387,6 +388,54 @@ mod described {
         routes.iter_mut().for_each(|(_, methods)| methods.sort());
         routes.sort();
         assert_eq!(described, routes);
+    }
+
+    /// Every link leads to an operation that there is, and fills in all that this cannot do without.
+    #[tokio::test]
+    async fn links_lead_to_operations_by_what_answers_hold() {
+        let document = Server::start().await.get("/api/v1/openapi.json").await.ok();
+        let paths = document["paths"].as_object().unwrap();
+        let all = || paths.values().flat_map(|methods| methods.as_object().unwrap().values());
+        let mut count = 0;
+        for operation in all() {
+            for answer in operation["responses"].as_object().unwrap().values() {
+                for (name, link) in answer["links"].as_object().into_iter().flatten() {
+                    count += 1;
+                    let target =
+                        all().find(|one| one["operationId"] == link["operationId"] && one["deprecated"] != true);
+                    let target = target.unwrap_or_else(|| panic!("{name}: there is no such operation"));
+                    let wanted = target["parameters"].as_array().unwrap();
+                    let given = link["parameters"].as_object().unwrap();
+                    let mut required = wanted.iter().filter(|one| one["required"] == true);
+                    assert!(required.all(|one| given.contains_key(one["name"].as_str().unwrap())), "{name}: {given:?}");
+                    for (parameter, source) in given {
+                        assert!(wanted.iter().any(|one| one["name"] == *parameter), "{name}: {parameter}");
+                        let source = source.as_str().unwrap();
+                        let place = source.strip_prefix("$response.body#/");
+                        if let Some(place) = place {
+                            check_place(&document, &answer["content"]["application/json"]["schema"], place);
+                        } else if let Some(header) = source.strip_prefix("$response.header.") {
+                            assert!(answer["headers"][header].is_object(), "{name}: {header}");
+                        } else {
+                            let parameter = source.strip_prefix("$request.path.").unwrap();
+                            let known = operation["parameters"].as_array().unwrap();
+                            assert!(known.iter().any(|one| one["name"] == parameter), "{name}: {parameter}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(count > 40, "{count} links");
+    }
+
+    /// The schema has what a pointer names.
+    fn check_place(document: &Value, schema: &Value, place: &str) {
+        let mut schema = resolved(document, schema);
+        for step in place.split('/') {
+            let below = if step == "0" { &schema["items"] } else { &schema["properties"][step] };
+            assert!(below.is_object(), "{place}: {step}");
+            schema = resolved(document, below);
+        }
     }
 
     #[tokio::test]

@@ -24,7 +24,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 125] = [
+const TABLE: [(&str, &str); 128] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -35,6 +35,7 @@ const TABLE: [(&str, &str); 125] = [
     ("changeMe", "- +++++ - - -"),
     ("changeNotificationPreferences", "- +++++ - - -"),
     ("changePassword", "- +++++ - - -"),
+    ("changeSubtitles", "- ---++ - - +"),
     ("changeUser", "- ----+ - - -"),
     ("changeWebhook", "- --+++ - - +"),
     ("confirmSecondFactor", "- +++++ - - -"),
@@ -114,6 +115,7 @@ const TABLE: [(&str, &str); 125] = [
     ("setAssetChannel", "- ---++ - - +"),
     ("setAvatar", "- +++++ - - -"),
     ("setChapters", "- ---++ - - +"),
+    ("setCues", "- ---++ - - +"),
     ("setMarkers", "- ---++ - - +"),
     ("setPoster", "- ---++ - - +"),
     ("setStage", "- ---++ - - +"),
@@ -126,6 +128,7 @@ const TABLE: [(&str, &str); 125] = [
     ("showChannel", "- +++++ + + +"),
     ("showChapters", "- ---++ + - +"),
     ("showCollection", "- ---++ + - +"),
+    ("showCues", "- ---++ + - +"),
     ("showDelivery", "- --+++ - - +"),
     ("showDocument", "- ---++ + - +"),
     ("showKeys", "+ +++++ + + -"),
@@ -214,9 +217,20 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
         path = path.replace("{id}", &asset.to_string()).replace("{version}", "1");
         if path.contains("{subtitle}") {
             let id = TextId::mint(clock.now(), clock.entropy());
-            let new =
-                NewText { id, asset, language: None, name: None, charset: None, is_forced: false, is_default: false };
+            let new = NewText {
+                id,
+                asset,
+                language: None,
+                name: None,
+                charset: None,
+                is_forced: false,
+                is_default: false,
+                is_sdh: false,
+                replaces: None,
+            };
             let job = JobId::mint(clock.now(), clock.entropy());
+            let srt = "1\n00:00:01,000 --> 00:00:02,000\nHi\n";
+            people.server.store.put_once(&media_store::layout::text(asset, id), srt.into()).await.unwrap();
             catalog.add_text(&new, job, clock.now()).await.unwrap();
             path = path.replace("{subtitle}", &id.to_string());
         }

@@ -60,8 +60,13 @@ async fn a_subtitle_file_is_stored_shown_and_removed() {
     let server = Server::start().await;
     let asset = server.processing().await;
     let path = path(&asset);
-    let answer =
-        server.send_body("POST", &format!("{path}?language=ger&name=+Deutsch%0A&forced=true&default=true"), SRT).await;
+    let answer = server
+        .send_body(
+            "POST",
+            &format!("{path}?language=ger&name=+Deutsch%0A&forced=true&default=true&hearing_impaired=true"),
+            SRT,
+        )
+        .await;
     let location = answer.header("location").unwrap().to_owned();
     let added = answer.created();
     let id = added["id"].as_str().unwrap();
@@ -70,7 +75,8 @@ async fn a_subtitle_file_is_stored_shown_and_removed() {
         added,
         json!({
             "id": id, "source": "added", "format": null, "language": "de", "name": "Deutsch", "is_forced": true,
-            "is_default": true, "is_convertible": true, "state": "waiting", "reason": null, "rendition": null,
+            "is_default": true, "is_hearing_impaired": true, "replaces": null, "replaced_by": null,
+            "is_convertible": true, "state": "waiting", "reason": null, "rendition": null,
             "report": null,
         })
     );

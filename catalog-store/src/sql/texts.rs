@@ -4,14 +4,19 @@ use super::{Sql, both, statements};
 
 macro_rules! columns {
     () => {
-        "id, asset_id, language, name, charset, is_forced, is_default, is_removed, state, report, generation, \
-         rendition, created_at"
+        "id, asset_id, language, name, charset, is_forced, is_default, is_sdh, is_removed, state, report, generation, \
+         rendition, replaces, replaces_version, version, created_at"
     };
 }
 
 statements! {
-    INSERT = both("insert into texts (id, asset_id, language, name, charset, is_forced, is_default, state, created_at) \
-        values ($1, $2, $3, $4, $5, $6, $7, 'waiting', $8)");
+    INSERT = both("insert into texts (id, asset_id, language, name, charset, is_forced, is_default, is_sdh, replaces, \
+        replaces_version, state, created_at) values ($1, $2, $3, $4, $5, $6, $7, $9, $10, $11, 'waiting', $8)");
+    /// What is shown instead of a track of a source.
+    REPLACING = both("select id as text from texts where asset_id = $1 and replaces = $2 and replaces_version = $3 \
+        and is_removed = 0");
+    CHANGE = both("update texts set language = $4, name = $5, charset = $6, is_forced = $7, is_default = $8, \
+        is_sdh = $9, version = version + 1 where asset_id = $1 and id = $2 and version = $3 and is_removed = 0");
     /// What was removed is left out, but it counts until its objects are gone.
     COUNT_OF_ASSET = both("select count(*) as number from texts where asset_id = $1");
     OF_ASSET = both(concat!("select ", columns!(), " from texts where asset_id = $1 order by id"));

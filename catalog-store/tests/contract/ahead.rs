@@ -259,6 +259,8 @@ pub(crate) async fn a_text_that_comes_during_the_upload_waits_for_its_end(world:
         charset: None,
         is_forced: false,
         is_default: false,
+        is_sdh: false,
+        replaces: None,
     };
     world.catalog.add_text(&new, world.job_id(), at(3)).await.unwrap();
     assert!(world.states(asset).await.iter().all(|(kind, _)| *kind != JobKind::Texts));

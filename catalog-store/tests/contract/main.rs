@@ -264,6 +264,8 @@ contract! {
         several_wishes_wait_in_one_job
         what_became_of_a_text_reads_back
         a_removed_text_is_forgotten_once_its_objects_are_gone
+        what_is_said_of_a_text_is_changed_at_the_version_that_was_read
+        an_edit_takes_the_place_of_what_was_edited_once
         a_failed_or_deleted_asset_takes_no_text
         an_asset_has_only_so_many_texts
         chapters_are_set_replaced_and_given_back

@@ -288,6 +288,8 @@ pub(crate) async fn a_text_that_comes_while_another_output_is_made_is_in_both(wo
         charset: None,
         is_forced: false,
         is_default: false,
+        is_sdh: false,
+        replaces: None,
     };
     world.catalog.add_text(&new, world.job_id(), at(26)).await.unwrap();
     let texts = world.claim_in(JobLane::Urgent, at(27)).await.expect("texts");

@@ -218,6 +218,8 @@ pub(crate) async fn subtitles_of_before_are_asked_for_once(world: World) {
         charset: None,
         is_forced: false,
         is_default: false,
+        is_sdh: false,
+        replaces: None,
     };
     world.settle_all_parts(at(2)).await;
     let publish = world.claim(false, at(2)).await.expect("the publication");

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use catalog_store::{CatalogError, Edition, LeasedJob, NewText, Text};
+use catalog_store::{CatalogError, Edition, LeasedJob, NewText, Replaced, Text, TextFlags};
 use domain::markers::{Marker, MarkerValue};
 use domain::presentation::{Images, SubtitleRendition};
 use domain::probe::Chapter;
 use domain::text::{COUNT_MAX, Report, State};
 use domain::{
     AssetId, AssetState, Failure, FailureCode, JobKind, JobSpec, JobState, Language, MediaTime, PictureId,
-    PosterChoice, Resolution, TextId, Timescale,
+    PosterChoice, RenditionId, Resolution, SourceVersion, TextId, Timescale,
 };
 
 use crate::harness::{GENERATION, World, at};
@@ -26,6 +26,8 @@ fn new(asset: AssetId, number: u128) -> NewText {
         charset: None,
         is_forced: false,
         is_default: true,
+        is_sdh: false,
+        replaces: None,
     }
 }
 
@@ -131,6 +133,61 @@ pub(crate) async fn a_removed_text_is_forgotten_once_its_objects_are_gone(world:
     let other = add(&world, asset, 2).await;
     world.catalog.forget_text(&job, other, at(3)).await.unwrap();
     assert_eq!(texts(&world, asset).await.len(), 1);
+}
+
+pub(crate) async fn what_is_said_of_a_text_is_changed_at_the_version_that_was_read(world: World) {
+    let asset = world.processing().await;
+    let id = add(&world, asset, 1).await;
+    let job = claim(&world).await;
+    let report = Report { cues: 1, charset: Some("windows-1252".into()), ..Report::default() };
+    world.catalog.put_text(&job, id, &report, Some(&rendition(id)), at(3)).await.unwrap();
+    world.catalog.settle_texts(&job, at(3)).await.unwrap();
+    let said =
+        TextFlags { language: Language::from_code("fr"), name: None, is_forced: true, is_default: false, is_sdh: true };
+    let changed = world.catalog.change_text((asset, id), 1, &said, world.job_id(), at(4)).await.unwrap().expect("it");
+    assert_eq!(
+        (changed.version, changed.language.as_ref().map(Language::tag), changed.name.as_deref()),
+        (2, Some("fr"), None)
+    );
+    assert!(changed.is_forced && !changed.is_default && changed.is_sdh);
+    assert_eq!(changed.charset.as_deref(), Some("windows-1252"), "the one that it was read in stays");
+    assert_eq!(
+        (changed.state, changed.cut),
+        (State::Ready, Some((GENERATION, rendition(id)))),
+        "and what was made of it"
+    );
+    assert_eq!(jobs(&world, asset).await.last(), Some(&JobState::Queued), "it is published");
+    let stale = world.catalog.change_text((asset, id), 1, &said, world.job_id(), at(5)).await;
+    assert!(matches!(stale, Err(CatalogError::Changed { version: 2 })), "{stale:?}");
+    let unknown = (asset, TextId::from_u128(99));
+    assert_eq!(world.catalog.change_text(unknown, 1, &said, world.job_id(), at(5)).await.unwrap(), None);
+}
+
+pub(crate) async fn an_edit_takes_the_place_of_what_was_edited_once(world: World) {
+    let asset = world.processing().await;
+    let old = add(&world, asset, 1).await;
+    let replace = async |number, edited, replaces| {
+        let new = NewText { replaces, ..new(asset, number) };
+        world.catalog.replace_text(&new, edited, world.job_id(), at(4)).await.unwrap()
+    };
+    assert!(replace(2, Some(old), None).await);
+    assert!(!replace(3, Some(old), None).await, "it is taken back by now");
+    let living = || async {
+        let all = texts(&world, asset).await.into_iter().filter(|text| !text.is_removed);
+        all.map(|text| text.id).collect::<Vec<_>>()
+    };
+    assert_eq!(living().await, [TextId::from_u128(2)]);
+    let track = Replaced { version: SourceVersion::FIRST, rendition: RenditionId::new("text-0-fr").unwrap() };
+    assert!(replace(4, None, Some(track.clone())).await);
+    assert!(!replace(5, None, Some(track.clone())).await, "it is replaced by now");
+    let other = Replaced { version: SourceVersion(2), ..track.clone() };
+    assert!(replace(6, None, Some(other)).await, "a track of another source is another");
+    let edit = world.catalog.text(asset, TextId::from_u128(4)).await.unwrap().expect("it");
+    assert_eq!(edit.replaces, Some(track.clone()));
+    assert!(replace(7, Some(edit.id), Some(track.clone())).await);
+    assert!(world.catalog.remove_text((asset, TextId::from_u128(7)), world.job_id(), at(5)).await.unwrap());
+    assert!(replace(8, None, Some(track)).await, "the track itself is there again");
+    assert!(world.is_sound().await);
 }
 
 pub(crate) async fn a_failed_or_deleted_asset_takes_no_text(world: World) {

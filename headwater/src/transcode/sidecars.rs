@@ -64,6 +64,8 @@ pub(super) async fn add(
             charset: None,
             is_forced: false,
             is_default: false,
+            is_sdh: false,
+            replaces: None,
         };
         match catalog.add_text(&new, JobId::mint(now, clock.entropy()), now).await {
             // Why it failed is told at the end.

@@ -15,7 +15,7 @@ const EDGES: [(&str, &[&str]); 12] = [
     ("ingest", &["catalog-store", "domain", "media-store"]),
     ("pipeline", &["catalog-store", "domain", "media-store", "packager", "transcoder"]),
     ("origin", &["domain", "media-store", "packager"]),
-    ("catalog-api", &["catalog-store", "domain", "media-store"]),
+    ("catalog-api", &["catalog-store", "domain", "media-store", "packager"]),
     (
         "headwater",
         &[

@@ -172,6 +172,42 @@ async fn a_source_that_cannot_be_used_leaves_the_one_in_force() {
 }
 
 #[tokio::test]
+async fn a_subtitle_that_does_not_fit_one_version_comes_back_with_another() {
+    let temp = tempfile::tempdir().unwrap();
+    let server = Server::start(&temp.path().join("data"));
+    let asset = server.upload(&clip(4)).await;
+    let hls = server.settled(&asset).await["playback"]["hls"].as_str().unwrap().to_owned();
+    let srt = "1\n00:00:05,000 --> 00:00:06,000\nBehind the fourth second\n";
+    let added = Client::new().post(format!("{}{asset}/subtitles?language=en&name=Late", server.url)).body(srt);
+    let added: Value = added.send().await.unwrap().json().await.unwrap();
+    let text = format!("{asset}/subtitles/{}", added["id"].as_str().unwrap());
+    let stands = |state: &'static str, is_listed: bool| {
+        let (server, text, hls) = (&server, &text, &hls);
+        move || async move {
+            let shown = server.json(text).await;
+            shown["state"] == state && server.text(hls).await.contains("NAME=\"Late\"") == is_listed
+        }
+    };
+    until("it is set aside", stands("unusable", false)).await;
+    let reason = server.json(&text).await["reason"].as_str().unwrap().to_owned();
+    assert!(reason.contains("begin after the end"), "{reason}");
+    replace(&server, &asset, &clip(7)).await;
+    until_played(&server, &hls, 7).await;
+    until("it is shown with the longer one", stands("ready", true)).await;
+    let found = server.json(&format!("{asset}/search?q=fourth")).await;
+    let parts = found["data"][0]["parts"].as_array().unwrap();
+    let said: String = parts.iter().map(|part| part["text"].as_str().unwrap()).collect();
+    assert_eq!(said, "Behind the fourth second");
+    for (version, seconds, state) in [(1, 4, "unusable"), (2, 7, "ready")] {
+        let turn =
+            Client::new().post(format!("{}{asset}/versions/{version}/restore", server.url)).send().await.unwrap();
+        assert_eq!(turn.status(), StatusCode::OK);
+        until_played(&server, &hls, seconds).await;
+        until("it goes with the version", stands(state, state == "ready")).await;
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_is_killed_between_versions_goes_on_and_keeps_two_of_them() {
     let temp = tempfile::tempdir().unwrap();
     let data = temp.path().join("data");

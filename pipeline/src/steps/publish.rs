@@ -68,7 +68,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
             next.images.clone_from(&poster.images);
             next.files = measured_files(&step.parts.store, &next, &whole.files).await?;
         }
-        next.subtitles.extend(texts.renditions.iter().cloned());
+        next.subtitles = texts.beside(next.subtitles);
         next.chapters = chapters::shown(asset.chapters.as_deref(), &probe, plan.origin, plan.duration);
         next.markers = markers::shown(&asset.markers, plan.duration);
         if edition::replace(step, &before, next).await? {

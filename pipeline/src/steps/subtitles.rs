@@ -8,7 +8,7 @@ use futures::{StreamExt, TryStreamExt};
 use media_store::layout;
 use transcoder::{Cue, SubtitlesRequest};
 
-use super::{Settlement, Step};
+use super::{Settlement, Step, transcripts};
 use crate::commit::{blocking, sha256_hex};
 use crate::cues;
 use crate::error::JobError;
@@ -28,6 +28,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
     let plan = step.plan(generation).await?;
     let mut read = read(step, &plan).await?;
     let mut renditions = Vec::new();
+    let replaced = transcripts::replaced(step, generation).await?;
     for planned in &plan.subtitles {
         let found = read.remove(&planned.stream_index).unwrap_or_default();
         let (cadence, duration) = (plan.cadence.clone(), plan.duration);
@@ -44,7 +45,8 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         let (spoken, segments) = blocking(cut).await?;
         let entries = store(step, generation, &planned.id, segments).await?;
         let source = (planned.id.as_str(), planned.language.as_ref());
-        parts.catalog.put_transcript(step.job, source, &spoken, parts.clock.now()).await?;
+        let found: &[catalog_store::Cue] = if replaced.contains(&planned.id) { &[] } else { &spoken };
+        parts.catalog.put_transcript(step.job, source, found, parts.clock.now()).await?;
         renditions.push(SubtitleRendition {
             id: planned.id.clone(),
             language: planned.language.clone(),

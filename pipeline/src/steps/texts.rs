@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use catalog_store::Text;
 use domain::presentation::SubtitleRendition;
 use domain::text::{Report, State};
-use domain::{AssetState, Generation, Language, Plan, Presentation, Timescale, chapters, markers};
+use domain::{AssetState, Generation, Language, Plan, Presentation, RenditionId, Timescale, chapters, markers};
 use media_store::layout;
 use packager::texts::{self, Hints, Reading};
 use packager::webvtt;
@@ -22,6 +22,8 @@ const NAMELESS: &str = "Subtitles";
 pub(super) struct Texts {
     /// What players get.
     pub(super) renditions: Vec<SubtitleRendition>,
+    /// Tracks of the source that they get instead of.
+    replaced: Vec<RenditionId>,
     /// Those that were taken back, whose objects are still there.
     removed: Vec<Text>,
 }
@@ -47,7 +49,7 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
         };
         let mut next = Presentation {
             is_complete: Some(before.edition.is_complete),
-            subtitles: own.into_iter().chain(texts.renditions.iter().cloned()).collect(),
+            subtitles: texts.beside(own),
             chapters: chapters::shown(asset.chapters.as_deref(), &probe, plan.origin, plan.duration),
             markers: markers::shown(&asset.markers, plan.duration),
             ..document
@@ -70,20 +72,50 @@ pub(super) async fn run(step: &Step<'_>, generation: Generation) -> Result<Settl
 
 /// The texts of the asset as renditions of a generation; those that were not read yet are read.
 pub(super) async fn read_all(step: &Step<'_>, generation: Generation, plan: &Plan) -> Result<Texts, JobError> {
-    let mut texts = Texts { renditions: vec![], removed: vec![] };
+    let mut texts = Texts { renditions: vec![], replaced: vec![], removed: vec![] };
+    let source = step.parts.catalog.source_of(step.job.asset, Some(generation)).await?.version;
     for text in step.parts.catalog.texts(step.job.asset).await? {
         if text.is_removed {
             texts.removed.push(text);
             continue;
         }
-        match text.cut {
-            Some((made, rendition)) if made == generation => texts.renditions.push(rendition),
+        // What stands for a track of another version has nothing to stand for here.
+        if text.replaces.as_ref().is_some_and(|track| track.version != source) {
+            continue;
+        }
+        let found = match &text.cut {
+            Some((made, rendition)) if *made == generation => Some(rendition.clone()),
             // What does not fit one version may fit another, which has other generations.
-            _ if text.state == State::Unusable && text.read_for.is_none_or(|read| read == generation) => {}
-            _ => texts.renditions.extend(read(step, generation, plan, &text).await?),
+            _ if text.state == State::Unusable && text.read_for.is_none_or(|read| read == generation) => None,
+            _ => read(step, generation, plan, &text).await?,
+        };
+        if let Some(rendition) = found {
+            texts.replaced.extend(text.replaces.as_ref().map(|track| track.rendition.clone()));
+            texts.renditions.push(dressed(rendition, &text));
         }
     }
     Ok(texts)
+}
+
+impl Texts {
+    /// All subtitles that players get, where these are the source's own.
+    pub(super) fn beside(&self, own: Vec<SubtitleRendition>) -> Vec<SubtitleRendition> {
+        let own = own.into_iter().filter(|rendition| !self.replaced.contains(&rendition.id));
+        own.chain(self.renditions.iter().cloned()).collect()
+    }
+}
+
+/// What was made of a text, as it is called by now.
+fn dressed(rendition: SubtitleRendition, text: &Text) -> SubtitleRendition {
+    let name = text.name.as_deref().or(text.language.as_ref().map(Language::name)).unwrap_or(NAMELESS);
+    SubtitleRendition {
+        language: text.language.clone(),
+        name: name.to_owned(),
+        is_forced: text.is_forced,
+        is_sdh: text.is_sdh,
+        is_default: text.is_default,
+        ..rendition
+    }
 }
 
 /// Removes the objects of texts that were taken back. To be called once a document without them is in force.
@@ -125,17 +157,17 @@ async fn read(
         let segments = blocking(move || Ok(cues::segments(&cues, &cadence, duration))).await?;
         let id = text.id.rendition();
         let segments = subtitles::store(step, generation, &id, segments).await?;
-        let name = text.name.as_deref().or(text.language.as_ref().map(Language::name)).unwrap_or(NAMELESS);
-        Some(SubtitleRendition {
+        let bare = SubtitleRendition {
             id,
-            language: text.language.clone(),
-            name: name.to_owned(),
-            is_forced: text.is_forced,
+            language: None,
+            name: String::new(),
+            is_forced: false,
             is_sdh: false,
-            is_default: text.is_default,
+            is_default: false,
             timescale: Timescale::MILLISECONDS,
             segments,
-        })
+        };
+        Some(dressed(bare, text))
     };
     let source = text.id.to_string();
     let source = (source.as_str(), text.language.as_ref());

@@ -3,7 +3,7 @@
 use catalog_store::Text;
 use domain::presentation::SubtitleRendition;
 use domain::text::State;
-use domain::{Generation, Plan};
+use domain::{Generation, Plan, RenditionId};
 use media_store::layout;
 use packager::texts::{self, Hints};
 
@@ -24,20 +24,35 @@ pub(super) async fn complete(
 ) -> Result<(), JobError> {
     let (parts, asset) = (step.parts, step.job.asset);
     let known = parts.catalog.transcript_sources(asset).await?;
-    for text in parts.catalog.texts(asset).await? {
+    let version = parts.catalog.source_of(asset, Some(generation)).await?.version;
+    for text in parts.catalog.texts(asset).await?.into_iter().filter(|text| !text.is_removed) {
         let source = text.id.to_string();
-        if text.is_removed || text.state != State::Ready || known.contains(&source) {
-            continue;
-        }
-        let cues = of_text(step, plan, &text).await?;
+        // What stands for a track of another version is not shown with this one.
+        let is_elsewhere = text.replaces.as_ref().is_some_and(|track| track.version != version);
+        let cues = match known.contains(&source) {
+            true if is_elsewhere => vec![],
+            false if !is_elsewhere && text.state == State::Ready => of_text(step, plan, &text).await?,
+            _ => continue,
+        };
         parts.catalog.put_transcript(step.job, (&source, text.language.as_ref()), &cues, parts.clock.now()).await?;
     }
-    for rendition in own.iter().filter(|one| !known.iter().any(|source| source == one.id.as_str())) {
+    let replaced = replaced(step, generation).await?;
+    let is_known = |rendition: &SubtitleRendition| known.iter().any(|source| source == rendition.id.as_str());
+    for rendition in own.iter().filter(|one| !is_known(one) && !replaced.contains(&one.id)) {
         let cues = of_rendition(step, generation, plan, rendition).await?;
         let source = (rendition.id.as_str(), rendition.language.as_ref());
         parts.catalog.put_transcript(step.job, source, &cues, parts.clock.now()).await?;
     }
     Ok(())
+}
+
+/// Tracks of the source that something else is shown and found instead of.
+pub(super) async fn replaced(step: &Step<'_>, generation: Generation) -> Result<Vec<RenditionId>, JobError> {
+    let (parts, asset) = (step.parts, step.job.asset);
+    let source = parts.catalog.source_of(asset, Some(generation)).await?.version;
+    let texts = parts.catalog.texts(asset).await?.into_iter().filter(|text| !text.is_removed);
+    let tracks = texts.filter_map(|text| text.replaces).filter(|track| track.version == source);
+    Ok(tracks.map(|track| track.rendition).collect())
 }
 
 async fn of_text(step: &Step<'_>, plan: &Plan, text: &Text) -> Result<Vec<catalog_store::Cue>, JobError> {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use catalog_store::{Asset, Claim, LeasedJob, NewText};
+use catalog_store::{Asset, Claim, LeasedJob, NewText, Replaced, TextFlags};
 use domain::presentation::Pointer;
 use domain::probe::Chapter;
 use domain::text::State;
@@ -22,6 +22,8 @@ pub(crate) const CASES: &[Case] = &[
     ("a_texts_job_that_runs_twice_changes_nothing", || run(repeated())),
     ("texts_published_at_the_same_time_are_all_there", || run(raced())),
     ("a_text_of_which_nothing_can_be_shown_says_why_and_harms_nobody", || run(unusable())),
+    ("an_edit_is_shown_instead_of_a_track_and_the_track_comes_back", || run(edited())),
+    ("flags_of_a_text_change_nothing_that_was_cut", || run(flagged())),
     ("chapters_that_were_set_replace_those_of_the_file", || run(chapters())),
 ];
 
@@ -37,7 +39,17 @@ impl Rig {
         self.parts.store.put_once(&layout::text(asset, id), file.to_owned().into()).await?;
         let language = Language::from_code("deu");
         let (name, charset) = (Some(name.to_owned()), None);
-        let new = NewText { id, asset, language, name, charset, is_forced: false, is_default: false };
+        let new = NewText {
+            id,
+            asset,
+            language,
+            name,
+            charset,
+            is_forced: false,
+            is_default: false,
+            is_sdh: false,
+            replaces: None,
+        };
         self.parts.catalog.add_text(&new, self.job_id(), self.now()).await?;
         Ok(id)
     }
@@ -180,6 +192,69 @@ async fn unusable() -> anyhow::Result<()> {
         let told = text.report.and_then(|report| report.reason).unwrap_or_default();
         ensure!(text.state == State::Unusable && told.contains(reason), "{told}");
     }
+    Ok(())
+}
+
+async fn edited() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let (asset, _, before) = rig.ready(&short()).await?;
+    let track = before.subtitles.first().context("the file has a track")?;
+    let found = async || -> anyhow::Result<Vec<String>> {
+        let mut sources = rig.parts.catalog.transcript_sources(asset.id).await?;
+        sources.sort();
+        Ok(sources)
+    };
+    ensure!(found().await? == [track.id.as_str()]);
+    let id = TextId::mint(rig.now(), rig.parts.clock.entropy());
+    rig.parts.store.put_once(&layout::text(asset.id, id), SRT.into()).await?;
+    let replaces = Some(Replaced { version: asset.source_version, rendition: track.id.clone() });
+    let new = NewText {
+        id,
+        asset: asset.id,
+        language: track.language.clone(),
+        name: Some(track.name.clone()),
+        charset: None,
+        is_forced: false,
+        is_default: false,
+        is_sdh: true,
+        replaces,
+    };
+    ensure!(rig.parts.catalog.replace_text(&new, None, rig.job_id(), rig.now()).await?);
+    ensure!(names(&rig.in_force(asset.id).await?.1) == ["English"], "until it is read the track is shown");
+    rig.finish(asset.id).await?;
+    let (_, after) = rig.in_force(asset.id).await?;
+    ensure!(names(&after) == ["English"], "{:?}", names(&after));
+    ensure!(after.subtitles[0].id == id.rendition() && after.subtitles[0].is_sdh);
+    ensure!(found().await? == [id.to_string()], "what is found is what is shown");
+    rig.parts.catalog.remove_text((asset.id, id), rig.job_id(), rig.now()).await?;
+    rig.finish(asset.id).await?;
+    let (_, after) = rig.in_force(asset.id).await?;
+    ensure!(after.subtitles == before.subtitles, "the track is back");
+    ensure!(found().await? == [track.id.as_str()]);
+    Ok(())
+}
+
+async fn flagged() -> anyhow::Result<()> {
+    let rig = Rig::new().await?;
+    let (asset, ..) = rig.ready(&short()).await?;
+    let id = rig.add(asset.id, "Deutsch", SRT).await?;
+    rig.finish(asset.id).await?;
+    let (_, before) = rig.in_force(asset.id).await?;
+    let said = TextFlags {
+        language: Language::from_code("fra"),
+        name: Some("Malentendants".into()),
+        is_forced: false,
+        is_default: true,
+        is_sdh: true,
+    };
+    rig.parts.catalog.change_text((asset.id, id), 1, &said, rig.job_id(), rig.now()).await?.context("it")?;
+    rig.finish(asset.id).await?;
+    let (_, after) = rig.in_force(asset.id).await?;
+    ensure!(names(&after) == ["English", "Malentendants"], "{:?}", names(&after));
+    let (old, new) = (&before.subtitles[1], &after.subtitles[1]);
+    ensure!(new.is_sdh && new.is_default && new.language == Language::from_code("fr"));
+    ensure!((&new.id, &new.segments) == (&old.id, &old.segments), "its address and its segments stay");
+    ensure!(rig.parts.catalog.transcript_sources(asset.id).await?.contains(&id.to_string()), "it is found again");
     Ok(())
 }
 

@@ -8,6 +8,9 @@ export type Stage = Schemas['Stage'];
 export type Share = Schemas['Share'];
 export type Standing = Share['standing'];
 export type Subtitle = Schemas['Subtitle'];
+export type SubtitleChange = Schemas['SubtitleChange'];
+export type Cue = Schemas['Cue'];
+export type Cues = Schemas['Cues'];
 export type AssetChange = Schemas['AssetChange'];
 export type Binned = Schemas['Binned'];
 export type ChapterRow = Schemas['ChapterRequest']['chapters'][number];
@@ -163,6 +166,23 @@ export async function addSubtitles(id: string, text: NewSubtitles): Promise<void
 
 export async function removeSubtitles(id: string, subtitle: string): Promise<void> {
   await api.DELETE('/api/v1/assets/{id}/subtitles/{subtitle}', { params: { path: { id, subtitle } } });
+}
+
+/** What is said of an added file, changed at the version that it has. */
+export async function changeSubtitles(id: string, subtitle: string, change: SubtitleChange): Promise<void> {
+  const path = { id, subtitle };
+  const { tag } = await tagged(api.GET('/api/v1/assets/{id}/subtitles/{subtitle}', { params: { path } }));
+  await api.PATCH('/api/v1/assets/{id}/subtitles/{subtitle}', { params: { path, header: { 'If-Match': tag } }, body: change });
+}
+
+/** Cue by cue: of an added file by its id, of a track of the file by its rendition. */
+export async function cues(id: string, subtitle: string): Promise<Tagged<Cues>> {
+  return tagged(api.GET('/api/v1/assets/{id}/subtitles/{subtitle}/cues', { params: { path: { id, subtitle } } }));
+}
+
+export async function setCues(id: string, subtitle: string, edited: Cue[], tag: string): Promise<void> {
+  const params = { path: { id, subtitle }, header: { 'If-Match': tag } };
+  await api.PUT('/api/v1/assets/{id}/subtitles/{subtitle}/cues', { params, body: { cues: edited } });
 }
 
 /** Where an asset may go from a stage (`domain/src/stage.rs`): the server still says no where somebody has to look first. */
