@@ -6,7 +6,7 @@
 # Both listen on free ports of the loopback interface and keep their files in a temporary folder. The command finds them
 # in HEADWATER_TEST_POSTGRES_URL and HEADWATER_TEST_S3_{URL,ACCESS_KEY,SECRET_KEY}; HEADWATER_TEST_GARAGE is the
 # program of the store, for tests that stop one of their own. With HEADWATER_TEST_DURABLE the PostgreSQL survives a power
-# cut, as it would in use.
+# cut and keeps 1 GiB in memory, as it would in use.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
@@ -74,10 +74,10 @@ start_postgres() {
             --encoding=UTF8 --locale=C.UTF-8 --no-sync
     ) || fail "PostgreSQL's initdb failed"
     # These data live for one run; a bench asks for what their durability costs.
-    local -a durability=(-c fsync=off -c synchronous_commit=off -c full_page_writes=off)
-    if [ -n "${HEADWATER_TEST_DURABLE:-}" ]; then durability=(); fi
+    local -a use=(-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c shared_buffers=64MB)
+    if [ -n "${HEADWATER_TEST_DURABLE:-}" ]; then use=(-c shared_buffers=1GB); fi
     "${as_server[@]}" "$(postgres_program postgres)" -D "$data" -p "$port" -c listen_addresses=127.0.0.1 \
-        -c unix_socket_directories="$data" "${durability[@]}" -c max_connections=400 -c shared_buffers=64MB >"$log" 2>&1 &
+        -c unix_socket_directories="$data" "${use[@]}" -c max_connections=400 >"$log" 2>&1 &
     postgres_pid=$!
     export HEADWATER_TEST_POSTGRES_URL="postgres://postgres@127.0.0.1:$port/postgres"
     if ! wait_for 30 "$(postgres_program psql)" --no-psqlrc --dbname "$HEADWATER_TEST_POSTGRES_URL" --command 'select 1'; then

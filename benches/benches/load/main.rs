@@ -35,6 +35,8 @@ use crate::mix::{Kind, Viewer};
 const AIM: Duration = Duration::from_millis(20);
 /// Accounts that are logged in.
 const VIEWERS: usize = 200;
+/// Seals the secrets of a database, so that one that is kept can be used again.
+const SECRET_KEY: &str = "the key of a bench, for all its servers";
 /// Requests that wait for their answer at most; more are errors.
 const WAITING_MAX: usize = 4000;
 
@@ -86,7 +88,7 @@ async fn run() -> anyhow::Result<()> {
 fn start(headwater: &Path, folder: &Path, url: &str) -> anyhow::Result<Server> {
     let mut command = Command::new(headwater);
     command.args(["serve", "--roles", "api", "--access", "accounts", "--listen", "127.0.0.1:0", "--data-dir"]);
-    command.arg(folder.join("data")).env("HEADWATER_DATABASE_URL", url);
+    command.arg(folder.join("data")).env("HEADWATER_DATABASE_URL", url).env("HEADWATER_SECRET_KEY", SECRET_KEY);
     Server::start(&mut command, &folder.join("server.log"))
 }
 
