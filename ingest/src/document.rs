@@ -4,21 +4,19 @@
 //! belongs to the asset may send one, and whoever holds a capability that was handed out for that.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use catalog_store::{Target, Upload};
-use domain::authority::{Action, Resource, Standing};
+use domain::authority::Action;
 use domain::document::{self, BYTES_MAX, COUNT_MAX, OTHER};
-use domain::{AssetId, AssetState, DocumentId, Failure, FailureCode};
+use domain::{DocumentId, Failure, FailureCode};
 use infer::MatcherType;
 use media_store::layout::{self, Key};
 
 use crate::digest::{Algorithm, Hasher};
-use crate::gate::{self, Entrant};
-use crate::protocol::metadata::UPLOAD_METADATA;
+use crate::gate::Entrant;
 use crate::receive::hashed;
 use crate::sniff::TypePattern;
-use crate::{Denial, State, UploadError};
+use crate::{Denial, State, UploadError, sniff, version};
 
 /// Octets by which a document is told from others.
 const HEAD_BYTES: usize = 64 << 10;
@@ -62,13 +60,7 @@ pub(crate) async fn target(
     document_of: Option<&str>,
     length: Option<u64>,
 ) -> Result<Option<Target>, UploadError> {
-    let named = match document_of {
-        Some(id) => Some(id.parse::<AssetId>().map_err(|_| UploadError::Header {
-            header: UPLOAD_METADATA,
-            reason: "document_of must be the id of an asset",
-        })?),
-        None => None,
-    };
+    let named = version::named(document_of, "document_of must be the id of an asset")?;
     let granted = entrant.grant.as_ref().and_then(|(grant, _)| grant.asset.filter(|_| grant.is_document));
     let id = match (granted, named) {
         (Some(granted), named) if named.is_none_or(|named| named == granted) => granted,
@@ -79,18 +71,7 @@ pub(crate) async fn target(
         (None, Some(named)) => named,
         (None, None) => return Ok(None),
     };
-    let found = state.catalog.asset(id).await?.filter(|asset| asset.state != AssetState::Deleted);
-    let asset = found.ok_or(UploadError::NotFound)?;
-    if entrant.grant.is_none() {
-        let standing = match entrant.principal.name() {
-            Some(name) => state.catalog.standing(id, &name, state.clock.now()).await?,
-            None => Standing::Stranger,
-        };
-        if standing < Standing::Viewer && entrant.principal.is_confined() {
-            return Err(UploadError::NotFound);
-        }
-        gate::may(&entrant.principal, Action::EditAsset, Resource::Asset(standing))?;
-    }
+    let asset = version::asset_for(state, entrant, id, Action::EditAsset).await?;
     let bytes_max = state.admission.policy.documents.bytes_max;
     if length.is_some_and(|length| length > bytes_max) {
         return Err(Denial::TooLarge { bytes_max }.into());
@@ -128,20 +109,7 @@ pub(crate) async fn describe(state: &State, upload: &Upload, length: u64) -> Res
 /// What the staged file of an upload is by its first octets; why it is not wanted, if so.
 pub(crate) async fn look(state: &State, upload: &Upload) -> Result<Result<&'static str, Failure>, UploadError> {
     let path = state.staging.path(upload.id);
-    let read = move || {
-        let file = File::open(path)?;
-        let mut head = vec![0; HEAD_BYTES];
-        let mut filled = 0;
-        // Ends at the end of the file, or with a full head.
-        while filled < head.len() {
-            match file.read_at(&mut head[filled..], filled as u64)? {
-                0 => break,
-                bytes => filled += bytes,
-            }
-        }
-        head.truncate(filled);
-        Ok::<_, std::io::Error>(head)
-    };
+    let read = move || sniff::head_of(&File::open(path)?, HEAD_BYTES);
     let read = tokio::task::spawn_blocking(read).await.map_err(|_| UploadError::Internal)?;
     let head = read.map_err(|source| {
         UploadError::Staging(media_store::StagingError::Io { action: "read", upload: upload.id, source })

@@ -3,6 +3,10 @@
 //! Whether it is played is decided by [`domain::Container`] alone, as it is later for the whole file:
 //! what is played is never refused here. What it is otherwise is only named, to help the uploader.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
 use domain::container::Container;
 use domain::{Failure, FailureCode};
 use infer::MatcherType;
@@ -48,6 +52,21 @@ impl TypePattern {
     pub fn is_any(&self) -> bool {
         self.main == "*"
     }
+}
+
+/// The first octets of a file, as many as there are and `bytes` at most.
+pub(crate) fn head_of(file: &File, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut head = vec![0; bytes];
+    let mut filled = 0;
+    // Ends at the end of the file, or with a full head.
+    while filled < head.len() {
+        match file.read_at(&mut head[filled..], filled as u64)? {
+            0 => break,
+            bytes => filled += bytes,
+        }
+    }
+    head.truncate(filled);
+    Ok(head)
 }
 
 /// Whether a container may be uploaded where only `patterns` may; no patterns mean that everything may.

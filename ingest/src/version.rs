@@ -3,7 +3,7 @@
 //! An upload that `replaces` an asset brings its next source (docs/adr/0042). Whoever may have the asset processed again
 //! may send one, and whoever holds a capability that was handed out for that asset.
 
-use catalog_store::Target;
+use catalog_store::{Asset, Target};
 use domain::authority::{Action, Resource, Standing};
 use domain::{AssetId, AssetState};
 
@@ -19,13 +19,7 @@ pub(crate) async fn target(
     entrant: &Entrant,
     replaces: Option<&str>,
 ) -> Result<Option<Target>, UploadError> {
-    let named = match replaces {
-        Some(id) => Some(id.parse::<AssetId>().map_err(|_| UploadError::Header {
-            header: UPLOAD_METADATA,
-            reason: "replaces must be the id of an asset",
-        })?),
-        None => None,
-    };
+    let named = named(replaces, "replaces must be the id of an asset")?;
     if entrant.grant.as_ref().is_some_and(|(grant, _)| grant.is_document) {
         return Err(Denial::Grant { problem: "it is for a document" }.into());
     }
@@ -36,6 +30,23 @@ pub(crate) async fn target(
         (None, Some(named)) => named,
         (Some(None) | None, None) => return Ok(None),
     };
+    let asset = asset_for(state, entrant, id, Action::ReprocessAsset).await?;
+    Ok(Some(Target::next_version(id, asset.playback)))
+}
+
+/// The asset whose id stands in the metadata of an upload, if one does.
+pub(crate) fn named(id: Option<&str>, reason: &'static str) -> Result<Option<AssetId>, UploadError> {
+    let read = |id: &str| id.parse().map_err(|_| UploadError::Header { header: UPLOAD_METADATA, reason });
+    id.map(read).transpose()
+}
+
+/// An asset with which somebody may do this, or for which they hold a capability.
+pub(crate) async fn asset_for(
+    state: &State,
+    entrant: &Entrant,
+    id: AssetId,
+    action: Action,
+) -> Result<Asset, UploadError> {
     let found = state.catalog.asset(id).await?.filter(|asset| asset.state != AssetState::Deleted);
     let asset = found.ok_or(UploadError::NotFound)?;
     if entrant.grant.is_none() {
@@ -46,7 +57,7 @@ pub(crate) async fn target(
         if standing < Standing::Viewer && entrant.principal.is_confined() {
             return Err(UploadError::NotFound);
         }
-        gate::may(&entrant.principal, Action::ReprocessAsset, Resource::Asset(standing))?;
+        gate::may(&entrant.principal, action, Resource::Asset(standing))?;
     }
-    Ok(Some(Target::next_version(id, asset.playback)))
+    Ok(asset)
 }

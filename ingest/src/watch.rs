@@ -186,14 +186,6 @@ impl Drop for Watch {
 
 fn container_of(staged: &Path) -> std::io::Result<Result<Container, Failure>> {
     let file = File::open(staged)?;
-    let mut head = vec![0; HEAD_BYTES];
-    let mut filled = 0;
-    // Ends at the end of the file, or with a full head.
-    while filled < head.len() {
-        match file.read_at(&mut head[filled..], filled as u64)? {
-            0 => break,
-            bytes => filled += bytes,
-        }
-    }
-    Ok(sniff::container(&head[..filled], |offset, buffer| file.read_at(buffer, offset).unwrap_or(0)))
+    let head = sniff::head_of(&file, HEAD_BYTES)?;
+    Ok(sniff::container(&head, |offset, buffer| file.read_at(buffer, offset).unwrap_or(0)))
 }
