@@ -292,7 +292,7 @@ class Studio {
     const first = panel.locator('[data-document]').first();
     await until('it is not the first', async () => (await first.getAttribute('data-document')) === 'cast.csv');
     await row('script.md').getByRole('button', { name: 'Rename script.md' }).click();
-    await panel.getByLabel('Name').fill('Scénario.md');
+    await panel.getByRole('textbox', { name: 'Name', exact: true }).fill('Scénario.md');
     await panel.getByLabel('Description').fill('All of it.');
     await panel.getByRole('button', { name: 'Save' }).click();
     await row('Scénario.md').waitFor();
