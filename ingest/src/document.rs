@@ -227,7 +227,7 @@ mod tests {
             (b"hello".to_vec(), "a.md", "text/markdown"),
             (b"BMW, MZ".to_vec(), "a", "text/plain"),
             (b"a,b\n1,2\n".to_vec(), "a.csv", "text/csv"),
-            ("caf\u{e9}".into(), "menu", "text/plain"),
+            ("\u{e9}t\u{e9}".into(), "menu", "text/plain"),
             (b"\xff\xfeh\0i\0".to_vec(), "a.txt", "text/plain"),
             (archive(&["a", "b"], ""), "a.docx", "application/zip"),
             (office("word/document.xml"), "a", OFFICE[0].1),
