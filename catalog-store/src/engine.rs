@@ -24,7 +24,8 @@ use crate::sql::Sql;
 /// Connections that read a SQLite database at the same time.
 const SQLITE_READERS: u32 = 4;
 /// Octets of the file that are read where the system keeps them, as SQLite is told: 2 GiB. Each commit of the writer
-/// makes every reader forget the pages it copied.
+/// makes every reader forget the pages it copied. What a broken disk cannot read so ends the process, not the statement
+/// (sqlite.org/mmap.html); nothing that was acknowledged is lost by it.
 const SQLITE_MAPPED: &str = "2147418112";
 /// Connections to PostgreSQL from one process.
 const POSTGRES_CONNECTIONS: u32 = 10;

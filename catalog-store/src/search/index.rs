@@ -37,11 +37,12 @@ const TITLE_KEY_CHARS: usize = 64;
 const NEAR_WORDS_MAX: usize = 2000;
 
 /// The first passage of each field, within those of its asset.
-const PEOPLE: i64 = 1 << 13;
+pub(super) const PEOPLE: i64 = 1 << 13;
 const LABELS: i64 = 2 << 13;
-const DESCRIPTION: i64 = 3 << 13;
-const TRANSCRIPTS: i64 = 4 << 13;
-const PASSAGES: i64 = 1 << 16;
+pub(super) const DESCRIPTION: i64 = 3 << 13;
+pub(super) const TRANSCRIPTS: i64 = 4 << 13;
+/// The ids of an asset's passages.
+pub(super) const PASSAGES: i64 = 1 << 16;
 
 /// What is said while a picture is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,19 +1,14 @@
 //! What finds are worth. Counted here and not in an engine: each tells which passages hold a word in one row, and
 //! neither sorts or groups what a page does not show.
 //!
-//! The id of a passage is the number of its asset times 65536, plus its own: `>> 13 & 7` is the field, and from 4 on it
-//! is a transcript.
+//! The id of a passage is the number of its asset times [`PASSAGES`], plus its own, which tells the field.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::index::{DESCRIPTION, PASSAGES, PEOPLE, TRANSCRIPTS};
 use crate::CatalogError;
 use crate::engine::corrupt;
-
-/// The bits of an id that tell a passage from others of its asset.
-const PASSAGE_BITS: u32 = 16;
-/// The first passage of transcripts, within those of its asset.
-const TRANSCRIPTS: i64 = 4 << 13;
 
 /// The passages in which a word or a phrase is, as an engine tells it.
 #[derive(sqlx::FromRow)]
@@ -67,7 +62,7 @@ impl Ranking {
         }
         let mut best = all.unwrap_or_default();
         let unwanted = finds.iter().filter(|one| one.term.is_none()).flat_map(|one| &one.passages);
-        let unwanted: HashSet<i64> = unwanted.map(|id| id >> PASSAGE_BITS).collect();
+        let unwanted: HashSet<i64> = unwanted.map(|id| id / PASSAGES).collect();
         best.retain(|one| !unwanted.contains(&one.document));
         best.sort_unstable_by_key(|one| Reverse((one.score, one.document)));
         Ok(Self { best, finds })
@@ -75,7 +70,7 @@ impl Ranking {
 
     /// Those of an asset's passages of transcripts in which most of the terms are said, at most `limit`.
     pub(super) fn said(&self, document: i64, limit: usize) -> Vec<i64> {
-        let (first, end) = ((document << PASSAGE_BITS) + TRANSCRIPTS, (document + 1) << PASSAGE_BITS);
+        let (first, end) = (document * PASSAGES + TRANSCRIPTS, (document + 1) * PASSAGES);
         let mut terms: BTreeMap<i64, BTreeSet<usize>> = BTreeMap::new();
         for (term, finds) in self.finds.iter().filter_map(|one| Some((one.term?, &one.passages))) {
             let from = finds.partition_point(|id| *id >= end);
@@ -111,7 +106,7 @@ fn worth<'a>(finds: impl Iterator<Item = &'a Finds>) -> Vec<Ranked> {
         words += 1;
         let before = found.len();
         for id in passages {
-            let (document, score) = (id >> PASSAGE_BITS, worth * weight(*id));
+            let (document, score) = (id / PASSAGES, worth * weight(*id));
             match found[before..].last_mut() {
                 Some(last) if last.document == document => last.score = last.score.max(score),
                 _ => found.push(Ranked { score, document }),
@@ -127,10 +122,10 @@ fn worth<'a>(finds: impl Iterator<Item = &'a Finds>) -> Vec<Ranked> {
 
 /// What a passage is worth by its field.
 fn weight(id: i64) -> i64 {
-    match (id >> 13) & 7 {
-        0 => 8,
-        1 | 2 => 4,
-        3 => 2,
+    match id % PASSAGES {
+        ..PEOPLE => 8,
+        PEOPLE..DESCRIPTION => 4,
+        DESCRIPTION..TRANSCRIPTS => 2,
         _ => 1,
     }
 }
