@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use crate::assets::AssetRow;
 use crate::engine::{self, Arg, Engine, Row, Transaction, args};
+use crate::search::KeptFinds;
 use crate::search::index::Dialect;
 use crate::secrets::SecretKeys;
 use crate::sql::{self, Sql};
@@ -32,6 +33,8 @@ struct Inner {
     commits: watch::Sender<u64>,
     /// What secrets are sealed with, once that is known.
     keys: OnceLock<SecretKeys>,
+    /// What was searched for lately.
+    finds: KeptFinds,
 }
 
 impl Catalog {
@@ -42,8 +45,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError::Scheme`] for another URL, [`CatalogError::Open`] if the database cannot be reached.
     pub async fn open(url: &str) -> Result<Self, CatalogError> {
-        let (commits, _) = watch::channel(0);
-        Ok(Self { inner: Arc::new(Inner { engine: Engine::open(url).await?, commits, keys: OnceLock::new() }) })
+        Ok(Self::over(Engine::open(url).await?))
     }
 
     /// Opens an existing database only to read it; whoever writes to it may go on doing so.
@@ -53,14 +55,18 @@ impl Catalog {
     /// # Errors
     /// As for [`open`](Self::open); [`CatalogError::Schema`] unless the schema is this program's.
     pub async fn open_to_read(url: &str) -> Result<Self, CatalogError> {
-        let (commits, _) = watch::channel(0);
         let engine = Engine::open_to_read(url).await?;
         let applied: Option<MaybeNumber> = engine.row(sql::SCHEMA_VERSION, args![]).await?;
         let (found, expected) = (applied.and_then(|row| row.number).unwrap_or(0), engine::schema_version());
         if found != expected {
             return Err(CatalogError::Schema { found, expected });
         }
-        Ok(Self { inner: Arc::new(Inner { engine, commits, keys: OnceLock::new() }) })
+        Ok(Self::over(engine))
+    }
+
+    fn over(engine: Engine) -> Self {
+        let (commits, _) = watch::channel(0);
+        Self { inner: Arc::new(Inner { engine, commits, keys: OnceLock::new(), finds: KeptFinds::default() }) }
     }
 
     /// Brings the schema up to date, and what a search looks into; does nothing if they are.
@@ -126,6 +132,11 @@ impl Catalog {
             has_work: false,
             catalog: self.clone(),
         })
+    }
+
+    /// What was searched for lately.
+    pub(crate) fn kept_finds(&self) -> &KeptFinds {
+        &self.inner.finds
     }
 
     /// How the engine wants to be asked for words.

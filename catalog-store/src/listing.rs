@@ -82,21 +82,29 @@ impl Order {
         }
     }
 
-    /// The statement that looks where `start` says.
-    fn sql(self, start: &Start<'_>) -> Sql {
+    /// The statement that looks where `start` says; `is_all` if nothing else is asked for. PostgreSQL plans what it need
+    /// not think about once, and not for every page.
+    fn sql(self, start: &Start<'_>, is_all: bool) -> Sql {
         use sql::assets as by;
-        let [all, owned, labelled] = match self {
-            Self::Oldest if matches!(start, Start::Seen) => return by::OLDEST_SEEN,
-            Self::Newest if matches!(start, Start::Seen) => return by::NEWEST_SEEN,
-            Self::Oldest => [by::OLDEST_LISTED, by::OLDEST_OWNED, by::OLDEST_LABELLED],
-            Self::Newest => [by::NEWEST_LISTED, by::NEWEST_OWNED, by::NEWEST_LABELLED],
-            Self::FirstReleased => [by::FIRST_RELEASED, by::FIRST_RELEASED_OWNED, by::FIRST_RELEASED_LABELLED],
-            Self::LastReleased => [by::LAST_RELEASED, by::LAST_RELEASED_OWNED, by::LAST_RELEASED_LABELLED],
-            Self::Title => [by::FIRST_TITLED, by::FIRST_TITLED_OWNED, by::FIRST_TITLED_LABELLED],
-            Self::TitleBackwards => [by::LAST_TITLED, by::LAST_TITLED_OWNED, by::LAST_TITLED_LABELLED],
+        let [all, seen, owned, labelled] = match (self, is_all) {
+            (Self::Oldest, true) => [by::OLDEST_OF_ALL, by::OLDEST_OF_SEEN, by::OLDEST_OF_OWNER, by::OLDEST_OF_LABEL],
+            (Self::Newest, true) => [by::NEWEST_OF_ALL, by::NEWEST_OF_SEEN, by::NEWEST_OF_OWNER, by::NEWEST_OF_LABEL],
+            (Self::Oldest, false) => [by::OLDEST_LISTED, by::OLDEST_SEEN, by::OLDEST_OWNED, by::OLDEST_LABELLED],
+            (Self::Newest, false) => [by::NEWEST_LISTED, by::NEWEST_SEEN, by::NEWEST_OWNED, by::NEWEST_LABELLED],
+            (Self::FirstReleased, _) => {
+                [by::FIRST_RELEASED, by::FIRST_RELEASED, by::FIRST_RELEASED_OWNED, by::FIRST_RELEASED_LABELLED]
+            }
+            (Self::LastReleased, _) => {
+                [by::LAST_RELEASED, by::LAST_RELEASED, by::LAST_RELEASED_OWNED, by::LAST_RELEASED_LABELLED]
+            }
+            (Self::Title, _) => [by::FIRST_TITLED, by::FIRST_TITLED, by::FIRST_TITLED_OWNED, by::FIRST_TITLED_LABELLED],
+            (Self::TitleBackwards, _) => {
+                [by::LAST_TITLED, by::LAST_TITLED, by::LAST_TITLED_OWNED, by::LAST_TITLED_LABELLED]
+            }
         };
         match start {
-            Start::All | Start::Seen => all,
+            Start::All => all,
+            Start::Seen => seen,
             Start::Owned => owned,
             Start::Labelled(..) => labelled,
         }
@@ -131,6 +139,19 @@ impl<'a> Start<'a> {
         let label = labels.into_iter().find_map(|(kind, key)| Some(Self::Labelled(kind, key.as_deref()?)));
         label.unwrap_or(if seen_by.is_some() { Self::Seen } else { Self::All })
     }
+
+    /// Whether nothing else is asked for.
+    fn is_all_of(&self, filter: &Filter) -> bool {
+        let mut rest = filter.clone();
+        match self {
+            Self::All | Self::Seen => {}
+            Self::Owned => rest.owner = None,
+            Self::Labelled("tag", _) => rest.tag = None,
+            Self::Labelled("genre", _) => rest.genre = None,
+            Self::Labelled(..) => rest.language = None,
+        }
+        rest == Filter::default()
+    }
 }
 
 impl Catalog {
@@ -153,7 +174,7 @@ impl Catalog {
         if let Start::Labelled(kind, key) = start {
             args.extend(args![kind, key]);
         }
-        let rows: Vec<AssetRow> = self.rows(order.sql(&start), args).await?;
+        let rows: Vec<AssetRow> = self.rows(order.sql(&start, start.is_all_of(filter)), args).await?;
         rows.into_iter().map(Asset::try_from).collect()
     }
 

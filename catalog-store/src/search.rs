@@ -7,7 +7,7 @@
 
 use domain::search::{self, Part, Query, Term};
 use domain::{AssetId, JobId, Language, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::assets::AssetRow;
 use crate::catalog::{Number, Text};
@@ -15,12 +15,14 @@ use crate::engine::{Arg, args, column, count, document, json as text, parsed};
 use crate::listing::Filter;
 use crate::{Asset, Catalog, CatalogError, sql};
 
+mod finds;
 pub(crate) mod index;
 mod rank;
 
+pub(crate) use finds::Finds as KeptFinds;
+use index::Body;
 pub use index::Cue;
-use index::{Body, Dialect};
-use rank::{FoundRow, Ranked, Ranking};
+use rank::{Finds, Ranked, Ranking};
 
 /// By which rules texts are folded and cut; what was stored by others is built anew.
 const RULES: i64 = 1;
@@ -39,8 +41,6 @@ const NEAR_WORDS_MAX: usize = 5;
 const SHARING_MAX: i64 = 200;
 /// Passages in which moments of one asset are looked for, when many assets are shown.
 const PASSAGES_SHOWN: usize = 2;
-/// Passages in which one word is looked for; in more of them it is only found in those of the newest assets.
-const FOUND_MAX: i64 = 200_000;
 /// The best of what is found that are asked about first, whether they may be seen; [`GROWTH`] times as many each time
 /// that these do not fill a page.
 const ASKED_ABOUT: usize = 32;
@@ -187,7 +187,7 @@ impl Catalog {
         let number = column(u64::try_from(terms.len()).unwrap_or(u64::MAX))?;
         let after = after.map(column).transpose()?.unwrap_or(0);
         // One more than asked for tells whether there are more.
-        let args = args![self.alternatives(terms)?, ids(&[asset])?, number, after, limit.saturating_add(1)];
+        let args = args![self.in_its_words(terms)?, ids(&[asset])?, number, after, limit.saturating_add(1)];
         let mut rows: Vec<SaidRow> = self.rows(sql::search::ALL_SAID, args).await?;
         let shown = usize::try_from(limit).unwrap_or(usize::MAX);
         let has_more = rows.len() > shown;
@@ -271,21 +271,26 @@ impl Catalog {
         if query.wanted.is_empty() {
             return Ok(None);
         }
-        let (mut rows, mut terms) = (Vec::new(), Vec::new());
+        // What each stands for, and what finding it is worth.
+        let mut meant: Vec<(Option<usize>, i64, Term)> = Vec::new();
         for (number, term) in query.wanted.iter().enumerate() {
-            rows.push(alternative(dialect, number, term, TYPED));
-            terms.push(term.clone());
+            meant.push((Some(number), TYPED, term.clone()));
             if let Some(word) = term.word().filter(|_| search.is_forgiving) {
-                for near in self.near(word).await? {
-                    let term = Term { words: vec![near], is_prefix: false };
-                    rows.push(alternative(dialect, number, &term, NEAR));
-                    terms.push(term);
-                }
+                let near = self.near(word).await?.into_iter();
+                meant.extend(near.map(|near| (Some(number), NEAR, Term { words: vec![near], is_prefix: false })));
             }
         }
-        rows.extend(query.unwanted.iter().map(|term| json!({ "t": -1, "q": dialect.term(term), "w": 0 })));
-        let rows: Vec<FoundRow> = self.rows(sql::search::FOUND, args![text("search", &rows)?, FOUND_MAX]).await?;
-        Ok(Some(Asked { ranking: Ranking::of(rows, query.wanted.len())?, terms }))
+        meant.extend(query.unwanted.iter().map(|term| (None, 0, term.clone())));
+        let terms: Vec<String> = meant.iter().map(|(_, _, term)| dialect.term(term)).collect();
+        let passages = self.finds(&terms).await?;
+        let finds = meant.iter().zip(passages).map(|((term, worth, _), passages)| Finds {
+            term: *term,
+            worth: *worth,
+            passages,
+        });
+        let ranking = Ranking::of(finds.collect(), query.wanted.len());
+        let terms = meant.into_iter().filter(|(number, ..)| number.is_some()).map(|(.., term)| term).collect();
+        Ok(Some(Asked { ranking, terms }))
     }
 
     /// Words that somebody may have meant, the nearest first.
@@ -305,16 +310,11 @@ impl Catalog {
         Ok(near.into_iter().take(NEAR_WORDS_MAX).map(|(_, word)| word).collect())
     }
 
-    fn alternatives(&self, terms: &[Term]) -> Result<String, CatalogError> {
+    fn in_its_words(&self, terms: &[Term]) -> Result<String, CatalogError> {
         let dialect = self.dialect();
-        let rows: Vec<Value> =
-            terms.iter().enumerate().map(|(at, term)| alternative(dialect, at, term, TYPED)).collect();
-        text("search", &rows)
+        let each = terms.iter().enumerate();
+        text("search", &each.map(|(at, term)| json!({ "t": at, "q": dialect.term(term) })).collect::<Vec<_>>())
     }
-}
-
-fn alternative(dialect: Dialect, number: usize, term: &Term, worth: i64) -> Value {
-    json!({ "t": number, "q": dialect.term(term), "w": worth })
 }
 
 fn ids(assets: &[AssetId]) -> Result<String, CatalogError> {

@@ -161,8 +161,9 @@ pub(crate) async fn drop_own_transcripts(tx: &mut Tx, asset: AssetId) -> Result<
     Ok(())
 }
 
+/// The number of an asset that is about to change.
 async fn document(tx: &mut Tx, asset: AssetId) -> Result<i64, CatalogError> {
-    let known: Option<Number> = tx.row(sql::search::DOCUMENT, args![asset]).await?;
+    let known: Option<Number> = tx.row(sql::search::TOUCH_DOCUMENT, args![asset]).await?;
     let row = match known {
         Some(row) => Some(row),
         None => tx.row(sql::search::PUT_DOCUMENT, args![asset]).await?,
@@ -295,12 +296,10 @@ async fn put_labels(tx: &mut Tx, asset: &Described<'_>) -> Result<(), CatalogErr
 /// words wait for each other in a circle.
 async fn put_near_words<'a>(tx: &mut Tx, texts: impl Iterator<Item = &'a str>) -> Result<(), CatalogError> {
     let words = search::vocabulary(texts);
-    let mut rows: Vec<(String, &str)> = Vec::new();
-    for word in words.iter().take(NEAR_WORDS_MAX) {
-        rows.extend(search::trigrams(word).into_iter().map(|trigram| (trigram, word.as_str())));
-    }
+    let words = words.iter().take(NEAR_WORDS_MAX).map(|word| (word, search::trigrams(word)));
+    let mut rows: Vec<_> = words.filter(|(_, trigrams)| !trigrams.is_empty()).collect();
     rows.sort();
-    let rows: Vec<_> = rows.into_iter().map(|(trigram, word)| json!({ "t": trigram, "w": word })).collect();
+    let rows: Vec<_> = rows.into_iter().map(|(word, trigrams)| json!({ "w": word, "t": trigrams })).collect();
     if !rows.is_empty() {
         tx.execute(sql::search::PUT_TRIGRAMS, args![text("search_trigrams", &rows)?]).await?;
     }

@@ -6,27 +6,18 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::finds::Passages;
 use super::index::{DESCRIPTION, PASSAGES, PEOPLE, TRANSCRIPTS};
-use crate::CatalogError;
-use crate::engine::corrupt;
 
-/// The passages in which a word or a phrase is, as an engine tells it.
-#[derive(sqlx::FromRow)]
-pub(super) struct FoundRow {
-    /// The number of the term; below zero it is one that must not be found.
-    t: i64,
+/// Where a word or a phrase is.
+#[derive(Clone)]
+pub(super) struct Finds {
+    /// The number of the term that it stands for; `None` if it must not be found.
+    pub(super) term: Option<usize>,
     /// What finding it is worth.
-    w: i64,
-    /// By falling id, with blanks between.
-    ids: Option<String>,
-}
-
-/// The same, read.
-struct Finds {
-    term: Option<usize>,
-    worth: i64,
+    pub(super) worth: i64,
     /// By falling id.
-    passages: Vec<i64>,
+    pub(super) passages: Passages,
 }
 
 /// An asset in which all is found that is wanted.
@@ -47,11 +38,7 @@ pub(super) struct Ranking {
 
 impl Ranking {
     /// Of what is found of the terms 0 to `wanted`, and of what must not be.
-    ///
-    /// # Errors
-    /// [`CatalogError::Corrupt`] if an engine tells something else.
-    pub(super) fn of(rows: Vec<FoundRow>, wanted: usize) -> Result<Self, CatalogError> {
-        let finds = rows.into_iter().map(Finds::try_from).collect::<Result<Vec<_>, _>>()?;
+    pub(super) fn of(finds: Vec<Finds>, wanted: usize) -> Self {
         let mut all: Option<Vec<Ranked>> = None;
         for term in 0..wanted {
             let found = worth(finds.iter().filter(|one| one.term == Some(term)));
@@ -61,11 +48,11 @@ impl Ranking {
             });
         }
         let mut best = all.unwrap_or_default();
-        let unwanted = finds.iter().filter(|one| one.term.is_none()).flat_map(|one| &one.passages);
+        let unwanted = finds.iter().filter(|one| one.term.is_none()).flat_map(|one| &*one.passages);
         let unwanted: HashSet<i64> = unwanted.map(|id| id / PASSAGES).collect();
         best.retain(|one| !unwanted.contains(&one.document));
         best.sort_unstable_by_key(|one| Reverse((one.score, one.document)));
-        Ok(Self { best, finds })
+        Self { best, finds }
     }
 
     /// Those of an asset's passages of transcripts in which most of the terms are said, at most `limit`.
@@ -84,20 +71,6 @@ impl Ranking {
     }
 }
 
-impl TryFrom<FoundRow> for Finds {
-    type Error = CatalogError;
-
-    fn try_from(row: FoundRow) -> Result<Self, CatalogError> {
-        let ids = row.ids.unwrap_or_default();
-        let read = |id: &str| id.parse::<i64>().map_err(|error| corrupt("search_passages.id", error));
-        let passages = ids.split_ascii_whitespace().map(read).collect::<Result<Vec<_>, _>>()?;
-        if !passages.is_sorted_by(|before, after| before > after) {
-            return Err(corrupt("search_passages.id", "not in order"));
-        }
-        Ok(Self { term: usize::try_from(row.t).ok(), worth: row.w, passages })
-    }
-}
-
 /// What one term is worth in each asset, where one of several words stands for it, by falling number.
 fn worth<'a>(finds: impl Iterator<Item = &'a Finds>) -> Vec<Ranked> {
     let mut found: Vec<Ranked> = Vec::new();
@@ -105,7 +78,7 @@ fn worth<'a>(finds: impl Iterator<Item = &'a Finds>) -> Vec<Ranked> {
     for Finds { worth, passages, .. } in finds {
         words += 1;
         let before = found.len();
-        for id in passages {
+        for id in &**passages {
             let (document, score) = (id / PASSAGES, worth * weight(*id));
             match found[before..].last_mut() {
                 Some(last) if last.document == document => last.score = last.score.max(score),
@@ -147,17 +120,16 @@ fn both(some: &[Ranked], others: &[Ranked]) -> Vec<Ranked> {
 mod tests {
     use super::*;
 
-    fn found(term: i64, worth: i64, ids: &[i64]) -> FoundRow {
-        let ids = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        FoundRow { t: term, w: worth, ids: Some(ids).filter(|ids| !ids.is_empty()) }
+    fn found(term: i64, worth: i64, ids: &[i64]) -> Finds {
+        Finds { term: usize::try_from(term).ok(), worth, passages: ids.to_vec().into() }
     }
 
     fn passage(document: i64, field: i64, number: i64) -> i64 {
         (document << 16) + (field << 13) + number
     }
 
-    fn ranked(rows: Vec<FoundRow>, wanted: usize) -> Vec<(i64, i64)> {
-        let ranking = Ranking::of(rows, wanted).expect("an order");
+    fn ranked(finds: Vec<Finds>, wanted: usize) -> Vec<(i64, i64)> {
+        let ranking = Ranking::of(finds, wanted);
         ranking.best.into_iter().map(|one| (one.document, one.score)).collect()
     }
 
@@ -194,18 +166,10 @@ mod tests {
         let said = |number| passage(5, 4, number);
         let first = [passage(6, 4, 0), said(3), said(2), said(1), passage(5, 0, 0), passage(4, 7, 8191)];
         let rows = vec![found(0, 4, &first), found(1, 4, &[said(3), passage(5, 1, 0)]), found(-1, 0, &[said(2)])];
-        let ranking = Ranking::of(rows, 2).expect("an order");
+        let ranking = Ranking::of(rows, 2);
         assert_eq!(ranking.said(5, 2), [said(3), said(1)]);
         assert_eq!(ranking.said(5, 9), [said(3), said(1), said(2)]);
         assert_eq!(ranking.said(4, 9), [passage(4, 7, 8191)]);
         assert!(ranking.said(7, 9).is_empty());
-    }
-
-    #[test]
-    fn what_no_engine_should_tell_is_refused() {
-        for ids in ["1 2", "2 2", "x"] {
-            let row = FoundRow { t: 0, w: 4, ids: Some(ids.into()) };
-            assert!(matches!(Ranking::of(vec![row], 1), Err(CatalogError::Corrupt { .. })), "{ids}");
-        }
     }
 }

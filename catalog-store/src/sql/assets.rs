@@ -14,35 +14,50 @@ macro_rules! asset_columns {
 }
 pub(crate) use asset_columns;
 
+/// The asset `a` is there.
+macro_rules! is_there {
+    () => {
+        "a.state <> 'deleted' and a.binned_at is null"
+    };
+}
+pub(crate) use is_there;
+
+/// The same where `$4` to `$11` are not asked about; they stand here because PostgreSQL wants to know their types.
+macro_rules! is_any {
+    () => {
+        concat!(is_there!(), " and coalesce($4, $5, $6, $7, $8, $9, $10, $11, '') is not null")
+    };
+}
+
 /// The asset `a` is there, and it is what is asked for: kind `$4`, tag `$5`, genre `$6`, language `$7`, state `$8`, owner
 /// `$9`, released from `$10` to `$11`; null for any.
 macro_rules! is_asked {
     () => {
-        "a.state <> 'deleted' and a.binned_at is null \
-         and (cast($4 as text) is null or a.kind = $4) \
-         and (cast($5 as text) is null or exists (select 1 from asset_labels l \
-            where l.asset_id = a.id and l.kind = 'tag' and l.label_key = $5)) \
-         and (cast($6 as text) is null or exists (select 1 from asset_labels l \
-            where l.asset_id = a.id and l.kind = 'genre' and l.label_key = $6)) \
-         and (cast($7 as text) is null or exists (select 1 from asset_labels l \
-            where l.asset_id = a.id and l.kind = 'language' and l.label_key = $7)) \
-         and (cast($8 as text) is null or a.state = $8) \
-         and (cast($9 as text) is null or a.owner = $9) \
-         and (cast($10 as text) is null or a.released_on >= $10) \
-         and (cast($11 as text) is null or (a.released_on <= $11 and a.released_on <> ''))"
+        concat!(
+            $crate::sql::assets::is_there!(),
+            " and (cast($4 as text) is null or a.kind = $4) \
+             and (cast($5 as text) is null or exists (select 1 from asset_labels l \
+                where l.asset_id = a.id and l.kind = 'tag' and l.label_key = $5)) \
+             and (cast($6 as text) is null or exists (select 1 from asset_labels l \
+                where l.asset_id = a.id and l.kind = 'genre' and l.label_key = $6)) \
+             and (cast($7 as text) is null or exists (select 1 from asset_labels l \
+                where l.asset_id = a.id and l.kind = 'language' and l.label_key = $7)) \
+             and (cast($8 as text) is null or a.state = $8) \
+             and (cast($9 as text) is null or a.owner = $9) \
+             and (cast($10 as text) is null or a.released_on >= $10) \
+             and (cast($11 as text) is null or (a.released_on <= $11 and a.released_on <> ''))"
+        )
     };
 }
 pub(crate) use is_asked;
 
-/// The same, and the name `$3` may see it (null sees all). The present is `$now`.
+/// The same, or what else is asked for, and the name `$3` may see it (null sees all). The present is `$now`.
 macro_rules! is_listed {
     ($now:literal) => {
-        concat!(
-            $crate::sql::assets::is_asked!(),
-            " and (cast($3 as text) is null or ",
-            $crate::sql::shares::may_see!("$3", $now),
-            ")"
-        )
+        $crate::sql::assets::is_listed!($crate::sql::assets::is_asked!(), $now)
+    };
+    ($asked:expr, $now:literal) => {
+        concat!($asked, " and (cast($3 as text) is null or ", $crate::sql::shares::may_see!("$3", $now), ")")
     };
 }
 pub(crate) use is_listed;
@@ -97,9 +112,12 @@ macro_rules! listed {
     };
 }
 
-/// The same in the order of birth alone, which is that of `$id`.
+/// The same in the order of birth alone, which is that of `$id`, with everything that is there or with what is asked for.
 macro_rules! listed_by_birth {
     ($from:expr, $id:literal, $behind:literal, $direction:literal) => {
+        listed_by_birth!(is_asked!(), $from, $id, $behind, $direction)
+    };
+    ($asked:expr, $from:expr, $id:literal, $behind:literal, $direction:literal) => {
         both(concat!(
             "select ",
             asset_columns!(),
@@ -107,7 +125,7 @@ macro_rules! listed_by_birth {
             " and cast($1 as text) is not null and a.id ",
             $behind,
             " $2 and ",
-            is_listed!("$13"),
+            is_listed!($asked, "$13"),
             " order by ",
             $id,
             " ",
@@ -121,6 +139,9 @@ macro_rules! listed_by_birth {
 /// a page of each by an index of its own.
 macro_rules! seen_by_birth {
     ($behind:literal, $direction:literal) => {
+        seen_by_birth!(is_asked!(), $behind, $direction)
+    };
+    ($asked:expr, $behind:literal, $direction:literal) => {
         both(concat!(
             "select ",
             asset_columns!(),
@@ -128,7 +149,7 @@ macro_rules! seen_by_birth {
              select id from (select a.id from assets a where a.owner = $3 and a.id ",
             $behind,
             " $2 and ",
-            is_asked!(),
+            $asked,
             " order by a.id ",
             $direction,
             " limit $12) o union select id from (select a.id from asset_shares g cross join assets a \
@@ -137,7 +158,7 @@ macro_rules! seen_by_birth {
             " $2 and (g.standing <> 'viewer' or ",
             $crate::sql::shares::is_shown!("$13"),
             ") and ",
-            is_asked!(),
+            $asked,
             " order by a.id ",
             $direction,
             " limit $12) s union select id from (select a.id from assets a \
@@ -146,7 +167,7 @@ macro_rules! seen_by_birth {
             " $2 and ",
             $crate::sql::shares::is_shown!("$13"),
             " and ",
-            is_asked!(),
+            $asked,
             " order by a.id ",
             $direction,
             " limit $12) c) order by a.id ",
@@ -239,10 +260,18 @@ statements! {
     OLDEST_OWNED = listed_by_birth!(from_owned!(), "a.id", ">", "asc");
     OLDEST_LABELLED = listed_by_birth!(from_labelled!(">"), "l.labelled", ">", "asc");
     OLDEST_SEEN = seen_by_birth!(">", "asc");
+    OLDEST_OF_ALL = listed_by_birth!(is_any!(), from_all!(), "a.id", ">", "asc");
+    OLDEST_OF_OWNER = listed_by_birth!(is_any!(), from_owned!(), "a.id", ">", "asc");
+    OLDEST_OF_LABEL = listed_by_birth!(is_any!(), from_labelled!(">"), "l.labelled", ">", "asc");
+    OLDEST_OF_SEEN = seen_by_birth!(is_any!(), ">", "asc");
     NEWEST_LISTED = listed_by_birth!(from_all!(), "a.id", "<", "desc");
     NEWEST_OWNED = listed_by_birth!(from_owned!(), "a.id", "<", "desc");
     NEWEST_LABELLED = listed_by_birth!(from_labelled!("<"), "l.labelled", "<", "desc");
     NEWEST_SEEN = seen_by_birth!("<", "desc");
+    NEWEST_OF_ALL = listed_by_birth!(is_any!(), from_all!(), "a.id", "<", "desc");
+    NEWEST_OF_OWNER = listed_by_birth!(is_any!(), from_owned!(), "a.id", "<", "desc");
+    NEWEST_OF_LABEL = listed_by_birth!(is_any!(), from_labelled!("<"), "l.labelled", "<", "desc");
+    NEWEST_OF_SEEN = seen_by_birth!(is_any!(), "<", "desc");
     FIRST_RELEASED = listed!(from_all!(), "a.released_on", ">", "asc");
     FIRST_RELEASED_OWNED = listed!(from_owned!(), "a.released_on", ">", "asc");
     FIRST_RELEASED_LABELLED = listed!(from_labelled!(), "a.released_on", ">", "asc");

@@ -1,12 +1,22 @@
 //! Statements on `channels`, and on who subscribed to them.
 
 use super::assets::asset_columns;
-use super::{both, statements};
+use super::{Sql, both, statements};
 
 macro_rules! columns {
     () => {
         "c.id, c.handle, c.name, c.description, c.owner, c.version, c.created_at, c.updated_at, \
          (select count(*) from subscriptions s where s.channel_id = c.id) as subscribers"
+    };
+}
+
+/// The asset `a` is behind `$2` and shown in its channel at `$4`.
+macro_rules! in_channels {
+    () => {
+        concat!(
+            "a.id < $2 and a.state <> 'deleted' and a.stage = 'published' and ",
+            crate::sql::shares::is_shown!("$4")
+        )
     };
 }
 
@@ -29,9 +39,15 @@ statements! {
     UNSUBSCRIBE_USER = both("delete from subscriptions where user_id = $1");
     COUNT_SUBSCRIPTIONS = both("select count(*) as number from subscriptions where user_id = $1");
     COUNT_OF_OWNER = both("select count(*) as number from channels where owner = $1");
-    ASSETS = both(concat!("select ", asset_columns!(), " from assets a where a.channel_id = $1 and a.id < $2 \
-        and a.state <> 'deleted' and a.stage = 'published' and ", crate::sql::shares::is_shown!("$4"), " order by a.id desc limit $3"));
-    SUBSCRIBED_ASSETS = both(concat!("select ", asset_columns!(), " from assets a where a.channel_id in \
-        (select o.channel_id from subscriptions o where o.user_id = $1) and a.id < $2 and a.state <> 'deleted' \
-        and a.stage = 'published' and ", crate::sql::shares::is_shown!("$4"), " order by a.id desc limit $3"));
+    ASSETS = both(concat!("select ", asset_columns!(), " from assets a where a.channel_id = $1 and ", in_channels!(),
+        " order by a.id desc limit $3"));
+    /// PostgreSQL would sort all that lies in those channels.
+    SUBSCRIBED_ASSETS = Sql {
+        sqlite: concat!("select ", asset_columns!(), " from assets a where a.channel_id in \
+            (select o.channel_id from subscriptions o where o.user_id = $1) and ", in_channels!(),
+            " order by a.id desc limit $3"),
+        postgres: concat!("select ", asset_columns!(), " from assets a where a.id in (select n.id from subscriptions o \
+            cross join lateral (select a.id from assets a where a.channel_id = o.channel_id and ", in_channels!(),
+            " order by a.id desc limit $3) n where o.user_id = $1 order by n.id desc limit $3) order by a.id desc"),
+    };
 }

@@ -1,20 +1,97 @@
 //! Statements on what a search looks into.
 //!
 //! The id of a passage is the number of its asset times 65536, plus its own: `>> 16` is the asset, `>> 13 & 7` the
-//! field, and from 4 on it is a transcript. A search is a list of alternatives: `t` is the number of a term, `q` what to
-//! look for in the engine's own words, `w` what finding it is worth.
+//! field, and from 4 on it is a transcript. What is looked for is a list of terms: `t` is the number of one, `q` what it is
+//! in the engine's own words.
 
 use super::{Sql, both, statements};
 
-/// The alternatives in `$1`.
+/// The terms in `$1`.
 macro_rules! terms {
     (sqlite) => {
-        "terms as materialized (select json_extract(value, '$.t') as t, json_extract(value, '$.q') as q, \
-         json_extract(value, '$.w') as w from json_each($1))"
+        "terms as materialized (select json_extract(value, '$.t') as t, json_extract(value, '$.q') as q from json_each($1))"
     };
     (postgres) => {
-        "terms as materialized (select x.t, cast(x.q as tsquery) as q, x.w \
-         from jsonb_to_recordset(cast($1 as jsonb)) as x (t bigint, q text, w bigint))"
+        "terms as materialized (select x.t, cast(x.q as tsquery) as q \
+         from jsonb_to_recordset(cast($1 as jsonb)) as x (t bigint, q text))"
+    };
+}
+
+/// The number of this change.
+macro_rules! change {
+    (sqlite) => {
+        "(select max(coalesce((select max(changed) from search_documents), 0), version) + 1 from search_rules where id = 3)"
+    };
+    (postgres) => {
+        "txid_current()"
+    };
+}
+
+/// Every change below it is seen by this statement.
+macro_rules! horizon {
+    (sqlite) => {
+        change!(sqlite)
+    };
+    (postgres) => {
+        "txid_snapshot_xmin(txid_current_snapshot())"
+    };
+}
+
+/// The `$3` assets that were changed last, not before `$2`.
+macro_rules! changes {
+    ($but:literal) => {
+        concat!(
+            "changes as materialized (select doc_no as doc, changed from search_documents where changed >= $2",
+            $but,
+            " order by changed desc limit $3)"
+        )
+    };
+    (sqlite) => {
+        changes!("")
+    };
+    // What no transaction can have done yet was done in another database, of which this is a copy.
+    (postgres) => {
+        changes!(" and changed < txid_snapshot_xmax(txid_current_snapshot())")
+    };
+}
+
+/// The horizon, those assets and since when none is missing, and where each term is in them.
+macro_rules! renewed {
+    ($engine:ident, $numbers:literal, $found:literal) => {
+        concat!(
+            "with ",
+            terms!($engine),
+            ", ",
+            changes!($engine),
+            " select cast(-1 as bigint) as t, ",
+            horizon!($engine),
+            " as number, cast(null as text) as ids union all select -2, \
+             (select case when count(*) < $3 then 0 else min(changed) + 1 end from changes), (select ",
+            $numbers,
+            " from changes) union all select t.t, 0, ",
+            $found,
+            " from terms t"
+        )
+    };
+}
+
+/// Has what is known of an asset looked for anew.
+macro_rules! put_document {
+    ($engine:ident) => {
+        concat!(
+            "insert into search_documents (asset_id, changed) values ($1, ",
+            change!($engine),
+            ") on conflict (asset_id) do update set changed = excluded.changed returning doc_no as number"
+        )
+    };
+}
+macro_rules! touch_document {
+    ($engine:ident) => {
+        concat!(
+            "update search_documents set changed = ",
+            change!($engine),
+            " where asset_id = $1 returning doc_no as number"
+        )
     };
 }
 
@@ -123,8 +200,8 @@ macro_rules! all_said {
 }
 
 statements! {
-    PUT_DOCUMENT = both("insert into search_documents (asset_id) values ($1) \
-        on conflict (asset_id) do update set asset_id = excluded.asset_id returning doc_no as number");
+    PUT_DOCUMENT = Sql { sqlite: put_document!(sqlite), postgres: put_document!(postgres) };
+    TOUCH_DOCUMENT = Sql { sqlite: touch_document!(sqlite), postgres: touch_document!(postgres) };
     DOCUMENT = both("select doc_no as number from search_documents where asset_id = $1");
     DROP_DOCUMENT = both("delete from search_documents where asset_id = $1");
     DROP_PASSAGES = both("delete from search_passages where id between $1 and $2");
@@ -137,12 +214,16 @@ statements! {
     };
     /// Which transcripts there are, by the slots in which they lie.
     SLOTS = both("select distinct source, (id >> 11) & 15 as number from search_passages where id between $1 and $2");
+    /// The trigrams of words that are not known; those of one word are written together.
     PUT_TRIGRAMS = Sql {
-        sqlite: "insert into search_trigrams (trigram, word) \
-            select json_extract(value, '$.t'), json_extract(value, '$.w') from json_each($1) where true \
+        sqlite: "insert into search_trigrams (trigram, word) select t.value, json_extract(w.value, '$.w') \
+            from json_each($1) w cross join json_each(w.value, '$.t') t where not exists (select 1 from search_trigrams s \
+            where s.trigram = json_extract(w.value, '$.t[0]') and s.word = json_extract(w.value, '$.w')) \
             on conflict do nothing",
-        postgres: "insert into search_trigrams (trigram, word) select x.t, x.w \
-            from jsonb_to_recordset(cast($1 as jsonb)) as x (t text, w text) on conflict do nothing",
+        postgres: "insert into search_trigrams (trigram, word) select t.value, x.w \
+            from (select w, t from jsonb_to_recordset(cast($1 as jsonb)) as x (w text, t jsonb) \
+            where not exists (select 1 from search_trigrams s where s.trigram = x.t ->> 0 and s.word = x.w) offset 0) x \
+            cross join lateral jsonb_array_elements_text(x.t) t on conflict do nothing",
     };
     /// Words that share at least `$2` of the trigrams in `$1`.
     SHARING = Sql {
@@ -152,15 +233,24 @@ statements! {
             where trigram in (select value from jsonb_array_elements_text(cast($1 as jsonb))) \
             group by word having count(*) >= $2 order by count(*) desc, word limit $3",
     };
-    /// Where each alternative is found: at most the `$2` passages of the newest assets.
+    /// Where each term is: at most the `$2` passages of the newest assets.
     FOUND = Sql {
-        sqlite: concat!("with ", terms!(sqlite), " select t.t, t.w, (select group_concat(id, ' ') from \
-            (select s.rowid as id from search_words s where s.search_words match t.q order by s.rowid desc limit $2)) \
+        sqlite: concat!("with ", terms!(sqlite), " select t.t, ", horizon!(sqlite), " as number, (select group_concat(id) \
+            from (select s.rowid as id from search_words s where s.search_words match t.q order by s.rowid desc limit $2)) \
             as ids from terms t"),
         // PostgreSQL would go through all passages by their ids until it has found so many.
-        postgres: concat!("with ", terms!(postgres), " select t.t, t.w, (select string_agg(cast(id as text), ' ' \
-            order by id desc) from (select id from (select p.id from search_passages p where p.words @@ t.q offset 0) m \
-            order by id desc limit $2) n) as ids from terms t"),
+        postgres: concat!("with ", terms!(postgres), " select t.t, ", horizon!(postgres), " as number, \
+            cast(array(select id from (select p.id from search_passages p where p.words @@ t.q offset 0) m \
+            order by id desc limit $2) as text) as ids from terms t"),
+    };
+    /// Where each term is in what was changed, at most `$3` assets, since `$2`.
+    RENEWED = Sql {
+        sqlite: renewed!(sqlite, "group_concat(doc)", "(select group_concat(s.rowid) from changes c \
+            cross join search_words s where s.search_words match t.q \
+            and s.rowid between c.doc * 65536 and c.doc * 65536 + 65535)"),
+        postgres: renewed!(postgres, "string_agg(cast(doc as text), ',')", "cast(array(select p.id from changes c \
+            cross join lateral (select id, words from search_passages \
+            where id between c.doc * 65536 and c.doc * 65536 + 65535 offset 0) p where p.words @@ t.q) as text)"),
     };
     /// The first `$2` of them.
     PAGE = Sql { sqlite: page!(sqlite), postgres: page!(postgres) };

@@ -13,6 +13,7 @@ mod concurrency;
 mod demands;
 mod documents;
 mod events;
+mod finds;
 mod grants;
 mod harness;
 mod idempotency;
@@ -148,6 +149,9 @@ contract! {
         somebody_finds_and_counts_what_they_may_see
         what_is_said_is_found_with_the_second_at_which_it_is
         subtitles_of_before_are_asked_for_once;
+    finds:
+        what_was_searched_for_is_found_as_it_stands
+        what_is_written_while_somebody_searches_is_missed_by_no_later_search;
     availability:
         what_is_in_the_bin_is_neither_shown_nor_found_and_comes_out_as_it_was
         the_bin_is_emptied_when_its_time_is_over
