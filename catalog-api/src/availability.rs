@@ -59,17 +59,13 @@ pub(crate) async fn list(
     let owner = caller.confined_to();
     let mut found = state.catalog.binned_assets(owner.as_deref(), after, list.rows()).await?;
     let page = list.cut(&mut found, |last| last.id.to_string());
-    let ids: Vec<AssetId> = found.iter().map(|asset| asset.id).collect();
-    let mut cards = cards(&state, &ids).await?;
-    let mut data = Vec::with_capacity(found.len());
-    for asset in found {
-        data.extend(cards.remove(&asset.id).map(|card| BinnedView {
-            asset: card,
-            binned_at: asset.binned_at.map(Timestamp::rfc3339),
-            bin_until: asset.bin_until.map(Timestamp::rfc3339),
-        }));
-    }
-    Ok(pages::answer(&uri, data, page))
+    let times: Vec<_> = found.iter().map(|asset| (asset.binned_at, asset.bin_until)).collect();
+    let data = cards(&state, found).await?.into_iter().zip(times).map(|(asset, (binned_at, bin_until))| BinnedView {
+        asset,
+        binned_at: binned_at.map(Timestamp::rfc3339),
+        bin_until: bin_until.map(Timestamp::rfc3339),
+    });
+    Ok(pages::answer(&uri, data.collect(), page))
 }
 
 pub(crate) async fn restore(
@@ -100,10 +96,7 @@ pub(crate) async fn reviews(
     let owner = caller.confined_to();
     let mut found = state.catalog.assets_to_review(owner.as_deref(), after, list.rows()).await?;
     let page = list.cut(&mut found, |last| last.id.to_string());
-    let ids: Vec<AssetId> = found.iter().map(|asset| asset.id).collect();
-    let mut cards = cards(&state, &ids).await?;
-    let data: Vec<CardView> = ids.iter().filter_map(|id| cards.remove(id)).collect();
-    Ok(pages::answer(&uri, data, page))
+    Ok(pages::answer(&uri, cards(&state, found).await?, page))
 }
 
 /// Puts an asset into another stage. Only moderators say whether it may be shown; where nobody has to, its owner shows

@@ -10,7 +10,7 @@ use catalog_store::{Asset, Channel};
 use domain::about::Fault;
 use domain::authority::{Action, Resource, Standing};
 use domain::collection::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, handle};
-use domain::{AssetId, ChannelId, UserId};
+use domain::{ChannelId, UserId};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
@@ -283,10 +283,7 @@ fn page(uri: &Uri, mut found: Vec<Channel>, list: &Listing) -> Response {
 
 async fn cards_page(state: &State, uri: &Uri, mut found: Vec<Asset>, list: &Listing) -> Result<Response, Problem> {
     let page = list.cut(&mut found, |last| last.id.to_string());
-    let ids: Vec<AssetId> = found.iter().map(|asset| asset.id).collect();
-    let mut cards = cards(state, &ids).await?;
-    let data: Vec<_> = ids.iter().filter_map(|id| cards.remove(id)).collect();
-    Ok(pages::answer(uri, data, page))
+    Ok(pages::answer(uri, cards(state, found).await?, page))
 }
 
 fn shown(channel: Channel) -> Response {

@@ -1,5 +1,7 @@
 //! Series, seasons and playlists: made, changed, filled, put in order, shared.
 
+use std::collections::HashMap;
+
 use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -350,7 +352,9 @@ async fn item_views(state: &State, items: Vec<Item>) -> Result<Vec<ItemView>, Pr
             Member::Season(_) => None,
         })
         .collect();
-    let mut cards = cards(state, &ids).await?;
+    let assets = state.catalog.assets_by_id(&ids).await?;
+    let known: Vec<AssetId> = assets.iter().map(|asset| asset.id).collect();
+    let mut cards: HashMap<_, _> = known.into_iter().zip(cards(state, assets).await?).collect();
     let mut views = Vec::with_capacity(items.len());
     for Item { id, member, position } in items {
         let view = match member {

@@ -260,11 +260,10 @@ async fn posters(state: &State, assets: &[Asset]) -> Result<HashMap<AssetId, Str
     Ok(state.catalog.posters(&playable).await?)
 }
 
-/// These assets in few words.
-pub(crate) async fn cards(state: &State, ids: &[AssetId]) -> Result<HashMap<AssetId, CardView>, Problem> {
-    let assets = state.catalog.assets_by_id(ids).await?;
+/// These assets in few words, in their order.
+pub(crate) async fn cards(state: &State, assets: Vec<Asset>) -> Result<Vec<CardView>, Problem> {
     let posters = posters(state, &assets).await?;
-    Ok(assets.into_iter().map(|asset| (asset.id, CardView::new(asset, &posters))).collect())
+    Ok(assets.into_iter().map(|asset| CardView::new(asset, &posters)).collect())
 }
 
 /// What of the texts about an asset is found, at most one piece of each kind.

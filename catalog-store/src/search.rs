@@ -130,12 +130,13 @@ impl Catalog {
         let after = after.map(|hit| Ok::<_, CatalogError>((column(hit.score)?, column(hit.document)?))).transpose()?;
         let is_behind = |one: &Ranked| after.is_none_or(|after| (one.score, one.document) < after);
         let limit = usize::try_from(limit.min(PAGE_HITS_MAX + 1)).unwrap_or(usize::MAX);
+        let page = if *search.filter == Filter::default() { sql::search::PAGE_OF_ALL } else { sql::search::PAGE };
         let mut rest = &ranking.best[ranking.best.partition_point(|one| !is_behind(one))..];
         let (mut hits, mut assets, mut asked_about) = (Vec::new(), Vec::new(), ASKED_ABOUT);
         while !rest.is_empty() && hits.len() < limit {
             let (some, others) = rest.split_at(asked_about.min(rest.len()));
             let args = asked_for(search, some, i64::try_from(limit - hits.len()).unwrap_or(0))?;
-            for HitRow { document, asset } in self.rows(sql::search::PAGE, args).await? {
+            for HitRow { document, asset } in self.rows(page, args).await? {
                 let one = some.iter().find(|one| one.document == document);
                 let (score, asset) = (one.map_or(0, |one| one.score), Asset::try_from(asset)?);
                 let (score, document) = (count("score", score)?, count("search_documents.doc_no", document)?);

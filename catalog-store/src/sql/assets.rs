@@ -25,9 +25,10 @@ pub(crate) use is_there;
 /// The same where `$4` to `$11` are not asked about; they stand here because PostgreSQL wants to know their types.
 macro_rules! is_any {
     () => {
-        concat!(is_there!(), " and coalesce($4, $5, $6, $7, $8, $9, $10, $11, '') is not null")
+        concat!($crate::sql::assets::is_there!(), " and coalesce($4, $5, $6, $7, $8, $9, $10, $11, '') is not null")
     };
 }
+pub(crate) use is_any;
 
 /// The asset `a` is there, and it is what is asked for: kind `$4`, tag `$5`, genre `$6`, language `$7`, state `$8`, owner
 /// `$9`, released from `$10` to `$11`; null for any.

@@ -95,28 +95,28 @@ macro_rules! touch_document {
     };
 }
 
-/// The assets of the numbers in `$1` that may be seen and are asked for; the present is `$12`.
+/// The assets of the numbers in `$1` that may be seen and are `$asked` for; the present is `$12`.
 macro_rules! listed {
-    (sqlite, $columns:expr) => {
+    (sqlite, $columns:expr, $asked:expr) => {
         concat!(
             "select ", $columns, " from (select key, value from json_each($1)) j join search_documents d on d.doc_no = j.value \
              join assets a on a.id = d.asset_id where ",
-            super::assets::is_listed!("$12")
+            super::assets::is_listed!($asked, "$12")
         )
     };
-    (postgres, $columns:expr) => {
+    (postgres, $columns:expr, $asked:expr) => {
         concat!(
             "select ", $columns, " from jsonb_array_elements_text(cast($1 as jsonb)) with ordinality as j (value, key) \
              join search_documents d on d.doc_no = cast(j.value as bigint) join assets a on a.id = d.asset_id where ",
-            super::assets::is_listed!("$12")
+            super::assets::is_listed!($asked, "$12")
         )
     };
 }
 
 macro_rules! page {
-    ($engine:ident) => {
+    ($engine:ident, $asked:expr) => {
         concat!(
-            listed!($engine, concat!(super::assets::asset_columns!(), ", d.doc_no as document")),
+            listed!($engine, concat!(super::assets::asset_columns!(), ", d.doc_no as document"), $asked),
             " order by j.key limit $2"
         )
     };
@@ -126,7 +126,7 @@ macro_rules! page {
 macro_rules! facets {
     ($engine:ident) => {
         concat!(
-            "with matching as (", listed!($engine, "a.id, a.kind"), "), \
+            "with matching as (", listed!($engine, "a.id, a.kind", super::assets::is_asked!()), "), \
              counted as (select l.kind, l.label_key, min(l.label) as label, count(*) as number from matching m \
              join asset_labels l on l.asset_id = m.id group by l.kind, l.label_key \
              union all select 'kind', m.kind, m.kind, count(*) from matching m where m.kind is not null group by m.kind), \
@@ -253,7 +253,15 @@ statements! {
             where id between c.doc * 65536 and c.doc * 65536 + 65535 offset 0) p where p.words @@ t.q) as text)"),
     };
     /// The first `$2` of them.
-    PAGE = Sql { sqlite: page!(sqlite), postgres: page!(postgres) };
+    PAGE = Sql {
+        sqlite: page!(sqlite, super::assets::is_asked!()),
+        postgres: page!(postgres, super::assets::is_asked!()),
+    };
+    /// The same where nothing is asked for but words: PostgreSQL need not plan it each time.
+    PAGE_OF_ALL = Sql {
+        sqlite: page!(sqlite, super::assets::is_any!()),
+        postgres: page!(postgres, super::assets::is_any!()),
+    };
     FACETS = Sql { sqlite: facets!(sqlite), postgres: facets!(postgres) };
     /// The passages of the ids in `$1`.
     PASSAGES = Sql {

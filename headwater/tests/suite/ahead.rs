@@ -361,7 +361,7 @@ async fn a_server_that_is_told_not_to_and_files_without_an_index_in_front_wait_f
         let data = temp.path().join(name);
         let bytes = std::fs::read(clip).unwrap();
         assert!(bytes.len() > 3 << 20, "{name} is long enough to be looked at");
-        let server = Server::start_with(&data, settings);
+        let server = Server::start_with(&data, &[settings, &["--set", "x264_preset=ultrafast"]].concat());
         let upload = harness::create(&server.url, bytes.len(), name).await.unwrap();
         let half = send(&server, &upload, &bytes, (0, bytes.len() * 2 / 3)).await;
         // Long enough for the look, and for a plan that nobody may make.
