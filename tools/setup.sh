@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 task=${1:-build}
 
-# What the Rust build links: FFmpeg's libraries, and what the binding generator and the C sources of crates need.
+# What the Rust build needs: FFmpeg's headers and libraries (the program loads the libraries late), and what the binding generator and the C sources of crates need.
 build_packages=(
     libavcodec-dev libavfilter-dev libavformat-dev libavutil-dev libswresample-dev libswscale-dev
     clang libclang-dev pkg-config nasm build-essential

@@ -14,7 +14,7 @@ use axum::http::HeaderMap;
 use catalog_store::{Advance, Upload};
 use http_body_util::BodyExt;
 use media_store::Gathered;
-use media_store::staging::Writer;
+use media_store::staging::{Writer, Writing};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -71,7 +71,7 @@ pub(crate) struct Intake<'a> {
     /// Flushed, and recorded in the catalogue.
     recorded: u64,
     commit: Option<UnderWay>,
-    write: Option<UnderWay>,
+    write: Option<Writing>,
     /// Where the write under way ends.
     writing: u64,
     /// Admitted, not yet given to a write.
@@ -129,7 +129,8 @@ impl<'a> Intake<'a> {
             let wake_at = self.commit_at().map_or(silent_at, |due| due.min(silent_at));
             let is_choked = self.is_choked();
             // A lost branch loses nothing: the frame future holds no octets of its own, the commit and the
-            // write stay where they are.
+            // write stay where they are. The write comes last: while octets lie ready it is looked at between them,
+            // and wakes nobody when it is over.
             let frame = tokio::select! {
                 biased;
                 () = self.turn.stopped() => return Box::pin(self.drain(body)).await,
@@ -141,11 +142,11 @@ impl<'a> Intake<'a> {
                     }
                     continue;
                 }
-                outcome = under_way(&mut self.write) => {
+                frame = timeout_at(wake_at, body.frame()), if !is_choked => frame,
+                outcome = written(&mut self.write) => {
                     Box::pin(self.wrote(outcome)).await?;
                     continue;
                 }
-                frame = timeout_at(wake_at, body.frame()), if !is_choked => frame,
             };
             match frame {
                 Ok(None) => return Ok(End::Whole),
@@ -160,6 +161,9 @@ impl<'a> Intake<'a> {
                 Err(_) => {}
             }
             self.watch.check_rate()?;
+            if self.write.as_ref().is_some_and(Writing::is_over) {
+                Box::pin(self.settle_write()).await?;
+            }
             // Boxed while they last: most of the time only the next frame is waited for.
             if self.is_worth_a_write() {
                 Box::pin(self.begin_write()).await?;
@@ -239,9 +243,8 @@ impl<'a> Intake<'a> {
         if gathered.is_empty() {
             return Ok(());
         }
-        let writer = self.writer.clone();
         self.writing = gathered.end();
-        self.write = Some(Box::pin(async move { Ok(writer.write(gathered).await?) }));
+        self.write = Some(self.writer.begin_write(gathered));
         Ok(())
     }
 
@@ -260,8 +263,8 @@ impl<'a> Intake<'a> {
 
     async fn settle_write(&mut self) -> Result<(), UploadError> {
         match self.write.take() {
-            Some(write) => {
-                let outcome = write.await;
+            Some(mut write) => {
+                let outcome = write.outcome().await.map_err(UploadError::from);
                 self.wrote(outcome).await
             }
             None => Ok(()),
@@ -407,6 +410,14 @@ impl<'a> Intake<'a> {
 async fn under_way(work: &mut Option<UnderWay>) -> Result<(), UploadError> {
     match work {
         Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The same of a write.
+async fn written(write: &mut Option<Writing>) -> Result<(), UploadError> {
+    match write {
+        Some(write) => Ok(write.outcome().await?),
         None => std::future::pending().await,
     }
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use domain::UploadId;
+use tokio::task::JoinHandle;
 
 use crate::disk::{self, Disk};
 use crate::error::blocking;
@@ -94,6 +95,13 @@ pub struct Writer {
     disk: Disk,
     gate: Arc<Gate>,
     epoch: u64,
+}
+
+/// A write under way; it comes to its end also when this is dropped.
+#[derive(Debug)]
+pub struct Writing {
+    done: JoinHandle<io::Result<Option<()>>>,
+    upload: UploadId,
 }
 
 impl Staging {
@@ -297,7 +305,14 @@ impl Writer {
     /// # Errors
     /// [`StagingError::TakenOver`] when this writer is no longer the newest; [`StagingError::Io`].
     pub async fn write(&self, gathered: Gathered) -> Result<(), StagingError> {
-        self.guarded("write", move |writer| writer.disk.write(&writer.file, &writer.path, &gathered)).await
+        self.begin_write(gathered).outcome().await
+    }
+
+    /// Begins to write what has gathered.
+    pub fn begin_write(&self, gathered: Gathered) -> Writing {
+        let (writer, upload) = (self.clone(), self.upload);
+        let write = move |writer: &Self| writer.disk.write(&writer.file, &writer.path, &gathered);
+        Writing { done: tokio::task::spawn_blocking(move || writer.unless_taken_over(write)), upload }
     }
 
     /// Copies octets of another staged file, from `offset` of that to `at` of this one, without moving
@@ -378,12 +393,32 @@ impl Writer {
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
     ) -> Result<T, StagingError> {
         let (writer, upload) = (self.clone(), self.upload);
+        let done = blocking(move || writer.unless_taken_over(work)).await;
+        done.map_err(|source| StagingError::Io { action, upload, source })?.ok_or(StagingError::TakenOver { upload })
+    }
+
+    /// `None` when this writer is no longer the newest. Blocks.
+    fn unless_taken_over<T>(&self, work: impl FnOnce(&Self) -> io::Result<T>) -> io::Result<Option<T>> {
         // The gate stays locked while the file changes: whoever takes over waits for that and no longer.
-        let guarded = move || {
-            let newest = lock(&writer.gate.0);
-            if *newest == writer.epoch { work(&writer).map(Some) } else { Ok(None) }
-        };
-        let done = blocking(guarded).await.map_err(|source| StagingError::Io { action, upload, source })?;
+        let newest = lock(&self.gate.0);
+        if *newest == self.epoch { work(self).map(Some) } else { Ok(None) }
+    }
+}
+
+impl Writing {
+    /// Whether it is over; unlike who waits, who asks is not woken when it is.
+    pub fn is_over(&self) -> bool {
+        self.done.is_finished()
+    }
+
+    /// Waits until it is over. May be dropped and waited for again, until it has answered.
+    ///
+    /// # Errors
+    /// As for [`Writer::write`].
+    pub async fn outcome(&mut self) -> Result<(), StagingError> {
+        let upload = self.upload;
+        let done = (&mut self.done).await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)));
+        let done = done.map_err(|source| StagingError::Io { action: "write", upload, source })?;
         done.ok_or(StagingError::TakenOver { upload })
     }
 }

@@ -9,6 +9,7 @@ mod encoder;
 mod frame;
 mod graph;
 mod input;
+mod late;
 mod light;
 mod resampler;
 mod scaler;
@@ -28,6 +29,7 @@ pub(crate) use encoder::{AacEncoder, VideoEncoder, VideoSettings};
 pub(crate) use frame::{Frame, Packet};
 pub(crate) use graph::Graph;
 pub(crate) use input::{IndexEntry, Input, StreamInfo, StreamKind, TimeBase};
+pub(crate) use late::load;
 pub(crate) use resampler::Resampler;
 pub(crate) use scaler::Scaler;
 pub(crate) use similarity::Similarity;
@@ -57,7 +59,7 @@ const DECODERS: [&CStr; 16] = [
     c"mov_text",
 ];
 
-/// The release of libav that is linked and, as far as it tells, of its x264: `5.1.9 with x264 - core 164 r3095`.
+/// The release of libav that is loaded and, as far as it tells, of its x264: `5.1.9 with x264 - core 164 r3095`.
 ///
 /// Other versions may encode the same pictures to other bytes.
 #[expect(unsafe_code, reason = "libav returns a static string")]
@@ -130,7 +132,7 @@ fn check(code: c_int) -> Result<c_int, AvError> {
     if code < 0 { Err(AvError(code)) } else { Ok(code) }
 }
 
-/// Prepares libav; call once, inside the cage.
+/// Prepares libav; call once, inside the cage, after [`load`].
 #[expect(unsafe_code, reason = "global settings of libav")]
 pub(crate) fn init() {
     // SAFETY: plain setters, called before any other use of libav and before any thread.

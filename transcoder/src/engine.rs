@@ -120,6 +120,8 @@ fn run() -> Result<(), Stop> {
     let envelope = read_request(&socket)?;
     // While there is one thread: all later ones inherit it.
     priority::step_back(envelope.niceness);
+    // While files can be opened, and before an octet of the source is seen.
+    av::load().map_err(|error| Stop::Broken(error.to_string()))?;
     let line = socket.try_clone().map_err(broken)?;
     let allowance = Allowance { memory_bytes: envelope.memory_bytes, cpu_seconds: envelope.cpu_seconds };
     let cage = Cage::close(allowance).map_err(|error| Stop::Broken(error.to_string()))?;

@@ -1,9 +1,10 @@
-//! The only crate that links libav: probe, decode once, filter, encode or copy, inside a caged child process.
+//! The only crate that calls libav: probe, decode once, filter, encode or copy, inside a caged child process.
 //!
 //! Two halves share one vocabulary ([`request`] and [`output`]). The client half, [`Engine`] and
 //! [`Session`], runs in the server: it starts a child, asks it for one piece of work and checks every
-//! byte that comes back. The engine half, [`engine_main`], runs in that child: it locks itself into a
-//! cage (no path, no socket, no new process), decodes and encodes, and sends segments back.
+//! byte that comes back. The engine half, [`engine_main`], runs in that child: it loads libav, which no other
+//! process does, locks itself into a cage (no path, no socket, no new process), decodes and encodes, and sends
+//! segments back.
 //!
 //! The crate does not know assets, jobs, storage, or how segments are packaged or named.
 //! Read [`Engine`], [`ChunkRequest`] and [`VideoSegment`] first.

@@ -111,7 +111,7 @@ pub struct CageReport {
     pub landlock: String,
     /// Everything that was tried.
     pub trials: Vec<CageTrial>,
-    /// Version of the libav that is linked and of its x264, such as `5.1.9-0+deb12u1 with x264 - core 164 r3095`.
+    /// Version of the engine's libav and of its x264, such as `5.1.9-0+deb12u1 with x264 - core 164 r3095`.
     pub libav: String,
     /// Encoders and decoders that Headwater counts on and this libav lacks.
     pub codecs_missing: Vec<String>,

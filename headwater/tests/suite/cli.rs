@@ -14,6 +14,21 @@ fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
+/// libav comes with a hundred and sixty libraries, which only the engine needs, and loads by itself.
+#[test]
+fn the_program_starts_without_libav() {
+    // The loader lists what it would map instead of starting the program.
+    let told = headwater(&["--version"]).env("LD_TRACE_LOADED_OBJECTS", "1").output().unwrap();
+    let libraries = stdout(&told);
+    assert!(libraries.contains("libc.so"), "no list: {libraries}");
+    let unwanted: Vec<&str> =
+        libraries.split_whitespace().filter(|name| name.starts_with("libav") || name.starts_with("libsw")).collect();
+    assert_eq!(
+        unwanted, [""; 0],
+        "a function of libav is not in transcoder/src/av/late.rs; `nm -D --undefined-only` tells which"
+    );
+}
+
 #[test]
 fn help_teaches_by_example() {
     let help = stdout(&run(&["--help"]));
