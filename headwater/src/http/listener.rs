@@ -31,8 +31,6 @@ const BACKLOG: u32 = 1024;
 const QUIET: Duration = Duration::from_millis(20);
 /// or after so long at the latest.
 const QUIET_AWAITED: Duration = Duration::from_secs(1);
-/// Encrypted octets that wait to be written: as many go out by one call. A client that reads slowly holds them.
-const TLS_BYTES_MAX: usize = 256 * 1024;
 /// Pause between two looks at a preface that arrives in pieces.
 const PREFACE_PAUSE: Duration = Duration::from_millis(10);
 
@@ -262,8 +260,7 @@ async fn encrypted(
         shaken = tokio::time::timeout(bounds.0.header_timeout, tls.acceptor().accept(stream)) => shaken,
     };
     match shaken {
-        Ok(Ok(mut stream)) => {
-            stream.get_mut().1.set_buffer_limit(Some(TLS_BYTES_MAX));
+        Ok(Ok(stream)) => {
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2);
             let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
             speak(protocol, stream, peer, surface, &lifecycle, bounds).await;
