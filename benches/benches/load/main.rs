@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! cargo bench -p benches --bench load -- [--headwater PROGRAM] [--assets 100000] [--users 50000]
-//!     [--rates 500,2000] [--seconds 30] [--url postgres://...] [--keep FILE]
+//!     [--rates 500,2000] [--seconds 30] [--warm 45] [--url postgres://...] [--keep FILE]
 //! ```
 //! Server and client share the machine. Requests come when they are due, whether or not earlier ones are answered, and
 //! a time counts from when a request was due: a server that stalls is not asked less. Nine of ten only read. Without
-//! `--url` the database is a SQLite file; `--keep` names one that is seeded once and used again.
+//! `--url` the database is a SQLite file; `--keep` names one that is seeded once and used again. Before it is measured the
+//! server is asked for `--warm` seconds at the first rate, but no more than [`WARM_RATE`]: it has run for a while. 0
+//! measures one that has just started.
 
 #![expect(clippy::print_stdout, reason = "a bench reports to its terminal")]
 #![expect(clippy::disallowed_methods, reason = "a bench starts the program it measures")]
@@ -37,6 +39,8 @@ const AIM: Duration = Duration::from_millis(20);
 const VIEWERS: usize = 200;
 /// Seals the secrets of a database, so that one that is kept can be used again.
 const SECRET_KEY: &str = "the key of a bench, for all its servers";
+/// Requests per second before it is measured, at most.
+const WARM_RATE: u32 = 300;
 /// Requests that wait for their answer at most; more are errors.
 const WAITING_MAX: usize = 4000;
 
@@ -52,11 +56,12 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn run() -> anyhow::Result<()> {
-    let known = ["headwater", "assets", "users", "rates", "seconds", "url", "keep"];
+    let known = ["headwater", "assets", "users", "rates", "seconds", "warm", "url", "keep"];
     let options = Options::read(std::env::args().skip(1), &known)?;
     let number = |name: &str, usual: usize| options.named(name).map_or(Ok(usual), str::parse).context("a number");
     let (assets, users) = (number("assets", 100_000)?.max(1000), number("users", 50_000)?.max(1000));
     let seconds = number("seconds", 30)?.clamp(1, 600);
+    let warm = number("warm", 45)?.min(600);
     let rates = options.named("rates").unwrap_or("500,2000").split(',').map(|rate| rate.trim().parse::<u32>());
     let rates = rates.collect::<Result<Vec<_>, _>>().context("rates are numbers with commas between")?;
     let headwater = options::path(options.named("headwater").unwrap_or("target/release/headwater"));
@@ -76,6 +81,11 @@ async fn run() -> anyhow::Result<()> {
     let mut viewers = Vec::new();
     for index in 0..VIEWERS {
         viewers.push(Arc::new(Viewer::log_in(&client, index, assets, &mut dice).await?));
+    }
+    let warm_rate = rates.iter().min().copied().unwrap_or(WARM_RATE).min(WARM_RATE);
+    if warm > 0 {
+        at_rate(&client, &viewers, warm_rate, warm, assets, &mut dice).await;
+        println!("asked for {warm} s at {warm_rate} requests/s first, which is not counted");
     }
     for rate in rates {
         let cpu_s = server.cpu_s()?;
