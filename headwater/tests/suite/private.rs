@@ -150,7 +150,7 @@ fn video(server: &str, prefix: &str, document: &Value) -> Video {
     let below = format!("/v/{playback}/");
     let mut files: BTreeSet<String> =
         found.iter().filter_map(|path| path.strip_prefix(&below)).map(str::to_owned).collect();
-    files.extend(["master.m3u8", "manifest.mpd"].map(str::to_owned));
+    files.extend(["master.m3u8", "manifest.mpd", "poster.jpg"].map(str::to_owned));
     let read = |file: &str| asked(server, &way(file, format!("{prefix}{below}{file}")));
     let (_, master) = m3u8_rs::parse_master_playlist(&read("master.m3u8").body).unwrap();
     let variants = master.variants.iter().map(|variant| variant.uri.clone());
@@ -340,6 +340,8 @@ fn by_token(video: &Video, open: &Video) -> Vec<Way> {
         ("with the signature of another", format!("{body}.{}", others.split_once('.').unwrap().1)),
         ("with other claims", format!("{}.{mac}", URL_SAFE_NO_PAD.encode(claims.replace("k1;e=", "k1;e=9")))),
         ("with a second path", format!("{}.{mac}", URL_SAFE_NO_PAD.encode(format!("{claims};p=/v/")))),
+        ("of a reviewer, under another key", token(&format!("{claims};w=1"), "another key of tokens")),
+        ("made a reviewer's", format!("{}.{mac}", URL_SAFE_NO_PAD.encode(format!("{claims};w=1")))),
         ("signed as plain text", format!("{claims}.{mac}")),
         ("by no rule", jwt(json!({ "alg": "none", "kid": KEY.0 }), "")),
         ("by HS256", jwt(json!({ "alg": "HS256", "kid": KEY.0 }), mac)),
