@@ -165,8 +165,6 @@ fn with_changes(kept: &Passages, documents: &[i64], changed: &[i64]) -> Passages
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test")]
-
     use super::*;
 
     #[test]
