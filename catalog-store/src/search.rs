@@ -19,7 +19,7 @@ mod finds;
 pub(crate) mod index;
 mod rank;
 
-pub(crate) use finds::Finds as KeptFinds;
+pub(crate) use finds::KeptFinds;
 use index::Body;
 pub use index::Cue;
 use rank::{Finds, Ranked, Ranking};

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! cargo bench -p benches --bench load -- [--headwater PROGRAM] [--assets 100000] [--users 50000]
-//!     [--rates 500,2000] [--seconds 30] [--warm 45] [--url postgres://...] [--keep FILE]
+//!     [--rates 500,2000] [--seconds 30] [--warm 0] [--url postgres://...] [--keep FILE]
 //! ```
 //! Server and client share the machine. Requests come when they are due, whether or not earlier ones are answered, and
 //! a time counts from when a request was due: a server that stalls is not asked less. Nine of ten only read. Without
-//! `--url` the database is a SQLite file; `--keep` names one that is seeded once and used again. Before it is measured the
-//! server is asked for `--warm` seconds at the first rate, but no more than [`WARM_RATE`]: it has run for a while. 0
-//! measures one that has just started.
+//! `--url` the database is a SQLite file; `--keep` names one that is seeded once and used again. What is measured
+//! is a server that has just started; with `--warm` one that was asked for so many seconds before, at the lowest of the
+//! rates and at [`WARM_RATE`] at most.
 
 #![expect(clippy::print_stdout, reason = "a bench reports to its terminal")]
 #![expect(clippy::disallowed_methods, reason = "a bench starts the program it measures")]
@@ -61,7 +61,7 @@ async fn run() -> anyhow::Result<()> {
     let number = |name: &str, usual: usize| options.named(name).map_or(Ok(usual), str::parse).context("a number");
     let (assets, users) = (number("assets", 100_000)?.max(1000), number("users", 50_000)?.max(1000));
     let seconds = number("seconds", 30)?.clamp(1, 600);
-    let warm = number("warm", 45)?.min(600);
+    let warm = number("warm", 0)?.min(600);
     let rates = options.named("rates").unwrap_or("500,2000").split(',').map(|rate| rate.trim().parse::<u32>());
     let rates = rates.collect::<Result<Vec<_>, _>>().context("rates are numbers with commas between")?;
     let headwater = options::path(options.named("headwater").unwrap_or("target/release/headwater"));

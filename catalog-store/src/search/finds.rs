@@ -25,7 +25,7 @@ const KEPT_TERMS: usize = 4096;
 pub(super) type Passages = Arc<Vec<i64>>;
 
 /// What was found of terms that were searched for lately.
-pub(crate) struct Finds(Cache<String, Kept, Weight>);
+pub(crate) struct KeptFinds(Cache<String, Kept, Weight>);
 
 /// What an engine told of a term.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ impl Weighter<String, Kept> for Weight {
     }
 }
 
-impl Default for Finds {
+impl Default for KeptFinds {
     fn default() -> Self {
         Self(Cache::with_weighter(KEPT_TERMS, KEPT_OCTETS_MAX, Weight))
     }

@@ -10,7 +10,6 @@ use super::finds::Passages;
 use super::index::{DESCRIPTION, PASSAGES, PEOPLE, TRANSCRIPTS};
 
 /// Where a word or a phrase is.
-#[derive(Clone)]
 pub(super) struct Finds {
     /// The number of the term that it stands for; `None` if it must not be found.
     pub(super) term: Option<usize>,
