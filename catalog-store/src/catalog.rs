@@ -139,6 +139,11 @@ impl Catalog {
         &self.inner.finds
     }
 
+    /// How many connections are opened when they are needed, each of which has all to learn.
+    pub(crate) fn new_connections(&self) -> u32 {
+        self.inner.engine.new_connections()
+    }
+
     /// How the engine wants to be asked for words.
     pub(crate) fn dialect(&self) -> Dialect {
         match self.inner.engine {

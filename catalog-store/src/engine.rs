@@ -29,6 +29,8 @@ const SQLITE_READERS: u32 = 4;
 const SQLITE_MAPPED: &str = "2147418112";
 /// Connections to PostgreSQL from one process.
 const POSTGRES_CONNECTIONS: u32 = 10;
+/// For how long a connection that was well when it was given back is taken to be.
+const TRUSTED: Duration = Duration::from_secs(1);
 /// How long a statement waits for a connection of the pool.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long SQLite waits while another process writes.
@@ -102,8 +104,7 @@ impl Engine {
         match url.split(':').next().unwrap_or_default() {
             "sqlite" if !url.contains(":memory:") => Self::open_sqlite(url).await,
             "postgres" | "postgresql" => {
-                let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
-                Ok(Self::Postgres(pool.connect_with(postgres(url)?).await.map_err(CatalogError::Open)?))
+                Ok(Self::Postgres(postgres_pool().connect_with(postgres(url)?).await.map_err(CatalogError::Open)?))
             }
             scheme => Err(CatalogError::Scheme { scheme: scheme.to_owned() }),
         }
@@ -120,8 +121,7 @@ impl Engine {
             }
             "postgres" | "postgresql" => {
                 let options = postgres(url)?.options([("default_transaction_read_only", "on")]);
-                let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT);
-                Ok(Self::Postgres(pool.connect_with(options).await.map_err(CatalogError::Open)?))
+                Ok(Self::Postgres(postgres_pool().connect_with(options).await.map_err(CatalogError::Open)?))
             }
             scheme => Err(CatalogError::Scheme { scheme: scheme.to_owned() }),
         }
@@ -150,6 +150,14 @@ impl Engine {
             Self::Postgres(pool) => migrations(&OF_POSTGRES).run(pool).await,
         }
         .map_err(CatalogError::Migrate)
+    }
+
+    /// Connections that are opened when they are needed and are slow at first.
+    pub(crate) fn new_connections(&self) -> u32 {
+        match self {
+            Self::Sqlite { .. } => 0,
+            Self::Postgres(_) => POSTGRES_CONNECTIONS,
+        }
     }
 
     pub(crate) async fn close(&self) {
@@ -256,6 +264,23 @@ impl Transaction {
 /// Statements here end within milliseconds, or should: to compile them takes PostgreSQL half a second.
 fn postgres(url: &str) -> Result<PgConnectOptions, CatalogError> {
     Ok(PgConnectOptions::from_str(url).map_err(CatalogError::Open)?.options([("jit", "off")]))
+}
+
+/// Connections to PostgreSQL. One that is given back is tried by the pool then, and tried again before its next use
+/// only if it rested meanwhile.
+fn postgres_pool() -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .before_acquire(|connection, about| {
+            Box::pin(async move {
+                if about.idle_for > TRUSTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
 }
 
 /// So many connections to one SQLite file.

@@ -84,6 +84,7 @@ mod sql;
 pub mod texts;
 pub mod uploads;
 pub mod versions;
+mod warm;
 pub mod webhooks;
 
 pub use about::Described;

@@ -100,6 +100,15 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(cli::DONE))
 }
 
+/// Gets the catalogue ready for many requests at once.
+async fn warm(catalog: Catalog, now: Timestamp, soft: CancellationToken) {
+    match soft.run_until_cancelled(catalog.warm(now)).await {
+        Some(Err(error)) => tracing::info!(%error, "the first requests may be slow: the catalogue was not got ready"),
+        Some(Ok(())) => tracing::debug!("the catalogue is ready for many requests"),
+        None => {}
+    }
+}
+
 /// Serves from memory and from another origin until it is stopped: there is nothing else to stand on.
 async fn edge(config: Config) -> anyhow::Result<ExitCode> {
     let door = Door::open(&config).await?;
@@ -213,6 +222,7 @@ impl Base {
         let api = api.filter(|_| config.has(Role::Api)).map(catalog_api::router);
         if let Some(catalog) = self.catalog.clone().filter(|_| config.has(Role::Api)) {
             let (store, clock, soft) = (self.store.clone(), Arc::clone(&self.clock), lifecycle.soft().clone());
+            lifecycle.tracker().spawn(warm(catalog.clone(), clock.now(), soft.clone()));
             lifecycle.spawn_essential("pictures of accounts", catalog_api::keep_avatars(catalog, store, clock, soft));
         }
         let origin = if config.has(Role::Origin) { Some(self.origin(config, lifecycle, &keys)?) } else { None };

@@ -6,11 +6,13 @@
 
 use std::sync::Arc;
 
+use domain::search::Term;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use serde_json::json;
 
 use super::index::{Dialect, PASSAGES};
+use crate::catalog::Text;
 use crate::engine::{args, corrupt, json as text};
 use crate::{Catalog, CatalogError, sql};
 
@@ -18,6 +20,9 @@ use crate::{Catalog, CatalogError, sql};
 const FOUND_MAX: usize = 200_000;
 /// Octets of finds that one catalogue keeps.
 const KEPT_OCTETS_MAX: u64 = 32 * 1024 * 1024;
+/// The most frequent words that a server reads when it starts, and octets of what they find.
+const USUAL_WORDS_MAX: i64 = 256;
+const USUAL_OCTETS_MAX: u64 = KEPT_OCTETS_MAX / 2;
 /// Terms that are expected among them, each of a few hundred passages or more.
 const KEPT_TERMS: usize = 4096;
 
@@ -92,6 +97,19 @@ impl Catalog {
         }
         let told = |one: Option<Passages>| one.ok_or_else(|| corrupt("search_passages.id", "a term was not told of"));
         found.into_iter().map(told).collect()
+    }
+
+    /// Reads what the words find that most passages have, as far as the engine counts words.
+    pub(crate) async fn find_usual_words(&self) -> Result<(), CatalogError> {
+        let words: Vec<Text> = self.rows(sql::search::USUAL_WORDS, args![USUAL_WORDS_MAX]).await?;
+        for Text { text: word } in words {
+            if self.kept_finds().0.weight() >= USUAL_OCTETS_MAX {
+                break;
+            }
+            let term = Term { words: vec![word], is_prefix: false };
+            self.finds(&[self.dialect().term(&term)]).await?;
+        }
+        Ok(())
     }
 
     /// What was changed since the oldest of what is kept.

@@ -243,6 +243,14 @@ statements! {
             cast(array(select id from (select p.id from search_passages p where p.words @@ t.q offset 0) m \
             order by id desc limit $2) as text) as ids from terms t"),
     };
+    /// The words that are in most passages, as PostgreSQL counts a sample now and then. SQLite counts none.
+    USUAL_WORDS = Sql {
+        sqlite: "select '' as text where $1 < 0",
+        postgres: "select w.word as text from pg_stats s cross join lateral unnest(\
+            cast(cast(s.most_common_elems as text) as text[]), s.most_common_elem_freqs) as w (word, share) \
+            where s.schemaname = current_schema() and s.tablename = 'search_passages' and s.attname = 'words' \
+            and w.word is not null order by w.share desc, w.word limit $1",
+    };
     /// Where each term is in what was changed, at most `$3` assets, since `$2`.
     RENEWED = Sql {
         sqlite: renewed!(sqlite, "group_concat(doc)", "(select group_concat(s.rowid) from changes c \

@@ -107,3 +107,27 @@ pub(crate) async fn what_is_written_while_somebody_searches_is_missed_by_no_late
     }
     assert_is_as_new(&world, "after all were written").await;
 }
+
+pub(crate) async fn a_server_that_got_ready_finds_what_others_find(world: World) {
+    world.catalog.warm(at(9)).await.expect("an empty catalogue is ready");
+    let mut dice = Dice(3);
+    for _ in 0..20 {
+        described(&world, &dice.about()).await;
+    }
+    world.tamper("analyze").await;
+    let ready = world.another_process().await;
+    ready.catalog.warm(at(9)).await.expect("it is ready");
+    for query in QUERIES {
+        assert_eq!(hits(&ready, query).await, hits(&world, query).await, "{query}");
+    }
+    ready.catalog.close().await;
+    if !world.url.starts_with("sqlite") {
+        let ready = world.another_process().await;
+        ready.catalog.warm(at(9)).await.expect("it is ready");
+        // What was read before needs nothing that is not changed; what was not is gone.
+        world.tamper("update search_passages set words = ''").await;
+        assert!(!hits(&ready, "amber").await.is_empty(), "a word that is in most passages was not read");
+        assert!(hits(&ready, "emb*").await.is_empty(), "otherwise nothing is shown");
+        ready.catalog.close().await;
+    }
+}

@@ -151,7 +151,8 @@ contract! {
         subtitles_of_before_are_asked_for_once;
     finds:
         what_was_searched_for_is_found_as_it_stands
-        what_is_written_while_somebody_searches_is_missed_by_no_later_search;
+        what_is_written_while_somebody_searches_is_missed_by_no_later_search
+        a_server_that_got_ready_finds_what_others_find;
     availability:
         what_is_in_the_bin_is_neither_shown_nor_found_and_comes_out_as_it_was
         the_bin_is_emptied_when_its_time_is_over
