@@ -37,6 +37,7 @@ pub mod purge;
 pub mod reprocess;
 pub mod secrets;
 pub mod serve;
+mod start_pages;
 pub mod telemetry;
 pub mod terminal;
 pub mod transcode;

@@ -20,7 +20,7 @@ use crate::http::{Health, Listener, Parts, Probe, PurgeDoor, Surface, Tls};
 use crate::lifecycle::{Lifecycle, Stop};
 use crate::metrics::{Metrics, PurgeCounts};
 use crate::wiring::tickets::TicketKeys;
-use crate::{cli, engine, machine, terminal, wiring};
+use crate::{cli, engine, machine, start_pages, terminal, wiring};
 
 /// How long an event can be replayed: a week.
 const EVENTS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -163,6 +163,8 @@ impl Door {
             tracing::info!(%address, "listening for TLS");
         }
         lifecycle.spawn_essential("listener", self.listener.run(surface, lifecycle.clone()));
+        let given_back_bytes = start_pages::give_back();
+        tracing::debug!(given_back_bytes, "the start is over");
         // Whoever started this process waits for the line: from here on requests are answered.
         terminal::say(&format!("listening on http://{address}"));
         tracing::info!(%address, roles = ?config.roles, accounts = config.has_accounts(), "serving");
