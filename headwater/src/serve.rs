@@ -86,7 +86,12 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
     let parts = base.parts(&config, &lifecycle, (counters, purges), &access).await?;
     if config.has(Role::Worker) || config.has(Role::Ingest) {
         let (metrics, soft) = (Arc::clone(&parts.metrics), lifecycle.soft().clone());
-        lifecycle.tracker().spawn(engine::look(wiring::engine(&config.source_limits())?, metrics, soft));
+        let look = engine::look(wiring::engine(&config.source_limits())?, metrics, soft);
+        lifecycle.tracker().spawn(async move {
+            look.await;
+            // Nothing of the start takes longer.
+            give_back_start_pages();
+        });
     }
     let url = door.serve(&config, parts, &lifecycle)?;
     if let Access::Accounts(accounts) = &access {
@@ -107,6 +112,11 @@ async fn warm(catalog: Catalog, now: Timestamp, soft: CancellationToken) {
         Some(Ok(())) => tracing::debug!("the catalogue is ready for many requests"),
         None => {}
     }
+}
+
+fn give_back_start_pages() {
+    let bytes = start_pages::give_back();
+    tracing::debug!(bytes, "gave back what the start touched of the program");
 }
 
 /// Serves from memory and from another origin until it is stopped: there is nothing else to stand on.
@@ -163,8 +173,7 @@ impl Door {
             tracing::info!(%address, "listening for TLS");
         }
         lifecycle.spawn_essential("listener", self.listener.run(surface, lifecycle.clone()));
-        let given_back_bytes = start_pages::give_back();
-        tracing::debug!(given_back_bytes, "the start is over");
+        give_back_start_pages();
         // Whoever started this process waits for the line: from here on requests are answered.
         terminal::say(&format!("listening on http://{address}"));
         tracing::info!(%address, roles = ?config.roles, accounts = config.has_accounts(), "serving");
