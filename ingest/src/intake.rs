@@ -13,8 +13,8 @@ use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use catalog_store::{Advance, Upload};
 use http_body_util::BodyExt;
-use media_store::Gathered;
 use media_store::staging::{Writer, Writing};
+use media_store::{Gathered, WRITE_BYTES};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -25,8 +25,6 @@ use crate::transfer;
 use crate::watch::Watch;
 use crate::{State, UploadError};
 
-/// Octets gathered before they are written.
-const WRITE_BYTES: usize = 2 << 20;
 /// The same for an upload that brings less than [`WRITE_BYTES`] in [`GATHER_TIME`].
 const SLOW_WRITE_BYTES: usize = 32 << 10;
 /// How long octets gather before few are enough.
@@ -165,7 +163,8 @@ impl<'a> Intake<'a> {
                 Box::pin(self.settle_write()).await?;
             }
             // Boxed while they last: most of the time only the next frame is waited for.
-            if self.is_worth_a_write() {
+            // Ends: each write takes some off.
+            while self.is_worth_a_write() {
                 Box::pin(self.begin_write()).await?;
             }
             if self.is_commit_due() {
@@ -190,7 +189,7 @@ impl<'a> Intake<'a> {
                 }
                 Err(_) => break,
             }
-            if self.is_worth_a_write() {
+            while self.is_worth_a_write() {
                 self.begin_write().await?;
             }
         }

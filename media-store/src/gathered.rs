@@ -20,8 +20,8 @@ use rustix::fs::OFlags;
 const BLOCK_BYTES: usize = 4096;
 /// Fewer octets than this are cheaper through the cache, and lie where they came.
 const AREA_WORTH_BYTES: usize = 128 << 10;
-/// Octets of one area: a write of 2 MiB, and what comes at once when that is not quite full.
-const AREA_BYTES: usize = (2 << 20) + (256 << 10);
+/// Octets of one write: whole blocks, enough to keep a disk busy, few enough for many uploads at once.
+pub const WRITE_BYTES: usize = 2 << 20;
 /// Areas in use at a time; beyond that, octets lie where they came.
 const AREAS_MAX: usize = 64;
 /// Areas that are kept for the next writes.
@@ -45,6 +45,8 @@ struct Area {
     /// As far behind the beginning of a block as the octets are in the file.
     start: usize,
     end: usize,
+    /// The end of the last block that fits.
+    full: usize,
     areas: Areas,
 }
 
@@ -95,12 +97,15 @@ impl Gathered {
         }
     }
 
-    /// Takes the octets off that are no whole block of the file any more; they begin the next write.
+    /// Takes the octets off that are more than a write, or no whole block of the file any more; they begin the next one.
     ///
     /// Writes that end where a block ends need not pass through the page cache.
     #[must_use]
     pub fn split_off_rest(&mut self) -> Self {
-        let rest_bytes = usize::try_from(self.end() % BLOCK_BYTES as u64).unwrap_or(0).min(self.bytes);
+        let rest_bytes = match self.area.as_ref().filter(|area| area.is_full()) {
+            Some(area) => self.bytes - area.octets().len(),
+            None => usize::try_from(self.end() % BLOCK_BYTES as u64).unwrap_or(0).min(self.bytes),
+        };
         let mut rest = Self::new(self.end() - rest_bytes as u64, self.areas.clone());
         let mut taken = Vec::new();
         let mut missing = rest_bytes;
@@ -152,7 +157,7 @@ impl fmt::Debug for Gathered {
 impl Area {
     /// Takes as much off the front of `octets` as there is room for.
     fn take(&mut self, octets: &mut Bytes) {
-        let step = octets.len().min(AREA_BYTES - (self.end - self.start));
+        let step = octets.len().min(self.full - self.end);
         octets.copy_to_slice(&mut self.memory[self.end..self.end + step]);
         self.end += step;
     }
@@ -162,6 +167,10 @@ impl Area {
         let end = self.end;
         self.end -= bytes;
         Bytes::copy_from_slice(&self.memory[self.end..end])
+    }
+
+    fn is_full(&self) -> bool {
+        self.end == self.full
     }
 
     fn octets(&self) -> &[u8] {
@@ -200,10 +209,11 @@ impl Areas {
             return None;
         }
         shelf.in_use += 1;
-        let memory = shelf.free.pop().unwrap_or_else(|| vec![0; AREA_BYTES + 2 * BLOCK_BYTES]);
+        let memory = shelf.free.pop().unwrap_or_else(|| vec![0; WRITE_BYTES + BLOCK_BYTES]);
         let behind_block = usize::try_from(offset % BLOCK_BYTES as u64).unwrap_or(0);
-        let start = memory.as_ptr().align_offset(BLOCK_BYTES) + behind_block;
-        Some(Area { memory, start, end: start, areas: self.clone() })
+        let aligned = memory.as_ptr().align_offset(BLOCK_BYTES);
+        let start = aligned + behind_block;
+        Some(Area { memory, start, end: start, full: aligned + WRITE_BYTES, areas: self.clone() })
     }
 }
 
@@ -313,7 +323,7 @@ mod tests {
             check(4097, &[4094, AREA_WORTH_BYTES + 1], cut);
             check(1_234_567, &[65_536; 90], cut);
             check(1 << 20, &[777; 4000], cut);
-            check(17, &[AREA_BYTES - 1, 300_000, 2_000_001, 5], cut);
+            check(17, &[WRITE_BYTES - 1, 300_000, 2_000_001, 5], cut);
         }
     }
 
@@ -327,6 +337,21 @@ mod tests {
         gathered.push(Bytes::from_static(&[8; 10]));
         let rest = gathered.split_off_rest();
         assert_eq!((gathered.end(), rest.offset, rest.len()), (4096, 4096, 4));
+    }
+
+    #[test]
+    fn what_is_more_than_a_write_begins_the_next_ones() {
+        let mut gathered = Gathered::new(4100, Areas::default());
+        gathered.push(Bytes::from(vec![7; 3 * WRITE_BYTES]));
+        let mut ends = Vec::new();
+        while gathered.len() >= WRITE_BYTES {
+            let rest = gathered.split_off_rest();
+            assert!(gathered.pieces.is_empty() && gathered.end() == rest.offset);
+            ends.push(gathered.end() - 4096);
+            gathered = rest;
+        }
+        let bytes = WRITE_BYTES as u64;
+        assert_eq!((ends, gathered.end()), (vec![bytes, 2 * bytes, 3 * bytes], 4100 + 3 * bytes));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use changes::{Change, Listener};
 pub use config::StoreConfig;
 pub use disk::Disk;
 pub use error::{Retry, StoreError};
-pub use gathered::Gathered;
+pub use gathered::{Gathered, WRITE_BYTES};
 pub use layout::{Key, Prefix};
 pub use reading::{ObjectFile, RemoteRead};
 pub use staging::{Staging, StagingError};
