@@ -171,9 +171,9 @@ async fn followed(state: &State, id: AssetId) -> Result<(), Box<dyn std::error::
     let Some(asset) = state.catalog.asset(id).await? else { return Ok(()) };
     let Some(body) = state.store.pointer(asset.playback).await? else { return Ok(()) };
     let mut pointer: Pointer = serde_json::from_slice(&body)?;
-    let (availability, documents) = (asset.availability(), state.catalog.listed_documents(id).await?);
-    if pointer.access.availability != availability || pointer.documents != documents {
-        (pointer.access.availability, pointer.documents) = (availability, documents);
+    let (access, documents) = (asset.access_after(Some(&pointer.access)), state.catalog.listed_documents(id).await?);
+    if pointer.access != access || pointer.documents != documents {
+        (pointer.access, pointer.documents) = (access, documents);
         state.store.put_pointer(asset.playback, serde_json::to_vec(&pointer)?.into()).await?;
     }
     Ok(())

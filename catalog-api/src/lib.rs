@@ -13,7 +13,7 @@
 //! | `characters` | what no text of a request may hold |
 //! | `collections`, `channels` | series, seasons and playlists; where assets are published, and who follows it |
 //! | `availability` | the bin, and from when and until when assets are shown |
-//! | [`preview`](Previews) | what reviewers play |
+//! | `publicity`, [`tickets`](Tickets), `preview` | who may play an asset, and what opens it for them and for reviewers |
 //! | `search` | searching, and the second at which something is said |
 //! | `versions` | the sources that an asset has had |
 //! | `subtitles`, `cues` | subtitle files: added, shown, described, removed; edited cue by cue |
@@ -69,12 +69,14 @@ mod places;
 mod poster;
 mod preview;
 mod problem;
+mod publicity;
 mod reprocess;
 mod router;
 mod search;
 mod second_factor;
 mod shares;
 mod subtitles;
+mod tickets;
 mod users;
 mod versions;
 mod view;
@@ -86,5 +88,6 @@ pub use accounts::{
 };
 pub use avatars::keep as keep_avatars;
 pub use door::ClientAddress;
-pub use preview::Previews;
+pub use publicity::HashPassword;
 pub use router::{Access, ROUTES, State, router};
+pub use tickets::{TicketKind, Tickets};

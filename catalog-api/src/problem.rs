@@ -187,9 +187,13 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "asset_not_ready", detail)
     }
 
-    pub(crate) fn no_previews() -> Self {
+    pub(crate) fn no_tickets() -> Self {
         let detail = "this server has no key that origins know: set token_keys there and here";
         Self::new(StatusCode::CONFLICT, "previews_off", detail)
+    }
+
+    pub(crate) fn no_passwords() -> Self {
+        Self::new(StatusCode::CONFLICT, "passwords_off", "this server sets no passwords of assets")
     }
 
     pub(crate) fn version_not_ready(state: domain::AssetState) -> Self {

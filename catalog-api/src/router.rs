@@ -20,12 +20,13 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::Accounts;
 use crate::body::BODIES_MAX;
 use crate::picture::Studio;
-use crate::preview::Previews;
 use crate::problem::Problem;
+use crate::publicity::HashPassword;
+use crate::tickets::Tickets;
 use crate::{
     aliases, asset_documents, assets, audit, auth, availability, avatars, channels, chapters, collections, cues,
     describe, door, erasure, events, idempotency, markers, me, notifications, oidc, poster, preview, problem,
-    reprocess, search, second_factor, shares, subtitles, users, versions, webhooks,
+    publicity, reprocess, search, second_factor, shares, subtitles, tickets, users, versions, webhooks,
 };
 
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
@@ -62,6 +63,8 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
     ),
     ("/api/v1/assets/{id}/preview", &[("post", Action::ReviewAsset)]),
+    ("/api/v1/assets/{id}/access", &[("get", Action::EditAsset), ("put", Action::ShareAsset)]),
+    ("/api/v1/playback/{playback}/ticket", &[("post", Action::ListAssets)]),
     ("/api/v1/assets/{id}/reprocess", &[("post", Action::ReprocessAsset)]),
     ("/api/v1/assets/{id}/restore", &[("post", Action::DeleteAsset)]),
     ("/api/v1/assets/{id}/schedule", &[("put", Action::ShareAsset), ("delete", Action::ShareAsset)]),
@@ -179,8 +182,10 @@ pub struct State {
     pub(crate) bin_retention: Option<Duration>,
     /// Somebody has to look at what is to be shown.
     pub(crate) has_review: bool,
-    /// By whom what is not shown yet is opened for them.
-    pub(crate) previews: Previews,
+    /// Who signs what opens assets that not everybody plays.
+    pub(crate) tickets: Tickets,
+    /// How passwords that open assets are kept; `None` where none are set.
+    pub(crate) hash_password: Option<HashPassword>,
 }
 
 impl State {
@@ -200,7 +205,8 @@ impl State {
             webhook_ports: Arc::default(),
             bin_retention: None,
             has_review: false,
-            previews: Previews::none(),
+            tickets: Tickets::none(),
+            hash_password: None,
         }
     }
 
@@ -235,10 +241,16 @@ impl State {
         Self { bin_retention: retention, ..self }
     }
 
-    /// The same where reviewers play what is not shown yet.
+    /// The same where tickets open what not everybody plays.
     #[must_use]
-    pub fn with_previews(self, previews: Previews) -> Self {
-        Self { previews, ..self }
+    pub fn with_tickets(self, tickets: Tickets) -> Self {
+        Self { tickets, ..self }
+    }
+
+    /// The same where assets may have passwords, which are kept as this makes them.
+    #[must_use]
+    pub fn with_passwords(self, hash: HashPassword) -> Self {
+        Self { hash_password: Some(hash), ..self }
     }
 
     /// The same where a moderator has to look at what is to be shown, or where nobody has.
@@ -284,6 +296,8 @@ fn of_assets() -> Router<State> {
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
         .route("/api/v1/assets/{id}/poster", get(poster::show).put(poster::set).delete(poster::unset))
         .route("/api/v1/assets/{id}/preview", post(preview::create))
+        .route("/api/v1/assets/{id}/access", get(publicity::show).put(publicity::set))
+        .route("/api/v1/playback/{playback}/ticket", post(tickets::create))
         .route("/api/v1/assets/{id}/reprocess", post(reprocess::begin))
         .route("/api/v1/assets/{id}/versions", get(versions::list).post(versions::begin))
         .route("/api/v1/assets/{id}/versions/{version}/restore", post(versions::restore))

@@ -3,8 +3,8 @@
 use domain::markers::Marker;
 use domain::probe::Chapter;
 use domain::{
-    About, AssetEvent, AssetId, AssetKind, AssetState, Availability, ByteSize, ChannelId, Failure, Generation, JobId,
-    JobSpec, Language, PictureId, PlaybackId, PosterChoice, Probe, SourceId, SourceVersion, Stage, Timestamp,
+    About, Access, AssetEvent, AssetId, AssetKind, AssetState, Availability, ByteSize, ChannelId, Failure, Generation,
+    JobId, JobSpec, Language, PictureId, PlaybackId, PosterChoice, Probe, SourceId, SourceVersion, Stage, Timestamp,
 };
 use serde_json::json;
 
@@ -71,6 +71,8 @@ pub struct Asset {
     pub stage: Stage,
     /// What was said about that last.
     pub stage_note: Option<String>,
+    /// Who may play it, as somebody said who may; `None` while nobody did.
+    pub access: Option<Access>,
     /// Since when it lies in the bin.
     pub binned_at: Option<Timestamp>,
     /// Until when it can be taken out again.
@@ -91,6 +93,12 @@ impl Asset {
     /// The source in force.
     pub fn source(&self) -> SourceId {
         SourceId { asset: self.id, version: self.source_version }
+    }
+
+    /// What its pointer is to say of who may play it, and when, where it says `now`.
+    pub fn access_after(&self, now: Option<&Access>) -> Access {
+        let now = now.cloned().unwrap_or_default();
+        Access { availability: self.availability(), ..now.following(self.access.as_ref()) }
     }
 
     /// When it may be played, as its pointer says it.
@@ -293,6 +301,7 @@ pub(crate) struct AssetRow {
     pub(crate) stage: String,
     stage_note: Option<String>,
     poster: Option<String>,
+    access: Option<String>,
     pub(crate) binned_at: Option<i64>,
     bin_until: Option<i64>,
     publish_at: Option<i64>,
@@ -350,6 +359,11 @@ impl AssetRow {
         self.poster.as_deref().map(|choice| document("assets.poster", choice)).transpose()
     }
 
+    /// Who may play it, as it was said last.
+    pub(crate) fn access(&self) -> Result<Option<Access>, CatalogError> {
+        self.access.as_deref().map(|access| document("assets.access", access)).transpose()
+    }
+
     /// The job that will remove whichever of two outputs is not in force in the end.
     pub(crate) fn spare_job(&self) -> Result<Option<JobId>, CatalogError> {
         self.spare_job.as_deref().map(|id| parsed("assets.spare_job", id)).transpose()
@@ -366,6 +380,7 @@ impl TryFrom<AssetRow> for Asset {
 
     fn try_from(row: AssetRow) -> Result<Self, CatalogError> {
         let (state, probe, about, poster) = (row.state()?, row.probe()?, row.about()?, row.poster()?);
+        let access = row.access()?;
         let (generation, next_generation) = (row.generation()?, row.next_generation()?);
         let source_version = row.source_version()?;
         Ok(Self {
@@ -398,6 +413,7 @@ impl TryFrom<AssetRow> for Asset {
             stage: Stage::from_name(&row.stage).ok_or_else(|| corrupt("assets.stage", &row.stage))?,
             stage_note: row.stage_note,
             poster,
+            access,
             binned_at: row.binned_at.map(Timestamp::from_unix_ms),
             bin_until: row.bin_until.map(Timestamp::from_unix_ms),
             publish_at: row.publish_at.map(Timestamp::from_unix_ms),

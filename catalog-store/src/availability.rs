@@ -3,11 +3,11 @@
 //! The clock decides: statements compare with the present, and origins with what the pointer says. What is done here
 //! when a time has come is only that caches are told, and that the bin is emptied.
 
-use domain::{AssetId, AssetState, JobId, Stage, Timestamp};
+use domain::{Access, Admission, AssetId, AssetState, JobId, Stage, Timestamp};
 use serde_json::json;
 
 use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
-use crate::engine::{args, corrupt};
+use crate::engine::{args, corrupt, json as text};
 use crate::texts::{lock_living, wish};
 use crate::{Asset, Catalog, CatalogError, sql};
 
@@ -73,6 +73,28 @@ impl Catalog {
         let told = |at: Option<Timestamp>| at.map(Timestamp::rfc3339);
         let data = json!({ "publish_at": told(publish_at), "expire_at": told(expire_at) });
         tx.event(now, "asset.scheduled", id, data);
+        tx.event(now, "asset.access_changed", id, json!({}));
+        wish(&mut tx, &row, id, job, now).await?;
+        tx.commit().await
+    }
+
+    /// Says who may play an asset, and on which pages; the rest of `access` does not count.
+    ///
+    /// # Errors
+    /// As [`bin_asset`](Self::bin_asset).
+    pub async fn set_access(
+        &self,
+        id: AssetId,
+        (admission, pages): (Admission, Vec<String>),
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let mut tx = self.begin().await?;
+        let row = lock_living(&mut tx, id, now).await?;
+        // Higher than any before, also where the catalogue was put back to an earlier state meanwhile.
+        let change = row.access()?.map_or(0, |access| access.change).saturating_add(1).max(now.unix_ms());
+        let access = Access { admission, pages, change, ..Access::default() };
+        tx.execute(sql::assets::SET_ACCESS, args![id, text("assets.access", &access)?]).await?;
         tx.event(now, "asset.access_changed", id, json!({}));
         wish(&mut tx, &row, id, job, now).await?;
         tx.commit().await

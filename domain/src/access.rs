@@ -19,6 +19,10 @@ pub struct Access {
     /// When it may be played at all.
     #[serde(default, skip_serializing_if = "Availability::is_always")]
     pub availability: Availability,
+    /// Which change of the catalogue's `admission` and `pages` are of, or came after; 0 before there was any. Higher is
+    /// later. What an operator changes in the pointer stays until the catalogue's next one.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub change: i64,
     /// How its picture and sound are encrypted on their way out; `None` if they are not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
@@ -53,6 +57,13 @@ impl Availability {
     }
 }
 
+/// Whether a text names a page as [`Access::pages`] does: an origin, or `none`.
+pub fn is_page(page: &str) -> bool {
+    let host = page.strip_prefix("https://").or_else(|| page.strip_prefix("http://"));
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', ',']);
+    page == "none" || host.is_some_and(|host| is_host(host) && !host.contains(char::is_control))
+}
+
 /// How picture and sound of an asset are encrypted on their way out. What is stored stays clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Encryption {
@@ -66,6 +77,11 @@ pub struct Encryption {
     /// throughout.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub rotate_s: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none_yet(change: &i64) -> bool {
+    *change == 0
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
@@ -96,6 +112,10 @@ pub enum Admission {
     Public,
     /// Nothing but its address; search engines are asked to keep away.
     Unlisted,
+    /// A token, which the API gives to those whom the asset belongs to or is shared with.
+    Private,
+    /// A token, which the API gives to everybody with an account.
+    Internal,
     /// A token that somebody who knows a key has signed.
     Signed,
     /// A password, or such a token.
@@ -105,7 +125,29 @@ pub enum Admission {
     },
 }
 
+impl Admission {
+    /// What people call it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Unlisted => "unlisted",
+            Self::Private => "private",
+            Self::Internal => "internal",
+            Self::Signed => "signed",
+            Self::Password { .. } => "password",
+        }
+    }
+}
+
 impl Access {
+    /// The same, once it follows what the catalogue wants, if that is later.
+    #[must_use]
+    pub fn following(&self, wanted: Option<&Self>) -> Self {
+        let later = wanted.filter(|wanted| wanted.change > self.change);
+        let Self { admission, pages, change, .. } = later.unwrap_or(self).clone();
+        Self { admission, pages, change, ..self.clone() }
+    }
+
     /// Whether everybody may play it anywhere, and find it.
     pub fn is_public(&self) -> bool {
         *self == Self::default()
@@ -123,6 +165,9 @@ mod tests {
             assert_eq!(serde_json::from_str::<Access>(expected).unwrap(), access);
         };
         check(Access::default(), r#"{"admission":"public"}"#);
+        let private = Access { admission: Admission::Private, change: 7, ..Access::default() };
+        check(private, r#"{"admission":"private","change":7}"#);
+        check(Access { admission: Admission::Internal, ..Access::default() }, r#"{"admission":"internal"}"#);
         let pages = vec!["https://example.com".into(), "none".into()];
         check(
             Access { admission: Admission::Signed, pages, ..Access::default() },
@@ -142,6 +187,33 @@ mod tests {
             Access { encryption: Some(encryption), admission: Admission::Signed, ..Access::default() },
             r#"{"admission":"signed","encryption":{"method":"cbcs","clear_lead_s":12,"rotate_s":600}}"#,
         );
+    }
+
+    #[test]
+    fn what_came_later_is_followed_and_the_rest_stays() {
+        let encryption = Some(Encryption { method: EncryptionMethod::Aes128, clear_lead_s: 0, rotate_s: 0 });
+        let now = Access { admission: Admission::Signed, encryption, change: 5, ..Access::default() };
+        let wanted =
+            |change| Access { admission: Admission::Private, pages: vec!["none".into()], change, ..Access::default() };
+        for earlier in [None, Some(&wanted(4)), Some(&wanted(5))] {
+            assert_eq!(now.following(earlier), now);
+        }
+        assert_eq!(now.following(Some(&wanted(6))), Access { encryption, ..wanted(6) });
+    }
+
+    #[test]
+    fn pages_are_origins() {
+        for (page, expected) in [
+            ("https://example.com", true),
+            ("http://localhost:3000", true),
+            ("none", true),
+            ("https://example.com/", false),
+            ("example.com", false),
+            ("https://", false),
+            ("*", false),
+        ] {
+            assert_eq!(is_page(page), expected, "{page}");
+        }
     }
 
     #[test]

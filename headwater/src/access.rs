@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use domain::access::{ENCRYPTION_TIME_S_MAX, PAGES_MAX};
+use domain::access::{ENCRYPTION_TIME_S_MAX, PAGES_MAX, is_page};
 use domain::presentation::Pointer;
 use domain::{Access, Admission, AssetId, Encryption, EncryptionMethod, PlaybackId};
 use media_store::MediaStore;
@@ -60,6 +60,10 @@ enum Policy {
     Public,
     /// Everybody who knows the address
     Unlisted,
+    /// Whom it belongs to or is shared with, by tickets of the API
+    Private,
+    /// Everybody with an account, by tickets of the API
+    Internal,
     /// Who has a token
     Signed,
     /// Who knows a password, read from standard input, or has a token
@@ -172,6 +176,8 @@ fn changed(args: &Args, now: Access, config: &Config) -> anyhow::Result<Access> 
         access.admission = match policy {
             Policy::Public => Admission::Public,
             Policy::Unlisted => Admission::Unlisted,
+            Policy::Private => Admission::Private,
+            Policy::Internal => Admission::Internal,
             Policy::Signed => Admission::Signed,
             Policy::Password => Admission::Password { hash: hash_password(&password()?, wiring::clock().entropy()) },
         };
@@ -234,11 +240,6 @@ async fn current(store: &MediaStore, playback: PlaybackId) -> anyhow::Result<Poi
     serde_json::from_slice(&pointer).context("the pointer cannot be understood")
 }
 
-fn is_page(page: &str) -> bool {
-    let host = page.strip_prefix("https://").or_else(|| page.strip_prefix("http://"));
-    page == "none" || host.is_some_and(|host| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ']))
-}
-
 fn password() -> anyhow::Result<String> {
     let mut text = String::new();
     std::io::stdin().take(PASSWORD_BYTES_MAX).read_to_string(&mut text).context("cannot read the password")?;
@@ -249,13 +250,7 @@ fn password() -> anyhow::Result<String> {
 }
 
 fn told(access: &Access) -> String {
-    let admission = match access.admission {
-        Admission::Public => "public",
-        Admission::Unlisted => "unlisted",
-        Admission::Signed => "signed",
-        Admission::Password { .. } => "password",
-    };
-    let mut told = admission.to_owned();
+    let mut told = access.admission.as_str().to_owned();
     if !access.pages.is_empty() {
         told.push_str(&format!(", on {}", access.pages.join(", ")));
     }
@@ -276,24 +271,4 @@ fn told(access: &Access) -> String {
         }
     }
     told
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_are_origins() {
-        for (page, expected) in [
-            ("https://example.com", true),
-            ("http://localhost:3000", true),
-            ("none", true),
-            ("https://example.com/", false),
-            ("example.com", false),
-            ("https://", false),
-            ("*", false),
-        ] {
-            assert_eq!(is_page(page), expected, "{page}");
-        }
-    }
 }

@@ -221,7 +221,7 @@ impl Base {
         let keys = self.ticket_keys(config, lifecycle)?;
         let api = self.catalog.as_ref().map(|catalog| {
             let state = self.api_state(config, catalog, lifecycle, access);
-            state.with_previews(keys.previews())
+            state.with_tickets(keys.tickets()).with_passwords(origin::access::hash_password)
         });
         let ingest = match self.catalog.as_ref().zip(api.as_ref()).filter(|_| config.has(Role::Ingest)) {
             Some((catalog, api)) => {

@@ -279,6 +279,8 @@ impl Gate {
             // What ends must not go on in a cache that many share.
             Admission::Public | Admission::Unlisted if access.availability.until_s.is_some() => Ok(Passage::Private),
             Admission::Public | Admission::Unlisted => Ok(Passage::Open),
+            // Who was given one is known to the API alone: no cache gives it to others.
+            Admission::Private | Admission::Internal if has_token => Ok(Passage::Private),
             Admission::Signed | Admission::Password { .. } if has_token && access.availability.until_s.is_some() => {
                 Ok(Passage::Private)
             }

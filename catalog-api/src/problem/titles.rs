@@ -54,7 +54,7 @@ fn thousandths(text: &str) -> u16 {
 }
 
 /// Every code with its titles, in English and French.
-pub(crate) const TITLES: [(&str, &str, &str); 81] = [
+pub(crate) const TITLES: [(&str, &str, &str); 82] = [
     ("account_suspended", "Account suspended", "Compte suspendu"),
     ("accounts_off", "No accounts here", "Pas de comptes ici"),
     ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
@@ -101,13 +101,14 @@ pub(crate) const TITLES: [(&str, &str, &str); 81] = [
     ("not_found", "Not found", "Introuvable"),
     ("not_json", "Not JSON", "Pas du JSON"),
     ("not_text", "Not text", "Pas du texte"),
+    ("passwords_off", "No passwords here", "Pas de mots de passe ici"),
     ("picture_animated", "Picture that moves", "Image animée"),
     ("picture_damaged", "Picture damaged", "Image endommagée"),
     ("picture_too_large", "Picture too large", "Image trop grande"),
     ("picture_too_small", "Picture too small", "Image trop petite"),
     ("picture_unknown", "Not a picture that is read", "Format d'image non pris en charge"),
     ("precondition_required", "If-Match required", "If-Match requis"),
-    ("previews_off", "No previews here", "Pas d'aperçus ici"),
+    ("previews_off", "No tickets here", "Pas de tickets ici"),
     ("provider_away", "Provider does not answer", "Fournisseur injoignable"),
     ("registration_closed", "Registration closed", "Inscriptions fermées"),
     ("source_missing", "Source not stored", "Source absente"),

@@ -18,6 +18,7 @@ mod notifications;
 mod oidc;
 mod people;
 mod provider;
+mod publicity;
 mod released;
 mod reprocess;
 mod rights;

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, StatusCode};
 use catalog_api::{
-    Access, Accounts, Algorithm, ClientAddress, DigestTime, MailRoute, Notifier, ProviderSettings, Settings,
+    Access, Accounts, Algorithm, ClientAddress, DigestTime, MailRoute, Notifier, ProviderSettings, Settings, Tickets,
 };
 use catalog_store::notifications::READER;
 use catalog_store::{NewApiKey, NewSession, NewUpload, NewUser, OutboxHold, Proof, Target};
@@ -128,6 +128,8 @@ impl People {
         );
         let ingest = ingest_state(&server, Arc::new(AccountGate(accounts.clone()))).await;
         let state = state.with_access(Access::Accounts(accounts.clone()));
+        let sign = |playback, kind, _| Some(format!("/t/{kind:?}-{playback}"));
+        let state = state.with_tickets(Tickets::signed_by(sign)).with_passwords(|word, _| format!("made of {word}"));
         // As the binary has it: what belongs to uploads is answered by ingest, the rest by the API.
         let uploads = ingest::router(ingest.clone()).merge(state.once_around(ingest::api(ingest)));
         server.router = uploads.fallback_service(catalog_api::router(state));

@@ -11,7 +11,9 @@ use catalog_store::{
 };
 use domain::authority::{Role, Scope, Standing};
 use domain::collection::{Kind, Visibility};
-use domain::{ChannelId, Clock, CollectionId, IdentityId, ItemId, JobId, MessageId, NotificationId, TextId, WebhookId};
+use domain::{
+    Admission, ChannelId, Clock, CollectionId, IdentityId, ItemId, JobId, MessageId, NotificationId, TextId, WebhookId,
+};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Server};
@@ -24,7 +26,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 128] = [
+const TABLE: [(&str, &str); 131] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -45,6 +47,7 @@ const TABLE: [(&str, &str); 128] = [
     ("createImport", "- --+++ - + +"),
     ("createKey", "- +++++ - - -"),
     ("createPreview", "- ---++ - - +"),
+    ("createTicket", "- ---++ + - +"),
     ("createUploadGrant", "- --+++ - + +"),
     ("createUser", "- ----+ - - -"),
     ("createVersion", "- ---++ - - +"),
@@ -112,6 +115,7 @@ const TABLE: [(&str, &str); 128] = [
     ("search", "- +++++ + + +"),
     ("searchInAsset", "- ---++ + - +"),
     ("sendVerification", "- +++++ - - -"),
+    ("setAssetAccess", "- ---++ - - +"),
     ("setAssetChannel", "- ---++ - - +"),
     ("setAvatar", "- +++++ - - -"),
     ("setChapters", "- ---++ - - +"),
@@ -124,6 +128,7 @@ const TABLE: [(&str, &str); 128] = [
     ("shareCollection", "- ---++ - - -"),
     ("showAccess", "+ +++++ + + +"),
     ("showAsset", "- ---++ + - +"),
+    ("showAssetAccess", "- ---++ - - +"),
     ("showAvatar", "- +++++ - - -"),
     ("showChannel", "- +++++ + + +"),
     ("showChapters", "- ---++ + - +"),
@@ -242,6 +247,13 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
             catalog.share_asset(asset, (user, Standing::Viewer), "test", clock.now()).await.unwrap();
             path = path.replace("{user}", &user.to_string());
         }
+    }
+    if path.contains("{playback}") {
+        let asset = people.asset_of(Some("somebody else".into())).await;
+        let (job, only_theirs) = (JobId::mint(clock.now(), clock.entropy()), (Admission::Private, Vec::new()));
+        catalog.set_access(asset, only_theirs, job, clock.now()).await.unwrap();
+        let playback = catalog.asset(asset).await.unwrap().unwrap().playback;
+        path = path.replace("{playback}", &playback.to_string());
     }
     if path.contains("{user}") {
         let user = people.account(Role::User, None).await;

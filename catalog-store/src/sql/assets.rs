@@ -8,7 +8,7 @@ macro_rules! asset_columns {
          markers, next_generation, generation_taken, source_version, next_source_version, source_version_taken, turn, \
          reprocess_failure, spare_job, owner, about, about_version, kind, \
          channel_id, binned_at, bin_until, publish_at, expire_at, stage, \
-         stage_note, poster, version, created_at, updated_at, \
+         stage_note, poster, access, version, created_at, updated_at, \
          (select people.avatar from users people where people.id = owner) as owner_avatar"
     };
 }
@@ -208,6 +208,7 @@ statements! {
     WINDOWS_DUE = both(concat!("select ", asset_columns!(), " from assets a where a.state <> 'deleted' and \
         ((a.publish_at <= $1 and a.publish_at > a.window_told) or (a.expire_at <= $1 and a.expire_at > a.window_told)) \
         order by a.id limit $2"));
+    SET_ACCESS = both("update assets set access = $2 where id = $1");
     SET_WINDOW_TOLD = both("update assets set window_told = $2 where id = $1");
     SET_TITLE_KEY = both("update assets set title_key = $2 where id = $1");
     DROP_LABELS = both("delete from asset_labels where asset_id = $1");
@@ -243,7 +244,7 @@ statements! {
         generation = null, next_generation = null, spare_job = null, reprocess_failure = null, failure = null, \
         chapters = null, markers = null, owner = null, about = '{}', kind = null, released_on = '', title_key = '', \
         channel_id = null, binned_at = null, bin_until = null, publish_at = null, expire_at = null, \
-        stage_note = null, poster = null \
+        stage_note = null, poster = null, access = null \
         where id = $1");
     DELETE = both("delete from assets where id = $1");
     BY_ID = both(concat!("select ", asset_columns!(), " from assets where id = $1"));

@@ -1,8 +1,8 @@
 //! Keys of tickets: those that the operator gave, which open what is signed, and those of this process alone, by which
-//! reviewers play what is not shown yet where there are no others.
+//! its own API opens assets where there are no others.
 
 use anyhow::Context;
-use catalog_api::Previews;
+use catalog_api::{TicketKind, Tickets};
 use domain::{Clock, PlaybackId, Timestamp};
 use origin::access::{Grant, KeyRing, mint};
 
@@ -43,18 +43,18 @@ impl TicketKeys {
         &self.own
     }
 
-    /// Signs tickets for reviewers: by a key of the settings, which all origins know, or else by one of its own.
-    pub fn previews(&self) -> Previews {
+    /// Signs tickets of the API: by a key of the settings, which all origins know, or else by one of its own.
+    pub fn tickets(&self) -> Tickets {
         let keys = self.clone();
-        Previews::signed_by(move |playback, begins, ends| {
-            let grant = grant(playback, begins, ends)?;
+        Tickets::signed_by(move |playback, kind, (begins, ends)| {
+            let grant = grant(playback, kind, begins, ends)?;
             let token = mint(&grant, &keys.ring).or_else(|_| mint(&grant, &keys.own));
             token.ok().map(|token| format!("/t/{token}"))
         })
     }
 }
 
-fn grant(playback: PlaybackId, begins: Timestamp, ends: Timestamp) -> Option<Grant> {
+fn grant(playback: PlaybackId, kind: TicketKind, begins: Timestamp, ends: Timestamp) -> Option<Grant> {
     let seconds = |at: Timestamp| u64::try_from(at.unix_ms() / 1000).ok();
     Some(Grant {
         expires_s: seconds(ends)?,
@@ -62,6 +62,6 @@ fn grant(playback: PlaybackId, begins: Timestamp, ends: Timestamp) -> Option<Gra
         prefix: format!("/v/{playback}/"),
         session: None,
         network: None,
-        is_preview: true,
+        is_preview: kind == TicketKind::Reviewer,
     })
 }

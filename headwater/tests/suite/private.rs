@@ -488,7 +488,7 @@ async fn nobody_gets_an_octet_of_what_they_may_not_play_and_everybody_else_plays
     let [signed, locked, sealed, open] = <[Video; 4]>::try_from(videos).unwrap_or_else(|_| panic!("four videos"));
     access(&data, &signed.playback, &["--policy", "signed"], "");
     access(&data, &locked.playback, &["--policy", "password"], PASSWORD);
-    access(&data, &sealed.playback, &["--policy", "signed", "--encrypt", "aes-128"], "");
+    access(&data, &sealed.playback, &["--policy", "private", "--encrypt", "aes-128"], "");
 
     // Nothing but the store and the keys is left to decide by.
     let mut args = vec!["--roles", "origin", "--set", "database_url=postgres://nobody@127.0.0.1:1/none"];

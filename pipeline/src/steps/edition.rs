@@ -7,7 +7,7 @@
 
 use catalog_store::Edition;
 use domain::presentation::{Pointer, SCHEMA};
-use domain::{Access, AssetState, Generation, PlaybackId, Presentation};
+use domain::{AssetState, Generation, PlaybackId, Presentation};
 use media_store::{MediaStore, layout};
 use packager::rates;
 
@@ -82,8 +82,7 @@ pub(super) async fn show_plan(step: &Step<'_>, plan: &Presentation) -> Result<()
     step.still_ours().await?;
     let current = current(&parts.store, plan.playback).await?;
     if current.as_ref().is_none_or(|current| current.rank() < pointer.rank()) {
-        pointer.access = current.map(|current| current.access).unwrap_or_default();
-        pointer.access.availability = step.asset().await?.availability();
+        pointer.access = step.asset().await?.access_after(current.as_ref().map(|current| &current.access));
         pointer.documents = parts.catalog.listed_documents(pointer.asset).await?;
         parts.store.put_pointer(plan.playback, serde_json::to_vec(&pointer)?.into()).await?;
     }
@@ -112,11 +111,9 @@ async fn point(step: &Step<'_>, playback: PlaybackId) -> Result<(), JobError> {
         let is_complete = Some(edition.is_complete);
         let retained = parts.catalog.retained(asset).await?;
         let (revision, turn) = (edition.revision, found.turn);
-        let availability = found.availability();
         let documents = parts.catalog.listed_documents(asset).await?;
         let current = current(&parts.store, playback).await?;
-        let mut access = current.as_ref().map(|current| current.access.clone()).unwrap_or_default();
-        access.availability = availability;
+        let access = found.access_after(current.as_ref().map(|current| &current.access));
         let wanted = Pointer {
             schema: SCHEMA,
             asset,
@@ -132,21 +129,21 @@ async fn point(step: &Step<'_>, playback: PlaybackId) -> Result<(), JobError> {
         let wanted = match current.clone() {
             Some(newer) if newer.rank() > wanted.rank() => {
                 let documents = documents.clone();
-                Pointer { access: Access { availability, ..newer.access.clone() }, documents, ..newer }
+                Pointer { access: found.access_after(Some(&newer.access)), documents, ..newer }
             }
             _ => wanted,
         };
         let is_there = |current: &Pointer| {
-            let is_followed = current.access.availability == availability && current.documents == documents;
-            current.rank() >= wanted.rank() && is_followed
+            let is_followed = current.access == found.access_after(Some(&current.access));
+            is_followed && current.documents == documents && current.rank() >= wanted.rank()
         };
         if current.as_ref().is_some_and(is_there) {
             return if attempt == 0 { Ok(()) } else { still_living(step, playback, generation).await };
         }
         step.still_ours().await?;
         // An operator may have changed it meanwhile.
-        let access = self::current(&parts.store, playback).await?.map(|current| current.access);
-        let wanted = Pointer { access: Access { availability, ..access.unwrap_or(wanted.access) }, ..wanted };
+        let access = self::current(&parts.store, playback).await?.map_or(wanted.access, |current| current.access);
+        let wanted = Pointer { access: found.access_after(Some(&access)), ..wanted };
         parts.store.put_pointer(playback, serde_json::to_vec(&wanted)?.into()).await?;
     }
     Err(JobError::Outpaced)

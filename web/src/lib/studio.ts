@@ -17,6 +17,8 @@ export type ChapterRow = Schemas['ChapterRequest']['chapters'][number];
 export type Card = Schemas['Card'];
 export type Poster = Schemas['Poster'];
 export type Preview = Schemas['Preview'];
+export type Access = Schemas['AssetAccess'];
+export type AccessPolicy = Schemas['AccessPolicy'];
 
 /** What a list of assets is narrowed by, under the names that it has in the address. */
 export interface Filter {
@@ -130,6 +132,15 @@ export async function sendPoster(id: string, file: Blob): Promise<Poster> {
 /** The poster that was found to be the best counts again. */
 export async function unsetPoster(id: string): Promise<Poster> {
   return document(api.DELETE('/api/v1/assets/{id}/poster', at(id)));
+}
+
+/** Who may play it. */
+export async function access(id: string): Promise<Access> {
+  return document(api.GET('/api/v1/assets/{id}/access', at(id)));
+}
+
+export async function setAccess(id: string, wanted: Schemas['WantedAssetAccess']): Promise<Access> {
+  return document(api.PUT('/api/v1/assets/{id}/access', { ...at(id), body: wanted }));
 }
 
 /** Addresses by which a reviewer plays what is shown to nobody else yet. */

@@ -247,10 +247,20 @@ export const en = {
   'schedule.always': 'Shown without a bound in time.',
   'schedule.clear': 'Remove the schedule',
 
+  'access.title': 'Who may play it',
+  'access.policy': 'For',
+  'access.public': 'Everybody',
+  'access.unlisted': 'Everybody who knows the address',
+  'access.internal': 'Everybody with an account here',
+  'access.private': 'You and those it is shared with',
+  'access.signed': 'Who brings a signed address',
+  'access.password': 'Who knows a password',
+  'access.secret': 'Password',
+  'access.pages': 'Only on these pages (one a line, “none” for players outside of pages)',
+
   'visibility.title': 'Visibility',
   'visibility.private': 'Only its owner and those it is shared with see it in lists.',
   'visibility.channel': 'Everybody with an account sees it in the channel',
-  'visibility.play': 'Who may play it is set by',
   'visibility.where': 'Channel',
   'visibility.nowhere': 'In no channel',
 
@@ -364,6 +374,7 @@ export const en = {
   'watch.missingWords': 'It may have been deleted, or the address is misspelt.',
   'watch.noPlayer': 'The player did not load. Reload the page to try again.',
   'watch.soon': 'Almost there: playback starts here by itself as soon as the first pictures are made.',
+  'watch.closed': 'This is not for you to play: its owner says who may.',
   'watch.better': 'All qualities, subtitles and previews are ready now.',
   'watch.load': 'Load them',
 

@@ -250,10 +250,20 @@ export const fr: Messages = {
   'schedule.always': 'Montrée sans limite de temps.',
   'schedule.clear': 'Retirer le calendrier',
 
+  'access.title': 'Qui peut la lire',
+  'access.policy': 'Pour',
+  'access.public': 'Tout le monde',
+  'access.unlisted': 'Tous ceux qui connaissent l’adresse',
+  'access.internal': 'Tous ceux qui ont un compte ici',
+  'access.private': 'Vous et ceux avec qui elle est partagée',
+  'access.signed': 'Qui apporte une adresse signée',
+  'access.password': 'Qui connaît un mot de passe',
+  'access.secret': 'Mot de passe',
+  'access.pages': 'Seulement sur ces pages (une par ligne, « none » pour les lecteurs hors des pages)',
+
   'visibility.title': 'Visibilité',
   'visibility.private': 'Seuls son propriétaire et ceux avec qui elle est partagée la voient dans les listes.',
   'visibility.channel': 'Tous ceux qui ont un compte la voient dans la chaîne',
-  'visibility.play': 'Qui peut la lire se règle avec',
   'visibility.where': 'Chaîne',
   'visibility.nowhere': 'Dans aucune chaîne',
 
@@ -367,6 +377,7 @@ export const fr: Messages = {
   'watch.missingWords': 'Elle a peut-être été supprimée, ou l’adresse est mal écrite.',
   'watch.noPlayer': 'Le lecteur ne s’est pas chargé. Rechargez la page pour réessayer.',
   'watch.soon': 'Presque prête : la lecture commence ici d’elle-même dès que les premières images sont faites.',
+  'watch.closed': 'Vous ne pouvez pas la lire : son propriétaire dit qui le peut.',
   'watch.better': 'Toutes les qualités, les sous-titres et les aperçus sont prêts.',
   'watch.load': 'Les charger',
 

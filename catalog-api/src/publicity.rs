@@ -1,0 +1,146 @@
+//! Who may play an asset, as its owner says: everybody, whoever has an account, only those it is shared with, or whoever
+//! brings a password or a signed address.
+//!
+//! It is told in the asset's pointer, which origins read without the catalogue, and kept in the catalogue until there is
+//! one. An operator changes the pointer past the catalogue; what came last counts.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State as Shared};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use catalog_store::Asset;
+use domain::about::Fault;
+use domain::access::{PAGES_MAX, is_page};
+use domain::authority::Action;
+use domain::presentation::Pointer;
+use domain::{Access, Admission, EncryptionMethod, JobId};
+use serde::{Deserialize, Serialize};
+
+use crate::State;
+use crate::accounts::Caller;
+use crate::assets::{asset_in, no_store};
+use crate::availability::follow;
+use crate::documents::document;
+use crate::door::asset_for;
+use crate::problem::Problem;
+
+/// Longest password, in octets.
+const PASSWORD_BYTES_MAX: usize = 256;
+/// Longest page, in octets.
+const PAGE_BYTES_MAX: usize = 300;
+
+/// What is kept of a password that opens an asset, made slowly.
+pub type HashPassword = fn(password: &str, salt: [u8; 16]) -> String;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Policy {
+    Public,
+    Unlisted,
+    Private,
+    Internal,
+    Signed,
+    Password,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    policy: Policy,
+    password: Option<String>,
+    #[serde(default)]
+    pages: Vec<String>,
+}
+
+/// As it is told, without what opens it.
+#[derive(Serialize)]
+struct AccessView {
+    policy: &'static str,
+    pages: Vec<String>,
+    encryption: Option<&'static str>,
+}
+
+impl From<Access> for AccessView {
+    fn from(access: Access) -> Self {
+        let encryption = access.encryption.map(|encryption| match encryption.method {
+            EncryptionMethod::Aes128 => "aes-128",
+            EncryptionMethod::Cbcs => "cbcs",
+        });
+        Self { policy: access.admission.as_str(), pages: access.pages, encryption }
+    }
+}
+
+pub(crate) async fn show(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::EditAsset).await?;
+    Ok((no_store(), Json(AccessView::from(said(&state, &asset).await?))).into_response())
+}
+
+pub(crate) async fn set(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
+    let wanted: Wanted = document(&state, &headers, body).await?;
+    check(&wanted)?;
+    let admission = match wanted.policy {
+        Policy::Public => Admission::Public,
+        Policy::Unlisted => Admission::Unlisted,
+        Policy::Private => Admission::Private,
+        Policy::Internal => Admission::Internal,
+        Policy::Signed => Admission::Signed,
+        Policy::Password => {
+            let (hash, salt) = (state.hash_password.ok_or_else(Problem::no_passwords)?, state.clock.entropy());
+            let password = wanted.password.unwrap_or_default();
+            let hash = tokio::task::spawn_blocking(move || hash(&password, salt)).await;
+            Admission::Password { hash: hash.map_err(|_| Problem::internal())? }
+        }
+    };
+    let now = state.clock.now();
+    let job = JobId::mint(now, state.clock.entropy());
+    state.catalog.set_access(asset.id, (admission, wanted.pages), job, now).await?;
+    tracing::info!(asset.id = %asset.id, policy = ?wanted.policy, "who may play the asset was set");
+    follow(&state, asset.id).await;
+    let asset = asset_for(&state, &caller, asset.id, Action::ShareAsset).await?;
+    Ok((no_store(), Json(AccessView::from(said(&state, &asset).await?))).into_response())
+}
+
+/// What origins are told of an asset, or will be.
+pub(crate) async fn said(state: &State, asset: &Asset) -> Result<Access, Problem> {
+    let Some(body) = state.store.pointer(asset.playback).await? else { return Ok(asset.access_after(None)) };
+    let pointer: Pointer = serde_json::from_slice(&body).map_err(|_| Problem::internal())?;
+    Ok(asset.access_after(Some(&pointer.access)))
+}
+
+fn check(wanted: &Wanted) -> Result<(), Problem> {
+    let mut faults = Vec::new();
+    match (&wanted.password, wanted.policy) {
+        (None, Policy::Password) => faults.push(Fault::new("/password", "missing", "is what opens the asset")),
+        (Some(password), Policy::Password) => {
+            if password.is_empty() || password.len() > PASSWORD_BYTES_MAX || password.contains(char::is_control) {
+                let detail = format!("has 1 to {PASSWORD_BYTES_MAX} octets and no control characters");
+                faults.push(Fault::new("/password", "invalid_password", detail));
+            }
+        }
+        (Some(_), _) => faults.push(Fault::new("/password", "not_taken", "is only for the policy password")),
+        (None, _) => {}
+    }
+    if wanted.pages.len() > PAGES_MAX {
+        faults.push(Fault::new("/pages", "too_many", format!("has at most {PAGES_MAX} pages")));
+    }
+    for (at, page) in wanted.pages.iter().enumerate().take(PAGES_MAX) {
+        if page.len() > PAGE_BYTES_MAX || !is_page(page) {
+            let detail = "is an origin such as https://example.com, or none for players that are no page";
+            faults.push(Fault::new(format!("/pages/{at}"), "invalid_page", detail));
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Problem::invalid_fields(faults)) }
+}
