@@ -37,7 +37,6 @@ pub mod purge;
 pub mod reprocess;
 pub mod secrets;
 pub mod serve;
-mod start_pages;
 pub mod telemetry;
 pub mod terminal;
 pub mod transcode;

@@ -20,7 +20,7 @@ use crate::http::{Health, Listener, Parts, Probe, PurgeDoor, Surface, Tls};
 use crate::lifecycle::{Lifecycle, Stop};
 use crate::metrics::{Metrics, PurgeCounts};
 use crate::wiring::tickets::TicketKeys;
-use crate::{cli, engine, machine, start_pages, terminal, wiring};
+use crate::{cli, engine, machine, terminal, wiring};
 
 /// How long an event can be replayed: a week.
 const EVENTS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
@@ -115,7 +115,7 @@ async fn warm(catalog: Catalog, now: Timestamp, soft: CancellationToken) {
 }
 
 fn give_back_start_pages() {
-    let bytes = start_pages::give_back();
+    let bytes = transcoder::start_pages::give_back();
     tracing::debug!(bytes, "gave back what the start touched of the program");
 }
 

@@ -6,6 +6,8 @@
 //! process does, locks itself into a cage (no path, no socket, no new process), decodes and encodes, and sends
 //! segments back.
 //!
+//! [`start_pages`] has nothing to do with that: it stands here since no other crate calls C.
+//!
 //! The crate does not know assets, jobs, storage, or how segments are packaged or named.
 //! Read [`Engine`], [`ChunkRequest`] and [`VideoSegment`] first.
 //!
@@ -34,6 +36,7 @@ pub mod output;
 pub mod release;
 pub mod request;
 mod source_file;
+pub mod start_pages;
 mod wire;
 
 pub use client::{Engine, EngineConfig, EngineLimits, Session};

@@ -15,7 +15,7 @@ const MAPPINGS_MAX: usize = 10_000;
 /// How many octets that were; 0 where the system does not tell.
 ///
 /// The next access reads the same from the file (madvise(2), `MADV_DONTNEED`).
-pub(crate) fn give_back() -> usize {
+pub fn give_back() -> usize {
     let maps = fs::read_to_string("/proc/self/smaps").unwrap_or_default();
     let mut octets = 0;
     for mapping in unchanged(&maps) {
