@@ -25,6 +25,8 @@ use crate::problem::Problem;
 
 /// Accounts on a page when nothing else is asked for.
 const PAGE_USERS: u32 = 20;
+/// Largest quota, in octets: what the catalogue can count.
+const QUOTA_BYTES_MAX: u64 = i64::MAX.unsigned_abs();
 /// Longest text that is looked for.
 const QUERY_CHARS_MAX: usize = 200;
 /// What cursors of this list are sealed for.
@@ -155,6 +157,9 @@ pub(crate) async fn change(
     let (accounts, id) = (accounts(&state)?, user_in(path)?);
     let version = wanted_version(&headers)?;
     let wanted: TermsChange = document(&state, &headers, body).await?;
+    if wanted.quota_bytes.flatten().is_some_and(|bytes| bytes > QUOTA_BYTES_MAX) {
+        return Err(Problem::invalid_body(format!("quota_bytes is at most {QUOTA_BYTES_MAX}")));
+    }
     let user = known(accounts, id).await?;
     let terms = Terms {
         role: wanted.role.unwrap_or(user.role),
