@@ -18,7 +18,7 @@ use crate::accounts::Caller;
 use crate::assets::{Missing, asset_in, no_store};
 use crate::availability::follow;
 use crate::collections::{at_most, both_in, plain};
-use crate::documents::{document, present, tag, wanted_version};
+use crate::documents::{IfMatch, document, present, tag};
 use crate::door::asset_for;
 use crate::places::{self, Wanted};
 use crate::problem::Problem;
@@ -137,7 +137,7 @@ pub(crate) async fn change(
     let (asset, id): (AssetId, DocumentId) = both_in(path)?;
     let asset = asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let found = state.catalog.document(asset.id, id).await?.ok_or(NO_DOCUMENT)?;
-    let version = wanted_version(&headers)?;
+    let version = IfMatch::of(&headers)?.version(found.version)?;
     let wanted: Change = document(&state, &headers, body).await?;
     let said = checked(wanted, found)?;
     let (now, job) = (state.clock.now(), JobId::mint(state.clock.now(), state.clock.entropy()));

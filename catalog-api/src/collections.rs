@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{Missing, no_store};
-use crate::documents::{document_of, present, tag, wanted_version};
+use crate::documents::{IfMatch, document_of, present, tag};
 use crate::door::{accounts, asset_for};
 use crate::pages::{self, Listing, PageQuery};
 use crate::problem::Problem;
@@ -178,7 +178,7 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let now = collection_for(&state, &caller, collection_in(path)?, Action::EditCollection).await?;
-    let version = wanted_version(&headers)?;
+    let version = IfMatch::of(&headers)?.version(now.version)?;
     let wanted: Change = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     let text = checked(CollectionText {
         title: wanted.title.unwrap_or(now.title),

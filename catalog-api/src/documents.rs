@@ -61,13 +61,74 @@ pub(crate) fn tag(version: u64) -> Option<(header::HeaderName, HeaderValue)> {
     HeaderValue::try_from(format!("\"{version}\"")).ok().map(|value| (header::ETAG, value))
 }
 
-/// The version that a change is meant for (RFC 9110 §13.1.1).
-pub(crate) fn wanted_version(headers: &HeaderMap) -> Result<u64, Problem> {
-    let value = headers.get(header::IF_MATCH).ok_or_else(Problem::precondition_required)?;
-    let text = value.to_str().unwrap_or_default().trim();
-    let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
-    // What is no tag of ours matches nothing.
-    number.ok_or_else(|| Problem::changed(None))
+/// What a change is meant for (RFC 9110 §13.1.1).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum IfMatch {
+    /// Whatever is there.
+    Any,
+    /// What has one of these tags, each with its quotes. Weak ones are left out: they never match.
+    Tags(Vec<Vec<u8>>),
+}
+
+impl IfMatch {
+    /// What a request says, which has to say it.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        if !headers.contains_key(header::IF_MATCH) {
+            return Err(Problem::precondition_required());
+        }
+        let lines: Vec<&[u8]> = headers.get_all(header::IF_MATCH).iter().map(HeaderValue::as_bytes).collect();
+        // Several lines are one list (RFC 9110 §5.3).
+        let list = lines.join(&b", "[..]);
+        if list.trim_ascii() == b"*" {
+            return Ok(Self::Any);
+        }
+        let mut tags = Vec::new();
+        let (mut rest, mut count) = (skipped(&list), 0);
+        while !rest.is_empty() {
+            let (is_weak, tag, tail) = next_tag(rest).ok_or_else(Problem::invalid_if_match)?;
+            if !is_weak {
+                tags.push(tag.to_vec());
+            }
+            count += 1;
+            rest = skipped(tail);
+            // Between two of them there is a comma.
+            if !rest.is_empty() && !tail[..tail.len() - rest.len()].contains(&b',') {
+                return Err(Problem::invalid_if_match());
+            }
+        }
+        if count == 0 { Err(Problem::invalid_if_match()) } else { Ok(Self::Tags(tags)) }
+    }
+
+    /// Whether it is meant for what has this tag, with its quotes.
+    pub(crate) fn names(&self, tag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Tags(tags) => tags.iter().any(|one| one == tag.as_bytes()),
+        }
+    }
+
+    /// The present version, if it is meant for that.
+    pub(crate) fn version(&self, present: u64) -> Result<u64, Problem> {
+        if self.names(&format!("\"{present}\"")) { Ok(present) } else { Err(Problem::changed(Some(present))) }
+    }
+}
+
+/// A list behind the spaces and commas that it begins with.
+fn skipped(list: &[u8]) -> &[u8] {
+    let start = list.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b','));
+    &list[start.unwrap_or(list.len())..]
+}
+
+/// The entity-tag that a list begins with (RFC 9110 §8.8.3): whether it is weak, its opaque part with the quotes, and
+/// what follows.
+fn next_tag(list: &[u8]) -> Option<(bool, &[u8], &[u8])> {
+    let (is_weak, list) = list.strip_prefix(b"W/").map_or((false, list), |rest| (true, rest));
+    let inner = list.strip_prefix(b"\"")?;
+    let end = inner.iter().position(|byte| !matches!(byte, 0x21 | 0x23..=0x7e | 0x80..))?;
+    if inner[end] != b'"' {
+        return None;
+    }
+    Some((is_weak, &list[..end + 2], &list[end + 2..]))
 }
 
 #[cfg(test)]
@@ -75,16 +136,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_asked_for_and_one_that_is_none_matches_nothing() {
-        let wanted = |value: Option<&'static str>| {
-            let field = value.map(|value| (header::IF_MATCH, HeaderValue::from_static(value)));
-            wanted_version(&field.into_iter().collect::<HeaderMap>()).map_err(|problem| problem.code())
+    fn a_change_names_what_it_is_meant_for() {
+        let wanted = |lines: &[&'static str]| {
+            let lines = lines.iter().map(|line| (header::IF_MATCH, HeaderValue::from_static(line)));
+            let mut headers = HeaderMap::new();
+            lines.for_each(|(name, value)| {
+                headers.append(name, value);
+            });
+            IfMatch::of(&headers).and_then(|wanted| wanted.version(3)).map_err(|problem| problem.code())
         };
-        assert_eq!(wanted(Some("\"3\"")), Ok(3));
-        assert_eq!(wanted(None), Err("precondition_required"));
-        for other in ["3", "W/\"3\"", "\"x\"", "*"] {
-            assert_eq!(wanted(Some(other)), Err("changed"), "{other}");
+        assert_eq!(wanted(&[]), Err("precondition_required"));
+        for right in ["\"3\"", " * ", "\"3\", \"99\"", "\"99\",\"3\"", ",, W/\"3\" ,\"x,y\"\t, \"3\",", "\"\", \"3\""] {
+            assert_eq!(wanted(&[right]), Ok(3), "{right}");
         }
+        assert_eq!(wanted(&["\"2\"", "\"3\""]), Ok(3));
+        for other in ["\"2\"", "W/\"3\"", "\"x\"", "\"03\"", "\"2\", \"4\"", "\"18446744073709551616\""] {
+            assert_eq!(wanted(&[other]), Err("changed"), "{other}");
+        }
+        for wrong in
+            ["3", "", ",", "\"3", "3\"", "w/\"3\"", "\"3\" \"4\"", "*, \"3\"", "\"3\", x", "\"a b\"", "W/ \"3\""]
+        {
+            assert_eq!(wanted(&[wrong]), Err("invalid_header"), "{wrong}");
+        }
+        assert_eq!(wanted(&["*", "\"3\""]), Err("invalid_header"));
     }
 
     #[test]

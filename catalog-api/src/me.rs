@@ -16,7 +16,7 @@ use crate::State;
 use crate::accounts::{Accounts, Caller, Errand, LETTERS, LOGIN, LOGIN_OF_ACCOUNT, secret, weakness};
 use crate::assets::no_store;
 use crate::auth::{letter_to, limited};
-use crate::documents::{document, present, tag, wanted_version};
+use crate::documents::{IfMatch, document, present, tag};
 use crate::door::{Origin, accounts};
 use crate::person::{PersonView, checked_bio, checked_language, checked_name};
 use crate::problem::Problem;
@@ -92,9 +92,10 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let accounts = accounts(&state)?;
-    let version = wanted_version(&headers)?;
+    let condition = IfMatch::of(&headers)?;
     let wanted: ProfileChange = document(&state, &headers, body).await?;
     let user = own(accounts, &caller).await?;
+    let version = condition.version(user.version)?;
     let profile = Profile {
         name: wanted.name.as_deref().map_or(Ok(user.name), checked_name)?,
         bio: wanted.bio.as_deref().map_or(Ok(user.bio), checked_bio)?,

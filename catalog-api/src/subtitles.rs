@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::Caller;
 use crate::assets::{Missing, asset_id, asset_in, no_store, output_of};
 use crate::collections::{at_most, one_line};
-use crate::documents::{document, present, tag, wanted_version};
+use crate::documents::{IfMatch, document, present, tag};
 use crate::door::asset_for;
 use crate::problem::{Problem, chain};
 use crate::view::{SubtitleView, subtitles};
@@ -93,7 +93,7 @@ pub(crate) async fn change(
     let (asset, id) = text_in(path)?;
     asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let text = state.catalog.text(asset, id).await?.ok_or(NO_TEXT)?;
-    let version = wanted_version(&headers)?;
+    let version = IfMatch::of(&headers)?.version(text.version)?;
     let wanted: Change = document(&state, &headers, body).await?;
     let flags = changed(wanted, &text)?;
     let now = state.clock.now();

@@ -16,7 +16,7 @@ use crate::State;
 use crate::accounts::{Accounts, Caller, Errand, is_usable, weakness};
 use crate::assets::no_store;
 use crate::avatars;
-use crate::documents::{document, present, tag, wanted_version};
+use crate::documents::{IfMatch, document, present, tag};
 use crate::door::accounts;
 use crate::me::with_tag;
 use crate::pages::{self, Listing};
@@ -155,12 +155,13 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let (accounts, id) = (accounts(&state)?, user_in(path)?);
-    let version = wanted_version(&headers)?;
+    let condition = IfMatch::of(&headers)?;
     let wanted: TermsChange = document(&state, &headers, body).await?;
     if wanted.quota_bytes.flatten().is_some_and(|bytes| bytes > QUOTA_BYTES_MAX) {
         return Err(Problem::invalid_body(format!("quota_bytes is at most {QUOTA_BYTES_MAX}")));
     }
     let user = known(accounts, id).await?;
+    let version = condition.version(user.version)?;
     let terms = Terms {
         role: wanted.role.unwrap_or(user.role),
         state: match wanted.state {
@@ -184,7 +185,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, Problem> {
     let (accounts, id) = (accounts(&state)?, user_in(path)?);
     let version = match headers.contains_key(header::IF_MATCH) {
-        true => Some(wanted_version(&headers)?),
+        true => Some(IfMatch::of(&headers)?.version(known(accounts, id).await?.version)?),
         false => None,
     };
     accounts.catalog().delete_user(id, version, &caller.actor(), accounts.clock().now()).await?;

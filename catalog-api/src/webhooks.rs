@@ -21,7 +21,7 @@ use url::Url;
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::no_store;
-use crate::documents::{document, present, tag, wanted_version};
+use crate::documents::{IfMatch, document, present, tag};
 use crate::pages::{self, Listing};
 use crate::problem::Problem;
 
@@ -183,7 +183,7 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let webhook = own(&state, &caller, path).await?;
-    let version = wanted_version(&headers)?;
+    let version = IfMatch::of(&headers)?.version(webhook.version)?;
     let wanted: ChangeRequest = document(&state, &headers, body).await?;
     let change = WebhookChange {
         url: wanted.url.as_deref().map_or(Ok(webhook.url), |url| checked_url(&state, url))?,

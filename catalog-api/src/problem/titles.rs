@@ -54,7 +54,7 @@ fn thousandths(text: &str) -> u16 {
 }
 
 /// Every code with its titles, in English and French.
-pub(crate) const TITLES: [(&str, &str, &str); 81] = [
+pub(crate) const TITLES: [(&str, &str, &str); 82] = [
     ("account_suspended", "Account suspended", "Compte suspendu"),
     ("accounts_off", "No accounts here", "Pas de comptes ici"),
     ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
@@ -84,6 +84,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 81] = [
     ("invalid_cursor", "Not a place in this list", "Position inconnue dans cette liste"),
     ("invalid_credentials", "Wrong mail address or password", "Adresse ou mot de passe erroné"),
     ("invalid_fields", "Fields that cannot be meant", "Champs non valables"),
+    ("invalid_header", "Header not readable", "En-tête illisible"),
     ("invalid_id", "No such kind of id", "Identifiant non valide"),
     ("invalid_idempotency_key", "Idempotency-Key not valid", "Idempotency-Key non valide"),
     ("invalid_link", "Link not valid any more", "Lien expiré ou déjà utilisé"),
