@@ -60,9 +60,11 @@ struct NewCollection {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
+    #[serde(default, deserialize_with = "present")]
     title: Option<String>,
     #[serde(default, deserialize_with = "present")]
     description: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
     visibility: Option<Visibility>,
 }
 
@@ -181,10 +183,13 @@ pub(crate) async fn change(
     let version = IfMatch::of(&headers)?.version(now.version)?;
     let wanted: Change = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     let text = checked(CollectionText {
-        title: wanted.title.unwrap_or(now.title),
-        description: wanted.description.map_or(now.description, Option::unwrap_or_default),
+        title: wanted.title.unwrap_or_else(|| now.title.clone()),
+        description: wanted.description.map_or(now.description.clone(), Option::unwrap_or_default),
         visibility: wanted.visibility.unwrap_or(now.visibility),
     })?;
+    if (&text.title, &text.description, text.visibility) == (&now.title, &now.description, now.visibility) {
+        return Ok(shown(now));
+    }
     let changed = state.catalog.change_collection(now.id, version, &text, state.clock.now()).await?;
     tracing::info!(collection.id = %changed.id, "collection changed");
     Ok(shown(changed))

@@ -41,6 +41,9 @@ pub(crate) async fn change(
     let mut wanted = said(&asset.about);
     merge(&mut wanted, Value::Object(patch));
     let about = read(wanted).and_then(About::tidied).map_err(Problem::invalid_fields)?;
+    if about == asset.about {
+        return shown(&state, asset).await;
+    }
     state.catalog.set_about(asset.id, version, &about, state.clock.now()).await?;
     tracing::info!(asset.id = %asset.id, "asset described");
     let asset = asset_for(&state, &caller, asset.id, Action::EditAsset).await?;

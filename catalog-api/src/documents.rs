@@ -37,21 +37,25 @@ pub(crate) async fn document_of<T: DeserializeOwned>(
     let content = body::read(state, headers, body, bytes_max).await?;
     // An object and nothing else: serde would take a list for the fields in their order.
     let object: serde_json::Result<serde_json::Map<_, _>> = serde_json::from_slice(&content);
-    if let Ok(object) = &object {
-        characters::check_document(object)?;
-    }
-    let document = object.and_then(|object| serde_json::from_value(serde_json::Value::Object(object)));
-    document.map_err(|error| Problem::wrong_document(&error, plain(&error)))
+    let object = object.map_err(|error| Problem::wrong_document(&error, plain(&error, ".")))?;
+    characters::check_document(&object)?;
+    let document = serde_path_to_error::deserialize(serde_json::Value::Object(object));
+    document.map_err(|error| Problem::wrong_document(error.inner(), plain(error.inner(), &error.path().to_string())))
 }
 
-/// What is wrong with a document, without what stands in it, which may be a password.
-fn plain(error: &serde_json::Error) -> String {
+/// What is wrong with a document, and where, without what stands there, which may be a password.
+fn plain(error: &serde_json::Error, path: &str) -> String {
     let text = error.to_string();
-    let is_about_names = text.starts_with("unknown field") || text.starts_with("missing field");
-    if is_about_names { text } else { "the document is not of the form that is described".to_owned() }
+    if text.starts_with("unknown field") || text.starts_with("missing field") {
+        return text;
+    }
+    // All of it.
+    let place = if path == "." { "the document" } else { path };
+    format!("{place} is not of the form that is described")
 }
 
-/// For a field that may be absent, null or a value: absent stays `None`.
+/// For a field that may be absent: what is there is of its type, and null only where the type takes it. Absent stays
+/// `None`.
 pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
@@ -169,8 +173,13 @@ mod tests {
             #[expect(dead_code, reason = "only its type matters")]
             password: u8,
         }
-        let told = |text: &str| plain(&serde_json::from_str::<Wanted>(text).unwrap_err());
-        assert!(!told(r#"{"password":"hunter2"}"#).contains("hunter2"));
+        let told = |text: &str| {
+            let wrong = serde_path_to_error::deserialize::<_, Wanted>(&mut serde_json::Deserializer::from_str(text));
+            let error = wrong.unwrap_err();
+            plain(error.inner(), &error.path().to_string())
+        };
+        assert_eq!(told(r#"{"password":"hunter2"}"#), "password is not of the form that is described");
+        assert_eq!(told("3"), "the document is not of the form that is described");
         assert!(told(r#"{"passwort":1}"#).contains("unknown field"));
     }
 }

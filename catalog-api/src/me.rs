@@ -29,7 +29,9 @@ const KEY_DAYS_MAX: u32 = 3650;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProfileChange {
+    #[serde(default, deserialize_with = "present")]
     name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     bio: Option<String>,
     #[serde(default, deserialize_with = "present")]
     language: Option<Option<String>>,
@@ -97,13 +99,16 @@ pub(crate) async fn change(
     let user = own(accounts, &caller).await?;
     let version = condition.version(user.version)?;
     let profile = Profile {
-        name: wanted.name.as_deref().map_or(Ok(user.name), checked_name)?,
-        bio: wanted.bio.as_deref().map_or(Ok(user.bio), checked_bio)?,
+        name: wanted.name.as_deref().map_or(Ok(user.name.clone()), checked_name)?,
+        bio: wanted.bio.as_deref().map_or(Ok(user.bio.clone()), checked_bio)?,
         language: match wanted.language {
             Some(language) => checked_language(language.as_deref())?,
-            None => user.language,
+            None => user.language.clone(),
         },
     };
+    if (&profile.name, &profile.bio, &profile.language) == (&user.name, &user.bio, &user.language) {
+        return Ok(with_tag(user));
+    }
     let changed = accounts.catalog().set_profile(user.id, version, &profile, accounts.clock().now()).await?;
     Ok(with_tag(changed))
 }

@@ -51,8 +51,11 @@ struct Change {
     language: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
     name: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
     is_forced: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
     is_default: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
     is_hearing_impaired: Option<bool>,
 }
 
@@ -96,6 +99,10 @@ pub(crate) async fn change(
     let version = IfMatch::of(&headers)?.version(text.version)?;
     let wanted: Change = document(&state, &headers, body).await?;
     let flags = changed(wanted, &text)?;
+    let present = (&text.language, &text.name, text.is_forced, text.is_default, text.is_sdh);
+    if (&flags.language, &flags.name, flags.is_forced, flags.is_default, flags.is_sdh) == present {
+        return shown(&text);
+    }
     let now = state.clock.now();
     let job = JobId::mint(now, state.clock.entropy());
     let text = state.catalog.change_text((asset, id), version, &flags, job, now).await?.ok_or(NO_TEXT)?;

@@ -58,7 +58,9 @@ struct NewAccount {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TermsChange {
+    #[serde(default, deserialize_with = "present")]
     role: Option<Role>,
+    #[serde(default, deserialize_with = "present")]
     state: Option<Wished>,
     #[serde(default, deserialize_with = "present")]
     quota_bytes: Option<Option<u64>>,
@@ -171,6 +173,9 @@ pub(crate) async fn change(
         },
         quota_bytes: wanted.quota_bytes.unwrap_or(user.quota_bytes),
     };
+    if (terms.role, terms.state, terms.quota_bytes) == (user.role, user.state, user.quota_bytes) {
+        return Ok(with_tag(user));
+    }
     let now = accounts.clock().now();
     let changed = accounts.catalog().set_terms(id, version, &terms, &caller.actor(), now).await?;
     tracing::info!(user.id = %id, role = %terms.role, state = %terms.state, "account changed");

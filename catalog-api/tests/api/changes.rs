@@ -80,3 +80,29 @@ async fn a_change_is_made_where_if_match_names_what_is_there() {
     }
     people.stop().await;
 }
+
+#[tokio::test]
+async fn what_changes_nothing_leaves_the_version_and_null_is_taken_where_it_means_something() {
+    let people = People::start().await;
+    let admin = people.somebody(Role::Admin).await;
+    for Thing { path, change } in things(&people, &admin).await {
+        let patch = async |change: Value| -> Answer {
+            people.send(&admin, ("PATCH", &path), change, &[("if-match", "*")]).await
+        };
+        patch(change.clone()).await.ok();
+        let tag = people.get(&admin, &path).await.header("etag").unwrap().to_owned();
+        for same in [json!({}), change.clone()] {
+            let answer = patch(same.clone()).await;
+            assert_eq!((answer.status, answer.header("etag")), (StatusCode::OK, Some(&*tag)), "{path} {same}");
+        }
+        // All that is said of an asset may be taken back.
+        for member in change.as_object().unwrap().keys().filter(|member| *member != "title" || !path.contains("/ast_"))
+        {
+            let refused = patch(json!({ member: null })).await;
+            assert!(refused.text.contains(&format!("\"{member} is not")), "{}", refused.text);
+            refused.is_problem(422, "invalid_body", &path);
+        }
+        assert_eq!(people.get(&admin, &path).await.header("etag"), Some(&*tag), "{path}");
+    }
+    people.stop().await;
+}
