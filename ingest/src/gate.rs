@@ -298,7 +298,7 @@ mod tests {
     use super::*;
 
     fn with(authorization: Option<&str>) -> Parts {
-        let mut request = axum::http::Request::builder();
+        let mut request = Request::builder();
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
         }
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn a_capability_is_found_in_the_address_or_as_the_token() {
         let found = |uri: &str, authorization: &str| {
-            let request = axum::http::Request::builder().uri(uri).header(AUTHORIZATION, authorization);
+            let request = Request::builder().uri(uri).header(AUTHORIZATION, authorization);
             let (parts, ()) = request.body(()).expect("a request").into_parts();
             presented(&parts).map(str::to_owned)
         };
