@@ -18,7 +18,7 @@ use crate::accounts::Caller;
 use crate::assets::{Missing, asset_in, no_store};
 use crate::availability::follow;
 use crate::collections::{at_most, both_in, plain};
-use crate::documents::{document, present, tag, wanted_version};
+use crate::documents::{IfMatch, document, present, tag};
 use crate::door::asset_for;
 use crate::places::{self, Wanted};
 use crate::problem::Problem;
@@ -30,9 +30,11 @@ const NO_DOCUMENT: Missing = Missing("the asset has no such document");
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
+    #[serde(default, deserialize_with = "present")]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
     description: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
     position: Option<u64>,
 }
 
@@ -137,9 +139,13 @@ pub(crate) async fn change(
     let (asset, id): (AssetId, DocumentId) = both_in(path)?;
     let asset = asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let found = state.catalog.document(asset.id, id).await?.ok_or(NO_DOCUMENT)?;
-    let version = wanted_version(&headers)?;
+    let version = IfMatch::of(&headers)?.version(found.version)?;
     let wanted: Change = document(&state, &headers, body).await?;
+    let (name, description) = (found.name.clone(), found.description.clone());
     let said = checked(wanted, found)?;
+    if (&said.name, &said.description, said.position) == (&name, &description, None) {
+        return shown(&state, &asset, id).await;
+    }
     let (now, job) = (state.clock.now(), JobId::mint(state.clock.now(), state.clock.entropy()));
     state.catalog.change_document((asset.id, id), version, &said, job, now).await?.ok_or(NO_DOCUMENT)?;
     tracing::info!(asset.id = %asset.id, document.id = %id, "document changed");

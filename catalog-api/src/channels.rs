@@ -18,7 +18,7 @@ use crate::accounts::Caller;
 use crate::assets::{Missing, asset_in, no_store};
 use crate::collections::{PAGE_ROWS, at_most, location, one_line, plain};
 use crate::describe;
-use crate::documents::{document_of, present, tag, wanted_version};
+use crate::documents::{IfMatch, document_of, present, tag};
 use crate::door::{accounts, asset_for};
 use crate::pages::{self, Listing, PageQuery};
 use crate::problem::Problem;
@@ -50,6 +50,7 @@ struct NewChannel {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
+    #[serde(default, deserialize_with = "present")]
     name: Option<String>,
     #[serde(default, deserialize_with = "present")]
     description: Option<Option<String>>,
@@ -146,10 +147,13 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let now = channel_for(&state, &caller, channel_in(path)?, Action::EditChannel).await?;
-    let version = wanted_version(&headers)?;
+    let version = IfMatch::of(&headers)?.version(now.version)?;
     let wanted: Change = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
-    let description = wanted.description.map_or(now.description, Option::unwrap_or_default);
-    let (name, description) = checked(&wanted.name.unwrap_or(now.name), &description)?;
+    let description = wanted.description.map_or(now.description.clone(), Option::unwrap_or_default);
+    let (name, description) = checked(wanted.name.as_ref().unwrap_or(&now.name), &description)?;
+    if (&name, &description) == (&now.name, &now.description) {
+        return Ok(shown(now));
+    }
     let changed = state.catalog.change_channel(now.id, version, (&name, &description), state.clock.now()).await?;
     tracing::info!(channel.id = %changed.id, "channel changed");
     Ok(shown(changed))

@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{Missing, no_store};
-use crate::documents::{document_of, present, tag, wanted_version};
+use crate::documents::{IfMatch, document_of, present, tag};
 use crate::door::{accounts, asset_for};
 use crate::pages::{self, Listing, PageQuery};
 use crate::problem::Problem;
@@ -60,9 +60,11 @@ struct NewCollection {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
+    #[serde(default, deserialize_with = "present")]
     title: Option<String>,
     #[serde(default, deserialize_with = "present")]
     description: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
     visibility: Option<Visibility>,
 }
 
@@ -178,13 +180,16 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let now = collection_for(&state, &caller, collection_in(path)?, Action::EditCollection).await?;
-    let version = wanted_version(&headers)?;
+    let version = IfMatch::of(&headers)?.version(now.version)?;
     let wanted: Change = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     let text = checked(CollectionText {
-        title: wanted.title.unwrap_or(now.title),
-        description: wanted.description.map_or(now.description, Option::unwrap_or_default),
+        title: wanted.title.unwrap_or_else(|| now.title.clone()),
+        description: wanted.description.map_or(now.description.clone(), Option::unwrap_or_default),
         visibility: wanted.visibility.unwrap_or(now.visibility),
     })?;
+    if (&text.title, &text.description, text.visibility) == (&now.title, &now.description, now.visibility) {
+        return Ok(shown(now));
+    }
     let changed = state.catalog.change_collection(now.id, version, &text, state.clock.now()).await?;
     tracing::info!(collection.id = %changed.id, "collection changed");
     Ok(shown(changed))

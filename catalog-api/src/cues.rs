@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_id, no_store, output_of};
-use crate::documents::document_of;
+use crate::documents::{IfMatch, document_of};
 use crate::door::asset_for;
 use crate::problem::{Problem, chain};
 use crate::subtitles::NO_TEXT;
@@ -149,8 +149,7 @@ pub(crate) async fn set(
         return Err(Problem::asset_failed());
     }
     let edited = edited(&state, &asset, &name).await?;
-    let wanted = headers.get(header::IF_MATCH).ok_or_else(Problem::precondition_required)?;
-    if wanted.as_bytes() != edited.tag().as_bytes() {
+    if !IfMatch::of(&headers)?.names(&edited.tag()) {
         return Err(Problem::changed(None));
     }
     let Cues { cues } = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;

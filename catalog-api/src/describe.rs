@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store, view};
-use crate::documents::{document_of, tag, wanted_version};
+use crate::documents::{IfMatch, document_of, tag};
 use crate::door::asset_for;
 use crate::problem::Problem;
 
@@ -36,11 +36,14 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::EditAsset).await?;
-    let version = wanted_version(&headers)?;
+    let version = IfMatch::of(&headers)?.version(asset.about_version)?;
     let patch: Map<String, Value> = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     let mut wanted = said(&asset.about);
     merge(&mut wanted, Value::Object(patch));
     let about = read(wanted).and_then(About::tidied).map_err(Problem::invalid_fields)?;
+    if about == asset.about {
+        return shown(&state, asset).await;
+    }
     state.catalog.set_about(asset.id, version, &about, state.clock.now()).await?;
     tracing::info!(asset.id = %asset.id, "asset described");
     let asset = asset_for(&state, &caller, asset.id, Action::EditAsset).await?;

@@ -37,21 +37,25 @@ pub(crate) async fn document_of<T: DeserializeOwned>(
     let content = body::read(state, headers, body, bytes_max).await?;
     // An object and nothing else: serde would take a list for the fields in their order.
     let object: serde_json::Result<serde_json::Map<_, _>> = serde_json::from_slice(&content);
-    if let Ok(object) = &object {
-        characters::check_document(object)?;
-    }
-    let document = object.and_then(|object| serde_json::from_value(serde_json::Value::Object(object)));
-    document.map_err(|error| Problem::wrong_document(&error, plain(&error)))
+    let object = object.map_err(|error| Problem::wrong_document(&error, plain(&error, ".")))?;
+    characters::check_document(&object)?;
+    let document = serde_path_to_error::deserialize(serde_json::Value::Object(object));
+    document.map_err(|error| Problem::wrong_document(error.inner(), plain(error.inner(), &error.path().to_string())))
 }
 
-/// What is wrong with a document, without what stands in it, which may be a password.
-fn plain(error: &serde_json::Error) -> String {
+/// What is wrong with a document, and where, without what stands there, which may be a password.
+fn plain(error: &serde_json::Error, path: &str) -> String {
     let text = error.to_string();
-    let is_about_names = text.starts_with("unknown field") || text.starts_with("missing field");
-    if is_about_names { text } else { "the document is not of the form that is described".to_owned() }
+    if text.starts_with("unknown field") || text.starts_with("missing field") {
+        return text;
+    }
+    // All of it.
+    let place = if path == "." { "the document" } else { path };
+    format!("{place} is not of the form that is described")
 }
 
-/// For a field that may be absent, null or a value: absent stays `None`.
+/// For a field that may be absent: what is there is of its type, and null only where the type takes it. Absent stays
+/// `None`.
 pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
@@ -61,13 +65,74 @@ pub(crate) fn tag(version: u64) -> Option<(header::HeaderName, HeaderValue)> {
     HeaderValue::try_from(format!("\"{version}\"")).ok().map(|value| (header::ETAG, value))
 }
 
-/// The version that a change is meant for (RFC 9110 §13.1.1).
-pub(crate) fn wanted_version(headers: &HeaderMap) -> Result<u64, Problem> {
-    let value = headers.get(header::IF_MATCH).ok_or_else(Problem::precondition_required)?;
-    let text = value.to_str().unwrap_or_default().trim();
-    let number = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).and_then(|text| text.parse().ok());
-    // What is no tag of ours matches nothing.
-    number.ok_or_else(|| Problem::changed(None))
+/// What a change is meant for (RFC 9110 §13.1.1).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum IfMatch {
+    /// Whatever is there.
+    Any,
+    /// What has one of these tags, each with its quotes. Weak ones are left out: they never match.
+    Tags(Vec<Vec<u8>>),
+}
+
+impl IfMatch {
+    /// What a request says, which has to say it.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        if !headers.contains_key(header::IF_MATCH) {
+            return Err(Problem::precondition_required());
+        }
+        let lines: Vec<&[u8]> = headers.get_all(header::IF_MATCH).iter().map(HeaderValue::as_bytes).collect();
+        // Several lines are one list (RFC 9110 §5.3).
+        let list = lines.join(&b", "[..]);
+        if list.trim_ascii() == b"*" {
+            return Ok(Self::Any);
+        }
+        let mut tags = Vec::new();
+        let (mut rest, mut count) = (skipped(&list), 0);
+        while !rest.is_empty() {
+            let (is_weak, tag, tail) = next_tag(rest).ok_or_else(Problem::invalid_if_match)?;
+            if !is_weak {
+                tags.push(tag.to_vec());
+            }
+            count += 1;
+            rest = skipped(tail);
+            // Between two of them there is a comma.
+            if !rest.is_empty() && !tail[..tail.len() - rest.len()].contains(&b',') {
+                return Err(Problem::invalid_if_match());
+            }
+        }
+        if count == 0 { Err(Problem::invalid_if_match()) } else { Ok(Self::Tags(tags)) }
+    }
+
+    /// Whether it is meant for what has this tag, with its quotes.
+    pub(crate) fn names(&self, tag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Tags(tags) => tags.iter().any(|one| one == tag.as_bytes()),
+        }
+    }
+
+    /// The present version, if it is meant for that.
+    pub(crate) fn version(&self, present: u64) -> Result<u64, Problem> {
+        if self.names(&format!("\"{present}\"")) { Ok(present) } else { Err(Problem::changed(Some(present))) }
+    }
+}
+
+/// A list behind the spaces and commas that it begins with.
+fn skipped(list: &[u8]) -> &[u8] {
+    let start = list.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b','));
+    &list[start.unwrap_or(list.len())..]
+}
+
+/// The entity-tag that a list begins with (RFC 9110 §8.8.3): whether it is weak, its opaque part with the quotes, and
+/// what follows.
+fn next_tag(list: &[u8]) -> Option<(bool, &[u8], &[u8])> {
+    let (is_weak, list) = list.strip_prefix(b"W/").map_or((false, list), |rest| (true, rest));
+    let inner = list.strip_prefix(b"\"")?;
+    let end = inner.iter().position(|byte| !matches!(byte, 0x21 | 0x23..=0x7e | 0x80..))?;
+    if inner[end] != b'"' {
+        return None;
+    }
+    Some((is_weak, &list[..end + 2], &list[end + 2..]))
 }
 
 #[cfg(test)]
@@ -75,16 +140,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_asked_for_and_one_that_is_none_matches_nothing() {
-        let wanted = |value: Option<&'static str>| {
-            let field = value.map(|value| (header::IF_MATCH, HeaderValue::from_static(value)));
-            wanted_version(&field.into_iter().collect::<HeaderMap>()).map_err(|problem| problem.code())
+    fn a_change_names_what_it_is_meant_for() {
+        let wanted = |lines: &[&'static str]| {
+            let lines = lines.iter().map(|line| (header::IF_MATCH, HeaderValue::from_static(line)));
+            let mut headers = HeaderMap::new();
+            lines.for_each(|(name, value)| {
+                headers.append(name, value);
+            });
+            IfMatch::of(&headers).and_then(|wanted| wanted.version(3)).map_err(|problem| problem.code())
         };
-        assert_eq!(wanted(Some("\"3\"")), Ok(3));
-        assert_eq!(wanted(None), Err("precondition_required"));
-        for other in ["3", "W/\"3\"", "\"x\"", "*"] {
-            assert_eq!(wanted(Some(other)), Err("changed"), "{other}");
+        assert_eq!(wanted(&[]), Err("precondition_required"));
+        for right in ["\"3\"", " * ", "\"3\", \"99\"", "\"99\",\"3\"", ",, W/\"3\" ,\"x,y\"\t, \"3\",", "\"\", \"3\""] {
+            assert_eq!(wanted(&[right]), Ok(3), "{right}");
         }
+        assert_eq!(wanted(&["\"2\"", "\"3\""]), Ok(3));
+        for other in ["\"2\"", "W/\"3\"", "\"x\"", "\"03\"", "\"2\", \"4\"", "\"18446744073709551616\""] {
+            assert_eq!(wanted(&[other]), Err("changed"), "{other}");
+        }
+        for wrong in
+            ["3", "", ",", "\"3", "3\"", "w/\"3\"", "\"3\" \"4\"", "*, \"3\"", "\"3\", x", "\"a b\"", "W/ \"3\""]
+        {
+            assert_eq!(wanted(&[wrong]), Err("invalid_header"), "{wrong}");
+        }
+        assert_eq!(wanted(&["*", "\"3\""]), Err("invalid_header"));
     }
 
     #[test]
@@ -95,8 +173,13 @@ mod tests {
             #[expect(dead_code, reason = "only its type matters")]
             password: u8,
         }
-        let told = |text: &str| plain(&serde_json::from_str::<Wanted>(text).unwrap_err());
-        assert!(!told(r#"{"password":"hunter2"}"#).contains("hunter2"));
+        let told = |text: &str| {
+            let wrong = serde_path_to_error::deserialize::<_, Wanted>(&mut serde_json::Deserializer::from_str(text));
+            let error = wrong.unwrap_err();
+            plain(error.inner(), &error.path().to_string())
+        };
+        assert_eq!(told(r#"{"password":"hunter2"}"#), "password is not of the form that is described");
+        assert_eq!(told("3"), "the document is not of the form that is described");
         assert!(told(r#"{"passwort":1}"#).contains("unknown field"));
     }
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State as Shared};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use catalog_store::Asset;
@@ -35,7 +35,8 @@ pub(crate) async fn enter(Shared(state): Shared<State>, request: Request, next: 
     let Some(action) = path.and_then(|path| action_of(&path, &method)) else {
         return next.run(Request::from_parts(parts, body)).await;
     };
-    let admitted = match admitted(&state, &parts, action).await {
+    let request = (&parts.method, &parts.uri, &parts.headers);
+    let admitted = match admitted(&state, request, action).await {
         Ok(caller) => characters::check(&parts.uri).map(|()| caller),
         Err(problem) => Err(problem),
     };
@@ -53,13 +54,41 @@ fn action_of(path: &str, method: &Method) -> Option<Action> {
     methods.iter().find(|(name, _)| method.as_str().eq_ignore_ascii_case(name)).map(|(_, action)| *action)
 }
 
-async fn admitted(state: &State, parts: &Parts, action: Action) -> Result<Caller, Problem> {
+async fn admitted(
+    state: &State,
+    (method, uri, headers): (&Method, &Uri, &HeaderMap),
+    action: Action,
+) -> Result<Caller, Problem> {
     let caller = match &state.access {
         Access::Open => Caller { principal: Principal::Unasked, session: None },
-        Access::Accounts(accounts) => accounts.caller(&parts.method, &parts.uri, &parts.headers).await?,
+        Access::Accounts(accounts) => accounts.caller(method, uri, headers).await?,
     };
     caller.may(action, action.best_case())?;
     Ok(caller)
+}
+
+/// What let somebody in, kept to be shown again while the answer to them goes on.
+pub(crate) struct Pass {
+    caller: Caller,
+    action: Action,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+impl Pass {
+    /// What a request showed for `action`.
+    pub(crate) fn new(caller: Caller, action: Action, parts: &Parts) -> Self {
+        let shown = [header::AUTHORIZATION, header::COOKIE];
+        let headers = shown.into_iter().filter_map(|name| parts.headers.get(&name).map(|value| (name, value.clone())));
+        Self { caller, action, method: parts.method.clone(), uri: parts.uri.clone(), headers: headers.collect() }
+    }
+
+    /// Whether it would let in the same now, with the same rights. An account that cannot be asked lets nobody in.
+    pub(crate) async fn still_holds(&self, state: &State) -> bool {
+        let again = admitted(state, (&self.method, &self.uri, &self.headers), self.action).await;
+        again.is_ok_and(|again| again == self.caller)
+    }
 }
 
 impl Caller {

@@ -1,7 +1,8 @@
 //! What changes, as server-sent events (WHATWG HTML §9.2) with replay.
 //!
 //! A stream begins after `Last-Event-ID` or `?after=`, else with what happens next. It reads the
-//! event table, never a queue: a slow client costs nothing, and a lost connection loses nothing.
+//! event table, never a queue: a slow client costs nothing, and a lost connection loses nothing. It ends with what let
+//! its client in: a session, an account, a key.
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
@@ -10,22 +11,22 @@ use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Shared};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Catalog, CatalogError};
 use domain::authority::Action;
-use domain::{AssetId, Clock, Principal, Topics};
+use domain::{AssetId, Principal, Topics};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::asset_id;
-use crate::door::any_asset_for;
+use crate::door::{Pass, any_asset_for};
 use crate::problem::{Problem, chain};
 
 /// Silence after which a comment proves that the connection lives.
@@ -36,6 +37,8 @@ const RECONNECT: Duration = Duration::from_secs(3);
 const POLL: Duration = Duration::from_secs(1);
 /// Rest after a wake-up, so that a burst of changes is read at once.
 const QUIET: Duration = Duration::from_millis(50);
+/// How long a stream goes on before its client is asked again who it is; before events it always is.
+const ASKED_EVERY: Duration = Duration::from_secs(5);
 /// How long a stream lasts where one has to be somebody: then the client comes back, and is asked who it is.
 const LIFE: Duration = Duration::from_secs(15 * 60);
 /// Event streams that may be open at the same time; one more is told to come back later.
@@ -114,7 +117,7 @@ struct EventView<'a> {
 pub(crate) async fn stream(
     Shared(state): Shared<State>,
     caller: Caller,
-    headers: HeaderMap,
+    parts: Parts,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
@@ -132,7 +135,7 @@ pub(crate) async fn stream(
     let place = state.streams.take(caller.principal.name())?;
     // Subscribed before the first read, so nothing between the two is missed.
     let changed = state.catalog.changed();
-    let resumed = resume_point(&headers)?;
+    let resumed = resume_point(&parts.headers)?;
     if [resumed, query.after].into_iter().flatten().any(|seq| i64::try_from(seq).is_err()) {
         return Err(Problem::invalid_query("after and Last-Event-ID are numbers of events"));
     }
@@ -141,19 +144,20 @@ pub(crate) async fn stream(
     if is_reset {
         first = first.event("reset").data("{}");
     }
+    // Where nobody is asked, nobody can be out.
+    let is_asked = caller.principal != Principal::Unasked;
     let reader = Reader {
-        catalog: state.catalog.clone(),
         changed,
         asset,
         topics,
         me: caller.principal.member().map(|member| member.id),
-        clock: state.clock.clone(),
         confined_to,
-        // Whoever is known by something is asked for it again now and then.
-        ends_at: (caller.principal != Principal::Unasked).then(|| Instant::now() + LIFE),
+        ends_at: is_asked.then(|| Instant::now() + LIFE),
+        pass: is_asked.then(|| Pass::new(caller, Action::FollowEvents, &parts)),
+        asked_at: Instant::now(),
         seq,
         ready: VecDeque::from([first]),
-        shutdown: state.shutdown.clone(),
+        state,
         _place: place,
     };
     let sse = Sse::new(reader.into_stream()).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("alive"));
@@ -187,9 +191,8 @@ async fn beginning(catalog: &Catalog, asked: Option<u64>) -> Result<(u64, bool),
 
 /// Reads the event table for one client.
 struct Reader {
-    catalog: Catalog,
+    state: State,
     changed: watch::Receiver<u64>,
-    clock: Arc<dyn Clock>,
     asset: Option<AssetId>,
     topics: Topics,
     /// Who it is: what is for somebody else alone is not shown.
@@ -197,9 +200,12 @@ struct Reader {
     /// Only what this name sees.
     confined_to: Option<String>,
     ends_at: Option<Instant>,
+    /// What let the client in.
+    pass: Option<Pass>,
+    /// When it was last asked for.
+    asked_at: Instant,
     seq: u64,
     ready: VecDeque<Event>,
-    shutdown: CancellationToken,
     /// Counts the stream until it ends.
     _place: Place,
 }
@@ -212,11 +218,15 @@ impl Reader {
         })
     }
 
-    /// The next event; `None` at shutdown and when the catalogue fails: the client will come back.
+    /// The next event; `None` at shutdown, when the catalogue fails, and when what let the client in holds no longer:
+    /// the client will come back.
     async fn next(&mut self) -> Option<Event> {
         // Ends with an event, at shutdown, or when the client is gone and drops the stream.
         loop {
-            if self.shutdown.is_cancelled() || self.ends_at.is_some_and(|end| end <= Instant::now()) {
+            if self.state.shutdown.is_cancelled() || self.ends_at.is_some_and(|end| end <= Instant::now()) {
+                return None;
+            }
+            if self.asked_at.elapsed() >= ASKED_EVERY && !self.still_holds().await {
                 return None;
             }
             if let Some(event) = self.ready.pop_front() {
@@ -228,17 +238,29 @@ impl Reader {
             }
             if self.ready.is_empty() {
                 self.wait().await;
+            } else if !self.still_holds().await {
+                return None;
             }
+        }
+    }
+
+    /// Whether what let the client in still does.
+    async fn still_holds(&mut self) -> bool {
+        self.asked_at = Instant::now();
+        match &self.pass {
+            Some(pass) => pass.still_holds(&self.state).await,
+            None => true,
         }
     }
 
     async fn read(&mut self) -> Result<(), CatalogError> {
         // Asked first: what comes meanwhile is read the next time.
-        let last = if self.confined_to.is_some() { self.catalog.last_event().await? } else { 0 };
+        let State { catalog, clock, .. } = &self.state;
+        let last = if self.confined_to.is_some() { catalog.last_event().await? } else { 0 };
         let events = match (self.asset, &self.confined_to) {
-            (Some(asset), None) => self.catalog.events_of(asset, self.seq, BATCH_EVENTS).await?,
-            (None, None) => self.catalog.events_after(self.seq, BATCH_EVENTS).await?,
-            (_, Some(name)) => self.catalog.events_seen_by(name, self.seq, BATCH_EVENTS, self.clock.now()).await?,
+            (Some(asset), None) => catalog.events_of(asset, self.seq, BATCH_EVENTS).await?,
+            (None, None) => catalog.events_after(self.seq, BATCH_EVENTS).await?,
+            (_, Some(name)) => catalog.events_seen_by(name, self.seq, BATCH_EVENTS, clock.now()).await?,
         };
         let is_all = events.len() < usize::try_from(BATCH_EVENTS).unwrap_or(usize::MAX);
         for event in events {
@@ -268,13 +290,13 @@ impl Reader {
     /// Until something may have happened. Whichever branch loses, nothing is lost with it.
     async fn wait(&mut self) {
         tokio::select! {
-            () = self.shutdown.cancelled() => return,
+            () = self.state.shutdown.cancelled() => return,
             () = tokio::time::sleep(POLL) => return,
             // Fails once the catalogue is gone; the next read says so.
             _ = self.changed.changed() => {}
         }
         tokio::select! {
-            () = self.shutdown.cancelled() => {}
+            () = self.state.shutdown.cancelled() => {}
             () = tokio::time::sleep(QUIET) => {}
         }
     }

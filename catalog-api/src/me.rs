@@ -16,7 +16,7 @@ use crate::State;
 use crate::accounts::{Accounts, Caller, Errand, LETTERS, LOGIN, LOGIN_OF_ACCOUNT, secret, weakness};
 use crate::assets::no_store;
 use crate::auth::{letter_to, limited};
-use crate::documents::{document, present, tag, wanted_version};
+use crate::documents::{IfMatch, document, present, tag};
 use crate::door::{Origin, accounts};
 use crate::person::{PersonView, checked_bio, checked_language, checked_name};
 use crate::problem::Problem;
@@ -29,7 +29,9 @@ const KEY_DAYS_MAX: u32 = 3650;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProfileChange {
+    #[serde(default, deserialize_with = "present")]
     name: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     bio: Option<String>,
     #[serde(default, deserialize_with = "present")]
     language: Option<Option<String>>,
@@ -92,17 +94,21 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let accounts = accounts(&state)?;
-    let version = wanted_version(&headers)?;
+    let condition = IfMatch::of(&headers)?;
     let wanted: ProfileChange = document(&state, &headers, body).await?;
     let user = own(accounts, &caller).await?;
+    let version = condition.version(user.version)?;
     let profile = Profile {
-        name: wanted.name.as_deref().map_or(Ok(user.name), checked_name)?,
-        bio: wanted.bio.as_deref().map_or(Ok(user.bio), checked_bio)?,
+        name: wanted.name.as_deref().map_or(Ok(user.name.clone()), checked_name)?,
+        bio: wanted.bio.as_deref().map_or(Ok(user.bio.clone()), checked_bio)?,
         language: match wanted.language {
             Some(language) => checked_language(language.as_deref())?,
-            None => user.language,
+            None => user.language.clone(),
         },
     };
+    if (&profile.name, &profile.bio, &profile.language) == (&user.name, &user.bio, &user.language) {
+        return Ok(with_tag(user));
+    }
     let changed = accounts.catalog().set_profile(user.id, version, &profile, accounts.clock().now()).await?;
     Ok(with_tag(changed))
 }

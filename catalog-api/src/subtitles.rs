@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::Caller;
 use crate::assets::{Missing, asset_id, asset_in, no_store, output_of};
 use crate::collections::{at_most, one_line};
-use crate::documents::{document, present, tag, wanted_version};
+use crate::documents::{IfMatch, document, present, tag};
 use crate::door::asset_for;
 use crate::problem::{Problem, chain};
 use crate::view::{SubtitleView, subtitles};
@@ -51,8 +51,11 @@ struct Change {
     language: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
     name: Option<Option<String>>,
+    #[serde(default, deserialize_with = "present")]
     is_forced: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
     is_default: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
     is_hearing_impaired: Option<bool>,
 }
 
@@ -93,9 +96,13 @@ pub(crate) async fn change(
     let (asset, id) = text_in(path)?;
     asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let text = state.catalog.text(asset, id).await?.ok_or(NO_TEXT)?;
-    let version = wanted_version(&headers)?;
+    let version = IfMatch::of(&headers)?.version(text.version)?;
     let wanted: Change = document(&state, &headers, body).await?;
     let flags = changed(wanted, &text)?;
+    let present = (&text.language, &text.name, text.is_forced, text.is_default, text.is_sdh);
+    if (&flags.language, &flags.name, flags.is_forced, flags.is_default, flags.is_sdh) == present {
+        return shown(&text);
+    }
     let now = state.clock.now();
     let job = JobId::mint(now, state.clock.entropy());
     let text = state.catalog.change_text((asset, id), version, &flags, job, now).await?.ok_or(NO_TEXT)?;

@@ -16,7 +16,7 @@ use crate::State;
 use crate::accounts::{Accounts, Caller, Errand, is_usable, weakness};
 use crate::assets::no_store;
 use crate::avatars;
-use crate::documents::{document, present, tag, wanted_version};
+use crate::documents::{IfMatch, document, present, tag};
 use crate::door::accounts;
 use crate::me::with_tag;
 use crate::pages::{self, Listing};
@@ -25,6 +25,8 @@ use crate::problem::Problem;
 
 /// Accounts on a page when nothing else is asked for.
 const PAGE_USERS: u32 = 20;
+/// Largest quota, in octets: what the catalogue can count.
+const QUOTA_BYTES_MAX: u64 = i64::MAX.unsigned_abs();
 /// Longest text that is looked for.
 const QUERY_CHARS_MAX: usize = 200;
 /// What cursors of this list are sealed for.
@@ -56,7 +58,9 @@ struct NewAccount {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct TermsChange {
+    #[serde(default, deserialize_with = "present")]
     role: Option<Role>,
+    #[serde(default, deserialize_with = "present")]
     state: Option<Wished>,
     #[serde(default, deserialize_with = "present")]
     quota_bytes: Option<Option<u64>>,
@@ -153,9 +157,13 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let (accounts, id) = (accounts(&state)?, user_in(path)?);
-    let version = wanted_version(&headers)?;
+    let condition = IfMatch::of(&headers)?;
     let wanted: TermsChange = document(&state, &headers, body).await?;
+    if wanted.quota_bytes.flatten().is_some_and(|bytes| bytes > QUOTA_BYTES_MAX) {
+        return Err(Problem::invalid_body(format!("quota_bytes is at most {QUOTA_BYTES_MAX}")));
+    }
     let user = known(accounts, id).await?;
+    let version = condition.version(user.version)?;
     let terms = Terms {
         role: wanted.role.unwrap_or(user.role),
         state: match wanted.state {
@@ -165,6 +173,9 @@ pub(crate) async fn change(
         },
         quota_bytes: wanted.quota_bytes.unwrap_or(user.quota_bytes),
     };
+    if (terms.role, terms.state, terms.quota_bytes) == (user.role, user.state, user.quota_bytes) {
+        return Ok(with_tag(user));
+    }
     let now = accounts.clock().now();
     let changed = accounts.catalog().set_terms(id, version, &terms, &caller.actor(), now).await?;
     tracing::info!(user.id = %id, role = %terms.role, state = %terms.state, "account changed");
@@ -179,7 +190,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, Problem> {
     let (accounts, id) = (accounts(&state)?, user_in(path)?);
     let version = match headers.contains_key(header::IF_MATCH) {
-        true => Some(wanted_version(&headers)?),
+        true => Some(IfMatch::of(&headers)?.version(known(accounts, id).await?.version)?),
         false => None,
     };
     accounts.catalog().delete_user(id, version, &caller.actor(), accounts.clock().now()).await?;

@@ -21,7 +21,7 @@ use url::Url;
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::no_store;
-use crate::documents::{document, present, tag, wanted_version};
+use crate::documents::{IfMatch, document, present, tag};
 use crate::pages::{self, Listing};
 use crate::problem::Problem;
 
@@ -57,11 +57,13 @@ struct WebhookRequest {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ChangeRequest {
+    #[serde(default, deserialize_with = "present")]
     url: Option<String>,
     #[serde(default, deserialize_with = "present")]
     description: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
     topics: Option<Option<Vec<String>>>,
+    #[serde(default, deserialize_with = "present")]
     is_enabled: Option<bool>,
 }
 
@@ -183,20 +185,29 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let webhook = own(&state, &caller, path).await?;
-    let version = wanted_version(&headers)?;
+    let version = IfMatch::of(&headers)?.version(webhook.version)?;
     let wanted: ChangeRequest = document(&state, &headers, body).await?;
+    let present = WebhookChange {
+        url: webhook.url.clone(),
+        description: webhook.description.clone(),
+        topics: webhook.topics.clone(),
+        is_enabled: webhook.disabled_reason.is_none(),
+    };
     let change = WebhookChange {
-        url: wanted.url.as_deref().map_or(Ok(webhook.url), |url| checked_url(&state, url))?,
+        url: wanted.url.as_deref().map_or(Ok(webhook.url.clone()), |url| checked_url(&state, url))?,
         description: match wanted.description {
             Some(description) => checked_description(&description.unwrap_or_default())?,
-            None => webhook.description,
+            None => webhook.description.clone(),
         },
         topics: match wanted.topics {
             Some(topics) => checked_topics(&topics.unwrap_or_default())?,
-            None => webhook.topics,
+            None => webhook.topics.clone(),
         },
-        is_enabled: wanted.is_enabled.unwrap_or(webhook.disabled_reason.is_none()),
+        is_enabled: wanted.is_enabled.unwrap_or(present.is_enabled),
     };
+    if change == present {
+        return Ok(shown(&state, webhook));
+    }
     let now = state.clock.now();
     Ok(shown(&state, state.catalog.change_webhook((webhook.id, version), &change, now).await?))
 }

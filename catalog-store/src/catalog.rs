@@ -12,7 +12,7 @@ use crate::search::KeptFinds;
 use crate::search::index::Dialect;
 use crate::secrets::SecretKeys;
 use crate::sql::{self, Sql};
-use crate::{CatalogError, LeasedJob};
+use crate::{CatalogError, LeasedJob, TOPICS};
 
 /// Where processes on PostgreSQL tell each other that there is work.
 const WORK_CHANNEL: &str = "headwater_jobs";
@@ -242,7 +242,7 @@ impl Tx {
     }
 
     pub(crate) fn event(&mut self, at: Timestamp, topic: impl Into<String>, asset: AssetId, data: Value) {
-        self.events.push(NewEvent { at, topic: topic.into(), asset: Some(asset), user: None, data });
+        self.push_event(NewEvent { at, topic: topic.into(), asset: Some(asset), user: None, data });
     }
 
     /// Something that is told to one person alone; to whoever comes, where nobody is asked for a name.
@@ -254,7 +254,13 @@ impl Tx {
         asset: Option<AssetId>,
         data: Value,
     ) {
-        self.events.push(NewEvent { at, topic: topic.to_owned(), asset, user, data });
+        self.push_event(NewEvent { at, topic: topic.to_owned(), asset, user, data });
+    }
+
+    fn push_event(&mut self, event: NewEvent) {
+        // What is not in the list is in no description either.
+        debug_assert!(TOPICS.contains(&event.topic.as_str()), "{} is missing in the topics", event.topic);
+        self.events.push(event);
     }
 
     /// Holds the asset's row until commit; every transaction that changes an asset begins with this.

@@ -9,24 +9,59 @@ use crate::{Catalog, CatalogError, sql};
 /// Most events that one call returns.
 pub const EVENTS_MAX: u32 = 1000;
 
+/// What happens, by its topic. Those of an asset begin with `asset.`, most often with its new state behind it; what is
+/// told to one person alone is `asset.shared`, `account.security` with the `action` of the audit log, `webhook.disabled`
+/// and `webhook.failed`.
+pub const TOPICS: [&str; 39] = [
+    "account.security",
+    "asset.access_changed",
+    "asset.binned",
+    "asset.deleted",
+    "asset.document.added",
+    "asset.document.changed",
+    "asset.document.ended",
+    "asset.document.failed",
+    "asset.document.removed",
+    "asset.document.uploading",
+    "asset.expired",
+    "asset.failed",
+    "asset.opened",
+    "asset.playable",
+    "asset.probed",
+    "asset.processing",
+    "asset.progress",
+    "asset.published",
+    "asset.purged",
+    "asset.ready",
+    "asset.received",
+    "asset.reprocess_failed",
+    "asset.reprocessed",
+    "asset.reprocessing",
+    "asset.restored",
+    "asset.retired",
+    "asset.scheduled",
+    "asset.shared",
+    "asset.stage_changed",
+    "asset.updated",
+    "asset.uploading",
+    "asset.version.ended",
+    "asset.version.failed",
+    "asset.version.processing",
+    "asset.version.published",
+    "asset.version.restored",
+    "asset.version.uploading",
+    "webhook.disabled",
+    "webhook.failed",
+];
+
 /// One change.
-///
-/// Topics: `asset.` and the new state (`asset.uploading`, `asset.received`, `asset.probed`, `asset.processing`,
-/// `asset.ready`, `asset.failed`, `asset.deleted`), and `asset.playable`, `asset.progress`, `asset.updated`,
-/// `asset.purged`; `asset.binned`, `asset.restored`, `asset.scheduled`, `asset.opened`, `asset.expired` and
-/// `asset.stage_changed`; `asset.published` once a complete document is pointed to, and `asset.access_changed`; of
-/// another output of a ready asset `asset.reprocessing`, `asset.reprocessed`, `asset.reprocess_failed`, and
-/// `asset.retired` once the one that is not in force is removed; of another source `asset.version.uploading`,
-/// `asset.version.processing`, `asset.version.published`, `asset.version.failed`, `asset.version.ended` and
-/// `asset.version.restored`. For one person alone: `webhook.disabled` and
-/// `webhook.failed`, `asset.shared`, and `account.security` with the `action` of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Its number.
     pub seq: u64,
     /// When it happened.
     pub at: Timestamp,
-    /// What happened.
+    /// What happened: one of [`TOPICS`].
     pub topic: String,
     /// To which asset.
     pub asset: Option<AssetId>,

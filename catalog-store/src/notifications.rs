@@ -265,16 +265,18 @@ impl Catalog {
         Ok(noted == 1)
     }
 
-    /// Who is to have the letter of a week and has not read everything since `since`: at most `limit` after `after`.
+    /// Who is to have the letter of a week and has not read all that they were told from `since` on and before `until`:
+    /// at most `limit` after `after`.
     pub async fn digest_for(
         &self,
         week: i64,
-        since: Timestamp,
+        (since, until): (Timestamp, Timestamp),
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<UserId>, CatalogError> {
         let after = after.map_or_else(String::new, |user| user.to_string());
-        let rows: Vec<Text> = self.rows(sql::notifications::DIGEST_FOR, args![week, since, after, limit]).await?;
+        let args = args![week, since, after, limit, until];
+        let rows: Vec<Text> = self.rows(sql::notifications::DIGEST_FOR, args).await?;
         rows.into_iter().map(|row| parsed("users.id", &row.text)).collect()
     }
 
@@ -286,14 +288,14 @@ impl Catalog {
         Ok(taken == 1)
     }
 
-    /// What somebody did not read since `since`, the latest first.
+    /// What somebody was told from `since` on and before `until` and did not read, the latest first.
     pub async fn digest_of(
         &self,
         user: UserId,
-        since: Timestamp,
+        (since, until): (Timestamp, Timestamp),
         limit: u32,
     ) -> Result<Vec<Notification>, CatalogError> {
-        self.notifications_by(sql::notifications::DIGEST_OF, args![user, since, limit]).await
+        self.notifications_by(sql::notifications::DIGEST_OF, args![user, since, limit, until]).await
     }
 
     /// Forgets notifications that were made before `before`.

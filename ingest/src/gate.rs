@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::http::header::{AUTHORIZATION, ORIGIN};
+use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, Request};
 use catalog_store::{Grant, NewUpload, Upload};
 use domain::authority::{Action, Refusal, Resource};
 use domain::{Principal, Timestamp, UploadId, authorize};
@@ -146,6 +146,29 @@ async fn let_in(
     Ok(entrant)
 }
 
+/// What let a client in to look at an upload, kept to be shown again while it looks on.
+pub(crate) struct Pass(Parts);
+
+impl Pass {
+    /// What a request showed.
+    pub(crate) fn new(parts: &Parts) -> Self {
+        let (mut kept, ()) = Request::new(()).into_parts();
+        kept.method = Method::GET;
+        kept.uri = parts.uri.clone();
+        let shown = [AUTHORIZATION, COOKIE, ORIGIN].into_iter();
+        kept.headers = shown.filter_map(|name| parts.headers.get(&name).map(|value| (name, value.clone()))).collect();
+        Self(kept)
+    }
+
+    /// Fails if it would let in nobody any more.
+    pub(crate) async fn still_holds(&self, state: &State, upload: &Upload) -> Result<(), UploadError> {
+        match presented(&self.0) {
+            Some(_) => still_holds(state, upload).await,
+            None => by_name(state, &self.0, &Method::GET, Some(upload.id)).await.map(|_| ()),
+        }
+    }
+}
+
 /// The upload that a request is about, if there is one.
 async fn known(state: &State, upload: Option<UploadId>) -> Result<Option<Upload>, UploadError> {
     match upload {
@@ -275,7 +298,7 @@ mod tests {
     use super::*;
 
     fn with(authorization: Option<&str>) -> Parts {
-        let mut request = axum::http::Request::builder();
+        let mut request = Request::builder();
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value);
         }
@@ -303,7 +326,7 @@ mod tests {
     #[test]
     fn a_capability_is_found_in_the_address_or_as_the_token() {
         let found = |uri: &str, authorization: &str| {
-            let request = axum::http::Request::builder().uri(uri).header(AUTHORIZATION, authorization);
+            let request = Request::builder().uri(uri).header(AUTHORIZATION, authorization);
             let (parts, ()) = request.body(()).expect("a request").into_parts();
             presented(&parts).map(str::to_owned)
         };

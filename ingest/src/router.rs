@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::admission::Admission;
 use crate::committer::SyncPolicy;
-use crate::gate::{self, Entrant, Gate};
+use crate::gate::{self, Entrant, Gate, Pass};
 use crate::import::Imports;
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -200,12 +200,15 @@ async fn dispatch(
     };
     let entrant = Box::pin(gate::enter(state, &parts, &method, upload)).await?;
     let interim = parts.extensions.remove::<Interim>();
+    let pass = has_events.then(|| Pass::new(&parts));
     let call = Call { dialect, headers: parts.headers, entrant, interim };
+    if let (Some(upload), Some(pass)) = (upload, pass) {
+        return Box::pin(status::events(state, upload, pass)).await;
+    }
     // Boxed but for the one that lasts: it does not take as much memory as the largest of the others.
     match (upload, method) {
         (None, _) => Box::pin(create::create(state, &call, body)).await,
         (Some(upload), Method::HEAD) => Box::pin(head::head(state, &call, upload)).await,
-        (Some(upload), Method::GET) if has_events => Box::pin(status::events(state, upload)).await,
         (Some(upload), Method::GET) if status::is_asked_for(&call.headers) => {
             Box::pin(status::show(state, upload)).await
         }

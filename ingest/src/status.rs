@@ -17,6 +17,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::error::Causes;
+use crate::gate::Pass;
 use crate::live::{Look, Snapshot};
 use crate::{Denial, State, UploadError, document, import};
 
@@ -24,6 +25,8 @@ use crate::{Denial, State, UploadError, document, import};
 const STEP: Duration = Duration::from_millis(250);
 /// Time after which the catalogue is asked again, for what other processes did.
 const POLL: Duration = Duration::from_secs(2);
+/// How long a stream goes on before its client is asked again who it is; before an event it always is.
+const ASKED_EVERY: Duration = Duration::from_secs(5);
 /// Silence after which a comment proves that the connection lives.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// How long a client waits before it connects again.
@@ -89,13 +92,15 @@ pub(crate) async fn show(state: &State, id: UploadId) -> Result<Response, Upload
 
 /// The status as server-sent events (WHATWG HTML §9.2): the present one first, then each that differs.
 ///
-/// Every event is whole, so a client that comes back has missed nothing.
-pub(crate) async fn events(state: &State, id: UploadId) -> Result<Response, UploadError> {
+/// Every event is whole, so a client that comes back has missed nothing. It ends with what let its client in.
+pub(crate) async fn events(state: &State, id: UploadId, pass: Pass) -> Result<Response, UploadError> {
     let upload = state.catalog.upload(id).await?.ok_or(UploadError::NotFound)?;
     let place = state.live.streams.clone().try_acquire_owned().map_err(|_| Denial::TooManyStreams)?;
     let watcher = Watcher {
         state: state.clone(),
         upload,
+        pass,
+        let_in_at: Instant::now(),
         seen: None,
         version: None,
         asked_at: Instant::now(),
@@ -116,6 +121,10 @@ pub(crate) async fn events(state: &State, id: UploadId) -> Result<Response, Uplo
 struct Watcher {
     state: State,
     upload: Upload,
+    /// What let the client in.
+    pass: Pass,
+    /// When it was last asked for.
+    let_in_at: Instant,
     seen: Option<Status>,
     version: Option<u64>,
     asked_at: Instant,
@@ -133,11 +142,18 @@ impl Watcher {
         })
     }
 
-    /// The next event; `None` after the last one, at a stop, and when the catalogue fails: the client comes back.
+    /// The next event; `None` after the last one, at a stop, when the catalogue fails, and when what let the client in
+    /// holds no longer: the client comes back.
     async fn next(&mut self) -> Option<Event> {
         // Ends with an event, or when nothing can change any more, or when the client drops the stream.
         while !self.is_over && !self.state.shutdown.is_cancelled() {
-            match self.read().await {
+            let read = self.read().await;
+            let is_due = matches!(read, Ok(Some(_))) || self.let_in_at.elapsed() >= ASKED_EVERY;
+            if is_due && let Err(error) = self.ask_again().await {
+                tracing::debug!(error = %Causes(&error), "a stream of events ends with what let its client in");
+                return None;
+            }
+            match read {
                 Ok(Some(event)) => return Some(event),
                 Ok(None) => {
                     // Nothing is lost with a sleep that a stop cuts short.
@@ -150,6 +166,11 @@ impl Watcher {
             }
         }
         None
+    }
+
+    async fn ask_again(&mut self) -> Result<(), UploadError> {
+        self.let_in_at = Instant::now();
+        self.pass.still_holds(&self.state, &self.upload).await
     }
 
     async fn read(&mut self) -> Result<Option<Event>, UploadError> {

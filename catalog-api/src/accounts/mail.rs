@@ -52,8 +52,8 @@ pub(crate) enum Errand {
     Known(UserId),
     /// To write of a notification.
     Tell(NotificationId),
-    /// To write what somebody did not read since then.
-    Digest(UserId, Timestamp),
+    /// To write what somebody was told between these two and did not read.
+    Digest(UserId, (Timestamp, Timestamp)),
     /// To set a new password for the account with this address, if there is one.
     Reset(String),
 }
@@ -153,7 +153,7 @@ impl Postman {
         let catalog = accounts.catalog();
         let user = match errand {
             Errand::Tell(id) => return self.tell(accounts, *id).await,
-            Errand::Digest(user, since) => return self.digest(accounts, *user, *since).await,
+            Errand::Digest(user, time) => return self.digest(accounts, *user, *time).await,
             Errand::Verify(user) | Errand::Known(user) => catalog.user(*user).await?,
             Errand::Reset(email) => catalog.user_by_email(email).await?,
         };
@@ -196,9 +196,9 @@ impl Postman {
         Ok(())
     }
 
-    /// Writes what somebody did not read since then.
-    async fn digest(&self, accounts: &Accounts, user: UserId, since: Timestamp) -> Result<(), Undelivered> {
-        let news = accounts.catalog().digest_of(user, since, DIGEST_NEWS_MAX).await?;
+    /// Writes what somebody was told in this time and did not read.
+    async fn digest(&self, accounts: &Accounts, user: UserId, time: (Timestamp, Timestamp)) -> Result<(), Undelivered> {
+        let news = accounts.catalog().digest_of(user, time, DIGEST_NEWS_MAX).await?;
         let user = accounts.catalog().user(user).await?;
         if let Some((email, words)) = reached(user.as_ref()).filter(|_| !news.is_empty()) {
             let (subject, text) = letters::digest(words, &news, &accounts.link("/", None));

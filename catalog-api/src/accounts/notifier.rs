@@ -39,6 +39,8 @@ const DIGESTS_AT_ONCE: u32 = 100;
 const KEPT_MS: i64 = 90 * 24 * 3600 * 1000;
 const WEEK_MS: i64 = 7 * 24 * 3600 * 1000;
 const DAY_MS: i64 = 24 * 3600 * 1000;
+/// How late the letter of a week may be: a server that was away at its time writes it when it is back, within this.
+const DIGEST_LATE_MS: i64 = DAY_MS;
 
 /// When in the week letters of the week are written: a day from Monday, and minutes behind midnight, in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,14 @@ impl DigestTime {
         let offset = (i64::from(self.day) - 3) * DAY_MS + i64::from(self.minute) * 60_000;
         let week = (now.unix_ms() - offset).div_euclid(WEEK_MS);
         (week, Timestamp::from_unix_ms(week * WEEK_MS + offset))
+    }
+
+    /// The letter that is to be written now: the number of the week that ended last, and from when and until when it
+    /// tells. `None` if its time is too long ago.
+    fn due(self, now: Timestamp) -> Option<(i64, (Timestamp, Timestamp))> {
+        let (week, until) = self.week(now);
+        let since = Timestamp::from_unix_ms(until.unix_ms() - WEEK_MS);
+        (now.unix_ms() - until.unix_ms() < DIGEST_LATE_MS).then_some((week, (since, until)))
     }
 }
 
@@ -198,16 +208,14 @@ impl Notifier {
     }
 
     async fn digests(&self, now: Timestamp) -> Result<(), CatalogError> {
-        let Some(time) = self.digest else { return Ok(()) };
-        let (week, began) = time.week(now);
-        let since = Timestamp::from_unix_ms(began.unix_ms() - WEEK_MS);
+        let Some((week, time)) = self.digest.and_then(|digest| digest.due(now)) else { return Ok(()) };
         let catalog = self.accounts.catalog();
-        let users = catalog.digest_for(week, since, None, DIGESTS_AT_ONCE).await?;
+        let users = catalog.digest_for(week, time, None, DIGESTS_AT_ONCE).await?;
         for user in users {
             let is_there = catalog.user(user).await?.is_some_and(|user| user.state == UserState::Active);
             if is_there
                 && catalog.take_digest(user, week).await?
-                && !self.accounts.put_errand(Errand::Digest(user, since))
+                && !self.accounts.put_errand(Errand::Digest(user, time))
             {
                 tracing::warn!(user.id = %user, "too many letters wait: a letter of the week is not written");
             }
@@ -224,6 +232,23 @@ pub(crate) fn security_action(data: &serde_json::Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_letter_of_the_week_is_due_at_its_time_and_a_day_later_at_most() {
+        let at = |text| Timestamp::from_rfc3339(text).expect("an instant");
+        let monday = DigestTime { day: 0, minute: 9 * 60 };
+        let (week, time) =
+            (monday.week(at("2026-11-30T09:00:00Z")).0, (at("2026-11-23T09:00:00Z"), at("2026-11-30T09:00:00Z")));
+        for (now, due) in [
+            ("2026-11-30T08:59:59.999Z", None),
+            ("2026-11-30T09:00:00Z", Some((week, time))),
+            ("2026-12-01T08:59:59.999Z", Some((week, time))),
+            ("2026-12-01T09:00:00Z", None),
+            ("2026-12-03T12:00:00Z", None),
+        ] {
+            assert_eq!(monday.due(at(now)), due, "{now}");
+        }
+    }
 
     #[test]
     fn a_week_begins_at_the_time_that_is_set() {

@@ -84,6 +84,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 82] = [
     ("invalid_cursor", "Not a place in this list", "Position inconnue dans cette liste"),
     ("invalid_credentials", "Wrong mail address or password", "Adresse ou mot de passe erroné"),
     ("invalid_fields", "Fields that cannot be meant", "Champs non valables"),
+    ("invalid_header", "Header not readable", "En-tête illisible"),
     ("invalid_id", "No such kind of id", "Identifiant non valide"),
     ("invalid_idempotency_key", "Idempotency-Key not valid", "Idempotency-Key non valide"),
     ("invalid_link", "Link not valid any more", "Lien expiré ou déjà utilisé"),

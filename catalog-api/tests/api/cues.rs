@@ -60,7 +60,11 @@ async fn an_added_file_is_edited_cue_by_cue() {
         .await
         .ok();
     let cues = [cue(1.0, 2.0, "Hello"), cue(2.5, 3.25, "<i>Là</i> &amp; ici")];
-    for (lines, code) in [(vec![], "precondition_required"), (vec![("if-match", "\"1\"")], "changed")] {
+    for (lines, code) in [
+        (vec![], "precondition_required"),
+        (vec![("if-match", "\"1\"")], "changed"),
+        (vec![("if-match", "1")], "invalid_header"),
+    ] {
         let refused = server.send_json("PUT", &path, &json!({ "cues": cues }), &lines).await;
         assert_eq!(refused.code(), code);
     }

@@ -2,11 +2,14 @@
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use domain::authority::Role;
+use catalog_store::{Terms, UserState};
+use domain::Clock;
+use domain::authority::{Role, Scope, Standing};
+use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::harness::{Server, at};
-use crate::people::People;
+use crate::people::{People, Who};
 
 #[tokio::test]
 async fn a_stream_tells_of_the_topics_that_are_asked_for() {
@@ -47,5 +50,45 @@ async fn somebody_has_so_many_streams_at_once_and_others_still_have_theirs() {
     assert_eq!(open(&bob).await.status(), StatusCode::OK);
     streams.pop();
     assert_eq!(open(&ada).await.status(), StatusCode::OK, "a place is free once a stream is gone");
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn streams_end_with_the_session_the_key_and_the_account_that_opened_them() {
+    let people = People::start().await;
+    let server = &people.server;
+    people.account(Role::Admin, Some("$argon2id$".into())).await;
+    let user = people.account(Role::Uploader, None).await;
+    let (one, other) = (people.session_of(user).await, people.session_of(user).await);
+    let (key, by_key) = people.key_of(user, &[Scope::AssetsRead, Scope::UploadsCreate]).await;
+    let upload = server.upload_of(user.to_string()).await;
+    let paths = ["/api/v1/events".to_owned(), format!("/uploads/{upload}/events")];
+    let open = async |who: &Who| {
+        let mut streams = Vec::new();
+        for path in &paths {
+            streams.push(people.stream(who, path).await);
+        }
+        streams
+    };
+    let (mut of_one, mut of_other, mut of_key) = (open(&one).await, open(&other).await, open(&by_key).await);
+    let share = async || {
+        let asset = people.asset_of(Some("somebody else".into())).await;
+        server.catalog.share_asset(asset, (user, Standing::Viewer), "test", server.clock.now()).await.unwrap();
+    };
+    let out = people.post(&one, "/api/v1/auth/logout", Value::Null).await;
+    assert_eq!(out.status, StatusCode::NO_CONTENT, "{}", out.text);
+    assert!(server.catalog.revoke_api_key(user, key, server.clock.now()).await.unwrap());
+    share().await;
+    for stream in of_one.iter_mut().chain(&mut of_key) {
+        assert!(!stream.rest().await.contains("asset.shared"), "nothing is told after that");
+    }
+    while of_other[0].next_event().await.data["topic"] != "asset.shared" {}
+    let version = server.catalog.user(user).await.unwrap().unwrap().version;
+    let terms = Terms { role: Role::Uploader, state: UserState::Suspended, quota_bytes: None };
+    server.catalog.set_terms(user, version, &terms, "test", server.clock.now()).await.unwrap();
+    share().await;
+    for stream in &mut of_other {
+        assert!(!stream.rest().await.contains("asset.shared"), "nothing is told after that");
+    }
     people.stop().await;
 }

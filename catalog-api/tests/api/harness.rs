@@ -135,7 +135,12 @@ impl Server {
 
     /// The same as somebody with a cookie.
     pub(crate) async fn stream_as(&self, path: &str, cookie: &str) -> EventStream {
-        let request = Request::builder().uri(path).header("cookie", cookie).body(Body::empty()).unwrap();
+        self.stream_by(path, ("cookie", cookie)).await
+    }
+
+    /// The same with this header.
+    pub(crate) async fn stream_by(&self, path: &str, (name, value): (&str, &str)) -> EventStream {
+        let request = Request::builder().uri(path).header(name, value).body(Body::empty()).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         EventStream { body: response.into_body(), text: String::new() }
@@ -149,6 +154,15 @@ impl Server {
         // Each a millisecond younger than the last, as ids sort by birth.
         self.clock.advance(Duration::from_millis(1));
         AssetId::mint(self.clock.now(), self.clock.entropy())
+    }
+
+    /// An unfinished upload of this name.
+    pub(crate) async fn upload_of(&self, owner: String) -> UploadId {
+        let target = Target::new(self.asset_id(), PlaybackId::mint(self.clock.entropy()));
+        let id = UploadId::mint(at(0), self.clock.entropy());
+        let new = NewUpload { owner: Some(owner), ..NewUpload::whole(id, target, Some(1000), at(0)) };
+        self.catalog.create_upload(&new).await.unwrap();
+        id
     }
 
     /// The target of a new upload.
@@ -337,7 +351,20 @@ impl EventStream {
     }
 
     pub(crate) async fn ends(&mut self) {
-        while self.block().await.is_some() {}
+        self.rest().await;
+    }
+
+    /// All that is still said until the end.
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut rest = String::new();
+        let read = async {
+            while let Some(block) = self.block().await {
+                rest.push_str(&block);
+                rest.push('\n');
+            }
+        };
+        tokio::time::timeout(PATIENCE, read).await.expect("the stream ends");
+        rest
     }
 }
 

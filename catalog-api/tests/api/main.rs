@@ -6,6 +6,7 @@ mod accounts;
 mod availability;
 mod avatars;
 mod catalogue;
+mod changes;
 mod characters;
 mod collections;
 mod cues;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use catalog_store::{NotificationChannel, NotificationKind};
 use domain::Clock;
 use domain::authority::{Role, Standing};
 use serde_json::{Value, json};
@@ -124,5 +125,39 @@ async fn a_letter_of_the_week_comes_once() {
     told(&people, &ada, 2).await;
     people.server.clock.advance(Duration::from_secs(7 * 24 * 3600));
     assert_eq!(people.letters(2).await.len(), 2, "and the next one a week later");
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn a_letter_of_the_week_waits_for_its_time() {
+    let people = People::start().await;
+    let (catalog, clock) = (&people.server.catalog, &people.server.clock);
+    let (ada, bob) = (people.somebody(Role::User).await, people.somebody(Role::User).await);
+    // Whose letters come at once, behind those that the looks before them had written.
+    let eve = people.account(Role::User, None).await;
+    catalog.set_channels(eve, &[(NotificationKind::Digest, NotificationChannel::Off)]).await.unwrap();
+    let weekly_after_two_looks = async |count: usize| {
+        for more in [1, 2] {
+            clock.advance(Duration::from_secs(61));
+            catalog.set_password(eve, "$argon2id$x", None, clock.now()).await.unwrap();
+            people.letters(count + more).await;
+        }
+        let letters = people.letters(count + 2).await;
+        letters.iter().filter(|letter| letter.contains("Your week")).count()
+    };
+    // Friday, eight o'clock.
+    share(&people, &ada).await;
+    told(&people, &ada, 1).await;
+    assert_eq!(weekly_after_two_looks(0).await, 0, "not with the first thing that is not read");
+    // Monday, a little past nine.
+    clock.advance(Duration::from_secs(3 * 24 * 3600 + 3600));
+    assert_eq!(people.letters(3).await.iter().filter(|letter| letter.contains("Your week")).count(), 1);
+    share(&people, &bob).await;
+    told(&people, &bob, 1).await;
+    assert_eq!(weekly_after_two_looks(3).await, 1, "who had nothing to read at that time waits for the next");
+    clock.advance(Duration::from_secs(2 * 24 * 3600));
+    share(&people, &bob).await;
+    told(&people, &bob, 2).await;
+    assert_eq!(weekly_after_two_looks(5).await, 1, "and nothing comes in between");
     people.stop().await;
 }

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
-use crate::harness::{Answer, Server};
+use crate::harness::{Answer, EventStream, Server};
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const TOKEN: &str = "a-token-of-sixteen-characters";
@@ -259,6 +259,15 @@ impl People {
 
     pub(crate) async fn get(&self, who: &Who, path: &str) -> Answer {
         self.send(who, ("GET", path), Value::Null, &[]).await
+    }
+
+    /// A stream of events, as somebody.
+    pub(crate) async fn stream(&self, who: &Who, path: &str) -> EventStream {
+        let bearer = who.bearer.as_ref().map(|bearer| format!("Bearer {bearer}"));
+        match (&who.cookie, &bearer) {
+            (Some(cookie), _) => self.server.stream_by(path, ("cookie", cookie)).await,
+            (None, bearer) => self.server.stream_by(path, ("authorization", bearer.as_deref().unwrap())).await,
+        }
     }
 
     pub(crate) async fn post(&self, who: &Who, path: &str, document: Value) -> Answer {

@@ -236,6 +236,10 @@ async fn who_is_suspended_is_out_at_once_and_who_changes_roles_too() {
     assert_eq!(people.logged_in(&email, PASSWORD).await.code(), "account_suspended");
     assert_eq!(people.logged_in(&email, "wrong password!").await.code(), "invalid_credentials");
     change(3, json!({ "state": "active" })).await.ok();
+    for bytes in [1 << 63, u64::MAX] {
+        change(4, json!({ "quota_bytes": bytes })).await.is_problem(422, "invalid_body", &path);
+    }
+    assert_eq!(change(4, json!({ "quota_bytes": i64::MAX })).await.ok()["quota_bytes"], i64::MAX);
     people.logged_in(&email, PASSWORD).await.ok();
     assert_eq!(people.send(&admin, ("DELETE", &path), Value::Null, &[]).await.status, StatusCode::NO_CONTENT);
     people.get(&admin, &path).await.is_problem(404, "not_found", &path);

@@ -1,7 +1,7 @@
 //! Webhooks as their owners keep them; that they are sent is tested where they are.
 
 use axum::http::StatusCode;
-use catalog_store::{Attempt, Outcome};
+use catalog_store::{Attempt, Outcome, TOPICS};
 use domain::Clock;
 use domain::authority::{Role, Scope};
 use serde_json::{Value, json};
@@ -23,6 +23,18 @@ async fn made(people: &People, who: &Who) -> (String, Value) {
     let location = answer.header("location").unwrap_or_default().to_owned();
     assert_eq!(answer.header("etag"), Some("\"1\""), "{}", answer.text);
     (location, answer.created())
+}
+
+/// `asset.progress` is for those who look on.
+#[test]
+fn every_topic_that_is_sent_is_in_the_table_of_the_documentation() {
+    let page = include_str!("../../../docs/webhooks.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+    let told: Vec<&str> = rows.flat_map(|(names, _)| names.split(", ")).map(|name| name.trim_matches('`')).collect();
+    let untold: Vec<_> = TOPICS.iter().filter(|topic| **topic != "asset.progress" && !told.contains(topic)).collect();
+    assert!(untold.is_empty(), "docs/webhooks.md does not tell of {untold:?}");
+    let unknown: Vec<_> = told.iter().filter(|name| name.contains('.') && !TOPICS.contains(name)).collect();
+    assert!(unknown.is_empty(), "docs/webhooks.md tells of {unknown:?}");
 }
 
 #[tokio::test]

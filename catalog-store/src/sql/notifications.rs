@@ -40,11 +40,11 @@ statements! {
         and not exists (select 1 from notification_preferences p where p.user_id = u.id and p.kind = 'digest' \
         and p.channel <> 'email') \
         and exists (select 1 from notifications n where n.user_id = u.id and n.read_at is null \
-        and n.created_at >= $2) order by u.id limit $4");
+        and n.created_at >= $2 and n.created_at < $5) order by u.id limit $4");
     DIGEST_TAKE = both("insert into notification_digests (user_id, week) values ($1, $2) \
         on conflict (user_id) do update set week = excluded.week where notification_digests.week < excluded.week");
     DIGEST_DROP = both("delete from notification_digests where user_id = $1");
     /// What a letter of the week tells; the latest first.
     DIGEST_OF = both(concat!("select ", columns!(), " from notifications where user_id = $1 and created_at >= $2 \
-        and read_at is null order by id desc limit $3"));
+        and created_at < $4 and read_at is null order by id desc limit $3"));
 }

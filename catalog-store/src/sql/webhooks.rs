@@ -68,9 +68,11 @@ statements! {
         lease_until = 0, updated_at = $7 where id = $1 and holder = $2 and fence = $3 and state = 'pending'");
     RELEASE = both("update webhook_deliveries set lease_until = 0 where holder = $1 and state = 'pending' \
         and lease_until > 0");
-    /// Sends one again, from the first attempt on.
-    REPLAY = both("update webhook_deliveries set state = 'pending', attempts = 0, next_at = $3, updated_at = $3 \
-        where id = $1 and webhook_id = $2 and state <> 'pending'");
+    /// Sends one again, from the first attempt on; one that waits for its next attempt waits no longer.
+    REPLAY = both("update webhook_deliveries set state = 'pending', \
+        attempts = case when state = 'pending' then attempts else 0 end, \
+        next_at = case when state = 'pending' and next_at < $3 then next_at else $3 end, updated_at = $3 \
+        where id = $1 and webhook_id = $2");
     /// The same for those of a time; $6 is a state, or `%` for all that are over.
     REPLAY_RANGE = both("update webhook_deliveries set state = 'pending', attempts = 0, next_at = $4, updated_at = $4 \
         where id in (select id from webhook_deliveries where webhook_id = $1 and created_at >= $2 \

@@ -273,7 +273,7 @@ impl Catalog {
         rows.into_iter().map(Delivery::try_from).collect()
     }
 
-    /// Sends a message again that is over; `None` if there is no such one. One that is still to be sent is left alone.
+    /// Sends a message again; `None` if there is no such one. One that waits for its next attempt waits no longer.
     ///
     /// # Errors
     /// [`CatalogError::TooManyMessages`] if too much waits for the webhook.

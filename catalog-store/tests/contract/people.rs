@@ -89,17 +89,20 @@ pub(crate) async fn a_letter_of_the_week_is_taken_once(world: World) {
     let other = world.another_process().await;
     world.catalog.hold_reader(HOLD, LEASE, at(0)).await.unwrap().unwrap();
     world.catalog.notify(HOLD, 1, &[news(1, ada, 1, false), news(2, bob, 1, false)], at(1000)).await.unwrap();
-    let wanted = async |week| world.catalog.digest_for(week, at(0), None, 10).await.unwrap();
+    let wanted = async |week| world.catalog.digest_for(week, (at(0), at(2000)), None, 10).await.unwrap();
     assert_eq!(wanted(7).await, [ada, bob]);
     world.catalog.set_channels(bob, &[(NotificationKind::Digest, NotificationChannel::Off)]).await.unwrap();
     assert_eq!(wanted(7).await, [ada]);
-    assert!(world.catalog.digest_for(7, at(1001), None, 10).await.unwrap().is_empty(), "nothing since then");
+    for other in [(at(1001), at(2000)), (at(0), at(1000))] {
+        assert!(world.catalog.digest_for(7, other, None, 10).await.unwrap().is_empty(), "nothing in that time");
+        assert!(world.catalog.digest_of(ada, other, 10).await.unwrap().is_empty());
+    }
     assert!(world.catalog.take_digest(ada, 7).await.unwrap());
     assert!(!other.catalog.take_digest(ada, 7).await.unwrap(), "nor after a restart");
     assert!(wanted(7).await.is_empty());
     assert_eq!(wanted(8).await, [ada]);
     assert!(!world.catalog.take_digest(ada, 6).await.unwrap());
-    assert_eq!(world.catalog.digest_of(ada, at(0), 10).await.unwrap().len(), 1);
+    assert_eq!(world.catalog.digest_of(ada, (at(0), at(1001)), 10).await.unwrap().len(), 1);
     world.catalog.read_notifications(ada, None, at(2000)).await.unwrap();
     assert!(wanted(8).await.is_empty());
 }

@@ -190,6 +190,18 @@ pub(crate) async fn messages_are_sent_again_one_by_one_and_by_time(world: World)
     assert_eq!((replayed.state, replayed.attempts, replayed.next_at), (DeliveryState::Pending, 0, at(5000)));
     assert_eq!(world.catalog.replay_delivery(id(9), hook.id, at(5000)).await.unwrap(), None);
     assert_eq!(pending().await, [id(3)]);
+    // One that waits for its next attempt is sent at once, and keeps the attempts that it had.
+    let leased = world.catalog.claim_delivery("a", LEASE, at(5000)).await.unwrap().unwrap();
+    let later = Outcome::Again { at: at(900_000), rest_until: None };
+    world.catalog.settle_delivery(&leased, attempt(Some(500)), later, at(5000)).await.unwrap();
+    assert_eq!(world.catalog.claim_delivery("a", LEASE, at(5500)).await.unwrap(), None);
+    let replayed = world.catalog.replay_delivery(id(3), hook.id, at(5500)).await.unwrap().unwrap();
+    assert_eq!((replayed.state, replayed.attempts, replayed.next_at), (DeliveryState::Pending, 1, at(5500)));
+    let again = world.catalog.replay_delivery(id(3), hook.id, at(5600)).await.unwrap().unwrap();
+    assert_eq!(again.next_at, at(5500), "what is due stays so");
+    let leased = world.catalog.claim_delivery("a", LEASE, at(5600)).await.unwrap().unwrap();
+    assert_eq!((leased.delivery.id, leased.delivery.attempts), (id(3), 1));
+    world.catalog.release_deliveries("a").await.unwrap();
     let range = (at(1000), at(4000));
     assert_eq!(
         world.catalog.replay_deliveries(hook.id, range, Some(DeliveryState::Failed), at(6000)).await.unwrap(),

@@ -289,7 +289,7 @@ pub const KEYS: [Key; 104] = [
         "digest_time",
         Kind::Text,
         "\"\"",
-        "When in the week people are written what they did not read, such as `mon 09:00`, in UTC: those whose mail address is confirmed, and who did not turn it off. Empty means never.",
+        "When in the week people are written what they did not read, such as `mon 09:00`, in UTC: those whose mail address is confirmed, and who did not turn it off. A server that was away at that time writes when it is back within a day. Empty means never.",
     ),
     key(
         "trusted_proxies",

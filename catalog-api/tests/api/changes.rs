@@ -1,0 +1,108 @@
+//! What every change by `PATCH` has in common, whatever it changes.
+
+use std::time::Duration;
+
+use axum::http::{Request, StatusCode};
+use domain::authority::Role;
+use serde_json::{Value, json};
+
+use crate::harness::Answer;
+use crate::people::{People, Who};
+
+/// Something that can be changed: where, and a change that it takes.
+struct Thing {
+    path: String,
+    change: Value,
+}
+
+/// One of each kind, all of which this administrator may change.
+async fn things(people: &People, admin: &Who) -> Vec<Thing> {
+    // Somebody who can log in has to be able to decide about accounts.
+    people.account(Role::Admin, Some("$argon2id$".into())).await;
+    let server = &people.server;
+    let made = async |path: &str, document: Value| {
+        let answer = people.post(admin, path, document).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+        answer.header("location").unwrap().to_owned()
+    };
+    let asset = people.asset_of(admin.user.map(|user| user.to_string())).await;
+    let document = people.document_of(asset).await;
+    // Apart in time, so that the claims of the harness find what they expect.
+    server.clock.advance(Duration::from_millis(1));
+    let shown = server.processing().await;
+    let texts = format!("/api/v1/assets/{}/subtitles", shown.id);
+    let request = Request::builder().method("POST").uri(&texts).header("host", "media.example.org");
+    let request =
+        request.header("cookie", admin.cookie.as_ref().unwrap()).header("origin", "https://media.example.org");
+    let added = server.ask(request.body("1\n00:00:01,000 --> 00:00:02,000\nHello\n".into()).unwrap()).await.created();
+    let other = people.account(Role::User, None).await;
+    let webhook = made("/api/v1/webhooks", json!({ "url": "https://example.org/hook" })).await;
+    let channel = made("/api/v1/channels", json!({ "handle": "news", "name": "News" })).await;
+    let list = made("/api/v1/collections", json!({ "kind": "playlist", "title": "List" })).await;
+    let thing = |path: String, change: Value| Thing { path, change };
+    vec![
+        thing("/api/v1/me".into(), json!({ "name": "Ada", "bio": "Counts." })),
+        thing(format!("/api/v1/users/{other}"), json!({ "role": "uploader", "state": "active" })),
+        thing(webhook, json!({ "url": "https://example.org/other", "is_enabled": false })),
+        thing(channel, json!({ "name": "Other news" })),
+        thing(list, json!({ "title": "Other list", "visibility": "internal" })),
+        thing(
+            format!("{texts}/{}", added["id"].as_str().unwrap()),
+            json!({ "is_forced": true, "is_default": true, "is_hearing_impaired": true }),
+        ),
+        thing(format!("/api/v1/assets/{asset}/documents/{document}"), json!({ "name": "other.pdf" })),
+        thing(format!("/api/v1/assets/{asset}"), json!({ "title": "Other" })),
+    ]
+}
+
+#[tokio::test]
+async fn a_change_is_made_where_if_match_names_what_is_there() {
+    let people = People::start().await;
+    let admin = people.somebody(Role::Admin).await;
+    for Thing { path, change } in things(&people, &admin).await {
+        let patch = async |tags: &str, change: &Value| -> Answer {
+            people.send(&admin, ("PATCH", &path), change.clone(), &[("if-match", tags)]).await
+        };
+        let tag = people.get(&admin, &path).await.header("etag").unwrap().to_owned();
+        for wrong in ["1", "*, \"1\"", "\"1"] {
+            patch(wrong, &change).await.is_problem(400, "invalid_header", &path);
+        }
+        for other in [format!("W/{tag}"), "\"99\", \"x\"".to_owned()] {
+            let refused = patch(&other, &change).await;
+            assert_eq!(refused.header("etag"), Some(&*tag), "{path}");
+            refused.is_problem(412, "changed", &path);
+        }
+        let changed = patch(&format!("\"99\", {tag}"), &change).await;
+        assert_eq!(changed.status, StatusCode::OK, "{path}: {}", changed.text);
+        assert_ne!(changed.header("etag"), Some(&*tag), "{path}");
+        let any = patch("*", &change).await;
+        assert_eq!(any.status, StatusCode::OK, "{path}: {}", any.text);
+    }
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn what_changes_nothing_leaves_the_version_and_null_is_taken_where_it_means_something() {
+    let people = People::start().await;
+    let admin = people.somebody(Role::Admin).await;
+    for Thing { path, change } in things(&people, &admin).await {
+        let patch = async |change: Value| -> Answer {
+            people.send(&admin, ("PATCH", &path), change, &[("if-match", "*")]).await
+        };
+        patch(change.clone()).await.ok();
+        let tag = people.get(&admin, &path).await.header("etag").unwrap().to_owned();
+        for same in [json!({}), change.clone()] {
+            let answer = patch(same.clone()).await;
+            assert_eq!((answer.status, answer.header("etag")), (StatusCode::OK, Some(&*tag)), "{path} {same}");
+        }
+        // All that is said of an asset may be taken back.
+        for member in change.as_object().unwrap().keys().filter(|member| *member != "title" || !path.contains("/ast_"))
+        {
+            let refused = patch(json!({ member: null })).await;
+            assert!(refused.text.contains(&format!("\"{member} is not")), "{}", refused.text);
+            refused.is_problem(422, "invalid_body", &path);
+        }
+        assert_eq!(people.get(&admin, &path).await.header("etag"), Some(&*tag), "{path}");
+    }
+    people.stop().await;
+}
