@@ -125,6 +125,24 @@ pub(crate) async fn assets_are_listed_by_what_is_said(world: World) {
     assert_eq!(ids.iter().map(|asset| asset.id).collect::<Vec<_>>(), [third, first]);
 }
 
+pub(crate) async fn what_has_no_title_is_sorted_by_the_name_of_its_file(world: World) {
+    let dog = said(&world, &about("Dog")).await;
+    let new = world.new_upload(Some(10));
+    let clip = new.target.expect("an asset").asset;
+    world.catalog.create_upload(&new).await.unwrap();
+    let bee = said(&world, &about("bee")).await;
+    assert_eq!(listed(&world, &Filter::default(), Order::Title).await, [bee, clip, dog]);
+    let page = world.catalog.list_assets(&Filter::default(), Order::Title, None, None, 2, at(9)).await.unwrap();
+    let after = (Order::Title.key(&page[1]), page[1].id);
+    let rest = world.catalog.list_assets(&Filter::default(), Order::Title, None, Some(after), 2, at(9)).await.unwrap();
+    assert_eq!(rest.iter().map(|asset| asset.id).collect::<Vec<_>>(), [dog]);
+    // And again once nobody says a title any more.
+    world.catalog.set_about(clip, 1, &about("Zebra"), at(2)).await.unwrap();
+    assert_eq!(listed(&world, &Filter::default(), Order::TitleBackwards).await, [clip, dog, bee]);
+    world.catalog.set_about(clip, 2, &About::default(), at(3)).await.unwrap();
+    assert_eq!(listed(&world, &Filter::default(), Order::TitleBackwards).await, [dog, clip, bee]);
+}
+
 /// Pages are found by different indexes; here each is held against what is picked out of all assets by hand.
 pub(crate) async fn a_page_is_the_same_whichever_way_it_is_found(world: World) {
     let (me, other) = (world.user_id(), world.user_id());
