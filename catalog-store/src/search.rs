@@ -398,7 +398,7 @@ impl SaidRow {
             moments.push(Moment {
                 asset,
                 source: self.source.clone().unwrap_or_default(),
-                language: body.language.as_deref().and_then(Language::from_code),
+                language: body.language.as_deref().and_then(Language::from_tag),
                 start_ms: *start_ms,
                 end_ms: *end_ms,
                 parts: search::marked(text, words, own.into_iter()),

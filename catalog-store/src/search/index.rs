@@ -286,7 +286,8 @@ async fn put_labels(tx: &mut Tx, asset: &Described<'_>) -> Result<(), CatalogErr
     let said = if about.languages.is_empty() { &asset.sound } else { &about.languages };
     let tags = about.tags.iter().map(|tag| ("tag", label_key(tag), tag.as_str()));
     let genres = about.genres.iter().map(|genre| ("genre", label_key(genre), genre.as_str()));
-    let languages = said.iter().map(|language| ("language", language.tag().to_owned(), language.tag()));
+    // Whoever looks for a language finds what is said to be in one of its scripts or regions, too.
+    let languages = said.iter().flat_map(Language::ranges).map(|range| ("language", range.to_owned(), range));
     for (kind, key, label) in tags.chain(genres).chain(languages) {
         tx.execute(sql::assets::PUT_LABEL, args![asset.id, kind, key, label]).await?;
     }

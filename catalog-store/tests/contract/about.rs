@@ -80,7 +80,7 @@ pub(crate) async fn assets_are_listed_by_what_is_said(world: World) {
     let first = About { tags: vec!["Été".into()], released_on: day("1999-03-31"), ..about("élan") };
     let second = About {
         genres: vec!["Sci-Fi".into()],
-        languages: Language::from_code("fra").into_iter().collect(),
+        languages: ["fra", "pt-br", "zh-Hant-TW"].into_iter().filter_map(Language::from_tag).collect(),
         released_on: day("2005-01-01"),
         ..about("Zebra")
     };
@@ -112,6 +112,10 @@ pub(crate) async fn assets_are_listed_by_what_is_said(world: World) {
         (Filter { genre: key("sci fi"), ..any.clone() }, vec![second]),
         (Filter { genre: key("été"), ..any.clone() }, vec![]),
         (Filter { language: Some("fr".into()), ..any.clone() }, vec![second]),
+        (Filter { language: Some("pt".into()), ..any.clone() }, vec![second]),
+        (Filter { language: Some("pt-BR".into()), ..any.clone() }, vec![second]),
+        (Filter { language: Some("pt-PT".into()), ..any.clone() }, vec![]),
+        (Filter { language: Some("zh-Hant".into()), ..any.clone() }, vec![second]),
         (Filter { released_from: Some("2000-01-01".into()), ..any.clone() }, vec![second]),
         (Filter { released_to: Some("1999-03-31".into()), ..any.clone() }, vec![first]),
         (Filter { state: Some(AssetState::Received), ..any.clone() }, vec![third, second, first]),
