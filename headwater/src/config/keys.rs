@@ -53,7 +53,7 @@ pub const KEYS: [Key; 104] = [
         "data_dir",
         Kind::Text,
         "\"./headwater-data\"",
-        "Folder of this server: SQLite database, objects, unfinished uploads, scratch space. One server per folder.",
+        "Folder of this server: SQLite database, objects, unfinished uploads, scratch space. One server per folder. It is made for its owner alone (mode 0700); one that is there keeps its mode, what the server makes in it is closed to others (docs/accounts.md).",
     ),
     key("listen", Kind::Text, "\"127.0.0.1:8080\"", "Address and port to listen on. Port 0 takes any free one."),
     key(
