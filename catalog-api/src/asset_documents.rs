@@ -7,7 +7,7 @@ use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Asset, Document, DocumentText};
-use domain::about::Fault;
+use domain::about::{Fault, lines};
 use domain::authority::Action;
 use domain::document::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, State as Standing, tidied};
 use domain::{AssetId, AssetState, ByteSize, DocumentId, Failure, JobId};
@@ -17,7 +17,7 @@ use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{Missing, asset_in, no_store};
 use crate::availability::follow;
-use crate::collections::{at_most, both_in, plain};
+use crate::collections::{at_most, both_in};
 use crate::documents::{IfMatch, document, present, tag};
 use crate::door::asset_for;
 use crate::places::{self, Wanted};
@@ -188,7 +188,7 @@ fn checked(wanted: Change, now: Document) -> Result<DocumentText, Problem> {
         }),
         None => now.name,
     };
-    let description = wanted.description.map_or(now.description, |said| plain(&said.unwrap_or_default()));
+    let description = wanted.description.map_or(now.description, |said| lines(&said.unwrap_or_default()));
     at_most(&name, NAME_CHARS_MAX, "/name", &mut faults);
     at_most(&description, DESCRIPTION_CHARS_MAX, "/description", &mut faults);
     if faults.is_empty() {

@@ -5,7 +5,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use domain::about::Fault;
+use domain::about::{Fault, lines};
 use domain::authority::{Action, Resource, Standing};
 use domain::presentation::Pointer;
 use domain::{AssetId, JobId, Stage, Timestamp};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store};
-use crate::collections::{PAGE_ROWS, plain};
+use crate::collections::PAGE_ROWS;
 use crate::describe;
 use crate::documents::document;
 use crate::door::asset_for;
@@ -114,7 +114,7 @@ pub(crate) async fn set_stage(
     if wanted.stage.is_verdict() {
         may_review.clone()?;
     }
-    let note = wanted.note.as_deref().map(plain).filter(|note| !note.is_empty());
+    let note = wanted.note.as_deref().map(lines).filter(|note| !note.is_empty());
     if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
         let detail = format!("has at most {NOTE_CHARS_MAX} characters");
         return Err(Problem::invalid_fields(vec![Fault::new("/note", "too_long", detail)]));

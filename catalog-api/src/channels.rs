@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Asset, Channel};
-use domain::about::Fault;
+use domain::about::{Fault, lines};
 use domain::authority::{Action, Resource, Standing};
 use domain::collection::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, handle};
 use domain::{ChannelId, UserId};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{Missing, asset_in, no_store};
-use crate::collections::{PAGE_ROWS, at_most, location, one_line, plain};
+use crate::collections::{PAGE_ROWS, at_most, location, one_line};
 use crate::describe;
 use crate::documents::{IfMatch, document_of, present, tag};
 use crate::door::{accounts, asset_for};
@@ -298,7 +298,7 @@ fn shown(channel: Channel) -> Response {
 
 fn checked(name: &str, description: &str) -> Result<(String, String), Problem> {
     let mut faults = Vec::new();
-    let (name, description) = (one_line(name), plain(description));
+    let (name, description) = (one_line(name), lines(description));
     if name.is_empty() {
         faults.push(Fault::new("/name", "empty", "says nothing"));
     }

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::collections::{CollectionText, PAGE_COLLECTIONS_MAX};
 use catalog_store::{Collection, Item, Member};
-use domain::about::Fault;
+use domain::about::{Fault, lines};
 use domain::authority::{Action, Resource, Standing};
 use domain::collection::{DESCRIPTION_CHARS_MAX, Kind, TITLE_CHARS_MAX, Visibility};
 use domain::{AssetId, CollectionId, ItemId, UserId};
@@ -382,7 +382,7 @@ fn shown(collection: Collection) -> Response {
 
 fn checked(text: CollectionText) -> Result<CollectionText, Problem> {
     let mut faults = Vec::new();
-    let (title, description) = (one_line(&text.title), plain(&text.description));
+    let (title, description) = (one_line(&text.title), lines(&text.description));
     if title.is_empty() {
         faults.push(Fault::new("/title", "empty", "says nothing"));
     }
@@ -399,11 +399,6 @@ fn checked(text: CollectionText) -> Result<CollectionText, Problem> {
 pub(crate) fn one_line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
-}
-
-/// Several lines without characters that control anything.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().filter(|c| *c == '\n' || !c.is_control()).collect::<String>().trim().to_owned()
 }
 
 pub(crate) fn at_most(text: &str, chars_max: usize, pointer: &str, faults: &mut Vec<Fault>) {

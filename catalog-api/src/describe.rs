@@ -138,9 +138,13 @@ fn list<T>(
 
 fn language(value: Value, pointer: &str, faults: &mut Vec<Fault>) -> Option<Language> {
     let code = text(value, pointer, faults)?;
-    let language = Language::from_code(&code);
+    let language = Language::from_tag(&code);
     if language.is_none() {
-        faults.push(Fault::new(pointer, "invalid_language", "is a BCP 47 tag, such as fr"));
+        faults.push(Fault::new(
+            pointer,
+            "invalid_language",
+            "is a BCP 47 tag, such as fr or pt-BR, without extensions",
+        ));
     }
     language
 }

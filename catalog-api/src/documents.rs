@@ -27,13 +27,7 @@ pub(crate) async fn document_of<T: DeserializeOwned>(
     body: Body,
     bytes_max: usize,
 ) -> Result<T, Problem> {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = kind.split(';').next().unwrap_or_default().trim();
-    // A page of another origin cannot send these types without asking first.
-    let is_json = ["application/json", "application/merge-patch+json"].iter().any(|j| essence.eq_ignore_ascii_case(j));
-    if !is_json {
-        return Err(Problem::not_json());
-    }
+    expect_json(headers)?;
     let content = body::read(state, headers, body, bytes_max).await?;
     // An object and nothing else: serde would take a list for the fields in their order.
     let object: serde_json::Result<serde_json::Map<_, _>> = serde_json::from_slice(&content);
@@ -41,6 +35,15 @@ pub(crate) async fn document_of<T: DeserializeOwned>(
     characters::check_document(&object)?;
     let document = serde_path_to_error::deserialize(serde_json::Value::Object(object));
     document.map_err(|error| Problem::wrong_document(error.inner(), plain(error.inner(), &error.path().to_string())))
+}
+
+/// Refuses a body that does not say that it is JSON.
+pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    // A page of another origin cannot send these types without asking first.
+    let is_json = ["application/json", "application/merge-patch+json"].iter().any(|j| essence.eq_ignore_ascii_case(j));
+    if is_json { Ok(()) } else { Err(Problem::not_json()) }
 }
 
 /// What is wrong with a document, and where, without what stands there, which may be a password.

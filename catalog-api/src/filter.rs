@@ -32,7 +32,7 @@ impl Wanted<'_> {
             known.ok_or_else(|| unknown("state", "uploading, received, probed, processing, ready or failed"))
         });
         let language = self.language.map(|code| {
-            let language = Language::from_code(code).ok_or_else(Problem::unknown_language);
+            let language = Language::from_tag(code).ok_or_else(Problem::unknown_language);
             language.map(|language| language.tag().to_owned())
         });
         let day = |name: &str, text: Option<&str>| {

@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 use crate::accounts::{Caller, secret};
 use crate::problem::titles::Tongue;
 use crate::problem::{Problem, chain, document};
-use crate::{Access, State, body};
+use crate::{Access, State, body, problem};
 
 /// Longest key.
 const KEY_BYTES_MAX: usize = 255;
@@ -87,7 +87,7 @@ pub(crate) async fn once(Shared(state): Shared<State>, request: Request, next: N
 
 /// The layer around operations of other crates below `/api`, who find out themselves who asks.
 pub(crate) fn around(state: State, router: Router) -> Router {
-    router.layer(middleware::from_fn_with_state(state, once_elsewhere))
+    router.layer(middleware::from_fn_with_state(state, once_elsewhere)).layer(middleware::from_fn(problem::entitle))
 }
 
 async fn once_elsewhere(Shared(state): Shared<State>, request: Request, next: Next) -> Response {

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store};
 use crate::chapters::instant;
+use crate::documents::expect_json;
 use crate::door::asset_for;
 use crate::problem::Problem;
 use crate::view::seconds;
@@ -90,6 +91,7 @@ pub(crate) async fn set(
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
     asset_for(&state, &caller, asset, Action::EditAsset).await?;
+    expect_json(&headers)?;
     let content = body::read(&state, &headers, body, BODY_BYTES_MAX).await?;
     let wanted: Wanted =
         serde_json::from_slice(&content).map_err(|error| Problem::wrong_document(&error, error.to_string()))?;

@@ -77,7 +77,7 @@ pub(crate) fn checked_bio(text: &str) -> Result<String, Problem> {
     if text.chars().count() > BIO_CHARS_MAX {
         return Err(Problem::invalid_body(format!("bio has at most {BIO_CHARS_MAX} characters")));
     }
-    Ok(text.chars().filter(|c| *c == '\n' || !c.is_control()).collect())
+    Ok(domain::about::lines(text))
 }
 
 /// A language tag.

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use axum::body::to_bytes;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use catalog_store::CatalogError;
@@ -17,6 +18,10 @@ use crate::documents::tag;
 mod accounts;
 pub(crate) mod titles;
 
+/// What problem documents are.
+const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+/// Longest problem document of another crate: a few sentences.
+const DOCUMENT_BYTES_MAX: usize = 16 << 10;
 /// Faults of fields that are told at once.
 const FIELD_ERRORS_MAX: usize = 50;
 
@@ -412,6 +417,25 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     }
 }
 
+/// Gives the problem documents of another crate their titles in the language of whoever asks.
+pub(crate) async fn entitle(request: Request, next: Next) -> Response {
+    let tongue = Tongue::of(request.headers());
+    let response = next.run(request).await;
+    if response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != PROBLEM_JSON) {
+        return response;
+    }
+    let (mut head, body) = response.into_parts();
+    let document = to_bytes(body, DOCUMENT_BYTES_MAX).await.unwrap_or_default();
+    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&document).unwrap_or_default();
+    let title = fields.get("code").and_then(|code| titles::title(code.as_str()?, tongue));
+    if let Some(title) = title {
+        fields.insert("title".to_owned(), title.into());
+        say_tongue(&mut head.headers, tongue);
+    }
+    head.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(head, serde_json::Value::Object(fields).to_string().into())
+}
+
 /// The answer with the document of a problem that was met at `path`.
 pub(crate) fn document(problem: Problem, path: &str, tongue: Tongue) -> Response {
     let response = problem.status.into_response();
@@ -432,10 +456,9 @@ fn rendered(problem: Problem, response: Response, path: &str, tongue: Tongue) ->
     let text = serde_json::to_string(&document).unwrap_or_default();
     let (mut head, _) = response.into_parts();
     head.headers.remove(header::CONTENT_LENGTH);
-    head.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    head.headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    head.headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(tongue.tag()));
-    head.headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
+    say_tongue(&mut head.headers, tongue);
     if problem.status == StatusCode::UNAUTHORIZED {
         head.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -444,4 +467,9 @@ fn rendered(problem: Problem, response: Response, path: &str, tongue: Tongue) ->
         head.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     Response::from_parts(head, axum::body::Body::from(text))
+}
+
+fn say_tongue(headers: &mut HeaderMap, tongue: Tongue) {
+    headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(tongue.tag()));
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
 }

@@ -123,7 +123,7 @@ fn changed(wanted: Change, text: &Text) -> Result<TextFlags, Problem> {
         None => text.language.clone(),
         Some(code) => {
             let code = code.as_deref().map(str::trim).filter(|code| !code.is_empty());
-            let language = code.and_then(Language::from_code);
+            let language = code.and_then(Language::from_tag);
             if code.is_some() && language.is_none() {
                 faults.push(Fault::new("/language", "unknown_language", "is a BCP 47 tag or an ISO 639 code"));
             }
@@ -206,7 +206,7 @@ fn text_in(path: Result<Path<(String, String)>, PathRejection>) -> Result<(Asset
 
 fn described(asset: AssetId, id: TextId, query: AddQuery) -> Result<NewText, Problem> {
     let language = match query.language.as_deref().map(str::trim).filter(|code| !code.is_empty()) {
-        Some(code) => Some(Language::from_code(code).ok_or_else(Problem::unknown_language)?),
+        Some(code) => Some(Language::from_tag(code).ok_or_else(Problem::unknown_language)?),
         None => None,
     };
     let name = query.name.map(|name| one_line(&name));

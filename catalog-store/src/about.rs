@@ -4,7 +4,7 @@ use domain::{About, AssetId, AssetState, ChannelId, PlaybackId, Timestamp};
 use serde_json::json;
 
 use crate::engine::{args, count, json as text};
-use crate::search::index::{self, title_key};
+use crate::search::index;
 use crate::{Catalog, CatalogError, sql};
 
 /// An asset that is known from elsewhere, without a source.
@@ -37,7 +37,7 @@ impl Catalog {
             tx.execute(sql::assets::INSERT, args).await?;
             let title = about.title.clone();
             let released_on = about.released_on.map(|day| day.to_string()).unwrap_or_default();
-            let args = args![id, text("assets.about", about)?, title.clone(), title_key(title.as_deref()), released_on];
+            let args = args![id, text("assets.about", about)?, title.clone(), released_on];
             tx.execute(sql::assets::SET_ABOUT, args).await?;
             let title = title.as_deref();
             index::describe(&mut tx, &index::Described { id, title, file_name: None, about, sound: vec![] }).await?;
@@ -73,7 +73,7 @@ impl Catalog {
         // Nobody's title is the file's own.
         let title = about.title.clone().or_else(|| probe.as_ref().and_then(|probe| probe.title.clone()));
         let released_on = about.released_on.map(|day| day.to_string()).unwrap_or_default();
-        let args = args![id, text("assets.about", about)?, title.clone(), title_key(title.as_deref()), released_on];
+        let args = args![id, text("assets.about", about)?, title.clone(), released_on];
         tx.execute(sql::assets::SET_ABOUT, args).await?;
         tx.execute(sql::assets::DROP_EXTERNAL_IDS, args![id]).await?;
         for (scheme, external) in &about.external_ids {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::catalog::Tx;
 use crate::engine::{args, column, corrupt, count, count32, document, json as text, parsed};
-use crate::search::index::{self, Described, title_key};
+use crate::search::index::{self, Described};
 use crate::{Catalog, CatalogError, sql};
 
 /// Most assets that one page of [`Catalog::assets`] holds.
@@ -250,9 +250,9 @@ pub(crate) async fn describe(
     let about = row.about()?;
     // What somebody said already is not the file's to change.
     let title = about.title.clone().or_else(|| probe.title.clone());
-    let (key, kind) = (title_key(title.as_deref()), AssetKind::of(probe).as_str());
+    let kind = AssetKind::of(probe).as_str();
     let (document, size) = (text("assets.probe", probe)?, column(probe.size.0)?);
-    tx.execute(sql::assets::SET_PROBED, args![asset, document, title.clone(), generation, size, key, kind]).await?;
+    tx.execute(sql::assets::SET_PROBED, args![asset, document, title.clone(), generation, size, kind]).await?;
     let (title, file_name, sound) = (title.as_deref(), row.file_name.as_deref(), sound(probe));
     index::describe(tx, &Described { id: asset, title, file_name, about: &about, sound }).await
 }

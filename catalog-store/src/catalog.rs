@@ -76,7 +76,8 @@ impl Catalog {
     pub async fn migrate(&self) -> Result<(), CatalogError> {
         self.inner.engine.migrate().await?;
         self.renew_user_terms().await?;
-        self.renew_search().await
+        self.renew_search().await?;
+        self.renew_title_keys().await
     }
 
     /// Closes all connections after their running statements; later calls fail.

@@ -21,6 +21,8 @@ use sqlx::sqlite::{
 use crate::CatalogError;
 use crate::sql::Sql;
 
+mod files;
+
 /// Connections that read a SQLite database at the same time.
 const SQLITE_READERS: u32 = 4;
 /// Octets of the file that are read where the system keeps them, as SQLite is told: 2 GiB. Each commit of the writer
@@ -137,6 +139,7 @@ impl Engine {
             .foreign_keys(true)
             // What is overwritten or removed stays in no page that is written anyway.
             .pragma("secure_delete", "fast");
+        files::keep_private(options.get_filename());
         let writer = pool(1).connect_with(options.clone().create_if_missing(true)).await.map_err(CatalogError::Open)?;
         // What is sorted stays in memory.
         let options = options.pragma("query_only", "on").pragma("temp_store", "memory");

@@ -64,7 +64,7 @@ pub enum Order {
     FirstReleased,
     /// What came out last.
     LastReleased,
-    /// By title, from A to Z.
+    /// By title, or the name of the file where there is none, from A to Z.
     Title,
     /// By title, from Z to A.
     TitleBackwards,
@@ -78,7 +78,7 @@ impl Order {
             Self::FirstReleased | Self::LastReleased => {
                 asset.about.released_on.map(|day| day.to_string()).unwrap_or_default()
             }
-            Self::Title | Self::TitleBackwards => title_key(asset.title.as_deref()),
+            Self::Title | Self::TitleBackwards => title_key(asset.title.as_deref(), asset.file_name.as_deref()),
         }
     }
 

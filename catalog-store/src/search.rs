@@ -257,13 +257,29 @@ impl Catalog {
                 let (id, title) = (parsed("assets.id", &row.id)?, row.title.as_deref());
                 let file_name = row.file_name.as_deref();
                 index::describe(&mut tx, &index::Described { id, title, file_name, about: &about, sound }).await?;
-                tx.execute(sql::assets::SET_TITLE_KEY, args![id, index::title_key(title)]).await?;
             }
             tx.commit().await?;
         }
         let mut tx = self.begin().await?;
         tx.execute(sql::search::SET_RULES, args![RULES]).await?;
         tx.commit().await
+    }
+
+    /// Sorts those by the names of their files that an earlier version did not.
+    pub(crate) async fn renew_title_keys(&self) -> Result<(), CatalogError> {
+        let mut after = String::new();
+        // Ends with the last asset.
+        loop {
+            let mut tx = self.begin().await?;
+            let rows: Vec<AssetRow> = tx.rows(sql::assets::UNSORTED, args![after.as_str(), BATCH]).await?;
+            let Some(last) = rows.last() else { return Ok(()) };
+            last.id.clone_into(&mut after);
+            for row in &rows {
+                let key = index::title_key(row.title.as_deref(), row.file_name.as_deref());
+                tx.execute(sql::assets::SET_TITLE_KEY, args![row.id.as_str(), key]).await?;
+            }
+            tx.commit().await?;
+        }
     }
 
     /// What the engine finds; `None` if nothing can be found.
@@ -382,7 +398,7 @@ impl SaidRow {
             moments.push(Moment {
                 asset,
                 source: self.source.clone().unwrap_or_default(),
-                language: body.language.as_deref().and_then(Language::from_code),
+                language: body.language.as_deref().and_then(Language::from_tag),
                 start_ms: *start_ms,
                 end_ms: *end_ms,
                 parts: search::marked(text, words, own.into_iter()),

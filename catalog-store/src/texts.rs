@@ -460,7 +460,7 @@ impl TryFrom<TextRow> for Text {
         Ok(Self {
             id: parsed("texts.id", &row.id)?,
             asset: parsed("texts.asset_id", &row.asset_id)?,
-            language: row.language.as_deref().and_then(Language::from_code),
+            language: row.language.as_deref().and_then(Language::from_tag),
             name: row.name,
             charset: row.charset,
             is_forced: row.is_forced != 0,

@@ -21,7 +21,7 @@ use serde_json::json;
 use crate::assets::{AssetRow, sound};
 use crate::catalog::{Number, Text, Tx};
 use crate::engine::{args, column, corrupt, count, count32, document, json as text, parsed};
-use crate::search::index::{self, Described, title_key};
+use crate::search::index::{self, Described};
 use crate::{Catalog, CatalogError, LeasedJob, ReprocessJobs, UploadTerms, reprocess, sql};
 
 /// Most sources of one asset that can be kept at a time.
@@ -372,8 +372,7 @@ async fn show(
     let duration = probe.as_ref().map(duration_ms);
     let size = size.map(|size| column(size.0)).transpose()?;
     let found = probe.as_ref().map(|probe| text("assets.probe", probe)).transpose()?;
-    let key = title_key(title.as_deref());
-    let args = args![asset, version, size, file_name.clone(), title.clone(), key, kind, found];
+    let args = args![asset, version, size, file_name.clone(), title.clone(), kind, found];
     tx.execute(sql::versions::TAKE_PLACE, args).await?;
     tx.execute(sql::versions::SHOWN, args![asset, version, generation, duration, now]).await?;
     let sound = probe.as_ref().map(sound).unwrap_or_default();

@@ -150,9 +150,10 @@ fn line(text: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Several lines without characters that control anything.
-fn lines(text: &str) -> String {
-    let plain: String = text.chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+/// Several lines without characters that control anything; a blank stands for each, so that no words are joined.
+pub fn lines(text: &str) -> String {
+    let even = text.replace("\r\n", "\n").replace('\r', "\n");
+    let plain: String = even.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
     plain.trim().to_owned()
 }
 

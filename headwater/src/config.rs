@@ -166,6 +166,7 @@ pub struct Config {
     pub purge_akamai_credentials: String,
     pub access: AccessMode,
     pub public_url: String,
+    pub api_origins: Vec<String>,
     pub registration: Registration,
     pub jwt_algorithm: JwtAlgorithm,
     pub smtp_url: String,

@@ -1,7 +1,8 @@
 //! The folder in which one server keeps everything, and the lock that keeps a second server out.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -83,11 +84,14 @@ impl Layout {
 impl DataDir {
     /// Makes the folder and its parts if they are missing, locks it and empties the scratch folder.
     ///
+    /// What is made is for its owner alone. A folder that is there keeps its mode, since it may be for other things as
+    /// well; its parts are closed to others.
+    ///
     /// # Errors
     /// [`DataDirError::InUse`] while another process holds the folder.
     pub fn open(root: &Path) -> Result<Self, DataDirError> {
         let failed = |source| DataDirError::Io { path: root.to_owned(), source };
-        fs::create_dir_all(root).map_err(failed)?;
+        make(root).map_err(failed)?;
         let root = root.canonicalize().map_err(failed)?;
         let lock = File::options()
             .create(true)
@@ -123,10 +127,40 @@ impl DataDir {
             _ => {}
         }
         for part in [&layout.media, &layout.scratch, &layout.uploads] {
-            fs::create_dir_all(part)?;
+            make(part)?;
+        }
+        for part in [&layout.media, &layout.uploads, &layout.mail] {
+            match close(part) {
+                Ok(true) => {
+                    tracing::info!(folder = %part.display(), "others could look into it: now its owner alone can")
+                }
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(folder = %part.display(), %error, "others can look into it, which could not be changed");
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// Makes a folder, and those above it, for their owner alone.
+fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Closes a folder to others; true if it was open to any. What a symbolic link leads to is somebody else's.
+fn close(folder: &Path) -> io::Result<bool> {
+    let found = match fs::symlink_metadata(folder) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let mode = found.permissions().mode();
+    if !found.is_dir() || mode & 0o077 == 0 {
+        return Ok(false);
+    }
+    fs::set_permissions(folder, Permissions::from_mode(mode & 0o700)).map(|()| true)
 }
 
 /// Locks the file, in a while if need be.
@@ -168,6 +202,27 @@ mod tests {
             second.join().unwrap()
         });
         assert!(second);
+    }
+
+    #[test]
+    fn what_is_made_is_for_its_owner_alone_and_what_an_earlier_version_made_becomes_so() {
+        let temp = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let root = temp.path().join("above/data");
+        drop(DataDir::open(&root).unwrap());
+        let layout = Layout::below(&root);
+        for folder in [&root, &layout.media, &layout.uploads, &layout.scratch] {
+            assert_eq!(mode(folder), 0o700, "{}", folder.display());
+        }
+        fs::create_dir(&layout.mail).unwrap();
+        for folder in [&root, &layout.media, &layout.uploads, &layout.mail] {
+            fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+        }
+        drop(DataDir::open(&root).unwrap());
+        for folder in [&layout.media, &layout.uploads, &layout.mail] {
+            assert_eq!(mode(folder), 0o700, "{}", folder.display());
+        }
+        assert_eq!(mode(&root), 0o755, "it may be for other things as well");
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! /v/... and pages               edge         (where this process is a cache in front of another origin)
 //! /edge/purge                    what an edge has is purged by its tags
 //! /uploads, /uploads/...         ingest; also /api/v1/imports and /api/v1/upload-grants
-//! /api/...                       catalog-api
+//! /api/...                       catalog-api; for pages of other origins as `cors` lets them
 //! /healthz, /readyz, /metrics    operations
 //! everything else                the embedded web pages
 //! ```
@@ -14,6 +14,7 @@
 //! interim responses.
 
 mod addresses;
+pub(crate) mod cors;
 mod drain;
 #[cfg(test)]
 mod ground;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Role, read_keys};
 use crate::data_dir::DataDir;
-use crate::http::{Health, Listener, Parts, Probe, PurgeDoor, Surface, Tls};
+use crate::http::{Health, Listener, Parts, Probe, PurgeDoor, Surface, Tls, cors};
 use crate::lifecycle::{Lifecycle, Stop};
 use crate::metrics::{Metrics, PurgeCounts};
 use crate::wiring::tickets::TicketKeys;
@@ -231,6 +231,7 @@ impl Base {
             None => None,
         };
         let api = api.filter(|_| config.has(Role::Api)).map(catalog_api::router);
+        let api = api.map(|router| cors::around(router, &config.api_origins));
         if let Some(catalog) = self.catalog.clone().filter(|_| config.has(Role::Api)) {
             let (store, clock, soft) = (self.store.clone(), Arc::clone(&self.clock), lifecycle.soft().clone());
             lifecycle.tracker().spawn(warm(catalog.clone(), clock.now(), soft.clone()));
@@ -296,7 +297,9 @@ impl Base {
         ingest::recover(&state).await.context("cannot recover the uploads of the last run")?;
         ingest::resume_imports(&state).await.context("cannot go on with the imports of the last run")?;
         lifecycle.spawn_essential("upload janitor", ingest::janitor(state.clone()));
-        Ok(ingest::router(state.clone()).merge(api.once_around(ingest::api(state))))
+        let below_api = cors::around(api.once_around(ingest::api(state.clone())), &config.api_origins);
+        // Uploads have their own, for pages of any origin.
+        Ok(ingest::router(state).merge(below_api))
     }
 
     /// Where the origin tells what viewers wait for; nobody listens in a process without a database.

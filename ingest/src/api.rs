@@ -1,15 +1,18 @@
 //! What belongs to uploads below `/api/v1`: capabilities and imports.
 
+use std::time::Duration;
+
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, post};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use crate::{Denial, State, UploadError, grant, import};
 
@@ -22,6 +25,8 @@ pub const ROUTES: &[(&str, &[&str])] = &[
 
 /// Longest document of a request.
 const DOCUMENT_BYTES_MAX: usize = 16 << 10;
+/// Time for all of it.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves [`ROUTES`].
 pub fn api(state: State) -> Router {
@@ -60,10 +65,9 @@ pub(crate) async fn document<T: DeserializeOwned>(headers: &HeaderMap, body: Bod
     let essence = kind.split(';').next().unwrap_or_default().trim();
     // A page of another origin cannot send this type without asking first.
     if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(malformed("send the document as Content-Type: application/json".into()));
+        return Err(Denial::NotJson.into());
     }
-    let collected = Limited::new(body, DOCUMENT_BYTES_MAX).collect().await;
-    let octets = collected.map_err(|error| malformed(format!("the document cannot be read: {error}")))?.to_bytes();
+    let octets = octets(headers, body).await?;
     // An object and nothing else: serde would take a list for the fields in their order.
     let object: serde_json::Result<serde_json::Map<_, _>> = serde_json::from_slice(&octets);
     let document = object.and_then(|object| serde_json::from_value(serde_json::Value::Object(object)));
@@ -71,4 +75,19 @@ pub(crate) async fn document<T: DeserializeOwned>(headers: &HeaderMap, body: Bod
         let reason = format!("the document is not understood: {error}");
         if error.is_data() { Denial::Invalid { reason }.into() } else { malformed(reason) }
     })
+}
+
+/// A whole body, of bounded size and time.
+async fn octets(headers: &HeaderMap, body: Body) -> Result<Bytes, Denial> {
+    let too_large = Denial::BodyTooLarge { bytes_max: DOCUMENT_BYTES_MAX };
+    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| usize::try_from(bytes).map_or(true, |bytes| bytes > DOCUMENT_BYTES_MAX)) {
+        return Err(too_large);
+    }
+    match timeout(PATIENCE, Limited::new(body, DOCUMENT_BYTES_MAX).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large),
+        Ok(Err(_)) => Err(Denial::Malformed { reason: "the body was cut off".to_owned() }),
+        Err(_) => Err(Denial::BodyTooSlow { patience: PATIENCE }),
+    }
 }

@@ -83,6 +83,21 @@ pub enum Denial {
         /// What is wrong.
         reason: String,
     },
+    /// A document of a request does not say that it is JSON.
+    #[error("the document is sent with Content-Type: application/json")]
+    NotJson,
+    /// A document of a request is too long.
+    #[error("the body has more than {bytes_max} octets")]
+    BodyTooLarge {
+        /// The bound.
+        bytes_max: usize,
+    },
+    /// A document of a request takes too long to come.
+    #[error("the body did not come whole within {} seconds", patience.as_secs())]
+    BodyTooSlow {
+        /// The bound.
+        patience: Duration,
+    },
     /// A document of a request cannot be meant.
     #[error("{reason}")]
     Invalid {
@@ -127,8 +142,11 @@ impl Denial {
                 (S::PAYLOAD_TOO_LARGE, "upload_refused")
             }
             Self::Unwanted(_) => (S::UNSUPPORTED_MEDIA_TYPE, "upload_refused"),
-            Self::Malformed { .. } => (S::BAD_REQUEST, "malformed_document"),
-            Self::Invalid { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_document"),
+            Self::NotJson => (S::UNSUPPORTED_MEDIA_TYPE, "not_json"),
+            Self::BodyTooLarge { .. } => (S::PAYLOAD_TOO_LARGE, "body_too_large"),
+            Self::BodyTooSlow { .. } => (S::REQUEST_TIMEOUT, "body_too_slow"),
+            Self::Malformed { .. } => (S::BAD_REQUEST, "malformed_body"),
+            Self::Invalid { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_body"),
             Self::Version { code, .. } => (S::CONFLICT, *code),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
             Self::Address { .. } => (S::UNPROCESSABLE_ENTITY, "address_refused"),

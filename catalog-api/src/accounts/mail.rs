@@ -4,11 +4,11 @@
 //! is such an account. The queue is bounded; what is lost with the process can be asked for again.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use catalog_store::{CatalogError, Purpose, User, UserState};
-use domain::{NotificationId, Timestamp, UserId};
-use lettre::message::header::ContentType;
+use domain::{Clock, NotificationId, Timestamp, UserId};
+use lettre::message::header::{ContentType, MIME_VERSION_1_0};
 use lettre::message::{Mailbox, Message};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::io::AsyncWriteExt;
@@ -223,18 +223,13 @@ impl Postman {
 
     async fn send(&self, to: &str, subject: &str, text: String, accounts: &Accounts) -> Result<(), Undelivered> {
         let Ok(to) = to.parse::<Address>() else { return Ok(()) };
-        let letter = Message::builder()
-            .from(self.from.clone())
-            .to(Mailbox::new(None, to))
-            .subject(subject)
-            .header(ContentType::TEXT_PLAIN)
-            .body(text)?;
+        let letter = letter(&self.from, to, (subject, text), accounts.clock())?;
         match &self.carrier {
             Carrier::Smtp(transport) => {
                 transport.send(letter).await?;
             }
             Carrier::Folder(folder) => {
-                tokio::fs::create_dir_all(folder).await?;
+                tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
                 let name = format!("{}.eml", secret::hex(&accounts.clock().entropy()));
                 // Letters hold links that are as good as passwords.
                 let mut options = tokio::fs::OpenOptions::new();
@@ -245,5 +240,61 @@ impl Postman {
             }
         }
         Ok(())
+    }
+}
+
+/// A letter with all that RFC 5322 §3.6 and RFC 2045 §4 ask for. Its `Message-ID` is of the sender's domain, so that it
+/// tells nothing of this machine.
+fn letter(
+    from: &Mailbox,
+    to: Address,
+    (subject, text): (&str, String),
+    clock: &dyn Clock,
+) -> Result<Message, lettre::error::Error> {
+    let sent_at = SystemTime::UNIX_EPOCH + Duration::from_millis(clock.now().unix_ms().try_into().unwrap_or(0));
+    Message::builder()
+        .header(MIME_VERSION_1_0)
+        .message_id(Some(format!("<{}@{}>", secret::hex(&clock.entropy()), from.email.domain())))
+        .date(sent_at)
+        .from(from.clone())
+        .to(Mailbox::new(None, to))
+        .subject(subject)
+        .header(ContentType::TEXT_PLAIN)
+        .body(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use domain::ManualClock;
+
+    use super::*;
+
+    #[test]
+    fn a_letter_has_the_fields_that_mail_servers_ask_for() {
+        let clock = ManualClock::at(Timestamp::from_unix_ms(784_887_151_000));
+        let from = Mailbox::new(Some("Headwater".to_owned()), "press@example.org".parse().unwrap());
+        let written = |text: &str| {
+            let to = "ada@example.org".parse().unwrap();
+            let letter = letter(&from, to, ("A subject", text.to_owned()), &clock).unwrap().formatted();
+            String::from_utf8(letter).unwrap()
+        };
+        let ids: Vec<String> = ["plain", "\u{e9}t\u{e9}"]
+            .map(|text| {
+                let letter = written(text);
+                let (head, _) = letter.split_once("\r\n\r\n").unwrap();
+                let fields = |name: &str| -> Vec<String> {
+                    head.lines()
+                        .filter_map(|line| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned()))
+                        .collect()
+                };
+                assert_eq!(fields("MIME-Version"), ["1.0"], "{head}");
+                assert_eq!(fields("Date"), ["Tue, 15 Nov 1994 08:12:31 +0000"], "{head}");
+                assert_eq!(fields("Content-Type"), ["text/plain; charset=utf-8"], "{head}");
+                let [id] = fields("Message-ID").try_into().unwrap();
+                assert!(id.starts_with('<') && id.ends_with("@example.org>") && id.len() > 40, "{id}");
+                id
+            })
+            .into();
+        assert_ne!(ids[0], ids[1]);
     }
 }

@@ -140,9 +140,27 @@ pub(crate) const TITLES: [(&str, &str, &str); 83] = [
     ("weak_password", "Password too weak", "Mot de passe trop faible"),
 ];
 
+/// What only operations on uploads answer, in the same way.
+const OF_UPLOADS: [(&str, &str, &str); 14] = [
+    ("address_refused", "Address not imported from", "Adresse non autorisée pour l'import"),
+    ("grant_invalid", "Upload link not valid", "Lien d'envoi non valide"),
+    ("out_of_space", "No room left", "Plus de place"),
+    ("quota_exceeded", "Quota used up", "Quota dépassé"),
+    ("too_many_open_uploads", "Too many unfinished uploads", "Trop d'envois inachevés"),
+    ("too_many_uploads", "Too many uploads", "Trop d'envois"),
+    ("too_slow", "Too slow", "Trop lent"),
+    ("type_not_accepted", "Type not accepted", "Type non accepté"),
+    ("upload_busy", "Upload in use", "Envoi en cours d'utilisation"),
+    ("upload_expired", "Upload expired", "Envoi expiré"),
+    ("upload_gone", "Upload gone", "Envoi supprimé"),
+    ("upload_not_found", "No such upload", "Envoi introuvable"),
+    ("upload_refused", "Upload refused", "Envoi refusé"),
+    ("upload_too_large", "Upload too large", "Envoi trop volumineux"),
+];
+
 /// The title of a code; `None` for one that has none.
 pub(crate) fn title(code: &str, tongue: Tongue) -> Option<&'static str> {
-    let (_, english, french) = TITLES.iter().find(|(known, _, _)| *known == code)?;
+    let (_, english, french) = TITLES.iter().chain(&OF_UPLOADS).find(|(known, _, _)| *known == code)?;
     Some(match tongue {
         Tongue::English => english,
         Tongue::French => french,
@@ -195,6 +213,24 @@ mod tests {
             }
         }
         codes
+    }
+
+    #[test]
+    fn whatever_is_denied_to_uploads_has_a_title_and_none_is_double() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../ingest/src/denial.rs"));
+        let text = text.expect("a source").split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut told = 0;
+        for piece in text.split("(S::").skip(1) {
+            let Some((_, code)) = piece.split(')').next().and_then(|pair| pair.split_once(", \"")) else { continue };
+            let code = code.trim_end_matches('"');
+            assert!(title(code, Tongue::French).is_some(), "{code}");
+            told += 1;
+        }
+        assert!(told > 15, "only {told} codes were found");
+        for (code, english, french) in OF_UPLOADS {
+            assert!(!english.is_empty() && !french.is_empty() && english != french, "{code}");
+            assert!(TITLES.iter().all(|(known, ..)| *known != code), "{code}");
+        }
     }
 
     #[test]

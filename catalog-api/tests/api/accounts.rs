@@ -56,6 +56,9 @@ async fn a_registration_is_answered_alike_whether_or_not_there_is_an_account() {
     let letters = people.letters(2).await;
     let holding = |words: &str| letters.iter().filter(|letter| letter.contains(words)).count();
     assert_eq!((holding("/verify#token"), holding("https://media.example.org/reset")), (1, 1), "{letters:?}");
+    for field in ["MIME-Version: 1.0\r\n", "\r\nMessage-ID: <", "\r\nDate: "] {
+        assert_eq!(holding(field), 2, "{field}");
+    }
     let verify = letters.iter().find(|letter| letter.contains("/verify#token")).unwrap();
     let token = json!({ "token": link_in(verify) });
     let path = "/api/v1/auth/verify-email";

@@ -51,14 +51,18 @@ async fn what_is_said_is_merged_into_what_was_said() {
     assert_eq!(before.header("etag"), Some("\"1\""));
     let said = json!({
         "title": "Système D", "description": "one\ntwo", "tags": ["Été", "ete", "noir"], "genres": ["Drama"],
-        "languages": ["fra"], "released_on": "1999-03-31", "external_ids": { "imdb": "tt1", "tmdb": "603" },
+        "languages": ["fra", "pt-br", "zh-Hant"], "released_on": "1999-03-31", "external_ids": { "imdb": "tt1", "tmdb": "603" },
         "people": [{ "name": "Ada", "role": "director" }],
     });
     let answer = server.patch(&path, Some("\"1\""), &said).await;
     assert_eq!(answer.header("etag"), Some("\"2\""));
     let shown = answer.ok();
     server.described("Asset", &shown).await;
-    assert_eq!((&shown["tags"], &shown["languages"]), (&json!(["Été", "noir"]), &json!(["fr"])));
+    assert_eq!((&shown["tags"], &shown["languages"]), (&json!(["Été", "noir"]), &json!(["fr", "pt-BR", "zh-Hant"])));
+    for (language, count) in [("pt", 1), ("pt_BR", 1), ("pt-PT", 0), ("zh-hant", 1), ("zh-Hans", 0), ("fra", 1)] {
+        let page = server.get(&format!("/api/v1/assets?language={language}")).await.ok();
+        assert_eq!(page["data"].as_array().unwrap().len(), count, "{language}");
+    }
     for field in ["title", "description", "genres", "released_on", "external_ids", "people"] {
         assert_eq!(shown[field], said[field], "{field}");
     }
@@ -93,7 +97,7 @@ async fn every_field_that_is_wrong_is_named() {
     let asset = server.received().await;
     let path = path(&asset);
     let wrong = json!({
-        "title": "x".repeat(256), "tags": ["?"], "languages": ["xx"], "state": "ready",
+        "title": "x".repeat(256), "tags": ["?"], "languages": ["xx", "en-x-own"], "state": "ready",
         "people": [{ "name": "", "role": "x" }],
     });
     let answer = server.patch(&path, Some("\"1\""), &wrong).await;
@@ -103,7 +107,7 @@ async fn every_field_that_is_wrong_is_named() {
     let places = |problem: &Value| -> Vec<String> {
         problem["errors"].as_array().unwrap().iter().map(|one| one["pointer"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(places(&problem), ["/state", "/languages/0"], "what is of no form first");
+    assert_eq!(places(&problem), ["/state", "/languages/0", "/languages/1"], "what is of no form first");
     let wrong = json!({ "title": "x".repeat(256), "tags": ["?"], "people": [{ "name": "", "role": "x" }] });
     let problem: Value = serde_json::from_str(&server.patch(&path, Some("\"1\""), &wrong).await.text).unwrap();
     assert_eq!(places(&problem), ["/title", "/tags/0", "/people/0/name"]);

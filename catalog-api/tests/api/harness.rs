@@ -95,6 +95,12 @@ impl Server {
         Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
     }
 
+    /// Likewise, said to be JSON, whatever it is.
+    pub(crate) async fn send_as_json(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+        let request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
+        self.ask(request.header("content-type", "application/json").body(body.into()).unwrap()).await
+    }
+
     /// Likewise, with a document and more headers.
     pub(crate) async fn send_json(
         &self,

@@ -25,6 +25,7 @@ mod reprocess;
 mod rights;
 mod roles;
 mod texts;
+mod uploads;
 mod webhooks;
 
 use axum::http::{Request, StatusCode};

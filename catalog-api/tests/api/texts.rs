@@ -156,7 +156,7 @@ async fn a_failed_asset_takes_no_subtitles_and_no_asset_takes_too_many() {
     server.catalog.fail(&job, &Failure::new(FailureCode::NoMedia, "no"), at(2)).await.unwrap();
     server.send_body("POST", &path(&full), SRT).await.is_problem(409, "asset_failed", &path(&full));
     let chapters = format!("/api/v1/assets/{}/chapters", full.id);
-    server.send_body("PUT", &chapters, r#"{"chapters":[]}"#).await.is_problem(409, "asset_failed", &chapters);
+    server.send_as_json("PUT", &chapters, r#"{"chapters":[]}"#).await.is_problem(409, "asset_failed", &chapters);
 }
 
 #[tokio::test]
@@ -177,12 +177,12 @@ async fn chapters_are_set_replaced_removed_and_given_back_to_the_file() {
         { "start_seconds": 0.0, "end_seconds": 5.5, "title": "The beginning" },
         { "start_seconds": 20.0, "end_seconds": 30.0, "title": "Chapter 2" },
     ] });
-    assert_eq!(server.send_body("PUT", &path, wanted.to_string()).await.ok(), expected);
+    assert_eq!(server.send_as_json("PUT", &path, wanted.to_string()).await.ok(), expected);
     assert_eq!(server.get(&path).await.ok(), expected);
     let shown = server.shown(&asset).await;
     assert_eq!((&shown["chapters"], &shown["chapters_source"]), (&expected["chapters"], &json!("added")));
 
-    let none = server.send_body("PUT", &path, r#"{"chapters":[]}"#).await.ok();
+    let none = server.send_as_json("PUT", &path, r#"{"chapters":[]}"#).await.ok();
     assert_eq!(none, json!({ "source": "added", "chapters": [] }));
     assert_eq!(server.shown(&asset).await["playback"]["chapters"], Value::Null);
     for _ in 0..2 {
@@ -213,7 +213,7 @@ async fn markers_are_set_replaced_and_removed() {
         { "id": "goal", "start_seconds": 7.0, "duration_seconds": null, "class": null, "attributes": nothing },
         { "id": "credits", "start_seconds": 25.0, "duration_seconds": 5.0, "class": null, "attributes": nothing },
     ] });
-    assert_eq!(server.send_body("PUT", &path, wanted.to_string()).await.ok(), expected);
+    assert_eq!(server.send_as_json("PUT", &path, wanted.to_string()).await.ok(), expected);
     assert_eq!(server.get(&path).await.ok(), expected);
     for _ in 0..2 {
         assert_eq!(server.send("DELETE", &path).await.status, StatusCode::NO_CONTENT);
@@ -230,7 +230,7 @@ async fn markers_that_cannot_be_said_are_refused() {
     let with = |attributes: &str| one(&format!(r#""id":"a","start_seconds":0,"attributes":{{{attributes}}}"#));
     let many: Vec<String> = (0..1001).map(|at| format!(r#"{{"id":"{at}","start_seconds":0}}"#)).collect();
     let attributes: Vec<String> = (0..33).map(|at| format!(r#""X-{at}":0"#)).collect();
-    server.send_body("PUT", &path, "").await.is_problem(400, "malformed_body", &path);
+    server.send_as_json("PUT", &path, "").await.is_problem(400, "malformed_body", &path);
     for body in [
         r#"{"markers":[],"more":1}"#.into(),
         one(r#""start_seconds":0"#),
@@ -251,12 +251,30 @@ async fn markers_that_cannot_be_said_are_refused() {
         with(&attributes.join(",")),
         format!(r#"{{"markers":[{}]}}"#, many.join(",")),
     ] {
-        server.send_body("PUT", &path, body).await.is_problem(422, "invalid_body", &path);
+        server.send_as_json("PUT", &path, body).await.is_problem(422, "invalid_body", &path);
     }
     assert_eq!(server.catalog.asset(asset.id).await.unwrap().unwrap().markers, []);
     let unknown = "/api/v1/assets/ast_00000000000000000000000000/markers";
     for (method, body) in [("GET", ""), ("PUT", r#"{"markers":[]}"#), ("DELETE", "")] {
         server.send_body(method, unknown, body).await.is_problem(404, "not_found", unknown);
+    }
+}
+
+#[tokio::test]
+async fn documents_that_do_not_say_that_they_are_json_are_refused() {
+    let server = Server::start().await;
+    let asset = server.received().await;
+    let document = server.get("/api/v1/openapi.json").await.ok();
+    for (method, operation, body) in [
+        ("PUT", "chapters", r#"{"chapters":[]}"#),
+        ("PUT", "markers", r#"{"markers":[]}"#),
+        ("POST", "versions", "{}"),
+        ("POST", "documents", "{}"),
+    ] {
+        let path = format!("/api/v1/assets/{}/{operation}", asset.id);
+        server.send_body(method, &path, body).await.is_problem(415, "not_json", &path);
+        let described = &document["paths"][format!("/api/v1/assets/{{id}}/{operation}")][method.to_lowercase()];
+        assert!(described["responses"]["415"].is_object(), "{method} {operation}");
     }
 }
 
@@ -268,7 +286,7 @@ async fn chapters_that_cannot_be_meant_are_refused() {
     let one = |fields: &str| format!(r#"{{"chapters":[{{{fields}}}]}}"#);
     let long = one(&format!(r#""start_seconds":0,"title":"{}""#, "x".repeat(501)));
     let many = vec![r#"{"start_seconds":0,"title":""}"#; 2001].join(",");
-    server.send_body("PUT", &path, "").await.is_problem(400, "malformed_body", &path);
+    server.send_as_json("PUT", &path, "").await.is_problem(400, "malformed_body", &path);
     for body in [
         "[]".into(),
         r#"{"chapters":[],"more":1}"#.into(),
@@ -281,9 +299,9 @@ async fn chapters_that_cannot_be_meant_are_refused() {
         format!(r#"{{"chapters":[{many}]}}"#),
         long,
     ] {
-        server.send_body("PUT", &path, body).await.is_problem(422, "invalid_body", &path);
+        server.send_as_json("PUT", &path, body).await.is_problem(422, "invalid_body", &path);
     }
     let large = format!(r#"{{"chapters":[],"padding":"{}"}}"#, "x".repeat(1 << 20));
-    server.send_body("PUT", &path, large).await.is_problem(413, "body_too_large", &path);
+    server.send_as_json("PUT", &path, large).await.is_problem(413, "body_too_large", &path);
     assert_eq!(server.catalog.asset(asset.id).await.unwrap().unwrap().chapters, None);
 }

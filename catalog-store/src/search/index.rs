@@ -78,14 +78,15 @@ pub(crate) struct Described<'a> {
     pub(crate) sound: Vec<Language>,
 }
 
-/// By what titles are sorted.
-pub(crate) fn title_key(title: Option<&str>) -> String {
-    title.map(search::fold).unwrap_or_default().chars().take(TITLE_KEY_CHARS).collect()
+/// By what assets are sorted by title: what is shown as one, which is the name of the file where there is none.
+pub(crate) fn title_key(title: Option<&str>, file_name: Option<&str>) -> String {
+    title.or(file_name).map(search::fold).unwrap_or_default().chars().take(TITLE_KEY_CHARS).collect()
 }
 
-/// Writes everything but transcripts anew.
+/// Writes everything but transcripts anew, and by what it is sorted.
 pub(crate) async fn describe(tx: &mut Tx, asset: &Described<'_>) -> Result<(), CatalogError> {
     let about = asset.about;
+    tx.execute(sql::assets::SET_TITLE_KEY, args![asset.id, title_key(asset.title, asset.file_name)]).await?;
     let base = document(tx, asset.id).await? * PASSAGES;
     tx.execute(sql::search::DROP_PASSAGES, args![base, base + TRANSCRIPTS - 1]).await?;
     let title: Vec<&str> = asset.title.or(asset.file_name).into_iter().collect();
@@ -285,7 +286,8 @@ async fn put_labels(tx: &mut Tx, asset: &Described<'_>) -> Result<(), CatalogErr
     let said = if about.languages.is_empty() { &asset.sound } else { &about.languages };
     let tags = about.tags.iter().map(|tag| ("tag", label_key(tag), tag.as_str()));
     let genres = about.genres.iter().map(|genre| ("genre", label_key(genre), genre.as_str()));
-    let languages = said.iter().map(|language| ("language", language.tag().to_owned(), language.tag()));
+    // Whoever looks for a language finds what is said to be in one of its scripts or regions, too.
+    let languages = said.iter().flat_map(Language::ranges).map(|range| ("language", range.to_owned(), range));
     for (kind, key, label) in tags.chain(genres).chain(languages) {
         tx.execute(sql::assets::PUT_LABEL, args![asset.id, kind, key, label]).await?;
     }

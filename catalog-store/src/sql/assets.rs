@@ -185,10 +185,10 @@ statements! {
     LOCK = both(concat!("update assets set version = version + 1, updated_at = $2 where id = $1 returning ", asset_columns!()));
     SET_STATE = both("update assets set state = $2 where id = $1");
     SET_SIZE = both("update assets set size_bytes = $2 where id = $1");
-    SET_PROBED = both("update assets set probe = $2, title = $3, title_key = $6, kind = $7, generation = $4, \
+    SET_PROBED = both("update assets set probe = $2, title = $3, kind = $6, generation = $4, \
         generation_taken = $4, size_bytes = $5 where id = $1");
-    SET_ABOUT = both("update assets set about = $2, about_version = about_version + 1, title = $3, title_key = $4, \
-        released_on = $5 where id = $1");
+    SET_ABOUT = both("update assets set about = $2, about_version = about_version + 1, title = $3, \
+        released_on = $4 where id = $1");
     BIN = both("update assets set binned_at = $2, bin_until = $3 where id = $1");
     RESTORE = both("update assets set binned_at = null, bin_until = null where id = $1");
     SET_STAGE = both("update assets set stage = $2, stage_note = $3 where id = $1");
@@ -258,6 +258,9 @@ statements! {
     /// What is not deleted, the oldest first, behind `$1`.
     EVERY = both(concat!("select ", asset_columns!(), " from assets where id > $1 and state <> 'deleted' \
         order by id limit $2"));
+    /// Those that have a name to be sorted by and are not.
+    UNSORTED = both(concat!("select ", asset_columns!(), " from assets where title_key = '' and id > $1 \
+        and title is null and file_name is not null and state <> 'deleted' order by id limit $2"));
     OLDEST_LISTED = listed_by_birth!(from_all!(), "a.id", ">", "asc");
     OLDEST_OWNED = listed_by_birth!(from_owned!(), "a.id", ">", "asc");
     OLDEST_LABELLED = listed_by_birth!(from_labelled!(">"), "l.labelled", ">", "asc");

@@ -53,7 +53,7 @@ statements! {
     SET_NEXT = both("update assets set next_source_version = $2 where id = $1");
     /// Another source is in force.
     TAKE_PLACE = both("update assets set source_version = $2, size_bytes = $3, \
-        file_name = $4, title = $5, title_key = $6, kind = $7, probe = $8 where id = $1");
+        file_name = $4, title = $5, kind = $6, probe = $7 where id = $1");
     /// An earlier output is in force again.
     TURN = both("update assets set generation = $2, turn = turn + 1, wishes = wishes + 1 where id = $1");
     UNREPLACED = both("update generations set replaced_at = null where asset_id = $1 and generation = $2");

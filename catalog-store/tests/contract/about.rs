@@ -80,7 +80,7 @@ pub(crate) async fn assets_are_listed_by_what_is_said(world: World) {
     let first = About { tags: vec!["Été".into()], released_on: day("1999-03-31"), ..about("élan") };
     let second = About {
         genres: vec!["Sci-Fi".into()],
-        languages: Language::from_code("fra").into_iter().collect(),
+        languages: ["fra", "pt-br", "zh-Hant-TW"].into_iter().filter_map(Language::from_tag).collect(),
         released_on: day("2005-01-01"),
         ..about("Zebra")
     };
@@ -112,6 +112,10 @@ pub(crate) async fn assets_are_listed_by_what_is_said(world: World) {
         (Filter { genre: key("sci fi"), ..any.clone() }, vec![second]),
         (Filter { genre: key("été"), ..any.clone() }, vec![]),
         (Filter { language: Some("fr".into()), ..any.clone() }, vec![second]),
+        (Filter { language: Some("pt".into()), ..any.clone() }, vec![second]),
+        (Filter { language: Some("pt-BR".into()), ..any.clone() }, vec![second]),
+        (Filter { language: Some("pt-PT".into()), ..any.clone() }, vec![]),
+        (Filter { language: Some("zh-Hant".into()), ..any.clone() }, vec![second]),
         (Filter { released_from: Some("2000-01-01".into()), ..any.clone() }, vec![second]),
         (Filter { released_to: Some("1999-03-31".into()), ..any.clone() }, vec![first]),
         (Filter { state: Some(AssetState::Received), ..any.clone() }, vec![third, second, first]),
@@ -123,6 +127,24 @@ pub(crate) async fn assets_are_listed_by_what_is_said(world: World) {
     }
     let ids = world.catalog.assets_by_id(&[third, first]).await.unwrap();
     assert_eq!(ids.iter().map(|asset| asset.id).collect::<Vec<_>>(), [third, first]);
+}
+
+pub(crate) async fn what_has_no_title_is_sorted_by_the_name_of_its_file(world: World) {
+    let dog = said(&world, &about("Dog")).await;
+    let new = world.new_upload(Some(10));
+    let clip = new.target.expect("an asset").asset;
+    world.catalog.create_upload(&new).await.unwrap();
+    let bee = said(&world, &about("bee")).await;
+    assert_eq!(listed(&world, &Filter::default(), Order::Title).await, [bee, clip, dog]);
+    let page = world.catalog.list_assets(&Filter::default(), Order::Title, None, None, 2, at(9)).await.unwrap();
+    let after = (Order::Title.key(&page[1]), page[1].id);
+    let rest = world.catalog.list_assets(&Filter::default(), Order::Title, None, Some(after), 2, at(9)).await.unwrap();
+    assert_eq!(rest.iter().map(|asset| asset.id).collect::<Vec<_>>(), [dog]);
+    // And again once nobody says a title any more.
+    world.catalog.set_about(clip, 1, &about("Zebra"), at(2)).await.unwrap();
+    assert_eq!(listed(&world, &Filter::default(), Order::TitleBackwards).await, [clip, dog, bee]);
+    world.catalog.set_about(clip, 2, &About::default(), at(3)).await.unwrap();
+    assert_eq!(listed(&world, &Filter::default(), Order::TitleBackwards).await, [dog, clip, bee]);
 }
 
 /// Pages are found by different indexes; here each is held against what is picked out of all assets by hand.

@@ -141,6 +141,7 @@ contract! {
         the_title_is_the_files_until_somebody_says_another
         an_id_elsewhere_belongs_to_one_asset
         a_page_is_the_same_whichever_way_it_is_found
+        what_has_no_title_is_sorted_by_the_name_of_its_file
         assets_are_listed_by_what_is_said;
     search:
         words_phrases_beginnings_and_exclusions_find_the_same_everywhere

@@ -13,7 +13,7 @@ fn what_is_said_is_kept_evenly_and_once() {
     let credit = |name: &str, role: &str| Credit { name: name.into(), role: role.into() };
     let about = About {
         title: Some("  Le \n film\u{7}  ".into()),
-        description: Some("one\ntwo\u{0}\n".into()),
+        description: Some("one\r\ntwo\tthree\rfour\u{b}five\u{0}\n".into()),
         tags: vec!["Été".into(), "ete".into(), "Sci-Fi".into(), "sci fi".into()],
         languages: ["fra", "fr"].map(|code| Language::from_code(code).unwrap()).into(),
         people: vec![credit(" Ada  L. ", "director"), credit("Ada L.", "writer")],
@@ -21,7 +21,7 @@ fn what_is_said_is_kept_evenly_and_once() {
     };
     let kept = about.tidied().unwrap();
     assert_eq!(kept.title.as_deref(), Some("Le film"));
-    assert_eq!(kept.description.as_deref(), Some("one\ntwo"));
+    assert_eq!(kept.description.as_deref(), Some("one\ntwo three\nfour five"));
     assert_eq!(kept.tags, ["Été", "Sci-Fi"]);
     assert_eq!(kept.languages.len(), 1);
     assert_eq!(kept.people[0], credit("Ada L.", "director"));

@@ -6,6 +6,7 @@ use catalog_api::{Algorithm, DigestTime, MailRoute, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::{Config, admission};
+use crate::http::cors;
 
 type Wrong = (&'static str, String);
 
@@ -44,13 +45,16 @@ pub enum JwtAlgorithm {
 
 /// Checks what the types of the values cannot say.
 pub(super) fn check(config: &Config) -> Result<(), Wrong> {
-    let url = &config.public_url;
-    let is_origin = || {
+    let is_origin = |url: &str| {
         url::Url::parse(url)
-            .is_ok_and(|parsed| parsed.origin().is_tuple() && parsed.origin().ascii_serialization() == *url)
+            .is_ok_and(|parsed| parsed.origin().is_tuple() && parsed.origin().ascii_serialization() == url)
     };
-    if !url.is_empty() && !is_origin() {
+    if !config.public_url.is_empty() && !is_origin(&config.public_url) {
         return Err(("public_url", "must be a scheme and a host, such as https://media.example.org".into()));
+    }
+    if let Some(other) = config.api_origins.iter().find(|origin| *origin != cors::ANY && !is_origin(origin)) {
+        let told = format!("must hold origins such as https://app.example.org, or *, not {other:?}");
+        return Err(("api_origins", told));
     }
     if !config.smtp_url.is_empty() && !["smtp://", "smtps://"].iter().any(|scheme| config.smtp_url.starts_with(scheme))
     {

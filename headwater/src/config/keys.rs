@@ -48,12 +48,12 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 104] = [
+pub const KEYS: [Key; 105] = [
     key(
         "data_dir",
         Kind::Text,
         "\"./headwater-data\"",
-        "Folder of this server: SQLite database, objects, unfinished uploads, scratch space. One server per folder.",
+        "Folder of this server: SQLite database, objects, unfinished uploads, scratch space. One server per folder. It is made for its owner alone (mode 0700); one that is there keeps its mode, what the server makes in it is closed to others (docs/accounts.md).",
     ),
     key("listen", Kind::Text, "\"127.0.0.1:8080\"", "Address and port to listen on. Port 0 takes any free one."),
     key(
@@ -264,6 +264,12 @@ pub const KEYS: [Key; 104] = [
         Kind::Text,
         "\"\"",
         "Where people reach the pages, such as `https://media.example.org`: for links in letters and to know pages of this server behind a proxy. Empty means the address that the server listens on.",
+    ),
+    key(
+        "api_origins",
+        Kind::List,
+        "[]",
+        "Origins whose pages may use the API from a browser (CORS), such as `https://app.example.org`; `*` means any. They log in by tokens: cookies are for pages of this server alone. Empty means that only pages of this server may.",
     ),
     key(
         "registration",

@@ -66,6 +66,13 @@ fn a_wrong_value_is_blamed_on_its_key_and_its_place() {
     assert_eq!(refused("codecs = [\"hevc\"]", &[]), "h.toml: codecs must begin with h264, which every player can show");
     assert_eq!(refused("", &[("codecs", "h264,av1,av1")]), "--codecs: codecs must name each codec once");
     assert!(refused("codecs = [\"h264\", \"vp9\"]", &[]).contains("codecs is not usable"));
+    for other in ["app.example.org", "https://app.example.org/", "https://App.example.org", "null"] {
+        let told = refused("", &[("api_origins", other)]);
+        assert!(told.starts_with("--api-origins: api_origins must hold origins such as"), "{told}");
+    }
+    for list in ["*", "https://app.example.org,http://localhost:5173"] {
+        merged("", &[], &[("api_origins", list)]).unwrap();
+    }
     let recipe = merged("", &[], &[("codecs", "h264,av1"), ("svtav1_preset", "10")]).unwrap().recipe();
     assert_eq!(recipe.extra_codecs, [ExtraCodec { codec: Codec::Av1, preset: "10".into(), crf: 35 }]);
     assert_eq!(refused("lease_s = 1", &[]), "h.toml: lease_s must lie between 5 and 3600, not 1");

@@ -29,7 +29,7 @@ fn one(name: &str) -> anyhow::Result<Sidecar> {
     let (path, language) = match name.rsplit_once(':') {
         // A file whose name has a colon is meant if it is there.
         Some((path, code)) if !PathBuf::from(name).exists() => {
-            let language = Language::from_code(code).with_context(|| {
+            let language = Language::from_tag(code).with_context(|| {
                 format!("{name}: \"{code}\" is no language; use a BCP 47 tag or an ISO 639 code, such as de")
             })?;
             (PathBuf::from(path), Some(language))

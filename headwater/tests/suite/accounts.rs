@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 
 use fixtures::media::{self, ClipSpec};
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::harness::{self, PATIENCE, headwater, run, text};
@@ -205,6 +205,38 @@ async fn what_is_secret_or_personal_is_not_in_the_log() {
 
 fn wanted_login() -> Value {
     json!({ "email": "ada@example.org", "password": "another long password" })
+}
+
+#[tokio::test]
+async fn pages_of_named_origins_use_the_api_by_tokens() {
+    const APP: &str = "https://app.example.org";
+    let temp = tempfile::tempdir().unwrap();
+    let args = ["--set", &format!("api_origins={APP}")];
+    let server = Guarded::start_with(&temp.path().join("data"), true, &args);
+    let admin = server.set_up().await;
+    let ask = async |method: Method, path: &str, origin: &str, bearer: Option<&str>| {
+        let mut request = Client::new().request(method, format!("{}{path}", server.url)).header("origin", origin);
+        request = request.header("access-control-request-method", "POST");
+        if let Some(bearer) = bearer {
+            request = request.bearer_auth(bearer);
+        }
+        let answer = request.send().await.unwrap();
+        let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(header("access-control-allow-credentials"), None);
+        (answer.status(), header("access-control-allow-origin"))
+    };
+    let app = Some(APP.to_owned());
+    for path in ["/api/v1/assets", "/api/v1/events", "/api/v1/imports", "/api/v1/upload-grants/x", "/api/v1/auth/login"]
+    {
+        assert_eq!(ask(Method::OPTIONS, path, APP, None).await, (StatusCode::OK, app.clone()), "{path}");
+        assert_eq!(ask(Method::OPTIONS, path, "https://evil.example", None).await.1, None, "{path}");
+    }
+    for path in ["/api/v1/assets", "/api/v1/imports"] {
+        let method = if path.ends_with("imports") { Method::POST } else { Method::GET };
+        assert_eq!(ask(method, path, APP, None).await, (StatusCode::UNAUTHORIZED, app.clone()), "{path}");
+    }
+    assert_eq!(ask(Method::GET, "/api/v1/assets", APP, Some(&admin)).await, (StatusCode::OK, app));
+    assert_eq!(ask(Method::GET, "/api/v1/assets", "https://evil.example", Some(&admin)).await.1, None);
 }
 
 #[tokio::test]

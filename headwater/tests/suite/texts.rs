@@ -123,12 +123,12 @@ async fn chapters_are_set_removed_and_given_back_while_the_asset_is_ready() {
     assert_eq!(own.matches("-->").count(), 2);
 
     let wanted = json!({ "chapters": [{ "start_seconds": 1.5, "title": "Middle <b>" }] });
-    let set = Client::new().put(&chapters).body(wanted.to_string()).send().await.unwrap();
+    let set = Client::new().put(&chapters).json(&wanted).send().await.unwrap();
     assert_eq!(set.status(), StatusCode::OK);
     let expected = "WEBVTT\n\n1\n00:00:01.500 --> 00:00:05.000\nMiddle &lt;b&gt;\n";
     until("they are served", || async { served().await == expected }).await;
 
-    let none = Client::new().put(&chapters).body(r#"{"chapters":[]}"#).send().await.unwrap();
+    let none = Client::new().put(&chapters).json(&json!({ "chapters": [] })).send().await.unwrap();
     assert_eq!(none.status(), StatusCode::OK);
     until("there are none", || async { served().await == "WEBVTT\n" }).await;
     let given_back = Client::new().delete(&chapters).send().await.unwrap();
@@ -150,7 +150,7 @@ async fn markers_are_date_ranges_in_playlists_that_break_no_rule() {
     let wanted = json!({ "markers": [
         { "id": "goal", "start_seconds": 1.5, "duration_seconds": 2, "attributes": { "X-ORG-EXAMPLE": "one, two" } },
     ] });
-    let set = Client::new().put(&markers).body(wanted.to_string()).send().await.unwrap();
+    let set = Client::new().put(&markers).json(&wanted).send().await.unwrap();
     assert_eq!(set.status(), StatusCode::OK);
     let expected =
         "#EXT-X-DATERANGE:ID=\"goal\",START-DATE=\"2000-01-01T00:00:01.500Z\",DURATION=2,X-ORG-EXAMPLE=\"one, two\"\n";

@@ -281,11 +281,11 @@ async fn a_page_of_another_origin_cannot_use_it() {
 #[tokio::test]
 async fn a_document_that_is_not_understood_gives_nothing() {
     let guarded = Guarded::new().await;
-    let (none, unmeant) = ((400, Some("malformed_document")), (422, Some("invalid_document")));
+    let (none, unmeant) = ((400, Some("malformed_body")), (422, Some("invalid_body")));
     for (document, expected) in [
         ("", none),
         ("{\"uses\":", none),
-        (&format!("{{\"types\":[\"{}\"]}}", "x".repeat(20_000)), none),
+        (&format!("{{\"types\":[\"{}\"]}}", "x".repeat(20_000)), (413, Some("body_too_large"))),
         ("[]", unmeant),
         ("{\"max_size\":1}", unmeant),
         ("{\"uses\":0}", unmeant),

@@ -55,7 +55,7 @@ fn utf16_of(bytes: &[u8]) -> Option<&'static Encoding> {
 /// The country whose pages the detector knows to be written in this language; it asks for the last part
 /// of a host name, which tells apart character sets that differ in few places. Chinese is written in two.
 fn country(language: &Language) -> Option<&'static [u8]> {
-    let country: &[u8] = match language.tag() {
+    let country: &[u8] = match language.primary() {
         "ar" => b"sa",
         "bg" => b"bg",
         "bs" | "hr" => b"hr",
