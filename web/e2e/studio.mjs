@@ -237,8 +237,12 @@ class Studio {
     await panel.getByRole('button', { name: /^Take the picture at/ }).last().click();
     await is('time');
     await until('the address stays the same', async () => (await shown()) !== before);
+    // It was a moment before, too: told apart by its address.
+    const first = await shown();
     await panel.getByRole('button', { name: 'Take what the player shows' }).click();
+    await until('the picture stays the same', async () => (await shown()) !== first);
     await is('time');
+    await until('the panel stays busy', () => panel.getByLabel('A picture of your own').isEnabled());
     await panel.getByLabel('A picture of your own').setInputFiles({ name: 'x.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('no picture') });
     await panel.locator('[data-problem]').waitFor();
     const png = await page.screenshot();
