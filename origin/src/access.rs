@@ -177,7 +177,7 @@ impl Gate {
         Self { clock: Some(clock), tokens: Tokens::new(ring), ..Self::without_keys() }
     }
 
-    /// The same, which also takes previews that this process signed itself.
+    /// The same, which also takes tokens that this process signed itself.
     #[must_use]
     pub fn with_own_keys(mut self, own: KeyRing) -> Self {
         self.tokens = self.tokens.with_own(own);
