@@ -467,7 +467,7 @@ class Studio {
     await this.open();
     const panel = this.panel('Who may play it');
     await until('it is not told who may play', async () => (await panel.getAttribute('data-policy')) === 'public');
-    await panel.getByLabel('For').selectOption('private');
+    await panel.locator('select[name="policy"]').selectOption('private');
     await panel.getByRole('button', { name: 'Save' }).click();
     await until('it does not become private', async () => (await panel.getAttribute('data-policy')) === 'private');
     const { hls, watch } = (await this.told()).playback;
@@ -479,7 +479,7 @@ class Studio {
       page.locator('video').evaluate((element) => /** @type {HTMLVideoElement} */ (element).readyState >= 2),
     );
     await this.open();
-    await panel.getByLabel('For').selectOption('public');
+    await panel.locator('select[name="policy"]').selectOption('public');
     await panel.getByRole('button', { name: 'Save' }).click();
     await until('it does not become public', async () => (await plain()) === 200);
   }
