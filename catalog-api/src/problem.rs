@@ -419,21 +419,26 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
 
 /// Gives the problem documents of another crate their titles in the language of whoever asks.
 pub(crate) async fn entitle(request: Request, next: Next) -> Response {
-    let tongue = Tongue::of(request.headers());
+    let (tongue, path) = (Tongue::of(request.headers()), request.uri().path().to_owned());
     let response = next.run(request).await;
     if response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != PROBLEM_JSON) {
         return response;
     }
     let (mut head, body) = response.into_parts();
-    let document = to_bytes(body, DOCUMENT_BYTES_MAX).await.unwrap_or_default();
-    let mut fields: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&document).unwrap_or_default();
-    let title = fields.get("code").and_then(|code| titles::title(code.as_str()?, tongue));
-    if let Some(title) = title {
+    let Ok(told) = to_bytes(body, DOCUMENT_BYTES_MAX).await else {
+        return document(Problem::internal(), &path, tongue);
+    };
+    let fields = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&told).ok();
+    let titled = fields.and_then(|mut fields| {
+        let title = titles::title(fields.get("code")?.as_str()?, tongue)?;
         fields.insert("title".to_owned(), title.into());
-        say_tongue(&mut head.headers, tongue);
-    }
+        Some(serde_json::Value::Object(fields).to_string())
+    });
+    // What has no title here keeps the one it came with.
+    let Some(titled) = titled else { return Response::from_parts(head, told.into()) };
+    say_tongue(&mut head.headers, tongue);
     head.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(head, serde_json::Value::Object(fields).to_string().into())
+    Response::from_parts(head, titled.into())
 }
 
 /// The answer with the document of a problem that was met at `path`.

@@ -17,6 +17,7 @@ use domain::authority::Action;
 use domain::presentation::Pointer;
 use domain::{Access, Admission, EncryptionMethod, JobId};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 use crate::State;
 use crate::accounts::Caller;
@@ -28,6 +29,8 @@ use crate::problem::Problem;
 
 /// Longest password, in octets.
 const PASSWORD_BYTES_MAX: usize = 256;
+/// Passwords that are hashed at a time: some 20 ms of a processor each; further requests wait.
+static HASHING: Semaphore = Semaphore::const_new(2);
 /// Longest page, in octets.
 const PAGE_BYTES_MAX: usize = 300;
 
@@ -100,6 +103,8 @@ pub(crate) async fn set(
         Policy::Password => {
             let (hash, salt) = (state.hash_password.ok_or_else(Problem::no_passwords)?, state.clock.entropy());
             let password = wanted.password.unwrap_or_default();
+            // Never closed.
+            let _turn = HASHING.acquire().await;
             let hash = tokio::task::spawn_blocking(move || hash(&password, salt)).await;
             Admission::Password { hash: hash.map_err(|_| Problem::internal())? }
         }

@@ -78,7 +78,7 @@ impl Catalog {
         tx.commit().await
     }
 
-    /// Says who may play an asset, and on which pages; the rest of `access` does not count.
+    /// Says who may play an asset, and on which pages; `job` will see to it that its pointer says so.
     ///
     /// # Errors
     /// As [`bin_asset`](Self::bin_asset).

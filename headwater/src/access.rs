@@ -206,8 +206,11 @@ fn changed(args: &Args, now: Access, config: &Config) -> anyhow::Result<Access> 
 /// Writes it into the pointer. Whoever publishes at the same time may have read the one before, and writes that back:
 /// looks again when that is over.
 async fn put(store: &MediaStore, playback: PlaybackId, access: &Access) -> anyhow::Result<()> {
-    // When it may be played is the catalogue's to say, and may change meanwhile.
-    let wanted = |pointer: &Pointer| Access { availability: pointer.access.availability, ..access.clone() };
+    // When it may be played is the catalogue's to say, and which of its changes was followed; both may change meanwhile.
+    let wanted = |pointer: &Pointer| {
+        let Access { availability, change, .. } = pointer.access;
+        Access { availability, change, ..access.clone() }
+    };
     for _ in 0..ATTEMPTS_MAX {
         let pointer = current(store, playback).await?;
         if pointer.access == wanted(&pointer) {

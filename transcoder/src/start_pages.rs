@@ -3,28 +3,19 @@
 //! Reading settings, opening the database and putting all parts together runs through code that is never run again, and
 //! the system maps 16 pages around each that is touched: over 12 MiB of the program. They are given back when the start
 //! is over. What is run again is mapped again from the system's page cache. So is memory that was allocated and freed.
-#![expect(unsafe_code, reason = "madvise and malloc_trim exist as C functions only")]
+#![expect(unsafe_code, reason = "dl_iterate_phdr, madvise and malloc_trim exist as C functions only")]
 
-use std::ffi::c_void;
-use std::fs;
+use std::ffi::{c_int, c_void};
 
-/// Mappings of a process that are looked at, at most.
-const MAPPINGS_MAX: usize = 10_000;
-
-/// Unmaps the pages of this program and its libraries that nobody may write to and nobody changed: code and constants.
-/// How many octets that were; 0 where the system does not tell.
+/// Unmaps the pages of this program and its libraries that nobody may write to: code and constants. How many octets
+/// such pages can be, whether they were in memory or not.
 ///
-/// The next access reads the same from the file (madvise(2), `MADV_DONTNEED`).
+/// They are read from their files again where they are used (madvise(2), `MADV_DONTNEED`). Break points that a debugger
+/// has set in them are gone.
 pub fn give_back() -> usize {
-    let maps = fs::read_to_string("/proc/self/smaps").unwrap_or_default();
-    let mut octets = 0;
-    for mapping in unchanged(&maps) {
-        // SAFETY: a private mapping of a file that is not writable and has no page of its own: all of it is read from
-        // the file again.
-        if unsafe { libc::madvise(mapping.start as *mut c_void, mapping.length, libc::MADV_DONTNEED) } == 0 {
-            octets += mapping.resident_bytes;
-        }
-    }
+    let mut octets = 0_usize;
+    // SAFETY: `take` is called before this returns, with the pointer to `octets`, which nothing else uses meanwhile.
+    unsafe { libc::dl_iterate_phdr(Some(take), (&raw mut octets).cast()) };
     // SAFETY: a plain call, which locks the allocator's lists itself.
     #[cfg(target_env = "gnu")]
     unsafe {
@@ -33,46 +24,36 @@ pub fn give_back() -> usize {
     octets
 }
 
-/// A range of addresses, and how much of it is in memory.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Mapping {
-    start: usize,
-    length: usize,
-    resident_bytes: usize,
-}
-
-/// The private mappings of files that cannot be written to and of which no page is another than in the file. What the
-/// linker relocated has such pages, and so has code with a break point.
-fn unchanged(maps: &str) -> Vec<Mapping> {
-    let mut mappings: Vec<(Mapping, bool)> = Vec::new();
-    for line in maps.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match (words.as_slice(), mappings.last_mut()) {
-            ([range, access, _, _, _, path @ ..], _) if !range.ends_with(':') => {
-                if mappings.len() == MAPPINGS_MAX {
-                    break;
-                }
-                let is_of_file = path.first().is_some_and(|path| path.starts_with('/'));
-                let mapping = addresses(range).unwrap_or_default();
-                let is_constant = matches!(*access, "r-xp" | "r--p") && mapping.length > 0;
-                mappings.push((mapping, is_of_file && is_constant));
-            }
-            (["Rss:", kib, "kB"], Some((mapping, _))) => {
-                mapping.resident_bytes = kib.parse::<usize>().unwrap_or(0).saturating_mul(1024);
-            }
-            (["Anonymous:" | "Swap:", kib, "kB"], Some((_, is_unchanged))) => *is_unchanged &= *kib == "0",
-            _ => {}
+/// Gives back those of one object. The C library holds the lock of its list meanwhile: none goes while it is looked at.
+unsafe extern "C" fn take(object: *mut libc::dl_phdr_info, _: usize, octets: *mut c_void) -> c_int {
+    // SAFETY: the linker tells of an object and its `dlpi_phnum` headers; `octets` is what `give_back` handed over.
+    let (object, octets) = unsafe { (&*object, &mut *octets.cast::<usize>()) };
+    // SAFETY: a plain call.
+    let Ok(page) = u64::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }) else { return 1 };
+    // SAFETY: as above.
+    let headers = unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
+    for header in headers {
+        // What is relocated lies in segments that are writable, also where it is protected afterwards.
+        if header.p_type != libc::PT_LOAD || header.p_flags & libc::PF_W != 0 {
+            continue;
+        }
+        let Some((start, length)) = whole_pages(object.dlpi_addr + header.p_vaddr, header.p_memsz, page) else {
+            continue;
+        };
+        // SAFETY: pages of a loaded segment that is mapped from its file and never written to, so that they are read
+        // from there again.
+        if unsafe { libc::madvise(start as *mut c_void, length, libc::MADV_DONTNEED) } == 0 {
+            *octets += length;
         }
     }
-    mappings.into_iter().filter_map(|(mapping, is_unchanged)| is_unchanged.then_some(mapping)).collect()
+    0
 }
 
-/// `start-end`, in hexadecimal digits.
-fn addresses(range: &str) -> Option<Mapping> {
-    let (start, end) = range.split_once('-')?;
-    let start = usize::from_str_radix(start, 16).ok()?;
-    let length = usize::from_str_radix(end, 16).ok()?.checked_sub(start)?;
-    Some(Mapping { start, length, resident_bytes: 0 })
+/// The pages that lie in a range of addresses, without those at its ends that it shares with others.
+fn whole_pages(start: u64, length: u64, page: u64) -> Option<(usize, usize)> {
+    let (first, end) = (start.next_multiple_of(page), (start + length) / page * page);
+    let length = end.checked_sub(first).filter(|length| *length > 0)?;
+    Some((usize::try_from(first).ok()?, usize::try_from(length).ok()?))
 }
 
 #[cfg(test)]
@@ -91,20 +72,11 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_as_in_its_file_is_given_back() {
-        let maps = "\
-            1000-3000 r-xp 00000000 fe:00 77   /usr/bin/program name (deleted)\nSize: 8 kB\nRss: 4 kB\n\
-            Anonymous: 0 kB\nSwap: 0 kB\nVmFlags: rd ex mr mw me \n\
-            3000-4000 r--p 00002000 fe:00 77   /usr/bin/program\nRss: 4 kB\nAnonymous: 4 kB\n\
-            4000-5000 r--p 00002000 fe:00 77   /usr/bin/program\nRss: 0 kB\nAnonymous: 0 kB\nSwap: 4 kB\n\
-            5000-6000 rw-p 00003000 fe:00 77   /usr/bin/program\nRss: 4 kB\nAnonymous: 0 kB\n\
-            6000-7000 r--s 00000000 fe:00 78   /data/catalog.db\nRss: 4 kB\nAnonymous: 0 kB\n\
-            7000-8000 r-xp 00000000 00:00 0    [vdso]\nRss: 4 kB\nAnonymous: 0 kB\n\
-            8000-9000 r--p 00000000 00:00 0\nRss: 4 kB\nAnonymous: 0 kB\n\
-            z-q r--p 00000000 fe:00 77 /lib\nRss: 4 kB\n\
-            a000-b000 r--p 00000000 fe:00 79 /lib/c.so\nRss: 4 kB\nAnonymous: 0 kB\n";
-        let mapping = |start, length| Mapping { start, length, resident_bytes: 4096 };
-        assert_eq!(unchanged(maps), [mapping(0x1000, 0x2000), mapping(0xa000, 0x1000)]);
-        assert_eq!(unchanged("nonsense"), []);
+    fn only_whole_pages_are_given_back() {
+        assert_eq!(whole_pages(0, 8192, 4096), Some((0, 8192)));
+        assert_eq!(whole_pages(1, 8192, 4096), Some((4096, 4096)));
+        assert_eq!(whole_pages(4095, 4098, 4096), Some((4096, 4096)));
+        assert_eq!(whole_pages(1, 4096, 4096), None);
+        assert_eq!(whole_pages(1, 5, 4096), None);
     }
 }

@@ -461,6 +461,29 @@ class Studio {
     await page.getByLabel('Langue de ces pages').selectOption('en');
   }
 
+  /** Made private: its owner plays it by a ticket, and nobody without an account does. */
+  async access() {
+    const { page } = this;
+    await this.open();
+    const panel = this.panel('Who may play it');
+    await until('it is not told who may play', async () => (await panel.getAttribute('data-policy')) === 'public');
+    await panel.locator('select[name="policy"]').selectOption('private');
+    await panel.getByRole('button', { name: 'Save' }).click();
+    await until('it does not become private', async () => (await panel.getAttribute('data-policy')) === 'private');
+    const { hls, watch } = (await this.told()).playback;
+    const plain = async () => (await fetch(`${this.base}${hls}`)).status;
+    await until('it is open to everybody', async () => (await plain()) === 403);
+    await show(page, this.base, watch);
+    await page.locator('[data-player]').waitFor();
+    await until('its owner does not play it', () =>
+      page.locator('video').evaluate((element) => /** @type {HTMLVideoElement} */ (element).readyState >= 2),
+    );
+    await this.open();
+    await panel.locator('select[name="policy"]').selectOption('public');
+    await panel.getByRole('button', { name: 'Save' }).click();
+    await until('it does not become public', async () => (await plain()) === 200);
+  }
+
   /** Into the bin and out of it; then for good. */
   async bin() {
     const { page } = this;
@@ -497,6 +520,7 @@ try {
     await studio.documents();
     await studio.schedule();
     await studio.shares(root);
+    await studio.access();
     const channel = await studio.channel();
     await studio.collection();
     await studio.search();

@@ -114,12 +114,12 @@ impl Problem {
         Self::new(StatusCode::PRECONDITION_REQUIRED, "precondition_required", detail)
     }
 
-    /// With the version that it is at, if that is known.
     pub(crate) fn invalid_if_match() -> Self {
         let detail = "If-Match is * or a list of ETags, each in its quotes";
         Self::new(StatusCode::BAD_REQUEST, "invalid_header", detail)
     }
 
+    /// With the version that it is at, if that is known.
     pub(crate) fn changed(version: Option<u64>) -> Self {
         let detail = "it was changed since: read it again";
         Self { version, ..Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail) }

@@ -6,8 +6,7 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use catalog_store::Asset;
 use domain::authority::Role;
-use domain::presentation::{Pointer, SCHEMA};
-use domain::{Access, Admission, Availability, Clock, Generation, Stage, Timestamp};
+use domain::{Access, Admission, Availability, Clock, Stage, Timestamp};
 use serde_json::{Value, json};
 
 use crate::described::check;
@@ -27,26 +26,9 @@ impl Server {
 
     async fn published(&self) -> (Asset, String) {
         let asset = self.processing().await;
-        let access = Access { admission: Admission::Signed, ..Access::default() };
-        let pointer = Pointer {
-            schema: SCHEMA,
-            asset: asset.id,
-            generation: Generation(1),
-            revision: 1,
-            turn: 0,
-            is_complete: Some(true),
-            retained: Vec::new(),
-            documents: Vec::new(),
-            access,
-        };
-        self.store.put_pointer(asset.playback, serde_json::to_vec(&pointer).unwrap().into()).await.unwrap();
+        self.point(&asset, Access { admission: Admission::Signed, ..Access::default() }).await;
         let path = format!("/api/v1/assets/{}", asset.id);
         (asset, path)
-    }
-
-    async fn access_of(&self, asset: &Asset) -> Access {
-        let pointer = self.store.pointer(asset.playback).await.unwrap().expect("a pointer");
-        serde_json::from_slice::<Pointer>(&pointer).unwrap().access
     }
 }
 

@@ -91,21 +91,11 @@ async fn the_pointer_follows_a_change_at_once() {
     let server = Server::start().await;
     let asset = server.processing().await;
     let script = server.document_of(asset.id, "script.pdf").await;
-    let bare = Pointer {
-        schema: domain::presentation::SCHEMA,
-        asset: asset.id,
-        generation: domain::Generation(1),
-        revision: 0,
-        turn: 0,
-        is_complete: Some(false),
-        retained: vec![],
-        access: domain::Access::default(),
-        documents: vec![],
-    };
-    server.store.put_pointer(asset.playback, serde_json::to_vec(&bare).unwrap().into()).await.unwrap();
+    server.point(&asset, domain::Access::default()).await;
     let pointed = async || -> Pointer {
         serde_json::from_slice(&server.store.pointer(asset.playback).await.unwrap().unwrap()).unwrap()
     };
+    let bare = pointed().await;
     let path = format!("/api/v1/assets/{}/documents/{script}", asset.id);
     server.change(&path, Some("\"1\""), json!({ "name": "Script.pdf" })).await.ok();
     let documents = pointed().await.documents;

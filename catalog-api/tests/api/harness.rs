@@ -10,10 +10,10 @@ use bytes::Bytes;
 use catalog_store::{Asset, Catalog, Claim, LeasedJob, NewAsset, NewUpload, SegmentRow, Target};
 use domain::loudness::{Hundredths, Loudness};
 use domain::plan::{Limits, Plan};
-use domain::presentation::Images;
+use domain::presentation::{Images, Pointer, SCHEMA};
 use domain::probe::{AudioTrack, Chapter, Color, Extent, FieldOrder, Orientation, SubtitleTrack, VideoTrack};
 use domain::{
-    AssetId, ByteSize, Clock, FrameRate, Generation, JobId, JobKind, JobLane, JobSpec, Language, ManualClock,
+    Access, AssetId, ByteSize, Clock, FrameRate, Generation, JobId, JobKind, JobLane, JobSpec, Language, ManualClock,
     MediaTime, PlaybackId, Probe, Recipe, RenditionId, Resolution, Timescale, Timestamp, UploadId,
 };
 use http_body_util::BodyExt;
@@ -210,6 +210,28 @@ impl Server {
         let parts = parts.map(|spec| (self.job_id(), spec));
         self.catalog.settle_probe(&job, &probe(), GENERATION, &plan, &parts, at(1)).await.unwrap();
         asset
+    }
+
+    /// Has origins told who may play an asset, as a publication tells them.
+    pub(crate) async fn point(&self, asset: &Asset, access: Access) {
+        let pointer = Pointer {
+            schema: SCHEMA,
+            asset: asset.id,
+            generation: GENERATION,
+            revision: 1,
+            turn: 0,
+            is_complete: Some(true),
+            retained: Vec::new(),
+            documents: Vec::new(),
+            access,
+        };
+        self.store.put_pointer(asset.playback, serde_json::to_vec(&pointer).unwrap().into()).await.unwrap();
+    }
+
+    /// What they are told.
+    pub(crate) async fn access_of(&self, asset: &Asset) -> Access {
+        let pointer = self.store.pointer(asset.playback).await.unwrap().expect("a pointer");
+        serde_json::from_slice::<Pointer>(&pointer).unwrap().access
     }
 
     pub(crate) async fn commit_segment(&self, asset: &Asset, rendition: &str, index: u32) {

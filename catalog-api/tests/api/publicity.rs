@@ -3,8 +3,7 @@
 use axum::http::StatusCode;
 use catalog_store::Asset;
 use domain::authority::{Role, Standing};
-use domain::presentation::{Pointer, SCHEMA};
-use domain::{Access, Admission, Clock, Generation};
+use domain::{Access, Admission, Clock};
 use serde_json::{Value, json};
 
 use crate::described::check;
@@ -17,29 +16,8 @@ impl People {
         let id = self.asset_of(owner.user.map(|user| user.to_string())).await;
         catalog.mark_playable(id, now).await.unwrap();
         let asset = catalog.asset(id).await.unwrap().unwrap();
-        self.point(&asset, Access::default()).await;
+        self.server.point(&asset, Access::default()).await;
         asset
-    }
-
-    async fn point(&self, asset: &Asset, access: Access) {
-        let pointer = Pointer {
-            schema: SCHEMA,
-            asset: asset.id,
-            generation: Generation(1),
-            revision: 1,
-            turn: 0,
-            is_complete: Some(true),
-            retained: Vec::new(),
-            documents: Vec::new(),
-            access,
-        };
-        let pointer = serde_json::to_vec(&pointer).unwrap();
-        self.server.store.put_pointer(asset.playback, pointer.into()).await.unwrap();
-    }
-
-    async fn pointed(&self, asset: &Asset) -> Access {
-        let pointer = self.server.store.pointer(asset.playback).await.unwrap().expect("a pointer");
-        serde_json::from_slice::<Pointer>(&pointer).unwrap().access
     }
 
     async fn set(&self, who: &Who, asset: &Asset, wanted: Value) -> Value {
@@ -65,17 +43,17 @@ async fn what_an_owner_says_is_told_to_origins_and_what_came_last_counts() {
     let told = people.set(&owner, &asset, wanted).await;
     people.described("AssetAccess", &told).await;
     assert_eq!(told["policy"], "private");
-    let access = people.pointed(&asset).await;
+    let access = people.server.access_of(&asset).await;
     assert_eq!((&access.admission, access.pages.len()), (&Admission::Private, 2));
 
     // An operator changes the pointer past the catalogue: that stays until the owner says something again.
-    people.point(&asset, Access { admission: Admission::Signed, ..access }).await;
+    people.server.point(&asset, Access { admission: Admission::Signed, ..access }).await;
     assert_eq!(people.get(&owner, &path).await.ok()["policy"], "signed");
     let stage = format!("/api/v1/assets/{}/schedule", asset.id);
     people.send(&owner, ("PUT", &stage), json!({ "publish_at": null }), &[]).await.ok();
-    assert_eq!(people.pointed(&asset).await.admission, Admission::Signed, "what else changes leaves it");
+    assert_eq!(people.server.access_of(&asset).await.admission, Admission::Signed, "what else changes leaves it");
     people.set(&owner, &asset, json!({ "policy": "password", "password": "open sesame" })).await;
-    let access = people.pointed(&asset).await;
+    let access = people.server.access_of(&asset).await;
     assert_eq!(access.admission, Admission::Password { hash: "made of open sesame".into() });
     assert!(access.pages.is_empty());
     let told = people.get(&owner, &path).await;
@@ -121,7 +99,7 @@ async fn what_cannot_be_meant_is_refused_by_name() {
         let answer = people.send(&owner, ("PUT", &path), wanted.clone(), &[]).await;
         assert!(answer.status.is_client_error(), "{wanted}");
     }
-    assert!(people.pointed(&asset).await.is_public(), "nothing was changed");
+    assert!(people.server.access_of(&asset).await.is_public(), "nothing was changed");
     people.stop().await;
 }
 
