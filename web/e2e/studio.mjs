@@ -269,6 +269,14 @@ class Studio {
     await panel.getByLabel('Text of cue 1').fill('Le dragon dort encore.');
     await panel.getByRole('button', { name: 'Add a cue after cue 2' }).click();
     await panel.getByLabel('Text of cue 3').fill('Fin.');
+    // What happens to the video meanwhile takes nothing back.
+    const { title } = await this.told();
+    for (const other of ['Another title', title]) {
+      const { status } = await ask(page, 'PATCH', `/api/v1/assets/${this.asset}`, { body: { title: other }, headers: { 'if-match': '*' } });
+      expect(status === 200, `the title is not changed: ${status}`);
+      await page.getByRole('heading', { level: 1, name: other }).waitFor();
+    }
+    expect((await panel.getByLabel('Text of cue 3').inputValue()) === 'Fin.', 'a cue is lost that was being written');
     await panel.getByRole('button', { name: 'Save the cues' }).click();
     await until('the edit is not read', async () => ((await row.textContent()) ?? '').includes('3 cues') && (await row.getAttribute('data-subtitle-state')) === 'ready', READY_DEADLINE_MS);
     await row.getByRole('button', { name: 'Change: Français' }).click();
