@@ -5,6 +5,8 @@
 //! transcript 1), four times that if it was typed as it stands there. Of equals the one that is known for a shorter time
 //! comes first.
 
+use std::collections::BTreeSet;
+
 use domain::search::{self, Part, Query, Term};
 use domain::{AssetId, JobId, Language, Timestamp};
 use serde_json::json;
@@ -321,7 +323,13 @@ impl Catalog {
         let shared = i64::try_from(trigrams.len()).unwrap_or(0).saturating_sub(4 * slips).max(1);
         let rows: Vec<Text> =
             self.rows(sql::search::SHARING, args![text("search", &trigrams)?, shared, SHARING_MAX]).await?;
-        let near = rows.into_iter().map(|row| row.text).filter(|word| search::is_near(typed, word));
+        // Those that share too few, or too little to be told from many others that share as much.
+        let first = |word: &String| search::trigrams(word).into_iter().next();
+        let meant = search::one_slip_from(typed).into_iter();
+        let meant: Vec<_> = meant.filter_map(|word| Some(json!({ "t": first(&word)?, "w": word }))).collect();
+        let known: Vec<Text> = self.rows(sql::search::KNOWN, args![text("search", &meant)?]).await?;
+        let near: BTreeSet<String> = rows.into_iter().chain(known).map(|row| row.text).collect();
+        let near = near.into_iter().filter(|word| search::is_near(typed, word));
         let mut near: Vec<(Option<usize>, String)> = near.map(|word| (search::distance(typed, &word), word)).collect();
         near.sort();
         Ok(near.into_iter().take(NEAR_WORDS_MAX).map(|(_, word)| word).collect())

@@ -11,7 +11,7 @@ mod near;
 mod query;
 mod snippet;
 
-pub use near::{distance, forgives_two, is_near, trigrams};
+pub use near::{distance, forgives_two, is_near, one_slip_from, trigrams};
 pub use query::{PHRASE_WORDS_MAX, Query, TERMS_MAX, Term};
 pub use snippet::{Part, found_in, marked, snippet};
 

@@ -33,8 +33,8 @@ const CUE_WORDS_MAX: usize = 200;
 const BATCH: usize = 64;
 /// Longest key by which titles are sorted, in characters.
 const TITLE_KEY_CHARS: usize = 64;
-/// Words of which slips are found, for one asset.
-const NEAR_WORDS_MAX: usize = 2000;
+/// Words of which slips are found, of one text: a film says some 4,000 different ones.
+const NEAR_WORDS_MAX: usize = 5000;
 
 /// The first passage of each field, within those of its asset.
 pub(super) const PEOPLE: i64 = 1 << 13;
@@ -142,7 +142,8 @@ pub(crate) async fn put_transcript(
         let body = text("search_passages.body", &Body { language: language.clone(), first: start, cues })?;
         passages.push(Passage { id, source: Some(source), body: Some(body), words });
     }
-    put(tx, &passages).await
+    put(tx, &passages).await?;
+    put_near_words(tx, cues.iter().map(|cue| cue.text.as_str())).await
 }
 
 /// Forgets what is said in an asset by one source.

@@ -233,6 +233,13 @@ statements! {
             where trigram in (select value from jsonb_array_elements_text(cast($1 as jsonb))) \
             group by word having count(*) >= $2 order by count(*) desc, word limit $3",
     };
+    /// Those of the words in `$1` that are known, each by one of its trigrams.
+    KNOWN = Sql {
+        sqlite: "select s.word as text from json_each($1) j cross join search_trigrams s \
+            where s.trigram = json_extract(j.value, '$.t') and s.word = json_extract(j.value, '$.w')",
+        postgres: "select s.word as text from jsonb_to_recordset(cast($1 as jsonb)) as j (t text, w text) \
+            join search_trigrams s on s.trigram = j.t and s.word = j.w",
+    };
     /// Where each term is: at most the `$2` passages of the newest assets.
     FOUND = Sql {
         sqlite: concat!("with ", terms!(sqlite), " select t.t, ", horizon!(sqlite), " as number, (select group_concat(id) \

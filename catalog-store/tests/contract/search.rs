@@ -106,6 +106,14 @@ pub(crate) async fn slips_of_the_hand_are_forgiven_when_asked_to(world: World) {
     assert_eq!(found("\"documentery\"").await, [far], "one word is no phrase");
     assert_eq!(found("documentery dragom").await, [], "all of it has to be there");
     assert_eq!(found("thh").await, [], "short words are meant");
+    // No three letters of it are right, and many words begin like it.
+    let noir = said(&world, &about("Noir")).await;
+    for word in ["nord", "note", "noch", "node", "none", "noon", "norm", "nose"] {
+        said(&world, &about(&format!("{word}s {word}ed {word}ing"))).await;
+    }
+    for typed in ["nior", "noar", "oir5", "noiir"] {
+        assert_eq!(found(typed).await.contains(&noir), typed != "oir5", "{typed}");
+    }
 }
 
 pub(crate) async fn pages_of_hits_follow_each_other_without_gaps(world: World) {
@@ -173,6 +181,7 @@ pub(crate) async fn what_is_said_is_found_with_the_second_at_which_it_is(world: 
     assert_eq!(hits(&world, "systeme").await, [asset]);
     assert_eq!(found(&world, "systeme", false).await.hits[0].score, 4);
     assert_eq!(hits(&world, "\"est en panne\"").await, [asset], "over the edge of a cue");
+    assert_eq!(found(&world, "systme", true).await.hits[0].asset, asset, "a slip of the hand in what is said");
     assert_eq!(hits(&world, "title systeme").await, [asset], "one word in the title, one said");
     assert_eq!(hits(&world, "systeme absent").await, []);
     let at_seconds = async |query: &str| {

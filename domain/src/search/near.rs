@@ -2,6 +2,10 @@
 
 /// Shortest word that may have been mistyped, in characters: of shorter ones too many are near.
 const NEAR_CHARS_MIN: usize = 4;
+/// Up to this length all words that are one slip away are looked for.
+const SHORT_CHARS_MAX: usize = 5;
+/// Up to this length neighbours that changed places are.
+const SWAPPED_CHARS_MAX: usize = 32;
 /// From this length on two slips are forgiven, in characters.
 const TWO_SLIPS_CHARS_MIN: usize = 8;
 
@@ -16,6 +20,29 @@ pub fn trigrams(word: &str) -> Vec<String> {
     trigrams.sort();
     trigrams.dedup();
     trigrams
+}
+
+/// What a short word may have been meant as by one slip, in letters from a to z and digits; only neighbours that changed
+/// places of a longer one. Of short words too many others share as few trigrams as a slip leaves.
+pub fn one_slip_from(typed: &str) -> Vec<String> {
+    let chars: Vec<char> = typed.chars().collect();
+    if chars.len() < NEAR_CHARS_MIN || chars.len() > SWAPPED_CHARS_MAX {
+        return Vec::new();
+    }
+    let word = |parts: &[&[char]]| parts.iter().flat_map(|part| part.iter()).collect::<String>();
+    let mut meant: Vec<String> =
+        (1..chars.len()).map(|at| word(&[&chars[..at - 1], &[chars[at], chars[at - 1]], &chars[at + 1..]])).collect();
+    if chars.len() <= SHORT_CHARS_MAX {
+        meant.extend((0..chars.len()).map(|at| word(&[&chars[..at], &chars[at + 1..]])));
+        for letter in ('a'..='z').chain('0'..='9') {
+            meant.extend((0..chars.len()).map(|at| word(&[&chars[..at], &[letter], &chars[at + 1..]])));
+            meant.extend((0..=chars.len()).map(|at| word(&[&chars[..at], &[letter], &chars[at..]])));
+        }
+    }
+    meant.retain(|word| is_near(typed, word));
+    meant.sort();
+    meant.dedup();
+    meant
 }
 
 /// Whether somebody may have meant `word` by `typed`.

@@ -103,6 +103,18 @@ fn slips_of_the_hand_are_near_and_other_words_are_not() {
     assert_eq!(trigrams("abcd"), [" ab", "abc", "bcd", "cd "]);
 }
 
+#[test]
+fn short_words_are_known_by_all_that_one_slip_makes_of_them() {
+    let from = |typed: &str| one_slip_from(typed);
+    for (typed, word) in [("nior", "noir"), ("noar", "noir"), ("noirs", "noir"), ("nor1", "nor"), ("noi", "noir")] {
+        let is_taken = typed.chars().count() >= 4;
+        assert_eq!(from(typed).contains(&word.to_owned()), is_taken, "{typed} {word}");
+    }
+    assert_eq!(from("dargon"), ["adrgon", "dagron", "dargno", "darogn", "dragon"], "of longer ones only neighbours");
+    assert!(!from("aabb").contains(&"aabb".to_owned()));
+    assert!(from("abcde").len() < 450 && from(&"ab".repeat(17)).is_empty());
+}
+
 proptest! {
     #[test]
     fn any_text_is_a_query_of_folded_words(text in "\\PC{0,80}|[\"*a-c é-]{0,40}") {
