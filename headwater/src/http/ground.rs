@@ -69,6 +69,12 @@ impl Ground {
         Self::on(Listener::bind(SocketAddr::from(([127, 0, 0, 1], 0)), limits).await.unwrap())
     }
 
+    /// The same on a socket that others may share.
+    pub(super) async fn shared() -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::on(Listener::bind_shared(address, Limits::default()).await.unwrap())
+    }
+
     /// The same over TLS.
     pub(super) async fn encrypted(tls: Tls) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], 0));

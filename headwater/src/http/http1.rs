@@ -23,12 +23,13 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use origin::access::Peer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
 
 pub(super) use self::awake::Awake;
 use self::patience::{Patience, Phase, Sent};
 use self::wire::Wire;
 use super::drain::Draining;
-use super::listener::Limits;
+use super::listener::{Limits, Stops};
 use super::surface::Surface;
 use crate::lifecycle::Lifecycle;
 
@@ -37,12 +38,22 @@ use crate::lifecycle::Lifecycle;
 /// for anybody.
 const READ_BYTES_MAX: usize = 256 * 1024;
 
-/// Serves one connection until it ends; after a soft stop, until its request is answered.
+/// What becomes of a connection that hyper has.
+enum Turn {
+    Ended(hyper::Result<()>),
+    /// Nothing has been asked for a while.
+    Rests,
+    /// The first octets have come.
+    Begun,
+}
+
+/// Serves one connection until it ends; after a soft stop, until its request is answered. One on which nothing has come
+/// yet ends when `leaving` is cancelled.
 pub(super) async fn serve<S>(
     stream: S,
     peer: Peer,
     surface: Surface,
-    lifecycle: &Lifecycle,
+    (lifecycle, leaving): &Stops,
     limits: Limits,
     awake: Awake,
 ) where
@@ -73,7 +84,7 @@ pub(super) async fn serve<S>(
         })
     });
     // Ends with the connection: each turn waits for a request, and answers it.
-    while let Some(rested) = awake.during(busy(wire, service, &phase, lifecycle)).await {
+    while let Some(rested) = awake.during(busy(wire, service, &phase, (lifecycle, leaving))).await {
         (wire, service) = rested;
         if !rest(&mut wire, lifecycle).await {
             return;
@@ -82,7 +93,12 @@ pub(super) async fn serve<S>(
 }
 
 /// Serves requests until none has come for a while: then the socket is given back. `None` at the connection's end.
-async fn busy<S, T>(wire: Wire<S>, service: T, phase: &Phase, lifecycle: &Lifecycle) -> Option<(Wire<S>, T)>
+async fn busy<S, T>(
+    wire: Wire<S>,
+    service: T,
+    phase: &Phase,
+    (lifecycle, leaving): (&Lifecycle, &CancellationToken),
+) -> Option<(Wire<S>, T)>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     T: Service<Request<Incoming>, Response = Response<Sent>, Error = Infallible>,
@@ -95,20 +111,26 @@ where
     let mut is_draining = false;
     // Ends with the connection, or when it rests.
     loop {
+        let is_new = phase.is_new();
         let next = poll_fn(|context| match Pin::new(&mut *served).poll(context) {
-            Poll::Ready(ended) => Poll::Ready(Some(ended)),
-            Poll::Pending if phase.is_resting() => Poll::Ready(None),
+            Poll::Ready(ended) => Poll::Ready(Turn::Ended(ended)),
+            Poll::Pending if phase.is_resting() => Poll::Ready(Turn::Rests),
+            Poll::Pending if is_new && !phase.is_new() => Poll::Ready(Turn::Begun),
             Poll::Pending => Poll::Pending,
         });
+        let stop = if is_new { leaving } else { lifecycle.soft() };
+        // What lies in the socket is read before it is stopped: hyper closes a connection of which it has read nothing.
         tokio::select! {
-            ended = next => match ended {
-                Some(ended) => {
+            biased;
+            turn = next => match turn {
+                Turn::Begun => {}
+                Turn::Ended(ended) => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "connection ended");
                     }
                     return None;
                 }
-                None => {
+                Turn::Rests => {
                     let Parts { io, read_buf, service, .. } = served.into_parts();
                     let mut wire = io.into_inner();
                     // Not the buffer itself, which is as large when there is nothing in it.
@@ -116,7 +138,7 @@ where
                     return Some((wire, service));
                 }
             },
-            () = lifecycle.soft().cancelled(), if !is_draining => {
+            () = stop.cancelled(), if !is_draining => {
                 is_draining = true;
                 Pin::new(&mut *served).graceful_shutdown();
             }
@@ -130,11 +152,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let has_more = tokio::select! {
-        () = lifecycle.soft().cancelled() => false,
+        biased;
         heard = poll_fn(|context| wire.poll_heard(context)) => heard.unwrap_or_else(|error| {
             tracing::debug!(%error, "connection ended");
             false
         }),
+        () = lifecycle.soft().cancelled() => false,
     };
     if !has_more {
         // Whatever comes of it, nobody waits for anything.

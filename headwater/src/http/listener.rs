@@ -1,6 +1,7 @@
 //! The listening socket, and which protocol each connection speaks.
 
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use origin::access::Peer;
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::{Addresses, Counted};
@@ -27,9 +29,10 @@ pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Connections that wait in the kernel to be accepted, as tokio has it.
 const BACKLOG: u32 = 1024;
-/// Once it stops, a socket that others share is closed when nobody has come for so long,
+/// Once it stops, a connection is over on which nothing has come for so long, and a socket that others share is closed
+/// when nobody has come,
 const QUIET: Duration = Duration::from_millis(20);
-/// or after so long at the latest.
+/// or the latter after so long at the latest.
 const QUIET_AWAITED: Duration = Duration::from_secs(1);
 /// Pause between two looks at a preface that arrives in pieces.
 const PREFACE_PAUSE: Duration = Duration::from_millis(10);
@@ -169,7 +172,7 @@ impl Listener {
         // Ends with a pause, with the time, or with the places.
         while Instant::now() < late
             && let Ok(place) = Arc::clone(&self.places).try_acquire_owned()
-            && let Ok(Ok((stream, address))) = tokio::time::timeout(QUIET, self.socket.accept()).await
+            && let Ok(Ok((stream, address))) = timeout(QUIET, self.socket.accept()).await
         {
             self.admit(stream, address.ip(), place, surface, lifecycle);
         }
@@ -229,55 +232,58 @@ fn shared(address: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 /// What a connection ends with, and what it ends with before anything was asked.
-type Stops = (Lifecycle, CancellationToken);
+pub(super) type Stops = (Lifecycle, CancellationToken);
 
 /// What bounds a connection, and which others have memory for requests.
 type Bounds = (Limits, Awake);
 
-async fn connection(stream: TcpStream, peer: Peer, surface: Surface, (lifecycle, leaving): Stops, bounds: Bounds) {
-    let protocol = tokio::select! {
-        () = leaving.cancelled() => return,
-        protocol = tokio::time::timeout(bounds.0.header_timeout, protocol_of(&stream)) => protocol,
-    };
-    match protocol {
-        Ok(Some(protocol)) => speak(protocol, stream, peer, surface, &lifecycle, bounds).await,
-        Ok(None) => tracing::debug!("the client left without a word"),
+async fn connection(stream: TcpStream, peer: Peer, surface: Surface, stops: Stops, bounds: Bounds) {
+    match opening(&stream, &stops.1, bounds.0.header_timeout).await {
+        Ok(Some(protocol)) => speak(protocol, stream, peer, surface, &stops, bounds).await,
+        Ok(None) => tracing::debug!("the client left without a word, or the server"),
         Err(_) => tracing::debug!("the client does not say what it speaks"),
     }
 }
 
+/// What the client speaks; `None` when it goes without a word, or the server does.
+async fn opening(
+    stream: &TcpStream,
+    leaving: &CancellationToken,
+    patience: Duration,
+) -> Result<Option<Protocol>, Elapsed> {
+    let mut said = pin!(timeout(patience, protocol_of(stream)));
+    tokio::select! {
+        said = said.as_mut() => said,
+        // What lies in the socket may not have been heard of yet.
+        () = leaving.cancelled() => Ok(timeout(QUIET, said.as_mut()).await.ok().and_then(Result::ok).flatten()),
+    }
+}
+
 /// With TLS, the handshake settles which protocol is spoken.
-async fn encrypted(
-    stream: TcpStream,
-    tls: Tls,
-    peer: Peer,
-    surface: Surface,
-    (lifecycle, leaving): Stops,
-    bounds: Bounds,
-) {
+async fn encrypted(stream: TcpStream, tls: Tls, peer: Peer, surface: Surface, stops: Stops, bounds: Bounds) {
     let shaken = tokio::select! {
-        () = leaving.cancelled() => return,
-        shaken = tokio::time::timeout(bounds.0.header_timeout, tls.acceptor().accept(stream)) => shaken,
+        () = stops.1.cancelled() => return,
+        shaken = timeout(bounds.0.header_timeout, tls.acceptor().accept(stream)) => shaken,
     };
     match shaken {
         Ok(Ok(stream)) => {
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2);
             let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-            speak(protocol, stream, peer, surface, &lifecycle, bounds).await;
+            speak(protocol, stream, peer, surface, &stops, bounds).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
         Err(_) => tracing::debug!("no TLS handshake in time"),
     }
 }
 
-async fn speak<S>(protocol: Protocol, stream: S, peer: Peer, surface: Surface, lifecycle: &Lifecycle, bounds: Bounds)
+async fn speak<S>(protocol: Protocol, stream: S, peer: Peer, surface: Surface, stops: &Stops, bounds: Bounds)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (limits, awake) = bounds;
     match protocol {
-        Protocol::Http1 => Box::pin(http1::serve(stream, peer, surface, lifecycle, limits, awake)).await,
-        Protocol::Http2 => Box::pin(http2::serve(stream, peer, surface, lifecycle, limits)).await,
+        Protocol::Http1 => Box::pin(http1::serve(stream, peer, surface, stops, limits, awake)).await,
+        Protocol::Http2 => Box::pin(http2::serve(stream, peer, surface, &stops.0, limits)).await,
     }
 }
 

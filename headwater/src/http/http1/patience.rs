@@ -26,6 +26,8 @@ const HEAD: u8 = 1;
 const BUSY: u8 = 2;
 /// No request has been at hand for a while, and nothing of one has come.
 const RESTING: u8 = 3;
+/// Nothing has come yet on the connection.
+const NEW: u8 = 4;
 
 /// Where a connection stands between two requests. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -36,6 +38,11 @@ impl Phase {
     pub(super) fn begin(&self) -> AtHand {
         self.0.store(BUSY, Ordering::Relaxed);
         AtHand(self.clone())
+    }
+
+    /// Whether nothing has come yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == NEW
     }
 
     /// Whether the connection needs nothing but to be listened to.
@@ -73,8 +80,8 @@ impl Patience {
     /// A new connection owes a head.
     pub(super) fn new(limits: &Limits, awake: Awake) -> Self {
         let Limits { header_timeout: head, idle_timeout: idle, rest_after: rest, .. } = *limits;
-        let phase = Phase(Arc::new(AtomicU8::new(HEAD)));
-        Self { phase, seen: HEAD, since: Instant::now(), has_written: false, sleep: None, head, idle, rest, awake }
+        let phase = Phase(Arc::new(AtomicU8::new(NEW)));
+        Self { phase, seen: NEW, since: Instant::now(), has_written: false, sleep: None, head, idle, rest, awake }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -83,7 +90,7 @@ impl Patience {
 
     /// Octets came.
     pub(super) fn came(&self) {
-        for quiet in [IDLE, RESTING] {
+        for quiet in [IDLE, RESTING, NEW] {
             let _ = self.phase.0.compare_exchange(quiet, HEAD, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
@@ -110,12 +117,16 @@ impl Patience {
     pub(super) fn poll(&mut self, is_between: bool, context: &mut Context<'_>) -> Poll<io::Error> {
         let phase = self.phase.0.load(Ordering::Relaxed);
         let mut now = Instant::now();
+        // The time for the first head began with the connection.
+        if (phase, self.seen) == (HEAD, NEW) {
+            self.seen = HEAD;
+        }
         if (phase != self.seen && phase != RESTING) || (phase == IDLE && self.has_written) {
             (self.seen, self.since, self.has_written) = (phase, now, false);
         }
         let end = match phase {
             BUSY => None,
-            HEAD => Some(self.since + self.head),
+            HEAD | NEW => Some(self.since + self.head),
             _ => Some(self.since + self.idle),
         };
         let rest = self.since + self.rest;
@@ -203,7 +214,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_has_less_time_than_silence() {
         let mut patience = patience();
-        assert_eq!(ended(&mut patience).await, HEAD_TIME);
+        let begun = Instant::now();
+        assert!(tokio::time::timeout(HEAD_TIME / 2, ended(&mut patience)).await.is_err() && patience.phase().is_new());
+        patience.came();
+        assert!(!patience.phase().is_new());
+        ended(&mut patience).await;
+        assert_eq!(begun.elapsed(), HEAD_TIME, "from the beginning of the connection");
         drop(patience.phase().begin());
         assert_eq!(ended(&mut patience).await, IDLE_TIME);
         drop(patience.phase().begin());

@@ -404,3 +404,50 @@ async fn a_connection_that_rests_ends_with_its_client_and_with_the_server() {
     ground.lifecycle.soft().cancel();
     assert_eq!(all(&mut stream).await, vec![]);
 }
+
+/// Connections that are accepted, and on which nothing has come.
+async fn accepted(ground: &Ground) -> Vec<TcpStream> {
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        streams.push(connected(ground).await);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    streams
+}
+
+const LAST: &[u8] = b"POST /uploads/counted HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+
+#[tokio::test]
+async fn what_came_before_a_stop_is_answered() {
+    let ground = Ground::new().await;
+    let mut streams = accepted(&ground).await;
+    for stream in &mut streams {
+        stream.write_all(LAST).await.unwrap();
+    }
+    ground.lifecycle.soft().cancel();
+    for stream in &mut streams {
+        assert_eq!(statuses(&all(stream).await).last(), Some(&201));
+    }
+}
+
+#[tokio::test]
+async fn whoever_came_to_a_socket_that_is_shared_is_answered_once_more() {
+    let ground = Ground::shared().await;
+    let mut streams = accepted(&ground).await;
+    ground.lifecycle.soft().cancel();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for stream in &mut streams {
+        stream.write_all(LAST).await.unwrap();
+        assert_eq!(statuses(&all(stream).await).last(), Some(&201));
+    }
+}
+
+#[tokio::test]
+async fn whoever_has_asked_for_nothing_is_owed_nothing_at_a_stop() {
+    let ground = Ground::new().await;
+    let mut streams = accepted(&ground).await;
+    ground.lifecycle.soft().cancel();
+    for stream in &mut streams {
+        assert_eq!(all(stream).await, vec![]);
+    }
+}
