@@ -34,9 +34,6 @@ const STILL: Duration = Duration::from_secs(600);
 /// How far work on an unfinished upload steps back behind other such work: it keeps the order among itself.
 const AHEAD_STEP: i32 = 1000;
 
-/// The output that is planned ahead: the first of its asset.
-const FIRST: Generation = Generation(1);
-
 /// Ids of the jobs that working ahead may need.
 #[derive(Clone, Copy, Debug)]
 pub struct AheadJobs {
@@ -84,8 +81,8 @@ impl Catalog {
             return Ok(false);
         }
         tx.execute(sql::assets::SET_SPARE, args![asset, jobs.remove]).await?;
-        let job =
-            AheadJob { id: jobs.plan, spec: JobSpec::Ahead { generation: FIRST }, needs_bytes: Some(needs_bytes) };
+        let spec = JobSpec::Ahead { generation: row.generation_free()? };
+        let job = AheadJob { id: jobs.plan, spec, needs_bytes: Some(needs_bytes) };
         tx.hold_ahead(asset, &job, now).await?;
         tx.commit().await?;
         Ok(true)
@@ -237,7 +234,10 @@ pub(crate) async fn give_up(
     tx.execute(sql::jobs::CANCEL_OF_ASSET, args![asset, "cancelled: the upload was given up", now]).await?;
     tx.execute(sql::assets::NO_GENERATION, args![asset]).await?;
     let removal = match closing {
-        Closing::Refused(_) => JobSpec::Retire { generation: FIRST },
+        // Where nothing was planned yet, there is nothing to remove.
+        Closing::Refused(_) => {
+            JobSpec::Retire { generation: row.generation()?.map_or_else(|| row.generation_free(), Ok)? }
+        }
         Closing::Terminated | Closing::Expired => JobSpec::Purge,
     };
     tx.enqueue(remove, asset, &removal, now).await

@@ -37,11 +37,13 @@ pub struct Asset {
     pub generation: Option<Generation>,
     /// The output that is being made to take the place of the one in force.
     pub next_generation: Option<Generation>,
+    /// The highest number that was given to one.
+    pub generation_taken: Generation,
     /// Which of its sources is in force.
     pub source_version: SourceVersion,
     /// The highest number that was given to one.
     pub source_version_taken: SourceVersion,
-    /// How many times an earlier one was gone back to.
+    /// Rises when an earlier one is gone back to, and when the database is put back from a copy.
     pub turn: u32,
     /// Why the last output that was to take its place was given up, unless another one was begun since.
     pub reprocess_failure: Option<Failure>,
@@ -343,6 +345,12 @@ impl AssetRow {
         count32("assets.generation_taken", self.generation_taken).map(Generation)
     }
 
+    /// The next one that was not.
+    pub(crate) fn generation_free(&self) -> Result<Generation, CatalogError> {
+        let last = self.generation_taken()?.max(self.generation()?.unwrap_or(Generation(0)));
+        Ok(Generation(last.0.saturating_add(1)))
+    }
+
     /// The source in force.
     pub(crate) fn source_version(&self) -> Result<SourceVersion, CatalogError> {
         count32("assets.source_version", self.source_version).map(SourceVersion)
@@ -382,7 +390,7 @@ impl TryFrom<AssetRow> for Asset {
         let (state, probe, about, poster) = (row.state()?, row.probe()?, row.about()?, row.poster()?);
         let access = row.access()?;
         let (generation, next_generation) = (row.generation()?, row.next_generation()?);
-        let source_version = row.source_version()?;
+        let (generation_taken, source_version) = (row.generation_taken()?, row.source_version()?);
         Ok(Self {
             id: parsed("assets.id", &row.id)?,
             playback: parsed("assets.playback_id", &row.playback_id)?,
@@ -390,6 +398,7 @@ impl TryFrom<AssetRow> for Asset {
             size: row.size_bytes.map(|size| count("assets.size_bytes", size).map(ByteSize)).transpose()?,
             generation,
             next_generation,
+            generation_taken,
             source_version,
             source_version_taken: SourceVersion(count32("assets.source_version_taken", row.source_version_taken)?),
             turn: count32("assets.turn", row.turn)?,

@@ -238,6 +238,9 @@ pub enum CatalogError {
         /// Its table and row.
         place: String,
     },
+    /// The clock stands before this program was made.
+    #[error("the clock of this machine says {}: put it right first", .0.rfc3339())]
+    Clock(domain::Timestamp),
     /// A number does not fit into a database column.
     #[error("{0} is too large a number")]
     TooLarge(u64),

@@ -1,4 +1,5 @@
-//! Everything that changed, numbered from 1 without gaps, in the order in which it became visible.
+//! Everything that changed, numbered from 1 without gaps but for one at each restore ([`crate::renumber`]), in the order
+//! in which it became visible.
 
 use domain::{AssetId, Timestamp, UserId};
 

@@ -85,8 +85,7 @@ impl Catalog {
         if kept.len() > RETAINED_MAX {
             return Err(CatalogError::TooManyGenerations(asset));
         }
-        let last = row.generation_taken()?.max(in_force.unwrap_or(Generation(0)));
-        let next = Generation(last.0.saturating_add(1));
+        let next = row.generation_free()?;
         tx.execute(sql::assets::SET_NEXT, args![asset, next, jobs.retire]).await?;
         tx.enqueue(jobs.plan, asset, &JobSpec::Reprocess { generation: next }, now).await?;
         tx.event(now, "asset.reprocessing", asset, json!({ "state": AssetState::Ready, "generation": next }));

@@ -247,8 +247,8 @@ impl Catalog {
                 version = SourceVersion::NONE;
                 let name = new.file_name.as_deref().unwrap_or(document::NAMELESS);
                 documents::begin(&mut tx, asset, (document, new.id, name), new.documents_max, new.now).await?;
-            } else if new.target.is_some_and(Target::is_version) {
-                version = versions::begin(&mut tx, asset, new.id, new.now).await?;
+            } else if let Some(target) = new.target.filter(|target| target.is_version()) {
+                version = versions::begin(&mut tx, target.source(), new.id, new.now).await?;
             } else {
                 assets::insert(&mut tx, (asset, playback), new.file_name.clone(), new.owner.clone(), new.now).await?;
             }

@@ -36,7 +36,8 @@ pub struct Target {
     pub asset: AssetId,
     /// The name under which it will be served.
     pub playback: PlaybackId,
-    /// Which of its sources; in a new upload, anything but the first means the next one, whatever its number will be.
+    /// Which of its sources; in a new upload, anything but the first means the next one, whose number will be at least
+    /// this.
     pub version: SourceVersion,
     /// The document that it becomes, which is no source.
     pub document: Option<DocumentId>,
@@ -48,9 +49,15 @@ impl Target {
         Self { asset, playback, version: SourceVersion::FIRST, document: None }
     }
 
-    /// Another source of an asset.
+    /// Another source of an asset, with the next number.
     pub fn next_version(asset: AssetId, playback: PlaybackId) -> Self {
-        Self { asset, playback, version: SourceVersion::MAX, document: None }
+        Self::version_from(SourceId { asset, version: SourceVersion::SECOND }, playback)
+    }
+
+    /// The same with the next number that is not below this one: a database that was put back from a copy may have
+    /// forgotten numbers under which something is stored.
+    pub fn version_from(least: SourceId, playback: PlaybackId) -> Self {
+        Self { asset: least.asset, playback, version: least.version, document: None }
     }
 
     /// A document of an asset.
@@ -237,10 +244,10 @@ impl Catalog {
     }
 }
 
-/// Begins another source of a ready asset, which `upload` will bring; its number.
+/// Begins another source of a ready asset, which `upload` will bring; its number, which is not below `least`.
 pub(crate) async fn begin(
     tx: &mut Tx,
-    asset: AssetId,
+    SourceId { asset, version: least }: SourceId,
     upload: UploadId,
     now: Timestamp,
 ) -> Result<SourceVersion, CatalogError> {
@@ -252,7 +259,7 @@ pub(crate) async fn begin(
     let duration = row.probe()?.as_ref().map(duration_ms);
     tx.execute(sql::versions::INSERT_FIRST, args![asset, duration]).await?;
     tx.execute(sql::versions::FORGET_FAILED, args![asset]).await?;
-    let number: Option<Number> = tx.row(sql::versions::TAKE, args![asset]).await?;
+    let number: Option<Number> = tx.row(sql::versions::TAKE, args![asset, least]).await?;
     let number = number.ok_or(CatalogError::NoAsset(asset))?.number;
     let version = SourceVersion(count32("assets.source_version_taken", number)?);
     if version > SourceVersion::MAX {
@@ -279,8 +286,7 @@ pub(crate) async fn receive(
         let failure = Failure::new(FailureCode::Internal, "another version of the asset was uploaded meanwhile");
         reprocess::abandon(tx, row, (asset, next), &failure, now).await?;
     }
-    let last = row.generation_taken()?.max(row.generation()?.unwrap_or(Generation(0)));
-    let next = Generation(last.0.saturating_add(1));
+    let next = row.generation_free()?;
     tx.execute(sql::assets::SET_NEXT, args![asset, next, jobs.retire]).await?;
     tx.execute(sql::versions::SET_NEXT, args![asset, version]).await?;
     tx.execute(sql::versions::RECEIVED, args![asset, version, column(size.0)?]).await?;

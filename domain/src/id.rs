@@ -234,6 +234,8 @@ impl SourceVersion {
     pub const NONE: Self = Self(0);
     /// The source that an asset begins with.
     pub const FIRST: Self = Self(1);
+    /// The one that replaces it.
+    pub const SECOND: Self = Self(2);
     /// The last number that is given.
     pub const MAX: Self = Self(9_999);
 }

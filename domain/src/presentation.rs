@@ -83,7 +83,7 @@ pub struct Pointer {
     pub generation: Generation,
     /// The revision of its presentation.
     pub revision: u32,
-    /// How many times an earlier source of the asset was gone back to.
+    /// Rises when an earlier source of the asset is gone back to, and when the catalogue is put back from a copy.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub turn: u32,
     /// As in the presentation.

@@ -11,15 +11,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use catalog_store::Renumbered;
 use catalog_store::backup::{self, Contents};
 use domain::ByteSize;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::data_dir::DataDir;
-use crate::{cli, terminal, wiring};
+use crate::{cli, renumber, terminal, wiring};
 
 /// What the help of `backup` shows below the flags.
 pub const BACKUP_EXAMPLES: &str = "\
@@ -45,6 +46,8 @@ Examples:
 
 The server must not be running. The copy is checked against its manifest and read whole first; one of a newer
 version is refused. What it replaces is kept beside the database, as catalog.db.before-restore-TIME.
+What was numbered or published since the copy was made stays in the storage and in caches, so the restored database goes
+on with numbers that were never used, and publishes everything that plays once more when the server starts.
 
 Exit codes: 0 restored, 1 it could not be, and nothing was replaced, 2 wrong usage.";
 
@@ -192,17 +195,24 @@ pub async fn restore(args: RestoreArgs, config: Config) -> anyhow::Result<ExitCo
     let data_dir = DataDir::open(&config.data_dir)?;
     let target = database(&config, data_dir.root())?;
     let fresh = beside(&target, ".restoring");
-    remove(&fresh)?;
+    remove_whole(&fresh)?;
     let put = put(&args.from, &manifest, &fresh, &target).await;
-    let kept = put.inspect_err(|_| drop(remove(&fresh)))?;
+    let (kept, done) = put.inspect_err(|_| drop(remove_whole(&fresh)))?;
     if let Some(kept) = kept {
         terminal::say(&format!("kept  {}", kept.display()));
     }
     terminal::say(&format!("ok    {}  as of {}", target.display(), manifest.made_at));
+    terminal::say(&renumber::told(done));
     Ok(ExitCode::from(cli::DONE))
 }
 
-async fn put(from: &Path, manifest: &Manifest, fresh: &Path, target: &Path) -> anyhow::Result<Option<PathBuf>> {
+/// What became of the database before, and what was done to this one.
+async fn put(
+    from: &Path,
+    manifest: &Manifest,
+    fresh: &Path,
+    target: &Path,
+) -> anyhow::Result<(Option<PathBuf>, Renumbered)> {
     copy_file(from, fresh).with_context(|| format!("cannot copy {}", from.display()))?;
     // What is judged is what will be used, whatever becomes of the other file meanwhile.
     let (bytes, sha256) = digest(fresh)?;
@@ -215,10 +225,14 @@ async fn put(from: &Path, manifest: &Manifest, fresh: &Path, target: &Path) -> a
     );
     let found = whole(fresh).await?;
     ensure!(found.schema <= backup::schema(), newer(found.schema));
+    // What it does not know was numbered since: no server may see it before it goes on with others.
+    let done = renumber::database(&config::address("sqlite", fresh)).await?;
+    backup::settle(fresh).await.context("cannot write the copy")?;
+    File::open(fresh).and_then(|file| file.sync_all()).context("cannot write the copy")?;
     let kept = if target.exists() { Some(put_aside(target).await?) } else { None };
     fs::rename(fresh, target).with_context(|| format!("cannot replace {}", target.display()))?;
     sync_folder(target.parent().unwrap_or(Path::new(".")))?;
-    Ok(kept)
+    Ok((kept, done))
 }
 
 /// Keeps the database that is there under another name; it stays in its place until it is replaced.
@@ -286,6 +300,11 @@ fn remove(file: &Path) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// The same with what lies beside a database.
+fn remove_whole(database: &Path) -> anyhow::Result<()> {
+    ["", "-wal", "-shm"].into_iter().try_for_each(|end| remove(&beside(database, end)))
 }
 
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {

@@ -9,8 +9,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::config::{self, Config, LogFormat, Role, Sources};
 use crate::{
-    access, audit, backup, doctor, probe, purge, reprocess, secrets, serve, telemetry, terminal, transcode, upload,
-    validate, verify, wiring,
+    access, audit, backup, doctor, probe, purge, renumber, reprocess, secrets, serve, telemetry, terminal, transcode,
+    upload, validate, verify, wiring,
 };
 
 /// The work is done.
@@ -145,6 +145,9 @@ enum Command {
     /// Put such a copy in the place of the database; what it replaces is kept
     #[command(after_help = backup::RESTORE_EXAMPLES)]
     Restore(RestoreCommand),
+    /// After a database was put back by pg_restore: give numbers that were never used, and publish everything again
+    #[command(after_help = renumber::EXAMPLES)]
+    Renumber(DataArgs),
     /// Go on where the key to the secrets in the database is lost
     #[command(after_help = secrets::EXAMPLES)]
     Secrets(SecretsArgs),
@@ -367,6 +370,11 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             let config = load(args.data.flags())?;
             quietly(&config)?;
             on_runtime(backup::restore(args.what, config))
+        }
+        Command::Renumber(args) => {
+            let config = load(args.flags())?;
+            quietly(&config)?;
+            on_runtime(renumber::run(config))
         }
         Command::Secrets(args) => {
             let config = load(args.what.flags())?;

@@ -434,7 +434,7 @@ impl Config {
 }
 
 /// A local path as a URL of this scheme; blanks and umlauts are percent-encoded.
-fn address(scheme: &str, path: &Path) -> String {
+pub(crate) fn address(scheme: &str, path: &Path) -> String {
     let encoded =
         url::Url::from_file_path(path).map_or_else(|()| path.display().to_string(), |url| url.path().to_owned());
     format!("{scheme}://{encoded}")

@@ -15,7 +15,7 @@
 //! | [`http`] | one listener, and who answers which path |
 //! | [`serve`] | the server: roles wired together |
 //! | [`wiring`] | from the configuration to the parts of the other crates |
-//! | [`transcode`], [`probe`], [`upload`], [`verify`], [`validate`], [`reprocess`], [`purge`], [`audit`], [`secrets`], [`backup`], [`doctor`] | the other commands |
+//! | [`transcode`], [`probe`], [`upload`], [`verify`], [`validate`], [`reprocess`], [`purge`], [`audit`], [`secrets`], [`backup`], [`renumber`], [`doctor`] | the other commands |
 //!
 //! Read [`config::Config`] and [`serve::run`] first.
 
@@ -34,6 +34,7 @@ pub mod machine;
 pub mod metrics;
 pub mod probe;
 pub mod purge;
+pub mod renumber;
 pub mod reprocess;
 pub mod secrets;
 pub mod serve;

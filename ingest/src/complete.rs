@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use catalog_store::{Advance, Closing, Upload, UploadKind, UploadState};
 use domain::{Failure, FailureCode, JobId};
+use media_store::StoreError;
 use media_store::staging::Writer;
 
 use crate::committer::{Commit, SyncPolicy};
@@ -130,6 +131,9 @@ impl Completion {
         loop {
             let error = match self.attempt().await {
                 Err(error) if may_heal(&error) => error,
+                Err(UploadError::Store(error @ StoreError::SourceDiffers { .. })) => {
+                    return Err(self.misplaced(&error).await?);
+                }
                 other => return other,
             };
             tracing::warn!(upload.id = %upload.id, error = %Causes(&error), "an upload cannot be completed yet");
@@ -232,6 +236,21 @@ impl Completion {
         let names: Vec<&str> = digests.iter().map(|digest| digest.algorithm.tus_name()).collect();
         let message = format!("the file does not have the announced digest ({}): upload it again", names.join(", "));
         self.refuse(Failure::new(FailureCode::Damaged, message)).await
+    }
+
+    /// Gives the upload up, since its place is taken: what is there belongs to somebody whom the catalogue does not know,
+    /// and stays.
+    async fn misplaced(&self, taken: &StoreError) -> Result<UploadError, UploadError> {
+        let Self { state, upload, .. } = self;
+        tracing::error!(upload.id = %upload.id, error = %Causes(taken), "another file lies where this one belongs");
+        let message = "another file is stored where this one belongs, as after the database was put back from a copy: \
+            upload it again";
+        let failure = Failure::new(FailureCode::Internal, message);
+        if state.catalog.close_upload(upload.id, &Closing::Refused(failure.clone()), state.clock.now()).await? {
+            state.sessions.closed();
+            state.staging.discard(upload.id).await?;
+        }
+        Ok(UploadError::Refused(failure))
     }
 
     /// Gives the upload up, for this reason.

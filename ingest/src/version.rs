@@ -3,13 +3,18 @@
 //! An upload that `replaces` an asset brings its next source (docs/adr/0042). Whoever may have the asset processed again
 //! may send one, and whoever holds a capability that was handed out for that asset.
 
+use std::time::Duration;
+
 use catalog_store::{Asset, Target};
 use domain::authority::{Action, Resource, Standing};
-use domain::{AssetId, AssetState};
+use domain::{AssetId, AssetState, SourceId, SourceVersion};
 
 use crate::gate::{self, Entrant};
 use crate::protocol::metadata::UPLOAD_METADATA;
 use crate::{Denial, State, UploadError};
+
+/// How long an upload that begins waits for the store to say what is there.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What an upload is for that names this asset, or comes under a capability; `None` for a new asset.
 ///
@@ -31,7 +36,28 @@ pub(crate) async fn target(
         (Some(None) | None, None) => return Ok(None),
     };
     let asset = asset_for(state, entrant, id, Action::ReprocessAsset).await?;
-    Ok(Some(Target::next_version(id, asset.playback)))
+    Ok(Some(Target::version_from(free(state, &asset).await, asset.playback)))
+}
+
+/// The next source of an asset under whose number nothing is stored: where the database was put back from a copy, it may
+/// not know of all that is.
+async fn free(state: &State, asset: &Asset) -> SourceId {
+    let mut next = SourceId { asset: asset.id, version: asset.source_version_taken.max(SourceVersion::FIRST) };
+    loop {
+        // Ends with the last number, which the catalogue refuses to go beyond.
+        next.version.0 = next.version.0.saturating_add(1);
+        if next.version >= SourceVersion::MAX {
+            return next;
+        }
+        match tokio::time::timeout(PATIENCE, state.store.source_size(next)).await {
+            Ok(Ok(Some(_))) => {
+                let version = next.version.0;
+                tracing::warn!(asset.id = %asset.id, version, "a version is stored that is in no row");
+            }
+            // A store that is away keeps nobody from sending: what is there is seen again at the end.
+            Ok(Ok(None) | Err(_)) | Err(_) => return next,
+        }
+    }
 }
 
 /// The asset whose id stands in the metadata of an upload, if one does.

@@ -80,7 +80,7 @@ pub enum StoreError {
         bytes_max: u64,
     },
     /// A source exists already and is not the staged file.
-    #[error("{key} exists with {stored_bytes} bytes, the staged file {staged} has {staged_bytes}")]
+    #[error("{key} holds another file, of {stored_bytes} bytes; the staged file {staged} has {staged_bytes}")]
     SourceDiffers {
         /// The source.
         key: String,

@@ -2,13 +2,17 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use domain::SourceId;
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
 
 use crate::error::blocking;
 use crate::folder::{Folder, sync_parent};
-use crate::store::Backend;
+use crate::store::{Backend, absent, path};
 use crate::{Key, MediaStore, StoreError, layout, multipart};
 
 impl MediaStore {
@@ -19,7 +23,7 @@ impl MediaStore {
     ///
     /// # Errors
     /// [`StoreError::Missing`] when there is neither source nor staged file,
-    /// [`StoreError::SourceDiffers`] when both exist and have different sizes.
+    /// [`StoreError::SourceDiffers`] when both exist and do not hold the same; then neither is changed.
     pub async fn adopt_source(&self, source: impl Into<SourceId>, staged: &Path) -> Result<(), StoreError> {
         self.adopt(&layout::source(source), staged).await
     }
@@ -41,7 +45,10 @@ impl MediaStore {
                 Backend::Folder(_) => Ok(()),
                 Backend::Bucket(bucket) => bucket.forget_journal(&key, &staged).await,
             },
-            (Some(stored_bytes), Some(staged_bytes)) if stored_bytes != staged_bytes => {
+            // Read whole, since what is staged goes: of an earlier attempt that was cut off, or a stranger's.
+            (Some(stored_bytes), Some(staged_bytes))
+                if stored_bytes != staged_bytes || !self.holds_file(&key, &staged).await? =>
+            {
                 Err(StoreError::SourceDiffers { key: key.to_string(), stored_bytes, staged, staged_bytes })
             }
             (Some(_), Some(_)) => {
@@ -59,6 +66,22 @@ impl MediaStore {
                 Backend::Bucket(bucket) => bucket.put_source(&self.inner.objects, &key, &staged, bytes).await,
             },
         }
+    }
+
+    /// True if the object has the octets of the file.
+    async fn holds_file(&self, key: &Key, file: &Path) -> Result<bool, StoreError> {
+        let Some(found) = absent(self.inner.objects.get(&path(key)).await, key)? else { return Ok(false) };
+        let (mut stored, mut at, file) = (found.into_stream(), 0u64, file.to_owned());
+        let file = blocking(move || File::open(file).map(Arc::new)).await.map_err(StoreError::io("stage", key))?;
+        while let Some(piece) = stored.try_next().await.map_err(StoreError::remote("read", key))? {
+            let (file, from) = (file.clone(), at);
+            at += piece.len() as u64;
+            if !blocking(move || has_at(&file, &piece, from)).await.map_err(StoreError::io("stage", key))? {
+                return Ok(false);
+            }
+        }
+        let bytes = blocking(move || file.metadata()).await.map_err(StoreError::io("stage", key))?.len();
+        Ok(bytes == at)
     }
 
     /// The size of an asset's source in octets; `None` when there is none.
@@ -158,6 +181,15 @@ impl MediaStore {
             Backend::Folder(_) => Ok(()),
             Backend::Bucket(bucket) => bucket.abandon(staged).await,
         }
+    }
+}
+
+/// True if these octets stand in the file at this place.
+fn has_at(file: &File, piece: &[u8], at: u64) -> io::Result<bool> {
+    let mut own = vec![0; piece.len()];
+    match file.read_exact_at(&mut own, at) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read.map(|()| own == piece),
     }
 }
 

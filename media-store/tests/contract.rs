@@ -272,6 +272,11 @@ async fn adopting_a_different_file_is_refused(ground: Ground) {
     let refused = ground.store.adopt_source(asset(), &staged).await;
     assert!(matches!(refused, Err(StoreError::SourceDiffers { stored_bytes: 3, staged_bytes: 7, .. })));
     assert!(staged.exists());
+    // One of the same length is not taken for it either: nothing would be left of it.
+    let staged = ground.staged(b"two");
+    let refused = ground.store.adopt_source(asset(), &staged).await;
+    assert!(matches!(refused, Err(StoreError::SourceDiffers { stored_bytes: 3, staged_bytes: 3, .. })), "{refused:?}");
+    assert!(staged.exists() && read(&ground.store).await == b"one");
 }
 
 async fn an_empty_source_is_a_source(ground: Ground) {

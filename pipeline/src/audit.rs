@@ -179,6 +179,13 @@ async fn attempt(
     let is_busy = parts.catalog.unfinished_job_count_of(id).await? > 0;
     check_source(parts, &asset, is_busy, &mut report).await?;
     let published = published(parts, &asset, &mut report).await?;
+    let is_elsewhere = match &published {
+        Some(published) if !is_busy => is_elsewhere(parts, &asset, published, &mut report).await?,
+        _ => false,
+    };
+    // What is in force is not what is told there: nothing can be learned from that, nor of what it does not know.
+    let published = published.filter(|_| !is_elsewhere);
+    let is_busy = is_busy || is_elsewhere;
     let mut known: HashSet<Key> = HashSet::new();
     let mut inventories = Vec::new();
     report.outputs = outputs(parts, id).await?;
@@ -397,6 +404,28 @@ async fn published(parts: &Parts, asset: &Asset, report: &mut Report) -> Result<
     };
     report.add(Fault::PresentationUnreadable.finding(key, problem));
     Ok(None)
+}
+
+/// True if another presentation of a ready asset is shown than the one that the catalogue has in force; then that is in
+/// the report.
+async fn is_elsewhere(
+    parts: &Parts,
+    asset: &Asset,
+    published: &Presentation,
+    report: &mut Report,
+) -> Result<bool, AuditError> {
+    let Some(generation) = asset.generation.filter(|_| asset.state == AssetState::Ready) else { return Ok(false) };
+    let Some(edition) = parts.catalog.edition(asset.id, generation).await? else { return Ok(false) };
+    if (published.generation, published.revision) == (generation, edition.revision) {
+        return Ok(false);
+    }
+    let (shown, revision) = (published.generation, published.revision);
+    let told = format!(
+        "it shows generation {shown}, revision {revision}; the catalogue has generation {generation}, revision {}",
+        edition.revision
+    );
+    report.add(Fault::PointerElsewhere.finding(format!("pointer of {}", asset.playback), told));
+    Ok(true)
 }
 
 /// The pointer of a playback id, if there is one and it can be read.

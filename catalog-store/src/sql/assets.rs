@@ -186,7 +186,8 @@ statements! {
     SET_STATE = both("update assets set state = $2 where id = $1");
     SET_SIZE = both("update assets set size_bytes = $2 where id = $1");
     SET_PROBED = both("update assets set probe = $2, title = $3, kind = $6, generation = $4, \
-        generation_taken = $4, size_bytes = $5 where id = $1");
+        generation_taken = case when generation_taken < $4 then $4 else generation_taken end, size_bytes = $5 \
+        where id = $1");
     SET_ABOUT = both("update assets set about = $2, about_version = about_version + 1, title = $3, \
         released_on = $4 where id = $1");
     BIN = both("update assets set binned_at = $2, bin_until = $3 where id = $1");
@@ -220,7 +221,8 @@ statements! {
     /// The output that is planned while the upload runs; without one, what is kept for the end of that.
     SET_SPARE = both("update assets set spare_job = $2 where id = $1");
     NO_GENERATION = both("update assets set generation = null, spare_job = null where id = $1");
-    SET_GENERATION = both("update assets set generation = $2, generation_taken = $2 where id = $1");
+    SET_GENERATION = both("update assets set generation = $2, \
+        generation_taken = case when generation_taken < $2 then $2 else generation_taken end where id = $1");
     /// Another output is to be made beside the one in force.
     SET_NEXT = both("update assets set next_generation = $2, generation_taken = $2, spare_job = $3, \
         reprocess_failure = null where id = $1");
@@ -233,6 +235,10 @@ statements! {
     ABANDON_NEXT = both("update assets set next_generation = null, next_source_version = null, spare_job = null, \
         reprocess_failure = $2 \
         where id = $1");
+    /// The next numbers are higher than $1, and than all that were given; whatever is being published is out of date.
+    RENUMBER = both("update assets set wishes = wishes + 1, \
+        generation_taken = case when generation_taken < $1 then $1 else generation_taken + 1 end, \
+        turn = case when turn < $1 then $1 else turn + 1 end");
     SET_FAILURE = both("update assets set failure = $2 where id = $1");
     SET_CHAPTERS = both("update assets set chapters = $2 where id = $1");
     SET_POSTER = both("update assets set poster = $2 where id = $1");

@@ -4,6 +4,8 @@ use super::{both, statements};
 
 statements! {
     NEXT_SEQ = both("update event_counter set seq = seq + 1 where id = 1 returning seq as number");
+    /// The next number is higher than $1, and than all that were given.
+    RENUMBER = both("update event_counter set seq = case when seq < $1 then $1 else seq + 1 end where id = 1");
     LAST_SEQ = both("select seq as number from event_counter where id = 1");
     FIRST_SEQ = both("select min(seq) as number from events");
     INSERT = both("insert into events (seq, at, topic, asset_id, user_id, data) \

@@ -47,6 +47,9 @@ statements! {
         where g.asset_id = $1 and g.generation = $2");
     TAKE_REVISION = both("update generations set revision_taken = revision_taken + 1 \
         where asset_id = $1 and generation = $2 returning revision_taken as number");
+    /// The next number is higher than $1, and than all that were given.
+    RENUMBER = both("update generations set revision_taken = case when revision_taken < $1 then $1 \
+        else revision_taken + 1 end");
     /// Only if what was in force ($3) still is, and nobody wished for anything since ($6).
     PUT_IN_FORCE = both("update generations set revision = $4, is_complete = $5 \
         where asset_id = $1 and generation = $2 and revision = $3 and $4 > $3 \

@@ -24,9 +24,9 @@ statements! {
         on conflict do nothing");
     INSERT = both("insert into asset_versions (asset_id, source_version, upload_id, state, created_at) \
         values ($1, $2, $3, 'uploading', $4)");
-    /// The next number.
-    TAKE = both("update assets set source_version_taken = source_version_taken + 1 where id = $1 \
-        returning source_version_taken as number");
+    /// The next number, not below $2.
+    TAKE = both("update assets set source_version_taken = case when source_version_taken + 1 < $2 then $2 \
+        else source_version_taken + 1 end where id = $1 returning source_version_taken as number");
     UNDER_WAY = both("select count(*) as number from asset_versions where asset_id = $1 \
         and state in ('uploading', 'processing')");
     /// What came to nothing is told until the next one is begun.

@@ -23,6 +23,7 @@ mod ledger;
 mod lookup;
 mod people;
 mod purges;
+mod renumber;
 mod reprocess;
 mod search;
 mod secrets;
@@ -232,6 +233,10 @@ contract! {
         one_process_tells_a_target_until_its_lease_runs_out
         what_went_wrong_is_known_until_it_goes_well
         what_is_published_and_who_may_play_it_is_told_in_events;
+    renumber:
+        what_is_numbered_after_a_restore_never_had_its_number_before
+        what_was_made_beside_the_one_in_force_is_begun_anew_after_a_restore
+        what_nobody_plays_yet_is_numbered_anew_but_not_published;
     reprocess:
         another_output_takes_the_place_of_the_one_in_force_in_one_step
         the_old_output_waits_for_its_players_and_then_goes_with_its_ledger

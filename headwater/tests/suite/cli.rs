@@ -38,7 +38,9 @@ fn help_teaches_by_example() {
         assert!(help.contains(taught), "{taught} is missing in\n{help}");
     }
     assert!(!help.contains("engine"), "the engine is nobody's command:\n{help}");
-    for command in ["serve", "upload", "probe", "transcode", "doctor", "verify", "validate", "reprocess", "config"] {
+    for command in
+        ["serve", "upload", "probe", "transcode", "doctor", "verify", "validate", "reprocess", "renumber", "config"]
+    {
         let help = run(&[command, "--help"]);
         assert_eq!(help.status.code(), Some(0));
         assert!(stdout(&help).contains("Examples:"), "{command} teaches nothing:\n{}", stdout(&help));

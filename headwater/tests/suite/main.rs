@@ -44,6 +44,7 @@ mod provider;
 mod purge;
 mod regressions;
 mod reprocess;
+mod restore;
 mod reuse_port;
 mod server;
 mod showing;

@@ -11,7 +11,7 @@ use crate::harness::{Server, append, run, text};
 use crate::server::{objects, until};
 
 /// A clip of so many seconds: what is played tells by its length which one it is.
-fn clip(seconds: u32) -> PathBuf {
+pub(crate) fn clip(seconds: u32) -> PathBuf {
     media::clip(&ClipSpec { seconds: f64::from(seconds), ..ClipSpec::default() })
 }
 
@@ -30,25 +30,25 @@ async fn replacing(server: &Server, asset: &str, bytes: usize, name: &str) -> St
 }
 
 /// Sends a whole file as the next version.
-async fn replace(server: &Server, asset: &str, file: &Path) {
+pub(crate) async fn replace(server: &Server, asset: &str, file: &Path) {
     let bytes = std::fs::read(file).unwrap();
     let upload = replacing(server, asset, bytes.len(), file.file_name().unwrap().to_str().unwrap()).await;
     let sent = append(&server.url, &upload, 0, bytes).await.unwrap();
     assert_eq!(sent.status(), StatusCode::NO_CONTENT);
 }
 
-async fn versions(server: &Server, asset: &str) -> Vec<Value> {
+pub(crate) async fn versions(server: &Server, asset: &str) -> Vec<Value> {
     server.json(&format!("{asset}/versions")).await["data"].as_array().unwrap().clone()
 }
 
-async fn state_of(server: &Server, asset: &str, version: u64) -> String {
+pub(crate) async fn state_of(server: &Server, asset: &str, version: u64) -> String {
     let all = versions(server, asset).await;
     let found = all.iter().find(|one| one["version"] == version);
     found.map_or_else(|| "gone".to_owned(), |one| one["state"].as_str().unwrap().to_owned())
 }
 
 /// What a player gets that begins now: how long it plays in seconds, rounded, and every octet of it.
-async fn played(server: &Server, hls: &str) -> (String, BTreeMap<String, Vec<u8>>) {
+pub(crate) async fn played(server: &Server, hls: &str) -> (String, BTreeMap<String, Vec<u8>>) {
     let folder = hls.rsplit_once('/').unwrap().0;
     let (_, master) = m3u8_rs::parse_master_playlist(server.text(hls).await.as_bytes()).unwrap();
     let variant = master.variants.iter().find(|variant| !variant.is_i_frame).unwrap();
@@ -67,7 +67,7 @@ async fn played(server: &Server, hls: &str) -> (String, BTreeMap<String, Vec<u8>
 }
 
 /// Waits until a player that begins now gets what plays for so long.
-async fn until_played(server: &Server, hls: &str, seconds: u32) {
+pub(crate) async fn until_played(server: &Server, hls: &str, seconds: u32) {
     let seconds = seconds.to_string();
     until(&format!("{seconds} s are played"), || async { played(server, hls).await.0 == seconds }).await;
 }

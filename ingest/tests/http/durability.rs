@@ -411,3 +411,21 @@ async fn the_last_request_may_be_repeated_when_its_answer_was_lost() {
     assert_eq!(ground.patch(upload, 6, "").await.offset(), Some(6));
     assert_eq!(ground.probes().await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_file_of_the_same_length_that_lies_in_the_place_of_a_source_is_not_taken_for_it() {
+    let ground = Ground::new().await;
+    for stranger in [&b"strange"[..], b"another one"] {
+        let upload = ground.create(7).await;
+        let asset = ground.asset(upload).await.id;
+        let file = ground.dir.path().join("stranger");
+        std::fs::write(&file, stranger).expect("writes");
+        ground.state.store.adopt_source(asset, &file).await.expect("is stored");
+        let answer = ground.patch(upload, 0, "my file").await;
+        assert_eq!((answer.status.as_u16(), answer.code()), (410, "upload_refused".to_owned()), "{}", answer.body);
+        assert!(answer.body.contains("another file is stored where this one belongs"), "{}", answer.body);
+        assert_eq!(ground.source(asset).await, stranger, "it is somebody's");
+        assert_eq!(ground.asset(upload).await.state, AssetState::Failed);
+        assert!(!ground.state.staging.path(upload).exists());
+    }
+}

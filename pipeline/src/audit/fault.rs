@@ -21,6 +21,8 @@ pub enum Fault {
     PointerUnreadable,
     /// The pointer names the plan of an asset that is ready.
     PointerBehind,
+    /// The pointer names another presentation than the one that the catalogue has in force.
+    PointerElsewhere,
     /// The presentation in force is not there.
     PresentationMissing,
     /// The presentation in force is damaged, or somebody else's.
@@ -65,14 +67,19 @@ impl Fault {
                 "Put the pointer back from a copy of the storage; without one, upload the file again."
             }
             Self::PresentationMissing | Self::PresentationUnreadable | Self::PresentationDiffers => {
-                "Put the presentation back from a copy of the storage; without one, upload the file again."
+                "Put the presentation back from a copy of the storage; without one, `headwater reprocess` makes the \
+                 asset anew from its source."
+            }
+            Self::PointerElsewhere => {
+                "Database and storage are of different times, as after one of them was put back from a copy: stop the \
+                 servers, run `headwater renumber`, and start them; what the database says is published then."
             }
             Self::RowUnreadable | Self::RowMissing | Self::RowStray | Self::RowDiffers => {
                 "Restore the database from a copy, and check its disk; without a copy, upload the file again."
             }
             Self::ObjectMissing | Self::ObjectDiffers => {
-                "Put the object back from a copy of the storage, and check its disk; without a copy, upload the file \
-                 again and delete this asset."
+                "Put the object back from a copy of the storage, and check its disk; without one, `headwater reprocess` \
+                 makes what is encoded anew from the source, and what was added to the asset has to be added again."
             }
             Self::ObjectUnreadable => "Check the disk and the permissions of the storage, then run the command again.",
             Self::ObjectInvalid => {

@@ -80,9 +80,10 @@ pub(super) async fn show_plan(step: &Step<'_>, plan: &Presentation) -> Result<()
     parts.store.put_once(&key, serde_json::to_vec(plan)?.into()).await?;
     // A worker that was stopped for long must not bring back what has been replaced or deleted.
     step.still_ours().await?;
-    let current = current(&parts.store, plan.playback).await?;
+    let (asset, current) = (step.asset().await?, current(&parts.store, plan.playback).await?);
+    pointer.turn = asset.turn;
     if current.as_ref().is_none_or(|current| current.rank() < pointer.rank()) {
-        pointer.access = step.asset().await?.access_after(current.as_ref().map(|current| &current.access));
+        pointer.access = asset.access_after(current.as_ref().map(|current| &current.access));
         pointer.documents = parts.catalog.listed_documents(pointer.asset).await?;
         parts.store.put_pointer(plan.playback, serde_json::to_vec(&pointer)?.into()).await?;
     }

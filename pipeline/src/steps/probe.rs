@@ -28,7 +28,8 @@ pub(super) async fn run(step: &Step<'_>) -> Result<Settlement, JobError> {
         }
         tracing::warn!(generation = planned.0, "the source is not what its first part promised: it is planned anew");
     }
-    let generation = Generation(asset.generation.map_or(1, |last| last.0.saturating_add(1)));
+    let last = asset.generation_taken.max(asset.generation.unwrap_or(Generation(0)));
+    let generation = Generation(last.0.saturating_add(1));
     let (plan, jobs) = publish_plan(step, &asset, &probe, &step.config.recipe, generation).await?;
     Ok(Settlement::Probed { probe: Box::new(probe), generation, plan: Box::new(plan), jobs })
 }
@@ -93,7 +94,7 @@ pub(super) async fn run_again(step: &Step<'_>, failed: Generation) -> Result<Set
     } else {
         Recipe { passthrough: false, ..plan.recipe }
     };
-    let generation = Generation(failed.0.saturating_add(1));
+    let generation = Generation(asset.generation_taken.max(failed).0.saturating_add(1));
     let (plan, jobs) = if is_beside {
         let (plan, _) = self::plan(step, &asset, &probe, &recipe, generation).await?;
         let jobs = jobs(&plan, &probe, generation);
