@@ -87,7 +87,7 @@ pub(crate) async fn list(
     uri: Uri,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let (filter, order) = (query.wanted().filter()?, query.order()?);
     let name = format!("assets {order:?} {filter:?}");
     let list = Listing::of(&state, name, query.limit, (PAGE_ASSETS, PAGE_ASSETS_MAX))?;
@@ -159,7 +159,7 @@ pub(crate) async fn delete(
     query: Result<Query<DeleteQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let id = asset_in(path)?;
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let asset = any_asset_for(&state, &caller, id, Action::DeleteAsset).await?;
     let now = state.clock.now();
     // Of what never played, or was thrown away before, there is nothing to be restored.
