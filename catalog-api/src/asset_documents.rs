@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::State;
 use crate::accounts::Caller;
-use crate::assets::{Missing, asset_in, no_store};
+use crate::assets::{Missing, asset_in, no_store, sees_work};
 use crate::availability::follow;
 use crate::collections::{at_most, both_in};
 use crate::documents::{IfMatch, document, present, tag};
@@ -94,7 +94,10 @@ pub(crate) async fn list(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?;
-    let documents = state.catalog.documents(asset.id).await?;
+    let mut documents = state.catalog.documents(asset.id).await?;
+    // What is on its way, or was refused, is for those who work on it.
+    let sees_all = sees_work(&state, &caller, &asset).await?;
+    documents.retain(|document| sees_all || document.state == Standing::Ready);
     let view = |(position, document)| DocumentView::new(&asset, document, position);
     let data = documents.into_iter().enumerate().map(view).collect();
     Ok((no_store(), Json(DocumentList { data })).into_response())
@@ -125,7 +128,8 @@ pub(crate) async fn show(
 ) -> Result<Response, Problem> {
     let (asset, id): (AssetId, DocumentId) = both_in(path)?;
     let asset = asset_for(&state, &caller, asset, Action::ReadAsset).await?;
-    shown(&state, &asset, id).await
+    let sees_all = sees_work(&state, &caller, &asset).await?;
+    found(&state, &asset, id, sees_all).await
 }
 
 /// Changes name, description or place of a document by JSON Merge Patch (RFC 7396).
@@ -170,7 +174,13 @@ pub(crate) async fn remove(
 }
 
 async fn shown(state: &State, asset: &Asset, id: DocumentId) -> Result<Response, Problem> {
-    let documents = state.catalog.documents(asset.id).await?;
+    found(state, asset, id, true).await
+}
+
+/// A document among all, or among those that are there.
+async fn found(state: &State, asset: &Asset, id: DocumentId, sees_all: bool) -> Result<Response, Problem> {
+    let mut documents = state.catalog.documents(asset.id).await?;
+    documents.retain(|document| sees_all || document.state == Standing::Ready);
     let found = documents.into_iter().enumerate().find(|(_, document)| document.id == id);
     let (position, found) = found.ok_or(NO_DOCUMENT)?;
     let mut headers = no_store();

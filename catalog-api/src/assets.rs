@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::assets::PAGE_ASSETS_MAX;
-use catalog_store::{Asset, CatalogError, Order, Output, Text};
+use catalog_store::{Asset, Audience, CatalogError, Order, Output, Text};
 use domain::authority::Action;
 use domain::{AssetId, AssetState, JobId, PlaybackId};
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::State;
 use crate::accounts::Caller;
 use crate::availability;
 use crate::describe::shown;
-use crate::door::{any_asset_for, asset_for};
+use crate::door::{any_asset_for, asset_for, standing_to};
 use crate::filter::Wanted;
 use crate::pages::{self, Listing, PageInfo};
 use crate::problem::{Problem, chain};
@@ -87,7 +87,7 @@ pub(crate) async fn list(
     uri: Uri,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let (filter, order) = (query.wanted().filter()?, query.order()?);
     let name = format!("assets {order:?} {filter:?}");
     let list = Listing::of(&state, name, query.limit, (PAGE_ASSETS, PAGE_ASSETS_MAX))?;
@@ -98,13 +98,13 @@ pub(crate) async fn list(
             Some(asset) => asset_for(&state, &caller, asset.id, Action::ReadAsset).await.ok(),
             None => None,
         };
-        return page(&state, found.into_iter().collect(), list.info(None), &uri).await;
+        return page(&state, &caller, found.into_iter().collect(), (list.info(None), &uri)).await;
     }
     let seen_by = caller.confined_to();
     let mut assets =
         state.catalog.list_assets(&filter, order, seen_by.as_deref(), after, list.rows(), state.clock.now()).await?;
     let info = list.cut(&mut assets, |last| format!("{}\n{}", order.key(last), last.id));
-    page(&state, assets, info, &uri).await
+    page(&state, &caller, assets, (info, &uri)).await
 }
 
 /// The place behind an asset: the key by which it is sorted, and its id.
@@ -113,9 +113,17 @@ fn behind(place: &str) -> Result<(String, AssetId), Problem> {
     parts.ok_or_else(Problem::invalid_cursor)
 }
 
-async fn page(state: &State, assets: Vec<Asset>, page: PageInfo, uri: &Uri) -> Result<Response, Problem> {
-    let data = views(state, assets).await?;
-    Ok(pages::answer(uri, data, page))
+async fn page(
+    state: &State,
+    caller: &Caller,
+    assets: Vec<Asset>,
+    (page, uri): (PageInfo, &Uri),
+) -> Result<Response, Problem> {
+    let mut shown = Vec::with_capacity(assets.len());
+    for asset in assets {
+        shown.push(for_reader(state, caller, asset).await?);
+    }
+    Ok(pages::answer(uri, views(state, shown).await?, page))
 }
 
 pub(crate) async fn show(
@@ -124,7 +132,24 @@ pub(crate) async fn show(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?;
-    shown(&state, asset).await
+    shown(&state, for_reader(&state, &caller, asset).await?).await
+}
+
+/// An asset as far as it is for the caller: notes of reviews, and how far another output of it is, are for those who may
+/// change it.
+async fn for_reader(state: &State, caller: &Caller, asset: Asset) -> Result<Asset, Problem> {
+    let is_worked_on =
+        asset.stage_note.is_some() || asset.next_generation.is_some() || asset.reprocess_failure.is_some();
+    // Asked only where there is something to keep back.
+    if !is_worked_on || sees_work(state, caller, &asset).await? {
+        return Ok(asset);
+    }
+    Ok(Asset { stage_note: None, next_generation: None, reprocess_failure: None, ..asset })
+}
+
+/// Whether the caller is told of work on an asset that is not there yet: as of events ([`catalog_store::Audience`]).
+pub(crate) async fn sees_work(state: &State, caller: &Caller, asset: &Asset) -> Result<bool, Problem> {
+    Ok(Audience::Editors.has(standing_to(state, caller, asset).await?))
 }
 
 pub(crate) async fn delete(
@@ -134,7 +159,7 @@ pub(crate) async fn delete(
     query: Result<Query<DeleteQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let id = asset_in(path)?;
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let asset = any_asset_for(&state, &caller, id, Action::DeleteAsset).await?;
     let now = state.clock.now();
     // Of what never played, or was thrown away before, there is nothing to be restored.

@@ -82,7 +82,7 @@ pub(crate) async fn list(
     query: Result<Query<AuditQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let accounts = accounts(&state)?;
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let filter = query.filter()?;
     let list = Listing::of(&state, format!("{LIST} {filter:?}"), query.limit, (PAGE_AUDIT, PAGE_AUDIT_MAX))?;
     let before = list.after(query.after.as_deref())?;

@@ -53,7 +53,7 @@ pub(crate) async fn list(
     uri: Uri,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let list = Listing::of(&state, "bin", query.limit, PAGE_ROWS)?;
     let after = list.after(query.after.as_deref())?;
     let owner = caller.confined_to();
@@ -90,7 +90,7 @@ pub(crate) async fn reviews(
     uri: Uri,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let list = Listing::of(&state, "reviews", query.limit, PAGE_ROWS)?;
     let after = list.after(query.after.as_deref())?;
     let owner = caller.confined_to();

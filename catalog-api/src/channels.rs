@@ -94,7 +94,7 @@ pub(crate) async fn list(
     uri: Uri,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let list = Listing::of(&state, "channels", query.limit, PAGE_ROWS)?;
     if let Some(wanted) = &query.handle {
         let found = match handle(wanted) {
@@ -177,7 +177,7 @@ pub(crate) async fn assets(
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let channel = state.catalog.channel(channel_in(path)?).await?.ok_or(NO_CHANNEL)?;
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let list = Listing::of(&state, format!("assets of {}", channel.id), query.limit, PAGE_ROWS)?;
     let after = list.after(query.after.as_deref())?;
     let found = state.catalog.assets_of_channel(channel.id, after, list.rows(), state.clock.now()).await?;
@@ -219,7 +219,7 @@ pub(crate) async fn subscriptions(
     uri: Uri,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let user = own(&state, &caller)?;
     let list = Listing::of(&state, format!("subscriptions of {user}"), query.limit, PAGE_ROWS)?;
     let after = list.after(query.after.as_deref())?;
@@ -234,7 +234,7 @@ pub(crate) async fn feed(
     uri: Uri,
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let user = own(&state, &caller)?;
     let list = Listing::of(&state, format!("feed of {user}"), query.limit, PAGE_ROWS)?;
     let after = list.after(query.after.as_deref())?;

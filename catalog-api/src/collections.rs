@@ -129,7 +129,7 @@ pub(crate) async fn list(
     uri: Uri,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let name = format!("collections {:?} {:?}", query.kind, query.owner);
     let list = Listing::of(&state, name, query.limit, PAGE_ROWS)?;
     let after = list.after(query.after.as_deref())?;
@@ -214,7 +214,7 @@ pub(crate) async fn items(
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let collection = collection_for(&state, &caller, collection_in(path)?, Action::ReadCollection).await?;
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let list = Listing::of(&state, format!("items of {}", collection.id), query.limit, PAGE_ROWS)?;
     let after = list.place(query.after.as_deref())?.map(|place| behind(&place)).transpose()?;
     let seen_by = caller.confined_to();

@@ -1,13 +1,17 @@
 //! What documents of requests and answers have in common: bodies and versions.
 
+use aws_lc_rs::digest;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
+use crate::accounts::secret;
 use crate::problem::Problem;
 use crate::{State, body, characters};
 
+/// Octets of the digest in a tag: enough to tell one state of a document from those before it.
+const DIGEST_BYTES: usize = 8;
 /// Largest document of a request about accounts.
 const BYTES_MAX: usize = 16 << 10;
 
@@ -83,27 +87,12 @@ impl IfMatch {
         if !headers.contains_key(header::IF_MATCH) {
             return Err(Problem::precondition_required());
         }
-        let lines: Vec<&[u8]> = headers.get_all(header::IF_MATCH).iter().map(HeaderValue::as_bytes).collect();
-        // Several lines are one list (RFC 9110 §5.3).
-        let list = lines.join(&b", "[..]);
-        if list.trim_ascii() == b"*" {
-            return Ok(Self::Any);
-        }
-        let mut tags = Vec::new();
-        let (mut rest, mut count) = (skipped(&list), 0);
-        while !rest.is_empty() {
-            let (is_weak, tag, tail) = next_tag(rest).ok_or_else(Problem::invalid_if_match)?;
-            if !is_weak {
-                tags.push(tag.to_vec());
-            }
-            count += 1;
-            rest = skipped(tail);
-            // Between two of them there is a comma.
-            if !rest.is_empty() && !tail[..tail.len() - rest.len()].contains(&b',') {
-                return Err(Problem::invalid_if_match());
+        match Tags::of(headers, &header::IF_MATCH).ok_or_else(Problem::invalid_if_match)? {
+            Tags::Any => Ok(Self::Any),
+            Tags::List(tags) => {
+                Ok(Self::Tags(tags.into_iter().filter(|(is_weak, _)| !is_weak).map(|(_, tag)| tag).collect()))
             }
         }
-        if count == 0 { Err(Problem::invalid_if_match()) } else { Ok(Self::Tags(tags)) }
     }
 
     /// Whether it is meant for what has this tag, with its quotes.
@@ -114,10 +103,67 @@ impl IfMatch {
         }
     }
 
-    /// The present version, if it is meant for that.
+    /// The present version, if it is meant for that, in whatever form it was shown ([`with_digest`]).
     pub(crate) fn version(&self, present: u64) -> Result<u64, Problem> {
-        if self.names(&format!("\"{present}\"")) { Ok(present) } else { Err(Problem::changed(Some(present))) }
+        let (bare, shown) = (format!("\"{present}\""), format!("\"{present}-"));
+        let is_meant = match self {
+            Self::Any => true,
+            Self::Tags(tags) => tags.iter().any(|one| one == bare.as_bytes() || one.starts_with(shown.as_bytes())),
+        };
+        if is_meant { Ok(present) } else { Err(Problem::changed(Some(present))) }
     }
+}
+
+/// What a client names by a field with a list of tags (RFC 9110 §13.1).
+enum Tags {
+    /// Whatever is there.
+    Any,
+    /// Whether each is weak, and its opaque part with the quotes.
+    List(Vec<(bool, Vec<u8>)>),
+}
+
+impl Tags {
+    /// Those in the lines of this name; `None` if that is no such list.
+    fn of(headers: &HeaderMap, name: &header::HeaderName) -> Option<Self> {
+        let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        // Several lines are one list (RFC 9110 §5.3).
+        let list = lines.join(&b", "[..]);
+        if list.trim_ascii() == b"*" {
+            return Some(Self::Any);
+        }
+        let mut tags = Vec::new();
+        let mut rest = skipped(&list);
+        while !rest.is_empty() {
+            let (is_weak, tag, tail) = next_tag(rest)?;
+            tags.push((is_weak, tag.to_vec()));
+            rest = skipped(tail);
+            // Between two of them there is a comma.
+            if !rest.is_empty() && !tail[..tail.len() - rest.len()].contains(&b',') {
+                return None;
+            }
+        }
+        (!tags.is_empty()).then_some(Self::List(tags))
+    }
+}
+
+/// Whether a client has what this tag names, by `If-None-Match` (RFC 9110 §13.1.2): weak tags count as well. What cannot
+/// be read names nothing, so the client gets it once more.
+pub(crate) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let strong = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+    match Tags::of(headers, &header::IF_NONE_MATCH) {
+        Some(Tags::Any) => true,
+        Some(Tags::List(tags)) => tags.iter().any(|(_, known)| *known == strong(tag.as_bytes())),
+        None => false,
+    }
+}
+
+/// The tag of a version of a document that looks like this. A version counts what people change; what else the document
+/// tells, such as how far work is, changes without it.
+pub(crate) fn with_digest(version: &HeaderValue, content: &[u8]) -> Option<HeaderValue> {
+    let version = version.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?;
+    let is_counted = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    let digest = secret::hex(&digest::digest(&digest::SHA256, content).as_ref()[..DIGEST_BYTES]);
+    HeaderValue::try_from(format!("\"{version}-{digest}\"")).ok().filter(|_| is_counted)
 }
 
 /// A list behind the spaces and commas that it begins with.
@@ -166,6 +212,37 @@ mod tests {
             assert_eq!(wanted(&[wrong]), Err("invalid_header"), "{wrong}");
         }
         assert_eq!(wanted(&["*", "\"3\""]), Err("invalid_header"));
+    }
+
+    #[test]
+    fn a_change_is_meant_for_a_version_in_whatever_form_it_was_shown() {
+        let shown = with_digest(&HeaderValue::from_static("\"3\""), b"{}").unwrap();
+        assert!(shown.to_str().unwrap().starts_with("\"3-"), "{shown:?}");
+        let meant = |present| {
+            let headers = HeaderMap::from_iter([(header::IF_MATCH, shown.clone())]);
+            IfMatch::of(&headers).unwrap().version(present).is_ok()
+        };
+        assert_eq!((meant(3), meant(2), meant(33)), (true, false, false));
+        for other in ["\"pic_1\"", "W/\"3\"", "3", "\"\""] {
+            assert_eq!(with_digest(&HeaderValue::from_static(other), b"{}"), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_client_has_what_one_of_its_tags_names() {
+        let known = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::IF_NONE_MATCH, HeaderValue::from_static(line));
+            }
+            is_known(&headers, &HeaderValue::from_static("\"pic_1\""))
+        };
+        for yes in [&["\"pic_1\""][..], &["W/\"pic_1\""], &["\"a,b\", \"pic_1\""], &[" * "], &["\"a\"", "\"pic_1\""]] {
+            assert!(known(yes), "{yes:?}");
+        }
+        for no in [&[][..], &[""], &["pic_1"], &["\"pic_2\""], &["\"pic_1"], &["\"x, pic_1\""], &["*, \"pic_1\""]] {
+            assert!(!known(no), "{no:?}");
+        }
     }
 
     #[test]

@@ -143,7 +143,7 @@ pub(crate) async fn any_asset_for(
 }
 
 /// How the caller stands to an asset; what nobody asks for is not looked up.
-async fn standing_to(state: &State, caller: &Caller, asset: &Asset) -> Result<Standing, Problem> {
+pub(crate) async fn standing_to(state: &State, caller: &Caller, asset: &Asset) -> Result<Standing, Problem> {
     let Some(name) = caller.confined_to() else { return Ok(Standing::Owner) };
     if asset.owner.as_deref() == Some(&*name) {
         return Ok(Standing::Owner);

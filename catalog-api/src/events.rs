@@ -120,7 +120,7 @@ pub(crate) async fn stream(
     parts: Parts,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let asset = query.asset.as_deref().map(asset_id).transpose()?;
     let topics: Topics = query
         .topics

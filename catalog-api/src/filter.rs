@@ -36,7 +36,9 @@ impl Wanted<'_> {
             language.map(|language| language.tag().to_owned())
         });
         let day = |name: &str, text: Option<&str>| {
-            let day = text.map(|text| text.parse::<Date>().map_err(|error| unknown(name, &error.to_string())));
+            let day = text.map(|text| {
+                text.parse::<Date>().map_err(|_| unknown(name, "a day, written YYYY-MM-DD, such as 1999-03-31"))
+            });
             day.transpose().map(|day| day.map(|day| day.to_string()))
         };
         Ok(Filter {

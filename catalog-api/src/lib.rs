@@ -77,6 +77,7 @@ mod second_factor;
 mod shares;
 mod subtitles;
 mod tickets;
+mod unchanged;
 mod users;
 mod versions;
 mod view;

@@ -83,7 +83,7 @@ pub(crate) async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let name = format!("notifications of {me} {}", query.unread);
     let list = Listing::of(&state, name, query.limit, (PAGE_NOTIFICATIONS, PAGE_NOTIFICATIONS_MAX))?;
     let after = list.after(query.after.as_deref())?;

@@ -177,7 +177,7 @@ pub(crate) async fn start(
 ) -> Result<Response, Problem> {
     let accounts = accounts(&state)?;
     let provider = provider_of(accounts, path)?;
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     limited(accounts, &LOGIN, origin.address(accounts, &headers), async || {
         let back = local(query.back.as_deref()).unwrap_or_else(|| "/".to_owned());
         match departed(accounts, provider, back, None).await {
@@ -221,7 +221,7 @@ pub(crate) async fn callback(
 ) -> Result<Response, Problem> {
     let accounts = accounts(&state)?;
     let provider = provider_of(accounts, path)?;
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     limited(accounts, &LOGIN, origin.address(accounts, &headers), async || {
         let trip = accounts.seals().presented(&headers, accounts.clock().now());
         let is_link = matches!(trip, Some(Trip::Provider { user: Some(_), .. }));

@@ -16,6 +16,7 @@ use self::titles::Tongue;
 use crate::documents::tag;
 
 mod accounts;
+mod query;
 pub(crate) mod titles;
 
 /// What problem documents are.
@@ -97,6 +98,11 @@ impl Problem {
 
     pub(crate) fn invalid_query(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_query", detail)
+    }
+
+    /// A query that is not of the form that is described, as its reader says it.
+    pub(crate) fn unreadable_query(told: &str) -> Self {
+        Self::invalid_query(query::plain(told))
     }
 
     /// A part of the query can be read, but not be meant.
@@ -190,6 +196,12 @@ impl Problem {
 
     pub(crate) fn not_played(detail: &'static str) -> Self {
         Self::new(StatusCode::CONFLICT, "asset_not_ready", detail)
+    }
+
+    pub(crate) fn not_shown() -> Self {
+        let detail = "the asset is not shown: it lies in the bin, is not published, or is scheduled for another time; \
+            moderators open it by a preview";
+        Self::new(StatusCode::CONFLICT, "not_shown", detail)
     }
 
     pub(crate) fn no_tickets() -> Self {

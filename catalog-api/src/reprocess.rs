@@ -41,7 +41,7 @@ pub(crate) async fn begin(
     query: Result<Query<ReprocessQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let id = asset_in(path)?;
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let asset = asset_for(&state, &caller, id, Action::ReprocessAsset).await?;
     // Asked first, so that whoever has no source learns it at once and not by an event.
     if asset.size.is_some() && state.store.source_size(asset.source()).await?.is_none() {

@@ -26,7 +26,7 @@ use crate::tickets::Tickets;
 use crate::{
     aliases, asset_documents, assets, audit, auth, availability, avatars, channels, chapters, collections, cues,
     describe, door, erasure, events, idempotency, markers, me, notifications, oidc, poster, preview, problem,
-    publicity, reprocess, search, second_factor, shares, subtitles, tickets, users, versions, webhooks,
+    publicity, reprocess, search, second_factor, shares, subtitles, tickets, unchanged, users, versions, webhooks,
 };
 
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
@@ -270,6 +270,7 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/access", get(access))
         .route("/api/v1/openapi.json", get(openapi))
         .route_layer(middleware::from_fn_with_state(state.clone(), idempotency::once))
+        .route_layer(middleware::from_fn(unchanged::unless_known))
         .route_layer(middleware::from_fn_with_state(state.clone(), door::enter))
         .fallback(async || Problem::not_found("there is nothing at this path"))
         .method_not_allowed_fallback(async || Problem::method_not_allowed())

@@ -137,7 +137,7 @@ pub(crate) async fn search(
     uri: Uri,
     query: Result<Asked<SearchQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Asked(asked) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Asked(asked) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let (query, filter) = (parsed(&asked.q)?, asked.wanted().filter()?);
     let name = format!("search {:?} {filter:?}", asked.q);
     let list = Listing::of(&state, name, asked.limit, (PAGE_HITS, PAGE_HITS_MAX))?;
@@ -189,7 +189,7 @@ pub(crate) async fn in_asset(
     query: Result<Asked<InAssetQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?;
-    let Asked(asked) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Asked(asked) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let query = parsed(&asked.q)?;
     let name = format!("search of {} {:?}", asset.id, asked.q);
     let list = Listing::of(&state, name, asked.limit, (PAGE_PASSAGES, PAGE_PASSAGES_MAX))?;

@@ -154,7 +154,7 @@ pub(crate) async fn add(
     body: Body,
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let now = state.clock.now();
     let new = described(asset, TextId::mint(now, state.clock.entropy()), query)?;
     // Asked before the body is taken, and again in the transaction that adds it.

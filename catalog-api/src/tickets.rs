@@ -101,10 +101,15 @@ pub(crate) async fn create(
         Admission::Internal => caller.principal.member().is_some(),
         Admission::Private | Admission::Signed | Admission::Password { .. } => false,
     };
-    if !is_everybodys && !is_theirs(&state, &caller, &asset).await? {
+    let is_shown = u64::try_from(state.clock.now().unix_ms() / 1000).is_ok_and(|now| asset.availability().is_open(now));
+    // Of what is not shown nobody else is told either.
+    if !(is_everybodys && is_shown) && !is_theirs(&state, &caller, &asset).await? {
         return Err(NO_ASSET.into());
     }
-    if asset.binned_at.is_some() || !asset.is_playable {
+    if !is_shown {
+        return Err(Problem::not_shown());
+    }
+    if !asset.is_playable {
         return Err(Problem::not_played("nothing of the asset can be played now"));
     }
     Ok((no_store(), Json(ticket(&state, &asset, TicketKind::Viewer)?)).into_response())

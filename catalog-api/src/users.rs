@@ -80,7 +80,7 @@ pub(crate) async fn list(
     query: Result<Query<UsersQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let accounts = accounts(&state)?;
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let wanted = query.q.as_deref().map(str::trim).filter(|text| !text.is_empty());
     if wanted.is_some_and(|text| text.chars().count() > QUERY_CHARS_MAX) {
         return Err(Problem::invalid_query(format!("q has at most {QUERY_CHARS_MAX} characters")));

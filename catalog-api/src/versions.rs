@@ -7,13 +7,14 @@ use axum::extract::{Path, State as Shared};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Asset, Version, VersionState};
-use domain::authority::Action;
+use domain::authority::{Action, Resource, Standing};
 use domain::{AssetState, ByteSize, Failure, Generation, JobId, MediaTime, SourceVersion, Timescale, Timestamp};
 use serde::Serialize;
 
 use crate::State;
 use crate::accounts::Caller;
-use crate::assets::{Missing, asset_id, asset_in, no_store};
+use crate::assets::{Missing, asset_id, asset_in, no_store, sees_work};
+use crate::availability;
 use crate::documents::document;
 use crate::door::asset_for;
 use crate::places::{self, Wanted};
@@ -59,7 +60,11 @@ pub(crate) async fn list(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?;
-    let data = versions(&state, &asset).await?;
+    let mut data = versions(&state, &asset).await?;
+    // What is on its way, or came to nothing, is for those who work on it.
+    if !sees_work(&state, &caller, &asset).await? {
+        data.retain(|version| version.state == VersionState::Ready.as_str());
+    }
     Ok((no_store(), Json(VersionList { data })).into_response())
 }
 
@@ -95,8 +100,12 @@ pub(crate) async fn restore(
     let (id, version) = (asset_id(&asset)?, version_in(&version)?);
     asset_for(&state, &caller, id, Action::ReprocessAsset).await?;
     let now = state.clock.now();
-    state.catalog.restore_version(id, version, JobId::mint(now, state.clock.entropy()), now).await?;
+    let may_review = caller.may(Action::ReviewAsset, Resource::Asset(Standing::Owner)).is_ok();
+    let wanted = (version, may_review || !state.has_review);
+    state.catalog.restore_version(id, wanted, JobId::mint(now, state.clock.entropy()), now).await?;
     tracing::info!(asset.id = %id, version = version.0, "an earlier version is in force again");
+    // It may have to be looked at first.
+    availability::follow(&state, id).await;
     let asset = asset_for(&state, &caller, id, Action::ReprocessAsset).await?;
     let found = versions(&state, &asset).await?.into_iter().find(|found| found.version == version);
     Ok((no_store(), Json(found.ok_or(NO_VERSION)?)).into_response())

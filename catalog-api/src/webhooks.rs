@@ -276,7 +276,7 @@ pub(crate) async fn deliveries(
     query: Result<Query<DeliveriesQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let webhook = own(&state, &caller, path).await?;
-    let Query(query) = query.map_err(|error| Problem::invalid_query(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let wanted = query.state.as_deref().map(|name| DeliveryState::named(name).ok_or_else(wrong_state)).transpose()?;
     let name = format!("deliveries of {} {wanted:?}", webhook.id);
     let list = Listing::of(&state, name, query.limit, (PAGE_DELIVERIES, PAGE_DELIVERIES_MAX))?;

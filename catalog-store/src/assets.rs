@@ -319,6 +319,10 @@ impl AssetRow {
         AssetState::from_name(&self.state).ok_or_else(|| corrupt("assets.state", &self.state))
     }
 
+    pub(crate) fn stage(&self) -> Result<Stage, CatalogError> {
+        Stage::from_name(&self.stage).ok_or_else(|| corrupt("assets.stage", &self.stage))
+    }
+
     pub(crate) fn about(&self) -> Result<About, CatalogError> {
         document("assets.about", &self.about)
     }
@@ -391,6 +395,7 @@ impl TryFrom<AssetRow> for Asset {
         let access = row.access()?;
         let (generation, next_generation) = (row.generation()?, row.next_generation()?);
         let (generation_taken, source_version) = (row.generation_taken()?, row.source_version()?);
+        let stage = row.stage()?;
         Ok(Self {
             id: parsed("assets.id", &row.id)?,
             playback: parsed("assets.playback_id", &row.playback_id)?,
@@ -419,7 +424,7 @@ impl TryFrom<AssetRow> for Asset {
             markers: row.markers.map(|markers| document("assets.markers", &markers)).transpose()?.unwrap_or_default(),
             owner_avatar: row.owner_avatar.map(|picture| parsed("users.avatar", &picture)).transpose()?,
             channel: row.channel_id.map(|id| parsed("assets.channel_id", &id)).transpose()?,
-            stage: Stage::from_name(&row.stage).ok_or_else(|| corrupt("assets.stage", &row.stage))?,
+            stage,
             stage_note: row.stage_note,
             poster,
             access,

@@ -7,7 +7,8 @@ use domain::{Access, Admission, AssetId, AssetState, JobId, Stage, Timestamp};
 use serde_json::json;
 
 use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
-use crate::engine::{args, corrupt, json as text};
+use crate::catalog::Number;
+use crate::engine::{args, json as text};
 use crate::texts::{lock_living, wish};
 use crate::{Asset, Catalog, CatalogError, sql};
 
@@ -114,9 +115,13 @@ impl Catalog {
     ) -> Result<Stage, CatalogError> {
         let mut tx = self.begin().await?;
         let row = lock_living(&mut tx, id, now).await?;
-        let from = Stage::from_name(&row.stage).ok_or_else(|| corrupt("assets.stage", &row.stage))?;
+        let from = row.stage()?;
         from.to(wanted, has_review)?;
         tx.execute(sql::assets::SET_STAGE, args![id, wanted.as_str(), note.map(str::to_owned)]).await?;
+        // Behind a review only what was looked at is shown; where there is none, whoever shows it has looked.
+        if wanted.is_verdict() || wanted.is_played() {
+            tx.execute(sql::versions::SET_NEEDS_REVIEW, args![id, wanted == Stage::Rejected]).await?;
+        }
         tx.event(now, "asset.stage_changed", id, json!({ "from": from, "to": wanted, "note": note }));
         if from.is_played() != wanted.is_played() {
             tx.event(now, "asset.access_changed", id, json!({}));
@@ -166,20 +171,29 @@ impl Catalog {
         rows.into_iter().map(Asset::try_from).collect()
     }
 
-    /// Tells of at most `limit` assets that their time has come, or is over; how many there were.
-    pub async fn tell_windows(&self, limit: u32, now: Timestamp) -> Result<u32, CatalogError> {
-        let rows: Vec<AssetRow> = self.rows(sql::assets::WINDOWS_DUE, args![now, limit]).await?;
+    /// Tells of at most `limit` assets that their time has come, or is over, at an instant behind `since` and not behind
+    /// `now`; of how many. What came and was over since somebody looked is told as both, in order.
+    pub async fn tell_windows(&self, limit: u32, since: Timestamp, now: Timestamp) -> Result<u32, CatalogError> {
+        let rows: Vec<AssetRow> = self.rows(sql::assets::WINDOWS_DUE, args![now, limit, since]).await?;
         let mut told = 0;
         for row in rows {
-            let asset = Asset::try_from(row)?;
+            let id = Asset::try_from(row)?.id;
             let mut tx = self.begin().await?;
-            if tx.lock_asset(asset.id, now).await?.state()? == AssetState::Deleted {
+            // What was set, or told by another process, meanwhile.
+            let asset = Asset::try_from(tx.lock_asset(id, now).await?)?;
+            let before: Option<Number> = tx.row(sql::assets::WINDOW_TOLD, args![id]).await?;
+            let before = before.map_or(i64::MAX, |before| before.number);
+            let is_due = |at: Option<Timestamp>| at.is_some_and(|at| before < at.unix_ms() && at <= now);
+            let due = [(asset.publish_at, "asset.opened"), (asset.expire_at, "asset.expired")];
+            let due: Vec<&str> = due.into_iter().filter(|(at, _)| is_due(*at)).map(|(_, topic)| topic).collect();
+            if asset.state == AssetState::Deleted || due.is_empty() {
                 continue;
             }
-            tx.execute(sql::assets::SET_WINDOW_TOLD, args![asset.id, now]).await?;
-            let is_over = asset.expire_at.is_some_and(|at| at <= now);
-            tx.event(now, if is_over { "asset.expired" } else { "asset.opened" }, asset.id, json!({}));
-            tx.event(now, "asset.access_changed", asset.id, json!({}));
+            tx.execute(sql::assets::SET_WINDOW_TOLD, args![id, now]).await?;
+            for topic in due {
+                tx.event(now, topic, id, json!({}));
+            }
+            tx.event(now, "asset.access_changed", id, json!({}));
             tx.commit().await?;
             told += 1;
         }

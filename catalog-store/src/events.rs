@@ -1,6 +1,7 @@
 //! Everything that changed, numbered from 1 without gaps but for one at each restore ([`crate::renumber`]), in the order
 //! in which it became visible.
 
+use domain::authority::Standing;
 use domain::{AssetId, Timestamp, UserId};
 
 use crate::catalog::MaybeNumber;
@@ -10,49 +11,76 @@ use crate::{Catalog, CatalogError, sql};
 /// Most events that one call returns.
 pub const EVENTS_MAX: u32 = 1000;
 
-/// What happens, by its topic. Those of an asset begin with `asset.`, most often with its new state behind it; what is
-/// told to one person alone is `asset.shared`, `account.security` with the `action` of the audit log, `webhook.disabled`
-/// and `webhook.failed`.
-pub const TOPICS: [&str; 39] = [
-    "account.security",
-    "asset.access_changed",
-    "asset.binned",
-    "asset.deleted",
-    "asset.document.added",
-    "asset.document.changed",
-    "asset.document.ended",
-    "asset.document.failed",
-    "asset.document.removed",
-    "asset.document.uploading",
-    "asset.expired",
-    "asset.failed",
-    "asset.opened",
-    "asset.playable",
-    "asset.probed",
-    "asset.processing",
-    "asset.progress",
-    "asset.published",
-    "asset.purged",
-    "asset.ready",
-    "asset.received",
-    "asset.reprocess_failed",
-    "asset.reprocessed",
-    "asset.reprocessing",
-    "asset.restored",
-    "asset.retired",
-    "asset.scheduled",
-    "asset.shared",
-    "asset.stage_changed",
-    "asset.updated",
-    "asset.uploading",
-    "asset.version.ended",
-    "asset.version.failed",
-    "asset.version.processing",
-    "asset.version.published",
-    "asset.version.restored",
-    "asset.version.uploading",
-    "webhook.disabled",
-    "webhook.failed",
+/// Whom a topic is for, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Everybody who sees the asset.
+    Viewers,
+    /// Those who may change the asset, and moderators: it tells of work on it that is not there yet, or of what is said
+    /// about it among them.
+    Editors,
+    /// The one person whom the event names.
+    One,
+}
+
+impl Audience {
+    /// Whom a topic is for. One that nobody knows is for those who may change the asset.
+    pub fn of(topic: &str) -> Self {
+        TOPICS.iter().find(|(name, _)| *name == topic).map_or(Self::Editors, |(_, audience)| *audience)
+    }
+
+    /// Whether somebody who stands like this to the asset is told, unless it is for one person.
+    pub fn has(self, standing: Standing) -> bool {
+        match self {
+            Self::Viewers => standing >= Standing::Viewer,
+            Self::Editors => standing >= Standing::Editor,
+            Self::One => false,
+        }
+    }
+}
+
+/// What happens, by its topic, and whom it is for. Those of an asset begin with `asset.`, most often with its new state
+/// behind it; `account.security` has the `action` of the audit log.
+pub const TOPICS: [(&str, Audience); 39] = [
+    ("account.security", Audience::One),
+    ("asset.access_changed", Audience::Viewers),
+    ("asset.binned", Audience::Editors),
+    ("asset.deleted", Audience::Viewers),
+    ("asset.document.added", Audience::Viewers),
+    ("asset.document.changed", Audience::Viewers),
+    ("asset.document.ended", Audience::Editors),
+    ("asset.document.failed", Audience::Editors),
+    ("asset.document.removed", Audience::Viewers),
+    ("asset.document.uploading", Audience::Editors),
+    ("asset.expired", Audience::Viewers),
+    ("asset.failed", Audience::Viewers),
+    ("asset.opened", Audience::Viewers),
+    ("asset.playable", Audience::Viewers),
+    ("asset.probed", Audience::Viewers),
+    ("asset.processing", Audience::Viewers),
+    ("asset.progress", Audience::Viewers),
+    ("asset.published", Audience::Viewers),
+    ("asset.purged", Audience::Editors),
+    ("asset.ready", Audience::Viewers),
+    ("asset.received", Audience::Viewers),
+    ("asset.reprocess_failed", Audience::Editors),
+    ("asset.reprocessed", Audience::Viewers),
+    ("asset.reprocessing", Audience::Editors),
+    ("asset.restored", Audience::Editors),
+    ("asset.retired", Audience::Editors),
+    ("asset.scheduled", Audience::Editors),
+    ("asset.shared", Audience::One),
+    ("asset.stage_changed", Audience::Editors),
+    ("asset.updated", Audience::Viewers),
+    ("asset.uploading", Audience::Viewers),
+    ("asset.version.ended", Audience::Editors),
+    ("asset.version.failed", Audience::Editors),
+    ("asset.version.processing", Audience::Editors),
+    ("asset.version.published", Audience::Viewers),
+    ("asset.version.restored", Audience::Viewers),
+    ("asset.version.uploading", Audience::Editors),
+    ("webhook.disabled", Audience::One),
+    ("webhook.failed", Audience::One),
 ];
 
 /// One change.
@@ -66,7 +94,7 @@ pub struct Event {
     pub topic: String,
     /// To which asset.
     pub asset: Option<AssetId>,
-    /// For whom alone it is; `None` for everybody who sees the asset.
+    /// For whom alone it is; `None` for all whom its topic is for ([`Audience`]).
     pub user: Option<UserId>,
     /// The details, a JSON object.
     pub data: serde_json::Value,

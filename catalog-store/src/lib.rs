@@ -101,7 +101,7 @@ pub use demand::{Demand, Wanted};
 pub use documents::{Document, DocumentText};
 pub use editions::Edition;
 pub use error::CatalogError;
-pub use events::{Event, TOPICS};
+pub use events::{Audience, Event, TOPICS};
 pub use generations::Output;
 pub use grants::{Grant, UnpaidParts};
 pub use idempotency::{Known, Mark, Named};

@@ -7,9 +7,9 @@ use serde_json::json;
 use crate::assets::AssetRow;
 use crate::audit::Note;
 use crate::catalog::{Number, Tx};
-use crate::engine::{args, column, corrupt, parsed};
+use crate::engine::{args, column, corrupt, json as text, parsed};
 use crate::events::{EVENTS_MAX, EventRow};
-use crate::{Catalog, CatalogError, Event, sql};
+use crate::{Audience, Catalog, CatalogError, Event, TOPICS, sql};
 
 /// Accounts that one asset is shared with.
 pub const SHARES_MAX: u64 = 100;
@@ -88,7 +88,8 @@ impl Catalog {
         rows.into_iter().map(Share::try_from).collect()
     }
 
-    /// Like [`events_after`](Self::events_after), but only those of assets that the principal of this name sees.
+    /// Like [`events_after`](Self::events_after), but only those of assets that the principal of this name sees, and of
+    /// these only what is for them ([`Audience`]).
     pub async fn events_seen_by(
         &self,
         name: &str,
@@ -96,7 +97,9 @@ impl Catalog {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Event>, CatalogError> {
-        let args = args![column(seq)?, name, limit.min(EVENTS_MAX), now];
+        let viewers = TOPICS.iter().filter(|(_, audience)| *audience == Audience::Viewers).map(|(topic, _)| *topic);
+        let viewers = text("events.topic", &viewers.collect::<Vec<_>>())?;
+        let args = args![column(seq)?, name, limit.min(EVENTS_MAX), now, viewers];
         let rows: Vec<EventRow> = self.rows(sql::shares::SEEN_EVENTS, args).await?;
         rows.into_iter().map(Event::try_from).collect()
     }

@@ -91,6 +91,8 @@ pub struct NewUpload {
     pub expires_at: Option<Timestamp>,
     /// How many documents its asset may have, if it brings one.
     pub documents_max: u32,
+    /// If it brings another source of an asset, that is not shown before somebody has looked at it.
+    pub needs_review: bool,
     /// Of two creations with the same key only the first happens: see [`Catalog::upload_by_repeat_key`].
     pub repeat_key: Option<String>,
     /// The present.
@@ -111,6 +113,7 @@ impl NewUpload {
             owner: None,
             expires_at: None,
             documents_max: document::COUNT_MAX,
+            needs_review: false,
             repeat_key: None,
             now,
         }
@@ -248,7 +251,8 @@ impl Catalog {
                 let name = new.file_name.as_deref().unwrap_or(document::NAMELESS);
                 documents::begin(&mut tx, asset, (document, new.id, name), new.documents_max, new.now).await?;
             } else if let Some(target) = new.target.filter(|target| target.is_version()) {
-                version = versions::begin(&mut tx, target.source(), new.id, new.now).await?;
+                let brought = (new.id, new.needs_review);
+                version = versions::begin(&mut tx, target.source(), brought, new.now).await?;
             } else {
                 assets::insert(&mut tx, (asset, playback), new.file_name.clone(), new.owner.clone(), new.now).await?;
             }

@@ -26,6 +26,10 @@ use crate::{Catalog, CatalogError, LeasedJob, ReprocessJobs, UploadTerms, reproc
 
 /// Most sources of one asset that can be kept at a time.
 pub const VERSIONS_KEPT_MAX: u32 = 4;
+/// Why an asset waits for a review, as it is told.
+const NEW_UNSEEN: &str = "A new version came, which nobody has looked at yet.";
+/// The same of one that was gone back to.
+const EARLIER_UNSEEN: &str = "An earlier version was gone back to, which nobody has looked at yet.";
 // Players of all of them are served, as long as the pointer has room for them.
 const _: () = assert!(VERSIONS_KEPT_MAX as usize <= RETAINED_MAX);
 
@@ -133,6 +137,8 @@ pub struct Version {
     pub created_at: Timestamp,
     /// When it came into force last.
     pub shown_at: Option<Timestamp>,
+    /// Nobody has looked at it who has to.
+    pub needs_review: bool,
 }
 
 impl Catalog {
@@ -169,7 +175,8 @@ impl Catalog {
 
     /// Puts an earlier source that is kept in force again, by the output that it had; `publish` will show it.
     ///
-    /// Another output of the source that is left, if one is being made, is given up.
+    /// Another output of the source that is left, if one is being made, is given up. What nobody has looked at who has to
+    /// waits for that, unless whoever goes back `may_review`.
     ///
     /// # Errors
     /// [`CatalogError::NoAsset`], [`CatalogError::NotReady`]; [`CatalogError::NoVersion`] if it is not kept;
@@ -177,7 +184,7 @@ impl Catalog {
     pub async fn restore_version(
         &self,
         asset: AssetId,
-        version: SourceVersion,
+        (version, may_review): (SourceVersion, bool),
         publish: JobId,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
@@ -206,6 +213,9 @@ impl Catalog {
         tx.execute(sql::versions::UNREPLACED, args![asset, generation]).await?;
         tx.execute(sql::versions::TURN, args![asset, generation]).await?;
         show(&mut tx, &row, (asset, version, generation), found.size, now).await?;
+        if found.needs_review && !may_review {
+            have_reviewed(&mut tx, &row, (asset, EARLIER_UNSEEN), now).await?;
+        }
         tx.enqueue(publish, asset, &JobSpec::Texts { generation }, now).await?;
         let data = json!({ "version": version, "replaced": left, "generation": generation });
         tx.event(now, "asset.version.restored", asset, data);
@@ -244,11 +254,12 @@ impl Catalog {
     }
 }
 
-/// Begins another source of a ready asset, which `upload` will bring; its number, which is not below `least`.
+/// Begins another source of a ready asset, which `upload` will bring and which perhaps has to be looked at; its number,
+/// which is not below `least`.
 pub(crate) async fn begin(
     tx: &mut Tx,
     SourceId { asset, version: least }: SourceId,
-    upload: UploadId,
+    (upload, needs_review): (UploadId, bool),
     now: Timestamp,
 ) -> Result<SourceVersion, CatalogError> {
     let row = lock_ready(tx, asset, now).await?;
@@ -265,7 +276,7 @@ pub(crate) async fn begin(
     if version > SourceVersion::MAX {
         return Err(CatalogError::TooManyVersions(asset));
     }
-    tx.execute(sql::versions::INSERT, args![asset, version, upload, now]).await?;
+    tx.execute(sql::versions::INSERT, args![asset, version, upload, now, needs_review]).await?;
     tx.event(now, "asset.version.uploading", asset, json!({ "version": version, "upload": upload }));
     Ok(version)
 }
@@ -345,8 +356,12 @@ pub(crate) async fn take_over(
     }
     tx.execute(sql::assets::REPLACE, args![asset, generation]).await?;
     let found: Option<VersionRow> = tx.row(sql::versions::BY_NUMBER, args![asset, version]).await?;
-    let size = found.map(Version::try_from).transpose()?.and_then(|found| found.size);
+    let found = found.map(Version::try_from).transpose()?;
+    let size = found.as_ref().and_then(|found| found.size);
     show(tx, row, (asset, version, generation), size, now).await?;
+    if found.is_some_and(|found| found.needs_review) {
+        have_reviewed(tx, row, (asset, NEW_UNSEEN), now).await?;
+    }
     // Reads what is said in it, so that it is found.
     if let Some(job) = row.spare_job()? {
         tx.enqueue(job, asset, &JobSpec::Texts { generation }, now).await?;
@@ -354,6 +369,26 @@ pub(crate) async fn take_over(
     let data = json!({ "state": state, "version": version, "generation": generation,
         "replaced": row.source_version()? });
     tx.event(now, "asset.version.published", asset, data);
+    Ok(())
+}
+
+/// Has a locked asset wait for a review, if it may be shown, since another source of it is in force.
+async fn have_reviewed(
+    tx: &mut Tx,
+    row: &AssetRow,
+    (asset, note): (AssetId, &str),
+    now: Timestamp,
+) -> Result<(), CatalogError> {
+    let from = row.stage()?;
+    let to = from.with_unseen_file();
+    if to == from {
+        return Ok(());
+    }
+    tx.execute(sql::assets::SET_STAGE, args![asset, to.as_str(), note]).await?;
+    tx.event(now, "asset.stage_changed", asset, json!({ "from": from, "to": to, "note": note }));
+    if from.is_played() {
+        tx.event(now, "asset.access_changed", asset, json!({}));
+    }
     Ok(())
 }
 
@@ -425,6 +460,7 @@ struct VersionRow {
     failure: Option<String>,
     created_at: i64,
     shown_at: Option<i64>,
+    needs_review: i64,
 }
 
 impl TryFrom<VersionRow> for Version {
@@ -448,6 +484,7 @@ impl TryFrom<VersionRow> for Version {
             failure: row.failure.map(|failure| document("asset_versions.failure", &failure)).transpose()?,
             created_at: Timestamp::from_unix_ms(row.created_at),
             shown_at: row.shown_at.map(Timestamp::from_unix_ms),
+            needs_review: row.needs_review != 0,
         })
     }
 }

@@ -81,6 +81,16 @@ impl Stage {
         if allowed.contains(&wanted) { Ok(wanted) } else { Err(IllegalStage { from: self, wanted, allowed }) }
     }
 
+    /// Where it stands when another file is in its place that nobody has looked at: what may be shown, or was, waits for
+    /// a look again.
+    #[must_use]
+    pub fn with_unseen_file(self) -> Self {
+        match self {
+            Self::Draft | Self::Submitted | Self::Rejected => self,
+            Self::Approved | Self::Published | Self::Unlisted | Self::Archived => Self::Submitted,
+        }
+    }
+
     /// Whether it is played in this stage.
     pub fn is_played(self) -> bool {
         matches!(self, Self::Published | Self::Unlisted)
@@ -117,6 +127,18 @@ mod tests {
         }
         assert_eq!(reached, [Stage::Draft, Stage::Submitted]);
         assert_eq!(Stage::Draft.to(Stage::Published, false), Ok(Stage::Published));
+    }
+
+    #[test]
+    fn what_may_be_shown_waits_for_a_look_again_when_its_file_is_another_one() {
+        for stage in Stage::ALL {
+            let next = stage.with_unseen_file();
+            // From there nothing leads past a verdict.
+            assert!(matches!(next, Stage::Draft | Stage::Submitted | Stage::Rejected), "{stage}");
+            assert_eq!(next == stage, next.with_unseen_file() == stage, "{stage}");
+        }
+        assert_eq!(Stage::Rejected.with_unseen_file(), Stage::Rejected);
+        assert_eq!(Stage::Archived.with_unseen_file(), Stage::Submitted);
     }
 
     #[test]

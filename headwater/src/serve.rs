@@ -25,8 +25,12 @@ use crate::{cli, engine, machine, terminal, wiring};
 /// How long an event can be replayed: a week.
 const EVENTS_KEPT_MS: i64 = 7 * 24 * 3600 * 1000;
 
-/// Time between two looks at the bin and at schedules.
+/// Time between two looks at the bin, and at schedules that were missed.
 const TIME_KEPT_EVERY: Duration = Duration::from_secs(30);
+/// Time between two looks at schedules.
+const WINDOWS_KEPT_EVERY: Duration = Duration::from_secs(1);
+/// How far back such a look goes; what was missed for longer is found by the other one.
+const WINDOWS_MISSED_MS: i64 = 120_000;
 /// Assets of which a round has the subtitles read again at most.
 const TRANSCRIPTS_AT_ONCE: u32 = 20;
 /// Assets of which a round takes care at most.
@@ -407,15 +411,31 @@ async fn prune_events(catalog: Catalog, clock: Arc<dyn Clock>, soft: Cancellatio
     }
 }
 
-/// Empties the bin, removes versions that are kept no longer, and has caches told of what begins or ends to be shown: now and twice a minute. Whether it is shown
-/// the clock decides, not this.
+/// Empties the bin and removes versions that are kept no longer, now and twice a minute, and has caches told of what
+/// begins or ends to be shown, each second. Whether it is shown the clock decides, not this.
 async fn keep_time(catalog: Catalog, keep_versions: u32, clock: Arc<dyn Clock>, soft: CancellationToken) {
     // Ends with the soft signal; a lost branch loses nothing, since the next round does the rest.
     while !soft.is_cancelled() {
         if let Err(error) = look_at_time(&catalog, keep_versions, &*clock).await {
             tracing::warn!(%error, "the bin and schedules cannot be looked after");
         }
-        let _ = soft.run_until_cancelled(tokio::time::sleep(TIME_KEPT_EVERY)).await;
+        let until_next_look = tell_of_time(&catalog, &*clock);
+        let _ = soft.run_until_cancelled(tokio::time::timeout(TIME_KEPT_EVERY, until_next_look)).await;
+    }
+}
+
+/// Has caches told of what begins or ends to be shown within about a second. Goes on until it is dropped: what is cut
+/// off is found by the next look.
+async fn tell_of_time(catalog: &Catalog, clock: &dyn Clock) {
+    loop {
+        tokio::time::sleep(WINDOWS_KEPT_EVERY).await;
+        let now = clock.now();
+        let since = Timestamp::from_unix_ms(now.unix_ms().saturating_sub(WINDOWS_MISSED_MS));
+        match catalog.tell_windows(TIME_KEPT_AT_ONCE, since, now).await {
+            Ok(0) => {}
+            Ok(told) => tracing::info!(assets = told, "assets are shown, or not any more"),
+            Err(error) => tracing::warn!(%error, "schedules cannot be looked after"),
+        }
     }
 }
 
@@ -424,7 +444,7 @@ async fn look_at_time(
     keep_versions: u32,
     clock: &dyn Clock,
 ) -> Result<(), catalog_store::CatalogError> {
-    let told = catalog.tell_windows(TIME_KEPT_AT_ONCE, clock.now()).await?;
+    let told = catalog.tell_windows(TIME_KEPT_AT_ONCE, Timestamp::from_unix_ms(i64::MIN), clock.now()).await?;
     if told > 0 {
         tracing::info!(assets = told, "assets are shown, or not any more");
     }

@@ -49,6 +49,8 @@ pub struct Policy {
     pub source: Limits,
     /// Ask the worker to encode what is recorded of an upload whose index comes first.
     pub encode_ahead: bool,
+    /// Another source of an asset is looked at before it is shown, unless whoever brings it may review.
+    pub has_review: bool,
 }
 
 impl Default for Policy {
@@ -64,6 +66,7 @@ impl Default for Policy {
             documents: DocumentRules::default(),
             source: Limits::default(),
             encode_ahead: false,
+            has_review: false,
         }
     }
 }

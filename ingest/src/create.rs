@@ -182,6 +182,7 @@ impl Order {
             new.target = None;
         }
         call.entrant.sign(&mut new);
+        new.needs_review = state.admission.policy.has_review && !call.entrant.may_review();
         if new.target.is_some_and(|target| target.document.is_some()) {
             let rules = &state.admission.policy.documents;
             new.documents_max = rules.count_max;

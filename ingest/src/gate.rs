@@ -12,7 +12,7 @@ use axum::http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request};
 use catalog_store::{Grant, NewUpload, Upload};
-use domain::authority::{Action, Refusal, Resource};
+use domain::authority::{Action, Refusal, Resource, Standing};
 use domain::{Principal, Timestamp, UploadId, authorize};
 use sha2::{Digest, Sha256};
 
@@ -102,6 +102,12 @@ impl Entrant {
             new.terms.duration_s_max = grant.duration_s_max;
             new.terms.types.clone_from(&grant.types);
         }
+    }
+
+    /// Whether what they bring may be shown without anybody else looking at it. Who holds a capability may be anybody.
+    pub(crate) fn may_review(&self) -> bool {
+        let own = Resource::Asset(Standing::Owner);
+        self.grant.is_none() && authorize(&self.principal, Action::ReviewAsset, own).is_ok()
     }
 
     /// Where this client finds an upload: relative, so that it is right behind any proxy.
@@ -295,6 +301,8 @@ fn at_origin(grant: &Grant, parts: &Parts, method: &Method) -> Result<(), Denial
 
 #[cfg(test)]
 mod tests {
+    use domain::authority::{Member, Role};
+
     use super::*;
 
     fn with(authorization: Option<&str>) -> Parts {
@@ -321,6 +329,34 @@ mod tests {
     #[tokio::test]
     async fn an_open_gate_lets_everybody_in() {
         assert_eq!(Open.principal(&with(None)).await, Ok(Principal::Unasked));
+    }
+
+    #[test]
+    fn what_moderators_bring_themselves_nobody_else_has_to_look_at() {
+        let member = |role| Member { id: domain::UserId::from_u128(1), role };
+        let entrant = |principal| Entrant { principal, grant: None };
+        for (role, expected) in [(Role::Uploader, false), (Role::Moderator, true), (Role::Admin, true)] {
+            assert_eq!(entrant(Principal::User(member(role))).may_review(), expected, "{role}");
+        }
+        assert!(!entrant(Principal::Token { name: "ada".into() }).may_review());
+        assert!(entrant(Principal::Unasked).may_review(), "where nobody is asked for a name, nobody reviews");
+        let grant = Grant {
+            id: "grt_1".into(),
+            owner: Some("usr_1".into()),
+            bytes_max: None,
+            duration_s_max: None,
+            types: Vec::new(),
+            origin: None,
+            uses_left: 1,
+            expires_at: Timestamp::from_unix_ms(0),
+            is_revoked: false,
+            created_at: Timestamp::from_unix_ms(0),
+            asset: None,
+            is_document: false,
+        };
+        let handed_on =
+            Entrant { grant: Some((grant, "secret".into())), ..entrant(Principal::User(member(Role::Admin))) };
+        assert!(!handed_on.may_review(), "whoever gave it away has not seen the file");
     }
 
     #[test]

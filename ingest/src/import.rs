@@ -170,6 +170,7 @@ pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> 
         ..NewUpload::whole(UploadId::mint(now, state.clock.entropy()), target, None, now)
     };
     entrant.sign(&mut new);
+    new.needs_review = state.admission.policy.has_review && !entrant.may_review();
     new.terms.url = Some(url.to_string());
     // File first: a file without a row is swept away at the next start.
     state.staging.create(new.id).await?;

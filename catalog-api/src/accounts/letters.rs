@@ -85,18 +85,19 @@ pub(crate) fn reset(words: Words, link: &str) -> (&'static str, String) {
     }
 }
 
-/// Of a notification: subject and text.
-pub(crate) fn news(words: Words, news: &Notification, title: Option<&str>, link: &str) -> (&'static str, String) {
-    let what = sentence(words, news, title);
+/// Of a notification: subject and text. `about` is the name of the video or the webhook that it is about.
+pub(crate) fn news(words: Words, news: &Notification, about: Option<&str>, link: &str) -> (&'static str, String) {
+    let what = sentence(words, news, about);
     match words {
         Words::English => (subject(words, news.kind), format!("Hello,\n\n{what}\n\n{link}\n\n{}", ending(words))),
         Words::French => (subject(words, news.kind), format!("Bonjour,\n\n{what}\n\n{link}\n\n{}", ending(words))),
     }
 }
 
-/// What was not read in a week: subject and text.
-pub(crate) fn digest(words: Words, news: &[Notification], link: &str) -> (&'static str, String) {
-    let lines: Vec<String> = news.iter().map(|one| format!("- {}", sentence(words, one, None))).collect();
+/// What was not read in a week, each with the name of what it is about: subject and text.
+pub(crate) fn digest(words: Words, news: &[(Notification, Option<String>)], link: &str) -> (&'static str, String) {
+    let lines = news.iter().map(|(one, about)| format!("- {}", sentence(words, one, about.as_deref())));
+    let lines: Vec<String> = lines.collect();
     let lines = lines.join("\n");
     match words {
         Words::English => (
@@ -131,9 +132,12 @@ fn subject(words: Words, kind: NotificationKind) -> &'static str {
 }
 
 /// One sentence on what happened.
-fn sentence(words: Words, news: &Notification, title: Option<&str>) -> String {
+fn sentence(words: Words, news: &Notification, about: Option<&str>) -> String {
     // On one line, whatever somebody calls their video.
-    let title: String = title.unwrap_or_default().chars().filter(|c| !c.is_control()).take(TITLE_CHARS_MAX).collect();
+    let plain = |text: &str| text.chars().filter(|c| !c.is_control()).take(TITLE_CHARS_MAX).collect::<String>();
+    let title = plain(about.unwrap_or_default());
+    let field = |name: &str| plain(news.data.get(name).and_then(|value| value.as_str()).unwrap_or_default());
+    let webhook = if title.is_empty() { field("webhook") } else { title.clone() };
     let named = |before: &str, after: &str| match (title.as_str(), news.asset) {
         ("", Some(asset)) => format!("{before} {asset} {after}"),
         (title, _) => format!("{before} \u{ab}\u{a0}{title}\u{a0}\u{bb} {after}"),
@@ -147,7 +151,7 @@ fn sentence(words: Words, news: &Notification, title: Option<&str>) -> String {
             format!("{}. If that was not you, set a new password and end all sessions.", action())
         }
         (Words::English, NotificationKind::WebhookDisabled) => {
-            "a webhook of yours is sent nothing any more.".to_owned()
+            format!("the webhook {webhook} is sent nothing any more: {}.", disabled(words, &field("reason")))
         }
         (Words::French, NotificationKind::AssetReady) => named("la vid\u{e9}o", "est pr\u{ea}te."),
         (Words::French, NotificationKind::AssetFailed) => named("la vid\u{e9}o", "n'a pas pu \u{ea}tre trait\u{e9}e."),
@@ -156,9 +160,23 @@ fn sentence(words: Words, news: &Notification, title: Option<&str>) -> String {
             "{}. Si ce n'\u{e9}tait pas vous, choisissez un nouveau mot de passe et fermez toutes les sessions.",
             action()
         ),
-        (Words::French, NotificationKind::WebhookDisabled) => "un de vos webhooks ne re\u{e7}oit plus rien.".to_owned(),
+        (Words::French, NotificationKind::WebhookDisabled) => {
+            format!("le webhook {webhook} ne re\u{e7}oit plus rien\u{a0}: {}.", disabled(words, &field("reason")))
+        }
         // It is made of others.
         (_, NotificationKind::Digest) => String::new(),
+    }
+}
+
+/// Why a webhook is sent nothing any more.
+fn disabled(words: Words, reason: &str) -> String {
+    match (words, reason) {
+        (Words::French, "it answered 410 Gone") => "il a r\u{e9}pondu 410 Gone".to_owned(),
+        (Words::French, "a message was not taken for so long") => {
+            "un message n'a pas \u{e9}t\u{e9} accept\u{e9} pendant trop longtemps".to_owned()
+        }
+        (Words::French, "too much waits for it") => "trop de messages l'attendent".to_owned(),
+        (_, other) => other.to_owned(),
     }
 }
 
@@ -210,15 +228,22 @@ mod tests {
                     user: domain::UserId::from_u128(1),
                     kind,
                     asset: Some(domain::AssetId::from_u128(1)),
-                    data: serde_json::json!({ "action": "user.password_changed" }),
+                    data: serde_json::json!({ "action": "user.password_changed", "reason": "it answered 410 Gone" }),
                     is_mail_due: true,
                     created_at: domain::Timestamp::from_unix_ms(0),
                     read_at: None,
                 };
                 let (subject, text) = news(words, &one, Some("A\r\nBcc: everybody"), "LINK");
                 assert!(!subject.is_empty() && text.contains("\n\nLINK\n\n") && !text.contains('\r'), "{text}");
-                let (subject, text) = digest(words, &[one.clone(), one], "LINK");
+                if kind == NotificationKind::WebhookDisabled {
+                    assert!(text.contains("A") && text.contains("410 Gone"), "{text}");
+                }
+                let (subject, text) = digest(words, &[(one.clone(), None), (one, Some("clip.mp4".into()))], "LINK");
                 assert!(!subject.is_empty() && text.contains("\n\nLINK\n\n"), "{text}");
+                assert_eq!(
+                    text.contains("clip.mp4"),
+                    kind != NotificationKind::AccountSecurity && kind != NotificationKind::Digest
+                );
             }
         }
     }

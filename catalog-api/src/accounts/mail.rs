@@ -6,8 +6,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use catalog_store::{CatalogError, Purpose, User, UserState};
-use domain::{Clock, NotificationId, Timestamp, UserId};
+use catalog_store::{CatalogError, Notification, Purpose, User, UserState, Webhook};
+use domain::{Clock, NotificationId, Timestamp, UserId, WebhookId};
 use lettre::message::header::{ContentType, MIME_VERSION_1_0};
 use lettre::message::{Mailbox, Message};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
@@ -92,6 +92,23 @@ pub enum MailError {
 fn reached(user: Option<&User>) -> Option<(&str, Words)> {
     let user = user.filter(|user| user.state == UserState::Active && user.is_email_verified)?;
     Some((user.email.as_deref()?, Words::of(user.language.as_deref())))
+}
+
+/// The name of the video or the webhook that something is about, as its owner knows it.
+async fn subject_of(accounts: &Accounts, news: &Notification) -> Result<Option<String>, CatalogError> {
+    let catalog = accounts.catalog();
+    if let Some(asset) = news.asset {
+        return Ok(catalog.asset(asset).await?.and_then(|asset| asset.title.or(asset.file_name)));
+    }
+    let Some(Ok(id)) = news.data.get("webhook").and_then(|id| id.as_str()).map(str::parse::<WebhookId>) else {
+        return Ok(None);
+    };
+    // Of its address not the query, which may hold a secret.
+    let name = |webhook: Webhook| match webhook.description.is_empty() {
+        true => webhook.url.split(['?', '#']).next().unwrap_or_default().to_owned(),
+        false => webhook.description,
+    };
+    Ok(catalog.webhook(id).await?.map(name))
 }
 
 enum Carrier {
@@ -184,11 +201,8 @@ impl Postman {
         let Some(news) = catalog.notification(id).await?.filter(|news| news.is_mail_due) else { return Ok(()) };
         let user = catalog.user(news.user).await?;
         if let Some((email, words)) = reached(user.as_ref()) {
-            let title = match news.asset {
-                Some(asset) => catalog.asset(asset).await?.and_then(|asset| asset.title.or(asset.file_name)),
-                None => None,
-            };
-            let (subject, text) = letters::news(words, &news, title.as_deref(), &accounts.link("/", None));
+            let about = subject_of(accounts, &news).await?;
+            let (subject, text) = letters::news(words, &news, about.as_deref(), &accounts.link("/", None));
             self.send(email, subject, text, accounts).await?;
             tracing::info!(user.id = %news.user, "letter delivered");
         }
@@ -201,7 +215,12 @@ impl Postman {
         let news = accounts.catalog().digest_of(user, time, DIGEST_NEWS_MAX).await?;
         let user = accounts.catalog().user(user).await?;
         if let Some((email, words)) = reached(user.as_ref()).filter(|_| !news.is_empty()) {
-            let (subject, text) = letters::digest(words, &news, &accounts.link("/", None));
+            let mut told = Vec::with_capacity(news.len());
+            for one in news {
+                let about = subject_of(accounts, &one).await?;
+                told.push((one, about));
+            }
+            let (subject, text) = letters::digest(words, &told, &accounts.link("/", None));
             self.send(email, subject, text, accounts).await?;
             tracing::info!(user.id = user.as_ref().map(|user| tracing::field::display(user.id)), "letter delivered");
         }

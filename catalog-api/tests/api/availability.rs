@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use catalog_store::Asset;
-use domain::authority::Role;
+use base64::Engine as _;
+use catalog_store::{Asset, Closing};
+use domain::authority::{Role, Standing};
 use domain::{Access, Admission, Availability, Clock, Stage, Timestamp};
 use serde_json::{Value, json};
 
 use crate::described::check;
 use crate::harness::{Server, at};
-use crate::people::{People, Who};
+use crate::people::{AccountGate, People, Who, ingest_state};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -157,6 +158,31 @@ async fn a_draft_is_submitted_reviewed_and_published() {
     let path = format!("/api/v1/assets/{draft}/stage");
     people.send(&mod_, ("PUT", &path), json!({ "stage": "published" }), &[]).await.ok();
     people.send(&ada, ("PUT", &path), json!({ "stage": "gone" }), &[]).await.is_problem(422, "invalid_body", &path);
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn another_file_is_looked_at_unless_whoever_brings_it_may_review() {
+    let mut people = People::start().await;
+    let (ada, mod_) = (people.somebody(Role::Uploader).await, people.somebody(Role::Moderator).await);
+    let (id, _) = crate::reprocess::ready(&people.server).await;
+    let (catalog, now) = (people.server.catalog.clone(), people.server.clock.now());
+    catalog.share_asset(id, (ada.user.unwrap(), Standing::Owner), "test", now).await.unwrap();
+    let code = base64::engine::general_purpose::STANDARD.encode(id.to_string());
+    let headers =
+        [("tus-resumable", "1.0.0"), ("upload-length", "5"), ("upload-metadata", &format!("replaces {code}"))];
+    for (who, has_review, expected) in [(&ada, true, true), (&mod_, true, false), (&ada, false, false)] {
+        let gate = std::sync::Arc::new(AccountGate(people.accounts.clone()));
+        let mut state = ingest_state(&people.server, gate).await;
+        state.admission = ingest::Admission::new(ingest::Policy { has_review, ..ingest::Policy::default() }, None);
+        people.server.router = ingest::router(state);
+        let created = people.send(who, ("POST", "/uploads"), Value::Null, &headers).await;
+        assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
+        let version = catalog.versions(id).await.unwrap().remove(0);
+        assert_eq!(version.needs_review, expected);
+        let upload = version.upload.expect("it is on its way");
+        assert!(catalog.close_upload(upload, &Closing::Terminated, now).await.unwrap());
+    }
     people.stop().await;
 }
 

@@ -69,7 +69,9 @@ async fn a_change_is_made_where_if_match_names_what_is_there() {
         }
         for other in [format!("W/{tag}"), "\"99\", \"x\"".to_owned()] {
             let refused = patch(&other, &change).await;
-            assert_eq!(refused.header("etag"), Some(&*tag), "{path}");
+            // The version alone: a change is meant for that, whatever else the document tells.
+            let version = tag.split_once('-').map(|(version, _)| format!("{version}\""));
+            assert_eq!(refused.header("etag"), version.as_deref(), "{path}");
             refused.is_problem(412, "changed", &path);
         }
         let changed = patch(&format!("\"99\", {tag}"), &change).await;
@@ -78,6 +80,56 @@ async fn a_change_is_made_where_if_match_names_what_is_there() {
         let any = patch("*", &change).await;
         assert_eq!(any.status, StatusCode::OK, "{path}: {}", any.text);
     }
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_client_has_is_not_sent_again() {
+    let people = People::start().await;
+    let admin = people.somebody(Role::Admin).await;
+    for Thing { path, change } in things(&people, &admin).await {
+        let get = async |method: &str, tags: &str| -> Answer {
+            people.send(&admin, (method, &path), Value::Null, &[("if-none-match", tags)]).await
+        };
+        let shown = people.get(&admin, &path).await;
+        let tag = shown.header("etag").unwrap().to_owned();
+        for known in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".into()] {
+            for method in ["GET", "HEAD"] {
+                let answer = get(method, &known).await;
+                assert_eq!(answer.status, StatusCode::NOT_MODIFIED, "{method} {path} {known}");
+                assert_eq!((answer.text.as_str(), answer.header("etag")), ("", Some(&*tag)), "{path}");
+                assert_eq!(answer.header("cache-control"), shown.header("cache-control"), "{path}");
+                assert_eq!(answer.header("content-type"), None, "{path}");
+            }
+        }
+        let version = format!("{}\"", tag.split_once('-').unwrap().0);
+        for other in ["\"99\"", "99", "\"1", version.as_str()] {
+            assert_eq!(get("GET", other).await.status, StatusCode::OK, "{path} {other}");
+            let head = get("HEAD", other).await;
+            assert_eq!((head.status, head.header("etag")), (StatusCode::OK, Some(&*tag)), "{path} {other}");
+        }
+        people.send(&admin, ("PATCH", &path), change, &[("if-match", &tag)]).await.ok();
+        assert_eq!(get("GET", &tag).await.status, StatusCode::OK, "{path}: it changed");
+        // Who may not see it is not told that it is the same.
+        let nobody = people.send(&Who::default(), ("GET", &path), Value::Null, &[("if-none-match", "*")]).await;
+        assert_eq!(nobody.status, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_is_never_told_that_it_has_what_has_changed_without_anybody_changing_it() {
+    let people = People::start().await;
+    let admin = people.somebody(Role::Admin).await;
+    let asset = people.server.processing().await;
+    let path = format!("/api/v1/assets/{}", asset.id);
+    let tag = people.get(&admin, &path).await.header("etag").unwrap().to_owned();
+    people.server.commit_segment(&asset, "360p", 0).await;
+    let again = people.send(&admin, ("GET", &path), Value::Null, &[("if-none-match", &tag)]).await;
+    assert_eq!(again.status, StatusCode::OK);
+    assert_ne!(again.header("etag"), Some(&*tag));
+    // A change is meant for what people said, which is as it was.
+    people.send(&admin, ("PATCH", &path), json!({ "title": "A" }), &[("if-match", &tag)]).await.ok();
     people.stop().await;
 }
 

@@ -303,6 +303,12 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
+    /// The version that the tag begins with.
+    pub(crate) fn version(&self) -> Option<u64> {
+        let tag = self.header("etag")?.trim_matches('"');
+        tag.split('-').next()?.parse().ok()
+    }
+
     /// The JSON of a success.
     pub(crate) fn ok(self) -> Value {
         assert_eq!(self.status, StatusCode::OK, "{}", self.text);

@@ -78,7 +78,7 @@ pub(crate) struct Who {
 
 /// Asks the accounts, as the composition root has uploads do.
 #[derive(Debug)]
-struct AccountGate(Accounts);
+pub(crate) struct AccountGate(pub(crate) Accounts);
 
 impl Gate for AccountGate {
     fn principal<'a>(&'a self, parts: &'a Parts) -> Asked<'a> {

@@ -147,7 +147,40 @@ async fn tickets_are_for_those_whom_the_policy_means() {
     let (theirs, none) =
         (people.post(&stranger, &path, Value::Null).await, people.post(&stranger, &unknown, Value::Null).await);
     assert_eq!((theirs.status, theirs.code()), (none.status, none.code()));
-    catalog.bin_asset(asset.id, now, domain::JobId::mint(now, people.server.clock.entropy()), now).await.unwrap();
-    assert_eq!(people.post(&owner, &path, Value::Null).await.status, StatusCode::CONFLICT);
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_shown_is_opened_by_no_ticket() {
+    let people = People::start().await;
+    let (owner, stranger) = (people.somebody(Role::Uploader).await, people.somebody(Role::User).await);
+    let asset = people.playable(&owner).await;
+    let (catalog, now) = (&people.server.catalog, people.server.clock.now());
+    let job = || domain::JobId::mint(now, people.server.clock.entropy());
+    let path = format!("/api/v1/playback/{}/ticket", asset.playback);
+    people.set(&owner, &asset, json!({ "policy": "internal" })).await;
+    let hour = std::time::Duration::from_secs(3600);
+    let check = async |is_shown: bool, why: &str| {
+        let (theirs, others) =
+            (people.post(&owner, &path, Value::Null).await, people.post(&stranger, &path, Value::Null).await);
+        if is_shown {
+            assert_eq!((theirs.status, others.status), (StatusCode::OK, StatusCode::OK), "{why}: {}", theirs.text);
+        } else {
+            theirs.is_problem(409, "not_shown", &path);
+            others.is_problem(404, "not_found", &path);
+        }
+    };
+    check(true, "as it is").await;
+    catalog.set_stage(asset.id, (domain::Stage::Draft, false), None, job(), now).await.unwrap();
+    check(false, "a draft").await;
+    catalog.set_stage(asset.id, (domain::Stage::Unlisted, false), None, job(), now).await.unwrap();
+    catalog.set_window(asset.id, (Some(now.plus(hour)), None), job(), now).await.unwrap();
+    check(false, "too early").await;
+    catalog.set_window(asset.id, (None, Some(now)), job(), now).await.unwrap();
+    check(false, "too late").await;
+    catalog.set_window(asset.id, (None, None), job(), now).await.unwrap();
+    check(true, "shown again").await;
+    catalog.bin_asset(asset.id, now, job(), now).await.unwrap();
+    check(false, "thrown away").await;
     people.stop().await;
 }

@@ -9,7 +9,7 @@ use crate::harness::{Server, at};
 use crate::images;
 
 /// An asset that is ready, with its source stored; its address.
-async fn ready(server: &Server) -> (domain::AssetId, String) {
+pub(crate) async fn ready(server: &Server) -> (domain::AssetId, String) {
     let asset = server.processing().await;
     server.finish(&asset, &images()).await;
     server.store.put_once(&layout::source(asset.id), "source".into()).await.unwrap();

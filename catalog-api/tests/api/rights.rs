@@ -1,7 +1,9 @@
 //! What is whose: shares, keys, cookies, and what administrators do.
 
 use axum::http::StatusCode;
-use domain::authority::{Role, Scope};
+use catalog_store::{NewUpload, Target};
+use domain::authority::{Role, Scope, Standing};
+use domain::{Clock, DocumentId, JobId, Stage, UploadId};
 use serde_json::{Value, json};
 
 use crate::described::check;
@@ -74,6 +76,49 @@ async fn events_tell_of_what_somebody_may_see() {
     assert_eq!(stream.next_event().await.data["asset"], late.to_string(), "nothing of others in between");
     let path = format!("/api/v1/events?asset={other}");
     people.get(&ada, &path).await.is_problem(404, "not_found", "/api/v1/events");
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_said_in_a_review_and_what_is_not_there_yet_are_for_those_who_work_on_it() {
+    let people = People::start().await;
+    let (ada, bob) = (people.somebody(Role::Uploader).await, people.somebody(Role::Guest).await);
+    let (eve, moderator) = (people.somebody(Role::User).await, people.somebody(Role::Moderator).await);
+    let id = people.asset_of(ada.user.map(|user| user.to_string())).await;
+    let (catalog, clock) = (&people.server.catalog, &people.server.clock);
+    let now = clock.now();
+    let playback = catalog.asset(id).await.unwrap().unwrap().playback;
+    for (stage, note) in [(Stage::Draft, "oh"), (Stage::Unlisted, "internal: suspected fraud")] {
+        let job = JobId::mint(now, clock.entropy());
+        catalog.set_stage(id, (stage, false), Some(note), job, now).await.unwrap();
+    }
+    let document = Target::document(id, playback, DocumentId::mint(now, clock.entropy()));
+    let upload = NewUpload::whole(UploadId::mint(now, clock.entropy()), document, Some(5), now);
+    catalog.create_upload(&upload).await.unwrap();
+    catalog.share_asset(id, (bob.user.unwrap(), Standing::Viewer), "test", now).await.unwrap();
+    catalog.share_asset(id, (eve.user.unwrap(), Standing::Editor), "test", now).await.unwrap();
+    let path = format!("/api/v1/assets/{id}");
+    let (documents, list) = (format!("{path}/documents"), format!("/api/v1/assets?playback_id={playback}"));
+    let one = format!("{documents}/{}", document.document.unwrap());
+    for (who, is_told) in [(&ada, true), (&bob, false), (&eve, true), (&moderator, true)] {
+        let note = if is_told { json!("internal: suspected fraud") } else { Value::Null };
+        let shown = people.get(who, &path).await.ok();
+        described(&people, "Asset", &shown).await;
+        assert_eq!(shown["stage_note"], note);
+        assert_eq!(people.get(who, &list).await.ok()["data"][0]["stage_note"], note);
+        let count = people.get(who, &documents).await.ok()["data"].as_array().unwrap().len();
+        assert_eq!(count, usize::from(is_told));
+        let status = if is_told { StatusCode::OK } else { StatusCode::NOT_FOUND };
+        assert_eq!(people.get(who, &one).await.status, status);
+        let mut stream =
+            people.server.stream_as("/api/v1/events?after=0&topics=asset.%23", &who.cookie.clone().unwrap()).await;
+        let mut told = Vec::new();
+        // What is for everybody who sees it comes behind each.
+        while told.last().is_none_or(|topic| topic != "asset.access_changed") || told.len() < 2 {
+            told.push(stream.next_event().await.data["topic"].as_str().unwrap().to_owned());
+        }
+        assert_eq!(told.iter().any(|topic| topic == "asset.stage_changed"), is_told, "{told:?}");
+    }
     people.stop().await;
 }
 

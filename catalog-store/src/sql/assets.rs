@@ -205,10 +205,11 @@ statements! {
         order by a.id desc limit $3"));
     BINS_DUE = both(concat!("select ", asset_columns!(), " from assets a where a.binned_at is not null \
         and a.bin_until <= $1 and a.state <> 'deleted' order by a.bin_until limit $2"));
-    /// Those of which caches were not told that their time has come, or is over.
+    /// Those of which was not told that their time has come, or is over, behind $3: by the indexes of these times.
     WINDOWS_DUE = both(concat!("select ", asset_columns!(), " from assets a where a.state <> 'deleted' and \
-        ((a.publish_at <= $1 and a.publish_at > a.window_told) or (a.expire_at <= $1 and a.expire_at > a.window_told)) \
-        order by a.id limit $2"));
+        ((a.publish_at > $3 and a.publish_at <= $1 and a.publish_at > a.window_told) \
+        or (a.expire_at > $3 and a.expire_at <= $1 and a.expire_at > a.window_told)) order by a.id limit $2"));
+    WINDOW_TOLD = both("select window_told as number from assets where id = $1");
     SET_ACCESS = both("update assets set access = $2 where id = $1");
     SET_WINDOW_TOLD = both("update assets set window_told = $2 where id = $1");
     SET_TITLE_KEY = both("update assets set title_key = $2 where id = $1");

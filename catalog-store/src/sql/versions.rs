@@ -5,7 +5,7 @@ use super::{both, statements};
 macro_rules! columns {
     () => {
         "v.asset_id, v.source_version, v.upload_id, u.file_name, u.owner, u.offset_bytes, v.state, v.size_bytes, \
-         v.duration_ms, v.generation, v.failure, v.created_at, v.shown_at \
+         v.duration_ms, v.generation, v.failure, v.created_at, v.shown_at, v.needs_review \
          from asset_versions v left join uploads u on u.id = v.upload_id"
     };
 }
@@ -16,14 +16,15 @@ statements! {
     /// The one that goes with an output.
     OF_GENERATION = both(concat!("select ", columns!(), " where v.asset_id = $1 and v.generation = $2 \
         and v.state in ('failed', 'removing')"));
-    /// The only one that an asset had so far, told by what the asset knows.
+    /// The only one that an asset had so far, told by what the asset knows: it was looked at if it may be shown.
     INSERT_FIRST = both("insert into asset_versions (asset_id, source_version, upload_id, state, size_bytes, \
-        duration_ms, generation, created_at, shown_at) select a.id, a.source_version, (select max(u.id) from uploads u \
+        duration_ms, generation, created_at, shown_at, needs_review) select a.id, a.source_version, (select max(u.id) from uploads u \
         where u.asset_id = a.id and u.source_version = a.source_version and u.kind <> 'partial'), 'ready', \
-        a.size_bytes, $2, a.generation, a.created_at, a.created_at from assets a where a.id = $1 \
+        a.size_bytes, $2, a.generation, a.created_at, a.created_at, \
+        case when a.stage in ('draft', 'submitted', 'rejected') then 1 else 0 end from assets a where a.id = $1 \
         on conflict do nothing");
-    INSERT = both("insert into asset_versions (asset_id, source_version, upload_id, state, created_at) \
-        values ($1, $2, $3, 'uploading', $4)");
+    INSERT = both("insert into asset_versions (asset_id, source_version, upload_id, state, created_at, \
+        needs_review) values ($1, $2, $3, 'uploading', $4, $5)");
     /// The next number, not below $2.
     TAKE = both("update assets set source_version_taken = case when source_version_taken + 1 < $2 then $2 \
         else source_version_taken + 1 end where id = $1 returning source_version_taken as number");
@@ -38,6 +39,9 @@ statements! {
     /// It is the source in force, by this output.
     SHOWN = both("update asset_versions set state = 'ready', generation = $3, duration_ms = coalesce($4, duration_ms), \
         shown_at = $5 where asset_id = $1 and source_version = $2");
+    /// Somebody looked at the source in force, or would not have it.
+    SET_NEEDS_REVIEW = both("update asset_versions set needs_review = $2 where asset_id = $1 and source_version = \
+        (select a.source_version from assets a where a.id = $1)");
     FAILED = both("update asset_versions set state = 'failed', generation = $3, failure = $4 \
         where asset_id = $1 and source_version = $2");
     REMOVING = both("update asset_versions set state = 'removing' where asset_id = $1 and source_version = $2");

@@ -102,7 +102,7 @@ pub(crate) async fn the_clock_decides_what_is_shown(world: World) {
 pub(crate) async fn caches_are_told_once_that_a_time_has_come_or_is_over(world: World) {
     let asset = world.received().await;
     world.catalog.set_window(asset, (Some(at(100)), Some(at(200))), world.job_id(), at(1)).await.unwrap();
-    let told = async |now| world.catalog.tell_windows(10, at(now)).await.unwrap();
+    let told = async |now| world.catalog.tell_windows(10, at(0), at(now)).await.unwrap();
     assert_eq!((told(99).await, told(100).await, told(150).await), (0, 1, 0));
     assert_eq!((told(250).await, told(300).await), (1, 0));
     let topics = world.topics(asset).await;
@@ -110,6 +110,18 @@ pub(crate) async fn caches_are_told_once_that_a_time_has_come_or_is_over(world: 
     assert_eq!(last, ["asset.opened", "asset.access_changed", "asset.expired", "asset.access_changed"]);
     world.catalog.set_window(asset, (None, Some(at(250))), world.job_id(), at(400)).await.unwrap();
     assert_eq!(told(500).await, 0, "what is over when it is set was told then");
+}
+
+pub(crate) async fn a_time_that_came_and_was_over_between_two_looks_is_told_as_both(world: World) {
+    let asset = world.received().await;
+    world.catalog.set_window(asset, (Some(at(100)), Some(at(200))), world.job_id(), at(1)).await.unwrap();
+    let seq = world.catalog.last_event().await.unwrap();
+    assert_eq!(world.catalog.tell_windows(10, at(200), at(300)).await.unwrap(), 0, "a look that begins behind it");
+    assert_eq!(world.catalog.tell_windows(10, at(150), at(300)).await.unwrap(), 1);
+    let events = world.catalog.events_of(asset, seq, 10).await.unwrap();
+    let topics: Vec<&str> = events.iter().map(|event| event.topic.as_str()).collect();
+    assert_eq!(topics, ["asset.opened", "asset.expired", "asset.access_changed"]);
+    assert_eq!(world.catalog.tell_windows(10, at(0), at(300)).await.unwrap(), 0, "once");
 }
 
 pub(crate) async fn what_is_not_published_is_shown_to_its_owner_and_editors_only(world: World) {

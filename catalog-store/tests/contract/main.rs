@@ -160,7 +160,8 @@ contract! {
         the_bin_is_emptied_when_its_time_is_over
         the_clock_decides_what_is_shown
         what_is_not_published_is_shown_to_its_owner_and_editors_only
-        caches_are_told_once_that_a_time_has_come_or_is_over;
+        caches_are_told_once_that_a_time_has_come_or_is_over
+        a_time_that_came_and_was_over_between_two_looks_is_told_as_both;
     collections:
         items_stand_in_order_and_can_be_moved
         a_series_has_seasons_and_a_playlist_has_not
@@ -183,6 +184,7 @@ contract! {
     shares:
         an_asset_belongs_to_who_uploaded_it_and_can_be_shared
         somebody_sees_what_is_theirs_or_shared_with_them
+        of_work_on_an_asset_those_hear_who_may_change_it
         a_deleted_account_is_shared_with_no_more;
     jobs:
         the_most_urgent_job_runs_first_and_heavy_work_is_separate
@@ -252,6 +254,8 @@ contract! {
         what_is_in_force_or_to_be_is_never_removed;
     versions:
         another_source_takes_the_place_of_the_one_in_force_which_is_kept
+        another_source_that_nobody_looked_at_waits_for_a_review
+        an_earlier_source_that_nobody_looked_at_waits_for_a_review
         an_earlier_source_is_gone_back_to_in_one_step
         a_source_that_comes_to_nothing_leaves_the_one_in_force
         an_upload_that_is_given_up_leaves_no_version

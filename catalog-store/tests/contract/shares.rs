@@ -1,8 +1,8 @@
 //! Owners, shares, and what somebody sees by them.
 
-use catalog_store::{Asset, CatalogError, Filter, NewUpload, Order};
+use catalog_store::{Asset, Audience, CatalogError, Filter, NewUpload, Order};
 use domain::authority::{Role, Standing};
-use domain::{AssetId, UserId};
+use domain::{AssetId, Stage, UserId};
 
 use crate::accounts::user;
 use crate::harness::{World, at};
@@ -60,6 +60,31 @@ pub(crate) async fn somebody_sees_what_is_theirs_or_shared_with_them(world: Worl
     assert!(all.iter().any(|asset| asset.id == other));
     world.catalog.delete_asset(shared, world.job_id(), at(2)).await.unwrap();
     assert_eq!(listed(&world, &name, None).await.len(), 1);
+}
+
+pub(crate) async fn of_work_on_an_asset_those_hear_who_may_change_it(world: World) {
+    let (ada, bob, eve) =
+        (user(&world, Role::Uploader).await, user(&world, Role::User).await, user(&world, Role::User).await);
+    let asset = uploaded(&world, Some(ada)).await;
+    for (stage, note) in [(Stage::Draft, "oh"), (Stage::Submitted, "look"), (Stage::Published, "suspected fraud")] {
+        world.catalog.set_stage(asset, (stage, false), Some(note), world.job_id(), at(1)).await.unwrap();
+    }
+    world.catalog.share_asset(asset, (bob, Standing::Viewer), "x", at(2)).await.unwrap();
+    world.catalog.share_asset(asset, (eve, Standing::Editor), "x", at(2)).await.unwrap();
+    let heard = async |user: UserId| {
+        let events = world.catalog.events_seen_by(&user.to_string(), 0, 100, at(5)).await.unwrap();
+        let standing = world.catalog.standing(asset, &user.to_string(), at(5)).await.unwrap();
+        for event in &events {
+            assert!(event.user == Some(user) || Audience::of(&event.topic).has(standing), "{event:?}");
+        }
+        events.into_iter().map(|event| event.topic).collect::<Vec<_>>()
+    };
+    let stages = async |user| heard(user).await.iter().filter(|topic| *topic == "asset.stage_changed").count();
+    assert_eq!((stages(ada).await, stages(eve).await, stages(bob).await), (3, 3, 0));
+    assert_eq!(heard(bob).await.first().map(String::as_str), Some("asset.uploading"));
+    assert!(heard(bob).await.contains(&"asset.shared".to_owned()));
+    // A page is as long as it may be, whatever happened in between that is for others.
+    assert_eq!(world.catalog.events_seen_by(&bob.to_string(), 0, 2, at(5)).await.unwrap().len(), 2);
 }
 
 pub(crate) async fn a_deleted_account_is_shared_with_no_more(world: World) {

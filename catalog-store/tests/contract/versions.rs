@@ -1,7 +1,9 @@
 //! The sources that an asset has had: another one, back to an earlier one, and the end of those that are not kept.
 
 use catalog_store::{CatalogError, Closing, NewUpload, Target, Version, VersionState};
-use domain::{AssetId, AssetState, Failure, FailureCode, Generation, JobSpec, SourceId, SourceVersion, UploadId};
+use domain::{
+    AssetId, AssetState, Failure, FailureCode, Generation, JobSpec, SourceId, SourceVersion, Stage, UploadId,
+};
 
 use crate::harness::{GENERATION, World, at, probe};
 
@@ -10,12 +12,17 @@ const SECOND: SourceVersion = SourceVersion(2);
 impl World {
     /// Begins another source of 500 octets.
     async fn begin_version(&self, asset: AssetId) -> Result<UploadId, CatalogError> {
+        self.begin_version_to_review(asset, false).await
+    }
+
+    async fn begin_version_to_review(&self, asset: AssetId, needs_review: bool) -> Result<UploadId, CatalogError> {
         let playback = self.catalog.asset(asset).await.unwrap().expect("it").playback;
         let whole = self.new_upload(Some(500));
         let new = NewUpload {
             target: Some(Target::next_version(asset, playback)),
             file_name: Some("better.mp4".into()),
             owner: Some("ada".into()),
+            needs_review,
             now: at(20),
             ..whole
         };
@@ -54,6 +61,33 @@ impl World {
         self.receive_version(upload).await;
         self.publish_version(asset).await;
         asset
+    }
+
+    /// A ready asset in this stage whose next source has to be looked at, until it is in force.
+    async fn unseen_version(&self, stage: Stage) -> AssetId {
+        let asset = self.ready().await;
+        self.put(asset, Stage::Draft).await;
+        if stage != Stage::Draft {
+            self.put(asset, stage).await;
+        }
+        let upload = self.begin_version_to_review(asset, true).await.unwrap();
+        self.receive_version(upload).await;
+        assert_eq!(self.stage_of(asset).await, (stage, None), "the old one stays as it is");
+        self.publish_version(asset).await;
+        asset
+    }
+
+    /// What somebody who may review says, of what is shown or waits for them.
+    async fn put(&self, asset: AssetId, stage: Stage) {
+        self.catalog.set_stage(asset, (stage, false), None, self.job_id(), at(19)).await.unwrap();
+        while let Some(job) = self.claim(false, at(19)).await {
+            self.catalog.settle_texts(&job, at(19)).await.unwrap();
+        }
+    }
+
+    async fn stage_of(&self, asset: AssetId) -> (Stage, Option<String>) {
+        let asset = self.catalog.asset(asset).await.unwrap().expect("it");
+        (asset.stage, asset.stage_note)
     }
 
     async fn versions_of(&self, asset: AssetId) -> Vec<(u32, VersionState)> {
@@ -102,11 +136,11 @@ pub(crate) async fn another_source_takes_the_place_of_the_one_in_force_which_is_
 pub(crate) async fn an_earlier_source_is_gone_back_to_in_one_step(world: World) {
     let asset = world.second_version().await;
     let newer = world.catalog.asset(asset).await.unwrap().expect("it");
-    let refused = world.catalog.restore_version(asset, SECOND, world.job_id(), at(30)).await;
+    let refused = world.catalog.restore_version(asset, (SECOND, true), world.job_id(), at(30)).await;
     assert!(matches!(refused, Err(CatalogError::VersionInForce { .. })), "{refused:?}");
-    let refused = world.catalog.restore_version(asset, SourceVersion(3), world.job_id(), at(30)).await;
+    let refused = world.catalog.restore_version(asset, (SourceVersion(3), true), world.job_id(), at(30)).await;
     assert!(matches!(refused, Err(CatalogError::NoVersion { .. })), "{refused:?}");
-    world.catalog.restore_version(asset, SourceVersion(1), world.job_id(), at(31)).await.unwrap();
+    world.catalog.restore_version(asset, (SourceVersion(1), true), world.job_id(), at(31)).await.unwrap();
     let row = world.catalog.asset(asset).await.unwrap().expect("it");
     assert_eq!((row.generation, row.source_version, row.turn), (Some(GENERATION), SourceVersion(1), newer.turn + 1));
     assert_eq!((row.size.map(|size| size.0), row.probe), (Some(1000), Some(probe())));
@@ -115,12 +149,50 @@ pub(crate) async fn an_earlier_source_is_gone_back_to_in_one_step(world: World) 
     assert_eq!(publish.spec, JobSpec::Texts { generation: GENERATION });
     world.catalog.settle_texts(&publish, at(33)).await.unwrap();
     // And forth again.
-    world.catalog.restore_version(asset, SECOND, world.job_id(), at(34)).await.unwrap();
+    world.catalog.restore_version(asset, (SECOND, true), world.job_id(), at(34)).await.unwrap();
     let row = world.catalog.asset(asset).await.unwrap().expect("it");
     assert_eq!((row.generation, row.source_version, row.turn), (newer.generation, SECOND, newer.turn + 2));
     assert_eq!(row.file_name.as_deref(), Some("better.mp4"));
     assert!(world.topics(asset).await.contains(&"asset.version.restored".to_owned()));
     assert!(world.is_sound().await);
+}
+
+pub(crate) async fn another_source_that_nobody_looked_at_waits_for_a_review(world: World) {
+    let asset = world.unseen_version(Stage::Published).await;
+    let (stage, note) = world.stage_of(asset).await;
+    assert_eq!(stage, Stage::Submitted);
+    assert!(note.expect("it says why").contains("new version"));
+    assert!(world.catalog.asset(asset).await.unwrap().expect("it").availability().is_withheld);
+    let waiting = world.catalog.assets_to_review(None, None, 10).await.unwrap();
+    assert_eq!(waiting.iter().map(|asset| asset.id).collect::<Vec<_>>(), [asset]);
+    let topics = world.topics(asset).await;
+    let at_once: Vec<&str> = topics.iter().map(String::as_str).filter(|topic| !topic.starts_with("asset.up")).collect();
+    let told = ["asset.stage_changed", "asset.access_changed", "asset.version.published"];
+    assert!(at_once.windows(3).any(|three| three == told), "{topics:?}");
+    // Looked at, it can be gone back to without anybody.
+    world.put(asset, Stage::Published).await;
+    for version in [SourceVersion(1), SECOND] {
+        world.catalog.restore_version(asset, (version, false), world.job_id(), at(40)).await.unwrap();
+        assert_eq!(world.stage_of(asset).await.0, Stage::Published, "{version:?}");
+    }
+}
+
+pub(crate) async fn an_earlier_source_that_nobody_looked_at_waits_for_a_review(world: World) {
+    // The first was rejected, the second was shown.
+    let asset = world.unseen_version(Stage::Draft).await;
+    assert_eq!(world.stage_of(asset).await, (Stage::Draft, None), "nobody has to look at a draft");
+    world.put(asset, Stage::Published).await;
+    world.catalog.restore_version(asset, (SourceVersion(1), false), world.job_id(), at(40)).await.unwrap();
+    let (stage, note) = world.stage_of(asset).await;
+    assert_eq!(stage, Stage::Submitted);
+    assert!(note.expect("it says why").contains("earlier version"));
+    assert!(world.is_sound().await);
+    // Whoever may review goes back without.
+    world.put(asset, Stage::Rejected).await;
+    world.catalog.restore_version(asset, (SECOND, false), world.job_id(), at(41)).await.unwrap();
+    world.put(asset, Stage::Published).await;
+    world.catalog.restore_version(asset, (SourceVersion(1), true), world.job_id(), at(42)).await.unwrap();
+    assert_eq!(world.stage_of(asset).await.0, Stage::Published);
 }
 
 pub(crate) async fn a_source_that_comes_to_nothing_leaves_the_one_in_force(world: World) {
@@ -189,7 +261,7 @@ pub(crate) async fn sources_beyond_those_that_are_kept_are_removed_with_what_the
     assert_eq!(world.catalog.remove_surplus_versions(2, mint, at(31)).await.unwrap(), 0);
     let expected = [(3, VersionState::Ready), (2, VersionState::Ready), (1, VersionState::Removing)];
     assert_eq!(world.versions_of(asset).await, expected);
-    let refused = world.catalog.restore_version(asset, SourceVersion(1), world.job_id(), at(32)).await;
+    let refused = world.catalog.restore_version(asset, (SourceVersion(1), true), world.job_id(), at(32)).await;
     assert!(matches!(refused, Err(CatalogError::NoVersion { .. })), "{refused:?}");
     assert!(world.is_sound().await);
     let retire = world.claim(false, at(33)).await.expect("the removal");

@@ -94,6 +94,7 @@ impl Config {
             rate_min: self.upload_rate_min,
             source: self.source_limits(),
             encode_ahead: self.encodes_ahead(),
+            has_review: self.review,
             ..Policy::default()
         }
     }

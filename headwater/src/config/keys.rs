@@ -353,7 +353,7 @@ pub const KEYS: [Key; 105] = [
         "review",
         Kind::Switch,
         "false",
-        "Whether somebody has to look at what is uploaded before it is shown: assets begin as drafts then, their owners submit them, and moderators approve or reject them. `false` shows what is uploaded as soon as it plays.",
+        "Whether somebody has to look at what is uploaded before it is shown: assets begin as drafts then, their owners submit them, and moderators approve or reject them; a new version of what was approved is looked at as well. `false` shows what is uploaded as soon as it plays.",
     ),
     key(
         "upload_types",

@@ -187,6 +187,7 @@ impl Audience<'_> {
         }
         let Some(asset) = event.asset else { return Ok(false) };
         let standing = self.fan.catalog.standing(asset, &webhook.owner, self.fan.clock.now()).await?;
-        Ok(authorize(&principal, Action::ReadAsset, Resource::Asset(standing)).is_ok())
+        let is_seen = authorize(&principal, Action::ReadAsset, Resource::Asset(standing)).is_ok();
+        Ok(is_seen && catalog_store::Audience::of(&event.topic).has(standing))
     }
 }

@@ -367,6 +367,32 @@ async fn a_message_that_another_process_sends_is_not_sent_twice() {
 }
 
 #[tokio::test]
+async fn of_work_on_an_asset_those_hear_who_may_change_it() {
+    let double = Double::new(|_, _| turn(200, "")).await;
+    let stage = Stage::new(&double).await;
+    let now = stage.clock.now();
+    let roles = [Role::Uploader, Role::Uploader, Role::Moderator];
+    let (mut users, mut webhooks) = (Vec::new(), Vec::new());
+    for role in roles {
+        let user = stage.user(role).await;
+        webhooks.push(stage.webhook(&double, "asset.stage_changed", &user.to_string()).await);
+        users.push(user);
+    }
+    let asset = stage.asset().await;
+    stage.catalog.share_asset(asset, (users[0], Standing::Viewer), "test", now).await.unwrap();
+    stage.catalog.share_asset(asset, (users[1], Standing::Editor), "test", now).await.unwrap();
+    let job = JobId::from_u128(stage.id());
+    let to = (domain::Stage::Unlisted, false);
+    stage.catalog.set_stage(asset, to, Some("suspected fraud"), job, now).await.unwrap();
+    stage.fanned(false).await;
+    let mut counts = Vec::new();
+    for webhook in &webhooks {
+        counts.push(stage.log(webhook).await.len());
+    }
+    assert_eq!(counts, [0, 1, 1], "a viewer, an editor, a moderator");
+}
+
+#[tokio::test]
 async fn an_owner_hears_of_what_they_see_and_of_nothing_else() {
     let double = Double::new(|_, _| turn(200, "")).await;
     let stage = Stage::new(&double).await;

@@ -152,7 +152,8 @@ async fn a_document_is_uploaded_handed_out_named_and_taken_back() {
     assert!(header(&page, "content-disposition").contains("filename=\"notes.html.txt\""));
     let wanted = json!({ "name": "Notes.md", "description": "What was thought of it.", "position": 0 });
     let changed = change(&server, &path, "\"1\"", &wanted).await;
-    assert_eq!((changed.status(), header(&changed, "etag")), (StatusCode::OK, "\"2\"".into()));
+    assert_eq!(changed.status(), StatusCode::OK);
+    assert!(header(&changed, "etag").starts_with("\"2-"), "{changed:?}");
     let players = told(&server, &folder).await;
     assert_eq!(names(&players), ["Notes.md", "Système D.pdf"], "the pointer follows at once");
     assert_eq!(players[0]["description"], "What was thought of it.");
