@@ -89,6 +89,15 @@ impl Gate for AccountGate {
             }
         })
     }
+
+    fn maker<'a>(&'a self, name: Option<&'a str>, key: Option<KeyId>) -> Asked<'a> {
+        Box::pin(async move {
+            match self.0.known_as(name.ok_or(Denial::Unauthorized)?, key).await {
+                Ok(Principal::Anonymous) | Err(_) => Err(Denial::Unauthorized),
+                Ok(principal) => Ok(principal),
+            }
+        })
+    }
 }
 
 /// What uploads stand on, asking `gate`.
