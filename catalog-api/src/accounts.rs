@@ -10,9 +10,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, Uri, header};
-use catalog_store::{ApiKey, Catalog, CatalogError, NewUser, Purpose, Session};
-use domain::authority::Role;
-use domain::{Clock, Principal, SessionId, Timestamp, UserId};
+use catalog_store::{ApiKey, Catalog, CatalogError, NewUser, Purpose, Session, UserState};
+use domain::authority::{Member, Role};
+use domain::{Clock, KeyId, Principal, SessionId, Timestamp, UserId};
 use ipnet::IpNet;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -271,6 +271,27 @@ impl Accounts {
         Ok(Caller::of(&session))
     }
 
+    /// Who goes by this name at this moment, within what the API key allows with which they once made something.
+    /// Whoever is gone or suspended, or whose key is over or was taken back, is nobody that is known.
+    ///
+    /// # Errors
+    /// [`Unproven::Unavailable`] when that cannot be told.
+    pub async fn known_as(&self, name: &str, key: Option<KeyId>) -> Result<Principal, Unproven> {
+        let Ok(id) = name.parse::<UserId>() else {
+            let is_known = self.0.settings.tokens.iter().any(|(known, _)| known == name);
+            return Ok(if is_known { Principal::Token { name: name.to_owned() } } else { Principal::Anonymous });
+        };
+        let unavailable = |error: CatalogError| Unproven::Unavailable(error.into());
+        let Some(key) = key else {
+            let user = self.0.catalog.user(id).await.map_err(unavailable)?;
+            let user = user.filter(|user| user.state == UserState::Active);
+            return Ok(user.map_or(Principal::Anonymous, |user| Principal::User(Member { id, role: user.role })));
+        };
+        let key = self.0.catalog.api_key(key).await.map_err(unavailable)?;
+        let key = key.filter(|key| key.member.id == id && key.is_live(self.0.clock.now()));
+        Ok(key.map_or(Principal::Anonymous, |key| Principal::Key(key.member, key.scopes, key.id)))
+    }
+
     async fn by_token(&self, token: &str) -> Result<Caller, AccountsError> {
         let hash = secret::hash(token);
         if let Some(name) = self.0.tokens.get(&hash) {
@@ -304,7 +325,7 @@ impl Accounts {
         if seen_at.is_none_or(|at| now.unix_ms() - at.unix_ms() > SEEN_MS) {
             self.0.catalog.touch_api_key(id, now).await?;
         }
-        Ok(Caller { principal: Principal::Key(member, scopes), session: None })
+        Ok(Caller { principal: Principal::Key(member, scopes, id), session: None })
     }
 
     /// Notes now and then that a session is in use; one with a cookie lasts longer by it.

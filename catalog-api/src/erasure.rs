@@ -9,8 +9,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::erasure::{Belongings, Kept, SessionNote, ShareNote, UploadNote};
 use catalog_store::notifications::{KEPT_MAX, PAGE_NOTIFICATIONS_MAX};
-use catalog_store::{Asset, Document, User};
-use domain::{JobId, UserId};
+use catalog_store::{Asset, Document, Grant, User};
+use domain::{JobId, Timestamp, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -82,7 +82,7 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
         before = Some(last.id);
         news.extend(page.into_iter().map(NotificationView::from));
     }
-    let Belongings { assets, uploads, sessions, shares, collections, channels: published, .. } = belongings;
+    let Belongings { assets, uploads, grants, sessions, shares, collections, channels: published, .. } = belongings;
     let documents = belongings.documents;
     let (subscriptions, shared, audit) = (belongings.subscriptions, belongings.shared_collections, belongings.audit);
     let kept = |all: Vec<Kept>| all.into_iter().map(one).collect::<Vec<_>>();
@@ -93,6 +93,7 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
         "assets": assets.into_iter().map(asset).collect::<Vec<_>>(),
         "documents": documents.into_iter().map(attached).collect::<Vec<_>>(),
         "uploads": uploads.into_iter().map(upload).collect::<Vec<_>>(),
+        "upload_grants": grants.into_iter().map(|grant| link(grant, now)).collect::<Vec<_>>(),
         "shares": shares.into_iter().map(share).collect::<Vec<_>>(),
         "collections": kept(collections),
         "channels": kept(published),
@@ -124,6 +125,15 @@ fn upload(upload: UploadNote) -> Value {
     })
 }
 
+fn link(grant: Grant, now: Timestamp) -> Value {
+    json!({
+        "id": grant.id, "state": grant.state_at(now), "uses_left": grant.uses_left,
+        "created_at": grant.created_at.rfc3339(), "expires_at": grant.expires_at.rfc3339(),
+        "max_bytes": grant.bytes_max, "max_duration_s": grant.duration_s_max, "types": grant.types,
+        "origin": grant.origin, "asset": grant.asset, "is_document": grant.is_document, "key": grant.key,
+    })
+}
+
 fn attached(document: Document) -> Value {
     json!({
         "id": document.id, "asset": document.asset, "state": document.state, "name": document.name,
@@ -151,7 +161,7 @@ fn session(session: SessionNote) -> Value {
     json!({
         "id": session.id, "client": session.client, "created_at": session.created_at.rfc3339(),
         "seen_at": session.seen_at.rfc3339(), "expires_at": session.expires_at.rfc3339(),
-        "ended_at": session.ended_at.map(domain::Timestamp::rfc3339),
+        "ended_at": session.ended_at.map(Timestamp::rfc3339),
     })
 }
 

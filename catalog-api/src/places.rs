@@ -12,6 +12,7 @@ use catalog_store::grants::{SECRET_PREFIX, id_of};
 use domain::AssetId;
 use domain::about::Fault;
 use serde::{Deserialize, Serialize};
+use serde_json::Number;
 
 use crate::State;
 use crate::accounts::Caller;
@@ -22,13 +23,15 @@ use crate::problem::Problem;
 const LIFE_S: u64 = 24 * 3600;
 /// How long it holds at most: a month.
 const LIFE_S_MAX: u64 = 31 * 24 * 3600;
+/// Octets of the largest upload.
+const BYTES_MAX: u64 = i64::MAX.unsigned_abs();
 
-/// What the upload may be.
+/// What the upload may be. Numbers are taken as they come, so that one which cannot be meant is named.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Wanted {
-    max_bytes: Option<u64>,
-    expires_in_s: Option<u64>,
+    max_bytes: Option<Number>,
+    expires_in_s: Option<Number>,
 }
 
 /// Where it goes.
@@ -47,15 +50,18 @@ struct PlaceView {
 impl Wanted {
     /// Refuses what cannot be meant.
     pub(crate) fn check(&self) -> Result<(), Problem> {
-        if !(1..=LIFE_S_MAX).contains(&self.expires_in_s.unwrap_or(LIFE_S)) {
-            let detail = format!("is 1 to {LIFE_S_MAX}, a month");
-            return Err(Problem::invalid_fields(vec![Fault::new("/expires_in_s", "out_of_range", detail)]));
-        }
-        if self.max_bytes.is_some_and(|bytes| bytes == 0 || i64::try_from(bytes).is_err()) {
-            let detail = "is 1 or more, below 2^63".to_owned();
-            return Err(Problem::invalid_fields(vec![Fault::new("/max_bytes", "out_of_range", detail)]));
-        }
-        Ok(())
+        let fields = [("/expires_in_s", &self.expires_in_s, LIFE_S_MAX), ("/max_bytes", &self.max_bytes, BYTES_MAX)];
+        let is_wrong = |number: &Number, most| !number.as_u64().is_some_and(|number| (1..=most).contains(&number));
+        let wrong =
+            fields.into_iter().filter(|(_, number, most)| number.as_ref().is_some_and(|one| is_wrong(one, *most)));
+        let fault = |(field, _, most)| Fault::new(field, "out_of_range", format!("is a whole number from 1 to {most}"));
+        let faults: Vec<Fault> = wrong.map(fault).collect();
+        if faults.is_empty() { Ok(()) } else { Err(Problem::invalid_fields(faults)) }
+    }
+
+    /// For how many seconds it holds.
+    fn life_s(&self) -> u64 {
+        self.expires_in_s.as_ref().and_then(Number::as_u64).unwrap_or(LIFE_S)
     }
 }
 
@@ -72,12 +78,13 @@ pub(crate) async fn hand_out(
     let grant = Grant {
         id: id_of(&secret),
         owner: caller.principal.name(),
-        bytes_max: wanted.max_bytes,
+        key: caller.principal.key(),
+        bytes_max: wanted.max_bytes.as_ref().and_then(Number::as_u64),
         duration_s_max: None,
         types: vec![],
         origin: None,
         uses_left: 1,
-        expires_at: now.plus(Duration::from_secs(wanted.expires_in_s.unwrap_or(LIFE_S))),
+        expires_at: now.plus(Duration::from_secs(wanted.life_s())),
         is_revoked: false,
         created_at: now,
         asset: Some(asset),

@@ -429,7 +429,8 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     }
 }
 
-/// Gives the problem documents of another crate their titles in the language of whoever asks.
+/// Gives the problem documents of another crate their titles in the language of whoever asks, and says what they are
+/// about.
 pub(crate) async fn entitle(request: Request, next: Next) -> Response {
     let (tongue, path) = (Tongue::of(request.headers()), request.uri().path().to_owned());
     let response = next.run(request).await;
@@ -444,6 +445,7 @@ pub(crate) async fn entitle(request: Request, next: Next) -> Response {
     let titled = fields.and_then(|mut fields| {
         let title = titles::title(fields.get("code")?.as_str()?, tongue)?;
         fields.insert("title".to_owned(), title.into());
+        fields.insert("instance".to_owned(), path.into());
         Some(serde_json::Value::Object(fields).to_string())
     });
     // What has no title here keeps the one it came with.

@@ -12,7 +12,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use catalog_store::Asset;
 use domain::about::Fault;
-use domain::access::{PAGES_MAX, is_page};
+use domain::access::{PAGES_MAX, PASSWORD_CHARS_MIN, is_page};
 use domain::authority::Action;
 use domain::presentation::Pointer;
 use domain::{Access, Admission, EncryptionMethod, JobId};
@@ -130,8 +130,11 @@ fn check(wanted: &Wanted) -> Result<(), Problem> {
     match (&wanted.password, wanted.policy) {
         (None, Policy::Password) => faults.push(Fault::new("/password", "missing", "is what opens the asset")),
         (Some(password), Policy::Password) => {
-            if password.is_empty() || password.len() > PASSWORD_BYTES_MAX || password.contains(char::is_control) {
-                let detail = format!("has 1 to {PASSWORD_BYTES_MAX} octets and no control characters");
+            let is_short = password.chars().count() < PASSWORD_CHARS_MIN;
+            if is_short || password.len() > PASSWORD_BYTES_MAX || password.contains(char::is_control) {
+                let detail = format!(
+                    "has at least {PASSWORD_CHARS_MIN} characters, at most {PASSWORD_BYTES_MAX} octets and no control characters"
+                );
                 faults.push(Fault::new("/password", "invalid_password", detail));
             }
         }

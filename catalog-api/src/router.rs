@@ -227,6 +227,12 @@ impl State {
         idempotency::around(self.clone(), router)
     }
 
+    /// Operations of another crate, whose errors are told as those of this one are: with titles in the language of
+    /// whoever asks.
+    pub fn told_around(router: Router) -> Router {
+        router.layer(middleware::from_fn(problem::entitle))
+    }
+
     /// The same with other ports that webhooks may have, besides 80 and 443.
     #[must_use]
     pub fn with_webhook_ports(self, ports: &[u16]) -> Self {

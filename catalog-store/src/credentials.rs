@@ -126,6 +126,12 @@ impl Catalog {
         row.map(ApiKey::try_from).transpose()
     }
 
+    /// The key with this id, in whatever state.
+    pub async fn api_key(&self, id: KeyId) -> Result<Option<ApiKey>, CatalogError> {
+        let row: Option<KeyRow> = self.row(sql::credentials::KEY_BY_ID, args![id]).await?;
+        row.map(ApiKey::try_from).transpose()
+    }
+
     /// The keys of an account that are not revoked, newest first.
     pub async fn api_keys_of(&self, user: UserId) -> Result<Vec<ApiKey>, CatalogError> {
         let rows: Vec<KeyRow> = self.rows(sql::credentials::KEYS_OF_USER, args![user]).await?;

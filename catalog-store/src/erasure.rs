@@ -9,7 +9,8 @@ use crate::assets::AssetRow;
 use crate::audit::{AuditEntry, AuditRow, Note};
 use crate::catalog::{Text, Tx};
 use crate::engine::{args, corrupt, parsed};
-use crate::{Asset, Catalog, CatalogError, Document, sql};
+use crate::grants::GrantRow;
+use crate::{Asset, Catalog, CatalogError, Document, Grant, sql};
 
 /// Rows of one kind that are handed over at once.
 pub const BELONGINGS_MAX: u32 = 10_000;
@@ -21,6 +22,8 @@ pub struct Belongings {
     pub assets: Vec<Asset>,
     /// What they uploaded, newest first.
     pub uploads: Vec<UploadNote>,
+    /// Upload links that they made, newest first.
+    pub grants: Vec<Grant>,
     /// Documents of their videos, newest first.
     pub documents: Vec<Document>,
     /// Where they were logged in, newest first.
@@ -44,7 +47,8 @@ impl Belongings {
     pub fn is_cut(&self) -> bool {
         let most = usize::try_from(BELONGINGS_MAX).unwrap_or(usize::MAX);
         let kept = [&self.collections, &self.channels, &self.subscriptions, &self.shared_collections];
-        let lengths = [self.assets.len(), self.uploads.len(), self.documents.len(), self.sessions.len()];
+        let lengths =
+            [self.assets.len(), self.uploads.len(), self.documents.len(), self.sessions.len(), self.grants.len()];
         lengths
             .into_iter()
             .chain([self.shares.len(), self.audit.len()])
@@ -125,6 +129,8 @@ impl Catalog {
         let assets: Vec<AssetRow> =
             self.rows(sql::erasure::ASSETS_OF, args![user, AssetId::from_u128(u128::MAX), most]).await?;
         let uploads: Vec<UploadRow> = self.rows(sql::erasure::UPLOADS_OF, args![user, most]).await?;
+        let (last, end) = (Timestamp::from_unix_ms(i64::MAX), "");
+        let grants: Vec<GrantRow> = self.rows(sql::grants::PAGE_OF_OWNER, args![last, end, most, user]).await?;
         let sessions: Vec<SessionRow> = self.rows(sql::erasure::SESSIONS_OF, args![user, most]).await?;
         let mut shares: Vec<ShareRow> = self.rows(sql::erasure::SHARED_WITH, args![user, most]).await?;
         shares.extend(self.rows::<ShareRow>(sql::erasure::SHARED_BY, args![user, most]).await?);
@@ -136,6 +142,7 @@ impl Catalog {
         Ok(Belongings {
             assets: assets.into_iter().map(Asset::try_from).collect::<Result<_, _>>()?,
             uploads: uploads.into_iter().map(UploadNote::try_from).collect::<Result<_, _>>()?,
+            grants: grants.into_iter().map(Grant::try_from).collect::<Result<_, _>>()?,
             documents: self.documents_of(user, most).await?,
             sessions: sessions.into_iter().map(SessionNote::try_from).collect::<Result<_, _>>()?,
             shares: shares.into_iter().map(ShareNote::try_from).collect::<Result<_, _>>()?,

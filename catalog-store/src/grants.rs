@@ -1,13 +1,18 @@
 //! Upload capabilities: who holds the secret may upload, within bounds, a number of times.
 
-use domain::{AssetId, ByteSize, Timestamp};
+use domain::{AssetId, ByteSize, KeyId, Timestamp};
+use serde_json::json as object;
 use sha2::{Digest, Sha256};
 
+use crate::audit::Note;
 use crate::engine::{args, column, count, count32, document, json, parsed};
 use crate::{Catalog, CatalogError, sql};
 
 /// What every secret begins with.
 pub const SECRET_PREFIX: &str = "grt_";
+
+/// Who did it where nobody is asked for a name.
+pub const ANYBODY: &str = "anybody";
 
 /// The id under which the capability of a secret is stored: the first half of its hash.
 pub fn id_of(secret: &str) -> String {
@@ -22,6 +27,8 @@ pub struct Grant {
     pub id: String,
     /// The principal who gave it, to whom its uploads belong.
     pub owner: Option<String>,
+    /// The API key that it was made with, and holds no longer than.
+    pub key: Option<KeyId>,
     /// Largest upload, in octets.
     pub bytes_max: Option<u64>,
     /// Longest source, in seconds.
@@ -44,6 +51,22 @@ pub struct Grant {
     pub is_document: bool,
 }
 
+impl Grant {
+    /// What it is good for: `open` creates uploads, with one that is `used` those go on that there are, and one that is
+    /// `expired` or `revoked` is good for nothing.
+    pub fn state_at(&self, now: Timestamp) -> &'static str {
+        match self {
+            grant if grant.is_revoked => "revoked",
+            grant if grant.expires_at <= now => "expired",
+            grant if grant.uses_left == 0 => "used",
+            _ => "open",
+        }
+    }
+}
+
+/// Most capabilities on a page.
+pub const PAGE_GRANTS_MAX: u32 = 100;
+
 /// Parts under a capability that are not paid for by a use of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnpaidParts {
@@ -56,7 +79,7 @@ pub struct UnpaidParts {
 }
 
 impl Catalog {
-    /// Records a capability.
+    /// Records a capability, and in the audit log who gave it.
     ///
     /// # Errors
     /// [`CatalogError::Statement`] if its id exists.
@@ -78,9 +101,14 @@ impl Catalog {
             expires_at,
             created_at,
             asset,
-            grant.is_document
+            grant.is_document,
+            grant.key.map(|key| key.to_string())
         ];
         let mut tx = self.begin().await?;
+        let data = object!({ "asset": grant.asset, "is_document": grant.is_document, "key": grant.key });
+        let actor = grant.owner.as_deref().unwrap_or(ANYBODY);
+        tx.audit(Note { actor, action: "upload_grant.created", subject: Some(grant.id.clone()), data }, created_at)
+            .await?;
         tx.execute(sql::grants::INSERT, args).await?;
         tx.commit().await
     }
@@ -89,6 +117,23 @@ impl Catalog {
     pub async fn grant(&self, id: &str) -> Result<Option<Grant>, CatalogError> {
         let row: Option<GrantRow> = self.row(sql::grants::BY_ID, args![id]).await?;
         row.map(Grant::try_from).transpose()
+    }
+
+    /// At most `limit` (and [`PAGE_GRANTS_MAX`] + 1) capabilities that `owner` gave, or anybody if that is `None`, in
+    /// whatever state: the newest first, those behind the one that was given `before` then and has this id.
+    pub async fn grants_of(
+        &self,
+        owner: Option<&str>,
+        before: Option<(Timestamp, &str)>,
+        limit: u32,
+    ) -> Result<Vec<Grant>, CatalogError> {
+        let (at, id) = before.unwrap_or((Timestamp::from_unix_ms(i64::MAX), ""));
+        let limit = limit.min(PAGE_GRANTS_MAX + 1);
+        let rows: Vec<GrantRow> = match owner {
+            Some(owner) => self.rows(sql::grants::PAGE_OF_OWNER, args![at, id, limit, owner]).await?,
+            None => self.rows(sql::grants::PAGE, args![at, id, limit]).await?,
+        };
+        rows.into_iter().map(Grant::try_from).collect()
     }
 
     /// The live parts under a capability that came before the use that pays for them.
@@ -102,12 +147,18 @@ impl Catalog {
         })
     }
 
-    /// Takes a capability back; false if there is none or that was done before.
-    pub async fn revoke_grant(&self, id: &str, now: Timestamp) -> Result<bool, CatalogError> {
+    /// Takes a capability back in the name of `actor`, or of [`ANYBODY`]; false if there is none or that was done
+    /// before.
+    pub async fn revoke_grant(&self, id: &str, actor: Option<&str>, now: Timestamp) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
-        let changed = tx.execute(sql::grants::REVOKE, args![id, now]).await?;
+        let actor = actor.unwrap_or(ANYBODY);
+        let note = Note { actor, action: "upload_grant.revoked", subject: Some(id.to_owned()), data: object!({}) };
+        tx.audit(note, now).await?;
+        if tx.execute(sql::grants::REVOKE, args![id, now]).await? != 1 {
+            return Ok(false);
+        }
         tx.commit().await?;
-        Ok(changed == 1)
+        Ok(true)
     }
 
     /// Forgets capabilities that ended before `oldest`; how many there were.
@@ -127,7 +178,7 @@ struct PartsRow {
 
 /// `upload_grants` as stored.
 #[derive(sqlx::FromRow)]
-struct GrantRow {
+pub(crate) struct GrantRow {
     id: String,
     owner: Option<String>,
     bytes_max: Option<i64>,
@@ -140,6 +191,7 @@ struct GrantRow {
     created_at: i64,
     asset_id: Option<String>,
     is_document: i64,
+    key_id: Option<String>,
 }
 
 impl TryFrom<GrantRow> for Grant {
@@ -149,6 +201,7 @@ impl TryFrom<GrantRow> for Grant {
         Ok(Self {
             id: row.id,
             owner: row.owner,
+            key: row.key_id.map(|id| parsed("upload_grants.key_id", &id)).transpose()?,
             bytes_max: row.bytes_max.map(|bytes| count("upload_grants.bytes_max", bytes)).transpose()?,
             duration_s_max: row.duration_s_max.map(|s| count32("upload_grants.duration_s_max", s)).transpose()?,
             types: document("upload_grants.types", &row.types)?,

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Pages that may be named.
 pub const PAGES_MAX: usize = 64;
 
+/// Shortest password that an asset is given, in characters: those before it was asked for go on being good.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+
 /// Who may play an asset, and where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Access {

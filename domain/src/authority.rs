@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::UserId;
+use crate::{KeyId, UserId};
 
 mod scope;
 
@@ -84,7 +84,7 @@ pub enum Principal {
     /// Somebody who logged in.
     User(Member),
     /// A program with an API key: its owner, within the key's scopes.
-    Key(Member, Scopes),
+    Key(Member, Scopes, KeyId),
     /// The holder of a token of the configuration, which is for uploads.
     Token {
         /// The name behind the token.
@@ -97,7 +97,7 @@ impl Principal {
     pub fn name(&self) -> Option<String> {
         match self {
             Self::Unasked | Self::Anonymous => None,
-            Self::User(member) | Self::Key(member, _) => Some(member.id.to_string()),
+            Self::User(member) | Self::Key(member, ..) => Some(member.id.to_string()),
             Self::Token { name } => Some(name.clone()),
         }
     }
@@ -105,8 +105,16 @@ impl Principal {
     /// The account behind it.
     pub fn member(&self) -> Option<Member> {
         match self {
-            Self::User(member) | Self::Key(member, _) => Some(*member),
+            Self::User(member) | Self::Key(member, ..) => Some(*member),
             Self::Unasked | Self::Anonymous | Self::Token { .. } => None,
+        }
+    }
+
+    /// The API key that it showed.
+    pub fn key(&self) -> Option<KeyId> {
+        match self {
+            Self::Key(_, _, key) => Some(*key),
+            Self::Unasked | Self::Anonymous | Self::User(_) | Self::Token { .. } => None,
         }
     }
 
@@ -114,7 +122,7 @@ impl Principal {
     pub fn is_confined(&self) -> bool {
         match self {
             Self::Unasked => false,
-            Self::User(member) | Self::Key(member, _) => member.role < Role::Moderator,
+            Self::User(member) | Self::Key(member, ..) => member.role < Role::Moderator,
             Self::Anonymous | Self::Token { .. } => true,
         }
     }
@@ -210,7 +218,7 @@ pub enum Action {
     Import,
     /// To hand out a capability to upload.
     GrantUpload,
-    /// To take such a capability back.
+    /// To see such capabilities, and to take them back.
     RevokeGrant,
     /// To have events sent elsewhere.
     ManageWebhooks,
@@ -317,9 +325,11 @@ impl Action {
             | Self::ShareCollection
             | Self::EditChannel => of_asset(Role::User, Scope::AssetsWrite, Standing::Owner),
             Self::ManageWebhooks => rule(Role::Uploader, Scope::WebhooksAdmin),
-            Self::Upload | Self::UseUpload | Self::Import | Self::GrantUpload | Self::RevokeGrant => {
+            Self::Upload | Self::UseUpload | Self::Import | Self::GrantUpload => {
                 with_tokens(rule(Role::Uploader, Scope::UploadsCreate))
             }
+            // Also of those who hand out places for documents of what is shared with them.
+            Self::RevokeGrant => with_tokens(rule(Role::User, Scope::UploadsCreate)),
         })
     }
 
@@ -363,7 +373,7 @@ pub fn authorize(principal: &Principal, action: Action, resource: Resource<'_>) 
             return Err(Refusal::Forbidden("this token is for uploads only"));
         }
         Principal::Token { .. } => {}
-        Principal::Key(_, scopes) => match rule.scope {
+        Principal::Key(_, scopes, _) => match rule.scope {
             None => return Err(Refusal::Forbidden("no API key can do this: log in")),
             Some(scope) if !scopes.has(scope) => {
                 return Err(Refusal::Forbidden("this API key lacks the scope for it"));

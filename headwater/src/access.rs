@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use domain::access::{ENCRYPTION_TIME_S_MAX, PAGES_MAX, is_page};
+use domain::access::{ENCRYPTION_TIME_S_MAX, PAGES_MAX, PASSWORD_CHARS_MIN, is_page};
 use domain::presentation::Pointer;
 use domain::{Access, Admission, AssetId, Encryption, EncryptionMethod, PlaybackId};
 use media_store::MediaStore;
@@ -34,7 +34,7 @@ pub const ACCESS_EXAMPLES: &str = "\
 Examples:
   headwater access plb_01kb3g5x8yq4v7n2m9d6c0e1r5                    tell who may play it
   headwater access plb_01kb3g5x8yq4v7n2m9d6c0e1r5 --policy signed    only with a token
-  printf secret | headwater access plb_... --policy password         only with this password, or a token
+  printf 'open sesame' | headwater access plb_... --policy password  only with this password, or a token
   headwater access plb_... --policy public --page https://example.com --page none
   headwater access plb_... --encrypt aes-128 --clear-lead 12 --rotate 600
   headwater access plb_... --encrypt none                            served clear again
@@ -66,7 +66,7 @@ enum Policy {
     Internal,
     /// Who has a token
     Signed,
-    /// Who knows a password, read from standard input, or has a token
+    /// Who knows a password of at least 8 characters, read from standard input, or has a token
     Password,
 }
 
@@ -246,10 +246,17 @@ async fn current(store: &MediaStore, playback: PlaybackId) -> anyhow::Result<Poi
 fn password() -> anyhow::Result<String> {
     let mut text = String::new();
     std::io::stdin().take(PASSWORD_BYTES_MAX).read_to_string(&mut text).context("cannot read the password")?;
-    let password = text.trim_end_matches(['\r', '\n']).to_owned();
+    usable(text.trim_end_matches(['\r', '\n']))
+}
+
+fn usable(password: &str) -> anyhow::Result<String> {
     ensure!(!password.is_empty(), "write the password to standard input");
+    ensure!(
+        password.chars().count() >= PASSWORD_CHARS_MIN,
+        "a password has at least {PASSWORD_CHARS_MIN} characters: shorter ones are guessed"
+    );
     ensure!(!password.contains(char::is_control), "a password has no control characters: browsers cannot send them");
-    Ok(password)
+    Ok(password.to_owned())
 }
 
 fn told(access: &Access) -> String {
@@ -274,4 +281,17 @@ fn told(access: &Access) -> String {
         }
     }
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_that_is_guessed_or_cannot_be_sent_is_refused() {
+        assert_eq!(usable("éàüeight").expect("eight characters"), "éàüeight");
+        for refused in ["", "seven77", "éééé", "with a\tblank"] {
+            assert!(usable(refused).is_err(), "{refused}");
+        }
+    }
 }

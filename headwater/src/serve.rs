@@ -303,7 +303,7 @@ impl Base {
         lifecycle.spawn_essential("upload janitor", ingest::janitor(state.clone()));
         let below_api = cors::around(api.once_around(ingest::api(state.clone())), &config.api_origins);
         // Uploads have their own, for pages of any origin.
-        Ok(ingest::router(state).merge(below_api))
+        Ok(catalog_api::State::told_around(ingest::router(state)).merge(below_api))
     }
 
     /// Where the origin tells what viewers wait for; nobody listens in a process without a database.

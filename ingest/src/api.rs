@@ -5,8 +5,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
+use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, Method};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, post};
@@ -14,13 +14,13 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::{Denial, State, UploadError, grant, import};
+use crate::{Denial, State, UploadError, grant, grants, import};
 
 /// Every route with its methods.
 pub const ROUTES: &[(&str, &[&str])] = &[
     ("/api/v1/imports", &["post"]),
-    ("/api/v1/upload-grants", &["post"]),
-    ("/api/v1/upload-grants/{id}", &["delete"]),
+    ("/api/v1/upload-grants", &["get", "post"]),
+    ("/api/v1/upload-grants/{id}", &["delete", "get"]),
 ];
 
 /// Longest document of a request.
@@ -30,14 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves [`ROUTES`].
 pub fn api(state: State) -> Router {
-    let not_allowed = |allowed: Method| async move {
-        let allowed = if allowed == Method::DELETE { "DELETE" } else { "POST" };
-        UploadError::Method { allowed }
-    };
+    let only = |allowed: &'static str| move || std::future::ready(UploadError::Method { allowed });
+    let grants = post(grant::create).get(grants::list).fallback(only("GET, HEAD, POST"));
+    let grant = delete(grant::revoke).get(grants::show).fallback(only("GET, HEAD, DELETE"));
     Router::new()
-        .route("/api/v1/imports", post(import::create).fallback(move || not_allowed(Method::POST)))
-        .route("/api/v1/upload-grants", post(grant::create).fallback(move || not_allowed(Method::POST)))
-        .route("/api/v1/upload-grants/{id}", delete(grant::revoke).fallback(move || not_allowed(Method::DELETE)))
+        .route("/api/v1/imports", post(import::create).fallback(only("POST")))
+        .route("/api/v1/upload-grants", grants)
+        .route("/api/v1/upload-grants/{id}", grant)
         .layer(middleware::from_fn(with_instance))
         .with_state(state)
 }

@@ -214,8 +214,8 @@ async fn concatenate(
     parts: &[(UploadId, u64)],
 ) -> Result<(), UploadError> {
     match put_together(state, &upload, turn, parts).await {
-        // There may be room later.
-        Err(error @ UploadError::Denied(Denial::NoRoom { .. })) => Err(error),
+        // There may be room later, or an answer to who somebody is.
+        Err(error @ UploadError::Denied(Denial::NoRoom { .. } | Denial::Unavailable)) => Err(error),
         Err(UploadError::Denied(denial)) => {
             let failure = match &denial {
                 Denial::Unwanted(failure) => failure.clone(),

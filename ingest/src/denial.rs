@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use domain::about::Fault;
 use domain::{ByteSize, Failure, FailureCode};
 
 /// What a client should wait before it asks for room again.
@@ -104,6 +105,21 @@ pub enum Denial {
         /// What is wrong.
         reason: String,
     },
+    /// Fields of a document cannot be meant.
+    #[error("{}", faults.first().map_or_else(String::new, |fault| format!("{} {}", fault.pointer, fault.detail)))]
+    Fields {
+        /// What is wrong with each; at least one.
+        faults: Vec<Fault>,
+    },
+    /// The query of a request cannot be read.
+    #[error("{reason}")]
+    Query {
+        /// What is wrong.
+        reason: String,
+    },
+    /// A place in a list that there is not.
+    #[error("after is page.next of the page before, of the same list")]
+    Cursor,
     /// Too many watch already.
     #[error("too many streams of events are open: try again later")]
     TooManyStreams,
@@ -147,6 +163,9 @@ impl Denial {
             Self::BodyTooSlow { .. } => (S::REQUEST_TIMEOUT, "body_too_slow"),
             Self::Malformed { .. } => (S::BAD_REQUEST, "malformed_body"),
             Self::Invalid { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_body"),
+            Self::Fields { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_fields"),
+            Self::Query { .. } => (S::BAD_REQUEST, "invalid_query"),
+            Self::Cursor => (S::UNPROCESSABLE_ENTITY, "invalid_cursor"),
             Self::Version { code, .. } => (S::CONFLICT, *code),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
             Self::Address { .. } => (S::UNPROCESSABLE_ENTITY, "address_refused"),

@@ -6,6 +6,7 @@ use axum::http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RE
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use catalog_store::CatalogError;
+use domain::about::Fault;
 use domain::{Failure, Timestamp};
 use media_store::{StagingError, StoreError};
 
@@ -34,6 +35,12 @@ pub enum UploadError {
     /// No upload has this address.
     #[error("there is no such upload")]
     NotFound,
+    /// The asset that an upload is for does not exist, or is not there for the one who asks.
+    #[error("there is no such asset")]
+    NoAsset,
+    /// No capability of the one who asks has this address.
+    #[error("there is no such upload link of yours")]
+    NoGrant,
     /// The upload was terminated, or its asset deleted.
     #[error("this upload was terminated or its asset deleted")]
     Gone,
@@ -186,7 +193,9 @@ impl From<CatalogError> for UploadError {
         match error {
             CatalogError::NoUpload(_) => Self::NotFound,
             CatalogError::UploadClosed { .. } => Self::Gone,
-            CatalogError::NoAsset(_) => Self::NotFound,
+            CatalogError::NoAsset(_) => Self::NoAsset,
+            // Another request was faster, or it ended meanwhile.
+            CatalogError::GrantSpent(_) => Denial::Grant { problem: "it was used before or has ended" }.into(),
             CatalogError::NotReady { state, .. } => {
                 let reason = format!("the asset is {state}: only one that is ready takes another version");
                 Denial::Version { code: "asset_not_ready", reason }.into()
@@ -230,6 +239,8 @@ impl UploadError {
         match self {
             Self::Version => (S::PRECONDITION_FAILED, "unsupported_version"),
             Self::NotFound => (S::NOT_FOUND, "upload_not_found"),
+            Self::NoAsset => (S::NOT_FOUND, "asset_not_found"),
+            Self::NoGrant => (S::NOT_FOUND, "not_found"),
             Self::Gone => (S::GONE, "upload_gone"),
             Self::Denied(denial) => denial.status_and_code(),
             Self::Expired => (S::GONE, "upload_expired"),
@@ -359,6 +370,10 @@ impl UploadError {
             "code": code,
             "detail": self.to_string(),
         });
+        if let Self::Denied(Denial::Fields { faults }) = &self {
+            let error = |Fault { pointer, code, detail }: &Fault| serde_json::json!({ "pointer": pointer, "code": code, "detail": detail });
+            problem["errors"] = faults.iter().map(error).collect();
+        }
         if let Self::Offset { offset, provided } = self {
             problem["expected-offset"] = offset.into();
             problem["provided-offset"] = provided.into();

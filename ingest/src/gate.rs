@@ -13,7 +13,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Request};
 use catalog_store::{Grant, NewUpload, Upload};
 use domain::authority::{Action, Refusal, Resource, Standing};
-use domain::{Principal, Timestamp, UploadId, authorize};
+use domain::{KeyId, Principal, UploadId, authorize};
 use sha2::{Digest, Sha256};
 
 use crate::{Denial, State, UploadError, admission, grant};
@@ -28,6 +28,13 @@ pub trait Gate: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`Denial::Unauthorized`] when nobody is known by it, [`Denial::Unavailable`] when that cannot be told.
     fn principal<'a>(&'a self, parts: &'a Parts) -> Answer<'a>;
+
+    /// Who goes by `name` at this moment, within what the API key allows with which they once made something; `None`
+    /// is the name of whoever made it where nobody was asked.
+    ///
+    /// # Errors
+    /// [`Denial::Unauthorized`] when nobody is known by it any more, [`Denial::Unavailable`] when that cannot be told.
+    fn maker<'a>(&'a self, name: Option<&'a str>, key: Option<KeyId>) -> Answer<'a>;
 }
 
 /// Everybody may upload, and nobody is asked for a name.
@@ -36,6 +43,10 @@ pub struct Open;
 
 impl Gate for Open {
     fn principal<'a>(&'a self, _: &'a Parts) -> Answer<'a> {
+        Box::pin(std::future::ready(Ok(Principal::Unasked)))
+    }
+
+    fn maker<'a>(&'a self, _: Option<&'a str>, _: Option<KeyId>) -> Answer<'a> {
         Box::pin(std::future::ready(Ok(Principal::Unasked)))
     }
 }
@@ -66,6 +77,12 @@ impl Gate for Tokens {
         let token = bearer(&parts.headers);
         let name = token.and_then(|token| self.names.get(&<[u8; 32]>::from(Sha256::digest(token))));
         let principal = name.map(|name| Principal::Token { name: name.clone() });
+        Box::pin(std::future::ready(principal.ok_or(Denial::Unauthorized)))
+    }
+
+    fn maker<'a>(&'a self, name: Option<&'a str>, _: Option<KeyId>) -> Answer<'a> {
+        let name = name.filter(|name| self.names.values().any(|known| known == name));
+        let principal = name.map(|name| Principal::Token { name: name.to_owned() });
         Box::pin(std::future::ready(principal.ok_or(Denial::Unauthorized)))
     }
 }
@@ -218,7 +235,7 @@ async fn by_grant(
 ) -> Result<(Entrant, Option<Upload>), UploadError> {
     let id = grant::id_of(secret);
     let grant = state.catalog.grant(&id).await?;
-    let grant = usable(grant, state.clock.now())?;
+    let grant = usable(state, grant).await?;
     at_origin(&grant, parts, method)?;
     if upload.is_none() && grant.uses_left == 0 {
         return Err(Denial::Grant { problem: "it was used before" }.into());
@@ -261,31 +278,51 @@ async fn by_name(
 
 async fn under_its_grant(state: &State, upload: &Upload, parts: &Parts, method: &Method) -> Result<(), UploadError> {
     let Some(id) = &upload.terms.grant else { return Ok(()) };
-    let grant = usable(state.catalog.grant(id).await?, state.clock.now())?;
+    let grant = usable(state, state.catalog.grant(id).await?).await?;
     at_origin(&grant, parts, method)?;
     Err(Denial::Grant { problem: "its address lacks the secret" }.into())
 }
 
-/// Fails if the capability under which an upload was created was taken back since.
+/// Fails if the capability under which an upload was created was taken back since, or who made it may not make it any
+/// more.
 pub(crate) async fn still_holds(state: &State, upload: &Upload) -> Result<(), UploadError> {
     let Some(id) = &upload.terms.grant else { return Ok(()) };
     match state.catalog.grant(id).await? {
         // Who began in time may finish: only the beginning of each request is held against the clock.
-        Some(grant) if !grant.is_revoked => Ok(()),
+        Some(grant) if !grant.is_revoked => vouched(state, &grant).await,
         Some(_) => Err(Denial::Grant { problem: "it was taken back" }.into()),
         None => Err(Denial::Grant { problem: "it is not known" }.into()),
     }
 }
 
-fn usable(grant: Option<Grant>, now: Timestamp) -> Result<Grant, Denial> {
+async fn usable(state: &State, grant: Option<Grant>) -> Result<Grant, UploadError> {
     let grant = grant.ok_or(Denial::Grant { problem: "it is not known" })?;
     if grant.is_revoked {
-        return Err(Denial::Grant { problem: "it was taken back" });
+        return Err(Denial::Grant { problem: "it was taken back" }.into());
     }
-    if grant.expires_at <= now {
-        return Err(Denial::Grant { problem: "it has expired" });
+    if grant.expires_at <= state.clock.now() {
+        return Err(Denial::Grant { problem: "it has expired" }.into());
     }
+    vouched(state, &grant).await?;
     Ok(grant)
+}
+
+/// Fails if who made a capability may not make it any more: it gives nobody more than they have themselves.
+async fn vouched(state: &State, grant: &Grant) -> Result<(), UploadError> {
+    let refused = Denial::Grant { problem: "who made it may not make it any more" };
+    let maker = match state.gate.maker(grant.owner.as_deref(), grant.key).await {
+        Err(Denial::Unauthorized) => return Err(refused.into()),
+        maker => maker?,
+    };
+    let Some(asset) = grant.asset else {
+        return Ok(may(&maker, Action::GrantUpload, Resource::Service).map_err(|_| refused)?);
+    };
+    let standing = match maker.name() {
+        Some(name) => state.catalog.standing(asset, &name, state.clock.now()).await?,
+        None => Standing::Stranger,
+    };
+    let action = if grant.is_document { Action::EditAsset } else { Action::ReprocessAsset };
+    Ok(may(&maker, action, Resource::Asset(standing)).map_err(|_| refused)?)
 }
 
 /// A browser says where a page comes from with everything that changes something, and cannot be made to lie.
@@ -324,11 +361,17 @@ mod tests {
         }
         assert_eq!(gate.principal(&with(None)).await, Err(Denial::Unauthorized));
         assert!(!format!("{gate:?}").contains("secret"));
+        let maker = async |name| gate.maker(name, None).await.map(|principal| principal.name());
+        assert_eq!(maker(Some("ada")).await, Ok(Some("ada".into())));
+        for gone in [Some("eve"), Some("secret-a"), None] {
+            assert_eq!(maker(gone).await, Err(Denial::Unauthorized), "{gone:?}");
+        }
     }
 
     #[tokio::test]
     async fn an_open_gate_lets_everybody_in() {
         assert_eq!(Open.principal(&with(None)).await, Ok(Principal::Unasked));
+        assert_eq!(Open.maker(None, None).await, Ok(Principal::Unasked));
     }
 
     #[test]
@@ -343,14 +386,15 @@ mod tests {
         let grant = Grant {
             id: "grt_1".into(),
             owner: Some("usr_1".into()),
+            key: None,
             bytes_max: None,
             duration_s_max: None,
             types: Vec::new(),
             origin: None,
             uses_left: 1,
-            expires_at: Timestamp::from_unix_ms(0),
+            expires_at: domain::Timestamp::from_unix_ms(0),
             is_revoked: false,
-            created_at: Timestamp::from_unix_ms(0),
+            created_at: domain::Timestamp::from_unix_ms(0),
             asset: None,
             is_document: false,
         };

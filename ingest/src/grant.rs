@@ -14,11 +14,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catalog_store::Grant;
 pub(crate) use catalog_store::grants::{SECRET_PREFIX as PREFIX, id_of};
-use domain::authority::{Action, Resource};
+use domain::about::Fault;
+use domain::authority::Action;
 use serde::Deserialize;
+use serde_json::Number;
 
 use crate::sniff::TypePattern;
-use crate::{Denial, State, UploadError, api, gate};
+use crate::{Denial, State, UploadError, api, gate, grants};
 
 /// How long a capability holds when nothing else is asked for: a day.
 const LIFE_S: u64 = 24 * 3600;
@@ -31,16 +33,16 @@ const USES_MAX: u32 = 1000;
 /// Types on one list.
 const TYPES_MAX: usize = 32;
 
-/// What a capability shall allow.
+/// What a capability shall allow. Numbers are taken as they come, so that one which cannot be meant is named.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Wanted {
-    max_bytes: Option<u64>,
-    max_duration_s: Option<u32>,
+    max_bytes: Option<Number>,
+    max_duration_s: Option<Number>,
     types: Vec<String>,
-    expires_in_s: Option<u64>,
+    expires_in_s: Option<Number>,
     origin: Option<String>,
-    uses: Option<u32>,
+    uses: Option<Number>,
 }
 
 pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> Result<Response, UploadError> {
@@ -50,7 +52,8 @@ pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> 
     let now = state.clock.now();
     let (first, second) = (state.clock.entropy(), state.clock.entropy());
     let secret = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode([first, second].concat()));
-    let grant = Grant { id: id_of(&secret), owner: principal.name(), ..checked(wanted, now)? };
+    let (owner, key) = (principal.name(), principal.key());
+    let grant = Grant { id: id_of(&secret), owner, key, ..checked(wanted, now)? };
     state.catalog.prune_grants(domain::Timestamp::from_unix_ms(now.unix_ms() - ms(MEMORY))).await?;
     state.catalog.create_grant(&grant).await?;
     tracing::info!(grant.id = %grant.id, "upload grant created");
@@ -82,47 +85,39 @@ pub(crate) async fn revoke(
 ) -> Result<Response, UploadError> {
     let (parts, _) = request.into_parts();
     let principal = gate::principal(&state, &parts, Action::RevokeGrant).await?;
-    // Whatever else it holds, no database need be asked for it.
-    if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(UploadError::NotFound);
-    }
-    let grant = state.catalog.grant(&id).await?.ok_or(UploadError::NotFound)?;
-    gate::may(&principal, Action::RevokeGrant, Resource::Belonging(grant.owner.as_deref()))?;
-    state.catalog.revoke_grant(&id, state.clock.now()).await?;
+    grants::own(&state, &principal, &id).await?;
+    state.catalog.revoke_grant(&id, principal.name().as_deref(), state.clock.now()).await?;
     tracing::info!(grant.id = %id, "upload grant taken back");
     Ok((StatusCode::NO_CONTENT, Bytes::new()).into_response())
 }
 
 fn checked(wanted: Wanted, now: domain::Timestamp) -> Result<Grant, Denial> {
-    let refused = |reason: &str| Err(Denial::Invalid { reason: reason.to_owned() });
-    let life_s = wanted.expires_in_s.unwrap_or(LIFE_S);
-    if !(1..=LIFE_S_MAX).contains(&life_s) {
-        return refused("expires_in_s is 1 to 2678400, a month");
-    }
-    let uses = wanted.uses.unwrap_or(1);
-    if !(1..=USES_MAX).contains(&uses) {
-        return refused("uses is 1 to 1000");
-    }
-    if wanted.max_bytes == Some(0) || wanted.max_bytes.is_some_and(|bytes| i64::try_from(bytes).is_err()) {
-        return refused("max_bytes is 1 or more, below 2^63");
-    }
-    if wanted.max_duration_s == Some(0) {
-        return refused("max_duration_s is 1 or more");
-    }
+    let mut faults = Vec::new();
+    let life_s = whole(wanted.expires_in_s, "expires_in_s", LIFE_S_MAX, &mut faults).unwrap_or(LIFE_S);
+    let uses = whole(wanted.uses, "uses", USES_MAX, &mut faults).unwrap_or(1);
+    let bytes_max = whole(wanted.max_bytes, "max_bytes", i64::MAX.unsigned_abs(), &mut faults);
+    let duration_s_max = whole(wanted.max_duration_s, "max_duration_s", u32::MAX, &mut faults);
     if wanted.types.len() > TYPES_MAX {
-        return refused("types holds up to 32 media types");
+        faults.push(Fault::new("/types", "too_many", format!("holds up to {TYPES_MAX} media types")));
     }
-    if let Some(reason) = wanted.types.iter().find_map(|kind| kind.parse::<TypePattern>().err()) {
-        return Err(Denial::Invalid { reason: format!("types: {reason}") });
+    for (at, kind) in wanted.types.iter().enumerate().take(TYPES_MAX) {
+        if let Err(reason) = kind.parse::<TypePattern>() {
+            faults.push(Fault::new(format!("/types/{at}"), "invalid_type", reason.to_string()));
+        }
     }
     if wanted.origin.as_deref().is_some_and(|origin| !is_origin(origin)) {
-        return refused("origin is a scheme and a host, such as https://example.org");
+        let detail = "is a scheme and a host, such as https://example.org";
+        faults.push(Fault::new("/origin", "invalid_origin", detail));
+    }
+    if !faults.is_empty() {
+        return Err(Denial::Fields { faults });
     }
     Ok(Grant {
         id: String::new(),
         owner: None,
-        bytes_max: wanted.max_bytes,
-        duration_s_max: wanted.max_duration_s,
+        key: None,
+        bytes_max,
+        duration_s_max,
         types: wanted.types,
         origin: wanted.origin,
         uses_left: uses,
@@ -132,6 +127,22 @@ fn checked(wanted: Wanted, now: domain::Timestamp) -> Result<Grant, Denial> {
         asset: None,
         is_document: false,
     })
+}
+
+/// The number in a field, if there is one from 1 to `most`.
+fn whole<T: TryFrom<u64> + PartialOrd + std::fmt::Display>(
+    number: Option<Number>,
+    field: &str,
+    most: T,
+    faults: &mut Vec<Fault>,
+) -> Option<T> {
+    let number = number?;
+    let found = number.as_u64().filter(|number| *number > 0).and_then(|number| T::try_from(number).ok());
+    let found = found.filter(|number| *number <= most);
+    if found.is_none() {
+        faults.push(Fault::new(format!("/{field}"), "out_of_range", format!("is a whole number from 1 to {most}")));
+    }
+    found
 }
 
 /// What a browser sends as `Origin`: no path, no blank.
@@ -158,8 +169,12 @@ mod tests {
         assert_eq!(check(full).expect("is fine").expires_at.unix_ms(), 7000);
         for wrong in [
             r#"{"max_bytes":0}"#,
+            r#"{"max_bytes":-1}"#,
+            r#"{"max_bytes":1.5}"#,
+            r#"{"max_bytes":1e300}"#,
             r#"{"max_bytes":9223372036854775808}"#,
             r#"{"max_duration_s":0}"#,
+            r#"{"max_duration_s":4294967296}"#,
             r#"{"expires_in_s":0}"#,
             r#"{"expires_in_s":2678401}"#,
             r#"{"uses":0}"#,

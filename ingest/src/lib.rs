@@ -55,6 +55,7 @@ mod front;
 pub mod fuzzing;
 pub mod gate;
 mod grant;
+mod grants;
 mod head;
 mod import;
 mod intake;

@@ -74,14 +74,14 @@ pub(crate) async fn asset_for(
     action: Action,
 ) -> Result<Asset, UploadError> {
     let found = state.catalog.asset(id).await?.filter(|asset| asset.state != AssetState::Deleted);
-    let asset = found.ok_or(UploadError::NotFound)?;
+    let asset = found.ok_or(UploadError::NoAsset)?;
     if entrant.grant.is_none() {
         let standing = match entrant.principal.name() {
             Some(name) => state.catalog.standing(id, &name, state.clock.now()).await?,
             None => Standing::Stranger,
         };
         if standing < Standing::Viewer && entrant.principal.is_confined() {
-            return Err(UploadError::NotFound);
+            return Err(UploadError::NoAsset);
         }
         gate::may(&entrant.principal, action, Resource::Asset(standing))?;
     }

@@ -5,6 +5,7 @@
 //! relative to themselves, so every request of a player carries it. Those of others are taken by a [`Verifier`] each.
 
 mod akamai;
+mod attempts;
 mod cloudfront;
 mod content;
 mod g2o;
@@ -16,6 +17,7 @@ mod token;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use domain::{Access, Admission, Clock, PlaybackId};
@@ -113,10 +115,22 @@ pub(crate) enum Denied {
     NoPassword,
     /// The asset has a password, and too many are being tried.
     Busy,
+    /// The asset has a password, and too many wrong ones were brought.
+    Guessing {
+        /// After how many seconds another one is looked at.
+        retry_s: u32,
+    },
     /// The asset is shown on other pages only.
     OtherPage,
     /// The asset is not shown at this time.
     Withheld,
+}
+
+impl Denied {
+    /// After this time another password is looked at.
+    fn guessing(wait: Duration) -> Self {
+        Self::Guessing { retry_s: u32::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u32::MAX).max(1) }
+    }
 }
 
 /// The token of ours in a path.
@@ -152,6 +166,7 @@ pub struct Gate {
     verifiers: Vec<Box<dyn Verifier>>,
     content: ContentKeys,
     passwords: Passwords,
+    is_proxy: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
     secret_header: HeaderName,
     secrets: Vec<String>,
     g2o: G2o,
@@ -166,6 +181,7 @@ impl Gate {
             verifiers: Vec::new(),
             content: ContentKeys::default(),
             passwords: Passwords::new(),
+            is_proxy: Box::new(|_| false),
             secret_header: HeaderName::from_static("x-origin-secret"),
             secrets: Vec::new(),
             g2o: G2o::default(),
@@ -195,6 +211,13 @@ impl Gate {
     #[must_use]
     pub fn with_content_keys(mut self, content: ContentKeys) -> Self {
         self.content = content;
+        self
+    }
+
+    /// The same, which believes these proxies about whom they speak for, where wrong passwords are counted.
+    #[must_use]
+    pub fn with_proxies(mut self, is_proxy: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        self.is_proxy = Box::new(is_proxy);
         self
     }
 
@@ -291,7 +314,8 @@ impl Gate {
                 }
                 match admission {
                     Admission::Password { hash } => {
-                        self.passwords.open(hash, claim.headers).await.map(|()| Passage::Private)
+                        let viewer = attempts::viewer(claim.headers, claim.address, &self.is_proxy);
+                        self.passwords.open(hash, claim.headers, viewer).await.map(|()| Passage::Private)
                     }
                     _ => Err(Denied::NotSigned),
                 }

@@ -114,6 +114,12 @@ impl Refusal {
             Self::Denied(Denied::NoPassword) => {
                 (Status::UNAUTHORIZED, "password_needed", "this needs a password", policy::NO_STORE)
             }
+            Self::Denied(Denied::Guessing { .. }) => (
+                Status::TOO_MANY_REQUESTS,
+                "too_many_attempts",
+                "too many wrong passwords came from there: try again later",
+                policy::NO_STORE,
+            ),
             Self::Broken => (Status::INTERNAL_SERVER_ERROR, "damaged", "this part is damaged", policy::NO_STORE),
         };
         Problem { status, code, detail, cache_control }
@@ -124,6 +130,9 @@ impl Refusal {
         let mut response = self.problem().respond();
         if response.status() == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(RETRY_AFTER, RETRY_AFTER_S);
+        }
+        if let Self::Denied(Denied::Guessing { retry_s }) = self {
+            response.headers_mut().insert(RETRY_AFTER, retry_s.into());
         }
         if self == Self::Denied(Denied::NoPassword) {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"video\""));

@@ -142,18 +142,36 @@ pub(crate) const TITLES: [(&str, &str, &str); 84] = [
 ];
 
 /// What only operations on uploads answer, in the same way.
-const OF_UPLOADS: [(&str, &str, &str); 14] = [
+const OF_UPLOADS: [(&str, &str, &str); 32] = [
     ("address_refused", "Address not imported from", "Adresse non autorisée pour l'import"),
+    ("asset_not_found", "No such asset", "Média introuvable"),
+    ("beyond_length", "More than was announced", "Plus que la longueur annoncée"),
+    ("broken_off", "Body broke off", "Contenu interrompu"),
+    ("checksum_mismatch", "Checksum does not match", "Somme de contrôle erronée"),
+    ("completing", "Still being stored", "Enregistrement en cours"),
+    ("final_upload", "Takes no octets of its own", "N'accepte pas d'octets"),
     ("grant_invalid", "Upload link not valid", "Lien d'envoi non valide"),
+    ("inconsistent_length", "Lengths that differ", "Longueurs incohérentes"),
+    ("invalid_content_type", "Not a piece of an upload", "Type de contenu inattendu"),
+    ("invalid_part", "Parts cannot be joined", "Parties impossibles à assembler"),
+    ("metadata_too_long", "Metadata too long", "Métadonnées trop longues"),
+    ("offset_mismatch", "Upload stands elsewhere", "Position d'envoi différente"),
     ("out_of_space", "No room left", "Plus de place"),
     ("quota_exceeded", "Quota used up", "Quota dépassé"),
+    ("stalled", "Nothing came for too long", "Envoi interrompu trop longtemps"),
+    ("stopping", "Server is restarting", "Redémarrage du serveur"),
+    ("taken_over", "Taken over by a newer request", "Repris par une requête plus récente"),
     ("too_many_open_uploads", "Too many unfinished uploads", "Trop d'envois inachevés"),
     ("too_many_uploads", "Too many uploads", "Trop d'envois"),
     ("too_slow", "Too slow", "Trop lent"),
     ("type_not_accepted", "Type not accepted", "Type non accepté"),
+    ("unsupported_content_coding", "Content coding not taken", "Codage du contenu non accepté"),
+    ("unsupported_version", "Protocol version not spoken", "Version du protocole non prise en charge"),
     ("upload_busy", "Upload in use", "Envoi en cours d'utilisation"),
+    ("upload_complete", "Upload is complete", "Envoi déjà terminé"),
     ("upload_expired", "Upload expired", "Envoi expiré"),
     ("upload_gone", "Upload gone", "Envoi supprimé"),
+    ("upload_lost", "Upload lost", "Envoi perdu"),
     ("upload_not_found", "No such upload", "Envoi introuvable"),
     ("upload_refused", "Upload refused", "Envoi refusé"),
     ("upload_too_large", "Upload too large", "Envoi trop volumineux"),
@@ -218,19 +236,28 @@ mod tests {
 
     #[test]
     fn whatever_is_denied_to_uploads_has_a_title_and_none_is_double() {
-        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../ingest/src/denial.rs"));
-        let text = text.expect("a source").split_whitespace().collect::<Vec<_>>().join(" ");
-        let mut told = 0;
-        for piece in text.split("(S::").skip(1) {
-            let Some((_, code)) = piece.split(')').next().and_then(|pair| pair.split_once(", \"")) else { continue };
-            let code = code.trim_end_matches('"');
-            assert!(title(code, Tongue::French).is_some(), "{code}");
-            told += 1;
+        let source = |file: &str| {
+            let path = format!("{}/../ingest/src/{file}", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).expect("a source");
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        let mut told = BTreeSet::from(["checksum_mismatch".to_owned()]);
+        for text in [source("denial.rs"), source("error.rs")] {
+            for piece in text.split("(S::").skip(1) {
+                let Some((_, code)) = piece.split(')').next().and_then(|pair| pair.split_once(", \"")) else {
+                    continue;
+                };
+                told.insert(code.trim_end_matches('"').to_owned());
+            }
         }
-        assert!(told > 15, "only {told} codes were found");
+        assert!(told.len() > 45, "only {} codes were found", told.len());
+        for code in &told {
+            assert!(title(code, Tongue::French).is_some(), "{code}");
+        }
         for (code, english, french) in OF_UPLOADS {
             assert!(!english.is_empty() && !french.is_empty() && english != french, "{code}");
             assert!(TITLES.iter().all(|(known, ..)| *known != code), "{code}");
+            assert!(told.contains(code), "nobody is told {code}");
         }
     }
 

@@ -89,6 +89,15 @@ impl Gate for AccountGate {
             }
         })
     }
+
+    fn maker<'a>(&'a self, name: Option<&'a str>, key: Option<KeyId>) -> Asked<'a> {
+        Box::pin(async move {
+            match self.0.known_as(name.ok_or(Denial::Unauthorized)?, key).await {
+                Ok(Principal::Anonymous) | Err(_) => Err(Denial::Unauthorized),
+                Ok(principal) => Ok(principal),
+            }
+        })
+    }
 }
 
 /// What uploads stand on, asking `gate`.
@@ -131,7 +140,8 @@ impl People {
         let sign = |playback, kind, _| Some(format!("/t/{kind:?}-{playback}"));
         let state = state.with_tickets(Tickets::signed_by(sign)).with_passwords(|word, _| format!("made of {word}"));
         // As the binary has it: what belongs to uploads is answered by ingest, the rest by the API.
-        let uploads = ingest::router(ingest.clone()).merge(state.once_around(ingest::api(ingest)));
+        let uploads = catalog_api::State::told_around(ingest::router(ingest.clone()));
+        let uploads = uploads.merge(state.once_around(ingest::api(ingest)));
         server.router = uploads.fallback_service(catalog_api::router(state));
         let mut tasks = JoinSet::new();
         tasks.spawn(postman.run(accounts.clone(), server.shutdown.clone()));

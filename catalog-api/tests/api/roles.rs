@@ -26,7 +26,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 131] = [
+const TABLE: [(&str, &str); 133] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -87,6 +87,7 @@ const TABLE: [(&str, &str); 131] = [
     ("listSubscriptions", "- +++++ - - -"),
     ("listSubtitles", "- ---++ + - +"),
     ("listUsers", "- ----+ - - -"),
+    ("listUploadGrants", "- -++++ - + +"),
     ("listVersions", "- ---++ + - +"),
     ("listWebhooks", "- --+++ - - +"),
     ("logIn", "+ +++++ + + -"),
@@ -109,7 +110,7 @@ const TABLE: [(&str, &str); 131] = [
     ("restoreAsset", "- ---++ - - +"),
     ("restoreVersion", "- ---++ - - +"),
     ("revokeKey", "- +++++ - - -"),
-    ("revokeUploadGrant", "- --+++ - + +"),
+    ("revokeUploadGrant", "- -++++ - + +"),
     ("rotateWebhookSecret", "- --+++ - - +"),
     ("scheduleAsset", "- ---++ - - +"),
     ("search", "- +++++ + + +"),
@@ -143,6 +144,7 @@ const TABLE: [(&str, &str); 131] = [
     ("showOidcCode", "+ +++++ + + -"),
     ("showPoster", "- ---++ + - +"),
     ("showSubtitles", "- ---++ + - +"),
+    ("showUploadGrant", "- -++++ - + +"),
     ("showUser", "- ----+ - - -"),
     ("showWebhook", "- --+++ - - +"),
     ("startOidc", "+ +++++ + + -"),
@@ -191,6 +193,7 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
         let grant = Grant {
             id: id.clone(),
             owner: name,
+            key: None,
             bytes_max: None,
             duration_s_max: None,
             types: vec![],

@@ -51,3 +51,38 @@ async fn errors_about_uploads_are_told_like_all_others() {
     }
     people.stop().await;
 }
+
+#[tokio::test]
+async fn errors_of_uploads_themselves_are_told_in_the_language_of_whoever_asks() {
+    let people = People::start().await;
+    let ada = people.somebody(Role::Uploader).await;
+    let unknown = "/uploads/upl_00000000000000000000000007";
+    let tus = ("tus-resumable", "1.0.0");
+    for (who, method, path, headers, status, code, title) in [
+        (&Who::default(), "POST", "/uploads", vec![tus], 401, "unauthorized", "Non connecté"),
+        (&ada, "POST", "/uploads", vec![], 412, "unsupported_version", "Version du protocole non prise en charge"),
+        (&ada, "POST", "/uploads?grant=grt_x", vec![tus], 403, "grant_invalid", "Lien d'envoi non valide"),
+        (&ada, "DELETE", unknown, vec![tus], 404, "upload_not_found", "Envoi introuvable"),
+        (&ada, "PUT", unknown, vec![tus], 405, "method_not_allowed", "Méthode non autorisée"),
+    ] {
+        let headers = [headers, vec![("accept-language", "fr-CA, en;q=0.5")]].concat();
+        let answer = people.send(who, (method, path), Value::Null, &headers).await;
+        answer.is_problem(status, code, path.split('?').next().unwrap());
+        let told: Value = serde_json::from_str(&answer.text).unwrap();
+        assert_eq!(told["title"], title);
+        assert_eq!((answer.header("content-language"), answer.header("vary")), (Some("fr"), Some("Accept-Language")));
+        assert_eq!(answer.header("tus-resumable"), Some("1.0.0"), "what every answer about uploads carries");
+    }
+    // What is told besides stays.
+    let created = people.send(&ada, ("POST", "/uploads"), Value::Null, &[tus, ("upload-length", "5")]).await;
+    let path = created.header("location").unwrap();
+    let headers = [tus, ("upload-offset", "3"), ("content-type", "application/offset+octet-stream")];
+    let refused = people.send(&ada, ("PATCH", path), Value::Null, &headers).await;
+    let told: Value = serde_json::from_str(&refused.text).unwrap();
+    assert_eq!((refused.status.as_u16(), &told["code"]), (409, &json!("offset_mismatch")));
+    assert_eq!((&told["expected-offset"], refused.header("upload-offset")), (&json!(0), Some("0")));
+    assert!(told["type"].as_str().unwrap().ends_with("mismatching-upload-offset"), "{told}");
+    let head = people.send(&ada, ("HEAD", unknown), Value::Null, &[tus]).await;
+    assert_eq!((head.status.as_u16(), head.text.as_str()), (404, ""));
+    people.stop().await;
+}

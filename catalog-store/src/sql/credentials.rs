@@ -14,6 +14,8 @@ statements! {
         values ($1, $2, $3, $4, $5, $6, $7, $8)");
     KEY_BY_HASH = both(concat!("select ", key_columns!(), " from api_keys k join users u on u.id = k.user_id \
         where k.hash = $1"));
+    KEY_BY_ID = both(concat!("select ", key_columns!(), " from api_keys k join users u on u.id = k.user_id \
+        where k.id = $1"));
     KEYS_OF_USER = both(concat!("select ", key_columns!(), " from api_keys k join users u on u.id = k.user_id \
         where k.user_id = $1 and k.revoked_at is null order by k.id desc"));
     KEY_COUNT = both("select count(*) as number from api_keys where user_id = $1 and revoked_at is null");

@@ -5,14 +5,19 @@ use super::{both, statements};
 macro_rules! columns {
     () => {
         "id, owner, bytes_max, duration_s_max, types, origin, uses_left, expires_at, revoked_at, created_at, asset_id, \
-         is_document"
+         is_document, key_id"
     };
 }
 
 statements! {
     INSERT = both(concat!("insert into upload_grants (", columns!(), ") \
-        values ($1, $2, $3, $4, $5, $6, $7, $8, null, $9, $10, $11)"));
+        values ($1, $2, $3, $4, $5, $6, $7, $8, null, $9, $10, $11, $12)"));
     BY_ID = both(concat!("select ", columns!(), " from upload_grants where id = $1"));
+    PAGE = both(concat!("select ", columns!(), " from upload_grants \
+        where created_at < $1 or (created_at = $1 and id < $2) order by created_at desc, id desc limit $3"));
+    PAGE_OF_OWNER = both(concat!("select ", columns!(), " from upload_grants \
+        where owner = $4 and (created_at < $1 or (created_at = $1 and id < $2)) \
+        order by created_at desc, id desc limit $3"));
     /// One use less, if it can be used at all.
     USE = both("update upload_grants set uses_left = uses_left - 1 \
         where id = $1 and uses_left > 0 and revoked_at is null and expires_at > $2");

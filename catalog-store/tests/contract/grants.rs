@@ -8,6 +8,7 @@ fn grant(id: &str) -> Grant {
     Grant {
         id: id.into(),
         owner: Some("ada".into()),
+        key: None,
         bytes_max: Some(1 << 40),
         duration_s_max: Some(60),
         types: vec!["video/*".into()],
@@ -94,13 +95,40 @@ pub(crate) async fn a_grant_that_ended_or_was_taken_back_is_of_no_use(world: Wor
     let (old, revoked) = (format!("c{}", world.job_id()), format!("d{}", world.job_id()));
     world.catalog.create_grant(&Grant { expires_at: at(0), ..grant(&old) }).await.unwrap();
     world.catalog.create_grant(&grant(&revoked)).await.unwrap();
-    assert!(world.catalog.revoke_grant(&revoked, at(1)).await.unwrap());
-    assert!(!world.catalog.revoke_grant(&revoked, at(2)).await.unwrap(), "only once");
+    assert!(world.catalog.revoke_grant(&revoked, Some("ada"), at(1)).await.unwrap());
+    assert!(!world.catalog.revoke_grant(&revoked, None, at(2)).await.unwrap(), "only once");
     assert!(world.catalog.grant(&revoked).await.unwrap().expect("it").is_revoked);
     for id in [&old, &revoked] {
         let spent = world.catalog.create_upload(&under(&world, id)).await;
         assert!(matches!(spent, Err(CatalogError::GrantSpent(_))), "{spent:?}");
     }
+}
+
+pub(crate) async fn grants_of_one_are_listed_behind_each_other(world: World) {
+    let (owner, other) = (format!("o{}", world.job_id()), format!("p{}", world.job_id()));
+    let ids: Vec<String> = (0..4).map(|_| format!("9{}", world.job_id())).collect();
+    for (nth, id) in ids.iter().enumerate() {
+        // Two of them at the same instant.
+        let created_at = at(i64::try_from(nth / 2).unwrap());
+        let key = (nth == 3).then(|| domain::KeyId::from_u128(5));
+        world.catalog.create_grant(&Grant { owner: Some(owner.clone()), key, created_at, ..grant(id) }).await.unwrap();
+    }
+    world.catalog.create_grant(&Grant { owner: Some(other), ..grant(&format!("8{}", ids[0])) }).await.unwrap();
+    let mut wanted = [(at(1), &ids[2]), (at(1), &ids[3]), (at(0), &ids[0]), (at(0), &ids[1])];
+    wanted.sort_by(|one, other| other.cmp(one));
+    let (mut seen, mut before): (Vec<Grant>, Option<Grant>) = (Vec::new(), None);
+    loop {
+        let place = before.as_ref().map(|grant| (grant.created_at, grant.id.as_str()));
+        let page = world.catalog.grants_of(Some(&owner), place, 1).await.unwrap();
+        let Some(found) = page.into_iter().next() else { break };
+        before = Some(found.clone());
+        seen.push(found);
+    }
+    let places: Vec<_> = seen.iter().map(|grant| (grant.created_at, &grant.id)).collect();
+    assert_eq!(places, wanted);
+    assert_eq!(seen.iter().filter(|grant| grant.key == Some(domain::KeyId::from_u128(5))).count(), 1);
+    let all = world.catalog.grants_of(None, None, 100).await.unwrap();
+    assert!(all.len() >= 5 && all.is_sorted_by_key(|grant| std::cmp::Reverse((grant.created_at, grant.id.clone()))));
 }
 
 pub(crate) async fn parallel_uses_of_one_grant_succeed_once(world: World) {

@@ -118,6 +118,7 @@ contract! {
         a_grant_is_used_as_often_as_allowed_and_parts_do_not_count
         parts_are_unpaid_until_a_use_is_spent_on_them
         a_grant_that_ended_or_was_taken_back_is_of_no_use
+        grants_of_one_are_listed_behind_each_other
         parallel_uses_of_one_grant_succeed_once
         what_is_noted_of_an_import_is_the_latest_and_goes_with_its_upload;
     accounts:

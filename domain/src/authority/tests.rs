@@ -9,7 +9,7 @@ fn user(role: Role) -> Principal {
 }
 
 fn key(role: Role, scopes: &[Scope]) -> Principal {
-    Principal::Key(member(role), scopes.iter().copied().collect())
+    Principal::Key(member(role), scopes.iter().copied().collect(), KeyId::from_u128(7))
 }
 
 fn may(principal: &Principal, action: Action, resource: Resource<'_>) -> bool {

@@ -112,7 +112,10 @@ impl Config {
     /// # Errors
     /// [`AccessError`].
     pub fn origin_gate(&self, clock: Arc<dyn Clock>, ring: KeyRing) -> Result<Gate, AccessError> {
-        let mut gate = Gate::new(clock, ring).with_content_keys(ContentKeys::new(&self.content_key_secrets)?);
+        let proxies = super::accounts::proxies(self).unwrap_or_default();
+        let mut gate = Gate::new(clock, ring)
+            .with_content_keys(ContentKeys::new(&self.content_key_secrets)?)
+            .with_proxies(move |address| proxies.iter().any(|network| network.contains(&address)));
         if let Some(akamai) = Akamai::new(&self.akamai_keys, &self.akamai_salt).filter(|_| !self.akamai_keys.is_empty())
         {
             gate = gate.with_verifier(akamai);

@@ -66,7 +66,7 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn proxies(config: &Config) -> Result<Vec<ipnet::IpNet>, Wrong> {
+pub(super) fn proxies(config: &Config) -> Result<Vec<ipnet::IpNet>, Wrong> {
     let network = |text: &String| {
         let wrong = || ("trusted_proxies", format!("must hold networks such as 10.1.0.0/16, not \"{text}\""));
         text.trim().parse().map_err(|_| wrong())

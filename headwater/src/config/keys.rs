@@ -301,7 +301,7 @@ pub const KEYS: [Key; 105] = [
         "trusted_proxies",
         Kind::List,
         "[\"127.0.0.0/8\", \"::1/128\"]",
-        "Networks of proxies that are believed when they say in `X-Forwarded-For` whom they speak for; logins are counted by that address.",
+        "Networks of proxies that are believed when they say in `X-Forwarded-For` whom they speak for; logins, and wrong passwords of assets, are counted by that address.",
     ),
     key(
         "oidc_providers",

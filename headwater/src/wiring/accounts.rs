@@ -6,7 +6,7 @@ use anyhow::Context;
 use axum::http::request::Parts;
 use catalog_api::{Access, Accounts, Notifier, Unproven};
 use catalog_store::Catalog;
-use domain::{Clock, Principal};
+use domain::{Clock, KeyId, Principal};
 use ingest::Denial;
 use ingest::gate::{Answer, Gate};
 
@@ -65,11 +65,23 @@ impl Gate for AccountGate {
                 Err(Unproven::CrossOrigin) => {
                     Err(Denial::Forbidden { reason: "a page of another origin cannot do this in your name" })
                 }
-                Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "accounts cannot be reached");
-                    Err(Denial::Unavailable)
-                }
+                Err(error) => Err(unavailable(&error)),
             }
         })
     }
+
+    fn maker<'a>(&'a self, name: Option<&'a str>, key: Option<KeyId>) -> Answer<'a> {
+        Box::pin(async move {
+            match self.0.known_as(name.ok_or(Denial::Unauthorized)?, key).await {
+                Ok(Principal::Anonymous) => Err(Denial::Unauthorized),
+                Ok(principal) => Ok(principal),
+                Err(error) => Err(unavailable(&error)),
+            }
+        })
+    }
+}
+
+fn unavailable(error: &Unproven) -> Denial {
+    tracing::warn!(error = error as &dyn std::error::Error, "accounts cannot be reached");
+    Denial::Unavailable
 }

@@ -413,9 +413,9 @@ fn by_password(video: &Video) -> Vec<Way> {
 
 /// What is wrong with an answer to somebody who may not; nothing if it is a refusal.
 fn fault(reply: &Reply, secrets: &[Vec<u8>]) -> Option<String> {
-    // 400, 405, 406 and 414 refuse what nobody could be given, whoever asks; 504 is what a cache that may not ask says.
+    // 400, 405, 406 and 414 refuse what nobody could be given, whoever asks, and 429 whoever guesses; 504 is what a cache that may not ask says.
     let may_not_ask = reply.status == 504 && reply.head.contains("detail=only-if-cached");
-    if !may_not_ask && !matches!(reply.status, 400 | 401 | 403 | 404 | 405 | 406 | 414 | 431 | 501 | 505) {
+    if !may_not_ask && !matches!(reply.status, 400 | 401 | 403 | 404 | 405 | 406 | 414 | 429 | 431 | 501 | 505) {
         return Some(reply.head.clone());
     }
     let holds = |piece: &[u8]| reply.body.windows(piece.len()).any(|found| found == piece);

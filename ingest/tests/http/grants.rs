@@ -288,12 +288,58 @@ async fn a_document_that_is_not_understood_gives_nothing() {
         (&format!("{{\"types\":[\"{}\"]}}", "x".repeat(20_000)), (413, Some("body_too_large"))),
         ("[]", unmeant),
         ("{\"max_size\":1}", unmeant),
-        ("{\"uses\":0}", unmeant),
+        ("{\"uses\":0}", (422, Some("invalid_fields"))),
     ] {
         let (status, problem) = guarded.call("POST", "/api/v1/upload-grants", "the-token-of-ada", document).await;
         assert_eq!((status, problem["code"].as_str()), expected, "{problem}");
         assert_eq!(problem["instance"], "/api/v1/upload-grants");
     }
-    assert_eq!(guarded.call("GET", "/api/v1/upload-grants", "the-token-of-ada", "").await.0, 405);
+    assert_eq!(guarded.call("PUT", "/api/v1/upload-grants", "the-token-of-ada", "").await.0, 405);
     assert_eq!(guarded.call("DELETE", "/api/v1/upload-grants/unknown", "the-token-of-ada", "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_capability_ends_with_the_token_of_who_gave_it() {
+    let mut guarded = Guarded::new().await;
+    let grant = guarded.grant(&json!({ "uses": 2 })).await;
+    let created = guarded.create(url(&grant), &[("upload-length", "5")]).await;
+    guarded.ground.state.gate = Arc::new(Tokens::new([("bob".to_owned(), "the-token-of-bob".to_owned())]));
+    assert_eq!(guarded.create(url(&grant), &[("upload-length", "5")]).await.code(), "grant_invalid");
+    let refused = guarded.ground.send(at(path(&created), 0, b"abcde")).await;
+    assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "grant_invalid"));
+    let shown = format!("/api/v1/upload-grants/{}", grant["id"].as_str().expect("is there"));
+    for method in ["GET", "DELETE"] {
+        assert_eq!(guarded.call(method, &shown, "the-token-of-bob", "").await.0, 404, "it is of somebody else");
+    }
+}
+
+#[tokio::test]
+async fn of_two_that_come_at_once_for_the_last_use_one_is_told_that_it_was_used() {
+    let guarded = Guarded::new().await;
+    for _ in 0..8 {
+        let grant = guarded.grant(&json!({})).await;
+        let length = [("upload-length", "5")];
+        let (one, other) = tokio::join!(guarded.create(url(&grant), &length), guarded.create(url(&grant), &length));
+        let mut statuses = [one.status.as_u16(), other.status.as_u16()];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [201, 403], "{} {}", one.body, other.body);
+    }
+    let spent: ingest::UploadError = catalog_store::CatalogError::GrantSpent("0a".into()).into();
+    assert_eq!(spent.status_and_code().1, "grant_invalid", "not an error of ours");
+}
+
+#[tokio::test]
+async fn an_asset_that_is_not_there_is_named_as_what_is_missing() {
+    let guarded = Guarded::new().await;
+    let named = |field: &str| {
+        use base64::Engine;
+        let id = base64::engine::general_purpose::STANDARD.encode("ast_00000000000000000000000007");
+        format!("{field} {id}")
+    };
+    for field in ["replaces", "document_of"] {
+        let headers =
+            [("upload-length", "5"), ("upload-metadata", &*named(field)), ("authorization", "Bearer the-token-of-ada")];
+        let refused = guarded.create("/uploads", &headers).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (404, "asset_not_found"), "{}", refused.body);
+    }
 }

@@ -163,7 +163,7 @@ fn a_gate_takes_what_a_server_of_akamai_signed_beside_the_secret() {
         assert_eq!(gate.enter(&uri, &headers(&signed), None), Ok(("/v/plb_x/0.m4s", Ticket::None)));
         assert_eq!(gate.enter(&uri, &headers(&secret), None).is_ok(), !secrets.is_empty());
         assert_eq!(gate.enter(&uri, &headers(&[]), None), Err(Denied::NotByCdn));
-        clock.advance(std::time::Duration::from_secs(31));
+        clock.advance(Duration::from_secs(31));
         assert_eq!(gate.enter(&uri, &headers(&signed), None), Err(Denied::NotByCdn), "too late");
     }
 }

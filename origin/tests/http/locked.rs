@@ -166,6 +166,23 @@ async fn a_key_is_given_to_those_who_may_play_and_kept_by_nobody() {
     let opened = stage.get_with("keys/3/1", &[("authorization", &basic)]).await;
     assert_eq!((opened.status, &opened.body), (StatusCode::OK, &key.body));
     assert_eq!(opened.header("cache-control"), Some("private, no-store"));
+    // Wrong ones are bounded, and told when another is looked at; whoever had the right one does not feel it.
+    let mut guessed = None;
+    for nth in 0..40 {
+        let guess = format!("Basic {}", STANDARD.encode(format!("u:guess {nth}")));
+        let answer = stage.get_with("keys/3/1", &[("authorization", &guess)]).await;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            guessed = Some(answer);
+            break;
+        }
+    }
+    let guessed = guessed.expect("there is a bound");
+    assert_problem(&guessed, StatusCode::TOO_MANY_REQUESTS, "too_many_attempts");
+    assert_eq!(guessed.header("cache-control"), Some("no-store"));
+    let wait: u32 = guessed.header("retry-after").and_then(|wait| wait.parse().ok()).expect("seconds");
+    assert!((1..=15).contains(&wait), "{wait}");
+    assert_eq!(stage.get_with("keys/3/1", &[("authorization", &basic)]).await.status, StatusCode::OK);
+    assert_problem(&stage.get("keys/3/1").await, StatusCode::UNAUTHORIZED, "password_needed");
     let pages = vec!["https://shop.example".to_owned()];
     stage.allow(&Access { pages, ..signed(Admission::Public) }).await;
     assert_problem(&stage.get("keys/3/1").await, StatusCode::FORBIDDEN, "other_page");

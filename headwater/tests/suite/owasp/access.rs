@@ -46,6 +46,7 @@ async fn api1_broken_object_level_authorization() {
         ("DELETE", format!("/api/v1/webhooks/{webhook}"), Value::Null),
         ("DELETE", format!("/api/v1/me/api-keys/{key}"), Value::Null),
         ("DELETE", format!("/api/v1/me/sessions/{session}"), Value::Null),
+        ("GET", format!("/api/v1/upload-grants/{grant}"), Value::Null),
         ("DELETE", format!("/api/v1/upload-grants/{grant}"), Value::Null),
         ("GET", format!("/api/v1/users/{}", ada.id), Value::Null),
         ("DELETE", format!("/api/v1/users/{}", ada.id), Value::Null),
@@ -62,7 +63,16 @@ async fn api1_broken_object_level_authorization() {
         (known.status, known.code(), known.json()["detail"].clone()),
         (404, unknown.code(), unknown.json()["detail"].clone())
     );
-    for list in ["assets", "assets?state=uploading", "search?q=mine", "collections", "webhooks", "bin", "me/api-keys"] {
+    for list in [
+        "assets",
+        "assets?state=uploading",
+        "search?q=mine",
+        "collections",
+        "webhooks",
+        "bin",
+        "me/api-keys",
+        "upload-grants",
+    ] {
         let listed = stage.get(&format!("/api/v1/{list}"), &eve.token).await.json();
         assert_eq!(listed["data"].as_array().map(Vec::len), Some(0), "{list}: {listed}");
     }
