@@ -15,6 +15,7 @@ mod events;
 mod farewell;
 mod harness;
 mod idempotency;
+mod letters;
 mod notifications;
 mod oidc;
 mod people;
