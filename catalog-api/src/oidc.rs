@@ -32,6 +32,8 @@ use crate::second_factor;
 const BACK_BYTES_MAX: usize = 512;
 /// Longest code or state that is looked at.
 const WORD_BYTES_MAX: usize = 4096;
+/// How often a role is set anew where the account was changed meanwhile.
+const ROLE_TRIES: usize = 8;
 /// Where people log in.
 const LOGIN_PAGE: &str = "/login";
 /// Where people see what is linked to their account.
@@ -323,6 +325,8 @@ async fn known(accounts: &Accounts, provider: &Provider, person: &Person) -> Res
         }
         catalog.link_identity(&new, user.id, now).await?;
         tracing::info!(user.id = %user.id, provider = provider.settings().name, "identity linked by its address");
+        // It is another version by that.
+        let user = catalog.user(user.id).await?.ok_or(Stranded::NoAccount)?;
         return with_role(accounts, provider, person, user).await;
     }
     if !provider.settings().may_register {
@@ -352,16 +356,27 @@ async fn known(accounts: &Accounts, provider: &Provider, person: &Person) -> Res
 /// Gives somebody the role that the provider's word stands for; without such a word they keep theirs.
 async fn with_role(accounts: &Accounts, provider: &Provider, person: &Person, user: User) -> Result<User, Halt> {
     let rules = provider.settings().roles.iter().filter(|rule| person.has(&rule.claim, &rule.value));
-    let Some(role) = rules.map(|rule| rule.role).max().filter(|role| *role != user.role) else { return Ok(user) };
-    let terms = Terms { role, state: user.state, quota_bytes: user.quota_bytes };
-    match accounts.catalog().set_terms(user.id, user.version, &terms, "system", accounts.clock().now()).await {
-        Ok(changed) => Ok(changed),
-        Err(error @ (CatalogError::LastAdmin | CatalogError::Changed { .. })) => {
-            tracing::warn!(user.id = %user.id, error = %chain(&error), "a role stays as it is");
-            Ok(user)
+    let Some(role) = rules.map(|rule| rule.role).max() else { return Ok(user) };
+    let (catalog, mut user) = (accounts.catalog(), user);
+    // Whoever logs in at two places at once changes the account twice.
+    for _ in 0..ROLE_TRIES {
+        if role == user.role || user.state != UserState::Active {
+            return Ok(user);
         }
-        Err(error) => Err(error.into()),
+        let terms = Terms { role, state: user.state, quota_bytes: user.quota_bytes };
+        match catalog.set_terms(user.id, user.version, &terms, "system", accounts.clock().now()).await {
+            Ok(changed) => return Ok(changed),
+            Err(CatalogError::Changed { .. }) => {
+                user = catalog.user(user.id).await?.ok_or(Stranded::NoAccount)?;
+            }
+            Err(error @ CatalogError::LastAdmin) => {
+                tracing::warn!(user.id = %user.id, error = %chain(&error), "a role stays as it is");
+                return Ok(user);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
+    Err(Stranded::Busy.into())
 }
 
 /// Begins a session, or asks for the second factor first.
