@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer};
 use crate::problem::Problem;
 use crate::{State, body, characters};
 
+/// How often a change that is meant for whatever is there is tried, where others change it at the same time: each time
+/// it is lost, one of them was done.
+const TRIES_MAX: usize = 64;
 /// Largest document of a request about accounts.
 const BYTES_MAX: usize = 16 << 10;
 
@@ -106,6 +109,11 @@ impl IfMatch {
         if count == 0 { Err(Problem::invalid_if_match()) } else { Ok(Self::Tags(tags)) }
     }
 
+    /// For a change of what is there, which is looked up anew in each try.
+    pub(crate) fn tries(&self) -> Tries<'_> {
+        Tries { condition: self, left: TRIES_MAX }
+    }
+
     /// Whether it is meant for what has this tag, with its quotes.
     pub(crate) fn names(&self, tag: &str) -> bool {
         match self {
@@ -117,6 +125,25 @@ impl IfMatch {
     /// The present version, if it is meant for that.
     pub(crate) fn version(&self, present: u64) -> Result<u64, Problem> {
         if self.names(&format!("\"{present}\"")) { Ok(present) } else { Err(Problem::changed(Some(present))) }
+    }
+}
+
+/// Tries of a change: one, or until nobody else is faster where it is meant for whatever is there.
+pub(crate) struct Tries<'a> {
+    condition: &'a IfMatch,
+    left: usize,
+}
+
+impl Tries<'_> {
+    /// What is told of the change; `None` if it is to be tried again. Says so a bounded number of times.
+    pub(crate) fn settled<T>(&mut self, tried: Result<T, Problem>) -> Option<Result<T, Problem>> {
+        self.left = self.left.saturating_sub(1);
+        match tried {
+            Err(problem) if *self.condition == IfMatch::Any && problem.code() == "changed" => {
+                (self.left == 0).then(|| Err(Problem::busy()))
+            }
+            tried => Some(tried),
+        }
     }
 }
 
@@ -166,6 +193,21 @@ mod tests {
             assert_eq!(wanted(&[wrong]), Err("invalid_header"), "{wrong}");
         }
         assert_eq!(wanted(&["*", "\"3\""]), Err("invalid_header"));
+    }
+
+    #[test]
+    fn a_change_of_whatever_is_there_is_tried_again_while_others_are_faster_and_not_for_ever() {
+        let lost = || Err::<(), _>(Problem::changed(Some(4)));
+        let named = IfMatch::Tags(vec![b"\"3\"".to_vec()]);
+        assert_eq!(named.tries().settled(lost()).unwrap().unwrap_err().code(), "changed");
+        let mut tries = IfMatch::Any.tries();
+        for _ in 1..TRIES_MAX {
+            assert!(tries.settled(lost()).is_none());
+        }
+        assert_eq!(tries.settled(lost()).unwrap().unwrap_err().code(), "busy");
+        assert!(IfMatch::Any.tries().settled(Ok(())).unwrap().is_ok());
+        let other = IfMatch::Any.tries().settled::<()>(Err(Problem::precondition_required()));
+        assert_eq!(other.unwrap().unwrap_err().code(), "precondition_required");
     }
 
     #[test]
