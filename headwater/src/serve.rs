@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use catalog_api::{Access, Accounts};
+use catalog_store::search::Place;
 use catalog_store::{Catalog, idempotency};
 use domain::{Clock, JobId, Stage, Timestamp};
 use media_store::{MediaStore, Staging};
@@ -33,6 +34,12 @@ const TRANSCRIPTS_AT_ONCE: u32 = 20;
 const TIME_KEPT_AT_ONCE: u32 = 200;
 /// Time between two looks for events that are older.
 const EVENTS_PRUNED_EVERY: Duration = Duration::from_secs(3600);
+/// When words are first looked for that nothing says any more, and between two rounds of that.
+const WORDS_FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+const WORDS_FORGOTTEN_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// Rows of words that are looked at together, and the rest between two such looks.
+const WORDS_AT_ONCE: u32 = 200;
+const WORDS_PAUSE: Duration = Duration::from_millis(100);
 
 /// Pause before the next try to hear of work that other processes add.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -66,6 +73,7 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         lifecycle.spawn_essential("worker", async move { worker.run(soft, hard).await });
         let listen = listen_for_work(catalog.clone(), lifecycle.soft().clone());
         lifecycle.spawn_essential("work listener", listen);
+        lifecycle.spawn_essential("words", forget_words(catalog.clone(), lifecycle.soft().clone()));
         let prune = prune_events(catalog.clone(), Arc::clone(&base.clock), lifecycle.soft().clone());
         lifecycle.spawn_essential("event pruner", prune);
         let keeper =
@@ -404,6 +412,31 @@ async fn prune_events(catalog: Catalog, clock: Arc<dyn Clock>, soft: Cancellatio
             tracing::warn!(%error, "old idempotency keys cannot be forgotten");
         }
         let _ = soft.run_until_cancelled(tokio::time::sleep(EVENTS_PRUNED_EVERY)).await;
+    }
+}
+
+/// Forgets words by which slips of the hand are found, once nothing says them any more: once a day, a few at a time.
+async fn forget_words(catalog: Catalog, soft: CancellationToken) {
+    let (mut place, mut count, mut rest) = (Place::default(), 0, WORDS_FORGOTTEN_AFTER);
+    // Ends with the soft signal; a lost branch loses nothing, since the next start begins anew.
+    while soft.run_until_cancelled(tokio::time::sleep(rest)).await.is_some() {
+        match catalog.forget_words(&place, WORDS_AT_ONCE).await {
+            Ok(forgotten) => {
+                count += forgotten.count;
+                rest = if forgotten.next.is_some() { WORDS_PAUSE } else { WORDS_FORGOTTEN_EVERY };
+                if forgotten.next.is_none() && count > 0 {
+                    tracing::info!(
+                        count = std::mem::take(&mut count),
+                        "words that nothing says any more are forgotten"
+                    );
+                }
+                place = forgotten.next.unwrap_or_default();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "words that nothing says any more cannot be forgotten");
+                rest = WORDS_FORGOTTEN_AFTER;
+            }
+        }
     }
 }
 
