@@ -19,7 +19,7 @@ use crate::State;
 use crate::accounts::oidc::{Departure, LIFE, OidcError, Person, Provider, Return, Seals, Trip, challenge};
 use crate::accounts::{Accounts, Caller, LOGIN, is_same_origin, issued, secret};
 use crate::assets::no_store;
-use crate::auth::{Opened, limited, opened};
+use crate::auth::{self, Opened, limited, opened};
 use crate::documents::document;
 use crate::door::{Origin, accounts};
 use crate::erasure::is_fresh;
@@ -227,7 +227,7 @@ pub(crate) async fn callback(
     limited(accounts, &LOGIN, origin.address(accounts, &headers), async || {
         let trip = accounts.seals().presented(&headers, accounts.clock().now());
         let is_link = matches!(trip, Some(Trip::Provider { user: Some(_), .. }));
-        match returned(accounts, provider, trip, &query, (&uri, &headers)).await {
+        match returned(accounts, provider, trip, &query, (&uri, &headers, &origin)).await {
             Ok(response) => Ok(response),
             Err(Halt::Stranded(stranded)) => {
                 Ok(stranded_at(if is_link { ACCOUNT_PAGE } else { LOGIN_PAGE }, &stranded))
@@ -243,7 +243,7 @@ async fn returned(
     provider: &Provider,
     trip: Option<Trip>,
     query: &CallbackQuery,
-    (uri, headers): (&Uri, &HeaderMap),
+    (uri, headers, origin): (&Uri, &HeaderMap, &Origin),
 ) -> Result<Response, Halt> {
     let failed = |stranded| {
         accounts.count_failure(None);
@@ -281,7 +281,8 @@ async fn returned(
         Some(user) => linked(accounts, provider, &person, user, &back, (uri, headers)).await,
         None => {
             let user = known(accounts, provider, &person).await?;
-            entered(accounts, user, back, &redirect_uri, headers).await
+            let is_secure = origin.is_encrypted() || is_secure(&redirect_uri);
+            entered(accounts, user, back, is_secure, headers).await
         }
     }
 }
@@ -384,13 +385,12 @@ async fn entered(
     accounts: &Accounts,
     user: User,
     back: String,
-    redirect_uri: &str,
+    is_secure: bool,
     headers: &HeaderMap,
 ) -> Result<Response, Halt> {
     if user.state != UserState::Active {
         return Err(Stranded::Suspended.into());
     }
-    let is_secure = is_secure(redirect_uri);
     if user.totp.is_some() {
         let until = accounts.clock().now().plus(LIFE).unix_ms();
         let trip = Trip::Code { user: user.id, back, until };
@@ -423,7 +423,7 @@ pub(crate) async fn code(
         let user = user.ok_or_else(Problem::suspended)?;
         second_factor::asked(accounts, &user, Some(&code)).await?;
         let Opened { session, told } = opened(accounts, &user, true, &headers).await?;
-        let is_secure = accounts.link("/", None).starts_with("https://");
+        let is_secure = auth::is_secure(accounts, &origin, &headers);
         let cookie = issued(&told, is_secure).ok_or_else(Problem::internal)?;
         let mut answer = no_store();
         for value in Seals::cleared().into_iter().chain([cookie]) {

@@ -1,5 +1,6 @@
 //! `headwater serve`: the roles of one process, wired together.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -142,6 +143,8 @@ async fn edge(config: Config) -> anyhow::Result<ExitCode> {
         health: Health::new(lifecycle.soft().clone(), Vec::new()),
         metrics: Arc::new(metrics.with_edge(edge.clone())),
         catalog: None,
+        strangers: None,
+        is_behind_tls: config.is_behind_tls(),
         clock,
         purge: Some(PurgeDoor::new(edge.clone(), &config.purge_secret)),
         edge: Some(edge),
@@ -170,25 +173,33 @@ impl Door {
         Ok(Self { listener, encrypted })
     }
 
-    /// Answers what comes through, from here on; the address where.
+    /// Answers what comes through, from here on; the address where, that of TLS if there is one.
     fn serve(self, config: &Config, parts: Parts, lifecycle: &Lifecycle) -> anyhow::Result<String> {
         let address = self.listener.address().context("cannot tell the address")?;
         let surface = Surface::new(parts);
+        let mut url = address_of("http", address);
         if let Some((listener, tls)) = self.encrypted {
             let address = listener.address().context("cannot tell the address")?;
             lifecycle.spawn_essential("certificates", tls.watch(lifecycle.soft().clone()));
             lifecycle.spawn_essential("TLS listener", listener.run(surface.clone(), lifecycle.clone()));
             tracing::info!(%address, "listening for TLS");
+            // Links hold what is as good as a password.
+            url = address_of("https", address);
         }
         lifecycle.spawn_essential("listener", self.listener.run(surface, lifecycle.clone()));
         give_back_start_pages();
         // Whoever started this process waits for the line: from here on requests are answered.
         terminal::say(&format!("listening on http://{address}"));
         tracing::info!(%address, roles = ?config.roles, accounts = config.has_accounts(), "serving");
-        Ok(match address.ip().is_unspecified() {
-            true => format!("http://localhost:{}", address.port()),
-            false => format!("http://{address}"),
-        })
+        Ok(url)
+    }
+}
+
+/// Where somebody on this machine finds what listens there.
+fn address_of(scheme: &str, address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("{scheme}://localhost:{}", address.port()),
+        false => format!("{scheme}://{address}"),
     }
 }
 
@@ -257,6 +268,8 @@ impl Base {
             health: self.health(lifecycle),
             metrics: Arc::new(Metrics::new(counters, uploads, players).with_purges(purges)),
             catalog: self.catalog.clone(),
+            strangers: config.strangers(),
+            is_behind_tls: config.is_behind_tls(),
             clock: Arc::clone(&self.clock),
         })
     }
