@@ -25,6 +25,7 @@ mod mail;
 mod notifier;
 pub(crate) mod oidc;
 mod password;
+mod retries;
 pub(crate) mod secret;
 mod throttle;
 pub(crate) mod totp;
@@ -34,8 +35,9 @@ pub use mail::{MailError, MailRoute, Postman};
 pub use notifier::{DigestTime, Notifier};
 pub use oidc::{ProviderSettings, RoleRule};
 
-pub(crate) use cookie::{cleared, is_same_origin, issued};
-pub(crate) use mail::Errand;
+pub use cookie::is_same_origin;
+pub(crate) use cookie::{cleared, issued};
+pub(crate) use mail::{Errand, is_addressable};
 pub(crate) use password::{Hasher, is_usable, weakness};
 pub(crate) use throttle::{Allowance, CODES, LETTERS, LETTERS_TO, LOGIN, LOGIN_OF_ACCOUNT, Policy, TOKENS};
 

@@ -27,7 +27,7 @@ use crate::problem::Problem;
 const NO_DOCUMENT: Missing = Missing("the asset has no such document");
 
 /// What is to be changed.
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
     #[serde(default, deserialize_with = "present")]
@@ -143,17 +143,32 @@ pub(crate) async fn change(
     let (asset, id): (AssetId, DocumentId) = both_in(path)?;
     let asset = asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let found = state.catalog.document(asset.id, id).await?.ok_or(NO_DOCUMENT)?;
-    let version = IfMatch::of(&headers)?.version(found.version)?;
+    let condition = IfMatch::of(&headers)?;
+    condition.version(found.version)?;
     let wanted: Change = document(&state, &headers, body).await?;
-    let (name, description) = (found.name.clone(), found.description.clone());
-    let said = checked(wanted, found)?;
-    if (&said.name, &said.description, said.position) == (&name, &description, None) {
-        return shown(&state, &asset, id).await;
+    let mut tries = condition.tries();
+    // Ends because tries are bounded.
+    let has_changed = loop {
+        let tried = async {
+            let found = state.catalog.document(asset.id, id).await?.ok_or(NO_DOCUMENT)?;
+            let version = condition.version(found.version)?;
+            let (name, description) = (found.name.clone(), found.description.clone());
+            let said = checked(wanted.clone(), found)?;
+            if (&said.name, &said.description, said.position) == (&name, &description, None) {
+                return Ok(false);
+            }
+            let (now, job) = (state.clock.now(), JobId::mint(state.clock.now(), state.clock.entropy()));
+            state.catalog.change_document((asset.id, id), version, &said, job, now).await?.ok_or(NO_DOCUMENT)?;
+            Ok(true)
+        };
+        if let Some(settled) = tries.settled(tried.await) {
+            break settled?;
+        }
+    };
+    if has_changed {
+        tracing::info!(asset.id = %asset.id, document.id = %id, "document changed");
+        follow(&state, asset.id).await;
     }
-    let (now, job) = (state.clock.now(), JobId::mint(state.clock.now(), state.clock.entropy()));
-    state.catalog.change_document((asset.id, id), version, &said, job, now).await?.ok_or(NO_DOCUMENT)?;
-    tracing::info!(asset.id = %asset.id, document.id = %id, "document changed");
-    follow(&state, asset.id).await;
     shown(&state, &asset, id).await
 }
 

@@ -178,7 +178,7 @@ pub(crate) async fn log_in(
             UserState::Suspended | UserState::Deleted => return Err(Problem::suspended()),
         }
         second_factor::asked(accounts, &user, wanted.code.as_deref()).await?;
-        begin(accounts, user, wanted.cookie, &headers).await
+        begin(accounts, user, wanted.cookie, (&origin, &headers)).await
     })
     .await
 }
@@ -230,7 +230,12 @@ pub(crate) async fn opened(
     Ok(Opened { session, told })
 }
 
-async fn begin(accounts: &Accounts, user: User, cookie: bool, headers: &HeaderMap) -> Result<Response, Problem> {
+async fn begin(
+    accounts: &Accounts,
+    user: User,
+    cookie: bool,
+    (origin, headers): (&Origin, &HeaderMap),
+) -> Result<Response, Problem> {
     let Opened { session, told } = opened(accounts, &user, cookie, headers).await?;
     let (id, role) = (user.id, user.role);
     let mut answer = no_store();
@@ -243,7 +248,7 @@ async fn begin(accounts: &Accounts, user: User, cookie: bool, headers: &HeaderMa
         user: Some(PersonView::from(user)),
     };
     if cookie {
-        let value = issued(&told, is_secure(accounts, headers)).ok_or_else(Problem::internal)?;
+        let value = issued(&told, is_secure(accounts, origin, headers)).ok_or_else(Problem::internal)?;
         answer.insert(header::SET_COOKIE, value);
     } else {
         tokens.access_token = Some(accounts.access_token((id, role), session)?);
@@ -252,8 +257,11 @@ async fn begin(accounts: &Accounts, user: User, cookie: bool, headers: &HeaderMa
     Ok((answer, Json(tokens)).into_response())
 }
 
-/// Whether the page that asks came over TLS: its browser says so itself.
-fn is_secure(accounts: &Accounts, headers: &HeaderMap) -> bool {
+/// Whether the page that asks came over TLS: to this process, or else as its browser says itself.
+pub(crate) fn is_secure(accounts: &Accounts, from: &Origin, headers: &HeaderMap) -> bool {
+    if from.is_encrypted() {
+        return true;
+    }
     let origin = headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok());
     let public = accounts.settings().public_url.as_deref();
     origin.or(public).is_some_and(|origin| origin.starts_with("https://"))

@@ -147,15 +147,29 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let now = channel_for(&state, &caller, channel_in(path)?, Action::EditChannel).await?;
-    let version = IfMatch::of(&headers)?.version(now.version)?;
+    let condition = IfMatch::of(&headers)?;
+    condition.version(now.version)?;
     let wanted: Change = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
-    let description = wanted.description.map_or(now.description.clone(), Option::unwrap_or_default);
-    let (name, description) = checked(wanted.name.as_ref().unwrap_or(&now.name), &description)?;
-    if (&name, &description) == (&now.name, &now.description) {
-        return Ok(shown(now));
-    }
-    let changed = state.catalog.change_channel(now.id, version, (&name, &description), state.clock.now()).await?;
-    tracing::info!(channel.id = %changed.id, "channel changed");
+    let mut tries = condition.tries();
+    // Ends because tries are bounded.
+    let changed = loop {
+        let tried = async {
+            let now = channel_for(&state, &caller, now.id, Action::EditChannel).await?;
+            let version = condition.version(now.version)?;
+            let description = wanted.description.clone().map_or(now.description.clone(), Option::unwrap_or_default);
+            let (name, description) = checked(wanted.name.as_ref().unwrap_or(&now.name), &description)?;
+            if (&name, &description) == (&now.name, &now.description) {
+                return Ok(now);
+            }
+            let changed =
+                state.catalog.change_channel(now.id, version, (&name, &description), state.clock.now()).await?;
+            tracing::info!(channel.id = %changed.id, "channel changed");
+            Ok(changed)
+        };
+        if let Some(settled) = tries.settled(tried.await) {
+            break settled?;
+        }
+    };
     Ok(shown(changed))
 }
 

@@ -180,18 +180,31 @@ pub(crate) async fn change(
     body: Body,
 ) -> Result<Response, Problem> {
     let now = collection_for(&state, &caller, collection_in(path)?, Action::EditCollection).await?;
-    let version = IfMatch::of(&headers)?.version(now.version)?;
+    let condition = IfMatch::of(&headers)?;
+    condition.version(now.version)?;
     let wanted: Change = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
-    let text = checked(CollectionText {
-        title: wanted.title.unwrap_or_else(|| now.title.clone()),
-        description: wanted.description.map_or(now.description.clone(), Option::unwrap_or_default),
-        visibility: wanted.visibility.unwrap_or(now.visibility),
-    })?;
-    if (&text.title, &text.description, text.visibility) == (&now.title, &now.description, now.visibility) {
-        return Ok(shown(now));
-    }
-    let changed = state.catalog.change_collection(now.id, version, &text, state.clock.now()).await?;
-    tracing::info!(collection.id = %changed.id, "collection changed");
+    let mut tries = condition.tries();
+    // Ends because tries are bounded.
+    let changed = loop {
+        let tried = async {
+            let now = collection_for(&state, &caller, now.id, Action::EditCollection).await?;
+            let version = condition.version(now.version)?;
+            let text = checked(CollectionText {
+                title: wanted.title.clone().unwrap_or_else(|| now.title.clone()),
+                description: wanted.description.clone().map_or(now.description.clone(), Option::unwrap_or_default),
+                visibility: wanted.visibility.unwrap_or(now.visibility),
+            })?;
+            if (&text.title, &text.description, text.visibility) == (&now.title, &now.description, now.visibility) {
+                return Ok(now);
+            }
+            let changed = state.catalog.change_collection(now.id, version, &text, state.clock.now()).await?;
+            tracing::info!(collection.id = %changed.id, "collection changed");
+            Ok(changed)
+        };
+        if let Some(settled) = tries.settled(tried.await) {
+            break settled?;
+        }
+    };
     Ok(shown(changed))
 }
 

@@ -12,6 +12,9 @@ use crate::{State, body, characters};
 
 /// Octets of the digest in a tag: enough to tell one state of a document from those before it.
 const DIGEST_BYTES: usize = 8;
+/// How often a change that is meant for whatever is there is tried, where others change it at the same time: each time
+/// it is lost, one of them was done.
+const TRIES_MAX: usize = 64;
 /// Largest document of a request about accounts.
 const BYTES_MAX: usize = 16 << 10;
 
@@ -95,6 +98,11 @@ impl IfMatch {
         }
     }
 
+    /// For a change of what is there, which is looked up anew in each try.
+    pub(crate) fn tries(&self) -> Tries<'_> {
+        Tries { condition: self, left: TRIES_MAX }
+    }
+
     /// Whether it is meant for what has this tag, with its quotes.
     pub(crate) fn names(&self, tag: &str) -> bool {
         match self {
@@ -164,6 +172,25 @@ pub(crate) fn with_digest(version: &HeaderValue, content: &[u8]) -> Option<Heade
     let is_counted = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
     let digest = secret::hex(&digest::digest(&digest::SHA256, content).as_ref()[..DIGEST_BYTES]);
     HeaderValue::try_from(format!("\"{version}-{digest}\"")).ok().filter(|_| is_counted)
+}
+
+/// Tries of a change: one, or until nobody else is faster where it is meant for whatever is there.
+pub(crate) struct Tries<'a> {
+    condition: &'a IfMatch,
+    left: usize,
+}
+
+impl Tries<'_> {
+    /// What is told of the change; `None` if it is to be tried again. Says so a bounded number of times.
+    pub(crate) fn settled<T>(&mut self, tried: Result<T, Problem>) -> Option<Result<T, Problem>> {
+        self.left = self.left.saturating_sub(1);
+        match tried {
+            Err(problem) if *self.condition == IfMatch::Any && problem.code() == "changed" => {
+                (self.left == 0).then(|| Err(Problem::busy()))
+            }
+            tried => Some(tried),
+        }
+    }
 }
 
 /// A list behind the spaces and commas that it begins with.
@@ -243,6 +270,21 @@ mod tests {
         for no in [&[][..], &[""], &["pic_1"], &["\"pic_2\""], &["\"pic_1"], &["\"x, pic_1\""], &["*, \"pic_1\""]] {
             assert!(!known(no), "{no:?}");
         }
+    }
+
+    #[test]
+    fn a_change_of_whatever_is_there_is_tried_again_while_others_are_faster_and_not_for_ever() {
+        let lost = || Err::<(), _>(Problem::changed(Some(4)));
+        let named = IfMatch::Tags(vec![b"\"3\"".to_vec()]);
+        assert_eq!(named.tries().settled(lost()).unwrap().unwrap_err().code(), "changed");
+        let mut tries = IfMatch::Any.tries();
+        for _ in 1..TRIES_MAX {
+            assert!(tries.settled(lost()).is_none());
+        }
+        assert_eq!(tries.settled(lost()).unwrap().unwrap_err().code(), "busy");
+        assert!(IfMatch::Any.tries().settled(Ok(())).unwrap().is_ok());
+        let other = IfMatch::Any.tries().settled::<()>(Err(Problem::precondition_required()));
+        assert_eq!(other.unwrap().unwrap_err().code(), "precondition_required");
     }
 
     #[test]

@@ -26,6 +26,10 @@ use crate::{Access, State};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
+/// That a request came over TLS which this process ends. Whoever serves the API puts it into the request's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encrypted;
+
 /// Lets a request in, or says why not.
 pub(crate) async fn enter(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
@@ -159,13 +163,21 @@ pub(crate) fn accounts(state: &State) -> Result<&Accounts, Problem> {
     }
 }
 
-/// Where a request comes from.
-pub(crate) struct Origin(Option<IpAddr>);
+/// Where a request comes from, and how.
+pub(crate) struct Origin {
+    address: Option<IpAddr>,
+    is_encrypted: bool,
+}
 
 impl Origin {
     /// What the proxies between say of it.
     pub(crate) fn address(&self, accounts: &Accounts, headers: &HeaderMap) -> Option<IpAddr> {
-        accounts.address(headers, self.0)
+        accounts.address(headers, self.address)
+    }
+
+    /// Whether it came over TLS which this process ends.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.is_encrypted
     }
 }
 
@@ -173,7 +185,10 @@ impl FromRequestParts<State> for Origin {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &State) -> Result<Self, Problem> {
-        Ok(Self(parts.extensions.get::<ClientAddress>().map(|address| address.0)))
+        Ok(Self {
+            address: parts.extensions.get::<ClientAddress>().map(|address| address.0),
+            is_encrypted: parts.extensions.get::<Encrypted>().is_some(),
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use catalog_store::erasure::{Belongings, Kept, SessionNote, ShareNote, UploadNote};
+use catalog_store::erasure::{Belongings, Kept, Legacy, SessionNote, ShareNote, UploadNote};
 use catalog_store::notifications::{KEPT_MAX, PAGE_NOTIFICATIONS_MAX};
 use catalog_store::{Asset, Document, Grant, User};
 use domain::{JobId, Timestamp, UserId};
@@ -58,6 +58,8 @@ pub(crate) async fn export(Shared(state): Shared<State>, caller: Caller) -> Resu
     // It is large, and read at once: as many as bodies.
     let _place = state.bodies.try_acquire().map_err(|_| Problem::busy())?;
     let user = own(accounts, &caller).await?;
+    // Before it is read, so that the document has the row as well.
+    accounts.catalog().note(&caller.actor(), "user.exported", user.id, accounts.clock().now()).await?;
     let id = user.id;
     let mut answer = no_store();
     let name = HeaderValue::from_static("attachment; filename=\"headwater-export.json\"");
@@ -184,10 +186,14 @@ pub(crate) async fn leave(
         }
         // Asked first, since what is deleted cannot be had back.
         accounts.catalog().check_erasable(user.id).await?;
-        if wanted.assets == Fate::Delete {
-            delete_all(&state, user.id).await?;
-        }
-        let heir = accounts.catalog().erase_user(user.id, accounts.clock().now()).await?;
+        let legacy = match wanted.assets {
+            Fate::Delete => {
+                delete_all(&state, user.id).await?;
+                Legacy::Deleted
+            }
+            Fate::Transfer => Legacy::Inherited,
+        };
+        let heir = accounts.catalog().erase_user(user.id, legacy, accounts.clock().now()).await?;
         avatars::swept(&state).await;
         tracing::info!(user.id = %user.id, heir = heir.map(tracing::field::display), "account erased");
         let mut answer = no_store();

@@ -85,10 +85,10 @@ pub mod webhooks;
 
 pub use accounts::{
     Accounts, AccountsError, Algorithm, Caller, DigestTime, KeyError, MailError, MailRoute, Notifier, Postman,
-    ProviderSettings, RoleRule, Settings, Unproven,
+    ProviderSettings, RoleRule, Settings, Unproven, is_same_origin,
 };
 pub use avatars::keep as keep_avatars;
-pub use door::ClientAddress;
+pub use door::{ClientAddress, Encrypted};
 pub use publicity::HashPassword;
 pub use router::{Access, ROUTES, State, router};
 pub use tickets::{TicketKind, Tickets};

@@ -96,20 +96,29 @@ pub(crate) async fn change(
     let accounts = accounts(&state)?;
     let condition = IfMatch::of(&headers)?;
     let wanted: ProfileChange = document(&state, &headers, body).await?;
-    let user = own(accounts, &caller).await?;
-    let version = condition.version(user.version)?;
-    let profile = Profile {
-        name: wanted.name.as_deref().map_or(Ok(user.name.clone()), checked_name)?,
-        bio: wanted.bio.as_deref().map_or(Ok(user.bio.clone()), checked_bio)?,
-        language: match wanted.language {
-            Some(language) => checked_language(language.as_deref())?,
-            None => user.language.clone(),
-        },
+    let mut tries = condition.tries();
+    // Ends because tries are bounded.
+    let changed = loop {
+        let tried = async {
+            let user = own(accounts, &caller).await?;
+            let version = condition.version(user.version)?;
+            let profile = Profile {
+                name: wanted.name.as_deref().map_or(Ok(user.name.clone()), checked_name)?,
+                bio: wanted.bio.as_deref().map_or(Ok(user.bio.clone()), checked_bio)?,
+                language: match &wanted.language {
+                    Some(language) => checked_language(language.as_deref())?,
+                    None => user.language.clone(),
+                },
+            };
+            if (&profile.name, &profile.bio, &profile.language) == (&user.name, &user.bio, &user.language) {
+                return Ok(user);
+            }
+            Ok(accounts.catalog().set_profile(user.id, version, &profile, accounts.clock().now()).await?)
+        };
+        if let Some(settled) = tries.settled(tried.await) {
+            break settled?;
+        }
     };
-    if (&profile.name, &profile.bio, &profile.language) == (&user.name, &user.bio, &user.language) {
-        return Ok(with_tag(user));
-    }
-    let changed = accounts.catalog().set_profile(user.id, version, &profile, accounts.clock().now()).await?;
     Ok(with_tag(changed))
 }
 

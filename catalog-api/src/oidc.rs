@@ -19,7 +19,7 @@ use crate::State;
 use crate::accounts::oidc::{Departure, LIFE, OidcError, Person, Provider, Return, Seals, Trip, challenge};
 use crate::accounts::{Accounts, Caller, LOGIN, is_same_origin, issued, secret};
 use crate::assets::no_store;
-use crate::auth::{Opened, limited, opened};
+use crate::auth::{self, Opened, limited, opened};
 use crate::documents::document;
 use crate::door::{Origin, accounts};
 use crate::erasure::is_fresh;
@@ -32,6 +32,8 @@ use crate::second_factor;
 const BACK_BYTES_MAX: usize = 512;
 /// Longest code or state that is looked at.
 const WORD_BYTES_MAX: usize = 4096;
+/// How often a role is set anew where the account was changed meanwhile.
+const ROLE_TRIES: usize = 8;
 /// Where people log in.
 const LOGIN_PAGE: &str = "/login";
 /// Where people see what is linked to their account.
@@ -225,7 +227,7 @@ pub(crate) async fn callback(
     limited(accounts, &LOGIN, origin.address(accounts, &headers), async || {
         let trip = accounts.seals().presented(&headers, accounts.clock().now());
         let is_link = matches!(trip, Some(Trip::Provider { user: Some(_), .. }));
-        match returned(accounts, provider, trip, &query, (&uri, &headers)).await {
+        match returned(accounts, provider, trip, &query, (&uri, &headers, &origin)).await {
             Ok(response) => Ok(response),
             Err(Halt::Stranded(stranded)) => {
                 Ok(stranded_at(if is_link { ACCOUNT_PAGE } else { LOGIN_PAGE }, &stranded))
@@ -241,7 +243,7 @@ async fn returned(
     provider: &Provider,
     trip: Option<Trip>,
     query: &CallbackQuery,
-    (uri, headers): (&Uri, &HeaderMap),
+    (uri, headers, origin): (&Uri, &HeaderMap, &Origin),
 ) -> Result<Response, Halt> {
     let failed = |stranded| {
         accounts.count_failure(None);
@@ -279,7 +281,8 @@ async fn returned(
         Some(user) => linked(accounts, provider, &person, user, &back, (uri, headers)).await,
         None => {
             let user = known(accounts, provider, &person).await?;
-            entered(accounts, user, back, &redirect_uri, headers).await
+            let is_secure = origin.is_encrypted() || is_secure(&redirect_uri);
+            entered(accounts, user, back, is_secure, headers).await
         }
     }
 }
@@ -323,6 +326,8 @@ async fn known(accounts: &Accounts, provider: &Provider, person: &Person) -> Res
         }
         catalog.link_identity(&new, user.id, now).await?;
         tracing::info!(user.id = %user.id, provider = provider.settings().name, "identity linked by its address");
+        // It is another version by that.
+        let user = catalog.user(user.id).await?.ok_or(Stranded::NoAccount)?;
         return with_role(accounts, provider, person, user).await;
     }
     if !provider.settings().may_register {
@@ -352,16 +357,27 @@ async fn known(accounts: &Accounts, provider: &Provider, person: &Person) -> Res
 /// Gives somebody the role that the provider's word stands for; without such a word they keep theirs.
 async fn with_role(accounts: &Accounts, provider: &Provider, person: &Person, user: User) -> Result<User, Halt> {
     let rules = provider.settings().roles.iter().filter(|rule| person.has(&rule.claim, &rule.value));
-    let Some(role) = rules.map(|rule| rule.role).max().filter(|role| *role != user.role) else { return Ok(user) };
-    let terms = Terms { role, state: user.state, quota_bytes: user.quota_bytes };
-    match accounts.catalog().set_terms(user.id, user.version, &terms, "system", accounts.clock().now()).await {
-        Ok(changed) => Ok(changed),
-        Err(error @ (CatalogError::LastAdmin | CatalogError::Changed { .. })) => {
-            tracing::warn!(user.id = %user.id, error = %chain(&error), "a role stays as it is");
-            Ok(user)
+    let Some(role) = rules.map(|rule| rule.role).max() else { return Ok(user) };
+    let (catalog, mut user) = (accounts.catalog(), user);
+    // Whoever logs in at two places at once changes the account twice.
+    for _ in 0..ROLE_TRIES {
+        if role == user.role || user.state != UserState::Active {
+            return Ok(user);
         }
-        Err(error) => Err(error.into()),
+        let terms = Terms { role, state: user.state, quota_bytes: user.quota_bytes };
+        match catalog.set_terms(user.id, user.version, &terms, "system", accounts.clock().now()).await {
+            Ok(changed) => return Ok(changed),
+            Err(CatalogError::Changed { .. }) => {
+                user = catalog.user(user.id).await?.ok_or(Stranded::NoAccount)?;
+            }
+            Err(error @ CatalogError::LastAdmin) => {
+                tracing::warn!(user.id = %user.id, error = %chain(&error), "a role stays as it is");
+                return Ok(user);
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
+    Err(Stranded::Busy.into())
 }
 
 /// Begins a session, or asks for the second factor first.
@@ -369,13 +385,12 @@ async fn entered(
     accounts: &Accounts,
     user: User,
     back: String,
-    redirect_uri: &str,
+    is_secure: bool,
     headers: &HeaderMap,
 ) -> Result<Response, Halt> {
     if user.state != UserState::Active {
         return Err(Stranded::Suspended.into());
     }
-    let is_secure = is_secure(redirect_uri);
     if user.totp.is_some() {
         let until = accounts.clock().now().plus(LIFE).unix_ms();
         let trip = Trip::Code { user: user.id, back, until };
@@ -408,7 +423,7 @@ pub(crate) async fn code(
         let user = user.ok_or_else(Problem::suspended)?;
         second_factor::asked(accounts, &user, Some(&code)).await?;
         let Opened { session, told } = opened(accounts, &user, true, &headers).await?;
-        let is_secure = accounts.link("/", None).starts_with("https://");
+        let is_secure = auth::is_secure(accounts, &origin, &headers);
         let cookie = issued(&told, is_secure).ok_or_else(Problem::internal)?;
         let mut answer = no_store();
         for value in Seals::cleared().into_iter().chain([cookie]) {

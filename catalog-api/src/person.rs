@@ -5,6 +5,7 @@ use domain::authority::Role;
 use domain::{Language, UserId};
 use serde::Serialize;
 
+use crate::accounts::is_addressable;
 use crate::avatars;
 use crate::problem::Problem;
 
@@ -58,7 +59,7 @@ impl From<User> for PersonView {
 /// A mail address that letters can be sent to.
 pub(crate) fn checked_email(text: &str) -> Result<String, Problem> {
     let text = text.trim();
-    let is_address = text.len() <= EMAIL_BYTES_MAX && text.parse::<lettre::Address>().is_ok();
+    let is_address = text.len() <= EMAIL_BYTES_MAX && is_addressable(text);
     if is_address { Ok(text.to_owned()) } else { Err(Problem::invalid_body("email is no mail address")) }
 }
 

@@ -81,7 +81,6 @@ impl Problem {
     }
 
     /// What programs match on.
-    #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }

@@ -111,7 +111,7 @@ pub(crate) async fn set(
     };
     let now = state.clock.now();
     let job = JobId::mint(now, state.clock.entropy());
-    state.catalog.set_access(asset.id, (admission, wanted.pages), job, now).await?;
+    state.catalog.set_access(asset.id, (admission, wanted.pages), &caller.actor(), job, now).await?;
     tracing::info!(asset.id = %asset.id, policy = ?wanted.policy, "who may play the asset was set");
     follow(&state, asset.id).await;
     let asset = asset_for(&state, &caller, asset.id, Action::ShareAsset).await?;

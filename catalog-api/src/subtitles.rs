@@ -44,7 +44,7 @@ pub(crate) struct AddQuery {
 }
 
 /// What is to be changed of what is said.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Change {
     #[serde(default, deserialize_with = "present")]
@@ -96,17 +96,30 @@ pub(crate) async fn change(
     let (asset, id) = text_in(path)?;
     asset_for(&state, &caller, asset, Action::EditAsset).await?;
     let text = state.catalog.text(asset, id).await?.ok_or(NO_TEXT)?;
-    let version = IfMatch::of(&headers)?.version(text.version)?;
+    let condition = IfMatch::of(&headers)?;
+    condition.version(text.version)?;
     let wanted: Change = document(&state, &headers, body).await?;
-    let flags = changed(wanted, &text)?;
-    let present = (&text.language, &text.name, text.is_forced, text.is_default, text.is_sdh);
-    if (&flags.language, &flags.name, flags.is_forced, flags.is_default, flags.is_sdh) == present {
-        return shown(&text);
-    }
-    let now = state.clock.now();
-    let job = JobId::mint(now, state.clock.entropy());
-    let text = state.catalog.change_text((asset, id), version, &flags, job, now).await?.ok_or(NO_TEXT)?;
-    tracing::info!(asset.id = %asset, text.id = %id, "text described");
+    let mut tries = condition.tries();
+    // Ends because tries are bounded.
+    let text = loop {
+        let tried = async {
+            let text = state.catalog.text(asset, id).await?.ok_or(NO_TEXT)?;
+            let version = condition.version(text.version)?;
+            let flags = changed(wanted.clone(), &text)?;
+            let present = (&text.language, &text.name, text.is_forced, text.is_default, text.is_sdh);
+            if (&flags.language, &flags.name, flags.is_forced, flags.is_default, flags.is_sdh) == present {
+                return Ok(text);
+            }
+            let now = state.clock.now();
+            let job = JobId::mint(now, state.clock.entropy());
+            let text = state.catalog.change_text((asset, id), version, &flags, job, now).await?.ok_or(NO_TEXT)?;
+            tracing::info!(asset.id = %asset, text.id = %id, "text described");
+            Ok(text)
+        };
+        if let Some(settled) = tries.settled(tried.await) {
+            break settled?;
+        }
+    };
     shown(&text)
 }
 

@@ -162,23 +162,33 @@ pub(crate) async fn change(
     if wanted.quota_bytes.flatten().is_some_and(|bytes| bytes > QUOTA_BYTES_MAX) {
         return Err(Problem::invalid_body(format!("quota_bytes is at most {QUOTA_BYTES_MAX}")));
     }
-    let user = known(accounts, id).await?;
-    let version = condition.version(user.version)?;
-    let terms = Terms {
-        role: wanted.role.unwrap_or(user.role),
-        state: match wanted.state {
-            Some(Wished::Active) => UserState::Active,
-            Some(Wished::Suspended) => UserState::Suspended,
-            None => user.state,
-        },
-        quota_bytes: wanted.quota_bytes.unwrap_or(user.quota_bytes),
+    let mut tries = condition.tries();
+    // Ends because tries are bounded.
+    let changed = loop {
+        let tried = async {
+            let user = known(accounts, id).await?;
+            let version = condition.version(user.version)?;
+            let terms = Terms {
+                role: wanted.role.unwrap_or(user.role),
+                state: match wanted.state {
+                    Some(Wished::Active) => UserState::Active,
+                    Some(Wished::Suspended) => UserState::Suspended,
+                    None => user.state,
+                },
+                quota_bytes: wanted.quota_bytes.unwrap_or(user.quota_bytes),
+            };
+            if (terms.role, terms.state, terms.quota_bytes) == (user.role, user.state, user.quota_bytes) {
+                return Ok(user);
+            }
+            let now = accounts.clock().now();
+            let changed = accounts.catalog().set_terms(id, version, &terms, &caller.actor(), now).await?;
+            tracing::info!(user.id = %id, role = %terms.role, state = %terms.state, "account changed");
+            Ok(changed)
+        };
+        if let Some(settled) = tries.settled(tried.await) {
+            break settled?;
+        }
     };
-    if (terms.role, terms.state, terms.quota_bytes) == (user.role, user.state, user.quota_bytes) {
-        return Ok(with_tag(user));
-    }
-    let now = accounts.clock().now();
-    let changed = accounts.catalog().set_terms(id, version, &terms, &caller.actor(), now).await?;
-    tracing::info!(user.id = %id, role = %terms.role, state = %terms.state, "account changed");
     Ok(with_tag(changed))
 }
 
@@ -189,9 +199,11 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (accounts, id) = (accounts(&state)?, user_in(path)?);
-    let version = match headers.contains_key(header::IF_MATCH) {
-        true => Some(IfMatch::of(&headers)?.version(known(accounts, id).await?.version)?),
-        false => None,
+    let condition = headers.contains_key(header::IF_MATCH).then(|| IfMatch::of(&headers)).transpose()?;
+    let version = match condition {
+        // Whatever is there goes, at whatever version.
+        Some(IfMatch::Any) | None => None,
+        Some(condition) => Some(condition.version(known(accounts, id).await?.version)?),
     };
     accounts.catalog().delete_user(id, version, &caller.actor(), accounts.clock().now()).await?;
     avatars::swept(&state).await;

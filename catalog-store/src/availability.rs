@@ -7,6 +7,7 @@ use domain::{Access, Admission, AssetId, AssetState, JobId, Stage, Timestamp};
 use serde_json::json;
 
 use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
+use crate::audit::Note;
 use crate::catalog::Number;
 use crate::engine::{args, json as text};
 use crate::texts::{lock_living, wish};
@@ -79,7 +80,8 @@ impl Catalog {
         tx.commit().await
     }
 
-    /// Says who may play an asset, and on which pages; `job` will see to it that its pointer says so.
+    /// Says who may play an asset, and on which pages, as `actor` wants it; `job` will see to it that its pointer says
+    /// so.
     ///
     /// # Errors
     /// As [`bin_asset`](Self::bin_asset).
@@ -87,10 +89,13 @@ impl Catalog {
         &self,
         id: AssetId,
         (admission, pages): (Admission, Vec<String>),
+        actor: &str,
         job: JobId,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
+        let data = json!({ "policy": admission.as_str() });
+        tx.audit(Note { actor, action: "asset.access_set", subject: Some(id.to_string()), data }, now).await?;
         let row = lock_living(&mut tx, id, now).await?;
         // Higher than any before, also where the catalogue was put back to an earlier state meanwhile.
         let change = row.access()?.map_or(0, |access| access.change).saturating_add(1).max(now.unix_ms());

@@ -121,6 +121,15 @@ pub struct ShareNote {
     pub created_at: Timestamp,
 }
 
+/// What becomes of the collections and channels of somebody who goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Legacy {
+    /// They go where the videos go.
+    Inherited,
+    /// They go too.
+    Deleted,
+}
+
 impl Catalog {
     /// What is kept of a person besides the account, its keys, webhooks and notifications: at most [`BELONGINGS_MAX`]
     /// of each kind.
@@ -177,12 +186,12 @@ impl Catalog {
 
     /// Erases a person: what is personal in the account is gone, and so are sessions, keys, shares, webhooks,
     /// notifications, and what was kept of requests. Videos that are left go to the administrator who has been one for
-    /// longest, who is returned if there were any.
+    /// longest, who is returned if there were any; and so do collections and channels, unless they are deleted.
     ///
     /// # Errors
     /// [`CatalogError::NoUser`] if there is none, [`CatalogError::LastAdmin`] if nobody could decide about accounts
     /// any more.
-    pub async fn erase_user(&self, id: UserId, now: Timestamp) -> Result<Option<UserId>, CatalogError> {
+    pub async fn erase_user(&self, id: UserId, legacy: Legacy, now: Timestamp) -> Result<Option<UserId>, CatalogError> {
         let mut tx = self.begin().await?;
         let actor = id.to_string();
         tx.audit(Note::of_user(&actor, "user.erased", id), now).await?;
@@ -191,6 +200,10 @@ impl Catalog {
         let heir: UserId = parsed("users.id", &heir.ok_or(CatalogError::LastAdmin)?.text)?;
         let moved = tx.execute(sql::erasure::TRANSFER_ASSETS, args![id, heir, now]).await?;
         tx.execute(sql::erasure::TRANSFER_UPLOADS, args![id, heir]).await?;
+        if legacy == Legacy::Deleted {
+            tx.execute(sql::erasure::DELETE_COLLECTIONS, args![id]).await?;
+            tx.execute(sql::erasure::DELETE_CHANNELS, args![id]).await?;
+        }
         tx.execute(sql::erasure::TRANSFER_COLLECTIONS, args![id, heir, now]).await?;
         tx.execute(sql::erasure::TRANSFER_CHANNELS, args![id, heir, now]).await?;
         tx.execute(sql::erasure::BLANK_UPLOADS, args![id, now]).await?;

@@ -18,10 +18,12 @@ use crate::listing::Filter;
 use crate::{Asset, Catalog, CatalogError, sql};
 
 mod finds;
+mod forgetting;
 pub(crate) mod index;
 mod rank;
 
 pub(crate) use finds::KeptFinds;
+pub use forgetting::{Forgotten, Place};
 use index::Body;
 pub use index::Cue;
 use rank::{Finds, Ranked, Ranking};

@@ -199,6 +199,7 @@ impl Catalog {
         tx.execute(sql::imports::DELETE_OF_ASSET, args![asset]).await?;
         tx.execute(sql::uploads::BLANK_OF_ASSET, args![asset]).await?;
         tx.execute(sql::uploads::DELETE_OF_ASSET, args![asset]).await?;
+        tx.execute(sql::events::UNNAME_OF_ASSET, args![asset]).await?;
         tx.event(now, "asset.purged", asset, json!({ "state": AssetState::Deleted }));
         tx.commit().await
     }

@@ -29,6 +29,7 @@ mod problem;
 mod purge;
 mod request_id;
 mod route;
+mod strangers;
 mod surface;
 mod tls;
 
@@ -38,5 +39,6 @@ pub use outgoing::Outgoing;
 pub use purge::PurgeDoor;
 pub(crate) use purge::{PATH as PURGE_PATH, TAGS_MAX as PURGED_TAGS_MAX};
 pub use route::Route;
+pub use strangers::{Strangers, Unwelcome};
 pub use surface::{Parts, Surface};
 pub use tls::{Tls, TlsError};

@@ -1,5 +1,6 @@
 //! `headwater serve`: the roles of one process, wired together.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use catalog_api::{Access, Accounts};
+use catalog_store::search::Place;
 use catalog_store::{Catalog, idempotency};
 use domain::{Clock, JobId, Stage, Timestamp};
 use media_store::{MediaStore, Staging};
@@ -37,6 +39,12 @@ const TRANSCRIPTS_AT_ONCE: u32 = 20;
 const TIME_KEPT_AT_ONCE: u32 = 200;
 /// Time between two looks for events that are older.
 const EVENTS_PRUNED_EVERY: Duration = Duration::from_secs(3600);
+/// When words are first looked for that nothing says any more, and between two rounds of that.
+const WORDS_FORGOTTEN_AFTER: Duration = Duration::from_secs(3600);
+const WORDS_FORGOTTEN_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// Rows of words that are looked at together, and the rest between two such looks.
+const WORDS_AT_ONCE: u32 = 200;
+const WORDS_PAUSE: Duration = Duration::from_millis(100);
 
 /// Pause before the next try to hear of work that other processes add.
 const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(5);
@@ -70,6 +78,7 @@ pub async fn run(config: Config) -> anyhow::Result<ExitCode> {
         lifecycle.spawn_essential("worker", async move { worker.run(soft, hard).await });
         let listen = listen_for_work(catalog.clone(), lifecycle.soft().clone());
         lifecycle.spawn_essential("work listener", listen);
+        lifecycle.spawn_essential("words", forget_words(catalog.clone(), lifecycle.soft().clone()));
         let prune = prune_events(catalog.clone(), Arc::clone(&base.clock), lifecycle.soft().clone());
         lifecycle.spawn_essential("event pruner", prune);
         let keeper =
@@ -138,6 +147,8 @@ async fn edge(config: Config) -> anyhow::Result<ExitCode> {
         health: Health::new(lifecycle.soft().clone(), Vec::new()),
         metrics: Arc::new(metrics.with_edge(edge.clone())),
         catalog: None,
+        strangers: None,
+        is_behind_tls: config.is_behind_tls(),
         clock,
         purge: Some(PurgeDoor::new(edge.clone(), &config.purge_secret)),
         edge: Some(edge),
@@ -166,25 +177,33 @@ impl Door {
         Ok(Self { listener, encrypted })
     }
 
-    /// Answers what comes through, from here on; the address where.
+    /// Answers what comes through, from here on; the address where, that of TLS if there is one.
     fn serve(self, config: &Config, parts: Parts, lifecycle: &Lifecycle) -> anyhow::Result<String> {
         let address = self.listener.address().context("cannot tell the address")?;
         let surface = Surface::new(parts);
+        let mut url = address_of("http", address);
         if let Some((listener, tls)) = self.encrypted {
             let address = listener.address().context("cannot tell the address")?;
             lifecycle.spawn_essential("certificates", tls.watch(lifecycle.soft().clone()));
             lifecycle.spawn_essential("TLS listener", listener.run(surface.clone(), lifecycle.clone()));
             tracing::info!(%address, "listening for TLS");
+            // Links hold what is as good as a password.
+            url = address_of("https", address);
         }
         lifecycle.spawn_essential("listener", self.listener.run(surface, lifecycle.clone()));
         give_back_start_pages();
         // Whoever started this process waits for the line: from here on requests are answered.
         terminal::say(&format!("listening on http://{address}"));
         tracing::info!(%address, roles = ?config.roles, accounts = config.has_accounts(), "serving");
-        Ok(match address.ip().is_unspecified() {
-            true => format!("http://localhost:{}", address.port()),
-            false => format!("http://{address}"),
-        })
+        Ok(url)
+    }
+}
+
+/// Where somebody on this machine finds what listens there.
+fn address_of(scheme: &str, address: SocketAddr) -> String {
+    match address.ip().is_unspecified() {
+        true => format!("{scheme}://localhost:{}", address.port()),
+        false => format!("{scheme}://{address}"),
     }
 }
 
@@ -253,6 +272,8 @@ impl Base {
             health: self.health(lifecycle),
             metrics: Arc::new(Metrics::new(counters, uploads, players).with_purges(purges)),
             catalog: self.catalog.clone(),
+            strangers: config.strangers(),
+            is_behind_tls: config.is_behind_tls(),
             clock: Arc::clone(&self.clock),
         })
     }
@@ -408,6 +429,31 @@ async fn prune_events(catalog: Catalog, clock: Arc<dyn Clock>, soft: Cancellatio
             tracing::warn!(%error, "old idempotency keys cannot be forgotten");
         }
         let _ = soft.run_until_cancelled(tokio::time::sleep(EVENTS_PRUNED_EVERY)).await;
+    }
+}
+
+/// Forgets words by which slips of the hand are found, once nothing says them any more: once a day, a few at a time.
+async fn forget_words(catalog: Catalog, soft: CancellationToken) {
+    let (mut place, mut count, mut rest) = (Place::default(), 0, WORDS_FORGOTTEN_AFTER);
+    // Ends with the soft signal; a lost branch loses nothing, since the next start begins anew.
+    while soft.run_until_cancelled(tokio::time::sleep(rest)).await.is_some() {
+        match catalog.forget_words(&place, WORDS_AT_ONCE).await {
+            Ok(forgotten) => {
+                count += forgotten.count;
+                rest = if forgotten.next.is_some() { WORDS_PAUSE } else { WORDS_FORGOTTEN_EVERY };
+                if forgotten.next.is_none() && count > 0 {
+                    tracing::info!(
+                        count = std::mem::take(&mut count),
+                        "words that nothing says any more are forgotten"
+                    );
+                }
+                place = forgotten.next.unwrap_or_default();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "words that nothing says any more cannot be forgotten");
+                rest = WORDS_FORGOTTEN_AFTER;
+            }
+        }
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn cleared() -> [HeaderValue; 2] {
 
 /// Whether a request comes from a page of this server. A browser says where a page is from with everything that
 /// changes something, and no page can make it lie.
-pub(crate) fn is_same_origin(uri: &Uri, headers: &HeaderMap, public_url: Option<&str>) -> bool {
+pub fn is_same_origin(uri: &Uri, headers: &HeaderMap, public_url: Option<&str>) -> bool {
     if headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin") {
         return true;
     }

@@ -1,7 +1,8 @@
 //! Letters: written here, and put into a folder or sent.
 //!
 //! What asks for a letter is answered before anything is looked up, so that the answer tells nothing of whether there
-//! is such an account. The queue is bounded; what is lost with the process can be asked for again.
+//! is such an account. The queue is bounded; what is lost with the process can be asked for again. What cannot be handed
+//! over waits for its next try beside the queue, and what nobody will ever take is not tried again.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -13,18 +14,16 @@ use lettre::message::{Mailbox, Message};
 use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::letters::{self, Words};
+use super::retries::{Retries, Task};
 use super::{Accounts, secret};
 use crate::problem::chain;
 
 /// Letters that wait to be written.
 const QUEUE: usize = 256;
-/// Tries to hand over one letter.
-const TRIES: u32 = 3;
-/// Rest between two of them.
-const REST: Duration = Duration::from_secs(10);
 /// How long a mail server may take for one letter.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What one letter of the week tells.
@@ -33,6 +32,8 @@ const DIGEST_NEWS_MAX: u32 = 20;
 const VERIFY: Duration = Duration::from_secs(3 * 24 * 3600);
 /// How long a link to a new password is good.
 const RESET: Duration = Duration::from_secs(3600);
+/// What mail servers answer where there is no such mailbox, or none that they write to (RFC 5321 §4.2.3, RFC 7504).
+const NO_MAILBOX: [u16; 5] = [550, 551, 553, 555, 556];
 
 /// Where letters go.
 #[derive(Clone)]
@@ -81,6 +82,9 @@ pub enum MailError {
     /// The sender's address is none.
     #[error("the sender of letters is no mail address")]
     From(#[source] lettre::address::AddressError),
+    /// No letter can be written with the sender's address.
+    #[error("the sender of letters has an address that cannot be put into one")]
+    Sender,
     /// The address of the mail server is none.
     #[error(
         "the address of the mail server is not understood: expected smtps://user:password@host or smtp://host:port"
@@ -128,17 +132,51 @@ pub struct Postman {
 enum Undelivered {
     #[error("the catalogue does not answer")]
     Catalog(#[from] CatalogError),
+    #[error("no letter can be addressed to what the account has as its address")]
+    Address,
     #[error("the letter cannot be put together")]
     Message(#[from] lettre::error::Error),
     #[error("the letter cannot be put into its folder")]
     Folder(#[from] std::io::Error),
     #[error("the mail server does not take the letter")]
     Smtp(#[from] lettre::transport::smtp::Error),
+    #[error("the mail server takes no letter to the address")]
+    Mailbox(#[source] lettre::transport::smtp::Error),
+}
+
+impl Undelivered {
+    /// Whether another try would end the same.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Address | Self::Message(_) | Self::Mailbox(_) => true,
+            // What an operator can mend is tried again: a wrong password is no reason to lose letters.
+            Self::Catalog(_) | Self::Folder(_) | Self::Smtp(_) => false,
+        }
+    }
+
+    fn by_server(error: lettre::transport::smtp::Error, to: &Address) -> Self {
+        let has_none = error.status().is_some_and(|code| NO_MAILBOX.contains(&u16::from(code)));
+        // Such a server cannot be told of an address that is not ASCII (RFC 6531 §3.2).
+        let is_unspeakable = error.is_client() && !AsRef::<str>::as_ref(to).is_ascii();
+        if has_none || is_unspeakable { Self::Mailbox(error) } else { Self::Smtp(error) }
+    }
+}
+
+/// Whether a letter can be addressed to this: it is put together as the one that is sent would be.
+pub(crate) fn is_addressable(text: &str) -> bool {
+    text.parse::<Address>().is_ok_and(|to| {
+        let whole = Message::builder().from(Mailbox::new(None, to.clone())).to(Mailbox::new(None, to.clone()));
+        whole.body(String::new()).is_ok_and(|letter| letter.envelope().to() == [to])
+    })
 }
 
 impl Postman {
     pub(crate) fn new(route: &MailRoute, from: &str, errands: mpsc::Receiver<Errand>) -> Result<Self, MailError> {
-        let from = Mailbox::new(Some("Headwater".to_owned()), from.parse::<Address>().map_err(MailError::From)?);
+        let address = from.parse::<Address>().map_err(MailError::From)?;
+        if !is_addressable(from) {
+            return Err(MailError::Sender);
+        }
+        let from = Mailbox::new(Some("Headwater".to_owned()), address);
         let carrier = match route {
             MailRoute::Folder(folder) => Carrier::Folder(folder.clone()),
             MailRoute::Smtp(url) => {
@@ -152,16 +190,49 @@ impl Postman {
 
     /// Does errands until `soft` is cancelled; what waits then is lost, and can be asked for again.
     pub async fn run(mut self, accounts: Accounts, soft: CancellationToken) {
+        let mut retries = Retries::default();
         // Ends with the soft signal, or when nobody is left to ask.
-        while let Some(Some(errand)) = soft.run_until_cancelled(self.errands.recv()).await {
-            for attempt in 1..=TRIES {
-                match self.deliver(&accounts, &errand).await {
-                    Ok(()) => break,
-                    Err(error) => tracing::warn!(attempt, error = %chain(&error), "a letter is not delivered"),
+        while let Some(Some(task)) = soft.run_until_cancelled(self.next(&mut retries)).await {
+            let Err(error) = self.deliver(&accounts, &task.errand).await else { continue };
+            let (attempt, is_final) = (task.tries + 1, error.is_final());
+            tracing::warn!(attempt, is_final, error = %chain(&error), "a letter is not delivered");
+            match task.errand {
+                // What tells of news hands on what was not written by and by.
+                Errand::Tell(id) if is_final => {
+                    if let Err(error) = accounts.catalog().note_mailed(id).await {
+                        tracing::warn!(error = %chain(&error), "a letter that nobody takes is tried again");
+                    }
                 }
-                if attempt == TRIES || soft.run_until_cancelled(tokio::time::sleep(REST)).await.is_none() {
-                    break;
+                Errand::Tell(_) => {}
+                _ if is_final => {}
+                _ => {
+                    if !retries.put(task, Instant::now()) {
+                        tracing::error!(attempt, "a letter is given up");
+                    }
                 }
+            }
+        }
+    }
+
+    /// The next letter that is to be handed over; `None` when nobody is left to ask.
+    async fn next(&mut self, retries: &mut Retries) -> Option<Task> {
+        // Ends with the first that comes or is due.
+        loop {
+            // Taken first, and seldom due: a letter waits a few times, and the queue goes on behind it.
+            if let Some(task) = retries.take(Instant::now()) {
+                return Some(task);
+            }
+            let due = retries.due();
+            let rest = async {
+                match due {
+                    Some(due) => tokio::time::sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            // Neither loses anything: a letter stays where it is until it is taken.
+            tokio::select! {
+                errand = self.errands.recv() => return Some(Task { errand: errand?, tries: 0 }),
+                () = rest => {}
             }
         }
     }
@@ -241,11 +312,11 @@ impl Postman {
     }
 
     async fn send(&self, to: &str, subject: &str, text: String, accounts: &Accounts) -> Result<(), Undelivered> {
-        let Ok(to) = to.parse::<Address>() else { return Ok(()) };
-        let letter = letter(&self.from, to, (subject, text), accounts.clock())?;
+        let to = to.parse::<Address>().ok().filter(|_| is_addressable(to)).ok_or(Undelivered::Address)?;
+        let letter = letter(&self.from, to.clone(), (subject, text), accounts.clock())?;
         match &self.carrier {
             Carrier::Smtp(transport) => {
-                transport.send(letter).await?;
+                transport.send(letter).await.map_err(|error| Undelivered::by_server(error, &to))?;
             }
             Carrier::Folder(folder) => {
                 tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).await?;
@@ -287,6 +358,18 @@ mod tests {
     use domain::ManualClock;
 
     use super::*;
+
+    #[test]
+    fn an_address_that_cannot_be_put_into_a_letter_is_none() {
+        for address in ["ada@example.org", "ada+x@example.org", "o'hara@example.org", "ada@xn--bcher-kva.example"] {
+            assert!(is_addressable(address), "{address}");
+        }
+        for none in
+            [r#""q 1"@ex.org"#, r#""a b"@ex.org"#, "a@[127.0.0.1]", "a@[IPv6:::1]", "", "ada", "ada@", "a b@ex.org"]
+        {
+            assert!(!is_addressable(none), "{none}");
+        }
+    }
 
     #[test]
     fn a_letter_has_the_fields_that_mail_servers_ask_for() {

@@ -134,7 +134,7 @@ impl Problem {
     }
 
     pub(crate) fn busy() -> Self {
-        let detail = "too many log in at this moment, try again later";
+        let detail = "too much is asked for at this moment, try again later";
         Self { retry_after_s: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail) }
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use aws_lc_rs::signature::{ED25519, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey};
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catalog_api::Algorithm;
@@ -497,5 +498,52 @@ async fn logins_that_fail_are_written_down_by_account_and_counted() {
     let of_nobody = failed.iter().find(|entry| entry.subject.is_none()).unwrap();
     assert_eq!((failed.len(), &of_ada.data["count"], &of_nobody.data["count"]), (2, &json!(3), &json!(1)));
     assert!(!log.iter().any(|entry| entry.data.to_string().contains("example.org")), "no address is written");
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn a_change_of_whatever_is_there_is_done_however_many_change_it() {
+    let people = People::start().await;
+    let admin = people.account(Role::Admin, Some("$argon2id$".into())).await;
+    let (admin, user) = (people.session_of(admin).await, people.somebody(Role::Uploader).await);
+    let id = user.user.unwrap();
+    let (mine, theirs) = ("/api/v1/me".to_owned(), format!("/api/v1/users/{id}"));
+    let mut changes = Vec::new();
+    for nth in 0..6_u64 {
+        changes.push((&user, &mine, json!({ "name": format!("name {nth}") })));
+        changes.push((&admin, &theirs, json!({ "quota_bytes": nth + 1 })));
+    }
+    let sent = changes.into_iter().map(|(who, path, document)| {
+        let people = &people;
+        async move { people.send(who, ("PATCH", path), document, &[("if-match", "*")]).await }
+    });
+    for answer in futures::future::join_all(sent).await {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+    }
+    assert_eq!(people.get(&admin, &theirs).await.header("etag"), Some("\"13\""), "each was done, one after another");
+    let stale = people.send(&user, ("PATCH", &mine), json!({ "name": "x" }), &[("if-match", "\"12\"")]).await;
+    stale.is_problem(412, "changed", &mine);
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn a_cookie_is_bound_to_tls_where_this_process_ends_it() {
+    let people = People::start_with(|settings| settings.public_url = None).await;
+    let (email, _) = people.registered("ada").await;
+    let cookie = async |is_encrypted: bool| {
+        let document = json!({ "email": email, "password": PASSWORD, "cookie": true }).to_string();
+        // A browser that says no more of where the page is from.
+        let request = Request::post(LOGIN).header("content-type", "application/json");
+        let request = request.header("host", "media.example.org").header("sec-fetch-site", "same-origin");
+        let mut request = request.body(Body::from(document)).unwrap();
+        if is_encrypted {
+            request.extensions_mut().insert(catalog_api::Encrypted);
+        }
+        let answer = people.server.ask(request).await;
+        answer.header("set-cookie").unwrap().to_owned()
+    };
+    let (secure, plain) = (cookie(true).await, cookie(false).await);
+    assert!(secure.starts_with("__Host-headwater=hws_") && secure.ends_with("; Secure"), "{secure}");
+    assert!(plain.starts_with("headwater=hws_") && !plain.contains("Secure"), "{plain}");
     people.stop().await;
 }

@@ -35,6 +35,8 @@ async fn everything_that_is_kept_is_exported() {
     for part in ["uploads", "sessions", "api_keys", "audit_log"] {
         assert!(!export[part].as_array().unwrap().is_empty(), "{part}");
     }
+    let actions = export["audit_log"].as_array().unwrap().iter().map(|row| row["action"].as_str().unwrap());
+    assert!(actions.collect::<Vec<_>>().contains(&"user.exported"), "{}", export["audit_log"]);
     // Nothing by which somebody could become them.
     let text = export.to_string();
     assert!(!text.contains("$argon2id$") && !text.contains("hwk_\"") && !text.contains("secret\":"), "{text}");

@@ -15,6 +15,7 @@ mod events;
 mod farewell;
 mod harness;
 mod idempotency;
+mod letters;
 mod links;
 mod notifications;
 mod oidc;

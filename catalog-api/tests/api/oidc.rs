@@ -547,5 +547,13 @@ async fn what_a_provider_says_makes_somebody_what_they_are_where_the_settings_sa
     assert_eq!(role(json!(["boss", "media"])).await, "moderator");
     assert_eq!(role(json!("media")).await, "uploader");
     assert_eq!(role(json!({ "media": true })).await, "uploader", "what is not understood changes nothing");
+    // At the login that joins an account by its address, too.
+    let known = ground.people.account(Role::User, None).await;
+    let email = ground.people.server.catalog.user(known).await.unwrap().unwrap().email;
+    let person = json!({ "sub": "known", "email": email, "email_verified": true, "groups": ["boss"] });
+    let mut browser = Browser::default();
+    assert_eq!(ground.logs_in(&mut browser, person).await, "/watch/x");
+    let me = ground.me(&browser).await;
+    assert_eq!((&me["id"], &me["role"]), (&json!(known), &json!("moderator")));
     ground.people.stop().await;
 }

@@ -45,6 +45,9 @@ async fn what_an_owner_says_is_told_to_origins_and_what_came_last_counts() {
     assert_eq!(told["policy"], "private");
     let access = people.server.access_of(&asset).await;
     assert_eq!((&access.admission, access.pages.len()), (&Admission::Private, 2));
+    let row = people.server.catalog.audit_log(None, 1).await.unwrap().remove(0);
+    assert_eq!((row.action.as_str(), row.subject), ("asset.access_set", Some(asset.id.to_string())));
+    assert_eq!((row.actor, row.data), (owner.user.unwrap().to_string(), json!({ "policy": "private" })));
 
     // An operator changes the pointer past the catalogue: that stays until the owner says something again.
     people.server.point(&asset, Access { admission: Admission::Signed, ..access }).await;

@@ -254,7 +254,7 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
     if path.contains("{playback}") {
         let asset = people.asset_of(Some("somebody else".into())).await;
         let (job, only_theirs) = (JobId::mint(clock.now(), clock.entropy()), (Admission::Private, Vec::new()));
-        catalog.set_access(asset, only_theirs, job, clock.now()).await.unwrap();
+        catalog.set_access(asset, only_theirs, "test", job, clock.now()).await.unwrap();
         let playback = catalog.asset(asset).await.unwrap().unwrap().playback;
         path = path.replace("{playback}", &playback.to_string());
     }

@@ -31,6 +31,8 @@ statements! {
     HEIR = both("select id as text from users where role = 'admin' and state = 'active' and password is not null \
         and id <> $1 order by id limit 1");
     TRANSFER_ASSETS = both("update assets set owner = $2, version = version + 1, updated_at = $3 where owner = $1");
+    DELETE_COLLECTIONS = both("delete from collections where owner = $1");
+    DELETE_CHANNELS = both("delete from channels where owner = $1");
     TRANSFER_COLLECTIONS = both("update collections set owner = $2, version = version + 1, updated_at = $3 \
         where owner = $1");
     TRANSFER_CHANNELS = both("update channels set owner = $2, version = version + 1, updated_at = $3 where owner = $1");

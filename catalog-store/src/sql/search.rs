@@ -225,6 +225,27 @@ statements! {
             where not exists (select 1 from search_trigrams s where s.trigram = x.t ->> 0 and s.word = x.w) offset 0) x \
             cross join lateral jsonb_array_elements_text(x.t) t on conflict do nothing",
     };
+    /// Some rows behind `$1` and `$2`, in their order.
+    SOME_TRIGRAMS = both("select trigram, word from search_trigrams where (trigram, word) > ($1, $2) \
+        order by trigram, word limit $3");
+    /// Which of these words are in no passage.
+    UNSAID = Sql {
+        sqlite: "select json_extract(j.value, '$.w') as text from json_each($1) j where not exists (\
+            select 1 from search_words s where s.search_words match json_extract(j.value, '$.q'))",
+        postgres: "select x.w as text from jsonb_to_recordset(cast($1 as jsonb)) as x (w text, q text) \
+            where not exists (select 1 from search_passages p where p.words @@ cast(x.q as tsquery))",
+    };
+    /// Keeps others from writing words until commit, unless one does at this moment. SQLite has one writer anyway.
+    HOLD_TRIGRAMS = Sql {
+        sqlite: "select 1",
+        postgres: "lock table search_trigrams in share row exclusive mode nowait",
+    };
+    DROP_TRIGRAMS = Sql {
+        sqlite: "delete from search_trigrams where (trigram, word) in (select t.value, json_extract(w.value, '$.w') \
+            from json_each($1) w cross join json_each(w.value, '$.t') t)",
+        postgres: "delete from search_trigrams s using jsonb_to_recordset(cast($1 as jsonb)) as x (w text, t jsonb) \
+            cross join lateral jsonb_array_elements_text(x.t) t where s.trigram = t.value and s.word = x.w",
+    };
     /// Words that share at least `$2` of the trigrams in `$1`.
     SHARING = Sql {
         sqlite: "select word as text from search_trigrams where trigram in (select value from json_each($1)) \

@@ -53,7 +53,7 @@ pub(crate) async fn of_whoever_is_erased_or_deleted_the_picture_is_to_be_removed
     let (one, two, three) =
         (user(&world, Role::User).await, user(&world, Role::User).await, user(&world, Role::User).await);
     let (first, second) = (set(&world, one, 1, 1).await, set(&world, two, 2, 1).await);
-    world.catalog.erase_user(one, at(5)).await.unwrap();
+    world.catalog.erase_user(one, catalog_store::erasure::Legacy::Inherited, at(5)).await.unwrap();
     world.catalog.delete_user(two, None, "x", at(6)).await.unwrap();
     world.catalog.delete_user(three, None, "x", at(6)).await.unwrap();
     assert_eq!(due(&world, 6).await, vec![(one, first), (two, second)]);

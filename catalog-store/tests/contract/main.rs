@@ -61,6 +61,7 @@ contract! {
         a_letter_of_the_week_is_taken_once
         what_concerns_an_account_or_is_shared_is_told_to_that_person_alone
         of_somebody_who_was_erased_nothing_is_left_in_any_table
+        of_somebody_who_takes_everything_along_no_name_is_left
         whoever_an_administrator_deletes_is_gone_from_every_table_too;
     documents:
         a_document_comes_as_an_upload_and_is_shown_once_it_is_whole
@@ -147,6 +148,7 @@ contract! {
         assets_are_listed_by_what_is_said;
     search:
         words_phrases_beginnings_and_exclusions_find_the_same_everywhere
+        words_that_nothing_says_any_more_are_forgotten
         slips_of_the_hand_are_forgiven_when_asked_to
         pages_of_hits_follow_each_other_without_gaps
         somebody_finds_and_counts_what_they_may_see

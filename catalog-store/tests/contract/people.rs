@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use catalog_store::erasure::Legacy;
 use catalog_store::notifications::READER;
+use catalog_store::search::Place;
 use catalog_store::{
     CatalogError, CollectionText, Known, Named, NewApiKey, NewIdentity, NewNotification, NewSession, NewUser,
     NewWebhook, NotificationChannel, NotificationKind, OutboxHold, Profile, Proof, Purpose, UserState,
@@ -211,7 +213,7 @@ pub(crate) async fn of_somebody_who_was_erased_nothing_is_left_in_any_table(worl
     assert_eq!((belongings.shares.len(), belongings.is_cut()), (1, false));
     assert!(belongings.audit.len() >= 4, "{:?}", belongings.audit);
 
-    assert_eq!(world.catalog.erase_user(id, at(5)).await.unwrap(), Some(admin));
+    assert_eq!(world.catalog.erase_user(id, Legacy::Inherited, at(5)).await.unwrap(), Some(admin));
     assert_eq!(world.tables_with(email).await, Vec::<String>::new());
     let left = world.catalog.user(id).await.unwrap().unwrap();
     assert_eq!((left.state, left.email, left.password), (UserState::Deleted, None, None));
@@ -223,10 +225,38 @@ pub(crate) async fn of_somebody_who_was_erased_nothing_is_left_in_any_table(worl
     assert_eq!((heirs.collections.len(), heirs.channels.len(), heirs.subscriptions.len()), (1, 1, 0));
     let verdict = world.catalog.audit_verify().await.unwrap();
     assert_eq!(verdict.fault, None, "the log is whole, and says who without saying who that was");
-    let again = world.catalog.erase_user(id, at(6)).await;
+    let again = world.catalog.erase_user(id, Legacy::Inherited, at(6)).await;
     assert!(matches!(again, Err(CatalogError::NoUser(_))), "{again:?}");
-    let last = world.catalog.erase_user(admin, at(6)).await;
+    let last = world.catalog.erase_user(admin, Legacy::Inherited, at(6)).await;
     assert!(matches!(last, Err(CatalogError::LastAdmin)), "{last:?}");
+}
+
+pub(crate) async fn of_somebody_who_takes_everything_along_no_name_is_left(world: World) {
+    let (admin, id) = (user(&world, Role::Admin, "ada@x.org").await, user(&world, Role::Uploader, "x@x.org").await);
+    let (catalog, name) = (&world.catalog, id.to_string());
+    let file_name = Some("holiday with erika.mp4".to_owned());
+    let new = catalog_store::NewUpload { owner: Some(name.clone()), file_name, ..world.new_upload(Some(5)) };
+    catalog.create_upload(&new).await.unwrap();
+    let asset = new.target.unwrap().asset;
+    let text = CollectionText { title: "erika".into(), description: "x".into(), visibility: Visibility::Private };
+    catalog.create_collection((world.collection_id(), Kind::Playlist), &text, Some(&name), at(1)).await.unwrap();
+    catalog.create_channel((ChannelId::from_u128(1), "erika"), ("Erika", ""), Some(&name), at(1)).await.unwrap();
+    let tables = world.tables_with("erika").await;
+    for table in ["events", "assets", "collections", "channels"] {
+        assert!(tables.iter().any(|found| found == table), "{table}: {tables:?}");
+    }
+    catalog.delete_asset(asset, world.job_id(), at(2)).await.unwrap();
+    catalog.erase_user(id, Legacy::Deleted, at(3)).await.unwrap();
+    let job = world.claim(false, at(4)).await.expect("the purge");
+    catalog.settle_purge(&job, at(5)).await.unwrap();
+    assert_eq!(world.tables_with("erika").await, ["search_trigrams"]);
+    catalog.forget_words(&Place::default(), 1000).await.unwrap();
+    assert_eq!(world.tables_with("erika").await, Vec::<String>::new());
+    let heirs = catalog.belongings_of(admin).await.unwrap();
+    assert_eq!((heirs.collections.len(), heirs.channels.len()), (0, 0));
+    let events = catalog.events_after(0, 50).await.unwrap();
+    let told: Vec<_> = events.iter().filter(|event| event.asset == Some(asset)).map(|one| one.topic.as_str()).collect();
+    assert_eq!(told, ["asset.uploading", "asset.deleted", "asset.purged"], "what happened is told still");
 }
 
 pub(crate) async fn whoever_an_administrator_deletes_is_gone_from_every_table_too(world: World) {

@@ -1,5 +1,6 @@
 //! Searching finds the same, in the same order, on either engine.
 
+use catalog_store::search::Place;
 use catalog_store::{Cue, Facet, Filter, Found, NewText, NewUpload, Search};
 use domain::about::{Credit, label_key};
 use domain::authority::{Role, Standing};
@@ -89,6 +90,33 @@ pub(crate) async fn words_phrases_beginnings_and_exclusions_find_the_same_everyw
     assert_eq!(hits(&world, "dragon").await, [ids[2], ids[0]], "what was said before is forgotten");
     world.catalog.delete_asset(ids[2], world.job_id(), at(6)).await.unwrap();
     assert_eq!(hits(&world, "dragon").await, [ids[0]]);
+}
+
+pub(crate) async fn words_that_nothing_says_any_more_are_forgotten(world: World) {
+    let round = async || {
+        let (mut place, mut count) = (Place::default(), 0);
+        for _ in 0..200 {
+            let forgotten = world.catalog.forget_words(&place, 3).await.unwrap();
+            count += forgotten.count;
+            match forgotten.next {
+                Some(next) => place = next,
+                None => return count,
+            }
+        }
+        panic!("a round has an end");
+    };
+    let asset = said(&world, &about("Castle Magnolia")).await;
+    said(&world, &about("Castle")).await;
+    assert_eq!(round().await, 0, "all is said");
+    world.catalog.set_about(asset, 2, &about("Portrait"), at(2)).await.unwrap();
+    assert!(world.tables_with("magnolia").await.contains(&"search_trigrams".to_owned()));
+    assert_eq!(round().await, 1);
+    assert!(!world.tables_with("magnolia").await.contains(&"search_trigrams".to_owned()));
+    let near = async |word| found(&world, word, true).await.hits.len();
+    assert_eq!((near("castel").await, near("portrayt").await, near("magnoliq").await), (1, 1, 0));
+    // Said again, it is found again.
+    world.catalog.set_about(asset, 3, &about("Magnolia"), at(3)).await.unwrap();
+    assert_eq!((near("magnoliq").await, round().await), (1, 1), "a portrait is shown no more");
 }
 
 pub(crate) async fn slips_of_the_hand_are_forgiven_when_asked_to(world: World) {

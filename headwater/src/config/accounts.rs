@@ -6,7 +6,7 @@ use catalog_api::{Algorithm, DigestTime, MailRoute, Settings};
 use serde::{Deserialize, Serialize};
 
 use super::{Config, admission};
-use crate::http::cors;
+use crate::http::{Strangers, cors};
 
 type Wrong = (&'static str, String);
 
@@ -103,6 +103,20 @@ impl Config {
         let tls = self.tls_listen.parse::<std::net::SocketAddr>().ok();
         self.listen.ip().to_canonical().is_loopback()
             && tls.is_none_or(|address| address.ip().to_canonical().is_loopback())
+    }
+
+    /// What the server goes by when browsers ask, where nobody is asked for a name.
+    pub(crate) fn strangers(&self) -> Option<Strangers> {
+        (!self.has_accounts()).then(|| Strangers {
+            public_url: Some(self.public_url.clone()).filter(|url| !url.is_empty()),
+            origins: self.api_origins.clone(),
+            is_local: self.is_local(),
+        })
+    }
+
+    /// True if people reach the server over TLS, whoever ends it.
+    pub(crate) fn is_behind_tls(&self) -> bool {
+        self.public_url.starts_with("https://")
     }
 
     /// True if the server asks who somebody is.

@@ -263,13 +263,13 @@ pub const KEYS: [Key; 105] = [
         "public_url",
         Kind::Text,
         "\"\"",
-        "Where people reach the pages, such as `https://media.example.org`: for links in letters and to know pages of this server behind a proxy. Empty means the address that the server listens on.",
+        "Where people reach the pages, such as `https://media.example.org`: for links in letters and to know pages of this server behind a proxy. Empty means the address that the server listens on, with TLS where there is `tls_listen`. A server that asks nobody for a name and that only this machine reaches answers no other host.",
     ),
     key(
         "api_origins",
         Kind::List,
         "[]",
-        "Origins whose pages may use the API from a browser (CORS), such as `https://app.example.org`; `*` means any. They log in by tokens: cookies are for pages of this server alone. Empty means that only pages of this server may.",
+        "Origins whose pages may use the API from a browser (CORS), such as `https://app.example.org`; `*` means any. They log in by tokens: cookies are for pages of this server alone. Empty means that only pages of this server may. A server that asks nobody for a name takes uploads from these pages alone, too.",
     ),
     key(
         "registration",

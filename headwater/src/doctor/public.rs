@@ -77,6 +77,8 @@ struct Trial {
     offset: u64,
     /// Methods other than `POST` must stand in a header.
     is_overriding: bool,
+    /// The server does nothing for pages of other origins, as an open one does not unless it is told to.
+    is_closed_to_pages: bool,
     /// Largest body that passes, as far as is known.
     body_bytes_max: u64,
     /// Octets of one request over HTTP/1.1, and what it took.

@@ -96,6 +96,8 @@ impl Ground {
             health: Health::new(lifecycle.soft().clone(), Vec::new()),
             metrics: Arc::new(Metrics::new(Arc::default(), Arc::default(), Arc::default())),
             catalog: None,
+            strangers: None,
+            is_behind_tls: false,
             clock: Arc::new(SystemClock),
         });
         lifecycle.tracker().spawn(listener.run(surface.clone(), lifecycle.clone()));

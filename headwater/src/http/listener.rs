@@ -209,7 +209,7 @@ impl Listener {
         // A client that has not asked for anything is owed nothing, unless another process would have had it.
         let leaving = if self.is_shared { CancellationToken::new() } else { lifecycle.soft().clone() };
         let connection: BoxFuture<'static, ()> = match self.tls.clone() {
-            Some(tls) => encrypted(stream, tls, peer, surface, (lifecycle.clone(), leaving), bounds).boxed(),
+            Some(tls) => encrypted(stream, tls, peer, surface.over_tls(), (lifecycle.clone(), leaving), bounds).boxed(),
             None => connection(stream, peer, surface, (lifecycle.clone(), leaving), bounds).boxed(),
         };
         lifecycle.tracker().spawn(async move {

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use catalog_api::{ClientAddress, aliases};
+use catalog_api::{ClientAddress, Encrypted, aliases};
 use catalog_store::Catalog;
 use domain::Clock;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use ingest::door;
 use origin::access::Peer;
 use origin::guard::{self, Violation};
@@ -22,8 +22,12 @@ use super::outgoing::Outgoing;
 use super::problem::problem;
 use super::purge::PurgeDoor;
 use super::route::Route;
+use super::strangers::{Strangers, Unwelcome};
 use super::{pages, request_id};
 use crate::metrics::Metrics;
+
+/// For a year after each answer browsers come over TLS alone, to every port of the name (RFC 6797).
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
 /// What the surface is made of; a role that is not played leaves its part out.
 pub struct Parts {
@@ -45,35 +49,48 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Asked for the job queue at each scrape.
     pub catalog: Option<Catalog>,
+    /// What an open server goes by when browsers ask; `None` where it is asked who somebody is.
+    pub strangers: Option<Strangers>,
+    /// People reach the server over TLS that something in front ends.
+    pub is_behind_tls: bool,
     /// For request ids.
     pub clock: Arc<dyn Clock>,
 }
 
 /// Answers every request of the process. Cheap to clone.
 #[derive(Clone)]
-pub struct Surface(Arc<Parts>);
+pub struct Surface {
+    parts: Arc<Parts>,
+    /// What it answers goes over TLS.
+    is_encrypted: bool,
+}
 
 impl Surface {
     /// A surface made of `parts`.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self { parts: Arc::new(parts), is_encrypted: false }
+    }
+
+    /// The same for connections with TLS.
+    pub(super) fn over_tls(&self) -> Self {
+        Self { parts: Arc::clone(&self.parts), is_encrypted: true }
     }
 
     /// The numbers of this process.
     pub(super) fn metrics(&self) -> &Arc<Metrics> {
-        &self.0.metrics
+        &self.parts.metrics
     }
 
     /// The clock of this process.
     pub(super) fn clock(&self) -> &dyn Clock {
-        &*self.0.clock
+        &*self.parts.clock
     }
 
     /// The answer to a request of the origin or the edge that is ready, without a span or a task: most requests of a
     /// busy server are such, and cost hardly more than to write the answer.
     pub(super) fn answer_at_once<B>(&self, request: &Request<B>) -> Option<Response<Outgoing>> {
         let begun = Instant::now();
-        let (edge, path) = (self.0.edge.as_ref(), request.uri().path());
+        let (edge, path) = (self.parts.edge.as_ref(), request.uri().path());
         let route = Route::of(path);
         if !(path.starts_with("/v/") || path.starts_with("/t/") || edge.is_some() && route.is_content())
             || head_bytes(request) > HEAD_BYTES_MAX
@@ -81,17 +98,17 @@ impl Surface {
         {
             return None;
         }
-        let id = || request_id::of(request.headers(), &*self.0.clock);
+        let id = || request_id::of(request.headers(), &*self.parts.clock);
         let response = match edge {
             Some(edge) => {
                 let mut response = edge.answer_at_once(request)?;
                 response.headers_mut().insert(request_id::HEADER, id());
                 response
             }
-            None => self.0.origin.as_ref()?.answer_at_once_as(request, id)?,
+            None => self.parts.origin.as_ref()?.answer_at_once_as(request, id)?,
         };
         let (method, status) = (request.method(), response.status());
-        self.0.metrics.answered_at_once(route, method, status, begun.elapsed());
+        self.parts.metrics.answered_at_once(route, method, status, begun.elapsed());
         let id = response.headers().get(request_id::HEADER);
         tracing::debug!(request.id = ?id, route = route.name(), %method, status = status.as_u16(), "request answered at once");
         Some(response.map(Outgoing::Origin))
@@ -100,8 +117,13 @@ impl Surface {
     /// Answers one request; never fails.
     pub async fn answer(self, mut request: Request<Body>) -> Result<Response<Outgoing>, Infallible> {
         let begun = Instant::now();
-        let id = request_id::of(request.headers(), &*self.0.clock);
+        let id = request_id::of(request.headers(), &*self.parts.clock);
         request.headers_mut().insert(request_id::HEADER, id.clone());
+        if self.is_encrypted {
+            // Never by a header, which anybody could send.
+            request.extensions_mut().insert(Encrypted);
+        }
+        let is_strict = (self.is_encrypted || self.parts.is_behind_tls) && !is_for_localhost(&request);
         let by_alias = aliases::resolve(&mut request);
         let (route, method) = (Route::of(request.uri().path()), request.method().clone());
         let span = tracing::info_span!(
@@ -110,12 +132,12 @@ impl Surface {
             route = route.name(),
             method = %method,
         );
-        let response = match self.refusal(&request) {
+        let response = match self.refusal(route, &request) {
             None => self.dispatch(route, request).instrument(span.clone()).await,
             Some(refusal) => refusal.map(Outgoing::Other),
         };
         let took = begun.elapsed();
-        self.0.metrics.answered(route, &method, response.status(), took);
+        self.parts.metrics.answered(route, &method, response.status(), took);
         let _entered = span.enter();
         let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         // A 503 with Retry-After is an answer, such as "not encoded yet": nothing is amiss.
@@ -124,8 +146,11 @@ impl Surface {
         } else {
             tracing::debug!(status = response.status().as_u16(), elapsed_ms, "request answered");
         }
-        let is_media = self.0.edge.is_some() || matches!(route, Route::Playlist | Route::Segment);
+        let is_media = self.parts.edge.is_some() || matches!(route, Route::Playlist | Route::Segment);
         let mut response = dressed(response, id, is_media);
+        if is_strict && !is_media {
+            response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        }
         if let Some(target) = by_alias {
             aliases::mark(response.headers_mut(), &target);
         }
@@ -133,9 +158,9 @@ impl Surface {
     }
 
     /// The answer to a request that nobody should see.
-    fn refusal(&self, request: &Request<Body>) -> Option<Response<Body>> {
+    fn refusal(&self, route: Route, request: &Request<Body>) -> Option<Response<Body>> {
         let path = request.uri().path();
-        let is_upload = self.0.ingest.is_some() && door::leads_to_uploads(path);
+        let is_upload = self.parts.ingest.is_some() && door::leads_to_uploads(path);
         // No cache stands before the API: there a path tells first which methods it takes.
         let check = if path.starts_with("/api/") { guard::check_target } else { guard::check };
         let checked = match check(request) {
@@ -148,7 +173,10 @@ impl Surface {
         };
         let mut refusal = match checked {
             _ if head_bytes(request) > HEAD_BYTES_MAX => too_large(),
-            Ok(()) => return None,
+            Ok(()) => {
+                let unwelcome = self.unwelcome(route, request)?;
+                problem(StatusCode::FORBIDDEN, unwelcome.code(), &unwelcome.to_string())
+            }
             Err(violation) => violation.respond(request.version()),
         };
         if is_upload {
@@ -157,14 +185,27 @@ impl Surface {
         Some(refusal)
     }
 
+    /// Why an open server does not do what a browser asks of it; playback, pages and operations are for everybody.
+    fn unwelcome(&self, route: Route, request: &Request<Body>) -> Option<Unwelcome> {
+        let strangers = self.parts.strangers.as_ref()?;
+        let method = match route {
+            Route::Upload => door::method(request.headers(), request.method()),
+            Route::Api | Route::Events => Some(request.method().clone()),
+            Route::Playlist | Route::Segment | Route::Page | Route::Health | Route::Ready => return None,
+            Route::Metrics | Route::Purge => return None,
+        };
+        // What is no method is refused behind this, and changes nothing.
+        strangers.check(request, &method.unwrap_or(Method::POST)).err()
+    }
+
     async fn dispatch(&self, route: Route, request: Request<Body>) -> Response<Outgoing> {
-        if let Some(edge) = self.0.edge.as_ref().filter(|_| route.is_content()) {
+        if let Some(edge) = self.parts.edge.as_ref().filter(|_| route.is_content()) {
             return match edge.clone().oneshot(request).await {
                 Ok(response) => response.map(Outgoing::Origin),
                 Err(never) => match never {},
             };
         }
-        match (route, &self.0.origin) {
+        match (route, &self.parts.origin) {
             (Route::Playlist | Route::Segment, Some(origin)) => match origin.clone().oneshot(request).await {
                 Ok(response) => response.map(Outgoing::Origin),
                 Err(never) => match never {},
@@ -174,7 +215,7 @@ impl Surface {
     }
 
     async fn dispatch_other(&self, route: Route, mut request: Request<Body>) -> Response<Body> {
-        let parts = &self.0;
+        let parts = &self.parts;
         if let Some(Peer(address)) = request.extensions().get::<Peer>().copied() {
             request.extensions_mut().insert(ClientAddress(address));
         }
@@ -195,26 +236,35 @@ impl Surface {
     }
 
     async fn numbers(&self) -> Response<Body> {
-        if let Some(catalog) = &self.0.catalog {
+        if let Some(catalog) = &self.parts.catalog {
             match catalog.job_counts().await {
-                Ok(counts) => self.0.metrics.set_jobs(counts),
+                Ok(counts) => self.parts.metrics.set_jobs(counts),
                 // The other numbers are worth having without these.
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the job queue could not be counted")
                 }
             }
             match catalog.outgoing().await {
-                Ok(outgoing) => self.0.metrics.set_outgoing(&outgoing, self.0.clock.now()),
+                Ok(outgoing) => self.parts.metrics.set_outgoing(&outgoing, self.parts.clock.now()),
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "messages could not be counted")
                 }
             }
         }
-        let mut response = Response::new(Body::from(self.0.metrics.render()));
+        let mut response = Response::new(Body::from(self.parts.metrics.render()));
         let kind = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);
         response
     }
+}
+
+/// Whether a request is for a name that stands for whatever machine it is said on: to be strict about it would be to be
+/// strict about every other server there.
+fn is_for_localhost<B>(request: &Request<B>) -> bool {
+    let line = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = line.or_else(|| request.uri().authority().map(|authority| authority.as_str())).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// What the target and the header fields take, as HTTP/1 writes them.

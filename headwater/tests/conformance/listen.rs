@@ -27,6 +27,8 @@ pub(crate) async fn serve(router: Router) -> (SocketAddr, JoinSet<()>) {
         health: Health::new(lifecycle.soft().clone(), Vec::new()),
         metrics: Arc::new(Metrics::new(Arc::default(), Arc::default(), Arc::default())),
         catalog: None,
+        strangers: None,
+        is_behind_tls: false,
         clock: Arc::new(SystemClock),
     });
     (address, JoinSet::from_iter([listener.run(surface, lifecycle)]))

@@ -40,6 +40,54 @@ async fn a_file_goes_in_and_plays_back_until_it_is_deleted() {
 }
 
 #[tokio::test]
+async fn a_server_that_asks_nobody_for_a_name_does_nothing_for_pages_of_others() {
+    const APP: &str = "https://app.example.org";
+    let temp = tempfile::tempdir().unwrap();
+    let args = ["--set", &format!("api_origins={APP}"), "--set", "public_url=https://media.example.org"];
+    let server = Server::start_with(&temp.path().join("data"), &args);
+    let ask = async |method: &str, path: &str, headers: &[(&str, &str)]| {
+        let mut request = Client::new().request(method.parse().unwrap(), format!("{}{path}", server.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        let (status, is_strict) = (answer.status(), answer.headers().contains_key("strict-transport-security"));
+        let is_shown = answer.headers().contains_key("access-control-allow-origin");
+        let body: serde_json::Value = answer.json().await.unwrap_or_default();
+        (status.as_u16(), body["code"].as_str().unwrap_or_default().to_owned(), is_strict, is_shown)
+    };
+    let evil = ("origin", "https://evil.example");
+    for (method, path) in [
+        ("POST", "/uploads"),
+        ("POST", "/api/v1/collections"),
+        ("DELETE", "/api/v1/assets/ast_x"),
+        ("POST", "/api/v1/imports"),
+        ("POST", "/api/videos/upload/"),
+    ] {
+        let (status, code, _, is_shown) = ask(method, path, &[evil]).await;
+        assert_eq!((status, code.as_str()), (403, "cross_origin"), "{method} {path}");
+        assert_eq!(is_shown, path.contains("upload"), "a page may read why its upload is refused: {path}");
+        assert_eq!(ask(method, path, &[("sec-fetch-site", "cross-site")]).await.0, 403, "{method} {path}");
+        for own in [&[][..], &[("origin", APP)], &[("origin", &server.url)], &[("sec-fetch-site", "same-origin")]] {
+            assert_ne!(ask(method, path, own).await.1, "cross_origin", "{method} {path} {own:?}");
+        }
+    }
+    assert_eq!(ask("GET", "/api/v1/assets", &[evil]).await.0, 200, "what it reads no browser shows to the page");
+    let tunnelled = [evil, ("x-http-method-override", "DELETE")];
+    assert_eq!(ask("GET", "/uploads/upl_x", &tunnelled).await.1, "cross_origin");
+    let other = ("host", "evil.example");
+    for path in ["/api/v1/assets", "/api/v1/events", "/uploads/upl_x", "/api/v1/openapi.json"] {
+        assert_eq!(ask("GET", path, &[other]).await.1, "unknown_host", "{path}");
+        assert_ne!(ask("HEAD", path, &[("host", "media.example.org")]).await.0, 403, "{path}");
+    }
+    for path in ["/healthz", "/metrics", "/", "/v/plb_x/master.m3u8"] {
+        let (status, code, is_strict, _) = ask("GET", path, &[other, evil]).await;
+        assert!(status != 403 && code != "unknown_host", "{path}: {status}");
+        assert_eq!(is_strict, !path.starts_with("/v/"), "people reach it over TLS: {path}");
+    }
+}
+
+#[tokio::test]
 async fn on_postgres_and_s3_the_worker_runs_apart_from_the_front() {
     let temp = tempfile::tempdir().unwrap();
     let s3 = fixtures::services::s3();

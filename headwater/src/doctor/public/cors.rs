@@ -1,6 +1,6 @@
 //! May pages of other hosts upload through this address?
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 
 use super::line::{self, Answer, Site};
 use super::{Finding, Trial, told};
@@ -65,8 +65,16 @@ impl Trial {
     /// be missing there.
     pub(super) async fn cors_of_answers(&mut self) {
         let found = self.answers_to_page().await.map(|answers| complaints_about(&answers));
+        let is_closed = self.is_closed_to_pages;
         let Some(finding) = self.findings.iter_mut().find(|finding| finding.name == NAME) else { return };
         let is_ok = finding.verdict == Verdict::Ok;
+        if is_closed && is_ok {
+            *finding = Finding::ok(
+                NAME,
+                "pages of other hosts may not upload: the server is open, and api_origins names none",
+            );
+            return;
+        }
         let said = match found {
             Ok(complaints) => {
                 // What is wrong with preflights as well was told with them.
@@ -92,7 +100,8 @@ impl Trial {
         let (upload, created) = self.another().await?;
         let mut answers = vec![created];
         for method in ["HEAD", "PATCH", "DELETE"] {
-            let request = self.tus(method, &upload).header("Origin", ORIGIN);
+            let request = self.tus(method, &upload);
+            let request = if self.is_closed_to_pages { request } else { request.header("Origin", ORIGIN) };
             let request = match method {
                 "PATCH" => request.header("Upload-Offset", 0).header("Content-Type", "application/offset+octet-stream"),
                 _ => request,
@@ -104,6 +113,12 @@ impl Trial {
         }
         Ok(answers)
     }
+}
+
+/// Whether an answer says that pages of other origins may do nothing, which is not what is wrong with a proxy.
+pub(super) fn is_closed(answer: &Answer) -> bool {
+    let problem = || serde_json::from_slice::<serde_json::Value>(&answer.body).ok();
+    answer.status == StatusCode::FORBIDDEN && problem().is_some_and(|problem| problem["code"] == "cross_origin")
 }
 
 /// What is wrong, and in the answers to which methods.

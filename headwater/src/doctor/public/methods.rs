@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::line::{self, Answer};
+use super::line::{self, Answer, Site};
 use super::{Trial, cors, told};
 
 /// Octets of the first piece.
@@ -105,12 +105,17 @@ impl Trial {
     /// Another upload, to be deleted, and the answer to the page that created it.
     pub(super) async fn another(&mut self) -> Result<(Url, Answer), String> {
         let collection = self.site.base.join("uploads").map_err(|error| error.to_string())?;
-        let request =
-            self.site.request("POST", &collection).header("Tus-Resumable", "1.0.0").header("Upload-Length", 1);
-        let request = request.header("Origin", cors::ORIGIN);
-        let request =
-            if self.abilities.has("concatenation") { request.header("Upload-Concat", "partial") } else { request };
-        let answer = self.ask(request.body(line::empty())).await.map_err(|fault| told(&fault))?;
+        let has_parts = self.abilities.has("concatenation");
+        let request = |site: &Site| {
+            let request = site.request("POST", &collection).header("Tus-Resumable", "1.0.0").header("Upload-Length", 1);
+            if has_parts { request.header("Upload-Concat", "partial") } else { request }
+        };
+        let of_page = request(&self.site).header("Origin", cors::ORIGIN).body(line::empty());
+        let mut answer = self.ask(of_page).await.map_err(|fault| told(&fault))?;
+        if cors::is_closed(&answer) {
+            self.is_closed_to_pages = true;
+            answer = self.ask(request(&self.site).body(line::empty())).await.map_err(|fault| told(&fault))?;
+        }
         let location = answer.header("location").ok_or_else(|| format!("a second upload: {}", answer.said()))?;
         let (upload, _) = super::reach::located(&self.site.base, &collection, location);
         self.created.push(upload.clone());

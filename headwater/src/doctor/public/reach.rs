@@ -87,6 +87,7 @@ pub(super) async fn create(site: Site, abilities: Abilities, tempo: Tempo) -> Re
         length,
         offset: 0,
         is_overriding: false,
+        is_closed_to_pages: false,
         body_bytes_max: length,
         plain: None,
         created: vec![upload],

@@ -95,6 +95,25 @@ async fn shown(address: SocketAddr) -> CertificateDer<'static> {
 }
 
 #[tokio::test]
+async fn answers_over_tls_ask_browsers_to_come_back_over_tls_but_not_to_localhost() {
+    let ground = Ground::encrypted(Folder::new().load().unwrap()).await;
+    for (host, is_asked) in [("media.example.org", true), ("127.0.0.1:8443", true), ("localhost:8443", false)] {
+        let mut stream = connect(ground.address, b"http/1.1").await;
+        let request = format!("GET /uploads/refused HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.contains("strict-transport-security: max-age=31536000\r\n"), is_asked, "{answer}");
+    }
+    let plain = Ground::new().await;
+    let mut stream = TcpStream::connect(plain.address).await.unwrap();
+    stream.write_all(b"GET /uploads/refused HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413") && !answer.contains("strict-transport"), "{answer}");
+}
+
+#[tokio::test]
 async fn both_protocols_are_spoken_over_tls() {
     let ground = Ground::encrypted(Folder::new().load().unwrap()).await;
     let mut http1 = connect(ground.address, b"http/1.1").await;
