@@ -103,7 +103,8 @@ pub(crate) async fn create(
     };
     let is_shown = u64::try_from(state.clock.now().unix_ms() / 1000).is_ok_and(|now| asset.availability().is_open(now));
     // Of what is not shown nobody else is told either.
-    if !(is_everybodys && is_shown) && !is_theirs(&state, &caller, &asset).await? {
+    let is_open_to_all = is_everybodys && is_shown;
+    if !is_open_to_all && !is_theirs(&state, &caller, &asset).await? {
         return Err(NO_ASSET.into());
     }
     if !is_shown {
