@@ -109,6 +109,10 @@ impl Report {
             self.findings_left_out += 1;
         }
     }
+
+    fn tells(&self, fault: Fault) -> bool {
+        self.findings.iter().any(|finding| finding.fault == fault)
+    }
 }
 
 /// Why an asset could not be looked at.
@@ -180,7 +184,8 @@ async fn attempt(
     check_source(parts, &asset, is_busy, &mut report).await?;
     let published = published(parts, &asset, &mut report).await?;
     let is_elsewhere = match &published {
-        Some(published) if !is_busy => is_elsewhere(parts, &asset, published, &mut report).await?,
+        // One that is behind is of the same time.
+        Some(published) if !is_busy && !report.tells(Fault::PointerBehind) => is_elsewhere(parts, &asset, published, &mut report).await?,
         _ => false,
     };
     // What is in force is not what is told there: nothing can be learned from that, nor of what it does not know.

@@ -3,7 +3,7 @@
 //! Whoever reaches such a server may do everything, and a browser on the same machine reaches it for any page that it
 //! shows. So nothing is changed for a page of another origin, unless the operator names that; and where only this
 //! machine reaches the server, it is asked by its own names alone: a page that has its name lead to 127.0.0.1 (DNS
-//! rebinding) would be of the same origin, but its name is not ours. Programs that are no browsers send neither
+//! rebinding) would be of the same origin, but its name is not ours. Names of one label are nobody's in the public DNS. Programs that are no browsers send neither
 //! `Origin` nor `Sec-Fetch-Site`, and are not concerned.
 
 use std::net::IpAddr;
@@ -62,11 +62,9 @@ impl Strangers {
     }
 
     fn is_own(&self, host: &str) -> bool {
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
-        if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            return address.to_canonical().is_loopback() || self.is_public(&host);
-        }
-        host == "localhost" || host.ends_with(".localhost") || self.is_public(&host)
+        let host = host.trim_end_matches('.');
+        let is_one_label = !host.contains(['.', ':']);
+        is_one_label || is_loopback(host) || self.is_public(host)
     }
 
     fn is_public(&self, host: &str) -> bool {
@@ -79,10 +77,24 @@ impl Strangers {
             return false;
         }
         match headers.get(header::ORIGIN) {
-            Some(origin) => !self.origins.iter().any(|known| known == ANY || origin == known.as_str()),
+            Some(origin) => {
+                let is_known = self.origins.iter().any(|known| known == ANY || origin == known.as_str());
+                // A page that this machine serves to itself, such as one that is being written.
+                let host = || origin.to_str().ok()?.parse::<Uri>().ok()?.host().map(str::to_owned);
+                !is_known && !(self.is_local && host().is_some_and(|host| is_loopback(&host)))
+            }
             // Old browsers send neither with a form; what they send is no JSON, and creates no upload.
             None => headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site"),
         }
+    }
+}
+
+/// Whether a name or an address is that of this machine to itself.
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
     }
 }
 
@@ -115,6 +127,7 @@ mod tests {
         for own in [
             "localhost",
             "LOCALHOST:8080",
+            "studio:8080",
             "localhost.",
             "media.localhost:8080",
             "127.0.0.1:8080",
@@ -125,7 +138,7 @@ mod tests {
             assert_eq!(checked(&local, Method::GET, &[("host", own)]), Ok(()), "{own}");
         }
         for other in
-            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]", "localhosts"]
+            ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "[::2]", "evil.localhosts"]
         {
             assert_eq!(checked(&local, Method::GET, &[("host", other)]), Err(Unwelcome::Host), "{other}");
         }
@@ -153,7 +166,7 @@ mod tests {
         check(&[], &[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:8080")], Ok(()));
         check(&[], &[("sec-fetch-site", "none")], Ok(()));
         check(&[], &[("origin", "http://localhost:8080")], Ok(()));
-        check(&[], &[("origin", "http://localhost:5173")], refused);
+        check(&[], &[("origin", "http://localhost.evil.example:5173")], refused);
         check(&[], &[("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")], refused);
         check(&[], &[("origin", "null")], refused);
         check(&[], &[("sec-fetch-site", "cross-site")], refused);
@@ -162,5 +175,11 @@ mod tests {
         check(&["https://app.example.org"], &[named, ("sec-fetch-site", "cross-site")], Ok(()));
         check(&["https://other.example.org"], &[named], refused);
         check(&[ANY], &[named], Ok(()));
+        // Pages that this machine serves to itself are as near as the server.
+        for near in ["http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:3000"] {
+            let headers = [own, ("origin", near), ("sec-fetch-site", "same-site")];
+            assert_eq!(checked(&strangers(None, &[], true), Method::POST, &headers), Ok(()), "{near}");
+            assert_eq!(checked(&strangers(None, &[], false), Method::POST, &headers), refused, "{near}");
+        }
     }
 }

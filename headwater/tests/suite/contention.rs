@@ -66,7 +66,7 @@ async fn of_parallel_copies_at_one_offset_exactly_one_is_kept() {
 async fn stalled(server: &Server, upload: &str, offset: usize, length: usize, body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(server.url.strip_prefix("http://").unwrap()).await.unwrap();
     let head = format!(
-        "PATCH {upload} HTTP/1.1\r\nhost: x\r\ntus-resumable: 1.0.0\r\nexpect: 100-continue\r\n\
+        "PATCH {upload} HTTP/1.1\r\nhost: localhost\r\ntus-resumable: 1.0.0\r\nexpect: 100-continue\r\n\
          content-type: application/offset+octet-stream\r\nupload-offset: {offset}\r\ncontent-length: {length}\r\n\r\n"
     );
     stream.write_all(head.as_bytes()).await.unwrap();
