@@ -185,7 +185,9 @@ async fn attempt(
     let published = published(parts, &asset, &mut report).await?;
     let is_elsewhere = match &published {
         // One that is behind is of the same time.
-        Some(published) if !is_busy && !report.tells(Fault::PointerBehind) => is_elsewhere(parts, &asset, published, &mut report).await?,
+        Some(published) if !is_busy && !report.tells(Fault::PointerBehind) => {
+            is_elsewhere(parts, &asset, published, &mut report).await?
+        }
         _ => false,
     };
     // What is in force is not what is told there: nothing can be learned from that, nor of what it does not know.
