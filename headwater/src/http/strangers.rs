@@ -81,7 +81,8 @@ impl Strangers {
                 let is_known = self.origins.iter().any(|known| known == ANY || origin == known.as_str());
                 // A page that this machine serves to itself, such as one that is being written.
                 let host = || origin.to_str().ok()?.parse::<Uri>().ok()?.host().map(str::to_owned);
-                !is_known && !(self.is_local && host().is_some_and(|host| is_loopback(&host)))
+                let is_near = || self.is_local && host().is_some_and(|host| is_loopback(&host));
+                !is_known && !is_near()
             }
             // Old browsers send neither with a form; what they send is no JSON, and creates no upload.
             None => headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site"),
