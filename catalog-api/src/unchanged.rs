@@ -12,8 +12,8 @@ use axum::response::{IntoResponse, Response};
 use crate::documents::{is_known, with_digest};
 use crate::problem::Problem;
 
-/// Largest answer that is looked at, in octets; more than any that has a tag.
-const BODY_BYTES_MAX: usize = 16 << 20;
+/// Largest answer that is looked at, in octets; more than any whose tag is a version.
+const BODY_OCTETS_MAX: u64 = 16 << 20;
 
 pub(crate) async fn unless_known(request: Request, next: Next) -> Response {
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -33,13 +33,13 @@ pub(crate) async fn unless_known(request: Request, next: Next) -> Response {
 /// The answer with a tag that names all that it tells.
 async fn tagged(answer: Response) -> Result<Response, Problem> {
     let is_json = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
-    // A body that is still being made is no document of this kind.
-    let is_whole = answer.body().size_hint().exact().is_some();
-    if !is_json || !is_whole {
+    // A body that is still being made is no document of this kind, and what is longer goes out as it is.
+    let is_short = answer.body().size_hint().exact().is_some_and(|octets| octets <= BODY_OCTETS_MAX);
+    if !is_json || !is_short {
         return Ok(answer);
     }
     let (mut parts, body) = answer.into_parts();
-    let content = axum::body::to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| Problem::internal())?;
+    let content = axum::body::to_bytes(body, usize::MAX).await.map_err(|_| Problem::internal())?;
     if let Some(tag) = parts.headers.get(header::ETAG).and_then(|version| with_digest(version, &content)) {
         parts.headers.insert(header::ETAG, tag);
     }

@@ -18,7 +18,8 @@ statements! {
         and v.state in ('failed', 'removing')"));
     /// The only one that an asset had so far, told by what the asset knows: it was looked at if it may be shown.
     INSERT_FIRST = both("insert into asset_versions (asset_id, source_version, upload_id, state, size_bytes, \
-        duration_ms, generation, created_at, shown_at, needs_review) select a.id, a.source_version, (select max(u.id) from uploads u \
+        duration_ms, generation, created_at, shown_at, needs_review) \
+        select a.id, a.source_version, (select max(u.id) from uploads u \
         where u.asset_id = a.id and u.source_version = a.source_version and u.kind <> 'partial'), 'ready', \
         a.size_bytes, $2, a.generation, a.created_at, a.created_at, \
         case when a.stage in ('draft', 'submitted', 'rejected') then 1 else 0 end from assets a where a.id = $1 \
