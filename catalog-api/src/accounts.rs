@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, Uri, header};
 use catalog_store::{ApiKey, Catalog, CatalogError, NewUser, Purpose, Session, UserState};
 use domain::authority::{Member, Role};
+use domain::throttle::{Allowance, Policy, Throttle};
 use domain::{Clock, KeyId, Principal, SessionId, Timestamp, UserId};
 use ipnet::IpNet;
 use serde_json::json;
@@ -39,13 +40,12 @@ pub use cookie::is_same_origin;
 pub(crate) use cookie::{cleared, issued};
 pub(crate) use mail::{Errand, is_addressable};
 pub(crate) use password::{Hasher, is_usable, weakness};
-pub(crate) use throttle::{Allowance, CODES, LETTERS, LETTERS_TO, LOGIN, LOGIN_OF_ACCOUNT, Policy, TOKENS};
+pub(crate) use throttle::{CODES, LETTERS, LETTERS_TO, LOGIN, LOGIN_OF_ACCOUNT, TOKENS, tell};
 
 use failures::Failures;
 use keys::Ring;
 use mail::Letterbox;
 use oidc::{Providers, Seals};
-use throttle::Throttle;
 
 /// How long an access token is good.
 pub(crate) const ACCESS_LIFE: Duration = Duration::from_secs(15 * 60);
@@ -116,7 +116,7 @@ struct Inner {
     tokens: HashMap<String, String>,
     ring: Ring,
     hasher: Hasher,
-    throttle: Throttle,
+    throttle: Mutex<Throttle>,
     letterbox: Letterbox,
     failures: Failures,
     providers: Providers,
@@ -179,7 +179,7 @@ impl Accounts {
         let (letterbox, errands) = Letterbox::new();
         let postman = Postman::new(&settings.mail, &settings.mail_from, errands)?;
         let tokens = settings.tokens.iter().map(|(name, token)| (secret::hash(token), name.clone())).collect();
-        let (hasher, throttle, address) = (Hasher::new(), Throttle::new(), OnceLock::new());
+        let (hasher, throttle, address) = (Hasher::new(), Mutex::default(), OnceLock::new());
         let inner = Inner {
             catalog,
             clock,
@@ -368,36 +368,27 @@ impl Accounts {
 
     /// Where a request comes from: what a proxy that is believed says, else who sent it.
     pub(crate) fn address(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<IpAddr> {
-        let peer = peer?.to_canonical();
+        let lines = headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
         let is_proxy = |address: IpAddr| self.0.settings.proxies.iter().any(|network| network.contains(&address));
-        if !is_proxy(peer) {
-            return Some(peer);
-        }
-        let lines = headers.get_all("x-forwarded-for").iter().rev().filter_map(|line| line.to_str().ok());
-        let hops = lines.flat_map(|line| line.rsplit(',')).map_while(|hop| hop.trim().parse::<IpAddr>().ok());
-        // From the nearest to the furthest; the first that is no proxy of ours is whom they speak for.
-        let mut last = peer;
-        for hop in hops.map(|hop| hop.to_canonical()) {
-            last = hop;
-            if !is_proxy(hop) {
-                break;
-            }
-        }
-        Some(last)
+        Some(domain::sender(peer?, lines, is_proxy))
     }
 
     /// Counts one try.
     pub(crate) fn take(&self, policy: &Policy, subject: &str) -> Allowance {
-        self.0.throttle.take(policy, subject, self.0.clock.now())
+        self.throttle().take(policy, subject, self.0.clock.now().unix_ms())
     }
 
     /// The same for an address.
     pub(crate) fn take_from(&self, policy: &Policy, address: Option<IpAddr>) -> Allowance {
-        self.take(policy, &throttle::neighbourhood(address))
+        self.take(policy, &domain::neighbourhood(address))
     }
 
     pub(crate) fn give_back(&self, policy: &Policy, subject: &str) {
-        self.0.throttle.give_back(policy, subject);
+        self.throttle().give_back(policy, subject);
+    }
+
+    fn throttle(&self) -> MutexGuard<'_, Throttle> {
+        self.0.throttle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a login that failed.

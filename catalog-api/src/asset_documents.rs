@@ -146,25 +146,19 @@ pub(crate) async fn change(
     let condition = IfMatch::of(&headers)?;
     condition.version(found.version)?;
     let wanted: Change = document(&state, &headers, body).await?;
-    let mut tries = condition.tries();
-    // Ends because tries are bounded.
-    let has_changed = loop {
-        let tried = async {
-            let found = state.catalog.document(asset.id, id).await?.ok_or(NO_DOCUMENT)?;
-            let version = condition.version(found.version)?;
-            let (name, description) = (found.name.clone(), found.description.clone());
-            let said = checked(wanted.clone(), found)?;
-            if (&said.name, &said.description, said.position) == (&name, &description, None) {
-                return Ok(false);
-            }
-            let (now, job) = (state.clock.now(), JobId::mint(state.clock.now(), state.clock.entropy()));
-            state.catalog.change_document((asset.id, id), version, &said, job, now).await?.ok_or(NO_DOCUMENT)?;
-            Ok(true)
-        };
-        if let Some(settled) = tries.settled(tried.await) {
-            break settled?;
+    let change = || async {
+        let found = state.catalog.document(asset.id, id).await?.ok_or(NO_DOCUMENT)?;
+        let version = condition.version(found.version)?;
+        let (name, description) = (found.name.clone(), found.description.clone());
+        let said = checked(wanted.clone(), found)?;
+        if (&said.name, &said.description, said.position) == (&name, &description, None) {
+            return Ok(false);
         }
+        let (now, job) = (state.clock.now(), JobId::mint(state.clock.now(), state.clock.entropy()));
+        state.catalog.change_document((asset.id, id), version, &said, job, now).await?.ok_or(NO_DOCUMENT)?;
+        Ok(true)
     };
+    let has_changed = condition.tried(change).await?;
     if has_changed {
         tracing::info!(asset.id = %asset.id, document.id = %id, "document changed");
         follow(&state, asset.id).await;

@@ -9,14 +9,15 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{CatalogError, NewSession, NewUser, Proof, Purpose, Refreshed, User, UserState};
 use domain::authority::Role;
+use domain::throttle::Policy;
 use domain::{SessionId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::State;
 use crate::accounts::{
-    ACCESS_LIFE, Accounts, Allowance, Caller, Errand, LETTERS, LETTERS_TO, LOGIN, LOGIN_OF_ACCOUNT, LOST_ANSWER,
-    Policy, SESSION_LIFE, TOKENS, cleared, is_same_origin, issued, lasts_until, secret, weakness,
+    ACCESS_LIFE, Accounts, Caller, Errand, LETTERS, LETTERS_TO, LOGIN, LOGIN_OF_ACCOUNT, LOST_ANSWER, SESSION_LIFE,
+    TOKENS, cleared, is_same_origin, issued, lasts_until, secret, tell, weakness,
 };
 use crate::assets::no_store;
 use crate::documents::document;
@@ -166,7 +167,7 @@ pub(crate) async fn log_in(
         let key = catalog_store::accounts::email_key(&wanted.email);
         let allowance = accounts.take(&LOGIN_OF_ACCOUNT, &key);
         if allowance.is_exceeded {
-            return Err(Problem::too_many_attempts(allowance.reset_s));
+            return Err(Problem::too_many_attempts(allowance.reset_s()));
         }
         let user = proven(accounts, &key, wanted.password).await?;
         accounts.give_back(&LOGIN_OF_ACCOUNT, &key);
@@ -444,7 +445,7 @@ fn ticket_hash(token: &str) -> Result<String, Problem> {
 /// Counts a letter to this address, whether or not one will be written.
 pub(crate) fn letter_to(accounts: &Accounts, email: &str) -> Result<(), Problem> {
     let allowance = accounts.take(&LETTERS_TO, &catalog_store::accounts::email_key(email));
-    if allowance.is_exceeded { Err(Problem::too_many_attempts(allowance.reset_s)) } else { Ok(()) }
+    if allowance.is_exceeded { Err(Problem::too_many_attempts(allowance.reset_s())) } else { Ok(()) }
 }
 
 /// Does `work` if this address has not done so too often, and tells how often it still may.
@@ -454,11 +455,11 @@ pub(crate) async fn limited(
     address: Option<IpAddr>,
     work: impl AsyncFnOnce() -> Result<Response, Problem>,
 ) -> Result<Response, Problem> {
-    let allowance: Allowance = accounts.take_from(policy, address);
+    let allowance = accounts.take_from(policy, address);
     let mut response = match allowance.is_exceeded {
-        true => Problem::too_many_attempts(allowance.reset_s).into_response(),
+        true => Problem::too_many_attempts(allowance.reset_s()).into_response(),
         false => work().await.unwrap_or_else(IntoResponse::into_response),
     };
-    allowance.write(response.headers_mut());
+    tell(policy, &allowance, response.headers_mut());
     Ok(response)
 }

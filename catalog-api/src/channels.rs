@@ -150,26 +150,19 @@ pub(crate) async fn change(
     let condition = IfMatch::of(&headers)?;
     condition.version(now.version)?;
     let wanted: Change = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
-    let mut tries = condition.tries();
-    // Ends because tries are bounded.
-    let changed = loop {
-        let tried = async {
-            let now = channel_for(&state, &caller, now.id, Action::EditChannel).await?;
-            let version = condition.version(now.version)?;
-            let description = wanted.description.clone().map_or(now.description.clone(), Option::unwrap_or_default);
-            let (name, description) = checked(wanted.name.as_ref().unwrap_or(&now.name), &description)?;
-            if (&name, &description) == (&now.name, &now.description) {
-                return Ok(now);
-            }
-            let changed =
-                state.catalog.change_channel(now.id, version, (&name, &description), state.clock.now()).await?;
-            tracing::info!(channel.id = %changed.id, "channel changed");
-            Ok(changed)
-        };
-        if let Some(settled) = tries.settled(tried.await) {
-            break settled?;
+    let change = || async {
+        let now = channel_for(&state, &caller, now.id, Action::EditChannel).await?;
+        let version = condition.version(now.version)?;
+        let description = wanted.description.clone().map_or(now.description.clone(), Option::unwrap_or_default);
+        let (name, description) = checked(wanted.name.as_ref().unwrap_or(&now.name), &description)?;
+        if (&name, &description) == (&now.name, &now.description) {
+            return Ok(now);
         }
+        let changed = state.catalog.change_channel(now.id, version, (&name, &description), state.clock.now()).await?;
+        tracing::info!(channel.id = %changed.id, "channel changed");
+        Ok(changed)
     };
+    let changed = condition.tried(change).await?;
     Ok(shown(changed))
 }
 

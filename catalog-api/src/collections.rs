@@ -183,28 +183,22 @@ pub(crate) async fn change(
     let condition = IfMatch::of(&headers)?;
     condition.version(now.version)?;
     let wanted: Change = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
-    let mut tries = condition.tries();
-    // Ends because tries are bounded.
-    let changed = loop {
-        let tried = async {
-            let now = collection_for(&state, &caller, now.id, Action::EditCollection).await?;
-            let version = condition.version(now.version)?;
-            let text = checked(CollectionText {
-                title: wanted.title.clone().unwrap_or_else(|| now.title.clone()),
-                description: wanted.description.clone().map_or(now.description.clone(), Option::unwrap_or_default),
-                visibility: wanted.visibility.unwrap_or(now.visibility),
-            })?;
-            if (&text.title, &text.description, text.visibility) == (&now.title, &now.description, now.visibility) {
-                return Ok(now);
-            }
-            let changed = state.catalog.change_collection(now.id, version, &text, state.clock.now()).await?;
-            tracing::info!(collection.id = %changed.id, "collection changed");
-            Ok(changed)
-        };
-        if let Some(settled) = tries.settled(tried.await) {
-            break settled?;
+    let change = || async {
+        let now = collection_for(&state, &caller, now.id, Action::EditCollection).await?;
+        let version = condition.version(now.version)?;
+        let text = checked(CollectionText {
+            title: wanted.title.clone().unwrap_or_else(|| now.title.clone()),
+            description: wanted.description.clone().map_or(now.description.clone(), Option::unwrap_or_default),
+            visibility: wanted.visibility.unwrap_or(now.visibility),
+        })?;
+        if (&text.title, &text.description, text.visibility) == (&now.title, &now.description, now.visibility) {
+            return Ok(now);
         }
+        let changed = state.catalog.change_collection(now.id, version, &text, state.clock.now()).await?;
+        tracing::info!(collection.id = %changed.id, "collection changed");
+        Ok(changed)
     };
+    let changed = condition.tried(change).await?;
     Ok(shown(changed))
 }
 

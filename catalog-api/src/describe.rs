@@ -39,26 +39,20 @@ pub(crate) async fn change(
     let condition = IfMatch::of(&headers)?;
     condition.version(asset.about_version)?;
     let patch: Map<String, Value> = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
-    let mut tries = condition.tries();
-    // Ends because tries are bounded.
-    let described = loop {
-        let tried = async {
-            let asset = asset_for(&state, &caller, asset.id, Action::EditAsset).await?;
-            let version = condition.version(asset.about_version)?;
-            let mut wanted = said(&asset.about);
-            merge(&mut wanted, Value::Object(patch.clone()));
-            let about = read(wanted).and_then(About::tidied).map_err(Problem::invalid_fields)?;
-            if about == asset.about {
-                return Ok(asset);
-            }
-            state.catalog.set_about(asset.id, version, &about, state.clock.now()).await?;
-            tracing::info!(asset.id = %asset.id, "asset described");
-            asset_for(&state, &caller, asset.id, Action::EditAsset).await
-        };
-        if let Some(settled) = tries.settled(tried.await) {
-            break settled?;
+    let change = || async {
+        let asset = asset_for(&state, &caller, asset.id, Action::EditAsset).await?;
+        let version = condition.version(asset.about_version)?;
+        let mut wanted = said(&asset.about);
+        merge(&mut wanted, Value::Object(patch.clone()));
+        let about = read(wanted).and_then(About::tidied).map_err(Problem::invalid_fields)?;
+        if about == asset.about {
+            return Ok(asset);
         }
+        state.catalog.set_about(asset.id, version, &about, state.clock.now()).await?;
+        tracing::info!(asset.id = %asset.id, "asset described");
+        asset_for(&state, &caller, asset.id, Action::EditAsset).await
     };
+    let described = condition.tried(change).await?;
     shown(&state, described).await
 }
 

@@ -98,9 +98,19 @@ impl IfMatch {
         }
     }
 
-    /// For a change of what is there, which is looked up anew in each try.
-    pub(crate) fn tries(&self) -> Tries<'_> {
-        Tries { condition: self, left: TRIES_MAX }
+    /// What is told of a change of what is there, which `change` looks up anew each time: tried once, or a bounded number
+    /// of times while others are faster where it is meant for whatever is there.
+    pub(crate) async fn tried<T, F>(&self, change: impl Fn() -> F) -> Result<T, Problem>
+    where
+        F: Future<Output = Result<T, Problem>>,
+    {
+        for _ in 0..TRIES_MAX {
+            match change().await {
+                Err(problem) if *self == Self::Any && problem.code() == "changed" => {}
+                told => return told,
+            }
+        }
+        Err(Problem::busy())
     }
 
     /// Whether it is meant for what has this tag, with its quotes.
@@ -174,25 +184,6 @@ pub(crate) fn with_digest(version: &HeaderValue, content: &[u8]) -> Option<Heade
     HeaderValue::try_from(format!("\"{version}-{digest}\"")).ok().filter(|_| is_counted)
 }
 
-/// Tries of a change: one, or until nobody else is faster where it is meant for whatever is there.
-pub(crate) struct Tries<'a> {
-    condition: &'a IfMatch,
-    left: usize,
-}
-
-impl Tries<'_> {
-    /// What is told of the change; `None` if it is to be tried again. Says so a bounded number of times.
-    pub(crate) fn settled<T>(&mut self, tried: Result<T, Problem>) -> Option<Result<T, Problem>> {
-        self.left = self.left.saturating_sub(1);
-        match tried {
-            Err(problem) if *self.condition == IfMatch::Any && problem.code() == "changed" => {
-                (self.left == 0).then(|| Err(Problem::busy()))
-            }
-            tried => Some(tried),
-        }
-    }
-}
-
 /// A list behind the spaces and commas that it begins with.
 fn skipped(list: &[u8]) -> &[u8] {
     let start = list.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b','));
@@ -213,6 +204,9 @@ fn next_tag(list: &[u8]) -> Option<(bool, &[u8], &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::future::ready;
+
     use super::*;
 
     #[test]
@@ -272,19 +266,24 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_change_of_whatever_is_there_is_tried_again_while_others_are_faster_and_not_for_ever() {
-        let lost = || Err::<(), _>(Problem::changed(Some(4)));
+    #[tokio::test]
+    async fn a_change_of_whatever_is_there_is_tried_again_while_others_are_faster_and_not_for_ever() {
         let named = IfMatch::Tags(vec![b"\"3\"".to_vec()]);
-        assert_eq!(named.tries().settled(lost()).unwrap().unwrap_err().code(), "changed");
-        let mut tries = IfMatch::Any.tries();
-        for _ in 1..TRIES_MAX {
-            assert!(tries.settled(lost()).is_none());
+        for (condition, faster, told, times) in [
+            (&named, 1, Err("changed"), 1),
+            (&IfMatch::Any, 3, Ok(()), 4),
+            (&IfMatch::Any, usize::MAX, Err("busy"), TRIES_MAX),
+        ] {
+            let tried = Cell::new(0);
+            let change = || {
+                tried.set(tried.get() + 1);
+                ready(if tried.get() <= faster { Err(Problem::changed(Some(4))) } else { Ok(()) })
+            };
+            assert_eq!(condition.tried(change).await.map_err(|problem| problem.code()), told);
+            assert_eq!(tried.get(), times);
         }
-        assert_eq!(tries.settled(lost()).unwrap().unwrap_err().code(), "busy");
-        assert!(IfMatch::Any.tries().settled(Ok(())).unwrap().is_ok());
-        let other = IfMatch::Any.tries().settled::<()>(Err(Problem::precondition_required()));
-        assert_eq!(other.unwrap().unwrap_err().code(), "precondition_required");
+        let other = IfMatch::Any.tried(|| ready(Err::<(), _>(Problem::precondition_required()))).await;
+        assert_eq!(other.unwrap_err().code(), "precondition_required");
     }
 
     #[test]

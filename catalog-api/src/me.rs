@@ -96,29 +96,23 @@ pub(crate) async fn change(
     let accounts = accounts(&state)?;
     let condition = IfMatch::of(&headers)?;
     let wanted: ProfileChange = document(&state, &headers, body).await?;
-    let mut tries = condition.tries();
-    // Ends because tries are bounded.
-    let changed = loop {
-        let tried = async {
-            let user = own(accounts, &caller).await?;
-            let version = condition.version(user.version)?;
-            let profile = Profile {
-                name: wanted.name.as_deref().map_or(Ok(user.name.clone()), checked_name)?,
-                bio: wanted.bio.as_deref().map_or(Ok(user.bio.clone()), checked_bio)?,
-                language: match &wanted.language {
-                    Some(language) => checked_language(language.as_deref())?,
-                    None => user.language.clone(),
-                },
-            };
-            if (&profile.name, &profile.bio, &profile.language) == (&user.name, &user.bio, &user.language) {
-                return Ok(user);
-            }
-            Ok(accounts.catalog().set_profile(user.id, version, &profile, accounts.clock().now()).await?)
+    let change = || async {
+        let user = own(accounts, &caller).await?;
+        let version = condition.version(user.version)?;
+        let profile = Profile {
+            name: wanted.name.as_deref().map_or(Ok(user.name.clone()), checked_name)?,
+            bio: wanted.bio.as_deref().map_or(Ok(user.bio.clone()), checked_bio)?,
+            language: match &wanted.language {
+                Some(language) => checked_language(language.as_deref())?,
+                None => user.language.clone(),
+            },
         };
-        if let Some(settled) = tries.settled(tried.await) {
-            break settled?;
+        if (&profile.name, &profile.bio, &profile.language) == (&user.name, &user.bio, &user.language) {
+            return Ok(user);
         }
+        Ok(accounts.catalog().set_profile(user.id, version, &profile, accounts.clock().now()).await?)
     };
+    let changed = condition.tried(change).await?;
     Ok(with_tag(changed))
 }
 
@@ -281,7 +275,7 @@ pub(crate) async fn confirmed(accounts: &Accounts, user: &User, password: String
     let subject = catalog_store::accounts::email_key(user.email.as_deref().unwrap_or_default());
     let allowance = accounts.take(&LOGIN_OF_ACCOUNT, &subject);
     if allowance.is_exceeded {
-        return Err(Problem::too_many_attempts(allowance.reset_s));
+        return Err(Problem::too_many_attempts(allowance.reset_s()));
     }
     if !accounts.hasher().verify(password, user.password.as_deref()).await?.is_right {
         return Err(Problem::forbidden("this is not your present password"));

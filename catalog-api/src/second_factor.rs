@@ -72,7 +72,7 @@ pub(crate) async fn confirm(
     let user = own(accounts, &caller).await?;
     let allowance = accounts.take(&CODES, &user.id.to_string());
     if allowance.is_exceeded {
-        return Err(Problem::too_many_attempts(allowance.reset_s));
+        return Err(Problem::too_many_attempts(allowance.reset_s()));
     }
     let (clock, now) = (accounts.clock(), accounts.clock().now());
     let pending = user.totp_pending.as_ref().ok_or_else(Problem::invalid_code)?;
@@ -115,7 +115,7 @@ pub(crate) async fn asked(accounts: &Accounts, user: &User, code: Option<&str>) 
     let subject = user.id.to_string();
     let allowance = accounts.take(&CODES, &subject);
     if allowance.is_exceeded {
-        return Err(Problem::too_many_attempts(allowance.reset_s));
+        return Err(Problem::too_many_attempts(allowance.reset_s()));
     }
     let (catalog, now) = (accounts.catalog(), accounts.clock().now());
     let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();

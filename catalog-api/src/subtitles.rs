@@ -99,27 +99,21 @@ pub(crate) async fn change(
     let condition = IfMatch::of(&headers)?;
     condition.version(text.version)?;
     let wanted: Change = document(&state, &headers, body).await?;
-    let mut tries = condition.tries();
-    // Ends because tries are bounded.
-    let text = loop {
-        let tried = async {
-            let text = state.catalog.text(asset, id).await?.ok_or(NO_TEXT)?;
-            let version = condition.version(text.version)?;
-            let flags = changed(wanted.clone(), &text)?;
-            let present = (&text.language, &text.name, text.is_forced, text.is_default, text.is_sdh);
-            if (&flags.language, &flags.name, flags.is_forced, flags.is_default, flags.is_sdh) == present {
-                return Ok(text);
-            }
-            let now = state.clock.now();
-            let job = JobId::mint(now, state.clock.entropy());
-            let text = state.catalog.change_text((asset, id), version, &flags, job, now).await?.ok_or(NO_TEXT)?;
-            tracing::info!(asset.id = %asset, text.id = %id, "text described");
-            Ok(text)
-        };
-        if let Some(settled) = tries.settled(tried.await) {
-            break settled?;
+    let change = || async {
+        let text = state.catalog.text(asset, id).await?.ok_or(NO_TEXT)?;
+        let version = condition.version(text.version)?;
+        let flags = changed(wanted.clone(), &text)?;
+        let present = (&text.language, &text.name, text.is_forced, text.is_default, text.is_sdh);
+        if (&flags.language, &flags.name, flags.is_forced, flags.is_default, flags.is_sdh) == present {
+            return Ok(text);
         }
+        let now = state.clock.now();
+        let job = JobId::mint(now, state.clock.entropy());
+        let text = state.catalog.change_text((asset, id), version, &flags, job, now).await?.ok_or(NO_TEXT)?;
+        tracing::info!(asset.id = %asset, text.id = %id, "text described");
+        Ok(text)
     };
+    let text = condition.tried(change).await?;
     shown(&text)
 }
 

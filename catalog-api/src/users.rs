@@ -162,33 +162,27 @@ pub(crate) async fn change(
     if wanted.quota_bytes.flatten().is_some_and(|bytes| bytes > QUOTA_BYTES_MAX) {
         return Err(Problem::invalid_body(format!("quota_bytes is at most {QUOTA_BYTES_MAX}")));
     }
-    let mut tries = condition.tries();
-    // Ends because tries are bounded.
-    let changed = loop {
-        let tried = async {
-            let user = known(accounts, id).await?;
-            let version = condition.version(user.version)?;
-            let terms = Terms {
-                role: wanted.role.unwrap_or(user.role),
-                state: match wanted.state {
-                    Some(Wished::Active) => UserState::Active,
-                    Some(Wished::Suspended) => UserState::Suspended,
-                    None => user.state,
-                },
-                quota_bytes: wanted.quota_bytes.unwrap_or(user.quota_bytes),
-            };
-            if (terms.role, terms.state, terms.quota_bytes) == (user.role, user.state, user.quota_bytes) {
-                return Ok(user);
-            }
-            let now = accounts.clock().now();
-            let changed = accounts.catalog().set_terms(id, version, &terms, &caller.actor(), now).await?;
-            tracing::info!(user.id = %id, role = %terms.role, state = %terms.state, "account changed");
-            Ok(changed)
+    let change = || async {
+        let user = known(accounts, id).await?;
+        let version = condition.version(user.version)?;
+        let terms = Terms {
+            role: wanted.role.unwrap_or(user.role),
+            state: match wanted.state {
+                Some(Wished::Active) => UserState::Active,
+                Some(Wished::Suspended) => UserState::Suspended,
+                None => user.state,
+            },
+            quota_bytes: wanted.quota_bytes.unwrap_or(user.quota_bytes),
         };
-        if let Some(settled) = tries.settled(tried.await) {
-            break settled?;
+        if (terms.role, terms.state, terms.quota_bytes) == (user.role, user.state, user.quota_bytes) {
+            return Ok(user);
         }
+        let now = accounts.clock().now();
+        let changed = accounts.catalog().set_terms(id, version, &terms, &caller.actor(), now).await?;
+        tracing::info!(user.id = %id, role = %terms.role, state = %terms.state, "account changed");
+        Ok(changed)
     };
+    let changed = condition.tried(change).await?;
     Ok(with_tag(changed))
 }
 

@@ -188,39 +188,33 @@ pub(crate) async fn change(
     let condition = IfMatch::of(&headers)?;
     condition.version(webhook.version)?;
     let wanted: ChangeRequest = document(&state, &headers, body).await?;
-    let mut tries = condition.tries();
-    // Ends because tries are bounded.
-    let changed = loop {
-        let tried = async {
-            let webhook = own_of(&state, &caller, &webhook.id.to_string()).await?;
-            let version = condition.version(webhook.version)?;
-            let present = WebhookChange {
-                url: webhook.url.clone(),
-                description: webhook.description.clone(),
-                topics: webhook.topics.clone(),
-                is_enabled: webhook.disabled_reason.is_none(),
-            };
-            let change = WebhookChange {
-                url: wanted.url.as_deref().map_or(Ok(webhook.url.clone()), |url| checked_url(&state, url))?,
-                description: match &wanted.description {
-                    Some(description) => checked_description(description.as_deref().unwrap_or_default())?,
-                    None => webhook.description.clone(),
-                },
-                topics: match &wanted.topics {
-                    Some(topics) => checked_topics(topics.as_deref().unwrap_or_default())?,
-                    None => webhook.topics.clone(),
-                },
-                is_enabled: wanted.is_enabled.unwrap_or(present.is_enabled),
-            };
-            if change == present {
-                return Ok(webhook);
-            }
-            Ok(state.catalog.change_webhook((webhook.id, version), &change, state.clock.now()).await?)
+    let change = || async {
+        let webhook = own_of(&state, &caller, &webhook.id.to_string()).await?;
+        let version = condition.version(webhook.version)?;
+        let present = WebhookChange {
+            url: webhook.url.clone(),
+            description: webhook.description.clone(),
+            topics: webhook.topics.clone(),
+            is_enabled: webhook.disabled_reason.is_none(),
         };
-        if let Some(settled) = tries.settled(tried.await) {
-            break settled?;
+        let change = WebhookChange {
+            url: wanted.url.as_deref().map_or(Ok(webhook.url.clone()), |url| checked_url(&state, url))?,
+            description: match &wanted.description {
+                Some(description) => checked_description(description.as_deref().unwrap_or_default())?,
+                None => webhook.description.clone(),
+            },
+            topics: match &wanted.topics {
+                Some(topics) => checked_topics(topics.as_deref().unwrap_or_default())?,
+                None => webhook.topics.clone(),
+            },
+            is_enabled: wanted.is_enabled.unwrap_or(present.is_enabled),
+        };
+        if change == present {
+            return Ok(webhook);
         }
+        Ok(state.catalog.change_webhook((webhook.id, version), &change, state.clock.now()).await?)
     };
+    let changed = condition.tried(change).await?;
     Ok(shown(&state, changed))
 }
 

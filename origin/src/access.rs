@@ -314,7 +314,9 @@ impl Gate {
                 }
                 match admission {
                     Admission::Password { hash } => {
-                        let viewer = attempts::viewer(claim.headers, claim.address, &self.is_proxy);
+                        let lines =
+                            claim.headers.get_all("x-forwarded-for").iter().filter_map(|line| line.to_str().ok());
+                        let viewer = claim.address.map(|peer| domain::sender(peer, lines, &self.is_proxy));
                         self.passwords.open(hash, claim.headers, viewer).await.map(|()| Passage::Private)
                     }
                     _ => Err(Denied::NotSigned),

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::Denied;
-use super::attempts::{Attempts, neighbourhood};
+use super::attempts::Attempts;
 
 /// Rounds of the derivation: some 20 ms, which a guesser has to spend each time.
 const ROUNDS: NonZeroU32 = NonZeroU32::new(100_000).expect("not zero");
@@ -78,7 +78,7 @@ impl Passwords {
     pub(super) async fn open(&self, hash: &str, headers: &HeaderMap, address: Option<IpAddr>) -> Result<(), Denied> {
         let password = brought(headers).ok_or(Denied::NoPassword)?;
         let (salt, derived) = parts(hash).ok_or(Denied::NoPassword)?;
-        let from = neighbourhood(address);
+        let from = domain::neighbourhood(address);
         let name = named(&[hash, &password]);
         let name_there = named(&[hash, &password, &from]);
         if self.known.get(&name_there).is_some() {
