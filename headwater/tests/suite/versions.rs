@@ -49,21 +49,33 @@ pub(crate) async fn state_of(server: &Server, asset: &str, version: u64) -> Stri
 
 /// What a player gets that begins now: how long it plays in seconds, rounded, and every octet of it.
 pub(crate) async fn played(server: &Server, hls: &str) -> (String, BTreeMap<String, Vec<u8>>) {
+    try_played(server, hls).await.unwrap_or_else(|gone| panic!("{gone} is named and not there"))
+}
+
+/// The same, or the address of which there is nothing any more.
+pub(crate) async fn try_played(server: &Server, hls: &str) -> Result<(String, BTreeMap<String, Vec<u8>>), String> {
     let folder = hls.rsplit_once('/').unwrap().0;
     let (_, master) = m3u8_rs::parse_master_playlist(server.text(hls).await.as_bytes()).unwrap();
     let variant = master.variants.iter().find(|variant| !variant.is_i_frame).unwrap();
     let media = format!("{folder}/{}", variant.uri);
     let below = media.rsplit_once('/').unwrap().0.to_owned();
-    let (_, list) = m3u8_rs::parse_media_playlist(server.text(&media).await.as_bytes()).unwrap();
+    let get = async |path: String| {
+        let answer = server.get(&path).await;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Err(path);
+        }
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        Ok(answer.bytes().await.unwrap().to_vec())
+    };
+    let (_, list) = m3u8_rs::parse_media_playlist(&get(media).await?).unwrap();
     assert!(list.end_list);
     let mut octets = BTreeMap::new();
     for segment in &list.segments {
-        let answer = server.get(&format!("{below}/{}", segment.uri)).await;
-        assert_eq!(answer.status(), StatusCode::OK, "{}", segment.uri);
-        octets.insert(format!("{below}/{}", segment.uri), answer.bytes().await.unwrap().to_vec());
+        let path = format!("{below}/{}", segment.uri);
+        octets.insert(path.clone(), get(path).await?);
     }
     let seconds: f32 = list.segments.iter().map(|segment| segment.duration).sum();
-    (format!("{seconds:.0}"), octets)
+    Ok((format!("{seconds:.0}"), octets))
 }
 
 /// Waits until a player that begins now gets what plays for so long.
