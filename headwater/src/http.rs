@@ -36,6 +36,7 @@ mod tls;
 pub use health::{Health, Probe};
 pub use listener::{Limits, Listener};
 pub use outgoing::Outgoing;
+pub use pages::Pages;
 pub use purge::PurgeDoor;
 pub(crate) use purge::{PATH as PURGE_PATH, TAGS_MAX as PURGED_TAGS_MAX};
 pub use route::Route;

@@ -142,7 +142,7 @@ async fn edge(config: Config) -> anyhow::Result<ExitCode> {
         origin: None,
         ingest: None,
         api: None,
-        has_pages: false,
+        pages: None,
         // It serves what it has while the upstream is away: nothing else has to be there.
         health: Health::new(lifecycle.soft().clone(), Vec::new()),
         metrics: Arc::new(metrics.with_edge(edge.clone())),
@@ -268,7 +268,7 @@ impl Base {
             purge: None,
             ingest,
             api,
-            has_pages: config.has(Role::Api),
+            pages: config.has(Role::Api).then(|| wiring::pages(config)),
             health: self.health(lifecycle),
             metrics: Arc::new(Metrics::new(counters, uploads, players).with_purges(purges)),
             catalog: self.catalog.clone(),

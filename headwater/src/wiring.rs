@@ -24,6 +24,7 @@ pub use demand::demand;
 
 use crate::config::{self, AccessMode, Config, Role};
 use crate::data_dir::{DataDir, Layout};
+use crate::http::Pages;
 use crate::metrics::PurgeCounts;
 use crate::purge::teller::Teller;
 use crate::webhook::fan::Fan;
@@ -258,6 +259,12 @@ pub fn origin(
     let (cache_bytes, steering) = (config.origin_cache_bytes, config.steering().ok().flatten());
     let config = origin::OriginConfig { cache_bytes, steering, ..origin::OriginConfig::default() };
     origin::Origin::behind(config, store, demand, gate)
+}
+
+/// The web pages, whose players may go where they are steered to.
+pub fn pages(config: &Config) -> Pages {
+    let steering = config.steering().ok().flatten();
+    Pages::new(steering.iter().flat_map(origin::Steering::hosts))
 }
 
 /// The name of the worker that works from this data folder: made once, so that a server that was

@@ -190,8 +190,7 @@ fn a_player_takes_another_host_where_the_first_is_down() {
     let uploaded = browse("upload.mjs", &[&server.url, clip.to_str().unwrap()]);
     let uploaded = uploaded.unwrap_or_else(|words| panic!("the upload page: {words}\n{}", log_in(folder.path())));
     let watch = uploaded["watch"].as_str().unwrap();
-    let playback = &watch[watch.find("plb_").unwrap()..][..30];
-    let played = browse("steered.mjs", &[&server.url, playback, &down, &twin]);
+    let played = browse("steered.mjs", &[&server.url, watch, &down, &twin]);
     let played = played.unwrap_or_else(|words| panic!("{words}\n{}", log_in(folder.path())));
     assert!(played["segments"][&twin].as_u64().is_some_and(|count| count > 0), "{played}");
     assert!(!played["steering"].as_array().unwrap().is_empty(), "{played}");

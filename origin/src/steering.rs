@@ -117,6 +117,11 @@ impl Steering {
         Ok(Some(Self { pathways: known, ttl_s }))
     }
 
+    /// The names of all hosts but the one that a playlist came from.
+    pub fn hosts(&self) -> impl Iterator<Item = &str> {
+        self.pathways.iter().filter_map(|pathway| pathway.host.as_deref())
+    }
+
     /// How long the answer to everybody may be kept, in seconds: half the time after which players ask again.
     pub(crate) fn fresh_s(&self) -> u32 {
         self.ttl_s / 2

@@ -22,6 +22,9 @@ const ARGS = [
   '--autoplay-policy=no-user-gesture-required',
 ];
 
+/** No story takes longer, also where a page never answers: what it says then is better than what kills it. */
+const STORY_DEADLINE_MS = 300_000;
+
 /**
  * Runs `body` with a page of a fresh browser, prints what it returns as JSON, and ends the process: with 0, or with 1
  * and a reason. Script errors and requests to any other origin are failures whatever `body` says.
@@ -52,7 +55,7 @@ export async function run(baseUrl, body, isWanted = () => false) {
       const url = request.url();
       if (/^https?:/.test(url) && new URL(url).origin !== origin && !isWanted(url)) faults.push(`request to another origin: ${url}`);
     });
-    const report = await body(page);
+    const report = await Promise.race([body(page), expired()]);
     if (faults.length > 0) throw new Error(faults.join('; '));
     process.stdout.write(`${JSON.stringify({ ok: true, ...report })}\n`);
   } catch (error) {
@@ -69,6 +72,14 @@ export async function run(baseUrl, body, isWanted = () => false) {
   }
 }
 
+/** @returns {Promise<never>} */
+function expired() {
+  return new Promise((_, reject) => {
+    const words = `the story does not end within ${STORY_DEADLINE_MS / 1000} s`;
+    setTimeout(() => reject(new Error(words)), STORY_DEADLINE_MS).unref();
+  });
+}
+
 /**
  * @param {unknown} condition
  * @param {string} reason
@@ -81,13 +92,15 @@ export function expect(condition, reason) {
 /**
  * Asks until the answer is true; fails with `reason` after the deadline.
  *
- * @param {string} reason
+ * @param {string | (() => string)} reason
  * @param {() => Promise<boolean>} ask
  */
 export async function until(reason, ask, deadlineMs = 30_000) {
   const end = Date.now() + deadlineMs;
   while (!(await ask())) {
-    if (Date.now() > end) throw new Error(`${reason} (waited ${deadlineMs / 1000} s)`);
+    if (Date.now() > end) {
+      throw new Error(`${typeof reason === 'string' ? reason : reason()} (waited ${deadlineMs / 1000} s)`);
+    }
     await new Promise((done) => setTimeout(done, 100));
   }
 }

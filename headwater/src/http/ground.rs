@@ -92,7 +92,7 @@ impl Ground {
             purge: None,
             ingest: Some(uploads(saw, is_open)),
             api: None,
-            has_pages: false,
+            pages: None,
             health: Health::new(lifecycle.soft().clone(), Vec::new()),
             metrics: Arc::new(Metrics::new(Arc::default(), Arc::default(), Arc::default())),
             catalog: None,

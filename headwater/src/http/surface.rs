@@ -19,11 +19,12 @@ use tracing::Instrument;
 use super::health::Health;
 use super::listener::HEAD_BYTES_MAX;
 use super::outgoing::Outgoing;
+use super::pages::Pages;
 use super::problem::problem;
 use super::purge::PurgeDoor;
+use super::request_id;
 use super::route::Route;
 use super::strangers::{Strangers, Unwelcome};
-use super::{pages, request_id};
 use crate::metrics::Metrics;
 
 /// For a year after each answer browsers come over TLS alone, to every port of the name (RFC 6797).
@@ -41,8 +42,8 @@ pub struct Parts {
     pub ingest: Option<Router>,
     /// `/api/...`
     pub api: Option<Router>,
-    /// The web pages are shown.
-    pub has_pages: bool,
+    /// The web pages, where they are shown.
+    pub pages: Option<Pages>,
     /// `/healthz`, `/readyz`
     pub health: Health,
     /// `/metrics`
@@ -230,8 +231,10 @@ impl Surface {
                 Some(door) => door.answer(request).await,
                 None => problem(StatusCode::NOT_FOUND, "no_edge", "this server is no cache in front of another"),
             },
-            Route::Page if parts.has_pages => pages::answer(request.method(), request.uri().path(), request.headers()),
-            Route::Page => not_played("api"),
+            Route::Page => match &parts.pages {
+                Some(pages) => pages.answer(request.method(), request.uri().path(), request.headers()),
+                None => not_played("api"),
+            },
         }
     }
 

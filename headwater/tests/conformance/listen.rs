@@ -23,7 +23,7 @@ pub(crate) async fn serve(router: Router) -> (SocketAddr, JoinSet<()>) {
         purge: None,
         ingest: Some(router),
         api: None,
-        has_pages: false,
+        pages: None,
         health: Health::new(lifecycle.soft().clone(), Vec::new()),
         metrics: Arc::new(Metrics::new(Arc::default(), Arc::default(), Arc::default())),
         catalog: None,

@@ -22,6 +22,9 @@ export interface Session {
 /** Attempts to carry on after a fatal error before it is shown. */
 const RECOVERIES_MAX = 3;
 
+/** How long after a change of the host the first fragment may take before it is asked for again. */
+const ELSEWHERE_WAIT_MS = 4000;
+
 const CONFIG: Partial<HlsConfig> = {
   // Segments are CMAF and need no transmuxing: a worker would only ask for a wider content security policy.
   enableWorker: false,
@@ -59,10 +62,36 @@ function startHls(video: HTMLVideoElement, source: string, startAt: number, repo
     change({ audio: audioLanguage() });
   });
   hls.on(Hls.Events.LEVEL_SWITCHED, (_event, data) => change({ height: hls.levels[data.level]?.height ?? null }));
+  goOnElsewhere(hls);
   hls.on(Hls.Events.ERROR, recover(hls, (fault) => change({ fault })));
   hls.loadSource(source);
   hls.attachMedia(video);
   return { destroy: () => hls.destroy() };
+}
+
+/**
+ * Begins to load anew where nothing comes after a change of the host (content steering): hls.js 1.7.4 drops a fragment of
+ * the old host that arrives just then, and would wait for it for ever.
+ */
+function goOnElsewhere(hls: Hls): void {
+  let pathway: string | undefined;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const wait = (timesLeft: number) => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      hls.startLoad();
+      if (timesLeft > 1) wait(timesLeft - 1);
+    }, ELSEWHERE_WAIT_MS);
+  };
+  hls.on(Hls.Events.LEVEL_SWITCHING, (_event, data) => {
+    const next = hls.levels[data.level]?.pathwayId;
+    if (pathway !== undefined && next !== pathway) wait(RECOVERIES_MAX);
+    pathway = next;
+  });
+  hls.on(Hls.Events.FRAG_BUFFERED, (_event, data) => {
+    if (data.frag.type === 'main') clearTimeout(timer);
+  });
+  hls.on(Hls.Events.DESTROYING, () => clearTimeout(timer));
 }
 
 /** Goes on after fatal errors: of the network until nothing arrives any more, of the media a few times in all. */
