@@ -175,7 +175,7 @@ impl Accounts {
     ) -> Result<(Self, Postman), AccountsError> {
         let ring = Ring::open(catalog.clone(), Arc::clone(&clock), settings.algorithm).await?;
         let providers = Providers::new(&settings.oidc).map_err(|error| AccountsError::Oidc(error.into()))?;
-        let seals = Seals::new(&ring.cursor_key());
+        let seals = Seals::new(&ring.seal_key());
         let (letterbox, errands) = Letterbox::new();
         let postman = Postman::new(&settings.mail, &settings.mail_from, errands)?;
         let tokens = settings.tokens.iter().map(|(name, token)| (secret::hash(token), name.clone())).collect();

@@ -52,6 +52,7 @@ mod catalog;
 pub mod channels;
 pub mod collections;
 pub mod credentials;
+pub mod cursors;
 pub mod demand;
 pub mod documents;
 pub mod editions;

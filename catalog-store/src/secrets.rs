@@ -15,6 +15,7 @@ use serde_json::json;
 
 use crate::audit::Note;
 use crate::catalog::Text;
+use crate::cursors::Cursors;
 use crate::engine::{args, document, json as text, parsed};
 use crate::sql::Sql;
 use crate::uploads::UploadTerms;
@@ -51,12 +52,17 @@ impl fmt::Debug for Sealed {
 }
 
 /// The keys of an installation: the first one seals, all of them open.
-pub struct SecretKeys(Vec<Key>);
+pub struct SecretKeys {
+    keys: Vec<Key>,
+    cursors: Cursors,
+}
 
 struct Key {
     /// Tells which key sealed a text, and nothing of the key.
     id: String,
     key: RandomizedNonceKey,
+    /// What cursors are sealed with.
+    cursors: hmac::Key,
 }
 
 /// A key that is too short to be one.
@@ -70,11 +76,18 @@ impl SecretKeys {
     /// # Errors
     /// [`WeakKey`] if one is too short.
     pub fn new<'a>(current: &'a str, others: impl IntoIterator<Item = &'a str>) -> Result<Self, WeakKey> {
-        std::iter::once(current).chain(others).map(Key::new).collect::<Result<_, _>>().map(Self)
+        let keys: Vec<Key> = std::iter::once(current).chain(others).map(Key::new).collect::<Result<_, _>>()?;
+        let cursors = Cursors::new(keys.iter().map(|key| key.cursors.clone()));
+        Ok(Self { keys, cursors })
+    }
+
+    /// What cursors are sealed with.
+    pub fn cursors(&self) -> &Cursors {
+        &self.cursors
     }
 
     fn seal(&self, place: &str, plain: &str) -> Result<String, CatalogError> {
-        let key = self.0.first().ok_or(CatalogError::Locked)?;
+        let key = self.keys.first().ok_or(CatalogError::Locked)?;
         let mut octets = plain.as_bytes().to_vec();
         let nonce = key.key.seal_in_place_append_tag(Aad::from(place.as_bytes()), &mut octets);
         let nonce = nonce.map_err(|_| CatalogError::Locked)?;
@@ -86,7 +99,7 @@ impl SecretKeys {
         let (id, sealed) = text.strip_prefix(FORM)?.split_once(':')?;
         let octets = STANDARD_NO_PAD.decode(sealed).ok()?;
         let (nonce, octets) = octets.split_at_checked(NONCE_LEN)?;
-        self.0.iter().filter(|key| key.id == id).find_map(|key| {
+        self.keys.iter().filter(|key| key.id == id).find_map(|key| {
             let (nonce, mut octets) = (Nonce::try_assume_unique_for_key(nonce).ok()?, octets.to_vec());
             let plain = key.key.open_in_place(nonce, Aad::from(place.as_bytes()), &mut octets).ok()?;
             String::from_utf8(plain.to_vec()).ok()
@@ -95,14 +108,14 @@ impl SecretKeys {
 
     /// What every text that the first key sealed begins with.
     fn mark(&self) -> String {
-        format!("{FORM}{}:", self.0.first().map_or("", |key| &key.id))
+        format!("{FORM}{}:", self.keys.first().map_or("", |key| &key.id))
     }
 }
 
 /// How many keys there are.
 impl fmt::Debug for SecretKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SecretKeys").field(&self.0.len()).finish()
+        f.debug_tuple("SecretKeys").field(&self.keys.len()).finish()
     }
 }
 
@@ -117,7 +130,8 @@ impl Key {
         let id = made("headwater secrets: which key");
         let id = id.as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect();
         let key = RandomizedNonceKey::new(&AES_256_GCM, made("headwater secrets: seal").as_ref());
-        Ok(Self { id, key: key.map_err(|_| WeakKey)? })
+        let cursors = hmac::Key::new(hmac::HMAC_SHA256, made("headwater cursors: seal").as_ref());
+        Ok(Self { id, key: key.map_err(|_| WeakKey)?, cursors })
     }
 }
 

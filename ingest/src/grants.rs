@@ -2,12 +2,11 @@
 
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State as Extract};
+use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, LINK};
-use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use catalog_store::Grant;
+use catalog_store::cursors::{Cursors, link_to_next};
 use catalog_store::grants::PAGE_GRANTS_MAX;
 use domain::authority::{Action, Resource};
 use domain::{AssetId, KeyId, Principal, Timestamp};
@@ -17,6 +16,9 @@ use crate::{Denial, State, UploadError, gate};
 
 /// Capabilities on a page when nothing else is asked for.
 const PAGE_GRANTS: u32 = 20;
+
+/// The name of the list in its cursors.
+const LIST: &str = "upload grants";
 
 /// What is asked of the list.
 #[derive(Debug, Default, Deserialize)]
@@ -75,15 +77,17 @@ pub(crate) async fn list(
     if !(1..=PAGE_GRANTS_MAX).contains(&limit) {
         return Err(Denial::Query { reason: format!("limit is 1 to {PAGE_GRANTS_MAX}") }.into());
     }
-    let place = query.after.as_deref().map(opened).transpose()?;
+    let cursors = state.catalog.cursors()?;
+    let place = query.after.as_deref().map(|cursor| opened(cursors, cursor).ok_or(Denial::Cursor)).transpose()?;
     let before = place.as_ref().map(|(at, id)| (*at, id.as_str()));
     // One more than is shown tells whether there are more.
     let mut found = state.catalog.grants_of(principal.name().as_deref(), before, limit + 1).await?;
     let shown = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = found.len() > shown;
     found.truncate(shown);
-    let next = found.last().filter(|_| has_more).map(cursor);
-    let link = next.as_deref().and_then(|next| link_to_next(&parts.uri, next));
+    let next = found.last().filter(|_| has_more).and_then(|last| sealed(cursors, last));
+    let link = next.as_deref().map(|next| link_to_next(parts.uri.path(), parts.uri.query(), next));
+    let link = link.and_then(|link| HeaderValue::try_from(link).ok());
     let now = state.clock.now();
     let data: Vec<GrantView> = found.into_iter().map(|grant| GrantView::new(grant, now)).collect();
     let document = serde_json::json!({ "data": data, "page": { "next": next, "has_more": has_more } });
@@ -120,50 +124,13 @@ fn unkept(document: serde_json::Value) -> Response {
     ([(CACHE_CONTROL, "no-store")], axum::Json(document)).into_response()
 }
 
-/// The place behind a capability. Nothing seals it: whoever makes one up sees their own list from elsewhere.
-fn cursor(grant: &Grant) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}.{}", grant.created_at.unix_ms(), grant.id))
+/// The place behind a capability.
+fn sealed(cursors: &Cursors, last: &Grant) -> Option<String> {
+    cursors.sealed(LIST, &format!("{}.{}", last.created_at.unix_ms(), last.id))
 }
 
-fn opened(cursor: &str) -> Result<(Timestamp, String), Denial> {
-    let place = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|octets| String::from_utf8(octets).ok());
-    let place = place.as_deref().and_then(|place| place.split_once('.'));
-    let (at, id) = place.ok_or(Denial::Cursor)?;
-    let at: i64 = at.parse().map_err(|_| Denial::Cursor)?;
-    if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(Denial::Cursor);
-    }
-    Ok((Timestamp::from_unix_ms(at), id.to_owned()))
-}
-
-/// Where the next page is (RFC 8288).
-fn link_to_next(uri: &Uri, next: &str) -> Option<HeaderValue> {
-    let asked = uri.query().unwrap_or_default().split('&');
-    let mut pairs: Vec<&str> = asked.filter(|pair| !pair.is_empty() && !pair.starts_with("after=")).collect();
-    let after = format!("after={next}");
-    pairs.push(&after);
-    HeaderValue::try_from(format!("<{}?{}>; rel=\"next\"", uri.path(), pairs.join("&"))).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_place_reads_back_and_nothing_else_is_one() {
-        let encoded = |text: &str| URL_SAFE_NO_PAD.encode(text);
-        assert_eq!(opened(&encoded("-5.0a")), Ok((Timestamp::from_unix_ms(-5), "0a".to_owned())));
-        for wrong in
-            ["", "x", "####", &encoded("5"), &encoded("5."), &encoded(".0a"), &encoded("5.\0"), &encoded("x.0a")]
-        {
-            assert_eq!(opened(wrong), Err(Denial::Cursor), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_link_to_the_next_page_asks_for_the_same() {
-        let link = |uri: &str| link_to_next(&uri.parse().expect("an address"), "x").expect("a link");
-        assert_eq!(link("/a?limit=2&after=w"), "</a?limit=2&after=x>; rel=\"next\"");
-        assert_eq!(link("/a"), "</a?after=x>; rel=\"next\"");
-    }
+fn opened(cursors: &Cursors, cursor: &str) -> Option<(Timestamp, String)> {
+    let place = cursors.opened(LIST, cursor)?;
+    let (at, id) = place.split_once('.')?;
+    Some((Timestamp::from_unix_ms(at.parse().ok()?), id.to_owned()))
 }

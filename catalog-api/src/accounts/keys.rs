@@ -52,8 +52,8 @@ impl Algorithm {
     }
 }
 
-/// What cursors are sealed with.
-const CURSORS: &str = "cursor";
+/// What is sealed here and comes back: first cursors, hence its name in rows.
+const SEALS: &str = "cursor";
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +80,7 @@ struct Key {
 
 struct State {
     keys: Vec<Key>,
-    cursors: Vec<u8>,
+    seals: Vec<u8>,
     looked_at: Timestamp,
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct Ring {
 impl Ring {
     /// The keys of the catalogue, with those added that are missing.
     pub(crate) async fn open(catalog: Catalog, clock: Arc<dyn Clock>, algorithm: Algorithm) -> Result<Self, KeyError> {
-        let empty = State { keys: Vec::new(), cursors: Vec::new(), looked_at: Timestamp::from_unix_ms(0) };
+        let empty = State { keys: Vec::new(), seals: Vec::new(), looked_at: Timestamp::from_unix_ms(0) };
         let ring = Self { catalog, clock, algorithm, state: Arc::new(RwLock::new(Arc::new(empty))) };
         ring.renew().await?;
         Ok(ring)
@@ -107,8 +107,8 @@ impl Ring {
         let now = self.clock.now();
         let before = |ms: i64| Timestamp::from_unix_ms(now.unix_ms().saturating_sub(ms));
         let mut keys = self.catalog.signing_keys().await?;
-        if !keys.iter().any(|key| key.purpose == CURSORS) {
-            let new = self.stored(CURSORS.to_owned(), STANDARD.encode(secret::octets(&*self.clock)), now);
+        if !keys.iter().any(|key| key.purpose == SEALS) {
+            let new = self.stored(SEALS.to_owned(), STANDARD.encode(secret::octets(&*self.clock)), now);
             keys = self.catalog.renew_signing_keys(Some(&new), Timestamp::from_unix_ms(i64::MIN), &[], now).await?;
         }
         let purpose = self.algorithm.purpose();
@@ -140,12 +140,12 @@ impl Ring {
     }
 
     fn take(&self, stored: &[SigningKey], now: Timestamp) -> Result<(), KeyError> {
-        let (mut keys, mut cursors) = (Vec::new(), Vec::new());
+        let (mut keys, mut seals) = (Vec::new(), Vec::new());
         for key in stored {
             let octets = STANDARD.decode(&key.secret).map_err(|_| KeyError::Unusable)?;
             let pair = match key.purpose.as_str() {
-                CURSORS => {
-                    cursors = octets;
+                SEALS => {
+                    seals = octets;
                     continue;
                 }
                 "jwt:EdDSA" => Pair::Ed25519(Box::new(Ed25519KeyPair::from_pkcs8(&octets).map_err(unusable)?)),
@@ -155,7 +155,7 @@ impl Ring {
             };
             keys.push(Key { id: key.id.clone(), pair, created_at: key.created_at });
         }
-        let state = Arc::new(State { keys, cursors, looked_at: now });
+        let state = Arc::new(State { keys, seals, looked_at: now });
         *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
         Ok(())
     }
@@ -164,9 +164,9 @@ impl Ring {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What cursors are sealed with.
-    pub(crate) fn cursor_key(&self) -> Vec<u8> {
-        self.state().cursors.clone()
+    /// What cookies on the way to a provider are sealed with.
+    pub(crate) fn seal_key(&self) -> Vec<u8> {
+        self.state().seals.clone()
     }
 
     /// Signs `claims`: a JSON Web Token (RFC 7519).

@@ -314,6 +314,41 @@ async fn a_capability_ends_with_the_token_of_who_gave_it() {
 }
 
 #[tokio::test]
+async fn the_list_goes_on_where_a_page_ends_and_nowhere_that_is_made_up() {
+    use base64::Engine;
+    let guarded = Guarded::new().await;
+    let mut made = Vec::new();
+    for _ in 0..5 {
+        made.push(guarded.grant(&json!({})).await["id"].as_str().expect("is there").to_owned());
+    }
+    let list = async |query: &str| {
+        guarded.call("GET", &format!("/api/v1/upload-grants?limit=2{query}"), "the-token-of-ada", "").await
+    };
+    let (mut found, mut cursors, mut query) = (Vec::new(), Vec::new(), String::new());
+    // Ends because each page begins behind the one before it.
+    loop {
+        let (status, page) = list(&query).await;
+        assert_eq!(status, 200, "{page}");
+        found.extend(
+            page["data"].as_array().expect("a list").iter().map(|grant| grant["id"].as_str().map(str::to_owned)),
+        );
+        let Some(next) = page["page"]["next"].as_str() else { break };
+        cursors.push(next.to_owned());
+        query = format!("&after={next}");
+    }
+    made.sort_unstable();
+    let mut ids: Vec<String> = found.into_iter().flatten().collect();
+    ids.sort_unstable();
+    assert_eq!((ids, cursors.len()), (made, 2), "each of them once");
+    let forged = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode("123456781800000000000.0a");
+    let longer = format!("{}A", cursors[0]);
+    for wrong in [&*forged, "", "x", &cursors[0][1..], &longer] {
+        let (status, problem) = list(&format!("&after={wrong}")).await;
+        assert_eq!((status, &problem["code"]), (422, &json!("invalid_cursor")), "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn of_two_that_come_at_once_for_the_last_use_one_is_told_that_it_was_used() {
     let guarded = Guarded::new().await;
     for _ in 0..8 {
