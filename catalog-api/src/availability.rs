@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use domain::about::{Fault, lines};
 use domain::authority::{Action, Resource, Standing};
 use domain::presentation::Pointer;
-use domain::{AssetId, JobId, Stage, Timestamp};
+use domain::{AssetId, JobId, SourceVersion, Stage, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::State;
@@ -37,6 +37,7 @@ struct Window {
 struct WantedStage {
     stage: Stage,
     note: Option<String>,
+    version: Option<SourceVersion>,
 }
 
 #[derive(Serialize)]
@@ -99,7 +100,7 @@ pub(crate) async fn reviews(
     Ok(pages::answer(&uri, cards(&state, found).await?, page))
 }
 
-/// Puts an asset into another stage. Only moderators say whether it may be shown; where nobody has to, its owner shows
+/// Puts an asset into another stage, as it was looked at. Only moderators say whether it may be shown; where nobody has to, its owner shows
 /// it without.
 pub(crate) async fn set_stage(
     Shared(state): Shared<State>,
@@ -114,6 +115,10 @@ pub(crate) async fn set_stage(
     if wanted.stage.is_verdict() {
         may_review.clone()?;
     }
+    if wanted.version.is_some_and(|seen| !(SourceVersion::FIRST..=SourceVersion::MAX).contains(&seen)) {
+        let detail = format!("is the number of a source, 1 to {}", SourceVersion::MAX);
+        return Err(Problem::invalid_fields(vec![Fault::new("/version", "out_of_range", detail)]));
+    }
     let note = wanted.note.as_deref().map(lines).filter(|note| !note.is_empty());
     if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
         let detail = format!("has at most {NOTE_CHARS_MAX} characters");
@@ -121,7 +126,7 @@ pub(crate) async fn set_stage(
     }
     let (now, has_review) = (state.clock.now(), state.has_review && may_review.is_err());
     let (job, stage) = (JobId::mint(now, state.clock.entropy()), (wanted.stage, has_review));
-    let from = state.catalog.set_stage(asset.id, stage, note.as_deref(), job, now).await?;
+    let from = state.catalog.set_stage(asset.id, stage, wanted.version, note.as_deref(), job, now).await?;
     tracing::info!(asset.id = %asset.id, %from, to = %wanted.stage, "asset put into another stage");
     follow(&state, asset.id).await;
     describe::shown(&state, asset_for(&state, &caller, asset.id, Action::ShareAsset).await?).await

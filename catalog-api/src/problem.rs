@@ -309,6 +309,7 @@ impl From<CatalogError> for Problem {
             CatalogError::NoAsset(_) => return Self::not_found("there is no such asset"),
             CatalogError::AssetFailed(_) => return Self::asset_failed(),
             CatalogError::Stage(illegal) => return Self::illegal_stage(&illegal),
+            CatalogError::OtherSource(_) => return Self::new(StatusCode::CONFLICT, "other_version", error.to_string()),
             CatalogError::NoCollection(_) => return Self::not_found("there is no such collection"),
             CatalogError::NoChannel(_) => return Self::not_found("there is no such channel"),
             CatalogError::Unfit { .. }

@@ -3,7 +3,7 @@
 //! The clock decides: statements compare with the present, and origins with what the pointer says. What is done here
 //! when a time has come is only that caches are told, and that the bin is emptied.
 
-use domain::{Access, Admission, AssetId, AssetState, JobId, Stage, Timestamp};
+use domain::{Access, Admission, AssetId, AssetState, JobId, SourceVersion, Stage, Timestamp};
 use serde_json::json;
 
 use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
@@ -106,14 +106,15 @@ impl Catalog {
         tx.commit().await
     }
 
-    /// Puts an asset into another stage; the one that it was in.
+    /// Puts an asset into another stage; the one that it was in. With `seen` only while that source is in force.
     ///
     /// # Errors
-    /// [`CatalogError::Stage`] if there is no way; else as [`bin_asset`](Self::bin_asset).
+    /// [`CatalogError::Stage`] if there is no way, [`CatalogError::OtherSource`]; else as [`bin_asset`](Self::bin_asset).
     pub async fn set_stage(
         &self,
         id: AssetId,
         (wanted, has_review): (Stage, bool),
+        seen: Option<SourceVersion>,
         note: Option<&str>,
         job: JobId,
         now: Timestamp,
@@ -121,6 +122,10 @@ impl Catalog {
         let mut tx = self.begin().await?;
         let row = lock_living(&mut tx, id, now).await?;
         let from = row.stage()?;
+        let source = row.source_version()?;
+        if seen.is_some_and(|seen| seen != source) {
+            return Err(CatalogError::OtherSource(source));
+        }
         from.to(wanted, has_review)?;
         tx.execute(sql::assets::SET_STAGE, args![id, wanted.as_str(), note.map(str::to_owned)]).await?;
         // Behind a review only what was looked at is shown; where there is none, whoever shows it has looked.

@@ -1,6 +1,8 @@
 //! Why the catalogue refuses or fails.
 
-use domain::{AssetId, ChannelId, CollectionId, IllegalTransition, JobId, UploadId, UserId, WebhookId};
+use domain::{
+    AssetId, ChannelId, CollectionId, IllegalTransition, JobId, SourceVersion, UploadId, UserId, WebhookId,
+};
 
 use crate::UploadState;
 
@@ -48,6 +50,9 @@ pub enum CatalogError {
     /// The asset is in a stage from which there is no such way.
     #[error(transparent)]
     Stage(#[from] domain::stage::IllegalStage),
+    /// Another source is in force than the one that was looked at.
+    #[error("version {0} of the source is in force: look at that one first")]
+    OtherSource(SourceVersion),
     /// There is no such asset.
     #[error("no asset {0}")]
     NoAsset(AssetId),
@@ -124,7 +129,7 @@ pub enum CatalogError {
     #[error("another version of {0} is on its way")]
     VersionUnderWay(AssetId),
     /// The asset has had as many sources as it may.
-    #[error("{0} has had {max} versions", max = domain::SourceVersion::MAX)]
+    #[error("{0} has had {max} versions", max = SourceVersion::MAX)]
     TooManyVersions(AssetId),
     /// There is no such source of the asset, or it is not kept.
     #[error("version {version} of {asset} is not kept")]
@@ -132,7 +137,7 @@ pub enum CatalogError {
         /// The asset.
         asset: AssetId,
         /// Its source.
-        version: domain::SourceVersion,
+        version: SourceVersion,
     },
     /// The source is in force.
     #[error("version {version} of {asset} is in force")]
@@ -140,7 +145,7 @@ pub enum CatalogError {
         /// The asset.
         asset: AssetId,
         /// Its source.
-        version: domain::SourceVersion,
+        version: SourceVersion,
     },
     /// Too many outputs are kept already.
     #[error("too many generations of {0} are kept")]

@@ -54,7 +54,7 @@ fn thousandths(text: &str) -> u16 {
 }
 
 /// Every code with its titles, in English and French.
-pub(crate) const TITLES: [(&str, &str, &str); 84] = [
+pub(crate) const TITLES: [(&str, &str, &str); 85] = [
     ("account_suspended", "Account suspended", "Compte suspendu"),
     ("accounts_off", "No accounts here", "Pas de comptes ici"),
     ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
@@ -102,6 +102,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 84] = [
     ("not_found", "Not found", "Introuvable"),
     ("not_json", "Not JSON", "Pas du JSON"),
     ("not_shown", "Not shown", "Pas montré"),
+    ("other_version", "Another file is in force", "Un autre fichier est en vigueur"),
     ("not_text", "Not text", "Pas du texte"),
     ("passwords_off", "No passwords here", "Pas de mots de passe ici"),
     ("picture_animated", "Picture that moves", "Image animée"),

@@ -150,7 +150,13 @@ async fn a_draft_is_submitted_reviewed_and_published() {
     put(&mod_, "rejected").await.ok();
     assert_eq!(put(&ada, "published").await.code(), "invalid_transition");
     put(&ada, "submitted").await.ok();
-    put(&mod_, "approved").await.ok();
+    let seen = async |version: u32| {
+        people.send(&mod_, ("PUT", &path), json!({ "stage": "approved", "version": version }), &[]).await
+    };
+    seen(0).await.is_problem(422, "invalid_fields", &path);
+    seen(2).await.is_problem(409, "other_version", &path);
+    assert_eq!(people.get(&ada, &format!("/api/v1/assets/{asset}")).await.ok()["stage"], "submitted");
+    seen(1).await.ok();
     let shown = put(&ada, "published").await.ok();
     described(&people.server, "Asset", &shown).await;
     assert_eq!((&shown["stage"], &shown["stage_note"]), (&json!("published"), &json!("so")));

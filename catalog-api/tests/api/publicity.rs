@@ -176,9 +176,9 @@ async fn what_is_not_shown_is_opened_by_no_ticket() {
         }
     };
     check(true, "as it is").await;
-    catalog.set_stage(asset.id, (domain::Stage::Draft, false), None, job(), now).await.unwrap();
+    catalog.set_stage(asset.id, (domain::Stage::Draft, false), None, None, job(), now).await.unwrap();
     check(false, "a draft").await;
-    catalog.set_stage(asset.id, (domain::Stage::Unlisted, false), None, job(), now).await.unwrap();
+    catalog.set_stage(asset.id, (domain::Stage::Unlisted, false), None, None, job(), now).await.unwrap();
     catalog.set_window(asset.id, (Some(now.plus(hour)), None), job(), now).await.unwrap();
     check(false, "too early").await;
     catalog.set_window(asset.id, (None, Some(now)), job(), now).await.unwrap();

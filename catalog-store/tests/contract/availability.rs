@@ -3,7 +3,7 @@
 use catalog_store::{CatalogError, Filter, NewUpload, Order, Search};
 use domain::authority::{Role, Standing};
 use domain::search::Query;
-use domain::{AssetId, Availability, ChannelId, JobKind, Stage, UserId};
+use domain::{AssetId, Availability, ChannelId, JobKind, SourceVersion, Stage, UserId};
 
 use crate::about::about;
 use crate::accounts::user;
@@ -133,7 +133,7 @@ pub(crate) async fn what_is_not_published_is_shown_to_its_owner_and_editors_only
     world.catalog.create_channel((channel, "one"), ("Name", ""), None, at(0)).await.unwrap();
     let carol = user(&world, Role::User).await;
     let put = async |stage, has_review| {
-        world.catalog.set_stage(asset, (stage, has_review), Some("note"), world.job_id(), at(1)).await
+        world.catalog.set_stage(asset, (stage, has_review), None, Some("note"), world.job_id(), at(1)).await
     };
     assert_eq!(seen(&world, bob, asset, 1).await, (0, 0, Standing::Stranger));
     assert_eq!(seen(&world, ada, asset, 1).await, (1, 1, Standing::Owner));
@@ -146,6 +146,9 @@ pub(crate) async fn what_is_not_published_is_shown_to_its_owner_and_editors_only
     let waiting =
         async |name: Option<String>| world.catalog.assets_to_review(name.as_deref(), None, 10).await.unwrap().len();
     assert_eq!((waiting(None).await, waiting(Some(bob.to_string())).await), (1, 0));
+    let other = Some(SourceVersion::SECOND);
+    let unseen = world.catalog.set_stage(asset, (Stage::Approved, true), other, None, world.job_id(), at(1)).await;
+    assert!(matches!(unseen, Err(CatalogError::OtherSource(SourceVersion::FIRST))), "{unseen:?}");
     put(Stage::Approved, true).await.unwrap();
     assert!(world.catalog.asset(asset).await.unwrap().expect("it").availability().is_withheld);
     put(Stage::Published, true).await.unwrap();

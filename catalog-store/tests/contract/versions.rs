@@ -79,7 +79,7 @@ impl World {
 
     /// What somebody who may review says, of what is shown or waits for them.
     async fn put(&self, asset: AssetId, stage: Stage) {
-        self.catalog.set_stage(asset, (stage, false), None, self.job_id(), at(19)).await.unwrap();
+        self.catalog.set_stage(asset, (stage, false), None, None, self.job_id(), at(19)).await.unwrap();
         while let Some(job) = self.claim(false, at(19)).await {
             self.catalog.settle_texts(&job, at(19)).await.unwrap();
         }

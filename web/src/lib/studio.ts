@@ -61,8 +61,10 @@ export async function deleteForGood(id: string): Promise<void> {
   await api.DELETE('/api/v1/assets/{id}', { params: { path: { id }, query: { permanently: true } } });
 }
 
-export async function setStage(id: string, stage: Stage, note: string): Promise<Asset> {
-  return document(api.PUT('/api/v1/assets/{id}/stage', { ...at(id), body: { stage, ...(note ? { note } : {}) } }));
+/** Puts an asset into another stage; with `seen` only while that version of its source is in force. */
+export async function setStage(id: string, stage: Stage, note: string, seen?: number): Promise<Asset> {
+  const body = { stage, ...(note ? { note } : {}), ...(seen === undefined ? {} : { version: seen }) };
+  return document(api.PUT('/api/v1/assets/{id}/stage', { ...at(id), body }));
 }
 
 export async function reviews(after: string | undefined): Promise<ListPage<Card>> {
