@@ -192,7 +192,8 @@ fn checked(wanted: &Window) -> Result<(Option<Timestamp>, Option<Timestamp>), Pr
         if instant.is_none() {
             faults.push(Fault::new(pointer, "invalid_time", "is an instant such as 2026-11-21T06:26:59Z"));
         }
-        instant
+        // Origins go by whole seconds.
+        instant.map(|instant| Timestamp::from_unix_ms(instant.unix_ms().div_euclid(1000) * 1000))
     };
     let window = (instant("/publish_at", &wanted.publish_at), instant("/expire_at", &wanted.expire_at));
     if let (Some(from), Some(until)) = window

@@ -184,7 +184,9 @@ async fn beginning(catalog: &Catalog, asked: Option<u64>) -> Result<(u64, bool),
         Some(asked) if asked > last => Ok((last, true)),
         Some(asked) => {
             let first_kept = catalog.first_event().await?.unwrap_or(last + 1);
-            Ok((asked, asked + 1 < first_kept))
+            // Numbers have no gaps but those that a restore leaves: who has seen one in there has seen what is not so.
+            let is_of_lost_time = asked >= first_kept && asked < last && !catalog.has_event(asked).await?;
+            Ok((asked, asked + 1 < first_kept || is_of_lost_time))
         }
     }
 }
@@ -232,12 +234,18 @@ impl Reader {
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
-            if let Err(error) = self.read().await {
-                tracing::warn!(error = %chain(&error), "an event stream ends early");
-                return None;
-            }
+            let has_more = match self.read().await {
+                Ok(has_more) => has_more,
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "an event stream ends early");
+                    return None;
+                }
+            };
             if self.ready.is_empty() {
-                self.wait().await;
+                // Of all that was read nothing is for this client: what comes behind it may be.
+                if !has_more {
+                    self.wait().await;
+                }
             } else if !self.still_holds().await {
                 return None;
             }
@@ -253,7 +261,8 @@ impl Reader {
         }
     }
 
-    async fn read(&mut self) -> Result<(), CatalogError> {
+    /// Reads on; whether there may be more at once.
+    async fn read(&mut self) -> Result<bool, CatalogError> {
         // Asked first: what comes meanwhile is read the next time.
         let State { catalog, clock, .. } = &self.state;
         let last = if self.confined_to.is_some() { catalog.last_event().await? } else { 0 };
@@ -284,7 +293,7 @@ impl Reader {
             // What nobody shows need not be read again.
             self.seq = self.seq.max(last);
         }
-        Ok(())
+        Ok(!is_all)
     }
 
     /// Until something may have happened. Whichever branch loses, nothing is lost with it.

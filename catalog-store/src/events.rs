@@ -4,7 +4,7 @@
 use domain::authority::Standing;
 use domain::{AssetId, Timestamp, UserId};
 
-use crate::catalog::MaybeNumber;
+use crate::catalog::{MaybeNumber, Number};
 use crate::engine::{args, column, count, document, parsed};
 use crate::{Catalog, CatalogError, sql};
 
@@ -118,6 +118,11 @@ impl Catalog {
     /// Number of the latest event; 0 before the first.
     pub async fn last_event(&self) -> Result<u64, CatalogError> {
         self.number(sql::events::LAST_SEQ, args![]).await
+    }
+
+    /// Whether there is an event with this number.
+    pub async fn has_event(&self, seq: u64) -> Result<bool, CatalogError> {
+        Ok(self.row::<Number>(sql::events::HAS, args![column(seq)?]).await?.is_some())
     }
 
     /// Number of the oldest event that is kept; `None` if none is.

@@ -59,7 +59,10 @@ impl Catalog {
         if tx.row::<AssetRow>(sql::assets::BY_ID, args![asset]).await?.is_none() {
             return Err(CatalogError::NoAsset(asset));
         }
-        tx.execute(sql::shares::PUT, args![asset, user, standing.as_str(), now]).await?;
+        if tx.execute(sql::shares::PUT, args![asset, user, standing.as_str(), now]).await? == 0 {
+            // It is shared so already: nobody need hear of it once more.
+            return Ok(());
+        }
         tx.event_for(Some(user), now, "asset.shared", Some(asset), json!({ "standing": standing }));
         tx.commit().await
     }

@@ -31,6 +31,38 @@ async fn a_stream_tells_of_the_topics_that_are_asked_for() {
 }
 
 #[tokio::test]
+async fn a_stream_finds_what_is_asked_for_behind_much_that_is_not() {
+    let server = Server::start().await;
+    let asset = server.received().await;
+    for _ in 0..120 {
+        server.received().await;
+    }
+    server.catalog.delete_asset(asset.id, server.job_id(), at(5)).await.unwrap();
+    let mut stream = server.stream("/api/v1/events?after=0&topics=asset.deleted", None).await;
+    assert_eq!(stream.next_event().await.data["topic"], "asset.deleted");
+}
+
+#[tokio::test]
+async fn who_saw_what_a_restore_took_back_is_told_to_read_anew() {
+    let server = Server::start().await;
+    server.received().await;
+    let last = server.catalog.last_event().await.unwrap();
+    server.catalog.renumber(|| server.job_id(), at(0)).await.unwrap();
+    server.received().await;
+    let from = async |seen: u64| {
+        let mut stream = server.stream("/api/v1/events", Some(&seen.to_string())).await;
+        let event = stream.next_event().await;
+        (event.name, event.data["seq"].as_u64())
+    };
+    let next = server.catalog.events_after(last, 1).await.unwrap()[0].seq;
+    assert!(next > last + 2, "{next} {last}");
+    assert_eq!(from(last).await, (None, Some(next)), "nothing that it saw is lost");
+    for lost in [last + 1, next - 1] {
+        assert_eq!(from(lost).await.0.as_deref(), Some("reset"), "{lost}");
+    }
+}
+
+#[tokio::test]
 async fn somebody_has_so_many_streams_at_once_and_others_still_have_theirs() {
     let people = People::start().await;
     let (ada, bob) = (people.somebody(Role::User).await, people.somebody(Role::User).await);

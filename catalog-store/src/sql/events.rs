@@ -10,6 +10,7 @@ statements! {
     FIRST_SEQ = both("select min(seq) as number from events");
     INSERT = both("insert into events (seq, at, topic, asset_id, user_id, data) \
         values ($1, $2, $3, $4, $5, $6)");
+    HAS = both("select seq as number from events where seq = $1");
     AFTER = both("select seq, at, topic, asset_id, user_id, data from events where seq > $1 order by seq limit $2");
     AFTER_OF_ASSET = both("select seq, at, topic, asset_id, user_id, data from events \
         where asset_id = $1 and seq > $2 order by seq limit $3");

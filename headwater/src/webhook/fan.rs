@@ -151,6 +151,10 @@ impl Fan {
                 }
             }
         }
+        // Lists of messages go by their ids: those of one moment in the order of events as well.
+        let mut ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
+        ids.sort_unstable();
+        messages.iter_mut().zip(ids).for_each(|(message, id)| message.id = id);
         Ok((messages, last))
     }
 }
