@@ -35,6 +35,7 @@ pub(crate) async fn append(state: &State, call: &Call, id: UploadId, body: Body)
 
 async fn ready(state: &State, call: &Call, id: UploadId, body: Body) -> Result<Ready, UploadError> {
     check_type(call)?;
+    checks::uncoded(&call.headers)?;
     let offset = offset(call)?;
     let completes = completes(call)?;
     let checks = checks::of_content(&call.headers)?;

@@ -1,8 +1,7 @@
 //! `POST /uploads`: a new upload and its asset, perhaps with the first octets at once.
 
 use axum::body::{Body, HttpBody};
-use axum::http::HeaderValue;
-use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::response::Response;
 use catalog_store::{Closing, NewUpload, Target, Upload, UploadKind, UploadState, UploadTerms};
 use domain::document::NAME_CHARS_MAX;
@@ -35,6 +34,8 @@ struct Order {
 }
 
 pub(crate) async fn create(state: &State, call: &Call, body: Body) -> Result<Response, UploadError> {
+    checks::uncoded(&call.headers)?;
+    checks::uncoded(&call.headers)?;
     let order = match call.dialect {
         Dialect::Tus => Order::of_tus(call, &state.limits)?,
         Dialect::Draft(_) => Order::of_draft(call, &body, &state.limits)?,
@@ -129,10 +130,6 @@ impl Order {
         }
         if headers.contains_key(UPLOAD_CONCAT) {
             return refused(UPLOAD_CONCAT, "only tus puts uploads together: send Tus-Resumable: 1.0.0");
-        }
-        let coding = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes);
-        if coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity")) {
-            return Err(UploadError::Coding);
         }
         let completes = completes(call)?;
         let length = draft::length(headers, 0, body.size_hint().exact(), completes == Some(true), None)?;

@@ -26,6 +26,9 @@ pub enum Violation {
     /// GET, HEAD or OPTIONS with a body (RFC 9110 §9.3.1).
     #[error("a request with this method has no body")]
     Body,
+    /// A body in a transfer coding that is not undone (RFC 9112 §6.1).
+    #[error("of the transfer codings only chunked is understood, once")]
+    Coding,
     /// The target is longer than [`TARGET_BYTES_MAX`].
     #[error("the request target is too long")]
     Target,
@@ -36,6 +39,10 @@ impl Violation {
         let (status, code, detail) = match self {
             Self::Host => (StatusCode::BAD_REQUEST, "bad_host", "a request needs exactly one valid Host"),
             Self::Body => (StatusCode::BAD_REQUEST, "unexpected_body", "a request with this method has no body"),
+            Self::Coding => {
+                let detail = "of the transfer codings only chunked is understood, once";
+                (StatusCode::NOT_IMPLEMENTED, "unknown_transfer_coding", detail)
+            }
             Self::Target => (StatusCode::URI_TOO_LONG, "target_too_long", "the request target is too long"),
         };
         Problem { status, code, detail, cache_control: policy::NO_STORE }
@@ -66,6 +73,12 @@ pub fn check<B>(request: &Request<B>) -> Result<(), Violation> {
 pub fn check_target<B>(request: &Request<B>) -> Result<(), Violation> {
     if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET_BYTES_MAX) {
         return Err(Violation::Target);
+    }
+    // Only the last coding is undone: what is below it would be taken for the content.
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let is_known = |coding: &HeaderValue| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if codings.next().is_some_and(|coding| !is_known(coding)) || codings.next().is_some() {
+        return Err(Violation::Coding);
     }
     check_host(request.version(), request.uri(), request.headers())
 }
@@ -181,6 +194,23 @@ mod tests {
             check_bodiless(&Method::POST, &HeaderMap::from_iter([(CONTENT_LENGTH, HeaderValue::from(9))])),
             Ok(())
         );
+    }
+
+    #[test]
+    fn a_body_is_chunked_once_and_nothing_else() {
+        let posted = |lines: &[&str]| {
+            let mut request = Request::post("/").header("host", "a");
+            for line in lines {
+                request = request.header("transfer-encoding", *line);
+            }
+            check(&request.body(()).unwrap())
+        };
+        for known in [&[][..], &["chunked"], &["Chunked "]] {
+            assert_eq!(posted(known), Ok(()), "{known:?}");
+        }
+        for unknown in [&["gzip, chunked"][..], &["chunked, chunked"], &["chunked", "chunked"], &["gzip"], &[""]] {
+            assert_eq!(posted(unknown), Err(Violation::Coding), "{unknown:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Digests in headers: `Upload-Checksum` of tus, and the fields of RFC 9530.
 
+use axum::http::header::CONTENT_ENCODING;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -20,6 +21,13 @@ pub(crate) const WANTED: HeaderValue = HeaderValue::from_static("sha-256=10, sha
 pub(crate) fn algorithms() -> HeaderValue {
     let names = Algorithm::ALL.map(Algorithm::tus_name).join(",");
     HeaderValue::from_str(&names).expect("names of algorithms are ASCII")
+}
+
+/// Fails where the octets of a body are coded: they would be kept as they come (RFC 9110 §8.4).
+pub(crate) fn uncoded(headers: &HeaderMap) -> Result<(), UploadError> {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    let is_plain = codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if is_plain { Ok(()) } else { Err(UploadError::Coding) }
 }
 
 /// The digests that the content of a request must have, from its headers or its trailers.

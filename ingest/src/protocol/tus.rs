@@ -87,6 +87,10 @@ pub(crate) fn concat(headers: &HeaderMap) -> Result<Option<(Concat, String)>, Up
 /// The upload at an address, absolute or relative, whatever path a proxy put before it.
 fn part(address: &str) -> Option<UploadId> {
     let path = address.split(['?', '#']).next()?;
+    // A list by commas is none: its last address would be taken for all of them.
+    if path.contains(',') {
+        return None;
+    }
     path.trim_end_matches('/').rsplit('/').next()?.parse().ok()
 }
 
@@ -150,8 +154,9 @@ mod tests {
         check(format!("final; {} {}/", id(1), id(1)), vec![id(1), id(1)]);
         let partial = concat(&headers(UPLOAD_CONCAT, &["partial"])).expect("is understood");
         assert_eq!(partial, Some((Concat::Partial, "partial".to_owned())));
+        let commas = format!("final;/uploads/{},/uploads/{}", id(1), id(2));
         let endless = format!("final;{}", format!("{} ", id(1)).repeat(PARTS_MAX + 1));
-        for bad in ["", "final", "final;", "final; ", "Partial", "final;/uploads/x", "final,/a", &*endless] {
+        for bad in ["", "final", "final;", "final; ", "Partial", "final;/uploads/x", "final,/a", &*commas, &*endless] {
             assert!(concat(&headers(UPLOAD_CONCAT, &[bad])).is_err(), "{bad:?}");
         }
         assert_eq!(concat(&HeaderMap::new()).ok(), Some(None));

@@ -251,7 +251,7 @@ fn cut_up(head: &str, file: &[u8], bytes: usize) -> Vec<u8> {
     let range = format!("bytes {from}-{}/{}", end - 1, file.len());
     answer(
         "206 Partial Content",
-        &[("content-range", range), ("content-length", (end - from).to_string())],
+        &[("etag", "\"v1\"".into()), ("content-range", range), ("content-length", (end - from).to_string())],
         &file[from..end],
     )
 }

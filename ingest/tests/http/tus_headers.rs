@@ -245,6 +245,27 @@ async fn content_type_of_a_patch_is_offset_octet_stream() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_compressed_is_refused_and_nothing_of_it_kept() {
+    let server = Server::new().await;
+    let upload = server.create(5).await;
+    for coding in ["gzip", "br", "identity, gzip"] {
+        let patch = tus("PATCH", at(upload)).headers(&[PIECE, ("Upload-Offset", "0"), ("Content-Encoding", coding)]);
+        let post = tus("POST", "/uploads").headers(&[("Upload-Length", "5"), PIECE, ("Content-Encoding", coding)]);
+        for ask in [patch, post] {
+            let answer = server.call(ask.body("abc")).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.code().as_str()),
+                (415, "unsupported_content_coding"),
+                "{coding}"
+            );
+        }
+    }
+    assert_eq!(server.head(upload).await.offset(), Some(0));
+    let plain = tus("PATCH", at(upload)).headers(&[PIECE, ("Upload-Offset", "0"), ("Content-Encoding", "identity")]);
+    assert_eq!(server.call(plain.body("abc")).await.status, 204);
+}
+
+#[tokio::test]
 async fn cache_control_of_a_head_is_no_store() {
     let server = Server::new().await;
     let upload = server.create(5).await;

@@ -40,13 +40,24 @@ pub(super) fn of(answer: &Response, offset: u64, note: &ImportNote) -> Result<Ex
         return Err(final_("the server of the file sends it compressed only"));
     }
     if answer.status() == StatusCode::PARTIAL_CONTENT {
-        return piece(answer, offset);
+        // Also where it was asked by `If-Range`: servers and caches ignore that.
+        return if is_of_same(answer, note) { piece(answer, offset) } else { Err(final_(CHANGED)) };
     }
     // The whole file: either it cannot be cut there, or it is another one.
     if offset > 0 && validator(answer) != note.validator {
         return Err(final_(CHANGED));
     }
     Ok(Extent { skip: offset, bytes: None, length: length_of_whole(answer)?, ends_file: true })
+}
+
+/// Whether a piece is of the file that was begun (RFC 9110 §15.3.7.3). With it comes the tag that the whole would have had;
+/// a date need not be said again.
+fn is_of_same(answer: &Response, note: &ImportNote) -> bool {
+    match note.validator.as_deref() {
+        Some(tag) if tag.starts_with('"') => text(answer, &ETAG).as_deref() == Some(tag),
+        Some(date) => text(answer, &LAST_MODIFIED).is_none_or(|told| told == date),
+        None => false,
+    }
 }
 
 /// A piece may end before the file does (RFC 9110 §15.3.7): what it says of the file counts, not its own length.
@@ -124,10 +135,30 @@ mod tests {
     }
 
     #[test]
+    fn a_piece_is_of_the_file_that_was_begun() {
+        let date = "Mon, 01 Jan 2024 00:00:00 GMT";
+        for (validator, header, is_same) in [
+            ("\"v1\"", Some(("etag", "\"v1\"")), true),
+            ("\"v1\"", Some(("etag", "\"v2\"")), false),
+            ("\"v1\"", Some(("etag", "W/\"v1\"")), false),
+            ("\"v1\"", Some(("last-modified", date)), false),
+            ("\"v1\"", None, false),
+            (date, Some(("last-modified", date)), true),
+            (date, Some(("last-modified", "Tue, 02 Jan 2024 00:00:00 GMT")), false),
+            (date, None, true),
+        ] {
+            let note = ImportNote { validator: Some(validator.to_owned()), ..ImportNote::default() };
+            let headers = [Some(("content-range", "bytes 500-999/1000")), header].into_iter().flatten();
+            let answer = answer(206, &headers.collect::<Vec<_>>());
+            assert_eq!(of(&answer, 500, &note).is_ok(), is_same, "{validator} {header:?}");
+        }
+    }
+
+    #[test]
     fn a_piece_tells_the_length_of_the_file_and_not_its_own() {
         let note = ImportNote { validator: Some("\"v1\"".into()), ..ImportNote::default() };
         let check = |range: &str, length: &str, expected: Option<Extent>| {
-            let answer = answer(206, &[("content-range", range), ("content-length", length)]);
+            let answer = answer(206, &[("content-range", range), ("content-length", length), ("etag", "\"v1\"")]);
             assert_eq!(of(&answer, 500, &note).ok(), expected, "{range} of {length} octets");
         };
         let extent = |bytes, length, ends_file| Some(Extent { skip: 0, bytes: Some(bytes), length, ends_file });
