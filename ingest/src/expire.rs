@@ -132,8 +132,15 @@ async fn expire(state: &State) -> Result<(), UploadError> {
 /// Gives up an upload whose time is up; false when somebody works on it or has come back.
 async fn give_up(state: &State, upload: &Upload) -> Result<bool, UploadError> {
     let Some(_turn) = state.sessions.idle(upload.id) else { return Ok(false) };
+    match state.catalog.upload(upload.id).await? {
+        Some(upload) => close_if_due(state, &upload).await,
+        None => Ok(false),
+    }
+}
+
+/// Gives up an upload whose turn the caller holds, if its time is up; whether it did.
+pub(crate) async fn close_if_due(state: &State, upload: &Upload) -> Result<bool, UploadError> {
     let now = state.clock.now();
-    let Some(upload) = state.catalog.upload(upload.id).await? else { return Ok(false) };
     // Of an open upload that is full nothing more is to come from anybody. A part stays full when it is complete.
     let is_ours = upload.state == UploadState::Open && upload.full_length().is_some();
     let is_due = upload.expires_at.is_some_and(|expiry| expiry <= now) && !is_ours;
@@ -143,7 +150,7 @@ async fn give_up(state: &State, upload: &Upload) -> Result<bool, UploadError> {
     if upload.state == UploadState::Open {
         state.sessions.closed();
     }
-    discard(state, &upload).await?;
+    discard(state, upload).await?;
     tracing::info!(upload.id = %upload.id, offset = upload.offset, "upload expired");
     Ok(true)
 }

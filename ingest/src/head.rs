@@ -7,7 +7,7 @@ use domain::{AssetState, UploadId};
 use crate::protocol::{Dialect, draft};
 use crate::router::Call;
 use crate::session::{self, Refused, Turn};
-use crate::{State, UploadError, answer, complete, recover};
+use crate::{State, UploadError, answer, complete, expire, recover};
 
 pub(crate) async fn head(state: &State, call: &Call, id: UploadId) -> Result<Response, UploadError> {
     draft::check_question(call.dialect, &call.headers)?;
@@ -45,6 +45,10 @@ pub(crate) async fn look_up(state: &State, id: UploadId) -> Result<Upload, Uploa
     let upload = find(state, id).await?;
     if upload.state == UploadState::Complete {
         return Ok(upload);
+    }
+    // The janitor may be a minute late.
+    if expire::close_if_due(state, &upload).await? {
+        return Err(UploadError::Expired);
     }
     if state.staging.len(id).await?.is_some() {
         return Ok(upload);

@@ -37,11 +37,15 @@ async fn part(ground: &Ground, octets: &'static str) -> UploadId {
 async fn an_upload_expires_when_nothing_came_for_its_time_and_each_octet_renews_it() {
     let (ground, clock) = wound().await;
     let (silent, active, done) = (ground.create(6).await, ground.create(6).await, ground.create(3).await);
+    let (asked, late) = (ground.create(6).await, ground.create(6).await);
     ground.patch(silent, 0, "abc").await;
     ground.patch(done, 0, "abc").await;
     clock.advance(4 * DAY);
     ground.patch(active, 0, "abc").await;
     clock.advance(3 * DAY);
+    assert_eq!(ground.head(asked).await.status, 410, "also before anybody looked after it");
+    assert_eq!(ground.patch(late, 0, "abcdef").await.code(), "upload_expired");
+    assert!(![asked, late].iter().any(|upload| ground.state.staging.path(*upload).exists()));
     look_after(&ground).await;
     let head = ground.head(silent).await;
     assert_eq!((head.status.as_u16(), head.offset()), (410, None));
@@ -63,10 +67,11 @@ async fn an_upload_that_somebody_works_on_does_not_expire() {
     let (sender, body) = slow_body();
     let request = ground.patch(upload, 0, body);
     let janitor = async {
-        eventually("the body is being read", || async { !ground.state.tasks.is_empty() }).await;
+        sender.unbounded_send(Ok(Bytes::from_static(b"abc"))).expect("is read");
+        eventually("the body is being read", || async { sender.is_empty() }).await;
         clock.advance(8 * DAY);
         look_after(&ground).await;
-        sender.unbounded_send(Ok(Bytes::from_static(b"abcdef"))).expect("is read");
+        sender.unbounded_send(Ok(Bytes::from_static(b"def"))).expect("is read");
         drop(sender);
     };
     let (answer, ()) = tokio::join!(request, janitor);
