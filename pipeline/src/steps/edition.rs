@@ -49,6 +49,10 @@ pub(super) async fn replace(step: &Step<'_>, before: &InForce, mut next: Present
         let revision = (next.revision, next.is_complete());
         if !parts.catalog.put_in_force(step.job, before.edition, revision, now).await? {
             tracing::info!(revision = next.revision, "another document came first");
+            // Nobody was told of this one. Should it stay, the next publication takes it along.
+            if let Err(error) = parts.store.delete(&key).await {
+                tracing::warn!(%key, error = &error as &dyn std::error::Error, "a document that is not needed stays");
+            }
             return Ok(false);
         }
     }

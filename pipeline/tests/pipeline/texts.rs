@@ -173,6 +173,9 @@ async fn raced() -> anyhow::Result<()> {
     }
     let (_, presentation) = rig.in_force(asset.id).await?;
     ensure!(names(&presentation) == ["English", "First", "Second"], "{:?}", names(&presentation));
+    let listed = rig.parts.store.list(&layout::presentations_of(asset.id), None).await?;
+    let mut stored = listed.objects.iter().filter_map(|object| layout::presentation_named(asset.id, &object.key));
+    ensure!(stored.all(|(_, revision)| revision <= presentation.revision), "a document that came second is gone");
     Ok(())
 }
 
