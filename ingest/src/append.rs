@@ -164,6 +164,7 @@ async fn settle_length(
         }
         (Some(told), None) => {
             // What could not be asked when the upload was created.
+            let _alone = admission::alone(state, upload).await;
             admission::may_grow(state, upload, told - upload.offset).await?;
             // One that is reached already is recorded only together with the end of the upload.
             if told > upload.offset {

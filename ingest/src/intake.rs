@@ -257,6 +257,9 @@ impl<'a> Intake<'a> {
         outcome?;
         self.written = self.writing;
         self.start_writeback();
+        if self.watch.must_ask(self.written) {
+            Box::pin(self.settle()).await?;
+        }
         self.watch.written(self.written, self.is_checked).await
     }
 

@@ -12,9 +12,6 @@ use tokio::time::Instant;
 use crate::live::Look;
 use crate::{Denial, State, UploadError, admission, document, early, gate, sniff};
 
-/// Octets by which an upload of unknown length grows before it is asked again whether it may.
-const GROWTH_BYTES: u64 = 8 << 20;
-
 /// Watches one body of one upload.
 pub(crate) struct Watch {
     state: State,
@@ -25,9 +22,8 @@ pub(crate) struct Watch {
     /// Where the present window of the rate began.
     window: (Instant, u64),
     is_sniffed: bool,
+    /// What an upload of unknown length was allowed so far.
     may_grow_to: u64,
-    /// What was allowed before more was refused.
-    grown_to: Option<u64>,
     error: Option<String>,
 }
 
@@ -45,7 +41,6 @@ impl Watch {
             // costs little, and nothing need be remembered over restarts.
             is_sniffed: upload.kind == UploadKind::Partial,
             may_grow_to: upload.length.unwrap_or(upload.offset),
-            grown_to: None,
             error: None,
         }
     }
@@ -87,11 +82,13 @@ impl Watch {
         if total >= early::FIRST_BYTES && !is_whole && is_source && self.upload.kind == UploadKind::Whole {
             early::begin(&self.state, &self.upload, total);
         }
-        if total > self.may_grow_to {
-            self.grow(total).await?;
-            self.may_grow_to = total + GROWTH_BYTES;
-        }
-        Ok(())
+        if self.must_ask(total) { self.grow(total).await } else { Ok(()) }
+    }
+
+    /// Whether an upload of unknown length has become more than it was allowed: it is to be asked for more when nothing
+    /// of it is on its way to the catalogue.
+    pub(crate) fn must_ask(&self, total: u64) -> bool {
+        self.upload.length.is_none() && total > self.may_grow_to
     }
 
     /// Reserves what an upload of unknown length has become, as its creation could not.
@@ -99,18 +96,20 @@ impl Watch {
         if self.upload.length.is_some() {
             return Ok(());
         }
-        let grown = admission::may_grow(&self.state, &self.upload, total.saturating_sub(self.durable)).await;
-        self.grown_to = if grown.is_err() { Some(self.may_grow_to) } else { None };
-        grown.inspect_err(|error| self.error = Some(error.to_string()))
+        let grown = admission::grow(&self.state, &self.upload, total.saturating_sub(self.durable)).await;
+        let bytes = grown.inspect_err(|error| self.error = Some(error.to_string()))?;
+        self.may_grow_to = self.durable.saturating_add(bytes);
+        Ok(())
     }
 
-    /// How many of `total` octets may be kept: not those for which the upload was refused to grow.
+    /// How many of `total` octets may be kept: not those that the upload was not allowed.
     pub(crate) fn kept(&self, total: u64) -> u64 {
-        self.grown_to.map_or(total, |grown_to| total.min(grown_to))
+        if self.must_ask(total) { self.may_grow_to } else { total }
     }
 
     /// The first `offset` octets are durable and recorded.
     pub(crate) fn durable(&mut self, offset: u64) {
+        self.state.admission.growths.recorded(self.upload.id, offset.saturating_sub(self.durable));
         self.durable = offset;
         self.state.live.durable(self.upload.id, offset);
     }
@@ -180,6 +179,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        self.state.admission.growths.forget(self.upload.id);
         self.state.live.ended(self.upload.id, self.error.take());
     }
 }

@@ -407,6 +407,61 @@ async fn an_upload_of_unknown_length_is_held_to_the_quota_as_it_grows() {
     assert_eq!(ground.send(as_ada(patch(upload, 60, vec![7; 40]))).await.offset(), Some(100), "the rest is there");
 }
 
+fn deferred() -> Request<Body> {
+    as_ada(request("POST", "/uploads", &[("upload-defer-length", "1")], Body::empty()))
+}
+
+#[tokio::test]
+async fn an_upload_of_unknown_length_grows_to_the_quota_and_not_beyond() {
+    const QUOTA: u64 = 5_000_000;
+    for checkpoint_bytes in [512 << 10, 16 << 20] {
+        let mut ground = guarded(Policy { quota_bytes: Some(QUOTA), ..Policy::default() }).await;
+        ground.state.limits.checkpoint_bytes = checkpoint_bytes;
+        let upload = ground.send(deferred()).await.id();
+        let refused = ground.send(as_ada(patch(upload, 0, noise(30_000_000)))).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "quota_exceeded"));
+        assert_eq!(ground.upload(upload).await.offset, QUOTA);
+        let more = ground.send(as_ada(patch(upload, QUOTA, noise(9_000_000)))).await;
+        assert_eq!((more.status.as_u16(), more.code().as_str()), (413, "quota_exceeded"));
+        assert_eq!(ground.upload(upload).await.offset, QUOTA);
+        let mut end = as_ada(patch(upload, QUOTA, Body::empty()));
+        end.headers_mut().insert("upload-length", QUOTA.into());
+        assert_eq!(ground.send(end).await.offset(), Some(QUOTA), "it may end there");
+        assert_eq!(ground.upload(upload).await.state, UploadState::Complete);
+    }
+}
+
+#[tokio::test]
+async fn two_uploads_of_unknown_length_cannot_both_grow_into_the_last_of_the_quota() {
+    const QUOTA: u64 = 9_000_000;
+    let mut ground = guarded(Policy { quota_bytes: Some(QUOTA), ..Policy::default() }).await;
+    ground.state.limits.checkpoint_bytes = 512 << 10;
+    let uploads = [ground.send(deferred()).await.id(), ground.send(deferred()).await.id()];
+    let (first, first_body) = slow_body();
+    let (second, second_body) = slow_body();
+    let asking = |upload, body| ground.send(as_ada(patch(upload, 0, body)));
+    let feeding = async {
+        // Ends when both bodies are dropped, or at 20 MB, which is more than twice the quota.
+        for _ in 0..200 {
+            let taken = [&first, &second].map(|sender| sender.unbounded_send(Ok(Bytes::from(noise(100_000)))).is_ok());
+            if taken == [false; 2] {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop((first, second));
+    };
+    let (one, other, ()) =
+        tokio::join!(asking(uploads[0], first_body), asking(uploads[1], second_body), feeding);
+    assert_eq!((one.code(), other.code()), ("quota_exceeded".into(), "quota_exceeded".into()));
+    let offsets = [ground.upload(uploads[0]).await.offset, ground.upload(uploads[1]).await.offset];
+    assert!(offsets[0] + offsets[1] <= QUOTA, "{offsets:?}");
+    // What one of them was given ahead and did not use is free again.
+    let left = QUOTA - offsets[0] - offsets[1];
+    assert_eq!(ground.send(as_ada(creation(left + 1))).await.code(), "quota_exceeded");
+    assert_eq!(ground.send(as_ada(creation(left))).await.status, 201);
+}
+
 /// As [`patch`], with the checksum of these octets.
 fn checked(upload: domain::UploadId, octets: &[u8], body: Body) -> Request<Body> {
     let mut hasher = ingest::digest::Hasher::new(ingest::digest::Algorithm::Sha1);
