@@ -17,7 +17,7 @@ use crate::error::Causes;
 use crate::gate::Entrant;
 use crate::growth::Growths;
 use crate::live::Look;
-use crate::sniff::{self, TypePattern};
+use crate::sniff::{self, Tracks, TypePattern};
 use crate::turnstile::{Passage, Promise, Turnstile};
 use crate::{Denial, DocumentRules, Prober, State, UploadError};
 
@@ -339,16 +339,21 @@ pub(crate) fn lists(state: &State, upload: &Upload) -> Vec<Vec<TypePattern>> {
     lists.into_iter().filter(|list| !list.is_empty() && !list.iter().any(TypePattern::is_any)).collect()
 }
 
-/// Whether a file in this container is on all lists.
-pub(crate) fn on_lists(container: Container, lists: &[Vec<TypePattern>]) -> Result<(), Failure> {
-    match lists.iter().find(|list| !sniff::is_accepted(container, list)) {
+/// Whether a file in this container, with such tracks, is on all lists.
+pub(crate) fn on_lists(container: Container, tracks: Tracks, lists: &[Vec<TypePattern>]) -> Result<(), Failure> {
+    match lists.iter().find(|list| !sniff::is_accepted(container, tracks, list)) {
         None => Ok(()),
         Some(missed) => {
-            let found = container.media_types().first().copied().unwrap_or(container.as_str());
+            let found = sniff::types_of(container, tracks).first().copied().unwrap_or(container.as_str());
             let message = Denial::Type { found: found.to_owned(), accepted: list(missed) }.to_string();
             Err(Failure::new(domain::FailureCode::Unsupported, message))
         }
     }
+}
+
+/// Whether it depends on the tracks of a file in this container if it is on all lists.
+pub(crate) fn is_in_doubt(container: Container, lists: &[Vec<TypePattern>]) -> bool {
+    [Tracks::Picture, Tracks::Sound].into_iter().any(|tracks| on_lists(container, tracks, lists).is_err())
 }
 
 /// Patterns were checked when the capability was made; one that is not understood holds for nothing.

@@ -10,6 +10,7 @@ use domain::{Container, Failure};
 use tokio::time::Instant;
 
 use crate::live::Look;
+use crate::sniff::Tracks;
 use crate::{Denial, State, UploadError, admission, document, early, gate, sniff};
 
 /// Watches one body of one upload.
@@ -120,6 +121,7 @@ impl Watch {
         // An empty file is complete as soon as it is created; its probe says that it is empty.
         if length > 0 {
             self.sniff().await?;
+            self.check_tracks(length).await?;
         }
         gate::still_holds(&self.state, &self.upload).await.inspect_err(|error| self.error = Some(error.to_string()))?;
         self.grow(length).await?;
@@ -155,20 +157,47 @@ impl Watch {
         if lists.is_empty() {
             return Ok(());
         }
+        let Some(found) = self.container().await? else { return Ok(()) };
+        let found = found.and_then(|container| admission::on_lists(container, Tracks::Unknown, &lists));
+        let Err(failure) = found else { return Ok(()) };
+        admission::refuse(&self.state, &self.upload, &failure).await;
+        Err(self.failed(Denial::Unwanted(failure)))
+    }
+
+    /// Whether all `length` octets together are of a type that is accepted, where that depends on the tracks.
+    async fn check_tracks(&mut self, length: u64) -> Result<(), UploadError> {
+        let lists = admission::lists(&self.state, &self.upload);
+        let is_source = self.upload.kind != UploadKind::Partial && document::of(&self.upload).is_none();
+        if lists.is_empty() || !is_source {
+            return Ok(());
+        }
+        let Some(Ok(container)) = self.container().await? else { return Ok(()) };
+        if !admission::is_in_doubt(container, &lists) {
+            return Ok(());
+        }
+        let stop = self.state.shutdown.clone();
+        let look = Box::pin(early::mistyped(&self.state, &self.upload, container, length, &lists));
+        // What was looked at is lost with the branch; whoever goes on with the upload has it looked at again.
+        let Some(mistyped) = stop.run_until_cancelled(look).await else {
+            return Err(UploadError::Stopping { offset: self.durable });
+        };
+        let Some(failure) = mistyped else { return Ok(()) };
+        admission::refuse(&self.state, &self.upload, &failure).await;
+        Err(self.failed(Denial::Unwanted(failure)))
+    }
+
+    /// The container of the staged file, or what is wrong with it; `None` when it cannot be read.
+    async fn container(&self) -> Result<Option<Result<Container, Failure>>, UploadError> {
         let path = self.state.staging.path(self.upload.id);
-        let found = tokio::task::spawn_blocking(move || container_of(&path)).await;
-        let found = match found {
-            Ok(Ok(found)) => found,
+        match tokio::task::spawn_blocking(move || container_of(&path)).await {
+            Ok(Ok(found)) => Ok(Some(found)),
             Ok(Err(error)) => {
                 // The same file cannot be completed either: there it is told what is wrong with it.
                 tracing::warn!(upload.id = %self.upload.id, %error, "the head of an upload cannot be read");
-                return Ok(());
+                Ok(None)
             }
-            Err(_) => return Err(UploadError::Internal),
-        };
-        let Err(failure) = found.and_then(|container| admission::on_lists(container, &lists)) else { return Ok(()) };
-        admission::refuse(&self.state, &self.upload, &failure).await;
-        Err(self.failed(Denial::Unwanted(failure)))
+            Err(_) => Err(UploadError::Internal),
+        }
     }
 
     fn failed(&mut self, denial: Denial) -> UploadError {
