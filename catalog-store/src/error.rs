@@ -1,8 +1,6 @@
 //! Why the catalogue refuses or fails.
 
-use domain::{
-    AssetId, ChannelId, CollectionId, IllegalTransition, JobId, SourceVersion, UploadId, UserId, WebhookId,
-};
+use domain::{AssetId, ChannelId, CollectionId, IllegalTransition, JobId, SourceVersion, UploadId, UserId, WebhookId};
 
 use crate::UploadState;
 

@@ -499,6 +499,8 @@ async fn an_upload_of_unknown_length_grows_to_the_quota_and_not_beyond() {
         let refused = ground.send(as_ada(patch(upload, 0, noise(30_000_000)))).await;
         assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "quota_exceeded"));
         assert_eq!(ground.upload(upload).await.offset, QUOTA);
+        let staged = ground.state.staging.path(upload).metadata().expect("is there").len();
+        assert_eq!(staged, QUOTA, "what was refused takes no room");
         let more = ground.send(as_ada(patch(upload, QUOTA, noise(9_000_000)))).await;
         assert_eq!((more.status.as_u16(), more.code().as_str()), (413, "quota_exceeded"));
         assert_eq!(ground.upload(upload).await.offset, QUOTA);
@@ -529,8 +531,7 @@ async fn two_uploads_of_unknown_length_cannot_both_grow_into_the_last_of_the_quo
         }
         drop((first, second));
     };
-    let (one, other, ()) =
-        tokio::join!(asking(uploads[0], first_body), asking(uploads[1], second_body), feeding);
+    let (one, other, ()) = tokio::join!(asking(uploads[0], first_body), asking(uploads[1], second_body), feeding);
     assert_eq!((one.code(), other.code()), ("quota_exceeded".into(), "quota_exceeded".into()));
     let offsets = [ground.upload(uploads[0]).await.offset, ground.upload(uploads[1]).await.offset];
     assert!(offsets[0] + offsets[1] <= QUOTA, "{offsets:?}");
