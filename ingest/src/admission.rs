@@ -15,8 +15,9 @@ use tokio::sync::Semaphore;
 
 use crate::error::Causes;
 use crate::gate::Entrant;
+use crate::growth::Growths;
 use crate::live::Look;
-use crate::sniff::{self, TypePattern};
+use crate::sniff::{self, Tracks, TypePattern};
 use crate::turnstile::{Passage, Promise, Turnstile};
 use crate::{Denial, DocumentRules, Prober, State, UploadError};
 
@@ -25,6 +26,8 @@ const LOOKS_MAX: usize = 2;
 
 /// Parts under one capability for each use of it.
 const PARTS_PER_USE_MAX: u64 = 64;
+/// Octets by which an upload of unknown length may grow before it is asked again whether it may.
+const GROWTH_BYTES: u64 = 8 << 20;
 /// Time over which a body must reach the least rate.
 const RATE_WINDOW: Duration = Duration::from_secs(60);
 
@@ -79,6 +82,7 @@ pub struct Admission {
     pub(crate) prober: Option<Arc<dyn Prober>>,
     pub(crate) looks: Arc<Semaphore>,
     turnstile: Turnstile,
+    pub(crate) growths: Growths,
 }
 
 impl Default for Admission {
@@ -91,7 +95,7 @@ impl Admission {
     /// Admission by these rules; `prober` looks into the heads of files while the rest is still coming.
     pub fn new(policy: Policy, prober: Option<Arc<dyn Prober>>) -> Self {
         let looks = Arc::new(Semaphore::new(LOOKS_MAX));
-        Self { policy: Arc::new(policy), prober, looks, turnstile: Turnstile::default() }
+        Self { policy: Arc::new(policy), prober, looks, turnstile: Turnstile::default(), growths: Growths::default() }
     }
 }
 
@@ -134,12 +138,8 @@ async fn check(state: &State, demand: &Demand<'_>) -> Result<Admitted, UploadErr
     declared(state, grant.map_or(&[][..], |grant| &grant.types), demand.media_type)?;
     let bytes = demand.length.unwrap_or(0);
     let owner = demand.entrant.owner();
-    // All uploads under a capability are its owner's; where nobody has a name, it stands for itself.
-    let passage = match owner.as_deref().or(grant.map(|grant| grant.id.as_str())) {
-        Some(name) => Some(state.admission.turnstile.enter(name).await),
-        None => None,
-    };
-    let new = Share { count: 1, bytes, parts: demand.parts };
+    let passage = passage(state, owner.as_deref(), grant.map(|grant| grant.id.as_str())).await;
+    let new = Share { count: 1, bytes, parts: demand.parts, grows: None };
     if let Some(owner) = &owner {
         within_share(state, owner, new).await?;
     }
@@ -147,6 +147,16 @@ async fn check(state: &State, demand: &Demand<'_>) -> Result<Admitted, UploadErr
         within_grant(state, grant, new).await?;
     }
     Ok(Admitted { _owner: passage, _room: promised(state, bytes).await? })
+}
+
+/// Waits until nobody else takes something of the same owner's share; `None` where nobody has one.
+///
+/// All uploads under a capability are its owner's; where nobody has a name, it stands for itself.
+async fn passage(state: &State, owner: Option<&str>, grant: Option<&str>) -> Option<Passage> {
+    match owner.or(grant) {
+        Some(name) => Some(state.admission.turnstile.enter(name).await),
+        None => None,
+    }
 }
 
 /// Room on the disk for an upload of so many octets; `None` if nobody cares.
@@ -202,31 +212,38 @@ struct Share<'a> {
     bytes: u64,
     /// Uploads whose octets are among the new ones.
     parts: &'a [UploadId],
+    /// The upload that grows by them, if it is not a new one.
+    grows: Option<UploadId>,
 }
 
-async fn within_share(state: &State, owner: &str, new: Share<'_>) -> Result<(), UploadError> {
+/// Whether an owner's share has room for what is new; how many octets are left of it then, the new ones among them.
+async fn within_share(state: &State, owner: &str, new: Share<'_>) -> Result<u64, UploadError> {
     let policy = &state.admission.policy;
     // What an account is told for itself counts instead of what holds for all.
     let quota = state.catalog.quota_of(owner).await?.or(policy.quota_bytes);
     if quota.is_none() && policy.open_uploads_max.is_none() {
-        return Ok(());
+        return Ok(u64::MAX);
     }
+    // Before what is recorded is read: what becomes recorded in between counts twice, not never.
+    let allowed = state.admission.growths.of_owner(owner, new.grows);
     let (open, used) = state.catalog.usage_of(owner).await?;
     if let Some(count_max) = policy.open_uploads_max.filter(|max| open + new.count > *max) {
         return Err(Denial::TooManyOpen { count_max }.into());
     }
-    let Some(quota) = quota else { return Ok(()) };
-    let used = used.0.saturating_sub(state.catalog.bytes_of(new.parts).await?.0);
+    let Some(quota) = quota else { return Ok(u64::MAX) };
+    let used = used.0.saturating_sub(state.catalog.bytes_of(new.parts).await?.0).saturating_add(allowed);
+    let left = quota.saturating_sub(used);
     if used.saturating_add(new.bytes) > quota {
-        let left = ByteSize(quota.saturating_sub(used));
-        return Err(Denial::Quota { wanted: ByteSize(new.bytes), left }.into());
+        return Err(Denial::Quota { wanted: ByteSize(new.bytes), left: ByteSize(left) }.into());
     }
-    Ok(())
+    Ok(left)
 }
 
-/// Whether a capability allows more parts. They come before the use that pays for them, so together they may hold
-/// what its uses may: otherwise one use would be good for any amount.
-async fn within_grant(state: &State, grant: &Grant, new: Share<'_>) -> Result<(), UploadError> {
+/// Whether a capability allows more parts; how many octets are left of it then, the new ones among them. They come
+/// before the use that pays for them, so together they may hold what its uses may: otherwise one use would be good for
+/// any amount.
+async fn within_grant(state: &State, grant: &Grant, new: Share<'_>) -> Result<u64, UploadError> {
+    let allowed = state.admission.growths.of_grant(&grant.id, new.grows);
     let parts = state.catalog.unpaid_parts(&grant.id).await?;
     let uses = u64::from(grant.uses_left) + parts.waiting;
     let count_max = uses.saturating_mul(PARTS_PER_USE_MAX);
@@ -235,24 +252,48 @@ async fn within_grant(state: &State, grant: &Grant, new: Share<'_>) -> Result<()
         return Err(Denial::TooManyOpen { count_max }.into());
     }
     let bytes_max = grant.bytes_max.unwrap_or(u64::MAX).min(state.limits.size_max).saturating_mul(uses);
-    if parts.bytes.0.saturating_add(new.bytes) > bytes_max {
-        return Err(Denial::TooLarge { bytes_max: bytes_max.saturating_sub(parts.bytes.0) }.into());
+    let used = parts.bytes.0.saturating_add(allowed);
+    let left = bytes_max.saturating_sub(used);
+    if used.saturating_add(new.bytes) > bytes_max {
+        return Err(Denial::TooLarge { bytes_max: left }.into());
     }
-    Ok(())
+    Ok(left)
 }
 
 /// Whether an upload whose length is not announced may grow by `bytes`.
 pub(crate) async fn may_grow(state: &State, upload: &Upload, bytes: u64) -> Result<(), UploadError> {
-    let new = Share { count: 0, bytes, parts: &upload.terms.parts };
+    left_for(state, upload, bytes).await.map(|_| ())
+}
+
+/// Whether it may grow by `bytes` beyond what is recorded of it; how many octets are left for it then.
+async fn left_for(state: &State, upload: &Upload, bytes: u64) -> Result<u64, UploadError> {
+    let new = Share { count: 0, bytes, parts: &upload.terms.parts, grows: Some(upload.id) };
+    let mut left = u64::MAX;
     if let Some(owner) = &upload.owner {
-        within_share(state, owner, new).await?;
+        left = left.min(within_share(state, owner, new).await?);
     }
     if let Some(id) = upload.terms.grant.as_ref().filter(|_| upload.kind == UploadKind::Partial) {
         let grant = state.catalog.grant(id).await?.ok_or(Denial::Grant { problem: "it is not known" })?;
-        within_grant(state, &grant, new).await?;
+        left = left.min(within_grant(state, &grant, new).await?);
     }
     let pending = state.admission.turnstile.pending().saturating_add(bytes);
-    has_room(state, pending, bytes).await
+    has_room(state, pending, bytes).await?;
+    Ok(left)
+}
+
+/// Waits until nobody else takes something of the share that this upload counts to.
+pub(crate) async fn alone(state: &State, upload: &Upload) -> Option<Passage> {
+    passage(state, upload.owner.as_deref(), upload.terms.grant.as_deref()).await
+}
+
+/// Lets an upload whose length is not announced grow by `bytes` beyond what is recorded of it, and a step more if there
+/// is as much; by how many octets. Nobody else is given them until they are recorded or forgotten. Nothing of the upload
+/// may be on its way to the catalogue meanwhile.
+pub(crate) async fn grow(state: &State, upload: &Upload, bytes: u64) -> Result<u64, UploadError> {
+    let _alone = alone(state, upload).await;
+    let allowed = left_for(state, upload, bytes).await?.min(bytes.saturating_add(GROWTH_BYTES));
+    state.admission.growths.allow(upload, allowed);
+    Ok(allowed)
 }
 
 /// Whether the disk holds what is promised to all, `pending` octets not yet in the catalogue among them.
@@ -298,16 +339,21 @@ pub(crate) fn lists(state: &State, upload: &Upload) -> Vec<Vec<TypePattern>> {
     lists.into_iter().filter(|list| !list.is_empty() && !list.iter().any(TypePattern::is_any)).collect()
 }
 
-/// Whether a file in this container is on all lists.
-pub(crate) fn on_lists(container: Container, lists: &[Vec<TypePattern>]) -> Result<(), Failure> {
-    match lists.iter().find(|list| !sniff::is_accepted(container, list)) {
+/// Whether a file in this container, with such tracks, is on all lists.
+pub(crate) fn on_lists(container: Container, tracks: Tracks, lists: &[Vec<TypePattern>]) -> Result<(), Failure> {
+    match lists.iter().find(|list| !sniff::is_accepted(container, tracks, list)) {
         None => Ok(()),
         Some(missed) => {
-            let found = container.media_types().first().copied().unwrap_or(container.as_str());
+            let found = sniff::types_of(container, tracks).first().copied().unwrap_or(container.as_str());
             let message = Denial::Type { found: found.to_owned(), accepted: list(missed) }.to_string();
             Err(Failure::new(domain::FailureCode::Unsupported, message))
         }
     }
+}
+
+/// Whether it depends on the tracks of a file in this container if it is on all lists.
+pub(crate) fn is_in_doubt(container: Container, lists: &[Vec<TypePattern>]) -> bool {
+    [Tracks::Picture, Tracks::Sound].into_iter().any(|tracks| on_lists(container, tracks, lists).is_err())
 }
 
 /// Patterns were checked when the capability was made; one that is not understood holds for nothing.

@@ -49,9 +49,12 @@ async fn ready(state: &State, call: &Call, id: UploadId, body: Body) -> Result<R
     }
     settle_length(state, call, &mut upload, completes, body.size_hint().exact()).await?;
     let known = upload.length.or(upload.full_length());
-    let length = known.unwrap_or(admission::size_max(state, &upload));
-    if body.size_hint().lower() > length.saturating_sub(offset) {
-        return Err(UploadError::BeyondLength { length, offset });
+    let size_max = admission::size_max(state, &upload);
+    if body.size_hint().lower() > known.unwrap_or(size_max).saturating_sub(offset) {
+        return Err(match known {
+            Some(length) => UploadError::BeyondLength { length, offset },
+            None => UploadError::TooLarge { size_max },
+        });
     }
     let piece = piece(call, turn, body, checks, completes);
     Ok(Ready::Receive(Box::new((upload, piece))))
@@ -165,6 +168,7 @@ async fn settle_length(
         }
         (Some(told), None) => {
             // What could not be asked when the upload was created.
+            let _alone = admission::alone(state, upload).await;
             admission::may_grow(state, upload, told - upload.offset).await?;
             // One that is reached already is recorded only together with the end of the upload.
             if told > upload.offset {

@@ -14,6 +14,10 @@
 //! | packets with times (Matroska, fragmented MP4, TS, ...) | the part that is there already breaks the limit |
 //! | the same, with a claimed duration | the claim breaks the limit, and so does the file at the rate of the part that is there |
 //! | all tracks named, none of them picture or sound | more packets name no more tracks |
+//! | a picture, where only sound is accepted | it stays in the file, whatever follows |
+//!
+//! That a file is sound alone shows only when it is complete: where a list of types asks for that, it is looked at once
+//! more then.
 
 use std::fs::File;
 use std::io::Read;
@@ -24,11 +28,12 @@ use std::time::Duration;
 use catalog_store::{AheadJobs, Upload, UploadKind};
 use domain::container;
 use domain::plan::{Limits, Plan};
-use domain::{Failure, FailureCode, JobId, MediaTime, Probe, Recipe, Timescale, hms};
+use domain::{Container, Failure, FailureCode, JobId, MediaTime, Probe, Recipe, Timescale, hms};
 
 use crate::committer::SyncPolicy;
 use crate::front::{self, FRONT_BYTES_MAX, Front, Head};
 use crate::live::Look;
+use crate::sniff::{Tracks, TypePattern};
 use crate::{State, admission, sniff};
 
 /// Octets after which a file is looked at for the first time.
@@ -78,8 +83,8 @@ async fn look(state: &State, upload: &Upload, total: u64) -> Look {
     let Ok(_place) = state.admission.looks.acquire().await else { return Look::AtTheEnd };
     let (path, length) = (state.staging.path(upload.id), upload.length);
     let prefix = tokio::task::spawn_blocking(move || prefix(&path, total, length)).await;
-    let (file, head, bytes) = match prefix {
-        Ok(Ok(Prefix::Ready { file, head, bytes })) => (file, head, bytes),
+    let (file, container, head, bytes) = match prefix {
+        Ok(Ok(Prefix::Ready { file, container, head, bytes })) => (file, container, head, bytes),
         Ok(Ok(Prefix::Unready(look))) => return look,
         Ok(Err(error)) => {
             tracing::debug!(upload.id = %upload.id, %error, "the head of an upload cannot be read");
@@ -89,7 +94,10 @@ async fn look(state: &State, upload: &Upload, total: u64) -> Look {
     };
     let limits = admission::source_limits(state, upload);
     let looked = prober.look(file).await;
-    match verdict(&looked, head, Extent { bytes, length }, &limits) {
+    let refused = verdict(&looked, head, Extent { bytes, length }, &limits);
+    // That there is no picture at all shows when the file is complete.
+    let tracks = tracks_of(&looked, false);
+    match refused.or_else(|| admission::on_lists(container, tracks, &admission::lists(state, upload)).err()) {
         Some(failure) => Look::Refused(failure),
         None if matches!(looked, Looked::Understood(_)) => {
             if head.is_indexed {
@@ -102,6 +110,47 @@ async fn look(state: &State, upload: &Upload, total: u64) -> Look {
             // A large first picture may need more octets than are there.
             if total < FRONT_BYTES_MAX / 8 { Look::At(total * 8) } else { Look::AtTheEnd }
         }
+    }
+}
+
+/// Why a file of which all `length` octets are there is not of a type on the lists, as its tracks tell; `None` also
+/// when they cannot be told.
+pub(crate) async fn mistyped(
+    state: &State,
+    upload: &Upload,
+    container: Container,
+    length: u64,
+    lists: &[Vec<TypePattern>],
+) -> Option<Failure> {
+    let prober = state.admission.prober.as_ref()?;
+    // Closed never.
+    let _place = state.admission.looks.acquire().await.ok()?;
+    let judged = |tracks| admission::on_lists(container, tracks, lists).err();
+    if length > FRONT_BYTES_MAX {
+        // Reading all of a long film takes its time, and most heads show a picture.
+        let path = state.staging.path(upload.id);
+        let head = tokio::task::spawn_blocking(move || prefix(&path, FRONT_BYTES_MAX, Some(length))).await;
+        if let Ok(Ok(Prefix::Ready { file, .. })) = head
+            && let Tracks::Picture = tracks_of(&prober.look(file).await, false)
+        {
+            return judged(Tracks::Picture);
+        }
+    }
+    let path = state.staging.path(upload.id);
+    let file = tokio::task::spawn_blocking(move || File::open(path)).await.ok()?.ok()?;
+    let looked = prober.look(file).await;
+    if !matches!(looked, Looked::Understood(_)) {
+        tracing::debug!(upload.id = %upload.id, ?looked, "the tracks of an upload are not known");
+    }
+    judged(tracks_of(&looked, true))
+}
+
+/// What shows of the tracks of a file, of all of it or of its head.
+fn tracks_of(looked: &Looked, is_whole: bool) -> Tracks {
+    match looked {
+        Looked::Understood(probe) if !probe.video.is_empty() => Tracks::Picture,
+        Looked::Understood(_) if is_whole => Tracks::Sound,
+        _ => Tracks::Unknown,
     }
 }
 
@@ -124,7 +173,7 @@ async fn encode_ahead(state: &State, upload: &Upload, bytes: u64) {
 }
 
 enum Prefix {
-    Ready { file: File, head: Head, bytes: u64 },
+    Ready { file: File, container: Container, head: Head, bytes: u64 },
     Unready(Look),
 }
 
@@ -135,8 +184,8 @@ enum Prefix {
 fn prefix(path: &std::path::Path, total: u64, length: Option<u64>) -> std::io::Result<Prefix> {
     let staged = File::open(path)?;
     let bytes = total.min(FRONT_BYTES_MAX);
-    let head = match head_of(&staged, bytes)? {
-        Ok(head) => head,
+    let (container, head) = match head_of(&staged, bytes)? {
+        Ok(found) => found,
         Err(look) => return Ok(Prefix::Unready(look)),
     };
     let memory = rustix::fs::memfd_create(c"upload head", rustix::fs::MemfdFlags::CLOEXEC)?;
@@ -146,11 +195,11 @@ fn prefix(path: &std::path::Path, total: u64, length: Option<u64>) -> std::io::R
     if let Some(length) = length.filter(|_| head.is_indexed) {
         file.set_len(length)?;
     }
-    Ok(Prefix::Ready { file, head, bytes })
+    Ok(Prefix::Ready { file, container, head, bytes })
 }
 
-/// The head of a staged file of which `bytes` octets may be read, or why there is none yet.
-fn head_of(staged: &File, bytes: u64) -> std::io::Result<Result<Head, Look>> {
+/// The container and the head of a staged file of which `bytes` octets may be read, or why there is none yet.
+fn head_of(staged: &File, bytes: u64) -> std::io::Result<Result<(Container, Head), Look>> {
     let mut octets = Vec::new();
     let mut wanted = FIRST_BYTES.min(bytes);
     // Ends after a few rounds: each reads further than the one before, up to `bytes`.
@@ -162,7 +211,7 @@ fn head_of(staged: &File, bytes: u64) -> std::io::Result<Result<Head, Look>> {
             return Ok(Err(Look::AtTheEnd));
         };
         match front::of(container, &octets) {
-            Front::Here(head) => return Ok(Ok(head)),
+            Front::Here(head) => return Ok(Ok((container, head))),
             Front::After(more) if more > bytes && bytes < FRONT_BYTES_MAX => return Ok(Err(Look::At(more))),
             Front::After(more) if more > wanted && more <= bytes => wanted = more,
             Front::After(_) | Front::AtTheEnd => return Ok(Err(Look::AtTheEnd)),
@@ -257,7 +306,7 @@ mod tests {
         file.write_all_at(&[&index_bytes.to_be_bytes()[..], b"moov"].concat(), 0).expect("is written");
         file.set_len(6 << 20).expect("grows");
         let at = |total: u64| match prefix(&path, total, Some(1 << 30)).expect("reads") {
-            Prefix::Ready { file, head, bytes } => {
+            Prefix::Ready { file, head, bytes, .. } => {
                 Ok((file.metadata().expect("is there").len(), head.is_indexed, bytes))
             }
             Prefix::Unready(look) => Err(look),

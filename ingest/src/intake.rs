@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::committer::{Commit, SyncPolicy};
+use crate::error::Causes;
 use crate::receive::End;
 use crate::session::Turn;
 use crate::transfer;
@@ -39,6 +40,8 @@ const WRITEBACK_BYTES: u64 = 8 << 20;
 /// What a request takes in after it was asked to let go: what its socket holds already.
 const DRAIN_BYTES_MAX: u64 = 4 << 20;
 const DRAIN_TIME_MAX: Duration = Duration::from_millis(20);
+/// What a full disk gets back of what is not recorded: the catalogue may lie on it too, and cannot record without room.
+const GIVEN_BACK_BYTES: u64 = 4 << 20;
 /// Silence after which the socket is taken to be empty.
 const DRAIN_SILENCE: Duration = Duration::from_millis(5);
 
@@ -257,6 +260,9 @@ impl<'a> Intake<'a> {
         outcome?;
         self.written = self.writing;
         self.start_writeback();
+        if self.watch.must_ask(self.written) {
+            Box::pin(self.settle()).await?;
+        }
         self.watch.written(self.written, self.is_checked).await
     }
 
@@ -286,6 +292,7 @@ impl<'a> Intake<'a> {
         self.written = self.start;
         self.writing = self.start;
         self.admitted = self.start;
+        self.writeback_end = self.start;
         self.unrecorded_since = None;
     }
 
@@ -374,8 +381,14 @@ impl<'a> Intake<'a> {
         let settled = self.settle().await;
         let written = self.write().await;
         let outcome = outcome.and_then(|end| settled.and(written).map(|()| end));
-        // What there was no room or quota for is cut off again by the next writer.
         self.written = self.watch.kept(self.written).max(self.recorded);
+        if let Err(error) = &outcome {
+            if matches!(error, UploadError::OutOfSpace) {
+                self.written = self.written.saturating_sub(GIVEN_BACK_BYTES).max(self.recorded);
+            }
+            // What there was no room or quota for takes no room either.
+            cut(self.writer, self.written).await;
+        }
         // A completion flushes and records by itself.
         let will_complete = match (&outcome, self.upload.length) {
             (Ok(End::Whole), None) => completes == Some(true),
@@ -402,6 +415,13 @@ impl<'a> Intake<'a> {
             }
             None => Ok(()),
         }
+    }
+}
+
+/// Cuts off what lies behind `bytes` octets of the file. Where that fails, the next writer does it.
+pub(crate) async fn cut(writer: &Writer, bytes: u64) {
+    if let Err(error) = writer.cut(bytes).await {
+        tracing::debug!(upload.id = %writer.upload(), error = %Causes(&error), "a staged file is not cut back");
     }
 }
 

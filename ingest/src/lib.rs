@@ -56,6 +56,7 @@ pub mod fuzzing;
 pub mod gate;
 mod grant;
 mod grants;
+mod growth;
 mod head;
 mod import;
 mod intake;

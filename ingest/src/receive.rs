@@ -9,12 +9,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
-use catalog_store::Upload;
+use catalog_store::{Upload, UploadState};
+use domain::UploadId;
 use media_store::StagingError;
+use media_store::staging::Writer;
 
 use crate::complete;
 use crate::digest::{Expected, Hasher};
-use crate::intake::Intake;
+use crate::intake::{self, Intake};
 use crate::lasting::Lasting;
 use crate::live::Look;
 use crate::session::Turn;
@@ -142,6 +144,7 @@ async fn take(state: &State, upload: Upload, piece: Piece) -> Result<Received, U
         Ok(ended) => ended,
         Err(error) => {
             watch.ended("failed");
+            Box::pin(cut_back(state, upload.id, &writer)).await;
             return Err(error);
         }
     };
@@ -153,12 +156,29 @@ async fn take(state: &State, upload: Upload, piece: Piece) -> Result<Received, U
     let is_told_by_the_end = upload.length.is_none() && completes == Some(true) && end == End::Whole;
     let length = if is_told_by_the_end { Some(written) } else { upload.length };
     let Some(length) = length.filter(|length| *length == written && end != End::BeyondLength) else {
+        if is_checked && end != End::Whole {
+            Box::pin(cut_back(state, upload.id, &writer)).await;
+        }
         return Ok(Received { offset: recorded, end, is_complete: false });
     };
-    Box::pin(watch.finish(length)).await?;
+    if let Err(error) = Box::pin(watch.finish(length)).await {
+        Box::pin(cut_back(state, upload.id, &writer)).await;
+        return Err(error);
+    }
     let upload = Upload { offset: recorded, ..upload };
     Box::pin(complete::complete(state, &upload, turn, writer, length)).await?;
     Ok(Received { offset: length, end: End::Whole, is_complete: true })
+}
+
+/// Cuts off what was written and is not recorded. The next writer would do that too, but on a full disk nobody may come
+/// so far: the catalogue needs room itself, even to note that an upload is given up.
+async fn cut_back(state: &State, id: UploadId, writer: &Writer) {
+    // Only the catalogue knows what it recorded, after a commit that failed.
+    let recorded = match state.catalog.upload(id).await {
+        Ok(Some(now)) if now.state == UploadState::Open && !now.is_full => now.offset,
+        _ => return,
+    };
+    intake::cut(writer, recorded).await;
 }
 
 impl Intake<'_> {

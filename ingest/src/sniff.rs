@@ -69,9 +69,33 @@ pub(crate) fn head_of(file: &File, bytes: usize) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// Whether a container may be uploaded where only `patterns` may; no patterns mean that everything may.
-pub(crate) fn is_accepted(container: Container, patterns: &[TypePattern]) -> bool {
-    let any = |pattern: &TypePattern| container.media_types().iter().any(|kind| pattern.holds(kind));
+/// What the tracks of a file are, as far as that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tracks {
+    /// Nobody looked.
+    Unknown,
+    /// At least one is a picture.
+    Picture,
+    /// None is a picture.
+    Sound,
+}
+
+/// Media types of a container with such tracks: not those of sound if it shows a picture, nor those of video if it does
+/// not. A container with types of one kind only has these whatever is in it.
+pub(crate) fn types_of(container: Container, tracks: Tracks) -> Vec<&'static str> {
+    let other = match tracks {
+        Tracks::Unknown => return container.media_types().to_vec(),
+        Tracks::Picture => "audio/",
+        Tracks::Sound => "video/",
+    };
+    let types: Vec<_> = container.media_types().iter().copied().filter(|kind| !kind.starts_with(other)).collect();
+    if types.is_empty() { container.media_types().to_vec() } else { types }
+}
+
+/// Whether a container with such tracks may be uploaded where only `patterns` may; no patterns mean that everything may.
+pub(crate) fn is_accepted(container: Container, tracks: Tracks, patterns: &[TypePattern]) -> bool {
+    let types = types_of(container, tracks);
+    let any = |pattern: &TypePattern| types.iter().any(|kind| pattern.holds(kind));
     patterns.is_empty() || patterns.iter().any(any)
 }
 
@@ -136,14 +160,21 @@ mod tests {
 
     #[test]
     fn types_are_accepted_by_pattern() {
-        let accepted = |container: Container, patterns: &[&str]| {
+        let with = |container: Container, tracks: Tracks, patterns: &[&str]| {
             let patterns: Vec<TypePattern> = patterns.iter().map(|text| text.parse().expect("a pattern")).collect();
-            is_accepted(container, &patterns)
+            is_accepted(container, tracks, &patterns)
         };
+        let accepted = |container, patterns: &[&str]| with(container, Tracks::Unknown, patterns);
         assert!(accepted(Container::Mp4, &[]) && accepted(Container::Mp3, &["*/*"]));
         assert!(accepted(Container::Mp4, &["video/mp4"]) && accepted(Container::Mp4, &["AUDIO/*"]));
         assert!(accepted(Container::Matroska, &["video/webm"]) && !accepted(Container::Matroska, &["video/mp4"]));
         assert!(!accepted(Container::Mp3, &["video/*"]) && accepted(Container::Mp3, &["video/*", "audio/*"]));
+        for container in [Container::Mp4, Container::Matroska, Container::Ogg] {
+            assert!(!with(container, Tracks::Picture, &["audio/*"]) && with(container, Tracks::Sound, &["audio/*"]));
+            assert!(with(container, Tracks::Picture, &["video/*"]) && !with(container, Tracks::Sound, &["video/*"]));
+        }
+        assert!(with(Container::Ogg, Tracks::Picture, &["application/ogg"]));
+        assert!(with(Container::Mp3, Tracks::Sound, &["audio/*"]) && with(Container::Avi, Tracks::Sound, &["video/*"]));
         for wrong in ["", "video", "video/", "/mp4", "*/mp4", "video/mp4; codecs=x", "v*/x"] {
             assert!(wrong.parse::<TypePattern>().is_err(), "{wrong}");
         }

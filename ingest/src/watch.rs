@@ -10,10 +10,8 @@ use domain::{Container, Failure};
 use tokio::time::Instant;
 
 use crate::live::Look;
+use crate::sniff::Tracks;
 use crate::{Denial, State, UploadError, admission, document, early, gate, sniff};
-
-/// Octets by which an upload of unknown length grows before it is asked again whether it may.
-const GROWTH_BYTES: u64 = 8 << 20;
 
 /// Watches one body of one upload.
 pub(crate) struct Watch {
@@ -25,9 +23,8 @@ pub(crate) struct Watch {
     /// Where the present window of the rate began.
     window: (Instant, u64),
     is_sniffed: bool,
+    /// What an upload of unknown length was allowed so far.
     may_grow_to: u64,
-    /// What was allowed before more was refused.
-    grown_to: Option<u64>,
     error: Option<String>,
 }
 
@@ -45,7 +42,6 @@ impl Watch {
             // costs little, and nothing need be remembered over restarts.
             is_sniffed: upload.kind == UploadKind::Partial,
             may_grow_to: upload.length.unwrap_or(upload.offset),
-            grown_to: None,
             error: None,
         }
     }
@@ -87,11 +83,13 @@ impl Watch {
         if total >= early::FIRST_BYTES && !is_whole && is_source && self.upload.kind == UploadKind::Whole {
             early::begin(&self.state, &self.upload, total);
         }
-        if total > self.may_grow_to {
-            self.grow(total).await?;
-            self.may_grow_to = total + GROWTH_BYTES;
-        }
-        Ok(())
+        if self.must_ask(total) { self.grow(total).await } else { Ok(()) }
+    }
+
+    /// Whether an upload of unknown length has become more than it was allowed: it is to be asked for more when nothing
+    /// of it is on its way to the catalogue.
+    pub(crate) fn must_ask(&self, total: u64) -> bool {
+        self.upload.length.is_none() && total > self.may_grow_to
     }
 
     /// Reserves what an upload of unknown length has become, as its creation could not.
@@ -99,18 +97,20 @@ impl Watch {
         if self.upload.length.is_some() {
             return Ok(());
         }
-        let grown = admission::may_grow(&self.state, &self.upload, total.saturating_sub(self.durable)).await;
-        self.grown_to = if grown.is_err() { Some(self.may_grow_to) } else { None };
-        grown.inspect_err(|error| self.error = Some(error.to_string()))
+        let grown = admission::grow(&self.state, &self.upload, total.saturating_sub(self.durable)).await;
+        let bytes = grown.inspect_err(|error| self.error = Some(error.to_string()))?;
+        self.may_grow_to = self.durable.saturating_add(bytes);
+        Ok(())
     }
 
-    /// How many of `total` octets may be kept: not those for which the upload was refused to grow.
+    /// How many of `total` octets may be kept: not those that the upload was not allowed.
     pub(crate) fn kept(&self, total: u64) -> u64 {
-        self.grown_to.map_or(total, |grown_to| total.min(grown_to))
+        if self.must_ask(total) { self.may_grow_to } else { total }
     }
 
     /// The first `offset` octets are durable and recorded.
     pub(crate) fn durable(&mut self, offset: u64) {
+        self.state.admission.growths.recorded(self.upload.id, offset.saturating_sub(self.durable));
         self.durable = offset;
         self.state.live.durable(self.upload.id, offset);
     }
@@ -121,6 +121,7 @@ impl Watch {
         // An empty file is complete as soon as it is created; its probe says that it is empty.
         if length > 0 {
             self.sniff().await?;
+            self.check_tracks(length).await?;
         }
         gate::still_holds(&self.state, &self.upload).await.inspect_err(|error| self.error = Some(error.to_string()))?;
         self.grow(length).await?;
@@ -156,20 +157,47 @@ impl Watch {
         if lists.is_empty() {
             return Ok(());
         }
+        let Some(found) = self.container().await? else { return Ok(()) };
+        let found = found.and_then(|container| admission::on_lists(container, Tracks::Unknown, &lists));
+        let Err(failure) = found else { return Ok(()) };
+        admission::refuse(&self.state, &self.upload, &failure).await;
+        Err(self.failed(Denial::Unwanted(failure)))
+    }
+
+    /// Whether all `length` octets together are of a type that is accepted, where that depends on the tracks.
+    async fn check_tracks(&mut self, length: u64) -> Result<(), UploadError> {
+        let lists = admission::lists(&self.state, &self.upload);
+        let is_source = self.upload.kind != UploadKind::Partial && document::of(&self.upload).is_none();
+        if lists.is_empty() || !is_source {
+            return Ok(());
+        }
+        let Some(Ok(container)) = self.container().await? else { return Ok(()) };
+        if !admission::is_in_doubt(container, &lists) {
+            return Ok(());
+        }
+        let stop = self.state.shutdown.clone();
+        let look = Box::pin(early::mistyped(&self.state, &self.upload, container, length, &lists));
+        // What was looked at is lost with the branch; whoever goes on with the upload has it looked at again.
+        let Some(mistyped) = stop.run_until_cancelled(look).await else {
+            return Err(UploadError::Stopping { offset: self.durable });
+        };
+        let Some(failure) = mistyped else { return Ok(()) };
+        admission::refuse(&self.state, &self.upload, &failure).await;
+        Err(self.failed(Denial::Unwanted(failure)))
+    }
+
+    /// The container of the staged file, or what is wrong with it; `None` when it cannot be read.
+    async fn container(&self) -> Result<Option<Result<Container, Failure>>, UploadError> {
         let path = self.state.staging.path(self.upload.id);
-        let found = tokio::task::spawn_blocking(move || container_of(&path)).await;
-        let found = match found {
-            Ok(Ok(found)) => found,
+        match tokio::task::spawn_blocking(move || container_of(&path)).await {
+            Ok(Ok(found)) => Ok(Some(found)),
             Ok(Err(error)) => {
                 // The same file cannot be completed either: there it is told what is wrong with it.
                 tracing::warn!(upload.id = %self.upload.id, %error, "the head of an upload cannot be read");
-                return Ok(());
+                Ok(None)
             }
-            Err(_) => return Err(UploadError::Internal),
-        };
-        let Err(failure) = found.and_then(|container| admission::on_lists(container, &lists)) else { return Ok(()) };
-        admission::refuse(&self.state, &self.upload, &failure).await;
-        Err(self.failed(Denial::Unwanted(failure)))
+            Err(_) => Err(UploadError::Internal),
+        }
     }
 
     fn failed(&mut self, denial: Denial) -> UploadError {
@@ -180,6 +208,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
+        self.state.admission.growths.forget(self.upload.id);
         self.state.live.ended(self.upload.id, self.error.take());
     }
 }

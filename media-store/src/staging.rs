@@ -341,6 +341,18 @@ impl Writer {
         started.map_err(|source| StagingError::Io { action: "write back", upload: self.upload, source })
     }
 
+    /// Cuts the file back to its first `bytes` octets, if it has more.
+    ///
+    /// # Errors
+    /// As for [`Writer::write`].
+    pub async fn cut(&self, bytes: u64) -> Result<(), StagingError> {
+        self.guarded("cut", move |writer| {
+            let is_longer = writer.file.metadata()?.len() > bytes;
+            if is_longer { writer.disk.cut(&writer.file, &writer.path, bytes) } else { Ok(()) }
+        })
+        .await
+    }
+
     /// Flushes everything written so far to disk. Writing may go on meanwhile.
     ///
     /// # Errors

@@ -359,7 +359,7 @@ pub const KEYS: [Key; 105] = [
         "upload_types",
         Kind::List,
         "[\"video/*\", \"audio/*\"]",
-        "Media types that may be uploaded, such as `video/mp4` or `audio/*`, told by the file's first octets: what is no video or sound is refused after the first MiB. `*/*` takes anything without looking; whether it plays then shows when it is complete.",
+        "Media types that may be uploaded, such as `video/mp4` or `audio/*`, told by the file's first octets and its tracks: what is no video or sound is refused after the first MiB. `*/*` takes anything without looking; whether it plays then shows when it is complete.",
     ),
     key(
         "document_types",

@@ -9,8 +9,8 @@ use axum::body::{Body, Bytes};
 use axum::http::Request;
 use catalog_store::UploadState;
 use domain::plan::Limits as SourceLimits;
-use domain::probe::{AudioTrack, Extent};
-use domain::{AssetState, ByteSize, Failure, FailureCode, MediaTime, Probe, Timescale};
+use domain::probe::{AudioTrack, Color, Extent, FieldOrder, Orientation, VideoTrack};
+use domain::{AssetState, ByteSize, Failure, FailureCode, FrameRate, MediaTime, Probe, Resolution, Timescale};
 use ingest::gate::Tokens;
 use ingest::{Admission, Finding, Looked, Policy, Prober};
 
@@ -105,6 +105,34 @@ fn plays_for(seconds: i64) -> Looked {
         libraries: String::new(),
         cover: None,
     }))
+}
+
+fn shows_a_picture() -> Looked {
+    let Looked::Understood(mut probe) = plays_for(10) else { panic!("it plays") };
+    probe.video.push(VideoTrack {
+        stream_index: 1,
+        codec: "h264".into(),
+        pixel_format: "yuv420p".into(),
+        coded: Resolution { width: 640, height: 360 },
+        sample_aspect: (1, 1),
+        orientation: Orientation::default(),
+        color: Color::default(),
+        field_order: FieldOrder::default(),
+        extent: probe.audio[0].extent,
+        frame_count: 250,
+        measured_rate: FrameRate::new(25, 1).expect("a rate"),
+        is_variable_rate: false,
+        language: None,
+        is_default: true,
+        jumps: vec![],
+        last_decodable: None,
+        avc: None,
+    });
+    Looked::Understood(probe)
+}
+
+fn only(pattern: &str) -> Policy {
+    Policy { types: vec![pattern.parse().expect("a type")], ..Policy::default() }
 }
 
 async fn assert_refused(ground: &Ground, upload: domain::UploadId, part: &str) {
@@ -229,6 +257,56 @@ async fn a_file_without_tracks_is_refused_when_its_head_names_them_all() {
     ground.patch(upload, 0, fast_start(2 * MIB)).await;
     eventually("it is refused", || async { ground.upload(upload).await.state == UploadState::Refused }).await;
     assert_refused(&ground, upload, "neither a picture nor sound").await;
+}
+
+#[tokio::test]
+async fn a_picture_is_refused_early_where_only_sound_is_accepted() {
+    let ground = ground(only("audio/*"), Some(Double::new(shows_a_picture()))).await;
+    let upload = ground.create(64 << 20).await;
+    ground.patch(upload, 0, fast_start(2 * MIB)).await;
+    eventually("it is refused", || async { ground.upload(upload).await.state == UploadState::Refused }).await;
+    assert_refused(&ground, upload, "files of the type video/mp4 are not accepted here").await;
+}
+
+#[tokio::test]
+async fn what_the_head_does_not_show_decides_the_type_at_the_end() {
+    let cases = [
+        ("audio/*", shows_a_picture(), Some("video/mp4")),
+        ("audio/*", plays_for(10), None),
+        ("audio/*", Looked::Unclear("crashed".into()), None),
+        ("video/*", shows_a_picture(), None),
+        ("video/*", plays_for(10), Some("audio/mp4")),
+        ("video/webm", plays_for(10), Some("video/mp4")),
+    ];
+    for (pattern, found, refused) in cases {
+        // A small file, and one whose index comes last.
+        for octets in [fast_start(1000), index_behind(2 * MIB)] {
+            let ground = ground(only(pattern), Some(Double::new(found.clone()))).await;
+            let upload = ground.create(octets.len() as u64).await;
+            let answer = ground.patch(upload, 0, octets).await;
+            match refused {
+                Some(kind) => {
+                    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (415, "upload_refused"), "{pattern}");
+                    assert_refused(&ground, upload, &format!("files of the type {kind} are not accepted here")).await;
+                }
+                None => {
+                    assert_eq!(answer.status, 204, "{pattern} {}", answer.body);
+                    assert_eq!(ground.asset(upload).await.state, AssetState::Received);
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_looks_twice_where_the_tracks_change_nothing() {
+    let prober = Double::new(shows_a_picture());
+    for policy in [media_only(), Policy::default(), only("*/*")] {
+        let ground = ground(policy, Some(prober.clone())).await;
+        let upload = ground.create(1000).await;
+        assert_eq!(ground.patch(upload, 0, fast_start(1000)).await.status, 204);
+    }
+    assert_eq!(prober.shown(), 0);
 }
 
 #[tokio::test]
@@ -405,6 +483,62 @@ async fn an_upload_of_unknown_length_is_held_to_the_quota_as_it_grows() {
     assert_eq!(ground.send(as_ada(patch(upload, 60, vec![7; 50]))).await.code(), "quota_exceeded");
     assert_eq!(offset().await, 60);
     assert_eq!(ground.send(as_ada(patch(upload, 60, vec![7; 40]))).await.offset(), Some(100), "the rest is there");
+}
+
+fn deferred() -> Request<Body> {
+    as_ada(request("POST", "/uploads", &[("upload-defer-length", "1")], Body::empty()))
+}
+
+#[tokio::test]
+async fn an_upload_of_unknown_length_grows_to_the_quota_and_not_beyond() {
+    const QUOTA: u64 = 5_000_000;
+    for checkpoint_bytes in [512 << 10, 16 << 20] {
+        let mut ground = guarded(Policy { quota_bytes: Some(QUOTA), ..Policy::default() }).await;
+        ground.state.limits.checkpoint_bytes = checkpoint_bytes;
+        let upload = ground.send(deferred()).await.id();
+        let refused = ground.send(as_ada(patch(upload, 0, noise(30_000_000)))).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "quota_exceeded"));
+        assert_eq!(ground.upload(upload).await.offset, QUOTA);
+        let staged = ground.state.staging.path(upload).metadata().expect("is there").len();
+        assert_eq!(staged, QUOTA, "what was refused takes no room");
+        let more = ground.send(as_ada(patch(upload, QUOTA, noise(9_000_000)))).await;
+        assert_eq!((more.status.as_u16(), more.code().as_str()), (413, "quota_exceeded"));
+        assert_eq!(ground.upload(upload).await.offset, QUOTA);
+        let mut end = as_ada(patch(upload, QUOTA, Body::empty()));
+        end.headers_mut().insert("upload-length", QUOTA.into());
+        assert_eq!(ground.send(end).await.offset(), Some(QUOTA), "it may end there");
+        assert_eq!(ground.upload(upload).await.state, UploadState::Complete);
+    }
+}
+
+#[tokio::test]
+async fn two_uploads_of_unknown_length_cannot_both_grow_into_the_last_of_the_quota() {
+    const QUOTA: u64 = 9_000_000;
+    let mut ground = guarded(Policy { quota_bytes: Some(QUOTA), ..Policy::default() }).await;
+    ground.state.limits.checkpoint_bytes = 512 << 10;
+    let uploads = [ground.send(deferred()).await.id(), ground.send(deferred()).await.id()];
+    let (first, first_body) = slow_body();
+    let (second, second_body) = slow_body();
+    let asking = |upload, body| ground.send(as_ada(patch(upload, 0, body)));
+    let feeding = async {
+        // Ends when both bodies are dropped, or at 20 MB, which is more than twice the quota.
+        for _ in 0..200 {
+            let taken = [&first, &second].map(|sender| sender.unbounded_send(Ok(Bytes::from(noise(100_000)))).is_ok());
+            if taken == [false; 2] {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop((first, second));
+    };
+    let (one, other, ()) = tokio::join!(asking(uploads[0], first_body), asking(uploads[1], second_body), feeding);
+    assert_eq!((one.code(), other.code()), ("quota_exceeded".into(), "quota_exceeded".into()));
+    let offsets = [ground.upload(uploads[0]).await.offset, ground.upload(uploads[1]).await.offset];
+    assert!(offsets[0] + offsets[1] <= QUOTA, "{offsets:?}");
+    // What one of them was given ahead and did not use is free again.
+    let left = QUOTA - offsets[0] - offsets[1];
+    assert_eq!(ground.send(as_ada(creation(left + 1))).await.code(), "quota_exceeded");
+    assert_eq!(ground.send(as_ada(creation(left))).await.status, 201);
 }
 
 /// As [`patch`], with the checksum of these octets.

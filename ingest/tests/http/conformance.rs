@@ -211,6 +211,24 @@ async fn an_upload_larger_than_the_limit_is_refused_before_it_begins() {
 }
 
 #[tokio::test]
+async fn who_announced_no_length_is_told_the_limit_that_was_lowered() {
+    let mut ground = Ground::new().await;
+    let deferred = request("POST", "/uploads", &[("upload-defer-length", "1")], Body::empty());
+    let upload = ground.send(deferred).await.id();
+    assert_eq!(ground.patch(upload, 0, vec![7; 2000]).await.offset(), Some(2000));
+    ground.state.limits.size_max = 1000;
+    let (sender, unsized_body) = crate::ground::slow_body();
+    sender.unbounded_send(Ok(vec![7; 100].into())).expect("is taken");
+    drop(sender);
+    for body in [Body::from(vec![7; 100]), unsized_body] {
+        let refused = ground.patch(upload, 2000, body).await;
+        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (413, "upload_too_large"));
+        assert!(refused.body.contains("an upload may have up to 1000 octets"), "{}", refused.body);
+        assert_eq!(ground.head(upload).await.offset(), Some(2000));
+    }
+}
+
+#[tokio::test]
 async fn too_many_open_uploads_are_refused_until_one_is_closed() {
     let ground = Ground::with(Limits { open_uploads_max: 2, ..Limits::default() }).await;
     let upload = ground.create(5).await;

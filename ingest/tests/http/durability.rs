@@ -46,7 +46,12 @@ impl Witness for Meter {
             Step::Write(_) if self.fails_next_write.swap(false, Ordering::SeqCst) => {
                 Err(io::Error::from_raw_os_error(5))
             }
-            Step::Write(_) if is(&self.is_full) => Err(io::ErrorKind::StorageFull.into()),
+            Step::Write(path) if is(&self.is_full) => {
+                // A part of it still fits, and stays.
+                let file = std::fs::OpenOptions::new().write(true).open(path)?;
+                file.set_len(file.metadata()?.len() + 1000)?;
+                Err(io::ErrorKind::StorageFull.into())
+            }
             Step::Sync(_) | Step::SyncAll(_) if is(&self.fails_sync) => Err(io::Error::from_raw_os_error(5)),
             _ => Ok(()),
         }
@@ -199,11 +204,57 @@ async fn a_full_disk_takes_nothing_back_and_the_upload_goes_on_when_there_is_roo
     let (answer, ()) = tokio::join!(request, fill);
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (507, "out_of_space"));
     assert!(answer.header("retry-after").is_some());
+    assert_eq!(staged_bytes(&ground, upload), 200_000, "what is not recorded takes no room");
     let head = ground.head(upload).await;
     assert_eq!((head.status.as_u16(), head.offset()), (200, Some(200_000)));
     meter.is_full.store(false, Ordering::SeqCst);
     ground.patch(upload, 200_000, file[200_000..].to_vec()).await;
     assert!(ground.source(ground.asset(upload).await.id).await == file);
+}
+
+fn staged_bytes(ground: &Ground, upload: domain::UploadId) -> u64 {
+    ground.state.staging.path(upload).metadata().expect("is there").len()
+}
+
+#[tokio::test]
+async fn a_full_disk_gets_some_of_what_is_not_recorded_back_for_the_catalogue() {
+    let (ground, meter) = metered(Limits { sync: SyncPolicy::End, ..Limits::default() }).await;
+    let (upload, file) = (ground.create(20_000_000).await, noise(20_000_000));
+    let (sender, body) = slow_body();
+    let request = ground.patch(upload, 0, body);
+    let fill = async {
+        sender.unbounded_send(Ok(Bytes::copy_from_slice(&file[..12_000_000]))).expect("is read");
+        eventually("octets are written", || async { staged_bytes(&ground, upload) > 8 << 20 }).await;
+        meter.is_full.store(true, Ordering::SeqCst);
+        sender.unbounded_send(Ok(Bytes::copy_from_slice(&file[12_000_000..]))).expect("is read");
+    };
+    let (answer, ()) = tokio::join!(request, fill);
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (507, "out_of_space"));
+    let staged = staged_bytes(&ground, upload);
+    let offset = ground.head(upload).await.offset().expect("is there");
+    assert_eq!(staged, offset);
+    assert!((4 << 20..=8_000_000).contains(&offset), "{offset}: 4 MiB are given back, the rest is kept");
+    meter.is_full.store(false, Ordering::SeqCst);
+    let from = usize::try_from(offset).expect("fits");
+    ground.patch(upload, offset, file[from..].to_vec()).await;
+    assert!(ground.source(ground.asset(upload).await.id).await == file);
+}
+
+#[tokio::test]
+async fn what_could_not_be_recorded_is_cut_off_at_once() {
+    let (ground, meter) = metered(Limits::default()).await;
+    let upload = ground.create(10_000_000).await;
+    meter.fails_sync.store(true, Ordering::SeqCst);
+    let answer = ground.patch(upload, 0, noise(9_000_000)).await;
+    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (503, "storage_unavailable"));
+    assert_eq!(staged_bytes(&ground, upload), 0);
+    assert_eq!(ground.head(upload).await.offset(), Some(0));
+    meter.fails_sync.store(false, Ordering::SeqCst);
+    let octets = noise(9_000_000);
+    let wrong = checksum(Algorithm::Sha1, b"else");
+    assert_eq!(ground.send(checked(upload, 0, &wrong, octets.clone().into())).await.status.as_u16(), 460);
+    assert_eq!(staged_bytes(&ground, upload), 0);
+    assert_eq!(ground.patch(upload, 0, octets).await.offset(), Some(9_000_000));
 }
 
 #[tokio::test]
@@ -279,7 +330,7 @@ async fn nothing_is_kept_or_recorded_of_a_checked_body_that_breaks_off() {
     sender.unbounded_send(Err(io::ErrorKind::ConnectionReset.into())).expect("is read");
     let answer = ground.send(checked(upload, 0, &checksum(Algorithm::Sha1, &file[..200_000]), body)).await;
     assert_eq!((answer.status.as_u16(), answer.offset()), (400, Some(0)));
-    assert_eq!(ground.upload(upload).await.offset, 0);
+    assert_eq!((ground.upload(upload).await.offset, staged_bytes(&ground, upload)), (0, 0));
     assert_eq!(ground.patch(upload, 0, file.clone()).await.offset(), Some(300_000));
     assert!(ground.source(ground.asset(upload).await.id).await == file);
 }
