@@ -98,6 +98,18 @@ impl IfMatch {
         }
     }
 
+    /// The version at which a deletion wants what is at `present`; `None` for whatever is there, which it means without
+    /// the field too. It is compared once more where it is deleted.
+    pub(crate) fn of_deletion(headers: &HeaderMap, present: u64) -> Result<Option<u64>, Problem> {
+        if !headers.contains_key(header::IF_MATCH) {
+            return Ok(None);
+        }
+        match Self::of(headers)? {
+            Self::Any => Ok(None),
+            named => named.version(present).map(Some),
+        }
+    }
+
     /// What is told of a change of what is there, which `change` looks up anew each time: tried once, or a bounded number
     /// of times while others are faster where it is meant for whatever is there.
     pub(crate) async fn tried<T, F>(&self, change: impl Fn() -> F) -> Result<T, Problem>

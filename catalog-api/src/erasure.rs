@@ -20,7 +20,7 @@ use crate::assets::no_store;
 use crate::audit::EntryView;
 use crate::auth::limited;
 use crate::avatars;
-use crate::documents::document;
+use crate::documents::{IfMatch, document};
 use crate::door::{Origin, accounts};
 use crate::me::{KeyView, confirmed, own};
 use crate::notifications::{NotificationView, channels};
@@ -184,6 +184,8 @@ pub(crate) async fn leave(
             None if is_fresh(accounts, &caller).await? => {}
             None => return Err(Problem::forbidden("send your password, or log in anew and ask within ten minutes")),
         }
+        // Compared here and not where the account is erased: before that their videos go, one by one.
+        IfMatch::of_deletion(&headers, user.version)?;
         // Asked first, since what is deleted cannot be had back.
         accounts.catalog().check_erasable(user.id).await?;
         let legacy = match wanted.assets {
