@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::erasure::{Belongings, Kept, Legacy, SessionNote, ShareNote, UploadNote};
 use catalog_store::notifications::{KEPT_MAX, PAGE_NOTIFICATIONS_MAX};
-use catalog_store::{Asset, Document, Grant, User};
+use catalog_store::{Document, Grant, User};
 use domain::{JobId, Timestamp, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ use crate::assets::no_store;
 use crate::audit::EntryView;
 use crate::auth::limited;
 use crate::avatars;
+use crate::belongings;
 use crate::documents::{IfMatch, document};
 use crate::door::{Origin, accounts};
 use crate::me::{KeyView, confirmed, own};
@@ -85,14 +86,15 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
         news.extend(page.into_iter().map(NotificationView::from));
     }
     let Belongings { assets, uploads, grants, sessions, shares, collections, channels: published, .. } = belongings;
+    let (assets, is_whole) = belongings::exported(state, assets).await?;
     let documents = belongings.documents;
     let (subscriptions, shared, audit) = (belongings.subscriptions, belongings.shared_collections, belongings.audit);
     let kept = |all: Vec<Kept>| all.into_iter().map(one).collect::<Vec<_>>();
     Ok(json!({
         "made_at": now.rfc3339(),
-        "is_complete": !is_cut,
+        "is_complete": !is_cut && is_whole,
         "account": PersonView::from(user),
-        "assets": assets.into_iter().map(asset).collect::<Vec<_>>(),
+        "assets": assets,
         "documents": documents.into_iter().map(attached).collect::<Vec<_>>(),
         "uploads": uploads.into_iter().map(upload).collect::<Vec<_>>(),
         "upload_grants": grants.into_iter().map(|grant| link(grant, now)).collect::<Vec<_>>(),
@@ -109,14 +111,6 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
         "notification_preferences": channels(catalog, id).await?,
         "audit_log": audit.into_iter().map(EntryView::from).collect::<Vec<_>>(),
     }))
-}
-
-fn asset(asset: Asset) -> Value {
-    json!({
-        "id": asset.id, "playback_id": asset.playback, "state": asset.state, "title": asset.title,
-        "file_name": asset.file_name, "size_bytes": asset.size.map(|size| size.0),
-        "created_at": asset.created_at.rfc3339(), "updated_at": asset.updated_at.rfc3339(),
-    })
 }
 
 fn upload(upload: UploadNote) -> Value {

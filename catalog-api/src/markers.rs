@@ -66,7 +66,7 @@ struct MarkerList {
 }
 
 #[derive(Serialize)]
-struct MarkerView {
+pub(crate) struct MarkerView {
     id: String,
     start_seconds: f64,
     duration_seconds: Option<f64>,
@@ -120,7 +120,7 @@ fn shown(asset: &Asset) -> Response {
 }
 
 /// The markers as players get them; those of a file of which nothing is known yet as they were set.
-fn of(asset: &Asset) -> Vec<MarkerView> {
+pub(crate) fn of(asset: &Asset) -> Vec<MarkerView> {
     let shown = match &asset.probe {
         Some(probe) => domain::markers::shown(&asset.markers, probe.duration()),
         None => asset.markers.clone(),
