@@ -170,11 +170,14 @@ pub(crate) async fn remove(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (asset, id): (AssetId, DocumentId) = both_in(path)?;
     let asset = asset_for(&state, &caller, asset, Action::EditAsset).await?;
+    let found = state.catalog.document(asset.id, id).await?.ok_or(NO_DOCUMENT)?;
+    let version = IfMatch::of_deletion(&headers, found.version)?;
     let now = state.clock.now();
-    if !state.catalog.remove_document((asset.id, id), JobId::mint(now, state.clock.entropy()), now).await? {
+    if !state.catalog.remove_document((asset.id, id), version, JobId::mint(now, state.clock.entropy()), now).await? {
         return Err(NO_DOCUMENT.into());
     }
     tracing::info!(asset.id = %asset.id, document.id = %id, "document taken back");

@@ -14,6 +14,7 @@ use crate::State;
 use crate::accounts::Caller;
 use crate::availability;
 use crate::describe::shown;
+use crate::documents::IfMatch;
 use crate::door::{any_asset_for, asset_for, standing_to};
 use crate::filter::Wanted;
 use crate::pages::{self, Listing, PageInfo};
@@ -157,22 +158,24 @@ pub(crate) async fn delete(
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
     query: Result<Query<DeleteQuery>, QueryRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let id = asset_in(path)?;
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let asset = any_asset_for(&state, &caller, id, Action::DeleteAsset).await?;
+    let version = IfMatch::of_deletion(&headers, asset.about_version)?;
     let now = state.clock.now();
     // Of what never played, or was thrown away before, there is nothing to be restored.
     let is_kept = !matches!(asset.state, AssetState::Uploading | AssetState::Failed | AssetState::Deleted);
     if let Some(retention) = state.bin_retention.filter(|_| is_kept && !query.permanently) {
         let job = JobId::mint(now, state.clock.entropy());
-        if state.catalog.bin_asset(id, now.plus(retention), job, now).await? {
+        if state.catalog.bin_asset((id, version), now.plus(retention), job, now).await? {
             tracing::info!(asset.id = %id, "asset moved into the bin");
             availability::follow(&state, id).await;
         }
         return Ok((StatusCode::NO_CONTENT, no_store()).into_response());
     }
-    if state.catalog.delete_asset(id, JobId::mint(now, state.clock.entropy()), now).await? {
+    if state.catalog.delete_asset_at((id, version), JobId::mint(now, state.clock.entropy()), now).await? {
         tracing::info!(asset.id = %id, "asset deleted");
         // Playback ends at once; the purge job removes the pointer again, and everything else.
         if let Err(error) = state.store.delete_pointer(asset.playback).await {

@@ -170,9 +170,11 @@ pub(crate) async fn delete(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let channel = channel_for(&state, &caller, channel_in(path)?, Action::EditChannel).await?;
-    state.catalog.delete_channel(channel.id).await?;
+    let version = IfMatch::of_deletion(&headers, channel.version)?;
+    state.catalog.delete_channel(channel.id, version, state.clock.now()).await?;
     tracing::info!(channel.id = %channel.id, "channel deleted");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }

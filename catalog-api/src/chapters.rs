@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store};
-use crate::documents::expect_json;
+use crate::documents::{expect_json, object};
 use crate::door::asset_for;
 use crate::problem::Problem;
 use crate::view::{ChapterSource, ChapterView, chapters};
@@ -72,8 +72,9 @@ pub(crate) async fn set(
     asset_for(&state, &caller, asset, Action::EditAsset).await?;
     expect_json(&headers)?;
     let content = body::read(&state, &headers, body, BODY_BYTES_MAX).await?;
+    let object = serde_json::Value::Object(object(&content)?);
     let wanted: Wanted =
-        serde_json::from_slice(&content).map_err(|error| Problem::wrong_document(&error, error.to_string()))?;
+        serde_json::from_value(object).map_err(|error| Problem::wrong_document(&error, error.to_string()))?;
     let chapters = checked(wanted)?;
     let now = state.clock.now();
     state.catalog.set_chapters(asset, Some(&chapters), JobId::mint(now, state.clock.entropy()), now).await?;

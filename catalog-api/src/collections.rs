@@ -206,9 +206,11 @@ pub(crate) async fn delete(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let collection = collection_for(&state, &caller, collection_in(path)?, Action::DeleteCollection).await?;
-    state.catalog.delete_collection(collection.id).await?;
+    let version = IfMatch::of_deletion(&headers, collection.version)?;
+    state.catalog.delete_collection(collection.id, version, state.clock.now()).await?;
     tracing::info!(collection.id = %collection.id, "collection deleted");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }

@@ -55,7 +55,7 @@ struct Cues {
 
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct CueView {
+pub(crate) struct CueView {
     start_s: f64,
     end_s: f64,
     /// In the words of WebVTT: with its tags and escapes.
@@ -63,6 +63,12 @@ struct CueView {
     /// Where it stands: settings of WebVTT; empty for the usual place.
     #[serde(default)]
     settings: String,
+}
+
+impl From<Cue> for CueView {
+    fn from(cue: Cue) -> Self {
+        Self { start_s: seconds(cue.start), end_s: seconds(cue.end), text: cue.text, settings: cue.settings }
+    }
 }
 
 /// Whose cues they are.
@@ -125,15 +131,9 @@ pub(crate) async fn show(
         Edited::Added(text) => of_text(&state, text).await?,
         Edited::Track(generation, track) => of_track(&state, &asset, *generation, track).await?,
     };
-    let view = |cue: Cue| CueView {
-        start_s: seconds(cue.start),
-        end_s: seconds(cue.end),
-        text: cue.text,
-        settings: cue.settings,
-    };
     let mut headers = no_store();
     headers.extend(HeaderValue::try_from(edited.tag()).ok().map(|tag| (header::ETAG, tag)));
-    Ok((headers, Json(Cues { cues: cues.into_iter().map(view).collect() })).into_response())
+    Ok((headers, Json(Cues { cues: cues.into_iter().map(CueView::from).collect() })).into_response())
 }
 
 pub(crate) async fn set(
@@ -205,6 +205,14 @@ async fn edited(state: &State, asset: &Asset, name: &str) -> Result<Edited, Prob
 async fn of_text(state: &State, text: &Text) -> Result<Vec<Cue>, Problem> {
     let body = state.store.get(&layout::text(text.asset, text.id)).await?.ok_or_else(Problem::subtitle_lost)?;
     read(vec![body], text.language.clone(), text.charset.clone()).await
+}
+
+/// The cues of a file that was added, and how many octets it has; `None` if it is lost.
+pub(crate) async fn words(state: &State, text: &Text) -> Result<Option<(Vec<CueView>, usize)>, Problem> {
+    let Some(body) = state.store.get(&layout::text(text.asset, text.id)).await? else { return Ok(None) };
+    let octets = body.len();
+    let cues = read(vec![body], text.language.clone(), text.charset.clone()).await?;
+    Ok(Some((cues.into_iter().map(CueView::from).collect(), octets)))
 }
 
 async fn of_track(

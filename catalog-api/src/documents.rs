@@ -5,10 +5,13 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use crate::accounts::secret;
 use crate::problem::Problem;
 use crate::{State, body, characters};
+
+mod members;
 
 /// Octets of the digest in a tag: enough to tell one state of a document from those before it.
 const DIGEST_BYTES: usize = 8;
@@ -36,12 +39,16 @@ pub(crate) async fn document_of<T: DeserializeOwned>(
 ) -> Result<T, Problem> {
     expect_json(headers)?;
     let content = body::read(state, headers, body, bytes_max).await?;
-    // An object and nothing else: serde would take a list for the fields in their order.
-    let object: serde_json::Result<serde_json::Map<_, _>> = serde_json::from_slice(&content);
-    let object = object.map_err(|error| Problem::wrong_document(&error, plain(&error, ".")))?;
+    let object = object(&content)?;
     characters::check_document(&object)?;
-    let document = serde_path_to_error::deserialize(serde_json::Value::Object(object));
+    let document = serde_path_to_error::deserialize(Value::Object(object));
     document.map_err(|error| Problem::wrong_document(error.inner(), plain(error.inner(), &error.path().to_string())))
+}
+
+/// An object and nothing else, in which no member occurs twice: serde would take a list for the fields in their order,
+/// and the last of several members of one name.
+pub(crate) fn object(content: &[u8]) -> Result<Map<String, Value>, Problem> {
+    members::object(content).map_err(|error| Problem::wrong_document(&error, plain(&error, ".")))
 }
 
 /// Refuses a body that does not say that it is JSON.
@@ -56,7 +63,7 @@ pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
 /// What is wrong with a document, and where, without what stands there, which may be a password.
 fn plain(error: &serde_json::Error, path: &str) -> String {
     let text = error.to_string();
-    if text.starts_with("unknown field") || text.starts_with("missing field") {
+    if ["unknown field", "missing field", "duplicate field"].iter().any(|kind| text.starts_with(kind)) {
         return text;
     }
     // All of it.
@@ -95,6 +102,18 @@ impl IfMatch {
             Tags::List(tags) => {
                 Ok(Self::Tags(tags.into_iter().filter(|(is_weak, _)| !is_weak).map(|(_, tag)| tag).collect()))
             }
+        }
+    }
+
+    /// The version at which a deletion wants what is at `present`; `None` for whatever is there, which it means without
+    /// the field too. It is compared once more where it is deleted.
+    pub(crate) fn of_deletion(headers: &HeaderMap, present: u64) -> Result<Option<u64>, Problem> {
+        if !headers.contains_key(header::IF_MATCH) {
+            return Ok(None);
+        }
+        match Self::of(headers)? {
+            Self::Any => Ok(None),
+            named => named.version(present).map(Some),
         }
     }
 

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::erasure::{Belongings, Kept, Legacy, SessionNote, ShareNote, UploadNote};
 use catalog_store::notifications::{KEPT_MAX, PAGE_NOTIFICATIONS_MAX};
-use catalog_store::{Asset, Document, Grant, User};
+use catalog_store::{Document, Grant, User};
 use domain::{JobId, Timestamp, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -20,7 +20,8 @@ use crate::assets::no_store;
 use crate::audit::EntryView;
 use crate::auth::limited;
 use crate::avatars;
-use crate::documents::document;
+use crate::belongings;
+use crate::documents::{IfMatch, document};
 use crate::door::{Origin, accounts};
 use crate::me::{KeyView, confirmed, own};
 use crate::notifications::{NotificationView, channels};
@@ -85,14 +86,15 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
         news.extend(page.into_iter().map(NotificationView::from));
     }
     let Belongings { assets, uploads, grants, sessions, shares, collections, channels: published, .. } = belongings;
+    let (assets, is_whole) = belongings::exported(state, assets).await?;
     let documents = belongings.documents;
     let (subscriptions, shared, audit) = (belongings.subscriptions, belongings.shared_collections, belongings.audit);
     let kept = |all: Vec<Kept>| all.into_iter().map(one).collect::<Vec<_>>();
     Ok(json!({
         "made_at": now.rfc3339(),
-        "is_complete": !is_cut,
+        "is_complete": !is_cut && is_whole,
         "account": PersonView::from(user),
-        "assets": assets.into_iter().map(asset).collect::<Vec<_>>(),
+        "assets": assets,
         "documents": documents.into_iter().map(attached).collect::<Vec<_>>(),
         "uploads": uploads.into_iter().map(upload).collect::<Vec<_>>(),
         "upload_grants": grants.into_iter().map(|grant| link(grant, now)).collect::<Vec<_>>(),
@@ -109,14 +111,6 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
         "notification_preferences": channels(catalog, id).await?,
         "audit_log": audit.into_iter().map(EntryView::from).collect::<Vec<_>>(),
     }))
-}
-
-fn asset(asset: Asset) -> Value {
-    json!({
-        "id": asset.id, "playback_id": asset.playback, "state": asset.state, "title": asset.title,
-        "file_name": asset.file_name, "size_bytes": asset.size.map(|size| size.0),
-        "created_at": asset.created_at.rfc3339(), "updated_at": asset.updated_at.rfc3339(),
-    })
 }
 
 fn upload(upload: UploadNote) -> Value {
@@ -184,6 +178,8 @@ pub(crate) async fn leave(
             None if is_fresh(accounts, &caller).await? => {}
             None => return Err(Problem::forbidden("send your password, or log in anew and ask within ten minutes")),
         }
+        // Compared here and not where the account is erased: before that their videos go, one by one.
+        IfMatch::of_deletion(&headers, user.version)?;
         // Asked first, since what is deleted cannot be had back.
         accounts.catalog().check_erasable(user.id).await?;
         let legacy = match wanted.assets {

@@ -25,7 +25,7 @@
 //! | [`webhooks`] | whom events are sent to, and what became of each message |
 //! | `idempotency` | what is asked for under a name is done once |
 //! | `notifications` | what one is told of what happened, and how |
-//! | `erasure` | all that is kept of oneself, and to be erased |
+//! | `erasure`, `belongings` | all that is kept of oneself, and to be erased; videos in the export |
 //! | `events` | what changes, as server-sent events with replay |
 //! | `audit` | what was done about accounts and rights |
 //! | `body`, `documents`, `pages` | bodies of requests, of bounded size, number and time; versions; lists a page at a time |
@@ -45,6 +45,7 @@ mod audit;
 mod auth;
 mod availability;
 mod avatars;
+mod belongings;
 mod body;
 mod channels;
 mod chapters;

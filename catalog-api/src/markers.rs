@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store};
 use crate::chapters::instant;
-use crate::documents::expect_json;
+use crate::documents::{expect_json, object};
 use crate::door::asset_for;
 use crate::problem::Problem;
 use crate::view::seconds;
@@ -66,7 +66,7 @@ struct MarkerList {
 }
 
 #[derive(Serialize)]
-struct MarkerView {
+pub(crate) struct MarkerView {
     id: String,
     start_seconds: f64,
     duration_seconds: Option<f64>,
@@ -93,8 +93,9 @@ pub(crate) async fn set(
     asset_for(&state, &caller, asset, Action::EditAsset).await?;
     expect_json(&headers)?;
     let content = body::read(&state, &headers, body, BODY_BYTES_MAX).await?;
+    let object = serde_json::Value::Object(object(&content)?);
     let wanted: Wanted =
-        serde_json::from_slice(&content).map_err(|error| Problem::wrong_document(&error, error.to_string()))?;
+        serde_json::from_value(object).map_err(|error| Problem::wrong_document(&error, error.to_string()))?;
     let markers = checked(wanted)?;
     let now = state.clock.now();
     state.catalog.set_markers(asset, &markers, JobId::mint(now, state.clock.entropy()), now).await?;
@@ -120,7 +121,7 @@ fn shown(asset: &Asset) -> Response {
 }
 
 /// The markers as players get them; those of a file of which nothing is known yet as they were set.
-fn of(asset: &Asset) -> Vec<MarkerView> {
+pub(crate) fn of(asset: &Asset) -> Vec<MarkerView> {
     let shown = match &asset.probe {
         Some(probe) => domain::markers::shown(&asset.markers, probe.duration()),
         None => asset.markers.clone(),

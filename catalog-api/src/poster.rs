@@ -139,14 +139,19 @@ async fn shown(state: &State, asset: &Asset) -> Result<Response, Problem> {
     Ok((no_store(), Json(view)).into_response())
 }
 
-fn view(asset: &Asset, images: Option<&Images>) -> PosterView {
-    let (source, time_s) = match asset.poster {
+/// Where the poster comes from, and when it is seen, of what is taken at a time.
+pub(crate) fn chosen(asset: &Asset) -> (&'static str, Option<f64>) {
+    match asset.poster {
         None | Some(PosterChoice::Scored { .. }) => ("scored", None),
         Some(PosterChoice::Time { at_ms, .. }) => {
             ("time", Some(seconds(domain::MediaTime::new(at_ms, domain::Timescale::MILLISECONDS))))
         }
         Some(PosterChoice::Picture { .. }) => ("picture", None),
-    };
+    }
+}
+
+fn view(asset: &Asset, images: Option<&Images>) -> PosterView {
+    let (source, time_s) = chosen(asset);
     let wanted = asset.poster.and_then(|choice| choice.file());
     let images = images.filter(|_| asset.is_playable);
     let address =

@@ -192,11 +192,14 @@ pub(crate) async fn remove(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<(String, String)>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (asset, id) = text_in(path)?;
     asset_for(&state, &caller, asset, Action::EditAsset).await?;
+    let text = state.catalog.text(asset, id).await?.ok_or(NO_TEXT)?;
+    let version = IfMatch::of_deletion(&headers, text.version)?;
     let now = state.clock.now();
-    if !state.catalog.remove_text((asset, id), JobId::mint(now, state.clock.entropy()), now).await? {
+    if !state.catalog.remove_text((asset, id), version, JobId::mint(now, state.clock.entropy()), now).await? {
         return Err(NO_TEXT.into());
     }
     tracing::info!(asset.id = %asset, text.id = %id, "text taken back");

@@ -193,12 +193,7 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (accounts, id) = (accounts(&state)?, user_in(path)?);
-    let condition = headers.contains_key(header::IF_MATCH).then(|| IfMatch::of(&headers)).transpose()?;
-    let version = match condition {
-        // Whatever is there goes, at whatever version.
-        Some(IfMatch::Any) | None => None,
-        Some(condition) => Some(condition.version(known(accounts, id).await?.version)?),
-    };
+    let version = IfMatch::of_deletion(&headers, known(accounts, id).await?.version)?;
     accounts.catalog().delete_user(id, version, &caller.actor(), accounts.clock().now()).await?;
     avatars::swept(&state).await;
     tracing::info!(user.id = %id, "account deleted");

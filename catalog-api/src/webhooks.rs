@@ -222,9 +222,11 @@ pub(crate) async fn delete(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let webhook = own(&state, &caller, path).await?;
-    if !state.catalog.delete_webhook(webhook.id, &webhook.owner, state.clock.now()).await? {
+    let version = IfMatch::of_deletion(&headers, webhook.version)?;
+    if !state.catalog.delete_webhook((webhook.id, version), &webhook.owner, state.clock.now()).await? {
         return Err(Problem::not_found(NO_WEBHOOK));
     }
     tracing::info!(webhook.id = %webhook.id, "webhook removed");

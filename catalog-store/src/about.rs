@@ -3,7 +3,7 @@
 use domain::{About, AssetId, AssetState, ChannelId, PlaybackId, Timestamp};
 use serde_json::json;
 
-use crate::engine::{args, count, json as text};
+use crate::engine::{args, json as text};
 use crate::search::index;
 use crate::{Catalog, CatalogError, sql};
 
@@ -65,10 +65,7 @@ impl Catalog {
         if row.state()? == AssetState::Deleted {
             return Err(CatalogError::NoAsset(id));
         }
-        let current = count("assets.about_version", row.about_version)?;
-        if current != version {
-            return Err(CatalogError::Changed { version: current });
-        }
+        row.check_about(Some(version))?;
         let probe = row.probe()?;
         // Nobody's title is the file's own.
         let title = about.title.clone().or_else(|| probe.as_ref().and_then(|probe| probe.title.clone()));

@@ -169,15 +169,30 @@ impl Catalog {
     ///
     /// False if there is no such asset or it was deleted before; then nothing changes.
     pub async fn delete_asset(&self, id: AssetId, job: JobId, now: Timestamp) -> Result<bool, CatalogError> {
+        self.delete_asset_at((id, None), job, now).await
+    }
+
+    /// The same, if what is said about it is still at `about_version` where one is named.
+    ///
+    /// # Errors
+    /// [`CatalogError::Changed`].
+    pub async fn delete_asset_at(
+        &self,
+        (id, about_version): (AssetId, Option<u64>),
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
-        let state = match tx.lock_asset(id, now).await {
-            Ok(row) => row.state()?,
+        let row = match tx.lock_asset(id, now).await {
+            Ok(row) => row,
             Err(CatalogError::NoAsset(_)) => return Ok(false),
             Err(error) => return Err(error),
         };
+        let state = row.state()?;
         if state == AssetState::Deleted {
             return Ok(false);
         }
+        row.check_about(about_version)?;
         tx.apply((id, state), AssetEvent::Deleted, json!({}), now).await?;
         index::forget(&mut tx, id).await?;
         tx.execute(sql::collections::DELETE_ASSET, args![id]).await?;
@@ -321,6 +336,15 @@ impl AssetRow {
 
     pub(crate) fn stage(&self) -> Result<Stage, CatalogError> {
         Stage::from_name(&self.stage).ok_or_else(|| corrupt("assets.stage", &self.stage))
+    }
+
+    /// Refuses it if what is said about it is not at the version that is named.
+    pub(crate) fn check_about(&self, version: Option<u64>) -> Result<(), CatalogError> {
+        let present = count("assets.about_version", self.about_version)?;
+        match version {
+            Some(version) if version != present => Err(CatalogError::Changed { version: present }),
+            _ => Ok(()),
+        }
     }
 
     pub(crate) fn about(&self) -> Result<About, CatalogError> {

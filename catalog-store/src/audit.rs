@@ -17,14 +17,13 @@ pub const PAGE_AUDIT_MAX: u32 = 100;
 const BATCH: u32 = 1000;
 
 /// What the one whom it concerns is told of, in case it was not them.
-const TOLD: [&str; 11] = [
+const TOLD: [&str; 10] = [
     "identity.linked",
     "identity.unlinked",
     "key.created",
     "session.refresh_reused",
     "user.password_changed",
     "user.recovery_code_used",
-    "user.registered_again",
     "user.second_factor_removed",
     "user.second_factor_set",
     "user.terms_changed",

@@ -15,19 +15,21 @@ use crate::{Asset, Catalog, CatalogError, sql};
 
 impl Catalog {
     /// Moves an asset into the bin, from which it can be taken out until `until`; `job` will see to it that its pointer
-    /// says so. False if it lies there already; then nothing changes.
+    /// says so. What is said about it has to be at `about_version` still where one is named. False if it lies there
+    /// already; then nothing changes.
     ///
     /// # Errors
-    /// [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::AssetFailed`].
+    /// [`CatalogError::Changed`]; [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::AssetFailed`].
     pub async fn bin_asset(
         &self,
-        id: AssetId,
+        (id, about_version): (AssetId, Option<u64>),
         until: Timestamp,
         job: JobId,
         now: Timestamp,
     ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
         let row = lock_living(&mut tx, id, now).await?;
+        row.check_about(about_version)?;
         if row.binned_at.is_some() {
             return Ok(false);
         }

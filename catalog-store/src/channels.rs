@@ -4,7 +4,7 @@ use domain::{AssetId, AssetState, ChannelId, Timestamp, UserId};
 use serde_json::json;
 
 use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
-use crate::catalog::Number;
+use crate::catalog::{Number, Tx};
 use crate::engine::{args, count, parsed};
 use crate::{Asset, Catalog, CatalogError, sql};
 
@@ -96,11 +96,7 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<Channel, CatalogError> {
         let mut tx = self.begin().await?;
-        let locked: Option<Number> = tx.row(sql::channels::LOCK, args![id, now]).await?;
-        let before = count("channels.version", locked.ok_or(CatalogError::NoChannel(id))?.number - 1)?;
-        if before != version {
-            return Err(CatalogError::Changed { version: before });
-        }
+        lock(&mut tx, id, version, now).await?;
         tx.execute(sql::channels::SET, args![id, name, description]).await?;
         let row: Option<ChannelRow> = tx.row(sql::channels::BY_ID, args![id]).await?;
         let channel = Channel::try_from(row.ok_or(CatalogError::NoChannel(id))?)?;
@@ -108,9 +104,21 @@ impl Catalog {
         Ok(channel)
     }
 
-    /// Deletes a channel; what is published there is published nowhere any more. False if there is none.
-    pub async fn delete_channel(&self, id: ChannelId) -> Result<bool, CatalogError> {
+    /// Deletes a channel, if it is still at `version` where one is named; what is published there is published nowhere
+    /// any more. False if there is none.
+    ///
+    /// # Errors
+    /// [`CatalogError::Changed`]; [`CatalogError::NoChannel`] where a version is named.
+    pub async fn delete_channel(
+        &self,
+        id: ChannelId,
+        version: Option<u64>,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
+        if let Some(version) = version {
+            lock(&mut tx, id, version, now).await?;
+        }
         let deleted = tx.execute(sql::channels::DELETE, args![id]).await?;
         tx.commit().await?;
         Ok(deleted == 1)
@@ -206,6 +214,13 @@ impl Catalog {
         let rows: Vec<AssetRow> = self.rows(sql::channels::SUBSCRIBED_ASSETS, args).await?;
         rows.into_iter().map(Asset::try_from).collect()
     }
+}
+
+/// Holds the row of a channel that is at `version` until commit.
+async fn lock(tx: &mut Tx, id: ChannelId, version: u64, now: Timestamp) -> Result<(), CatalogError> {
+    let locked: Option<Number> = tx.row(sql::channels::LOCK, args![id, now]).await?;
+    let before = count("channels.version", locked.ok_or(CatalogError::NoChannel(id))?.number - 1)?;
+    if before == version { Ok(()) } else { Err(CatalogError::Changed { version: before }) }
 }
 
 /// `channels` as stored.

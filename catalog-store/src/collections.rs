@@ -134,9 +134,21 @@ impl Catalog {
         Ok(Collection { title, description, visibility, ..collection })
     }
 
-    /// Deletes a collection, not what is in it; false if there is none.
-    pub async fn delete_collection(&self, id: CollectionId) -> Result<bool, CatalogError> {
+    /// Deletes a collection, if it is still at `version` where one is named, but not what is in it; false if there is
+    /// none.
+    ///
+    /// # Errors
+    /// [`CatalogError::Changed`]; [`CatalogError::NoCollection`] where a version is named.
+    pub async fn delete_collection(
+        &self,
+        id: CollectionId,
+        version: Option<u64>,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
+        if version.is_some() {
+            tx.lock_collection(id, version, now).await?;
+        }
         let deleted = tx.execute(sql::collections::DELETE, args![id]).await?;
         tx.commit().await?;
         Ok(deleted == 1)

@@ -139,19 +139,27 @@ impl Catalog {
         changed.map(Document::try_from).transpose()
     }
 
-    /// Takes a document back, and gives up what brings it; `job` will show the asset without it and remove its object.
-    /// False if there is none.
+    /// Takes a document back, if it is still at `version` where one is named, and gives up what brings it; `job` will
+    /// show the asset without it and remove its object. False if there is none.
     ///
     /// # Errors
-    /// [`CatalogError::NoAsset`] if the asset does not exist or is deleted, [`CatalogError::AssetFailed`].
+    /// [`CatalogError::Changed`], [`CatalogError::NoAsset`] if the asset does not exist or is deleted, [`CatalogError::AssetFailed`].
     pub async fn remove_document(
         &self,
         (asset, id): (AssetId, DocumentId),
+        version: Option<u64>,
         job: JobId,
         now: Timestamp,
     ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
         let row = lock_living(&mut tx, asset, now).await?;
+        if let Some(version) = version {
+            let found: Option<DocumentRow> = tx.row(sql::documents::BY_ID, args![asset, id]).await?;
+            let Some(found) = found.map(Document::try_from).transpose()? else { return Ok(false) };
+            if found.version != version {
+                return Err(CatalogError::Changed { version: found.version });
+            }
+        }
         if tx.execute(sql::documents::REMOVE, args![asset, id, now]).await? == 0 {
             return Ok(false);
         }

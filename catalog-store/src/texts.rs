@@ -198,18 +198,27 @@ impl Catalog {
         changed.map(Text::try_from).transpose()
     }
 
-    /// Takes a subtitle file back; `job` will publish the asset without it. False if there is none.
+    /// Takes a subtitle file back, if it is still at `version` where one is named; `job` will publish the asset without
+    /// it. False if there is none.
     ///
     /// # Errors
-    /// [`CatalogError::NoAsset`] if the asset does not exist or is deleted, [`CatalogError::AssetFailed`].
+    /// [`CatalogError::Changed`], [`CatalogError::NoAsset`] if the asset does not exist or is deleted, [`CatalogError::AssetFailed`].
     pub async fn remove_text(
         &self,
         (asset, id): (AssetId, TextId),
+        version: Option<u64>,
         job: JobId,
         now: Timestamp,
     ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
         let row = lock_living(&mut tx, asset, now).await?;
+        if let Some(version) = version {
+            let found: Option<TextRow> = tx.row(sql::texts::BY_ID, args![asset, id]).await?;
+            let Some(found) = found.map(Text::try_from).transpose()? else { return Ok(false) };
+            if found.version != version {
+                return Err(CatalogError::Changed { version: found.version });
+            }
+        }
         if tx.execute(sql::texts::REMOVE, args![asset, id]).await? == 0 {
             return Ok(false);
         }

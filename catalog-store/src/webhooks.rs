@@ -189,10 +189,22 @@ impl Catalog {
         tx.commit_webhook(id).await
     }
 
-    /// Removes a webhook of this owner and all that waits for it; false if there is none.
-    pub async fn delete_webhook(&self, id: WebhookId, owner: &str, now: Timestamp) -> Result<bool, CatalogError> {
+    /// Removes a webhook of this owner, if it is still at `version` where one is named, and all that waits for it; false
+    /// if there is none.
+    ///
+    /// # Errors
+    /// [`CatalogError::Changed`]; [`CatalogError::NoWebhook`] where a version is named.
+    pub async fn delete_webhook(
+        &self,
+        (id, version): (WebhookId, Option<u64>),
+        owner: &str,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
         tx.audit(note(owner, "webhook.deleted", id), now).await?;
+        if version.is_some() {
+            tx.lock_webhook(id, version, now).await?;
+        }
         if tx.execute(sql::webhooks::DELETE, args![id, owner]).await? != 1 {
             return Ok(false);
         }

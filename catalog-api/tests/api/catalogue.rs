@@ -267,3 +267,28 @@ async fn a_search_finds_what_somebody_may_see() {
     assert_eq!(found(&people.somebody(Role::Moderator).await, "dragon").await, (1, 1));
     people.stop().await;
 }
+
+#[tokio::test]
+async fn a_member_that_occurs_twice_is_refused_by_its_name() {
+    let server = Server::start().await;
+    let asset = server.processing().await;
+    let path = path(&asset);
+    let marker =
+        |attributes: &str| format!(r#"{{"markers":[{{"id":"ad","start_seconds":1,"attributes":{{{attributes}}}}}]}}"#);
+    for (method, path, document, name) in [
+        ("PUT", format!("{path}/access"), r#"{"policy":"private","policy":"public"}"#.to_owned(), "policy"),
+        ("PATCH", path.clone(), r#"{"title":"a","title":"b"}"#.to_owned(), "title"),
+        ("PATCH", path.clone(), r#"{"external_ids":{"imdb":"tt1","imdb":"tt2"}}"#.to_owned(), "imdb"),
+        ("POST", "/api/v1/collections".into(), r#"{"kind":"playlist","title":"a","title":"a"}"#.to_owned(), "title"),
+        ("PUT", format!("{path}/markers"), marker(r#""X-A":1,"X-A":2"#), "X-A"),
+        ("PUT", format!("{path}/chapters"), r#"{"chapters":[],"chapters":[]}"#.to_owned(), "chapters"),
+    ] {
+        let request = Request::builder().method(method).uri(&path).header("if-match", "*");
+        let request = request.header("content-type", "application/json").body(Body::from(document)).unwrap();
+        let answer = server.ask(request).await;
+        assert!(answer.text.contains(&format!("duplicate field `{name}`")), "{method} {path}: {}", answer.text);
+        answer.is_problem(422, "invalid_body", &path);
+    }
+    assert_eq!(server.get(&format!("{path}/access")).await.ok()["policy"], "public", "as it was");
+    assert_eq!(server.get(&format!("{path}/markers")).await.ok()["markers"], json!([]));
+}

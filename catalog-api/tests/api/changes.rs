@@ -1,4 +1,4 @@
-//! What every change by `PATCH` has in common, whatever it changes.
+//! What every change by `PATCH`, and every deletion, has in common, whatever it is of.
 
 use std::time::Duration;
 
@@ -79,6 +79,38 @@ async fn a_change_is_made_where_if_match_names_what_is_there() {
         assert_ne!(changed.header("etag"), Some(&*tag), "{path}");
         let any = patch("*", &change).await;
         assert_eq!(any.status, StatusCode::OK, "{path}: {}", any.text);
+    }
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn a_deletion_is_done_where_if_match_names_what_is_there() {
+    let people = People::start().await;
+    let admin = people.somebody(Role::Admin).await;
+    let mut things = things(&people, &admin).await;
+    // With the account of whoever asks the rest would be gone.
+    things.rotate_left(1);
+    for Thing { path, .. } in things {
+        let farewell = if path == "/api/v1/me" { json!({ "assets": "delete" }) } else { Value::Null };
+        let delete = async |path: &str, tags: &str| -> Answer {
+            people.send(&admin, ("DELETE", path), farewell.clone(), &[("if-match", tags)]).await
+        };
+        let shown = people.get(&admin, &path).await;
+        let tag = shown.header("etag").unwrap().to_owned();
+        let mut places = vec![path.clone()];
+        if path.contains("/ast_") && !path.contains("/subtitles/") && !path.contains("/documents/") {
+            places.push(format!("{path}?permanently=true"));
+        }
+        for place in &places {
+            delete(place, "*, \"1\"").await.is_problem(400, "invalid_header", &path);
+            for other in [format!("W/{tag}"), "\"999\", \"x\"".to_owned()] {
+                delete(place, &other).await.is_problem(412, "changed", &path);
+            }
+        }
+        assert_eq!(people.get(&admin, &path).await.header("etag"), Some(&*tag), "{path} is there as it was");
+        let gone = delete(&path, &format!("\"999\", {tag}")).await;
+        assert_eq!(gone.status, StatusCode::NO_CONTENT, "{path}: {}", gone.text);
+        assert_ne!(people.get(&admin, &path).await.status, StatusCode::OK, "{path}");
     }
     people.stop().await;
 }

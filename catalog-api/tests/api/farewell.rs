@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use domain::AssetState;
 use domain::authority::Role;
 use serde_json::{Value, json};
@@ -40,6 +40,58 @@ async fn everything_that_is_kept_is_exported() {
     // Nothing by which somebody could become them.
     let text = export.to_string();
     assert!(!text.contains("$argon2id$") && !text.contains("hwk_\"") && !text.contains("secret\":"), "{text}");
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn all_that_was_said_of_videos_is_exported() {
+    let people = People::start().await;
+    let ada = people.somebody(Role::Uploader).await;
+    let asset = people.asset_of(ada.user.map(|id| id.to_string())).await;
+    people.document_of(asset).await;
+    let path = format!("/api/v1/assets/{asset}");
+    let said = json!({
+        "title": "A title", "description": "What it is about", "tags": ["one"], "genres": ["drama"],
+        "languages": ["fr"], "released_on": "2026-02-03", "external_ids": { "imdb": "tt1" },
+        "people": [{ "name": "Grace", "role": "director" }],
+    });
+    people.send(&ada, ("PATCH", &path), said.clone(), &[("if-match", "*")]).await.ok();
+    let put = async |what: &str, document: Value| {
+        let answer = people.send(&ada, ("PUT", &format!("{path}/{what}")), document, &[]).await;
+        assert!(answer.status.is_success(), "{what}: {}", answer.text);
+    };
+    put("chapters", json!({ "chapters": [{ "start_seconds": 1.0, "end_seconds": 2.0, "title": "The start" }] })).await;
+    let marker = json!({
+        "id": "ad", "start_seconds": 3.5, "duration_seconds": null, "class": "sponsor", "attributes": { "X-PRICE": "low" },
+    });
+    put("markers", json!({ "markers": [marker] })).await;
+    put("poster", json!({ "time_s": 4.5 })).await;
+    put("access", json!({ "policy": "password", "password": "open sesame now", "pages": ["https://a.example"] })).await;
+    put("schedule", json!({ "publish_at": "2030-01-02T03:04:05Z" })).await;
+    put("stage", json!({ "stage": "draft", "note": "Not yet" })).await;
+    let request = Request::builder().method("POST").uri(format!("{path}/subtitles?language=en&name=Words"));
+    let request = request.header("host", "media.example.org").header("cookie", ada.cookie.as_ref().unwrap());
+    let request = request.header("origin", "https://media.example.org");
+    let file = "1\n00:00:01,000 --> 00:00:02,000\nSpoken\n";
+    people.server.ask(request.body(file.into()).unwrap()).await.created();
+    let export = people.get(&ada, &format!("{ME}/export")).await.ok();
+    let document = people.get(&Who::default(), "/api/v1/openapi.json").await.ok();
+    check(&document, &document["components"]["schemas"]["Export"], &export, "export");
+    let shown = &export["assets"][0];
+    for (field, value) in said.as_object().unwrap() {
+        assert_eq!(&shown[field], value, "{field}");
+    }
+    assert_eq!(shown["chapters"], json!([{ "start_seconds": 1.0, "end_seconds": 2.0, "title": "The start" }]));
+    assert_eq!((&shown["chapters_source"], &shown["markers"]), (&json!("added"), &json!([marker])));
+    assert_eq!(shown["poster"], json!({ "source": "time", "time_s": 4.5 }));
+    assert_eq!(shown["access"], json!({ "policy": "password", "pages": ["https://a.example"] }));
+    assert_eq!((&shown["stage"], &shown["stage_note"]), (&json!("draft"), &json!("Not yet")));
+    assert!(shown["publish_at"].as_str().unwrap().starts_with("2030-01-02T03:04:05"), "{}", shown["publish_at"]);
+    let text = &shown["subtitles"][0];
+    assert_eq!((&text["language"], &text["name"]), (&json!("en"), &json!("Words")));
+    assert_eq!(text["cues"], json!([{ "start_s": 1.0, "end_s": 2.0, "text": "Spoken", "settings": "" }]));
+    assert_eq!((&export["documents"][0]["name"], &export["is_complete"]), (&json!("script.pdf"), &json!(true)));
+    assert!(!export.to_string().contains("sesame"), "neither the password nor what is made of it");
     people.stop().await;
 }
 

@@ -9,7 +9,7 @@ use domain::authority::{Role, Standing};
 use serde_json::{Value, json};
 
 use crate::described::check;
-use crate::people::{People, Who};
+use crate::people::{PASSWORD, People, Who};
 
 const PATH: &str = "/api/v1/me/notifications";
 const PREFERENCES: &str = "/api/v1/me/notification-preferences";
@@ -108,6 +108,32 @@ async fn what_changes_an_account_is_written_to_whose_it_is() {
         letters[0]
     );
     assert_eq!(told(&people, &ada, 1).await["data"][0]["data"]["action"], "key.created");
+    people.stop().await;
+}
+
+#[tokio::test]
+async fn whose_address_somebody_else_gives_has_one_letter_and_no_news_of_a_change() {
+    let people = People::start().await;
+    let (admin, ada) = (people.somebody(Role::Admin).await, people.somebody(Role::User).await);
+    let email = format!("{}@example.org", ada.user.unwrap());
+    let wanted = json!({ "email": email, "password": PASSWORD });
+    let again = people.post(&Who::default(), "/api/v1/auth/register", wanted).await;
+    assert_eq!(again.status, StatusCode::ACCEPTED, "{}", again.text);
+    people.post(&admin, "/api/v1/users", json!({ "email": email })).await.is_problem(
+        409,
+        "email_taken",
+        "/api/v1/users",
+    );
+    // What is told comes in order, so nothing of the two comes behind this.
+    people.post(&ada, "/api/v1/me/api-keys", json!({ "name": "ci", "scopes": ["assets:read"] })).await.created();
+    let page = told(&people, &ada, 1).await;
+    assert_eq!(
+        (page["data"].as_array().unwrap().len(), &page["data"][0]["data"]["action"]),
+        (1, &json!("key.created"))
+    );
+    let letters = people.letters(2).await;
+    let holding = |words: &str| letters.iter().filter(|letter| letter.contains(words)).count();
+    assert_eq!((letters.len(), holding("You have an account already"), holding("an API key was made")), (2, 1, 1));
     people.stop().await;
 }
 

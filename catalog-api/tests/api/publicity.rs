@@ -185,7 +185,7 @@ async fn what_is_not_shown_is_opened_by_no_ticket() {
     check(false, "too late").await;
     catalog.set_window(asset.id, (None, None), job(), now).await.unwrap();
     check(true, "shown again").await;
-    catalog.bin_asset(asset.id, now, job(), now).await.unwrap();
+    catalog.bin_asset((asset.id, None), now, job(), now).await.unwrap();
     check(false, "thrown away").await;
     people.stop().await;
 }

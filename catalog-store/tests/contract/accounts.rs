@@ -34,9 +34,13 @@ pub(crate) async fn an_address_has_one_account_however_it_is_written(world: Worl
     assert_eq!((found.id, found.email.as_deref(), found.version), (new.id, Some("Ada.Lovelace@Example.org"), 1));
     assert_eq!((found.role, found.state, found.is_email_verified), (Role::User, UserState::Active, false));
     let again = new_user(&world, "ADA.lovelace@example.org", Role::Admin);
+    let before = world.catalog.last_event().await.unwrap();
     let taken = world.catalog.create_user(&again, "anybody", at(1)).await;
     assert!(matches!(taken, Err(CatalogError::EmailTaken(id)) if id == new.id), "{taken:?}");
     assert_eq!(world.catalog.user(again.id).await.unwrap(), None);
+    assert_eq!(world.catalog.audit_log(None, 1).await.unwrap()[0].action, "user.registered_again");
+    let told = world.catalog.events_after(before, 10).await.unwrap();
+    assert!(told.is_empty(), "nothing was changed: {told:?}");
     assert!(!format!("{found:?}").contains("xample"), "{found:?}");
 }
 

@@ -32,8 +32,11 @@ pub(crate) async fn what_is_in_the_bin_is_neither_shown_nor_found_and_comes_out_
     let asset = uploaded(&world, ada).await;
     world.catalog.share_asset(asset, (bob, Standing::Viewer), "x", at(0)).await.unwrap();
     assert_eq!(seen(&world, bob, asset, 1).await, (1, 1, Standing::Viewer));
-    assert!(world.catalog.bin_asset(asset, at(1000), world.job_id(), at(1)).await.unwrap());
-    assert!(!world.catalog.bin_asset(asset, at(9000), world.job_id(), at(2)).await.unwrap());
+    let stale = world.catalog.bin_asset((asset, Some(7)), at(1000), world.job_id(), at(1)).await;
+    assert!(matches!(stale, Err(CatalogError::Changed { version: 2 })), "{stale:?}");
+    assert_eq!(seen(&world, bob, asset, 1).await, (1, 1, Standing::Viewer));
+    assert!(world.catalog.bin_asset((asset, Some(2)), at(1000), world.job_id(), at(1)).await.unwrap());
+    assert!(!world.catalog.bin_asset((asset, None), at(9000), world.job_id(), at(2)).await.unwrap());
     assert_eq!(seen(&world, bob, asset, 3).await, (0, 0, Standing::Stranger));
     assert_eq!(seen(&world, ada, asset, 3).await, (0, 0, Standing::Owner));
     let binned = world.catalog.binned_assets(Some(&ada.to_string()), None, 10).await.unwrap();
@@ -50,15 +53,17 @@ pub(crate) async fn what_is_in_the_bin_is_neither_shown_nor_found_and_comes_out_
         told,
         ["asset.shared", "asset.binned", "asset.access_changed", "asset.restored", "asset.access_changed"]
     );
-    world.catalog.delete_asset(asset, world.job_id(), at(7)).await.unwrap();
-    let gone = world.catalog.bin_asset(asset, at(9), world.job_id(), at(8)).await;
+    let stale = world.catalog.delete_asset_at((asset, Some(7)), world.job_id(), at(7)).await;
+    assert!(matches!(stale, Err(CatalogError::Changed { version: 2 })), "{stale:?}");
+    assert!(world.catalog.delete_asset_at((asset, Some(2)), world.job_id(), at(7)).await.unwrap());
+    let gone = world.catalog.bin_asset((asset, None), at(9), world.job_id(), at(8)).await;
     assert!(matches!(gone, Err(CatalogError::NoAsset(_))), "{gone:?}");
 }
 
 pub(crate) async fn the_bin_is_emptied_when_its_time_is_over(world: World) {
     let (soon, late) = (world.processing().await, world.received().await);
-    world.catalog.bin_asset(soon, at(100), world.job_id(), at(1)).await.unwrap();
-    world.catalog.bin_asset(late, at(200), world.job_id(), at(1)).await.unwrap();
+    world.catalog.bin_asset((soon, None), at(100), world.job_id(), at(1)).await.unwrap();
+    world.catalog.bin_asset((late, None), at(200), world.job_id(), at(1)).await.unwrap();
     let due = async |now| {
         let due = world.catalog.bins_due(10, at(now)).await.unwrap();
         due.into_iter().map(|asset| asset.id).collect::<Vec<_>>()

@@ -75,8 +75,11 @@ pub(crate) async fn items_stand_in_order_and_can_be_moved(world: World) {
         world.catalog.change_collection(list, version, &text("y", Visibility::Internal), at(6)).await.unwrap();
     assert_eq!((changed.title.as_str(), changed.version), ("y", version + 1));
     assert_eq!(world.catalog.collection(list).await.unwrap(), Some(changed));
-    assert!(world.catalog.delete_collection(list).await.unwrap());
-    assert!(!world.catalog.delete_collection(list).await.unwrap());
+    let stale = world.catalog.delete_collection(list, Some(version), at(6)).await;
+    assert!(matches!(stale, Err(CatalogError::Changed { version: now }) if now == version + 1), "{stale:?}");
+    assert!(world.catalog.collection(list).await.unwrap().is_some());
+    assert!(world.catalog.delete_collection(list, Some(version + 1), at(6)).await.unwrap());
+    assert!(!world.catalog.delete_collection(list, None, at(6)).await.unwrap());
     let gone = world.catalog.put_item(list, (item(6), Member::Asset(assets[0])), None, at(7)).await;
     assert!(matches!(gone, Err(CatalogError::NoCollection(_))), "{gone:?}");
 }
@@ -91,7 +94,7 @@ pub(crate) async fn a_series_has_seasons_and_a_playlist_has_not(world: World) {
         let refused = put(into, 2, what).await;
         assert!(matches!(refused, Err(CatalogError::Unfit { .. })), "{refused:?}");
     }
-    world.catalog.delete_collection(season).await.unwrap();
+    world.catalog.delete_collection(season, None, at(2)).await.unwrap();
     assert!(order(&world, series, None).await.is_empty());
 }
 
@@ -172,7 +175,11 @@ pub(crate) async fn an_asset_is_in_one_channel_and_seen_there_by_everybody(world
     assert_eq!(world.catalog.asset(asset).await.unwrap().expect("it").channel, Some(channel(2)));
     let unknown = world.catalog.set_channel(asset, Some(channel(9)), at(3)).await;
     assert!(matches!(unknown, Err(CatalogError::NoChannel(_))), "{unknown:?}");
-    assert!(world.catalog.delete_channel(channel(2)).await.unwrap());
+    let stale = world.catalog.delete_channel(channel(2), Some(7), at(3)).await;
+    assert!(matches!(stale, Err(CatalogError::Changed { version: 1 })), "{stale:?}");
+    assert_eq!(of(2).await, 1);
+    assert!(world.catalog.delete_channel(channel(2), Some(1), at(3)).await.unwrap());
+    assert!(!world.catalog.delete_channel(channel(2), None, at(3)).await.unwrap());
     assert_eq!((listed().await, standing().await), (0, Standing::Stranger), "and nobody else sees it");
     let late = world.catalog.change_channel(channel(1), 7, ("New", "about"), at(4)).await;
     assert!(matches!(late, Err(CatalogError::Changed { version: 1 })), "{late:?}");

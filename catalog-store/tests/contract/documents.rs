@@ -143,9 +143,12 @@ pub(crate) async fn a_document_is_taken_back_with_what_brings_it(world: World) {
     let (coming, upload) = world.begin_document(asset, "coming", 100).await.unwrap();
     let job = world.claim(false, at(23)).await.expect("they are shown");
     world.catalog.settle_texts(&job, at(23)).await.unwrap();
-    for id in [gone, coming] {
-        assert!(world.catalog.remove_document((asset, id), world.job_id(), at(30)).await.unwrap());
-        assert!(!world.catalog.remove_document((asset, id), world.job_id(), at(30)).await.unwrap());
+    let stale = world.catalog.remove_document((asset, gone), Some(2), world.job_id(), at(30)).await;
+    assert!(matches!(stale, Err(CatalogError::Changed { version: 1 })), "{stale:?}");
+    assert!(world.catalog.document(asset, gone).await.unwrap().is_some());
+    for (id, version) in [(gone, Some(1)), (coming, None)] {
+        assert!(world.catalog.remove_document((asset, id), version, world.job_id(), at(30)).await.unwrap());
+        assert!(!world.catalog.remove_document((asset, id), version, world.job_id(), at(30)).await.unwrap());
         assert_eq!(world.catalog.document(asset, id).await.unwrap(), None);
     }
     assert_eq!(world.catalog.upload(upload).await.unwrap().expect("it").state, UploadState::Terminated);

@@ -283,6 +283,6 @@ pub(crate) async fn subtitles_of_before_are_asked_for_once(world: World) {
     assert_eq!(world.catalog.transcript_sources(asset).await.unwrap(), [source]);
     assert_eq!(hits(&world, "systeme").await, [asset]);
     world.catalog.settle_texts(&job, at(9)).await.unwrap();
-    world.catalog.remove_text((asset, text.id), world.job_id(), at(10)).await.unwrap();
+    world.catalog.remove_text((asset, text.id), None, world.job_id(), at(10)).await.unwrap();
     assert_eq!(hits(&world, "systeme").await, [], "what is taken back says nothing");
 }

@@ -89,7 +89,7 @@ pub(crate) async fn several_wishes_wait_in_one_job(world: World) {
     let id = add(&world, asset, 1).await;
     add(&world, asset, 2).await;
     world.catalog.set_chapters(asset, Some(&[]), world.job_id(), at(1)).await.unwrap();
-    world.catalog.remove_text((asset, id), world.job_id(), at(1)).await.unwrap();
+    world.catalog.remove_text((asset, id), None, world.job_id(), at(1)).await.unwrap();
     assert_eq!(jobs(&world, asset).await, [JobState::Queued]);
     // One that runs may have read the wishes already.
     let job = claim(&world).await;
@@ -122,8 +122,11 @@ pub(crate) async fn what_became_of_a_text_reads_back(world: World) {
 pub(crate) async fn a_removed_text_is_forgotten_once_its_objects_are_gone(world: World) {
     let asset = world.processing().await;
     let id = add(&world, asset, 1).await;
-    assert!(world.catalog.remove_text((asset, id), world.job_id(), at(2)).await.unwrap());
-    assert!(!world.catalog.remove_text((asset, id), world.job_id(), at(2)).await.unwrap());
+    let stale = world.catalog.remove_text((asset, id), Some(2), world.job_id(), at(2)).await;
+    assert!(matches!(stale, Err(CatalogError::Changed { version: 1 })), "{stale:?}");
+    assert!(world.catalog.text(asset, id).await.unwrap().is_some());
+    assert!(world.catalog.remove_text((asset, id), Some(1), world.job_id(), at(2)).await.unwrap());
+    assert!(!world.catalog.remove_text((asset, id), None, world.job_id(), at(2)).await.unwrap());
     assert_eq!(world.catalog.text(asset, id).await.unwrap(), None);
     assert!(texts(&world, asset).await[0].is_removed, "its objects are still to be removed");
     let job = claim(&world).await;
@@ -185,7 +188,7 @@ pub(crate) async fn an_edit_takes_the_place_of_what_was_edited_once(world: World
     let edit = world.catalog.text(asset, TextId::from_u128(4)).await.unwrap().expect("it");
     assert_eq!(edit.replaces, Some(track.clone()));
     assert!(replace(7, Some(edit.id), Some(track.clone())).await);
-    assert!(world.catalog.remove_text((asset, TextId::from_u128(7)), world.job_id(), at(5)).await.unwrap());
+    assert!(world.catalog.remove_text((asset, TextId::from_u128(7)), None, world.job_id(), at(5)).await.unwrap());
     assert!(replace(8, None, Some(track)).await, "the track itself is there again");
     assert!(world.is_sound().await);
 }

@@ -60,8 +60,11 @@ pub(crate) async fn a_webhook_is_changed_at_the_version_that_was_read(world: Wor
     let rotated = world.catalog.rotate_webhook(made.id, "whsec_b", at(100), at(3)).await.unwrap();
     assert_eq!(world.catalog.webhook_secrets(&rotated, at(99)).unwrap(), ["whsec_b", "whsec_a"]);
     assert_eq!(world.catalog.webhook_secrets(&rotated, at(100)).unwrap(), ["whsec_b"]);
-    assert!(!world.catalog.delete_webhook(made.id, "bob", at(4)).await.unwrap());
-    assert!(world.catalog.delete_webhook(made.id, "ada", at(4)).await.unwrap());
+    assert!(!world.catalog.delete_webhook((made.id, None), "bob", at(4)).await.unwrap());
+    let late = world.catalog.delete_webhook((made.id, Some(2)), "ada", at(4)).await;
+    assert!(matches!(late, Err(CatalogError::Changed { version: 3 })), "{late:?}");
+    assert_eq!(world.catalog.webhook(made.id).await.unwrap().map(|webhook| webhook.version), Some(3));
+    assert!(world.catalog.delete_webhook((made.id, Some(3)), "ada", at(4)).await.unwrap());
     assert_eq!(world.catalog.webhook(made.id).await.unwrap(), None);
     let actions: Vec<String> =
         world.catalog.audit_log(None, 10).await.unwrap().into_iter().map(|entry| entry.action).collect();

@@ -100,7 +100,7 @@ async fn added_late() -> anyhow::Result<()> {
     let segment = rig.parts.store.get(&layout::subtitle(asset.id, after.generation, &id.rendition(), 0)).await?;
     ensure!(String::from_utf8_lossy(&segment.context("a segment")?).contains("Hello"));
 
-    rig.parts.catalog.remove_text((asset.id, id), rig.job_id(), rig.now()).await?;
+    rig.parts.catalog.remove_text((asset.id, id), None, rig.job_id(), rig.now()).await?;
     rig.finish(asset.id).await?;
     let (_, after) = rig.in_force(asset.id).await?;
     ensure!(Presentation { revision: 1, ..after } == before);
@@ -145,7 +145,7 @@ async fn repeated() -> anyhow::Result<()> {
     let removed = rig.add(asset.id, "Removed", SRT).await?;
     rig.finish(asset.id).await?;
     rig.add(asset.id, "Deutsch", SRT).await?;
-    rig.parts.catalog.remove_text((asset.id, removed), rig.job_id(), rig.now()).await?;
+    rig.parts.catalog.remove_text((asset.id, removed), None, rig.job_id(), rig.now()).await?;
     let job = rig.claim_urgent().await?;
     rig.worker().rehearse(&job).await.map_err(anyhow::Error::from_boxed)?;
     let files = rig.files()?;
@@ -165,7 +165,7 @@ async fn raced() -> anyhow::Result<()> {
     ensure!(first.id != second.id, "one that runs takes no more wishes");
     let removed = rig.add(asset.id, "Third", SRT).await?;
     let third = rig.claim_urgent().await?;
-    rig.parts.catalog.remove_text((asset.id, removed), rig.job_id(), rig.now()).await?;
+    rig.parts.catalog.remove_text((asset.id, removed), None, rig.job_id(), rig.now()).await?;
     let fourth = rig.claim_urgent().await?;
     let ended = tokio::join!(rig.perform(&first), rig.perform(&second), rig.perform(&third), rig.perform(&fourth));
     for ended in [ended.0, ended.1, ended.2, ended.3] {
@@ -229,7 +229,7 @@ async fn edited() -> anyhow::Result<()> {
     ensure!(names(&after) == ["English"], "{:?}", names(&after));
     ensure!(after.subtitles[0].id == id.rendition() && after.subtitles[0].is_sdh);
     ensure!(found().await? == [id.to_string()], "what is found is what is shown");
-    rig.parts.catalog.remove_text((asset.id, id), rig.job_id(), rig.now()).await?;
+    rig.parts.catalog.remove_text((asset.id, id), None, rig.job_id(), rig.now()).await?;
     rig.finish(asset.id).await?;
     let (_, after) = rig.in_force(asset.id).await?;
     ensure!(after.subtitles == before.subtitles, "the track is back");
