@@ -285,11 +285,13 @@ impl Catalog {
         tx.commit().await
     }
 
-    /// Writes the hash of the same password anew, by another rule.
-    pub async fn rehash_password(&self, id: UserId, hash: &str) -> Result<(), CatalogError> {
+    /// Writes the hash of the same password anew, by another rule; false if `was`, of which that is known, is not in
+    /// force any more.
+    pub async fn rehash_password(&self, id: UserId, was: &str, hash: &str) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
-        tx.execute(sql::accounts::SET_PASSWORD, args![id, hash]).await?;
-        tx.commit().await
+        let changed = tx.execute(sql::accounts::REHASH, args![id, was, hash]).await?;
+        tx.commit().await?;
+        Ok(changed == 1)
     }
 
     /// Gives the first administrator an address, a name and a password.
@@ -372,6 +374,13 @@ impl Tx {
         let args = args![new.id, email, key, name, language, role, password, verified_at, now];
         self.execute(sql::accounts::INSERT, args).await?;
         self.put_user_terms(new.id, new.email.as_deref(), &new.name).await
+    }
+
+    /// Holds the account as it is until commit, in whatever state, beside others who hold it so. Call it before any
+    /// other row is held but the head of the audit log.
+    pub(crate) async fn hold_user(&mut self, id: UserId) -> Result<Option<User>, CatalogError> {
+        let row: Option<UserRow> = self.row(sql::accounts::HOLD, args![id]).await?;
+        row.map(User::try_from).transpose()
     }
 
     /// Holds the account's row until commit.
