@@ -29,7 +29,7 @@ use crate::second_factor;
 /// Longest name of a client that is kept.
 const CLIENT_CHARS_MAX: usize = 200;
 /// How often a password is held to the hash that is in force, where another one is by the time that is known.
-const PROOF_TRIES: usize = 3;
+pub(crate) const PROOF_TRIES: usize = 3;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -275,9 +275,36 @@ impl Catalog {
         keep: Option<SessionId>,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
+        self.replace_password(id, (None, hash), keep, now).await
+    }
+
+    /// The same in the name of somebody who knew the password whose hash is `was`.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotInForce`] if another one is in force by now; else as [`Self::set_password`].
+    pub async fn change_password(
+        &self,
+        id: UserId,
+        (was, hash): (&str, &str),
+        keep: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        self.replace_password(id, (Some(was), hash), keep, now).await
+    }
+
+    async fn replace_password(
+        &self,
+        id: UserId,
+        (was, hash): (Option<&str>, &str),
+        keep: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
         tx.audit(Note::of_user(&id.to_string(), "user.password_changed", id), now).await?;
-        tx.lock_user(id, None, now).await?;
+        let user = tx.lock_user(id, None, now).await?;
+        if was.is_some() && user.password.as_deref() != was {
+            return Err(CatalogError::NotInForce);
+        }
         tx.execute(sql::accounts::SET_PASSWORD, args![id, hash]).await?;
         let keep = keep.map_or_else(String::new, |keep| keep.to_string());
         tx.execute(sql::sessions::END_OTHERS, args![id, keep, now]).await?;

@@ -232,6 +232,25 @@ async fn a_password_is_changed_by_who_knows_the_present_one() {
     people.stop().await;
 }
 
+#[tokio::test]
+async fn of_those_who_change_a_password_at_the_same_time_one_is_first() {
+    let people = People::start().await;
+    let (email, tokens) = people.registered("ada").await;
+    let (who, path) = (by_token(&tokens), "/api/v1/me/password");
+    let change = async |nth: usize| {
+        let wanted = json!({ "current": PASSWORD, "password": format!("long password number {nth}") });
+        people.send(&who, ("PUT", path), wanted, &[]).await
+    };
+    let answers = futures::future::join_all((0..6).map(change)).await;
+    let taken: Vec<usize> = (0..6).filter(|nth| answers[*nth].status == StatusCode::NO_CONTENT).collect();
+    assert_eq!(taken.len(), 1, "{taken:?}");
+    for (_, answer) in answers.into_iter().enumerate().filter(|(nth, _)| *nth != taken[0]) {
+        answer.is_problem(403, "forbidden", path);
+    }
+    people.logged_in(&email, &format!("long password number {}", taken[0])).await.ok();
+    people.stop().await;
+}
+
 /// The code that a device shows now, by RFC 6238 and RFC 4648 as the test understands them.
 pub(crate) fn shown(secret: &str, now: domain::Timestamp) -> String {
     let digits = secret.bytes().map(|digit| if digit >= b'A' { digit - b'A' } else { digit - b'2' + 26 });

@@ -142,6 +142,30 @@ pub(crate) async fn a_password_that_was_set_meanwhile_is_not_hashed_anew(world: 
     assert_eq!(read(&world, id).await.password.as_deref(), Some("newer"));
 }
 
+pub(crate) async fn a_password_is_changed_by_who_knew_the_one_in_force(world: World) {
+    let id = user(&world, Role::User).await;
+    let catalog = &world.catalog;
+    catalog.set_password(id, "first", None, at(0)).await.unwrap();
+    let mine = begun(&world, id, Proof::Cookie("mine".into())).await;
+    let others = begun(&world, id, Proof::Cookie("another's".into())).await;
+    // Both know it, and one is first.
+    catalog.change_password(id, ("first", "mine"), Some(mine), at(1)).await.unwrap();
+    let logged = catalog.audit_log(None, 100).await.unwrap().len();
+    let refused = catalog.change_password(id, ("first", "another's"), Some(others), at(2)).await;
+    assert!(matches!(refused, Err(CatalogError::NotInForce)), "{refused:?}");
+    assert_eq!(read(&world, id).await.password.as_deref(), Some("mine"));
+    assert_eq!(catalog.audit_log(None, 100).await.unwrap().len(), logged, "nothing was changed");
+    let live = catalog.sessions_of(id, at(3)).await.unwrap();
+    assert_eq!(live.iter().map(|session| session.id).collect::<Vec<_>>(), [mine]);
+    let mut changes = tokio::task::JoinSet::new();
+    for nth in 0..8 {
+        let catalog = catalog.clone();
+        changes.spawn(async move { catalog.change_password(id, ("mine", &format!("of {nth}")), None, at(4)).await });
+    }
+    let outcomes = changes.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+}
+
 pub(crate) async fn whoever_begins_a_session_waits_for_who_sets_the_password(world: World) {
     let id = user(&world, Role::User).await;
     for round in 0..8 {
