@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::State as Shared;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use catalog_store::{CatalogError, NewSession, NewUser, Proof, Purpose, Refreshed, User, UserState};
+use catalog_store::{CatalogError, Evidence, NewSession, NewUser, Proof, Purpose, Refreshed, User, UserState};
 use domain::authority::Role;
 use domain::throttle::Policy;
 use domain::{SessionId, UserId};
@@ -28,6 +28,8 @@ use crate::second_factor;
 
 /// Longest name of a client that is kept.
 const CLIENT_CHARS_MAX: usize = 200;
+/// How often a password is held to the hash that is in force, where another one is by the time that is known.
+pub(crate) const PROOF_TRIES: usize = 3;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -186,19 +188,28 @@ pub(crate) async fn log_in(
 
 /// The account of a mail address and its password.
 async fn proven(accounts: &Accounts, email: &str, password: String) -> Result<User, Problem> {
-    let user = accounts.catalog().user_by_email(email).await?;
-    let hash = user.as_ref().and_then(|user| user.password.clone());
-    let verdict = accounts.hasher().verify(password.clone(), hash.as_deref()).await?;
-    if !verdict.is_right {
-        accounts.count_failure(user.as_ref().map(|user| user.id));
+    for _ in 0..PROOF_TRIES {
+        let user = accounts.catalog().user_by_email(email).await?;
+        let hash = user.as_ref().and_then(|user| user.password.clone());
+        let verdict = accounts.hasher().verify(password.clone(), hash.as_deref()).await?;
+        if !verdict.is_right {
+            accounts.count_failure(user.as_ref().map(|user| user.id));
+        }
+        let (Some(mut user), Some(was), true) = (user, hash, verdict.is_right) else {
+            return Err(Problem::invalid_credentials());
+        };
+        if !verdict.is_outdated {
+            return Ok(user);
+        }
+        let hash = accounts.hasher().hash(password.clone(), accounts.clock().entropy()).await?;
+        if accounts.catalog().rehash_password(user.id, &was, &hash).await? {
+            tracing::info!(user.id = %user.id, "password hashed anew");
+            user.password = Some(hash);
+            return Ok(user);
+        }
+        // It was hashed anew by another login, or it is another one.
     }
-    let Some(user) = user.filter(|_| verdict.is_right) else { return Err(Problem::invalid_credentials()) };
-    if verdict.is_outdated {
-        let hash = accounts.hasher().hash(password, accounts.clock().entropy()).await?;
-        accounts.catalog().rehash_password(user.id, &hash).await?;
-        tracing::info!(user.id = %user.id, "password hashed anew");
-    }
-    Ok(user)
+    Err(Problem::invalid_credentials())
 }
 
 /// A session that is open, and what proves it.
@@ -209,12 +220,15 @@ pub(crate) struct Opened {
 }
 
 /// Opens a session for somebody who has proved who they are.
+///
+/// # Errors
+/// [`CatalogError::NotInForce`] if that proves it no more.
 pub(crate) async fn opened(
     accounts: &Accounts,
-    user: &User,
+    (user, evidence): (UserId, Evidence),
     cookie: bool,
     headers: &HeaderMap,
-) -> Result<Opened, Problem> {
+) -> Result<Opened, CatalogError> {
     let (now, clock) = (accounts.clock().now(), accounts.clock());
     let session = SessionId::mint(now, clock.entropy());
     let told = secret::mint(clock, if cookie { secret::COOKIE } else { secret::REFRESH });
@@ -225,9 +239,9 @@ pub(crate) async fn opened(
     };
     let client = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let client: String = client.chars().filter(|c| !c.is_control()).take(CLIENT_CHARS_MAX).collect();
-    let new = NewSession { id: session, user: user.id, proof, client, expires_at: now.plus(SESSION_LIFE) };
+    let new = NewSession { id: session, user, evidence, proof, client, expires_at: now.plus(SESSION_LIFE) };
     accounts.catalog().begin_session(&new, now).await?;
-    tracing::info!(user.id = %user.id, session.id = %session, "session begun");
+    tracing::info!(user.id = %user, session.id = %session, "session begun");
     Ok(Opened { session, told })
 }
 
@@ -237,7 +251,8 @@ async fn begin(
     cookie: bool,
     (origin, headers): (&Origin, &HeaderMap),
 ) -> Result<Response, Problem> {
-    let Opened { session, told } = opened(accounts, &user, cookie, headers).await?;
+    let proven = (user.id, Evidence::of_password(&user));
+    let Opened { session, told } = opened(accounts, proven, cookie, headers).await?;
     let (id, role) = (user.id, user.role);
     let mut answer = no_store();
     let mut tokens = SessionTokens {

@@ -6,7 +6,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use catalog_store::{ApiKey, NewApiKey, Profile, Session, User};
+use catalog_store::{ApiKey, CatalogError, NewApiKey, Profile, Session, User};
 use domain::authority::Scopes;
 use domain::{KeyId, SessionId, UserId};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::State;
 use crate::accounts::{Accounts, Caller, Errand, LETTERS, LOGIN, LOGIN_OF_ACCOUNT, secret, weakness};
 use crate::assets::no_store;
-use crate::auth::{letter_to, limited};
+use crate::auth::{PROOF_TRIES, letter_to, limited};
 use crate::documents::{IfMatch, document, present, tag};
 use crate::door::{Origin, accounts};
 use crate::person::{PersonView, checked_bio, checked_language, checked_name};
@@ -127,16 +127,27 @@ pub(crate) async fn set_password(
     let accounts = accounts(&state)?;
     limited(accounts, &LOGIN, origin.address(accounts, &headers), async || {
         let wanted: PasswordChange = document(&state, &headers, body).await?;
-        let user = own(accounts, &caller).await?;
-        let email = user.email.clone().unwrap_or_default();
-        if let Some(reason) = weakness(&wanted.password, &[&email]) {
-            return Err(Problem::weak_password(reason));
+        for _ in 0..PROOF_TRIES {
+            let user = own(accounts, &caller).await?;
+            let email = user.email.clone().unwrap_or_default();
+            if let Some(reason) = weakness(&wanted.password, &[&email]) {
+                return Err(Problem::weak_password(reason));
+            }
+            confirmed(accounts, &user, wanted.current.clone()).await?;
+            let (catalog, clock) = (accounts.catalog(), accounts.clock());
+            let hash = accounts.hasher().hash(wanted.password.clone(), clock.entropy()).await?;
+            let was = user.password.as_deref().unwrap_or_default();
+            match catalog.change_password(user.id, (was, &hash), caller.session, clock.now()).await {
+                Ok(()) => {
+                    tracing::info!(user.id = %user.id, "password changed");
+                    return Ok((StatusCode::NO_CONTENT, no_store()).into_response());
+                }
+                // Another one came first, or the same one was hashed anew: `current` is held to that.
+                Err(CatalogError::NotInForce) => {}
+                Err(error) => return Err(error.into()),
+            }
         }
-        confirmed(accounts, &user, wanted.current).await?;
-        let hash = accounts.hasher().hash(wanted.password, accounts.clock().entropy()).await?;
-        accounts.catalog().set_password(user.id, &hash, caller.session, accounts.clock().now()).await?;
-        tracing::info!(user.id = %user.id, "password changed");
-        Ok((StatusCode::NO_CONTENT, no_store()).into_response())
+        Err(not_present())
     })
     .await
 }
@@ -278,10 +289,14 @@ pub(crate) async fn confirmed(accounts: &Accounts, user: &User, password: String
         return Err(Problem::too_many_attempts(allowance.reset_s()));
     }
     if !accounts.hasher().verify(password, user.password.as_deref()).await?.is_right {
-        return Err(Problem::forbidden("this is not your present password"));
+        return Err(not_present());
     }
     accounts.give_back(&LOGIN_OF_ACCOUNT, &subject);
     Ok(())
+}
+
+fn not_present() -> Problem {
+    Problem::forbidden("this is not your present password")
 }
 
 /// The account behind whoever asks.

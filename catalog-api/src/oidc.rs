@@ -9,7 +9,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use catalog_store::{CatalogError, Identity, NewIdentity, NewUser, Terms, User, UserState};
+use catalog_store::{CatalogError, Evidence, Identity, NewIdentity, NewUser, Terms, User, UserState};
 use domain::authority::Role;
 use domain::{IdentityId, UserId};
 use serde::{Deserialize, Serialize};
@@ -152,6 +152,7 @@ impl From<CatalogError> for Halt {
     fn from(error: CatalogError) -> Self {
         match error {
             CatalogError::IdentityTaken => Self::Stranded(Stranded::Taken),
+            CatalogError::NotInForce => Self::Stranded(Stranded::Attempt),
             error => Self::Problem(error.into()),
         }
     }
@@ -280,9 +281,9 @@ async fn returned(
     match user {
         Some(user) => linked(accounts, provider, &person, user, &back, (uri, headers)).await,
         None => {
-            let user = known(accounts, provider, &person).await?;
+            let known = known(accounts, provider, &person).await?;
             let is_secure = origin.is_encrypted() || is_secure(&redirect_uri);
-            entered(accounts, user, back, is_secure, headers).await
+            entered(accounts, known, back, is_secure, headers).await
         }
     }
 }
@@ -307,13 +308,13 @@ async fn linked(
 }
 
 /// The account of somebody whom a provider vouches for: the one that the identity belongs to, else the one with the
-/// same address if both sides know that it is theirs, else a new one.
-async fn known(accounts: &Accounts, provider: &Provider, person: &Person) -> Result<User, Halt> {
+/// same address if both sides know that it is theirs, else a new one; and the identity.
+async fn known(accounts: &Accounts, provider: &Provider, person: &Person) -> Result<(User, IdentityId), Halt> {
     let (catalog, now) = (accounts.catalog(), accounts.clock().now());
     if let Some(identity) = catalog.identity(&provider.settings().issuer, &person.subject).await? {
         let user = catalog.user(identity.user).await?.ok_or(Stranded::NoAccount)?;
         catalog.use_identity(identity.id, now).await?;
-        return with_role(accounts, provider, person, user).await;
+        return Ok((with_role(accounts, provider, person, user).await?, identity.id));
     }
     let new = new_identity(accounts, provider, person);
     let email = person.email.as_deref().and_then(|email| checked_email(email).ok()).ok_or(Stranded::LinkNeeded)?;
@@ -324,11 +325,14 @@ async fn known(accounts: &Accounts, provider: &Provider, person: &Person) -> Res
         if user.state != UserState::Active {
             return Err(Stranded::Suspended.into());
         }
-        catalog.link_identity(&new, user.id, now).await?;
+        if !catalog.link_identity(&new, user.id, now).await? {
+            // Another attempt was faster: the next one finds its identity.
+            return Err(Stranded::Attempt.into());
+        }
         tracing::info!(user.id = %user.id, provider = provider.settings().name, "identity linked by its address");
         // It is another version by that.
         let user = catalog.user(user.id).await?.ok_or(Stranded::NoAccount)?;
-        return with_role(accounts, provider, person, user).await;
+        return Ok((with_role(accounts, provider, person, user).await?, new.id));
     }
     if !provider.settings().may_register {
         return Err(Stranded::NoAccount.into());
@@ -351,7 +355,7 @@ async fn known(accounts: &Accounts, provider: &Provider, person: &Person) -> Res
     }
     tracing::info!(user.id = %id, provider = provider.settings().name, "account made for an identity");
     let user = catalog.user(id).await?.ok_or(Stranded::NoAccount)?;
-    with_role(accounts, provider, person, user).await
+    Ok((with_role(accounts, provider, person, user).await?, new.id))
 }
 
 /// Gives somebody the role that the provider's word stands for; without such a word they keep theirs.
@@ -383,7 +387,7 @@ async fn with_role(accounts: &Accounts, provider: &Provider, person: &Person, us
 /// Begins a session, or asks for the second factor first.
 async fn entered(
     accounts: &Accounts,
-    user: User,
+    (user, identity): (User, IdentityId),
     back: String,
     is_secure: bool,
     headers: &HeaderMap,
@@ -393,11 +397,12 @@ async fn entered(
     }
     if user.totp.is_some() {
         let until = accounts.clock().now().plus(LIFE).unix_ms();
-        let trip = Trip::Code { user: user.id, back, until };
+        let trip = Trip::Code { user: user.id, identity, back, until };
         let cookie = accounts.seals().issued(&trip, is_secure).ok_or_else(Problem::internal)?;
         return Ok(redirected("/login?oidc=code", [cookie]));
     }
-    let Opened { told, .. } = opened(accounts, &user, true, headers).await?;
+    let proven = (user.id, Evidence::of_identity(&user, identity));
+    let Opened { told, .. } = opened(accounts, proven, true, headers).await?;
     let cookie = issued(&told, is_secure).ok_or_else(Problem::internal)?;
     Ok(redirected(&back, Seals::cleared().into_iter().chain([cookie])))
 }
@@ -416,13 +421,17 @@ pub(crate) async fn code(
         if !is_same_origin(&uri, &headers, accounts.settings().public_url.as_deref()) {
             return Err(Problem::cross_origin("a page of another origin cannot log you in here".to_owned()));
         }
-        let Some(Trip::Code { user, back, .. }) = accounts.seals().presented(&headers, accounts.clock().now()) else {
-            return Err(Problem::invalid_link());
-        };
+        let trip = accounts.seals().presented(&headers, accounts.clock().now());
+        let Some(Trip::Code { user, identity, back, .. }) = trip else { return Err(Problem::invalid_link()) };
         let user = accounts.catalog().user(user).await?.filter(|user| user.state == UserState::Active);
         let user = user.ok_or_else(Problem::suspended)?;
         second_factor::asked(accounts, &user, Some(&code)).await?;
-        let Opened { session, told } = opened(accounts, &user, true, &headers).await?;
+        let proven = (user.id, Evidence::of_identity(&user, identity));
+        let opened = opened(accounts, proven, true, &headers).await.map_err(|error| match error {
+            CatalogError::NotInForce => Problem::invalid_link(),
+            error => error.into(),
+        });
+        let Opened { session, told } = opened?;
         let is_secure = auth::is_secure(accounts, &origin, &headers);
         let cookie = issued(&told, is_secure).ok_or_else(Problem::internal)?;
         let mut answer = no_store();

@@ -320,6 +320,7 @@ impl From<CatalogError> for Problem {
             | CatalogError::TooManyChannels
             | CatalogError::TooManySubscriptions => return Self::of_collections(&error),
             CatalogError::NoUser(_) => return Self::not_found("there is no such account"),
+            CatalogError::NotInForce => return Self::invalid_credentials(),
             CatalogError::Changed { version } => return Self::changed(Some(version)),
             CatalogError::EmailTaken(_) => return Self::email_taken(),
             CatalogError::LastAdmin => return Self::last_admin(),

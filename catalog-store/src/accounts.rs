@@ -275,9 +275,36 @@ impl Catalog {
         keep: Option<SessionId>,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
+        self.replace_password(id, (None, hash), keep, now).await
+    }
+
+    /// The same in the name of somebody who knew the password whose hash is `was`.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotInForce`] if another one is in force by now; else as [`Self::set_password`].
+    pub async fn change_password(
+        &self,
+        id: UserId,
+        (was, hash): (&str, &str),
+        keep: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        self.replace_password(id, (Some(was), hash), keep, now).await
+    }
+
+    async fn replace_password(
+        &self,
+        id: UserId,
+        (was, hash): (Option<&str>, &str),
+        keep: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
         tx.audit(Note::of_user(&id.to_string(), "user.password_changed", id), now).await?;
-        tx.lock_user(id, None, now).await?;
+        let user = tx.lock_user(id, None, now).await?;
+        if was.is_some() && user.password.as_deref() != was {
+            return Err(CatalogError::NotInForce);
+        }
         tx.execute(sql::accounts::SET_PASSWORD, args![id, hash]).await?;
         let keep = keep.map_or_else(String::new, |keep| keep.to_string());
         tx.execute(sql::sessions::END_OTHERS, args![id, keep, now]).await?;
@@ -285,11 +312,13 @@ impl Catalog {
         tx.commit().await
     }
 
-    /// Writes the hash of the same password anew, by another rule.
-    pub async fn rehash_password(&self, id: UserId, hash: &str) -> Result<(), CatalogError> {
+    /// Writes the hash of the same password anew, by another rule; false if `was`, of which that is known, is not in
+    /// force any more.
+    pub async fn rehash_password(&self, id: UserId, was: &str, hash: &str) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
-        tx.execute(sql::accounts::SET_PASSWORD, args![id, hash]).await?;
-        tx.commit().await
+        let changed = tx.execute(sql::accounts::REHASH, args![id, was, hash]).await?;
+        tx.commit().await?;
+        Ok(changed == 1)
     }
 
     /// Gives the first administrator an address, a name and a password.
@@ -372,6 +401,13 @@ impl Tx {
         let args = args![new.id, email, key, name, language, role, password, verified_at, now];
         self.execute(sql::accounts::INSERT, args).await?;
         self.put_user_terms(new.id, new.email.as_deref(), &new.name).await
+    }
+
+    /// Holds the account as it is until commit, in whatever state, beside others who hold it so. Call it before any
+    /// other row is held but the head of the audit log.
+    pub(crate) async fn hold_user(&mut self, id: UserId) -> Result<Option<User>, CatalogError> {
+        let row: Option<UserRow> = self.row(sql::accounts::HOLD, args![id]).await?;
+        row.map(User::try_from).transpose()
     }
 
     /// Holds the account's row until commit.

@@ -154,6 +154,9 @@ pub enum CatalogError {
     /// There is no such account, or it was deleted.
     #[error("no account {0}")]
     NoUser(UserId),
+    /// What somebody proved who they are by was put out of force meanwhile, or nobody may use the account any more.
+    #[error("what proved who somebody is, is not in force any more")]
+    NotInForce,
     /// The row is not at the version that was to be changed.
     #[error("it is at version {version} by now")]
     Changed {

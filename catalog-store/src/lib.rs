@@ -120,7 +120,7 @@ pub use reprocess::{Reprocess, ReprocessJobs, Standing};
 pub use search::{Cue, Facet, Found, Hit, Moment, Moments, Search};
 pub use secrets::{Sealed, SecretKeys, WeakKey};
 pub use segments::SegmentRow;
-pub use sessions::{NewSession, Proof, RefreshToken, Refreshed, Session};
+pub use sessions::{Evidence, NewSession, Proof, RefreshToken, Refreshed, Session};
 pub use shares::Share;
 pub use texts::{NewText, Replaced, Text, TextFlags};
 pub use uploads::{Advance, Closing, NewUpload, Upload, UploadKind, UploadState, UploadTerms};

@@ -1,11 +1,12 @@
 //! Sessions: from logging in to logging out, proven by a cookie or by a chain of refresh tokens.
 
 use domain::authority::{Member, Role};
-use domain::{SessionId, Timestamp, UserId};
+use domain::{IdentityId, SessionId, Timestamp, UserId};
 use serde_json::json;
 
-use crate::accounts::UserState;
+use crate::accounts::{User, UserState};
 use crate::audit::Note;
+use crate::catalog::Tx;
 use crate::engine::{args, parsed};
 use crate::{Catalog, CatalogError, Sealed, sql};
 
@@ -56,6 +57,30 @@ pub enum Proof {
     },
 }
 
+/// What somebody proved to be the owner of an account by, as it was when it was looked at: to look takes time, in which
+/// it may be put out of force.
+#[derive(Clone)]
+pub struct Evidence {
+    /// The hash of the password.
+    password: Option<String>,
+    /// The identity that a provider vouched for, in place of the password.
+    identity: Option<IdentityId>,
+    /// The second factor that was asked for.
+    totp: Option<Sealed>,
+}
+
+impl Evidence {
+    /// The password of the account as it was read, and its second factor if it had one.
+    pub fn of_password(user: &User) -> Self {
+        Self { password: user.password.clone(), identity: None, totp: user.totp.clone() }
+    }
+
+    /// An identity of the account as it was read, and its second factor if it had one.
+    pub fn of_identity(user: &User, identity: IdentityId) -> Self {
+        Self { password: None, identity: Some(identity), totp: user.totp.clone() }
+    }
+}
+
 /// A session that begins.
 #[derive(Clone)]
 pub struct NewSession {
@@ -63,6 +88,8 @@ pub struct NewSession {
     pub id: SessionId,
     /// Whose it is.
     pub user: UserId,
+    /// By what its beginner proved to be them.
+    pub evidence: Evidence,
     /// What proves it.
     pub proof: Proof,
     /// What the program that began it calls itself.
@@ -98,10 +125,10 @@ pub enum Refreshed {
 }
 
 impl Catalog {
-    /// Begins a session.
+    /// Begins a session, if what somebody proved who they are by is still in force.
     ///
     /// # Errors
-    /// [`CatalogError::Statement`] if there is no such account.
+    /// [`CatalogError::NotInForce`] if it is not, or nobody may use the account.
     pub async fn begin_session(&self, new: &NewSession, now: Timestamp) -> Result<(), CatalogError> {
         let NewSession { id, user, expires_at, .. } = *new;
         let (cookie, chain_key) = match &new.proof {
@@ -110,6 +137,7 @@ impl Catalog {
         };
         let mut tx = self.begin().await?;
         tx.audit(Note::of_session(&user.to_string(), "session.begun", user, id), now).await?;
+        tx.check_evidence(user, &new.evidence).await?;
         let args = args![id, user, cookie, chain_key, new.client.as_str(), now, expires_at];
         tx.execute(sql::sessions::INSERT, args).await?;
         if let Proof::Tokens { hash, .. } = &new.proof {
@@ -247,6 +275,23 @@ impl Catalog {
         tx.execute(sql::credentials::TICKETS_PRUNE, args![before]).await?;
         tx.commit().await?;
         Ok(sessions)
+    }
+}
+
+impl Tx {
+    /// Holds the account until commit, and what was proved about it against what is in force.
+    async fn check_evidence(&mut self, user: UserId, evidence: &Evidence) -> Result<(), CatalogError> {
+        let user = self.hold_user(user).await?.ok_or(CatalogError::NotInForce)?;
+        let is_first_right = match evidence.identity {
+            Some(identity) => self.number(sql::identities::IS_OF, args![identity, user.id]).await? == 1,
+            None => evidence.password == user.password,
+        };
+        // One that was removed meanwhile is asked for no more.
+        let is_second_right = user.totp.is_none() || evidence.totp == user.totp;
+        match user.state == UserState::Active && is_first_right && is_second_right {
+            true => Ok(()),
+            false => Err(CatalogError::NotInForce),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use catalog_api::{
     Access, Accounts, Algorithm, ClientAddress, DigestTime, MailRoute, Notifier, ProviderSettings, Settings, Tickets,
 };
 use catalog_store::notifications::READER;
-use catalog_store::{NewApiKey, NewSession, NewUpload, NewUser, OutboxHold, Proof, Target};
+use catalog_store::{Evidence, NewApiKey, NewSession, NewUpload, NewUser, OutboxHold, Proof, Target};
 use domain::authority::{Role, Scope};
 use domain::{AssetId, Clock, DocumentId, KeyId, PictureId, PlaybackId, Principal, SessionId, UploadId, UserId};
 use ingest::Denial;
@@ -183,6 +183,7 @@ impl People {
         let new = NewSession {
             id,
             user,
+            evidence: Evidence::of_password(&self.server.catalog.user(user).await.unwrap().unwrap()),
             proof: Proof::Cookie(hash(&secret)),
             client: "test".into(),
             expires_at: clock.now().plus(Duration::from_secs(7 * 24 * 3600)),

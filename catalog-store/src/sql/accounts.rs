@@ -1,6 +1,6 @@
 //! Statements on `users`.
 
-use super::{both, statements};
+use super::{Sql, both, statements};
 
 macro_rules! user_columns {
     () => {
@@ -15,6 +15,11 @@ statements! {
     INSERT = both("insert into users (id, email, email_key, name, bio, language, role, state, password, \
         email_verified_at, created_at, updated_at) values ($1, $2, $3, $4, '', $5, $6, 'active', $7, $8, $9, $9)");
     BY_ID = both(concat!("select ", user_columns!(), " from users where id = $1"));
+    /// As it is until commit: whoever changes the account waits.
+    HOLD = Sql {
+        sqlite: concat!("select ", user_columns!(), " from users where id = $1"),
+        postgres: concat!("select ", user_columns!(), " from users where id = $1 for share"),
+    };
     BY_EMAIL = both(concat!("select ", user_columns!(), " from users where email_key = $1"));
     PAGE = both(concat!("select ", user_columns!(), " from users where id < $1 and state <> 'deleted' \
         order by id desc limit $2"));
@@ -25,6 +30,8 @@ statements! {
     SET_STANDING = both("update users set role = $2, state = $3, quota_bytes = $4 where id = $1");
     SET_EMAIL = both("update users set email = $2, email_key = $3, email_verified_at = $4 where id = $1");
     SET_PASSWORD = both("update users set password = $2 where id = $1");
+    /// The same, of a password that is in force still.
+    REHASH = both("update users set password = $3 where id = $1 and password = $2");
     VERIFY_EMAIL = both("update users set email_verified_at = $2 where id = $1 and email_verified_at is null");
     BLANK = both("update users set email = null, email_key = null, name = '', bio = '', language = null, \
         password = null, email_verified_at = null, quota_bytes = null, totp = null, totp_pending = null, \

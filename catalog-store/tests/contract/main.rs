@@ -174,6 +174,11 @@ contract! {
         whoever_follows_channels_gets_the_newest_of_them;
     sessions:
         a_session_is_found_by_what_proves_it_until_it_ends
+        a_session_begins_only_by_what_is_in_force_when_it_does
+        a_session_begins_by_an_identity_as_long_as_that_is_linked
+        a_password_that_was_set_meanwhile_is_not_hashed_anew
+        a_password_is_changed_by_who_knew_the_one_in_force
+        whoever_begins_a_session_waits_for_who_sets_the_password
         all_sessions_but_one_can_be_ended_and_so_many_live_at_once
         a_refresh_token_is_spent_for_its_successor
         a_refresh_token_that_is_used_again_later_ends_its_session

@@ -6,7 +6,7 @@ use catalog_store::erasure::Legacy;
 use catalog_store::notifications::READER;
 use catalog_store::search::Place;
 use catalog_store::{
-    CatalogError, CollectionText, Known, Named, NewApiKey, NewIdentity, NewNotification, NewSession, NewUser,
+    CatalogError, CollectionText, Evidence, Known, Named, NewApiKey, NewIdentity, NewNotification, NewSession, NewUser,
     NewWebhook, NotificationChannel, NotificationKind, OutboxHold, Profile, Proof, Purpose, UserState,
 };
 use domain::authority::{Role, Standing};
@@ -131,7 +131,8 @@ async fn with_everything(world: &World, id: UserId, email: &str) {
     let bio = format!("Write to {email}");
     catalog.set_profile(id, version, &Profile { name: email.into(), bio, language: None }, at(1)).await.unwrap();
     let (client, proof) = (format!("browser of {email}"), Proof::Cookie(format!("cookie of {email}")));
-    let session = NewSession { id: world.session_id(), user: id, proof, client, expires_at: at(1_000_000) };
+    let evidence = Evidence::of_password(&catalog.user(id).await.unwrap().unwrap());
+    let session = NewSession { id: world.session_id(), user: id, evidence, proof, client, expires_at: at(1_000_000) };
     catalog.begin_session(&session, at(1)).await.unwrap();
     let key = NewApiKey {
         id: world.key_id(),

@@ -1,7 +1,7 @@
 //! What is secret and read again: sealed in every row, under a key that can be changed.
 
 use catalog_store::{
-    Catalog, CatalogError, NewSession, NewUpload, NewUser, NewWebhook, Proof, SecretKeys, SigningKey, Target,
+    Catalog, CatalogError, Evidence, NewSession, NewUpload, NewUser, NewWebhook, Proof, SecretKeys, SigningKey, Target,
 };
 use domain::authority::Role;
 use domain::{AssetId, PlaybackId, SessionId, UploadId, UserId, WebhookId};
@@ -48,7 +48,9 @@ async fn filled(world: &World) -> UserId {
     assert!(catalog.confirm_totp(user, 1, &[], at(0)).await.unwrap());
     catalog.begin_totp(user, SECRETS[1], at(0)).await.unwrap();
     let proof = Proof::Tokens { hash: "hash".into(), chain_key: SECRETS[2].into() };
-    let session = NewSession { id: SessionId::from_u128(1), user, proof, client: String::new(), expires_at: at(9000) };
+    let evidence = Evidence::of_password(&catalog.user(user).await.unwrap().unwrap());
+    let (id, client) = (SessionId::from_u128(1), String::new());
+    let session = NewSession { id, user, evidence, proof, client, expires_at: at(9000) };
     catalog.begin_session(&session, at(0)).await.unwrap();
     let key = SigningKey { id: "k".into(), purpose: "test".into(), secret: SECRETS[3].into(), created_at: at(0) };
     catalog.renew_signing_keys(Some(&key), at(-1), &[], at(0)).await.unwrap();
@@ -131,7 +133,8 @@ pub(crate) async fn secrets_of_an_older_version_are_sealed_at_the_start(world: W
     for nth in 2..230u128 {
         let proof = Proof::Tokens { hash: format!("hash {nth}"), chain_key: SECRETS[2].into() };
         let id = SessionId::from_u128(nth);
-        let session = NewSession { id, user, proof, client: String::new(), expires_at: at(9000) };
+        let evidence = Evidence::of_password(&world.catalog.user(user).await.unwrap().unwrap());
+        let session = NewSession { id, user, evidence, proof, client: String::new(), expires_at: at(9000) };
         world.catalog.begin_session(&session, at(0)).await.unwrap();
     }
     world.tamper("update sessions set chain_key = '5ec2e7a2aaaaaaaa'").await;

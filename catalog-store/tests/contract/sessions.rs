@@ -1,9 +1,11 @@
 //! Sessions, refresh tokens, API keys and signing keys.
 
 use catalog_store::sessions::SESSIONS_MAX;
-use catalog_store::{CatalogError, NewApiKey, NewSession, Proof, Refreshed, SigningKey};
+use catalog_store::{
+    CatalogError, Evidence, NewApiKey, NewIdentity, NewSession, Proof, Refreshed, SigningKey, Terms, User, UserState,
+};
 use domain::authority::{Role, Scope};
-use domain::{SessionId, UserId};
+use domain::{IdentityId, SessionId, UserId};
 
 use crate::accounts::user;
 use crate::harness::{World, at};
@@ -11,7 +13,8 @@ use crate::harness::{World, at};
 /// A session that lasts until 1000 ms.
 pub(crate) async fn begun(world: &World, user: UserId, proof: Proof) -> SessionId {
     let id = world.session_id();
-    let new = NewSession { id, user, proof, client: "test/1".into(), expires_at: at(1000) };
+    let evidence = Evidence::of_password(&world.catalog.user(user).await.unwrap().unwrap());
+    let new = NewSession { id, user, evidence, proof, client: "test/1".into(), expires_at: at(1000) };
     world.catalog.begin_session(&new, at(0)).await.unwrap();
     id
 }
@@ -35,6 +38,149 @@ pub(crate) async fn a_session_is_found_by_what_proves_it_until_it_ends(world: Wo
     assert!(!world.catalog.end_session(id, session, at(700)).await.unwrap(), "only once");
     assert!(!world.catalog.session(session).await.unwrap().expect("it").is_live(at(700)));
     assert_eq!(world.catalog.sessions_of(id, at(700)).await.unwrap(), vec![]);
+}
+
+/// A session that is about to begin.
+fn beginning(world: &World, user: UserId, evidence: Evidence) -> NewSession {
+    let id = world.session_id();
+    NewSession { id, user, evidence, proof: tokens(&id.to_string()), client: "test/1".into(), expires_at: at(1000) }
+}
+
+async fn read(world: &World, id: UserId) -> User {
+    world.catalog.user(id).await.unwrap().unwrap()
+}
+
+pub(crate) async fn a_session_begins_only_by_what_is_in_force_when_it_does(world: World) {
+    let (admin, id) = (user(&world, Role::Admin).await, user(&world, Role::User).await);
+    let catalog = &world.catalog;
+    catalog.set_password(admin, "a", None, at(0)).await.unwrap();
+    catalog.set_password(id, "old", None, at(0)).await.unwrap();
+    let is_let_in = async |seen: &User| {
+        let logged = catalog.audit_log(None, 100).await.unwrap().len();
+        match catalog.begin_session(&beginning(&world, id, Evidence::of_password(seen)), at(5)).await {
+            Ok(()) => true,
+            Err(CatalogError::NotInForce) => {
+                assert_eq!(catalog.audit_log(None, 100).await.unwrap().len(), logged, "nothing began");
+                false
+            }
+            Err(error) => panic!("{error}"),
+        }
+    };
+    // Each time somebody is found to know the password, then something happens, then the session would begin.
+    let seen = read(&world, id).await;
+    catalog
+        .set_profile(
+            id,
+            seen.version,
+            &catalog_store::Profile { name: "New".into(), bio: String::new(), language: None },
+            at(1),
+        )
+        .await
+        .unwrap();
+    assert!(is_let_in(&seen).await, "another name changes nothing");
+    catalog.set_password(id, "new", None, at(2)).await.unwrap();
+    assert!(!is_let_in(&seen).await, "the password was reset");
+    assert_eq!(catalog.sessions_of(id, at(6)).await.unwrap(), vec![]);
+
+    let seen = read(&world, id).await;
+    catalog.begin_totp(id, "secret", at(3)).await.unwrap();
+    assert!(is_let_in(&seen).await, "it is not confirmed");
+    assert!(catalog.confirm_totp(id, 1, &[], at(3)).await.unwrap());
+    assert!(!is_let_in(&seen).await, "there is a second factor by now");
+    let seen = read(&world, id).await;
+    assert!(is_let_in(&seen).await);
+    catalog.begin_totp(id, "other", at(3)).await.unwrap();
+    assert!(catalog.confirm_totp(id, 2, &[], at(3)).await.unwrap());
+    assert!(!is_let_in(&seen).await, "there is another second factor");
+    catalog.remove_totp(id, at(3)).await.unwrap();
+    assert!(is_let_in(&seen).await, "none is asked for any more");
+
+    let seen = read(&world, id).await;
+    let terms = |state| Terms { role: Role::User, state, quota_bytes: None };
+    let suspended = catalog.set_terms(id, seen.version, &terms(UserState::Suspended), "x", at(4)).await.unwrap();
+    assert!(!is_let_in(&seen).await && !is_let_in(&suspended).await);
+    catalog.set_terms(id, suspended.version, &terms(UserState::Active), "x", at(4)).await.unwrap();
+    assert_eq!(catalog.sessions_of(id, at(6)).await.unwrap(), vec![], "none began meanwhile");
+    assert!(is_let_in(&seen).await);
+    catalog.delete_user(id, None, "x", at(5)).await.unwrap();
+    assert!(!is_let_in(&seen).await && !is_let_in(&read(&world, id).await).await);
+    let unknown = beginning(&world, world.user_id(), Evidence::of_password(&seen));
+    assert!(matches!(catalog.begin_session(&unknown, at(6)).await, Err(CatalogError::NotInForce)));
+}
+
+pub(crate) async fn a_session_begins_by_an_identity_as_long_as_that_is_linked(world: World) {
+    let id = user(&world, Role::User).await;
+    let catalog = &world.catalog;
+    catalog.set_password(id, "old", None, at(0)).await.unwrap();
+    let identity = |nth| NewIdentity {
+        id: IdentityId::from_u128(nth),
+        provider: "corp".into(),
+        issuer: "https://id.example.org".into(),
+        subject: format!("subject {nth}"),
+    };
+    assert!(catalog.link_identity(&identity(1), id, at(0)).await.unwrap());
+    let evidence = Evidence::of_identity(&read(&world, id).await, identity(1).id);
+    catalog.set_password(id, "new", None, at(1)).await.unwrap();
+    catalog.begin_session(&beginning(&world, id, evidence.clone()), at(2)).await.unwrap();
+    assert!(catalog.unlink_identity(id, identity(1).id, at(3)).await.unwrap());
+    let refused = catalog.begin_session(&beginning(&world, id, evidence), at(4)).await;
+    assert!(matches!(refused, Err(CatalogError::NotInForce)), "{refused:?}");
+    let other = user(&world, Role::User).await;
+    assert!(catalog.link_identity(&identity(2), other, at(5)).await.unwrap());
+    let evidence = Evidence::of_identity(&read(&world, id).await, identity(2).id);
+    let refused = catalog.begin_session(&beginning(&world, id, evidence), at(6)).await;
+    assert!(matches!(refused, Err(CatalogError::NotInForce)), "it is another's: {refused:?}");
+}
+
+pub(crate) async fn a_password_that_was_set_meanwhile_is_not_hashed_anew(world: World) {
+    let id = user(&world, Role::User).await;
+    world.catalog.set_password(id, "of another system", None, at(0)).await.unwrap();
+    world.catalog.set_password(id, "new", None, at(1)).await.unwrap();
+    assert!(!world.catalog.rehash_password(id, "of another system", "of this one").await.unwrap());
+    assert_eq!(read(&world, id).await.password.as_deref(), Some("new"));
+    assert!(world.catalog.rehash_password(id, "new", "newer").await.unwrap());
+    assert_eq!(read(&world, id).await.password.as_deref(), Some("newer"));
+}
+
+pub(crate) async fn a_password_is_changed_by_who_knew_the_one_in_force(world: World) {
+    let id = user(&world, Role::User).await;
+    let catalog = &world.catalog;
+    catalog.set_password(id, "first", None, at(0)).await.unwrap();
+    let mine = begun(&world, id, Proof::Cookie("mine".into())).await;
+    let others = begun(&world, id, Proof::Cookie("another's".into())).await;
+    // Both know it, and one is first.
+    catalog.change_password(id, ("first", "mine"), Some(mine), at(1)).await.unwrap();
+    let logged = catalog.audit_log(None, 100).await.unwrap().len();
+    let refused = catalog.change_password(id, ("first", "another's"), Some(others), at(2)).await;
+    assert!(matches!(refused, Err(CatalogError::NotInForce)), "{refused:?}");
+    assert_eq!(read(&world, id).await.password.as_deref(), Some("mine"));
+    assert_eq!(catalog.audit_log(None, 100).await.unwrap().len(), logged, "nothing was changed");
+    let live = catalog.sessions_of(id, at(3)).await.unwrap();
+    assert_eq!(live.iter().map(|session| session.id).collect::<Vec<_>>(), [mine]);
+    let mut changes = tokio::task::JoinSet::new();
+    for nth in 0..8 {
+        let catalog = catalog.clone();
+        changes.spawn(async move { catalog.change_password(id, ("mine", &format!("of {nth}")), None, at(4)).await });
+    }
+    let outcomes = changes.join_all().await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1, "{outcomes:?}");
+}
+
+pub(crate) async fn whoever_begins_a_session_waits_for_who_sets_the_password(world: World) {
+    let id = user(&world, Role::User).await;
+    for round in 0..8 {
+        let evidence = Evidence::of_password(&read(&world, id).await);
+        let mut logins = tokio::task::JoinSet::new();
+        for _ in 0..6 {
+            let (catalog, new) = (world.catalog.clone(), beginning(&world, id, evidence.clone()));
+            logins.spawn(async move { catalog.begin_session(&new, at(2)).await });
+        }
+        world.catalog.set_password(id, &format!("round {round}"), None, at(2)).await.unwrap();
+        for outcome in logins.join_all().await {
+            assert!(matches!(outcome, Ok(()) | Err(CatalogError::NotInForce)), "{outcome:?}");
+        }
+        assert_eq!(world.catalog.sessions_of(id, at(3)).await.unwrap(), vec![], "of the password before");
+    }
 }
 
 pub(crate) async fn all_sessions_but_one_can_be_ended_and_so_many_live_at_once(world: World) {

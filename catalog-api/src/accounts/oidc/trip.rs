@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use axum::http::{HeaderMap, HeaderValue, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use domain::{Timestamp, UserId};
+use domain::{IdentityId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 
 /// How long somebody may take at a provider.
@@ -44,6 +44,8 @@ pub(crate) enum Trip {
     Code {
         /// Who.
         user: UserId,
+        /// By which of their identities.
+        identity: IdentityId,
         /// The page to go back to.
         back: String,
         /// Until when it is good, in milliseconds since 1970.
@@ -120,7 +122,12 @@ mod tests {
     #[test]
     fn what_a_browser_carries_is_read_by_who_sealed_it_and_in_time() {
         let seals = Seals::new(b"one");
-        let trip = Trip::Code { user: UserId::from_u128(7), back: "/".into(), until: 1000 };
+        let trip = Trip::Code {
+            user: UserId::from_u128(7),
+            identity: IdentityId::from_u128(8),
+            back: "/".into(),
+            until: 1000,
+        };
         for is_secure in [true, false] {
             let value = seals.issued(&trip, is_secure).unwrap();
             let text = value.to_str().unwrap();
