@@ -2,7 +2,7 @@
 //!
 //! | module | what it keeps |
 //! |---|---|
-//! | [`uploads`] | resumable uploads and how many of their bytes are durable |
+//! | [`uploads`], [`finals`] | resumable uploads and how many of their bytes are durable; those that are made of others |
 //! | [`grants`], [`imports`] | capabilities to upload; how far imports from other addresses are |
 //! | [`accounts`], [`sessions`], [`credentials`], [`second_factor`] | who has an account; what proves who somebody is |
 //! | [`identities`] | who somebody is at providers of identities |
@@ -60,6 +60,7 @@ mod engine;
 pub mod erasure;
 mod error;
 pub mod events;
+pub mod finals;
 pub mod generations;
 pub mod grants;
 pub mod idempotency;

@@ -287,21 +287,6 @@ impl Catalog {
         row.map(|row| self.opened_upload(row)).transpose()
     }
 
-    /// All final uploads that wait for their parts or are being concatenated, oldest first.
-    pub async fn open_finals(&self) -> Result<Vec<Upload>, CatalogError> {
-        let rows: Vec<UploadRow> = self.rows(sql::uploads::OPEN_FINALS, args![]).await?;
-        rows.into_iter().map(|row| self.opened_upload(row)).collect()
-    }
-
-    /// Lets complete parts expire at `at`, unless they do so earlier.
-    pub async fn expire_parts_at(&self, parts: &[UploadId], at: Timestamp) -> Result<(), CatalogError> {
-        let mut tx = self.begin().await?;
-        for part in in_order(parts) {
-            tx.execute(sql::uploads::EXPIRE_PART_AT, args![part, at]).await?;
-        }
-        tx.commit().await
-    }
-
     /// The upload that an asset still waits for; `None` once that is over.
     pub async fn open_upload_of(&self, asset: AssetId) -> Result<Option<Upload>, CatalogError> {
         let row: Option<UploadRow> = self.row(sql::uploads::OPEN_OF_ASSET, args![asset]).await?;
@@ -412,51 +397,13 @@ impl Catalog {
     /// Gives an upload up, and with it its asset; false if it was not open any more. Of another source of an asset, or a
     /// document, only that is given up.
     ///
-    /// The asset of a complete upload stays. A part may be given up after it is complete.
+    /// The asset of a complete upload stays. A part may be given up after it is complete; the final uploads that waited
+    /// for it are refused with it: see [`Catalog::close_upload_with_finals`].
     ///
     /// # Errors
     /// [`CatalogError::NoUpload`] if there is none.
     pub async fn close_upload(&self, id: UploadId, closing: &Closing, now: Timestamp) -> Result<bool, CatalogError> {
-        let (state, failure, event) = match closing {
-            Closing::Terminated => (UploadState::Terminated, None, AssetEvent::Deleted),
-            Closing::Expired => (UploadState::Expired, None, AssetEvent::Deleted),
-            Closing::Refused(failure) => (UploadState::Refused, Some(failure), AssetEvent::Failed),
-        };
-        let failure = failure.map(|failure| json("uploads.failure", failure)).transpose()?;
-        let mut tx = self.begin().await?;
-        let upload = self.upload_in(&mut tx, id).await?;
-        let Some(target) = upload.target else {
-            let changed = match failure {
-                None => tx.execute(sql::uploads::CLOSE_PART, args![id, state.as_str(), now]).await?,
-                failure => tx.execute(sql::uploads::CLOSE, args![id, state.as_str(), failure, now]).await?,
-            };
-            tx.commit().await?;
-            return Ok(changed == 1);
-        };
-        let asset = target.asset;
-        let row = tx.lock_asset(asset, now).await?;
-        let from = row.state()?;
-        if tx.execute(sql::uploads::CLOSE, args![id, state.as_str(), failure.clone(), now]).await? != 1 {
-            return Ok(false);
-        }
-        if let Some(document) = target.document {
-            let failure = if let Closing::Refused(failure) = closing { Some(failure) } else { None };
-            documents::end(&mut tx, (asset, document), failure, now).await?;
-        } else if from != AssetState::Deleted && target.is_version() {
-            let failure = if let Closing::Refused(failure) = closing { Some(failure) } else { None };
-            versions::end(&mut tx, target.source(), failure, now).await?;
-        } else if from != AssetState::Deleted {
-            if let Closing::Refused(failure) = closing {
-                let told = json("assets.failure", failure)?;
-                tx.execute(sql::assets::SET_FAILURE, args![asset, told]).await?;
-                tx.apply((asset, from), event, json!({ "failure": failure }), now).await?;
-            } else {
-                tx.apply((asset, from), event, json!({}), now).await?;
-            }
-            ahead::give_up(&mut tx, &row, asset, closing, now).await?;
-        }
-        tx.commit().await?;
-        Ok(true)
+        Ok(self.close_upload_with_finals(id, closing, now).await?.is_some())
     }
 
     /// Open uploads, and complete parts, whose time is up; at most `limit` of each, the oldest first.
@@ -511,20 +458,63 @@ impl Catalog {
         }
     }
 
-    fn opened_upload(&self, row: UploadRow) -> Result<Upload, CatalogError> {
+    pub(crate) fn opened_upload(&self, row: UploadRow) -> Result<Upload, CatalogError> {
         let mut upload = Upload::try_from(row)?;
         upload.terms.url = upload.terms.url.take().map(|url| self.opened_address(&upload.id.to_string(), url));
         Ok(upload)
     }
 
-    async fn upload_in(&self, tx: &mut crate::catalog::Tx, id: UploadId) -> Result<Upload, CatalogError> {
+    pub(crate) async fn upload_in(&self, tx: &mut crate::catalog::Tx, id: UploadId) -> Result<Upload, CatalogError> {
         let row: Option<UploadRow> = tx.row(sql::uploads::BY_ID, args![id]).await?;
         row.ok_or(CatalogError::NoUpload(id))?.try_into()
     }
 }
 
+/// Gives an upload up in a transaction; false if it was not open any more.
+pub(crate) async fn close_in(
+    tx: &mut crate::catalog::Tx,
+    upload: &Upload,
+    closing: &Closing,
+    now: Timestamp,
+) -> Result<bool, CatalogError> {
+    let (state, failure, event) = match closing {
+        Closing::Terminated => (UploadState::Terminated, None, AssetEvent::Deleted),
+        Closing::Expired => (UploadState::Expired, None, AssetEvent::Deleted),
+        Closing::Refused(failure) => (UploadState::Refused, Some(failure), AssetEvent::Failed),
+    };
+    let (id, told) = (upload.id, failure.map(|failure| json("uploads.failure", failure)).transpose()?);
+    let Some(target) = upload.target else {
+        let changed = match told {
+            None => tx.execute(sql::uploads::CLOSE_PART, args![id, state.as_str(), now]).await?,
+            told => tx.execute(sql::uploads::CLOSE, args![id, state.as_str(), told, now]).await?,
+        };
+        return Ok(changed == 1);
+    };
+    let asset = target.asset;
+    let row = tx.lock_asset(asset, now).await?;
+    let from = row.state()?;
+    if tx.execute(sql::uploads::CLOSE, args![id, state.as_str(), told, now]).await? != 1 {
+        return Ok(false);
+    }
+    if let Some(document) = target.document {
+        documents::end(tx, (asset, document), failure, now).await?;
+    } else if from != AssetState::Deleted && target.is_version() {
+        versions::end(tx, target.source(), failure, now).await?;
+    } else if from != AssetState::Deleted {
+        if let Some(failure) = failure {
+            let told = json("assets.failure", failure)?;
+            tx.execute(sql::assets::SET_FAILURE, args![asset, told]).await?;
+            tx.apply((asset, from), event, json!({ "failure": failure }), now).await?;
+        } else {
+            tx.apply((asset, from), event, json!({}), now).await?;
+        }
+        ahead::give_up(tx, &row, asset, closing, now).await?;
+    }
+    Ok(true)
+}
+
 /// Each once, and in one order everywhere, so that no two transactions wait for each other in a circle.
-fn in_order(uploads: &[UploadId]) -> BTreeSet<UploadId> {
+pub(crate) fn in_order(uploads: &[UploadId]) -> BTreeSet<UploadId> {
     uploads.iter().copied().collect()
 }
 
@@ -537,7 +527,7 @@ fn refusal(upload: &Upload, wanted: u64) -> CatalogError {
 
 /// `uploads` as stored, joined with the playback id.
 #[derive(sqlx::FromRow)]
-struct UploadRow {
+pub(crate) struct UploadRow {
     id: String,
     kind: String,
     asset_id: Option<String>,

@@ -12,7 +12,7 @@ use crate::protocol::{Dialect, UPLOAD_LENGTH, UPLOAD_OFFSET, checks, fields, med
 use crate::receive::{self, End, Piece, Received};
 use crate::router::Call;
 use crate::session::{self, Refused, Turn};
-use crate::{State, UploadError, admission, answer, expire};
+use crate::{State, UploadError, admission, answer, concat, expire};
 
 /// What a request comes to before its body is looked at.
 enum Ready {
@@ -214,7 +214,7 @@ pub(crate) async fn conclude(
 /// Ends an upload that can come to nothing.
 pub(crate) async fn give_up(state: &State, upload: &Upload, closing: Closing) -> Result<(), UploadError> {
     // What is complete, or closed already, is not ours to remove.
-    if state.catalog.close_upload(upload.id, &closing, state.clock.now()).await? {
+    if concat::close(state, upload.id, &closing).await? {
         state.sessions.closed();
         expire::discard(state, upload).await?;
     }

@@ -190,7 +190,7 @@ impl Completion {
         }
         finish(state, upload, *length).await?;
         if upload.kind == UploadKind::Partial {
-            concat::part_completed(state, upload.id).await;
+            concat::part_ended(state, upload.id).await;
         }
         Ok(())
     }
@@ -256,7 +256,7 @@ impl Completion {
     /// Gives the upload up, for this reason.
     async fn refuse(&self, failure: Failure) -> Result<UploadError, UploadError> {
         let Self { state, upload, .. } = self;
-        if state.catalog.close_upload(upload.id, &Closing::Refused(failure.clone()), state.clock.now()).await? {
+        if concat::close(state, upload.id, &Closing::Refused(failure.clone())).await? {
             state.sessions.closed();
             expire::discard(state, upload).await?;
         }
@@ -271,6 +271,7 @@ async fn finish(state: &State, upload: &Upload, length: u64) -> Result<(), Uploa
         Ok(()) => {
             state.sessions.closed();
             tracing::info!(upload.id = %upload.id, bytes = length, "upload complete");
+            concat::release_parts(state, upload).await;
             Ok(())
         }
         // The asset was deleted meanwhile: nobody else knows of the object that has just been made.

@@ -11,10 +11,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use catalog_store::{Advance, Upload, UploadKind, UploadState};
+use catalog_store::finals::part_given_up;
+use catalog_store::{Advance, Closing, Upload, UploadKind, UploadState};
 use domain::{AssetState, Failure, FailureCode, UploadId};
-use media_store::StagingError;
 use media_store::staging::Writer;
+use media_store::{StagingError, StoreError};
 
 use crate::committer::Commit;
 use crate::digest::{Algorithm, Hasher};
@@ -22,7 +23,7 @@ use crate::error::Causes;
 use crate::protocol::tus::PARTS_MAX;
 use crate::session::Turn;
 use crate::watch::Watch;
-use crate::{Denial, State, UploadError, admission, complete, gate};
+use crate::{Denial, State, UploadError, admission, complete, document, gate};
 
 /// Octets copied after which they are flushed and recorded.
 const CHECKPOINT_BYTES: u64 = 1 << 30;
@@ -82,8 +83,34 @@ pub(crate) async fn begin(state: &State, upload: UploadId) -> Result<(), UploadE
     }
 }
 
-/// Begins every final upload that may have waited for this part.
-pub(crate) async fn part_completed(state: &State, part: UploadId) {
+/// Gives an upload up, and with a part the final uploads that waited for it; false if it was not open any more.
+pub(crate) async fn close(state: &State, id: UploadId, closing: &Closing) -> Result<bool, UploadError> {
+    let closed = state.catalog.close_upload_with_finals(id, closing, state.clock.now()).await?;
+    let Some(refused) = closed else { return Ok(false) };
+    for whole in refused {
+        state.sessions.closed();
+        state.metrics.refused("upload_refused");
+        tracing::info!(upload.id = %whole, reason = %part_given_up(), "upload refused");
+        if let Err(error) = state.staging.discard(whole).await {
+            tracing::warn!(upload.id = %whole, error = %Causes(&error), "a refused file is left to the janitor");
+        }
+    }
+    Ok(true)
+}
+
+/// Parts that became a whole are of no more use for long.
+pub(crate) async fn release_parts(state: &State, upload: &Upload) {
+    let (parts, at) = (&upload.terms.parts, state.clock.now().plus(TAKEN_PARTS_AGE));
+    if parts.is_empty() {
+        return;
+    }
+    if let Err(error) = state.catalog.expire_parts_at(parts, at).await {
+        tracing::warn!(upload.id = %upload.id, error = %Causes(&error), "parts are kept until they expire by themselves");
+    }
+}
+
+/// Begins every final upload that may have waited for this part to be complete, or given up.
+pub(crate) async fn part_ended(state: &State, part: UploadId) {
     let finals = match state.catalog.open_finals().await {
         Ok(finals) => finals,
         Err(error) => {
@@ -161,7 +188,7 @@ fn join(state: State, id: UploadId) -> Pin<Box<dyn Future<Output = Result<(), Up
 }
 
 async fn join_if_complete(state: State, id: UploadId) -> Result<(), UploadError> {
-    // A part may become complete between the look at it and the end of the turn: look once more.
+    // Twice at most: parts that have ended do not begin to grow again.
     for _ in 0..2 {
         let Some(turn) = state.sessions.idle(id) else { return Ok(()) };
         turn.completing();
@@ -169,16 +196,43 @@ async fn join_if_complete(state: State, id: UploadId) -> Result<(), UploadError>
         if upload.state != UploadState::Open || upload.is_full {
             return Ok(());
         }
+        if complete_stored(&state, &upload).await? {
+            return Ok(());
+        }
         match parts_of(&state, &upload).await? {
             Parts::Complete(parts) => return concatenate(&state, upload, Arc::new(turn), &parts).await,
-            Parts::Gone => {
-                let message = "a part of this file was given up before the file was put together: upload it again";
-                return Err(refuse(&state, &upload, Failure::new(FailureCode::Damaged, message)).await);
-            }
+            Parts::Gone => return Err(refuse(&state, &upload, part_given_up()).await),
             Parts::Growing => postpone(&state, &upload).await?,
+        }
+        drop(turn);
+        // A part that ended while the turn was taken could begin nothing.
+        if matches!(parts_of(&state, &upload).await?, Parts::Growing) {
+            return Ok(());
         }
     }
     Ok(())
+}
+
+/// Records a whole that a killed process stored and did not record; false if it is not stored.
+///
+/// Its file has been moved to the store by then, or has a second name there that is the source already: a file that
+/// is written must not be that. Parts are not asked for, they may be gone.
+async fn complete_stored(state: &State, upload: &Upload) -> Result<bool, UploadError> {
+    let Some(staged_bytes) = state.staging.len(upload.id).await? else {
+        return complete::complete_adopted(state, upload).await;
+    };
+    let Some(target) = upload.target.filter(|_| upload.length == Some(staged_bytes)) else { return Ok(false) };
+    let object = document::object_of(target);
+    if !state.store.is_folder() || state.store.size(&object).await? != upload.length {
+        return Ok(false);
+    }
+    // Reads both.
+    let _permit = state.sessions.heavy().await;
+    match state.store.adopt(&object, &state.staging.path(upload.id)).await {
+        Ok(()) => complete::complete_adopted(state, upload).await,
+        Err(StoreError::SourceDiffers { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn parts_of(state: &State, upload: &Upload) -> Result<Parts, UploadError> {
@@ -226,7 +280,11 @@ async fn concatenate(
         }
         Err(UploadError::Lost) => {
             let message = "octets of this file were lost before it was put together: upload it again";
-            Err(refuse(state, &upload, Failure::new(FailureCode::Damaged, message)).await)
+            let failure = match parts_of(state, &upload).await? {
+                Parts::Gone => part_given_up(),
+                Parts::Complete(_) | Parts::Growing => Failure::new(FailureCode::Damaged, message),
+            };
+            Err(refuse(state, &upload, failure).await)
         }
         other => other,
     }
@@ -254,8 +312,8 @@ async fn put_together(
 ) -> Result<(), UploadError> {
     let length = length_allowed(state, upload, parts).await?;
     let permit = state.sessions.heavy().await;
-    let writer = state.staging.writer(upload.id, upload.offset).await?;
-    let mut join = Join { state, upload, turn: &turn, writer: &writer, recorded: upload.offset };
+    let (writer, joined) = writer_of(state, upload).await?;
+    let mut join = Join { state, upload, turn: &turn, writer: &writer, joined, recorded: upload.offset };
     let mut begin = 0;
     for (part, part_length) in parts {
         join.append(*part, begin, *part_length, length).await?;
@@ -265,10 +323,20 @@ async fn put_together(
     drop(permit);
     let upload = Upload { offset: recorded, length: Some(length), ..upload.clone() };
     Watch::begin(state, &upload).finish(length).await?;
-    complete::complete(state, &upload, turn, writer, length).await?;
-    let ids: Vec<UploadId> = parts.iter().map(|(part, _)| *part).collect();
-    state.catalog.expire_parts_at(&ids, state.clock.now().plus(TAKEN_PARTS_AGE)).await?;
-    Ok(())
+    complete::complete(state, &upload, turn, writer, length).await
+}
+
+/// The file of a whole, and how much of it is joined. Where less is left than was recorded, all is taken from the
+/// parts once more: they are kept until the whole is complete.
+async fn writer_of(state: &State, upload: &Upload) -> Result<(Writer, u64), UploadError> {
+    match state.staging.writer(upload.id, upload.offset).await {
+        Err(error @ StagingError::Lost { .. }) => {
+            tracing::warn!(upload.id = %upload.id, error = %error, "parts are put together from the beginning");
+            state.staging.create(upload.id).await?;
+            Ok((state.staging.writer(upload.id, 0).await?, 0))
+        }
+        writer => Ok((writer?, upload.offset)),
+    }
 }
 
 /// A concatenation under way.
@@ -277,6 +345,9 @@ struct Join<'a> {
     upload: &'a Upload,
     turn: &'a Arc<Turn>,
     writer: &'a Writer,
+    /// What the file held when it began.
+    joined: u64,
+    /// Never less than what was recorded before.
     recorded: u64,
 }
 
@@ -284,7 +355,7 @@ impl Join<'_> {
     /// Copies what is missing of a part that begins at `begin` of a whole of `length` octets.
     async fn append(&mut self, part: UploadId, begin: u64, part_length: u64, length: u64) -> Result<(), UploadError> {
         let (path, end) = (self.state.staging.path(part), begin + part_length);
-        let mut at = self.upload.offset.max(begin);
+        let mut at = self.joined.max(begin);
         while at < end {
             if self.turn.is_superseded() {
                 return Err(UploadError::TakenOver { offset: self.recorded });
@@ -301,7 +372,7 @@ impl Join<'_> {
                 return Err(UploadError::Lost);
             }
             at += copied;
-            if at - self.recorded >= CHECKPOINT_BYTES && at < length {
+            if at.saturating_sub(self.recorded) >= CHECKPOINT_BYTES && at < length {
                 self.record(at).await?;
             }
         }

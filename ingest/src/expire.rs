@@ -8,7 +8,7 @@ use domain::{Timestamp, UploadId};
 use futures::StreamExt;
 
 use crate::error::Causes;
-use crate::{State, UploadError, document, recover};
+use crate::{State, UploadError, concat, document, recover};
 
 /// Time between two rounds.
 const ROUND_EVERY: Duration = Duration::from_secs(60);
@@ -144,7 +144,7 @@ pub(crate) async fn close_if_due(state: &State, upload: &Upload) -> Result<bool,
     // Of an open upload that is full nothing more is to come from anybody. A part stays full when it is complete.
     let is_ours = upload.state == UploadState::Open && upload.full_length().is_some();
     let is_due = upload.expires_at.is_some_and(|expiry| expiry <= now) && !is_ours;
-    if !is_due || !state.catalog.close_upload(upload.id, &Closing::Expired, now).await? {
+    if !is_due || !concat::close(state, upload.id, &Closing::Expired).await? {
         return Ok(false);
     }
     if upload.state == UploadState::Open {

@@ -8,7 +8,7 @@ use domain::{JobId, UploadId};
 use crate::head::look_up;
 use crate::protocol::draft;
 use crate::router::Call;
-use crate::{Denial, State, UploadError, expire, session};
+use crate::{Denial, State, UploadError, concat, expire, session};
 
 pub(crate) async fn terminate(state: &State, call: &Call, id: UploadId) -> Result<Response, UploadError> {
     draft::check_question(call.dialect, &call.headers)?;
@@ -23,10 +23,13 @@ pub(crate) async fn terminate(state: &State, call: &Call, id: UploadId) -> Resul
     let (was_open, is_part) = (upload.state == UploadState::Open, upload.target.is_none());
     // The source of a full upload may be stored already: then it takes a purge to be rid of it.
     let is_unstored = is_part || (was_open && !upload.is_full);
-    if is_unstored && state.catalog.close_upload(id, &Closing::Terminated, now).await? {
-        expire::discard(state, &upload).await?;
+    if is_unstored && concat::close(state, id, &Closing::Terminated).await? {
         if was_open {
             state.sessions.closed();
+        }
+        expire::discard(state, &upload).await?;
+        if is_part {
+            concat::part_ended(state, id).await;
         }
     } else if let Some(target) = upload.target.filter(|target| target.is_version() || target.document.is_some()) {
         // Its asset is not given up with it.

@@ -113,7 +113,8 @@ contract! {
         what_is_full_stays_full_and_does_not_expire
         without_a_length_an_upload_is_full_where_it_stands
         a_creation_with_a_known_repeat_key_happens_once
-        open_finals_are_known_and_their_parts_expire_when_taken;
+        open_finals_are_known_and_their_parts_expire_when_taken
+        a_final_that_waits_is_refused_with_the_part_that_is_given_up;
     grants:
         a_grant_reads_back_until_it_is_forgotten
         a_grant_is_used_as_often_as_allowed_and_parts_do_not_count

@@ -1,6 +1,6 @@
 //! Uploads: offsets only grow, and the end of one is the birth of work.
 
-use catalog_store::{Advance, CatalogError, Closing, NewUpload, UploadKind, UploadState, UploadTerms};
+use catalog_store::{Advance, CatalogError, Closing, NewUpload, UploadKind, UploadState, UploadTerms, finals};
 use domain::{AssetId, AssetState, ByteSize, Failure, FailureCode, JobSpec, UploadId};
 
 use crate::harness::{World, at};
@@ -257,4 +257,43 @@ pub(crate) async fn open_finals_are_known_and_their_parts_expire_when_taken(worl
     let expiry = async |id| world.catalog.upload(id).await.unwrap().expect("it").expires_at;
     assert_eq!((expiry(ids[0]).await, expiry(ids[1]).await), (Some(at(30)), Some(at(20))), "never later than before");
     assert_eq!(expiry(whole.id).await, None, "only parts expire when they are complete");
+}
+
+pub(crate) async fn a_final_that_waits_is_refused_with_the_part_that_is_given_up(world: World) {
+    let complete = async |part: &NewUpload| {
+        let jobs = (world.job_id(), world.job_id());
+        world.catalog.finish_upload(part.id, part.length.unwrap(), jobs, at(1)).await.unwrap();
+    };
+    // Whether the first and the second part are complete when the second is given up, and whether the whole waits.
+    for (completed, waits) in
+        [([true, false], true), ([false, false], true), ([false, true], true), ([true, true], false)]
+    {
+        let parts = [world.new_part(4, at(50)), world.new_part(6, at(50))];
+        let final_of = |parts: &[&NewUpload]| {
+            let terms = UploadTerms { parts: parts.iter().map(|part| part.id).collect(), ..UploadTerms::default() };
+            NewUpload { kind: UploadKind::Final, terms, ..world.new_upload(Some(10)) }
+        };
+        let (whole, other) = (final_of(&[&parts[0], &parts[1]]), final_of(&[&parts[0]]));
+        for new in parts.iter().chain([&whole, &other]) {
+            world.catalog.create_upload(new).await.unwrap();
+        }
+        for (part, _) in parts.iter().zip(completed).filter(|(_, is_complete)| *is_complete) {
+            complete(part).await;
+        }
+        let close =
+            async || world.catalog.close_upload_with_finals(parts[1].id, &Closing::Terminated, at(3)).await.unwrap();
+        let refused = if waits { vec![whole.id] } else { Vec::new() };
+        assert_eq!((close().await, close().await), (Some(refused), None), "{completed:?}");
+        let (whole, other) = (whole, world.catalog.upload(other.id).await.unwrap().expect("it"));
+        let asset = world.catalog.asset(asset_of(&whole)).await.unwrap().expect("it");
+        let whole = world.catalog.upload(whole.id).await.unwrap().expect("it");
+        let expected = if waits {
+            (UploadState::Refused, Some(finals::part_given_up()), AssetState::Failed)
+        } else {
+            (UploadState::Open, None, AssetState::Uploading)
+        };
+        assert_eq!((whole.state, whole.failure, asset.state), expected, "{completed:?}");
+        assert_eq!(other.state, UploadState::Open, "it has no such part");
+    }
+    assert!(world.catalog.integrity().await.unwrap().is_sound());
 }

@@ -1,7 +1,7 @@
 //! Parts become one file: also after a crash, also when they come late, and only once.
 
 use axum::body::Body;
-use catalog_store::{Advance, Closing, NewUpload, Target, UploadKind, UploadState, UploadTerms};
+use catalog_store::{Advance, Closing, NewUpload, Target, UploadKind, UploadState, UploadTerms, finals};
 use domain::{AssetId, AssetState, PlaybackId, UploadId};
 
 use crate::ground::{Answer, Ground, eventually, noise, patch, request, send};
@@ -89,17 +89,34 @@ async fn a_whole_may_be_asked_for_before_its_parts_are_there() {
 }
 
 #[tokio::test]
-async fn a_whole_whose_part_is_given_up_is_refused_with_the_reason() {
+async fn a_whole_whose_part_is_given_up_is_refused_with_the_reason_in_any_order() {
+    for is_given_up_first in [false, true] {
+        let ground = Ground::new().await;
+        let parts = [part(&ground, 3).await, part(&ground, 3).await];
+        let joined = join(&ground, &parts).await.id();
+        let path = format!("/uploads/{}", parts[1]);
+        let delete = || ground.send(request("DELETE", &path, &[], Body::empty()));
+        if !is_given_up_first {
+            ground.patch(parts[0], 0, "abc").await;
+        }
+        assert_eq!(delete().await.status, 204);
+        let upload = ground.upload(joined).await;
+        assert_eq!((upload.state, upload.failure), (UploadState::Refused, Some(finals::part_given_up())), "at once");
+        assert_refused(&ground, joined, "given up").await;
+        let head = ground.head(joined).await;
+        assert_eq!((head.status.as_u16(), head.offset()), (410, None));
+        assert_eq!(ground.patch(parts[0], if is_given_up_first { 0 } else { 3 }, "").await.status, 204);
+    }
+}
+
+#[tokio::test]
+async fn a_whole_that_was_not_begun_is_refused_when_a_complete_part_is_given_up() {
     let ground = Ground::new().await;
-    let parts = [complete_part(&ground, b"abc").await, part(&ground, 3).await];
-    let joined = join(&ground, &parts).await.id();
-    ground.send(request("DELETE", &format!("/uploads/{}", parts[1]), &[], Body::empty())).await;
-    ingest::look_after(&ground.state).await.expect("looks after");
-    let head = ground.head(joined).await;
-    assert_eq!((head.status.as_u16(), head.offset()), (410, None));
-    let asset = ground.asset(joined).await;
-    assert_eq!((asset.state, ground.probes().await), (AssetState::Failed, vec![]));
-    assert!(!ground.state.staging.path(joined).exists());
+    let parts = [complete_part(&ground, b"abc").await, complete_part(&ground, b"def").await];
+    let whole = unfinished(&ground, &parts, 6, b"").await;
+    let path = format!("/uploads/{}", parts[0]);
+    assert_eq!(ground.send(request("DELETE", &path, &[], Body::empty())).await.status, 204);
+    assert_refused(&ground, whole, "given up").await;
 }
 
 async fn deferred_part(ground: &Ground) -> UploadId {
@@ -142,28 +159,105 @@ async fn a_whole_of_which_a_part_is_lost_is_refused_for_good() {
     }
 }
 
+/// A final upload as a killed process leaves it: nothing is recorded of it, and its file holds `staged`.
+async fn unfinished(ground: &Ground, parts: &[UploadId], length: u64, staged: &[u8]) -> UploadId {
+    let now = ground.state.clock.now();
+    let target =
+        Target::new(AssetId::mint(now, ground.state.clock.entropy()), PlaybackId::mint(ground.state.clock.entropy()));
+    let id = UploadId::mint(now, ground.state.clock.entropy());
+    let terms = UploadTerms { parts: parts.to_vec(), ..UploadTerms::default() };
+    let new = NewUpload { kind: UploadKind::Final, terms, ..NewUpload::whole(id, target, Some(length), now) };
+    ground.state.staging.create(id).await.expect("creates");
+    ground.state.catalog.create_upload(&new).await.expect("creates");
+    std::fs::write(ground.state.staging.path(id), staged).expect("writes");
+    id
+}
+
+async fn record(ground: &Ground, id: UploadId, offset: u64) {
+    let advance = Advance { id, offset, expires_at: None, is_full: false };
+    let now = ground.state.clock.now();
+    ground.state.catalog.advance_uploads(&[advance], now).await.expect("answers").remove(0).expect("advances");
+}
+
 #[tokio::test]
 async fn a_concatenation_that_was_killed_goes_on_where_it_was_recorded() {
     let (ground, file) = (Ground::new().await, noise(250_000));
     let parts = [complete_part(&ground, &file[..100_000]).await, complete_part(&ground, &file[100_000..]).await];
     for (recorded, is_staged_beyond) in [(0, true), (99_999, false), (100_000, true), (180_000, true)] {
-        let now = ground.state.clock.now();
-        let target = Target::new(
-            AssetId::mint(now, ground.state.clock.entropy()),
-            PlaybackId::mint(ground.state.clock.entropy()),
-        );
-        let id = UploadId::mint(now, ground.state.clock.entropy());
-        let terms = UploadTerms { parts: parts.to_vec(), ..UploadTerms::default() };
-        let new = NewUpload { kind: UploadKind::Final, terms, ..NewUpload::whole(id, target, Some(250_000), now) };
-        ground.state.staging.create(id).await.expect("creates");
-        ground.state.catalog.create_upload(&new).await.expect("creates");
         let copied = usize::try_from(recorded).expect("fits");
         let beyond = if is_staged_beyond { &b"not yet flushed"[..] } else { b"" };
-        std::fs::write(ground.state.staging.path(id), [&file[..copied], beyond].concat()).expect("writes");
-        let advance = Advance { id, offset: recorded, expires_at: None, is_full: false };
-        ground.state.catalog.advance_uploads(&[advance], now).await.expect("answers").remove(0).expect("advances");
+        let id = unfinished(&ground, &parts, 250_000, &[&file[..copied], beyond].concat()).await;
+        record(&ground, id, recorded).await;
         let state = ground.restarted().await;
         check_source(&ground, id, &file).await;
+        drop(state);
+    }
+}
+
+/// How far a whole got before its process was killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Killed {
+    /// All octets are in its file.
+    Joined,
+    /// The file has a second name in the store.
+    Linked,
+    /// The store has it alone.
+    Stored,
+    /// As above, and a part was given up before the next start.
+    StoredWithoutParts,
+    /// Its file is gone, of which some was recorded.
+    Lost,
+}
+
+#[tokio::test]
+async fn a_whole_that_was_killed_before_it_was_recorded_is_complete_at_the_next_start() {
+    let file = noise(250_000);
+    for killed in [Killed::Joined, Killed::Linked, Killed::Stored, Killed::StoredWithoutParts, Killed::Lost] {
+        let ground = Ground::new().await;
+        let parts = [complete_part(&ground, &file[..100_000]).await, complete_part(&ground, &file[100_000..]).await];
+        let id = unfinished(&ground, &parts, 250_000, &file).await;
+        let (asset, staged) = (ground.asset(id).await.id, ground.state.staging.path(id));
+        match killed {
+            Killed::Joined => {}
+            Killed::Linked => {
+                let second = staged.with_extension("second");
+                std::fs::hard_link(&staged, &second).expect("links");
+                ground.state.store.adopt_source(asset, &staged).await.expect("adopts");
+                std::fs::rename(&second, &staged).expect("is called so again");
+            }
+            Killed::Stored | Killed::StoredWithoutParts => {
+                ground.state.store.adopt_source(asset, &staged).await.expect("adopts");
+            }
+            Killed::Lost => {
+                record(&ground, id, 180_000).await;
+                std::fs::remove_file(&staged).expect("removes");
+            }
+        }
+        if killed == Killed::StoredWithoutParts {
+            let now = ground.state.clock.now();
+            assert!(ground.state.catalog.close_upload(parts[1], &Closing::Terminated, now).await.expect("answers"));
+        }
+        let state = ground.restarted().await;
+        check_source(&ground, id, &file).await;
+        assert!(!staged.exists(), "{killed:?}");
+        let soon = ground.state.clock.now().plus(std::time::Duration::from_secs(60 * 60));
+        eventually("its parts are released", || async { ground.upload(parts[0]).await.expires_at == Some(soon) }).await;
+        drop(state);
+    }
+}
+
+#[tokio::test]
+async fn a_whole_that_was_killed_is_refused_if_its_parts_are_lost() {
+    for is_joined in [false, true] {
+        let ground = Ground::new().await;
+        let parts = [complete_part(&ground, b"abc").await, complete_part(&ground, b"def").await];
+        let whole = unfinished(&ground, &parts, 6, if is_joined { b"abcdef" } else { b"" }).await;
+        if !is_joined {
+            std::fs::remove_file(ground.state.staging.path(whole)).expect("removes");
+        }
+        std::fs::write(ground.state.staging.path(parts[1]), b"d").expect("is lost");
+        let state = ground.restarted().await;
+        assert_refused(&ground, whole, "lost").await;
         drop(state);
     }
 }
