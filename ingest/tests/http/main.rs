@@ -27,4 +27,5 @@ mod tus_extensions;
 mod tus_headers;
 mod tus_methods;
 mod tus_peers;
+mod types;
 mod wire;
