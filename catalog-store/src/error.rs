@@ -154,6 +154,9 @@ pub enum CatalogError {
     /// There is no such account, or it was deleted.
     #[error("no account {0}")]
     NoUser(UserId),
+    /// The account was deleted: nothing becomes its any more.
+    #[error("account {0} was deleted")]
+    AccountGone(UserId),
     /// What somebody proved who they are by was put out of force meanwhile, or nobody may use the account any more.
     #[error("what proved who somebody is, is not in force any more")]
     NotInForce,
