@@ -380,8 +380,11 @@ impl From<CatalogError> for Problem {
             }
             _ => {}
         }
-        if error.is_transient() {
-            tracing::warn!(error = %chain(&error), "the catalogue is away");
+        if error.is_transient() || error.is_breakdown() {
+            match error.is_breakdown() {
+                true => tracing::error!(error = %chain(&error), "the catalogue has broken down"),
+                false => tracing::warn!(error = %chain(&error), "the catalogue is away"),
+            }
             let detail = "the catalogue cannot be reached, try again later";
             return Self {
                 retry_after_s: Some(5),
