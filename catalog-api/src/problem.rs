@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use catalog_store::CatalogError;
 use domain::about::Fault;
+use domain::authority::Refusal;
 use media_store::StoreError;
 use serde::Serialize;
 
@@ -320,6 +321,7 @@ impl From<CatalogError> for Problem {
             | CatalogError::TooManyChannels
             | CatalogError::TooManySubscriptions => return Self::of_collections(&error),
             CatalogError::NoUser(_) => return Self::not_found("there is no such account"),
+            CatalogError::AccountGone(_) => return Refusal::Unknown.into(),
             CatalogError::NotInForce => return Self::invalid_credentials(),
             CatalogError::Changed { version } => return Self::changed(Some(version)),
             CatalogError::EmailTaken(_) => return Self::email_taken(),
@@ -378,8 +380,11 @@ impl From<CatalogError> for Problem {
             }
             _ => {}
         }
-        if error.is_transient() {
-            tracing::warn!(error = %chain(&error), "the catalogue is away");
+        if error.is_transient() || error.is_breakdown() {
+            match error.is_breakdown() {
+                true => tracing::error!(error = %chain(&error), "the catalogue has broken down"),
+                false => tracing::warn!(error = %chain(&error), "the catalogue is away"),
+            }
             let detail = "the catalogue cannot be reached, try again later";
             return Self {
                 retry_after_s: Some(5),

@@ -410,6 +410,23 @@ impl Tx {
         row.map(User::try_from).transpose()
     }
 
+    /// Holds an account to exist until commit, as [`Self::hold_user`] does: before anything becomes its, which would be
+    /// left behind otherwise by who deletes it at the same time. What never was an account is none that is gone.
+    pub(crate) async fn hold_account(&mut self, id: UserId) -> Result<(), CatalogError> {
+        match self.hold_user(id).await? {
+            Some(user) if user.state == UserState::Deleted => Err(CatalogError::AccountGone(id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The same of the principal of this name, if it is an account.
+    pub(crate) async fn hold_owner(&mut self, name: Option<&str>) -> Result<(), CatalogError> {
+        match name.and_then(|name| name.parse().ok()) {
+            Some(id) => self.hold_account(id).await,
+            None => Ok(()),
+        }
+    }
+
     /// Holds the account's row until commit.
     pub(crate) async fn lock_user(
         &mut self,

@@ -51,6 +51,7 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
+        tx.hold_owner(owner).await?;
         if let Some(owner) = owner {
             let others = tx.number(sql::channels::COUNT_OF_OWNER, args![owner]).await?;
             if count("number", others)? >= CHANNELS_OF_OWNER_MAX {
@@ -169,6 +170,7 @@ impl Catalog {
     /// [`CatalogError::NoChannel`], [`CatalogError::TooManySubscriptions`].
     pub async fn subscribe(&self, user: UserId, channel: ChannelId, now: Timestamp) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
+        tx.hold_account(user).await?;
         if tx.row::<ChannelRow>(sql::channels::BY_ID, args![channel]).await?.is_none() {
             return Err(CatalogError::NoChannel(channel));
         }

@@ -81,6 +81,7 @@ impl Catalog {
         let mut tx = self.begin().await?;
         let (title, description) = (text.title.as_str(), text.description.as_str());
         let owner = owner.map(str::to_owned);
+        tx.hold_owner(owner.as_deref()).await?;
         let args = args![id, kind.as_str(), title, description, text.visibility.as_str(), owner, now];
         tx.execute(sql::collections::INSERT, args).await?;
         tx.commit().await

@@ -102,13 +102,14 @@ impl Catalog {
     /// Makes an API key.
     ///
     /// # Errors
-    /// [`CatalogError::TooManyKeys`] if the account has as many as it may.
+    /// [`CatalogError::TooManyKeys`] if the account has as many as it may, [`CatalogError::AccountGone`].
     pub async fn create_api_key(&self, new: &NewApiKey, now: Timestamp) -> Result<(), CatalogError> {
         let NewApiKey { id, user, .. } = *new;
         let mut tx = self.begin().await?;
         let actor = user.to_string();
         let data = json!({ "key": id.to_string(), "scopes": new.scopes });
         tx.audit(Note { data, ..Note::of_user(&actor, "key.created", user) }, now).await?;
+        tx.hold_account(user).await?;
         let count: Option<Number> = tx.row(sql::credentials::KEY_COUNT, args![user]).await?;
         if count.is_some_and(|row| u64::try_from(row.number).unwrap_or(0) >= KEYS_MAX) {
             return Err(CatalogError::TooManyKeys(user));
@@ -158,6 +159,9 @@ impl Catalog {
     }
 
     /// Records a link that is good once, by the hash of what is secret in it; those before it are good no more.
+    ///
+    /// # Errors
+    /// [`CatalogError::AccountGone`].
     pub async fn issue_ticket(
         &self,
         hash: &str,
@@ -166,6 +170,7 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
+        tx.hold_account(user).await?;
         tx.execute(sql::credentials::TICKETS_DROP, args![user, purpose.as_str()]).await?;
         let args = args![hash, user, purpose.as_str(), "", now, expires_at];
         tx.execute(sql::credentials::TICKET_INSERT, args).await?;

@@ -154,6 +154,9 @@ pub enum CatalogError {
     /// There is no such account, or it was deleted.
     #[error("no account {0}")]
     NoUser(UserId),
+    /// The account was deleted: nothing becomes its any more.
+    #[error("account {0} was deleted")]
+    AccountGone(UserId),
     /// What somebody proved who they are by was put out of force meanwhile, or nobody may use the account any more.
     #[error("what proved who somebody is, is not in force any more")]
     NotInForce,
@@ -274,6 +277,27 @@ impl CatalogError {
     }
 }
 
+impl CatalogError {
+    /// True if no call succeeds before somebody has seen to the database: it is damaged or gone, lets nobody in, or
+    /// takes nothing.
+    pub fn is_breakdown(&self) -> bool {
+        let (Self::Statement(sqlx::Error::Database(error)) | Self::Open(sqlx::Error::Database(error))) = self else {
+            return false;
+        };
+        error.code().is_some_and(|code| is_breakdown(&code))
+    }
+}
+
+/// True for the codes of a database that somebody has to see to.
+fn is_breakdown(code: &str) -> bool {
+    if code.len() == 5 {
+        // No such database, a standby that only reads; then who may come in, and what is damaged.
+        return matches!(code, "3D000" | "25006") || matches!(&code[..2], "28" | "XX");
+    }
+    // Nothing can be written, damaged, no database.
+    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 8 | 11 | 26))
+}
+
 /// True for the codes of a database that cannot do its work now, as opposed to one that refuses it.
 fn is_outage(code: &str) -> bool {
     // PostgreSQL's codes have five letters or digits, SQLite's are smaller numbers.
@@ -288,6 +312,16 @@ fn is_outage(code: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_that_is_broken_is_told_from_one_that_is_away_or_refuses() {
+        for code in ["8", "11", "26", "267", "1032", "3D000", "28P01", "25006", "XX001", "XX002"] {
+            assert!(is_breakdown(code) && !is_outage(code), "{code}");
+        }
+        for code in ["1", "5", "10", "14", "19", "2067", "23505", "40001", "57P01", "42601", ""] {
+            assert!(!is_breakdown(code), "{code}");
+        }
+    }
 
     #[test]
     fn a_database_that_is_away_busy_or_full_is_told_from_one_that_refuses() {

@@ -82,7 +82,7 @@ impl Catalog {
     /// Records a capability, and in the audit log who gave it.
     ///
     /// # Errors
-    /// [`CatalogError::Statement`] if its id exists.
+    /// [`CatalogError::Statement`] if its id exists, [`CatalogError::AccountGone`].
     pub async fn create_grant(&self, grant: &Grant) -> Result<(), CatalogError> {
         let bytes_max = grant.bytes_max.map(column).transpose()?;
         let types = json("upload_grants.types", &grant.types)?;
@@ -109,6 +109,7 @@ impl Catalog {
         let actor = grant.owner.as_deref().unwrap_or(ANYBODY);
         tx.audit(Note { actor, action: "upload_grant.created", subject: Some(grant.id.clone()), data }, created_at)
             .await?;
+        tx.hold_owner(grant.owner.as_deref()).await?;
         tx.execute(sql::grants::INSERT, args).await?;
         tx.commit().await
     }

@@ -62,9 +62,13 @@ pub async fn marked<F: Future>(mark: Mark, work: F) -> F::Output {
 
 impl Catalog {
     /// Notes that something is asked for under a name, or says what is known of it. Nobody else does it for `lock`.
+    ///
+    /// # Errors
+    /// [`CatalogError::AccountGone`] if the account of whoever asks was deleted meanwhile.
     pub async fn begin_named(&self, named: &Named<'_>, lock: Duration, now: Timestamp) -> Result<Known, CatalogError> {
         let Named { hash, principal, fingerprint } = *named;
         let mut tx = self.begin().await?;
+        tx.hold_owner(Some(principal)).await?;
         let args = args![hash, principal, fingerprint, now.plus(lock), now];
         let mark = |fence| Mark { hash: hash.to_owned(), fence };
         if tx.execute(sql::idempotency::BEGIN, args).await? == 1 {

@@ -141,7 +141,7 @@ pub struct NewNotification {
 
 impl Catalog {
     /// Records what people are told of all events up to `seq`, and that these were looked at, together; false if
-    /// another process has the right by now.
+    /// another process has the right by now. Who is gone is told nothing.
     pub async fn notify(
         &self,
         hold: OutboxHold<'_>,
@@ -154,6 +154,10 @@ impl Catalog {
             return Ok(false);
         }
         for new in news {
+            match tx.hold_account(new.user).await {
+                Err(CatalogError::AccountGone(_)) => continue,
+                held => held?,
+            }
             let (asset, data) = (new.asset.map(|asset| asset.to_string()), new.data.to_string());
             let args = args![new.id, new.user, column(new.seq)?, new.kind.as_str(), asset, data, new.by_mail, now];
             tx.execute(sql::notifications::INSERT, args).await?;
@@ -240,12 +244,16 @@ impl Catalog {
     }
 
     /// Sets how somebody wants to be told.
+    ///
+    /// # Errors
+    /// [`CatalogError::AccountGone`].
     pub async fn set_channels(
         &self,
         user: UserId,
         wanted: &[(NotificationKind, NotificationChannel)],
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
+        tx.hold_account(user).await?;
         for (kind, channel) in wanted {
             tx.execute(sql::notifications::SET_PREFERENCE, args![user, kind.as_str(), channel.as_str()]).await?;
         }
@@ -283,6 +291,10 @@ impl Catalog {
     /// Takes the letter of a week of somebody's; false if it was taken. Whoever takes it sends it.
     pub async fn take_digest(&self, user: UserId, week: i64) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
+        match tx.hold_account(user).await {
+            Err(CatalogError::AccountGone(_)) => return Ok(false),
+            held => held?,
+        }
         let taken = tx.execute(sql::notifications::DIGEST_TAKE, args![user, week]).await?;
         tx.commit().await?;
         Ok(taken == 1)

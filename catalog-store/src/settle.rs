@@ -194,6 +194,7 @@ impl Catalog {
         tx.execute(sql::texts::DELETE_OF_ASSET, args![asset]).await?;
         tx.execute(sql::versions::DELETE_OF_ASSET, args![asset]).await?;
         tx.execute(sql::documents::DELETE_OF_ASSET, args![asset]).await?;
+        tx.execute(sql::shares::REMOVE_OF_ASSET, args![asset]).await?;
         done(&mut tx, job, now).await?;
         tx.execute(sql::jobs::DELETE_SETTLED_OF_ASSET, args![asset]).await?;
         tx.execute(sql::imports::DELETE_OF_ASSET, args![asset]).await?;

@@ -4,6 +4,7 @@ use domain::authority::Standing;
 use domain::{AssetId, Timestamp, UserId};
 use serde_json::json;
 
+use crate::accounts::UserState;
 use crate::assets::AssetRow;
 use crate::audit::Note;
 use crate::catalog::{Number, Tx};
@@ -49,12 +50,12 @@ impl Catalog {
         let mut tx = self.begin().await?;
         let data = json!({ "asset": asset.to_string(), "standing": standing });
         tx.audit(Note { data, ..Note::of_user(actor, "asset.shared", user) }, now).await?;
+        if !tx.is_account(user).await? {
+            return Err(CatalogError::NoUser(user));
+        }
         let others: Option<Number> = tx.row(sql::shares::COUNT, args![asset]).await?;
         if others.is_some_and(|row| u64::try_from(row.number).unwrap_or(0) >= SHARES_MAX) {
             return Err(CatalogError::TooManyShares(asset));
-        }
-        if !tx.is_account(user).await? {
-            return Err(CatalogError::NoUser(user));
         }
         if tx.row::<AssetRow>(sql::assets::BY_ID, args![asset]).await?.is_none() {
             return Err(CatalogError::NoAsset(asset));
@@ -109,10 +110,9 @@ impl Catalog {
 }
 
 impl Tx {
-    /// Whether there is such an account.
+    /// Whether there is such an account; it is held as by [`Self::hold_user`].
     pub(crate) async fn is_account(&mut self, user: UserId) -> Result<bool, CatalogError> {
-        let row: Option<Exists> = self.row(sql::accounts::BY_ID, args![user]).await?;
-        Ok(row.is_some_and(|row| row.state != "deleted"))
+        Ok(self.hold_user(user).await?.is_some_and(|user| user.state != UserState::Deleted))
     }
 }
 
@@ -123,11 +123,6 @@ pub(crate) fn read(standing: &str) -> Result<Standing, CatalogError> {
 #[derive(sqlx::FromRow)]
 pub(crate) struct MaybeText {
     pub(crate) text: Option<String>,
-}
-
-#[derive(sqlx::FromRow)]
-struct Exists {
-    state: String,
 }
 
 /// `asset_shares` as stored.

@@ -234,10 +234,11 @@ impl Catalog {
     /// capability that cannot be used (again). Parts leave the number of its uses alone. Another source of an asset
     /// fails with [`CatalogError::NoAsset`], [`CatalogError::NotReady`], [`CatalogError::VersionUnderWay`] or
     /// [`CatalogError::TooManyVersions`], a document with [`CatalogError::NoAsset`], [`CatalogError::AssetFailed`] or
-    /// [`CatalogError::TooManyDocuments`].
+    /// [`CatalogError::TooManyDocuments`]. [`CatalogError::AccountGone`] if it would be that of a deleted account.
     pub async fn create_upload(&self, new: &NewUpload) -> Result<(), CatalogError> {
         let length = new.length.map(column).transpose()?;
         let mut tx = self.begin().await?;
+        tx.hold_owner(new.owner.as_deref()).await?;
         if let (Some(grant), Some(_)) = (&new.terms.grant, new.target) {
             let uses = tx.execute(sql::grants::USE, args![grant.as_str(), new.now]).await?;
             if uses != 1 {

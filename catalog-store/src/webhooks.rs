@@ -100,10 +100,11 @@ impl Catalog {
     /// Makes a webhook; it is told of what happens from here on.
     ///
     /// # Errors
-    /// [`CatalogError::TooManyWebhooks`] if its owner has as many as one may.
+    /// [`CatalogError::TooManyWebhooks`] if its owner has as many as one may, [`CatalogError::AccountGone`].
     pub async fn create_webhook(&self, new: &NewWebhook, now: Timestamp) -> Result<Webhook, CatalogError> {
         let mut tx = self.begin().await?;
         tx.audit(note(&new.owner, "webhook.created", new.id), now).await?;
+        tx.hold_owner(Some(&new.owner)).await?;
         let known: Option<Number> = tx.row(sql::webhooks::COUNT, args![new.owner.as_str()]).await?;
         if known.is_some_and(|row| u64::try_from(row.number).unwrap_or(0) >= WEBHOOKS_MAX) {
             return Err(CatalogError::TooManyWebhooks);

@@ -194,6 +194,8 @@ impl From<CatalogError> for UploadError {
             CatalogError::NoUpload(_) => Self::NotFound,
             CatalogError::UploadClosed { .. } => Self::Gone,
             CatalogError::NoAsset(_) => Self::NoAsset,
+            // It was deleted while this was asked for.
+            CatalogError::AccountGone(_) => Denial::Unauthorized.into(),
             // Another request was faster, or it ended meanwhile.
             CatalogError::GrantSpent(_) => Denial::Grant { problem: "it was used before or has ended" }.into(),
             CatalogError::NotReady { state, .. } => {

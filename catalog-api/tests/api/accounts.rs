@@ -251,6 +251,30 @@ async fn of_those_who_change_a_password_at_the_same_time_one_is_first() {
     people.stop().await;
 }
 
+#[tokio::test]
+async fn whoever_comes_while_the_database_is_damaged_is_asked_to_come_back() {
+    let people = People::start().await;
+    let (email, tokens) = people.registered("ada").await;
+    for name in ["catalog.db", "catalog.db-wal", "catalog.db-shm"] {
+        let path = people.server.dir.path().join(name);
+        let length = std::fs::metadata(&path).unwrap().len();
+        let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+        let noise = vec![0xaa; usize::try_from(length).unwrap()];
+        std::os::unix::fs::FileExt::write_all_at(&file, &noise, 0).unwrap();
+    }
+    let token = format!("hwt_{}", "a".repeat(43));
+    for (path, wanted) in [
+        (LOGIN, json!({ "email": email, "password": PASSWORD })),
+        (REFRESH, json!({ "refresh_token": tokens["refresh_token"] })),
+        ("/api/v1/auth/register", json!({ "email": "new@example.org", "password": PASSWORD })),
+        ("/api/v1/auth/reset-password", json!({ "token": token, "password": PASSWORD })),
+    ] {
+        let answer = people.post(&Who::default(), path, wanted).await;
+        assert_eq!(answer.header("retry-after"), Some("5"), "{path}: {}", answer.text);
+        answer.is_problem(503, "catalog_unavailable", path);
+    }
+}
+
 /// The code that a device shows now, by RFC 6238 and RFC 4648 as the test understands them.
 pub(crate) fn shown(secret: &str, now: domain::Timestamp) -> String {
     let digits = secret.bytes().map(|digit| if digit >= b'A' { digit - b'A' } else { digit - b'2' + 26 });

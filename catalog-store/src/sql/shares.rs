@@ -69,6 +69,7 @@ statements! {
         where asset_shares.standing <> excluded.standing");
     REMOVE = both("delete from asset_shares where asset_id = $1 and user_id = $2");
     REMOVE_OF_USER = both("delete from asset_shares where user_id = $1");
+    REMOVE_OF_ASSET = both("delete from asset_shares where asset_id = $1");
     OF_ASSET = both("select user_id, standing, created_at from asset_shares where asset_id = $1 order by user_id");
     COUNT = both("select count(*) as number from asset_shares where asset_id = $1");
     STANDING = both(concat!("select case when a.owner = $2 then 'owner' when g.standing <> 'viewer' then g.standing \

@@ -61,6 +61,8 @@ contract! {
         a_letter_of_the_week_is_taken_once
         what_concerns_an_account_or_is_shared_is_told_to_that_person_alone
         of_somebody_who_was_erased_nothing_is_left_in_any_table
+        nothing_becomes_that_of_somebody_who_is_gone
+        what_is_under_way_while_somebody_is_erased_is_not_left_behind
         of_somebody_who_takes_everything_along_no_name_is_left
         whoever_an_administrator_deletes_is_gone_from_every_table_too;
     documents:

@@ -232,6 +232,149 @@ pub(crate) async fn of_somebody_who_was_erased_nothing_is_left_in_any_table(worl
     assert!(matches!(last, Err(CatalogError::LastAdmin)), "{last:?}");
 }
 
+/// One thing of each kind that can become somebody's, made the `nth` time.
+async fn made(world: &World, id: UserId, evidence: &Evidence, kind: usize, nth: u128) -> Result<(), CatalogError> {
+    let (catalog, name, at) = (&world.catalog, id.to_string(), at(1));
+    let unique = format!("{kind} {nth}");
+    match kind {
+        0 => {
+            let text = CollectionText { title: unique, description: "x".into(), visibility: Visibility::Private };
+            catalog.create_collection((world.collection_id(), Kind::Playlist), &text, Some(&name), at).await
+        }
+        1 => {
+            let id = ChannelId::from_u128(world.fresh());
+            catalog.create_channel((id, &format!("handle-{nth}")), ("Name", ""), Some(&name), at).await
+        }
+        2 => {
+            let (url, description) = ("https://example.org/".to_owned(), unique);
+            let (topics, secret) = (Default::default(), "whsec_a".into());
+            let id = WebhookId::from_u128(world.fresh());
+            catalog
+                .create_webhook(&NewWebhook { id, owner: name, url, description, topics, secret }, at)
+                .await
+                .map(drop)
+        }
+        3 => {
+            let (scopes, expires_at) = (Default::default(), None);
+            let (id, user, prefix) = (world.key_id(), id, "hwk_".into());
+            let key = NewApiKey { id, user, name: "ci".into(), prefix, hash: unique, scopes, expires_at };
+            catalog.create_api_key(&key, at).await
+        }
+        4 => catalog.create_upload(&catalog_store::NewUpload { owner: Some(name), ..world.new_upload(Some(5)) }).await,
+        5 => {
+            let part = world.new_part(5, crate::harness::at(1_000_000));
+            catalog.create_upload(&catalog_store::NewUpload { owner: Some(name), ..part }).await
+        }
+        6 => {
+            let grant = catalog_store::Grant {
+                id: unique,
+                owner: Some(name),
+                key: None,
+                bytes_max: None,
+                duration_s_max: None,
+                types: vec![],
+                origin: None,
+                uses_left: 1,
+                expires_at: crate::harness::at(1000),
+                is_revoked: false,
+                created_at: at,
+                asset: None,
+                is_document: false,
+            };
+            catalog.create_grant(&grant).await
+        }
+        7 => catalog.issue_ticket(&unique, (id, Purpose::VerifyEmail), crate::harness::at(100), at).await,
+        8 => {
+            let named = Named { hash: &unique, principal: &name, fingerprint: "f" };
+            catalog.begin_named(&named, LEASE, at).await.map(drop)
+        }
+        9 => catalog.set_channels(id, &[(NotificationKind::Digest, NotificationChannel::Off)]).await,
+        10 => {
+            let (session, proof) = (world.session_id(), Proof::Cookie(unique));
+            let (evidence, client, expires_at) = (evidence.clone(), "x".into(), crate::harness::at(1_000_000));
+            let new = NewSession { id: session, user: id, evidence, proof, client, expires_at };
+            catalog.begin_session(&new, at).await
+        }
+        _ => unreachable!("there are {KINDS}"),
+    }
+}
+
+const KINDS: usize = 11;
+
+/// Asserts that nothing is that of somebody but links to upload, which are taken back.
+async fn has_nothing(world: &World, id: UserId) {
+    let (catalog, name) = (&world.catalog, id.to_string());
+    let left = catalog.belongings_of(id).await.unwrap();
+    assert_eq!((left.assets.len(), left.uploads.len(), left.sessions.len()), (0, 0, 0));
+    assert_eq!((left.collections.len(), left.channels.len(), left.subscriptions.len()), (0, 0, 0));
+    assert!(left.grants.iter().all(|grant| grant.is_revoked), "{:?}", left.grants);
+    assert_eq!(catalog.api_keys_of(id).await.unwrap(), vec![]);
+    assert_eq!(catalog.webhooks_of(&name).await.unwrap().len(), 0);
+    assert_eq!(catalog.notifications(id, false, None, 10).await.unwrap().len(), 0);
+    // The log names them, and so do what the links and the account itself were.
+    let tables = world.tables_with(&name).await;
+    let expected = ["audit_log", "events", "search_documents", "upload_grants", "users"];
+    assert!(tables.iter().all(|table| expected.contains(&&**table)), "{tables:?}");
+}
+
+pub(crate) async fn nothing_becomes_that_of_somebody_who_is_gone(world: World) {
+    user(&world, Role::Admin, "ada@x.org").await;
+    let catalog = &world.catalog;
+    let channel = ChannelId::from_u128(1);
+    catalog.create_channel((channel, "of-others"), ("Name", ""), None, at(0)).await.unwrap();
+    catalog.hold_reader(HOLD, LEASE, at(0)).await.unwrap().unwrap();
+    for (nth, is_asked_by_them) in [(1, true), (2, false)] {
+        let id = user(&world, Role::Uploader, &format!("{nth}@x.org")).await;
+        let evidence = Evidence::of_password(&catalog.user(id).await.unwrap().unwrap());
+        match is_asked_by_them {
+            true => assert_eq!(catalog.erase_user(id, Legacy::Deleted, at(2)).await.unwrap(), None),
+            false => catalog.delete_user(id, None, "x", at(2)).await.unwrap(),
+        }
+        // What was begun before ends now.
+        for kind in 0..KINDS {
+            let refused = made(&world, id, &evidence, kind, nth).await;
+            let is_refused = matches!(refused, Err(CatalogError::AccountGone(gone)) if gone == id)
+                || matches!((&refused, kind), (Err(CatalogError::NotInForce), 10));
+            assert!(is_refused, "{kind}: {refused:?}");
+        }
+        let refused = catalog.subscribe(id, channel, at(3)).await;
+        assert!(matches!(refused, Err(CatalogError::AccountGone(_))), "{refused:?}");
+        assert!(catalog.notify(HOLD, 1000, &[news(nth, id, 1, true)], at(3)).await.unwrap(), "others are told");
+        assert!(!catalog.take_digest(id, 7).await.unwrap());
+        has_nothing(&world, id).await;
+    }
+}
+
+pub(crate) async fn what_is_under_way_while_somebody_is_erased_is_not_left_behind(world: World) {
+    user(&world, Role::Admin, "ada@x.org").await;
+    let id = user(&world, Role::Uploader, "x@x.org").await;
+    let evidence = Evidence::of_password(&world.catalog.user(id).await.unwrap().unwrap());
+    let (begun, mut beginnings) = tokio::sync::mpsc::channel(KINDS);
+    let mut busy = tokio::task::JoinSet::new();
+    for kind in 0..KINDS {
+        let (world, evidence, begun) = (world.clone(), evidence.clone(), begun.clone());
+        busy.spawn(async move {
+            // Ends with the account, or with as many as one may have.
+            for nth in 0..500 {
+                match made(&world, id, &evidence, kind, nth).await {
+                    Ok(()) if nth == 0 => begun.send(()).await.unwrap(),
+                    Ok(()) => {}
+                    Err(CatalogError::AccountGone(_) | CatalogError::NotInForce) => return,
+                    Err(CatalogError::TooManyChannels | CatalogError::TooManyWebhooks) => return,
+                    Err(CatalogError::TooManyKeys(_)) => return,
+                    Err(error) => panic!("{kind}: {error:?}"),
+                }
+            }
+        });
+    }
+    for _ in 0..KINDS {
+        beginnings.recv().await.unwrap();
+    }
+    world.catalog.erase_user(id, Legacy::Inherited, at(5)).await.unwrap();
+    busy.join_all().await;
+    has_nothing(&world, id).await;
+}
+
 pub(crate) async fn of_somebody_who_takes_everything_along_no_name_is_left(world: World) {
     let (admin, id) = (user(&world, Role::Admin, "ada@x.org").await, user(&world, Role::Uploader, "x@x.org").await);
     let (catalog, name) = (&world.catalog, id.to_string());
@@ -239,6 +382,7 @@ pub(crate) async fn of_somebody_who_takes_everything_along_no_name_is_left(world
     let new = catalog_store::NewUpload { owner: Some(name.clone()), file_name, ..world.new_upload(Some(5)) };
     catalog.create_upload(&new).await.unwrap();
     let asset = new.target.unwrap().asset;
+    catalog.share_asset(asset, (admin, Standing::Viewer), "x", at(1)).await.unwrap();
     let text = CollectionText { title: "erika".into(), description: "x".into(), visibility: Visibility::Private };
     catalog.create_collection((world.collection_id(), Kind::Playlist), &text, Some(&name), at(1)).await.unwrap();
     catalog.create_channel((ChannelId::from_u128(1), "erika"), ("Erika", ""), Some(&name), at(1)).await.unwrap();
@@ -249,7 +393,9 @@ pub(crate) async fn of_somebody_who_takes_everything_along_no_name_is_left(world
     catalog.delete_asset(asset, world.job_id(), at(2)).await.unwrap();
     catalog.erase_user(id, Legacy::Deleted, at(3)).await.unwrap();
     let job = world.claim(false, at(4)).await.expect("the purge");
+    assert_eq!(catalog.shares_of(asset).await.unwrap().len(), 1, "with whom it was shared is told that it is gone");
     catalog.settle_purge(&job, at(5)).await.unwrap();
+    assert_eq!(catalog.shares_of(asset).await.unwrap(), vec![]);
     assert_eq!(world.tables_with("erika").await, ["search_trigrams"]);
     catalog.forget_words(&Place::default(), 1000).await.unwrap();
     assert_eq!(world.tables_with("erika").await, Vec::<String>::new());
@@ -257,7 +403,11 @@ pub(crate) async fn of_somebody_who_takes_everything_along_no_name_is_left(world
     assert_eq!((heirs.collections.len(), heirs.channels.len()), (0, 0));
     let events = catalog.events_after(0, 50).await.unwrap();
     let told: Vec<_> = events.iter().filter(|event| event.asset == Some(asset)).map(|one| one.topic.as_str()).collect();
-    assert_eq!(told, ["asset.uploading", "asset.deleted", "asset.purged"], "what happened is told still");
+    assert_eq!(
+        told,
+        ["asset.uploading", "asset.shared", "asset.deleted", "asset.purged"],
+        "what happened is told still"
+    );
 }
 
 pub(crate) async fn whoever_an_administrator_deletes_is_gone_from_every_table_too(world: World) {
