@@ -192,10 +192,14 @@ fn checked(wanted: &Window) -> Result<(Option<Timestamp>, Option<Timestamp>), Pr
         if instant.is_none() {
             faults.push(Fault::new(pointer, "invalid_time", "is an instant such as 2026-11-21T06:26:59Z"));
         }
-        // Origins go by whole seconds.
-        instant.map(|instant| Timestamp::from_unix_ms(instant.unix_ms().div_euclid(1000) * 1000))
+        instant
     };
-    let window = (instant("/publish_at", &wanted.publish_at), instant("/expire_at", &wanted.expire_at));
+    // Origins go by whole seconds; nothing is shown for longer than was asked for.
+    let second = |instant: Timestamp, more_ms| {
+        Timestamp::from_unix_ms(instant.unix_ms().saturating_add(more_ms).div_euclid(1000).saturating_mul(1000))
+    };
+    let from = instant("/publish_at", &wanted.publish_at).map(|from| second(from, 999));
+    let window = (from, instant("/expire_at", &wanted.expire_at).map(|until| second(until, 0)));
     if let (Some(from), Some(until)) = window
         && until <= from
     {

@@ -19,6 +19,7 @@ mod letters;
 mod links;
 mod notifications;
 mod oidc;
+mod passwords;
 mod people;
 mod provider;
 mod publicity;

@@ -1,5 +1,6 @@
 //! The protocol as a client sees it: the router over a real catalogue, a real store and real files.
 
+mod accepted_types;
 mod admission;
 mod bucket;
 mod conformance;
@@ -27,5 +28,5 @@ mod tus_extensions;
 mod tus_headers;
 mod tus_methods;
 mod tus_peers;
-mod types;
+
 mod wire;
