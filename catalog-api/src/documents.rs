@@ -111,6 +111,10 @@ impl IfMatch {
         if !headers.contains_key(header::IF_MATCH) {
             return Ok(None);
         }
+        // An empty list names nothing that could be there.
+        if headers.get_all(header::IF_MATCH).iter().all(|line| line.as_bytes().trim_ascii().is_empty()) {
+            return Err(Problem::changed(Some(present)));
+        }
         match Self::of(headers)? {
             Self::Any => Ok(None),
             named => named.version(present).map(Some),
@@ -283,6 +287,17 @@ mod tests {
         for no in [&[][..], &[""], &["pic_1"], &["\"pic_2\""], &["\"pic_1"], &["\"x, pic_1\""], &["*, \"pic_1\""]] {
             assert!(!known(no), "{no:?}");
         }
+    }
+
+    #[test]
+    fn a_deletion_is_meant_for_what_is_named_or_for_whatever_is_there() {
+        let meant = |line: Option<&'static str>| {
+            let line = line.map(|line| (header::IF_MATCH, HeaderValue::from_static(line)));
+            IfMatch::of_deletion(&HeaderMap::from_iter(line), 3).map_err(|problem| problem.code())
+        };
+        assert_eq!((meant(None), meant(Some("*")), meant(Some("\"3\""))), (Ok(None), Ok(None), Ok(Some(3))));
+        assert_eq!((meant(Some("\"2\"")), meant(Some(" "))), (Err("changed"), Err("changed")));
+        assert_eq!(meant(Some("3")), Err("invalid_header"));
     }
 
     #[tokio::test]
