@@ -100,8 +100,8 @@ pub(crate) async fn reviews(
     Ok(pages::answer(&uri, cards(&state, found).await?, page))
 }
 
-/// Puts an asset into another stage, as it was looked at. Only moderators say whether it may be shown; where nobody has to, its owner shows
-/// it without.
+/// Puts an asset into another stage, as it was looked at. Only moderators say whether it may be shown; where nobody has
+/// to, its owner shows it without.
 pub(crate) async fn set_stage(
     Shared(state): Shared<State>,
     caller: Caller,

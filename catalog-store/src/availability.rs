@@ -19,7 +19,8 @@ impl Catalog {
     /// already; then nothing changes.
     ///
     /// # Errors
-    /// [`CatalogError::Changed`]; [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::AssetFailed`].
+    /// [`CatalogError::Changed`]; [`CatalogError::NoAsset`] if it does not exist or is deleted,
+    /// [`CatalogError::AssetFailed`].
     pub async fn bin_asset(
         &self,
         (id, about_version): (AssetId, Option<u64>),
@@ -111,7 +112,8 @@ impl Catalog {
     /// Puts an asset into another stage; the one that it was in. With `seen` only while that source is in force.
     ///
     /// # Errors
-    /// [`CatalogError::Stage`] if there is no way, [`CatalogError::OtherSource`]; else as [`bin_asset`](Self::bin_asset).
+    /// [`CatalogError::Stage`] if there is no way, [`CatalogError::OtherSource`]; else as
+    /// [`bin_asset`](Self::bin_asset).
     pub async fn set_stage(
         &self,
         id: AssetId,

@@ -18,7 +18,7 @@ pub struct Cursors(Arc<[hmac::Key]>);
 
 impl Cursors {
     /// The first of `keys` seals, all of them open.
-    pub fn new(keys: impl IntoIterator<Item = hmac::Key>) -> Self {
+    pub(crate) fn new(keys: impl IntoIterator<Item = hmac::Key>) -> Self {
         Self(keys.into_iter().collect())
     }
 

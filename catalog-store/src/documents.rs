@@ -143,7 +143,8 @@ impl Catalog {
     /// show the asset without it and remove its object. False if there is none.
     ///
     /// # Errors
-    /// [`CatalogError::Changed`], [`CatalogError::NoAsset`] if the asset does not exist or is deleted, [`CatalogError::AssetFailed`].
+    /// [`CatalogError::Changed`], [`CatalogError::NoAsset`] if the asset does not exist or is deleted,
+    /// [`CatalogError::AssetFailed`].
     pub async fn remove_document(
         &self,
         (asset, id): (AssetId, DocumentId),

@@ -275,9 +275,7 @@ impl CatalogError {
             _ => false,
         }
     }
-}
 
-impl CatalogError {
     /// True if no call succeeds before somebody has seen to the database: it is damaged or gone, lets nobody in, or
     /// takes nothing.
     pub fn is_breakdown(&self) -> bool {

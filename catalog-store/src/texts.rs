@@ -202,7 +202,8 @@ impl Catalog {
     /// it. False if there is none.
     ///
     /// # Errors
-    /// [`CatalogError::Changed`], [`CatalogError::NoAsset`] if the asset does not exist or is deleted, [`CatalogError::AssetFailed`].
+    /// [`CatalogError::Changed`], [`CatalogError::NoAsset`] if the asset does not exist or is deleted,
+    /// [`CatalogError::AssetFailed`].
     pub async fn remove_text(
         &self,
         (asset, id): (AssetId, TextId),

@@ -35,7 +35,6 @@ struct Order {
 
 pub(crate) async fn create(state: &State, call: &Call, body: Body) -> Result<Response, UploadError> {
     checks::uncoded(&call.headers)?;
-    checks::uncoded(&call.headers)?;
     let order = match call.dialect {
         Dialect::Tus => Order::of_tus(call, &state.limits)?,
         Dialect::Draft(_) => Order::of_draft(call, &body, &state.limits)?,

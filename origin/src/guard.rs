@@ -1,7 +1,7 @@
 //! Requests that no handler should see: what hyper lets through although RFC 9112 has it refused.
 //!
-//! hyper itself refuses malformed lines, conflicting lengths and unknown codings. It accepts a missing
-//! or doubled `Host`, and bodies on methods that have none, which is how requests are smuggled past a
+//! hyper itself refuses malformed lines, conflicting lengths and bodies whose last coding is not chunked. It accepts
+//! codings below that, a missing or doubled `Host`, and bodies on methods that have none, which is how requests are smuggled past a
 //! proxy in front. A server calls [`check`] before anything else; the origin looks for bodies once more,
 //! since it may stand behind another server.
 

@@ -55,8 +55,8 @@ statements! {
         on w.id = d.webhook_id where d.state = 'pending' and d.next_at <= $1 and d.lease_until < $1 \
         and w.disabled_reason is null and w.rests_until <= $1 and not exists (select 1 from webhook_deliveries o \
         where o.webhook_id = d.webhook_id and o.state = 'pending' and o.lease_until >= $1) limit 1) due");
-    /// Takes what is due longest, in the order of events where many came at once, one for each webhook at a time; $3 is the present. On PostgreSQL the last condition
-    /// is looked at again once the row is ours, so nothing is taken twice.
+    /// Takes what is due longest, in the order of events where many came at once, one for each webhook at a time; $3 is
+    /// the present. On PostgreSQL the last condition is looked at again once the row is ours, so nothing is taken twice.
     CLAIM = both(concat!("update webhook_deliveries set holder = $1, lease_until = $2, fence = fence + 1 where id = \
         (select d.id from webhook_deliveries d join webhooks w on w.id = d.webhook_id \
         where d.state = 'pending' and d.next_at <= $3 and d.lease_until < $3 and w.disabled_reason is null \

@@ -89,6 +89,7 @@ async fn parts_expire_too_but_not_while_a_whole_waits_for_them() {
     clock.advance(4 * DAY);
     ground.patch(late, 0, "gh").await;
     clock.advance(4 * DAY);
+    assert_eq!(ground.head(whole).await.status, 200, "it has the time that its parts have");
     look_after(&ground).await;
     assert_eq!(ground.head(lonely).await.status, 410);
     assert_eq!(ground.head(waited_for).await.status, 200);
