@@ -3,6 +3,7 @@
 use aws_lc_rs::digest;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
+use domain::members;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
@@ -10,8 +11,6 @@ use serde_json::{Map, Value};
 use crate::accounts::secret;
 use crate::problem::Problem;
 use crate::{State, body, characters};
-
-mod members;
 
 /// Octets of the digest in a tag: enough to tell one state of a document from those before it.
 const DIGEST_BYTES: usize = 8;

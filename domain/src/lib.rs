@@ -53,6 +53,7 @@ mod language;
 mod left_out;
 pub mod loudness;
 pub mod markers;
+pub mod members;
 pub mod pace;
 pub mod passthrough;
 pub mod per_title;

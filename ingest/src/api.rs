@@ -10,6 +10,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, post};
+use domain::members;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -68,8 +69,8 @@ pub(crate) async fn document<T: DeserializeOwned>(headers: &HeaderMap, body: Bod
     }
     let octets = octets(headers, body).await?;
     // An object and nothing else: serde would take a list for the fields in their order.
-    let object: serde_json::Result<serde_json::Map<_, _>> = serde_json::from_slice(&octets);
-    let document = object.and_then(|object| serde_json::from_value(serde_json::Value::Object(object)));
+    let document =
+        members::object(&octets).and_then(|object| serde_json::from_value(serde_json::Value::Object(object)));
     document.map_err(|error| {
         let reason = format!("the document is not understood: {error}");
         if error.is_data() { Denial::Invalid { reason }.into() } else { malformed(reason) }

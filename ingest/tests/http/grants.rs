@@ -288,6 +288,7 @@ async fn a_document_that_is_not_understood_gives_nothing() {
         (&format!("{{\"types\":[\"{}\"]}}", "x".repeat(20_000)), (413, Some("body_too_large"))),
         ("[]", unmeant),
         ("{\"max_size\":1}", unmeant),
+        ("{\"uses\":1,\"uses\":1000}", unmeant),
         ("{\"uses\":0}", (422, Some("invalid_fields"))),
     ] {
         let (status, problem) = guarded.call("POST", "/api/v1/upload-grants", "the-token-of-ada", document).await;

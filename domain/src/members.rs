@@ -12,7 +12,7 @@ use serde_json::{Map, Number, Value};
 ///
 /// A member that occurs twice, however deep, is an error that begins as that of a derived reader does: with
 /// `duplicate field` and its name.
-pub(crate) fn object(octets: &[u8]) -> serde_json::Result<Map<String, Value>> {
+pub fn object(octets: &[u8]) -> serde_json::Result<Map<String, Value>> {
     serde_json::from_slice(octets).map(|Object(object)| object)
 }
 
