@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::erasure::{Belongings, Kept, Legacy, SessionNote, ShareNote, UploadNote};
 use catalog_store::notifications::{KEPT_MAX, PAGE_NOTIFICATIONS_MAX};
-use catalog_store::{Document, Grant, User};
+use catalog_store::{CatalogError, Document, Grant, User};
 use domain::{JobId, Timestamp, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -34,6 +34,8 @@ use crate::webhooks;
 const FRESH: Duration = Duration::from_secs(10 * 60);
 /// Videos that are deleted in one go.
 const BATCH: u32 = 100;
+/// How often videos are deleted that somebody goes on to upload meanwhile.
+const ROUNDS_MAX: usize = 16;
 
 /// What becomes of videos.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -182,14 +184,7 @@ pub(crate) async fn leave(
         IfMatch::of_deletion(&headers, user.version)?;
         // Asked first, since what is deleted cannot be had back.
         accounts.catalog().check_erasable(user.id).await?;
-        let legacy = match wanted.assets {
-            Fate::Delete => {
-                delete_all(&state, user.id).await?;
-                Legacy::Deleted
-            }
-            Fate::Transfer => Legacy::Inherited,
-        };
-        let heir = accounts.catalog().erase_user(user.id, legacy, accounts.clock().now()).await?;
+        let heir = erased(&state, accounts, user.id, wanted.assets).await?;
         avatars::swept(&state).await;
         tracing::info!(user.id = %user.id, heir = heir.map(tracing::field::display), "account erased");
         let mut answer = no_store();
@@ -199,6 +194,23 @@ pub(crate) async fn leave(
         Ok((StatusCode::NO_CONTENT, answer).into_response())
     })
     .await
+}
+
+/// Erases somebody; returns who has their videos now, if anybody has.
+async fn erased(state: &State, accounts: &Accounts, user: UserId, assets: Fate) -> Result<Option<UserId>, Problem> {
+    let now = || accounts.clock().now();
+    if assets == Fate::Transfer {
+        return Ok(accounts.catalog().erase_user(user, Legacy::Inherited, now()).await?);
+    }
+    for _ in 0..ROUNDS_MAX {
+        delete_all(state, user).await?;
+        match accounts.catalog().erase_user(user, Legacy::Deleted, now()).await {
+            // An upload began meanwhile.
+            Err(CatalogError::VideosLeft(_)) => {}
+            outcome => return Ok(outcome?),
+        }
+    }
+    Err(Problem::busy())
 }
 
 pub(crate) async fn is_fresh(accounts: &Accounts, caller: &Caller) -> Result<bool, Problem> {

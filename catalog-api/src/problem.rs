@@ -326,6 +326,7 @@ impl From<CatalogError> for Problem {
             CatalogError::Changed { version } => return Self::changed(Some(version)),
             CatalogError::EmailTaken(_) => return Self::email_taken(),
             CatalogError::LastAdmin => return Self::last_admin(),
+            CatalogError::VideosLeft(_) => return Self::busy(),
             CatalogError::IdentityTaken => return Self::identity_taken(),
             CatalogError::TooManyIdentities => return Self::too_many_identities(),
             CatalogError::LastWayIn => return Self::last_way_in(),

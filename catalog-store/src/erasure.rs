@@ -121,12 +121,12 @@ pub struct ShareNote {
     pub created_at: Timestamp,
 }
 
-/// What becomes of the collections and channels of somebody who goes.
+/// What becomes of the videos, collections and channels of somebody who goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Legacy {
-    /// They go where the videos go.
+    /// An administrator has them.
     Inherited,
-    /// They go too.
+    /// Videos were deleted before; collections and channels go too.
     Deleted,
 }
 
@@ -185,12 +185,13 @@ impl Catalog {
     }
 
     /// Erases a person: what is personal in the account is gone, and so are sessions, keys, shares, webhooks,
-    /// notifications, and what was kept of requests. Videos that are left go to the administrator who has been one for
-    /// longest, who is returned if there were any; and so do collections and channels, unless they are deleted.
+    /// notifications, and what was kept of requests. What is inherited goes to the administrator who has been one for
+    /// longest, who is returned if there were any videos.
     ///
     /// # Errors
     /// [`CatalogError::NoUser`] if there is none, [`CatalogError::LastAdmin`] if nobody could decide about accounts
-    /// any more.
+    /// any more, [`CatalogError::VideosLeft`] if there are videos that should have been deleted: an upload may begin
+    /// at any time before this.
     pub async fn erase_user(&self, id: UserId, legacy: Legacy, now: Timestamp) -> Result<Option<UserId>, CatalogError> {
         let mut tx = self.begin().await?;
         let actor = id.to_string();
@@ -198,12 +199,17 @@ impl Catalog {
         tx.lock_user(id, None, now).await?;
         let heir: Option<Text> = tx.row(sql::erasure::HEIR, args![id]).await?;
         let heir: UserId = parsed("users.id", &heir.ok_or(CatalogError::LastAdmin)?.text)?;
-        let moved = tx.execute(sql::erasure::TRANSFER_ASSETS, args![id, heir, now]).await?;
-        tx.execute(sql::erasure::TRANSFER_UPLOADS, args![id, heir]).await?;
         if legacy == Legacy::Deleted {
+            let last = AssetId::from_u128(u128::MAX);
+            let left: Option<AssetRow> = tx.row(sql::erasure::ASSETS_OF, args![id, last, 1_u32]).await?;
+            if left.is_some() {
+                return Err(CatalogError::VideosLeft(id));
+            }
             tx.execute(sql::erasure::DELETE_COLLECTIONS, args![id]).await?;
             tx.execute(sql::erasure::DELETE_CHANNELS, args![id]).await?;
         }
+        let moved = tx.execute(sql::erasure::TRANSFER_ASSETS, args![id, heir, now]).await?;
+        tx.execute(sql::erasure::TRANSFER_UPLOADS, args![id, heir]).await?;
         tx.execute(sql::erasure::TRANSFER_COLLECTIONS, args![id, heir, now]).await?;
         tx.execute(sql::erasure::TRANSFER_CHANNELS, args![id, heir, now]).await?;
         tx.execute(sql::erasure::BLANK_UPLOADS, args![id, now]).await?;

@@ -169,6 +169,9 @@ pub enum CatalogError {
     /// Nobody could decide about accounts any more.
     #[error("the last administrator has to stay one")]
     LastAdmin,
+    /// Videos have become the account's since they were deleted.
+    #[error("account {0} has videos that were to be deleted before it")]
+    VideosLeft(UserId),
     /// The account has as many API keys as it may.
     #[error("account {0} has {max} API keys already", max = crate::credentials::KEYS_MAX)]
     TooManyKeys(UserId),

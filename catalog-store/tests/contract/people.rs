@@ -390,6 +390,9 @@ pub(crate) async fn of_somebody_who_takes_everything_along_no_name_is_left(world
     for table in ["events", "assets", "collections", "channels"] {
         assert!(tables.iter().any(|found| found == table), "{table}: {tables:?}");
     }
+    let refused = catalog.erase_user(id, Legacy::Deleted, at(2)).await;
+    assert!(matches!(refused, Err(CatalogError::VideosLeft(left)) if left == id), "{refused:?}");
+    assert_eq!(catalog.belongings_of(id).await.unwrap().assets.len(), 1, "nobody else has it");
     catalog.delete_asset(asset, world.job_id(), at(2)).await.unwrap();
     catalog.erase_user(id, Legacy::Deleted, at(3)).await.unwrap();
     let job = world.claim(false, at(4)).await.expect("the purge");
