@@ -15,6 +15,7 @@
 
 mod addresses;
 pub(crate) mod cors;
+mod date;
 mod drain;
 #[cfg(test)]
 mod ground;

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::body::{Body, Content, Part};
 use crate::coding::{self, Coding};
 use crate::conditional::{self, Validators, Verdict};
+use crate::lines::{InLines, Lines};
 use crate::policy;
 use crate::problem::Problem;
 use crate::range::{self, Selection};
@@ -209,6 +210,28 @@ impl Answer {
                 response(StatusCode::PARTIAL_CONTENT, headers, body)
             }
             Self::Parts(ranges) => multipart(representation, content, ranges),
+        }
+    }
+
+    /// The same with header lines that are written; `None` for what is not answered from what is ready.
+    pub(crate) fn in_lines(self, representation: &Representation, lines: &Lines, content: &Content) -> Option<InLines> {
+        let full = |status, octets: Option<Range<u64>>, range| {
+            let bytes = octets.as_ref().map_or(representation.bytes, |octets| octets.end - octets.start);
+            let body = octets.map_or_else(Body::empty, |octets| Body::part(content.part(octets), bytes));
+            InLines { status, lines: lines.full(&representation.full), bytes: Some(bytes), range, body }
+        };
+        match self {
+            Self::NotModified => {
+                let (status, lines) = (StatusCode::NOT_MODIFIED, lines.brief(&representation.brief));
+                Some(InLines { status, lines, bytes: None, range: None, body: Body::empty() })
+            }
+            Self::Head => Some(full(StatusCode::OK, None, None)),
+            Self::Whole => Some(full(StatusCode::OK, Some(0..representation.bytes), None)),
+            Self::Part(range) => {
+                let content_range = content_range(&range, representation.bytes);
+                Some(full(StatusCode::PARTIAL_CONTENT, Some(range), Some(content_range)))
+            }
+            Self::Parts(_) | Self::PreconditionFailed | Self::Unsatisfiable => None,
         }
     }
 }

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! [`Edge`] is the same to clients without a store: a cache in front of another origin.
-//! What was answered a moment ago is answered again from [`Origin::answer_at_once`] without any of that.
+//! What was answered a moment ago is answered again from [`Origin::answer_at_once`] without any of that, or from
+//! [`Origin::answer_in_lines`] where HTTP/1 is written.
 //!
 //! Entity-tags are hashes of the content, so every replica gives the same. The crate does not know
 //! SQL, jobs or libav, nor what octets mean: with the database switched off it serves as before.
@@ -43,6 +44,7 @@ mod flights;
 mod growing;
 pub mod guard;
 mod library;
+mod lines;
 mod locked;
 mod memory;
 pub mod metrics;
@@ -64,6 +66,7 @@ mod weighed;
 pub use body::Body;
 pub use demand::{DemandHook, Wanted};
 pub use edge::{Edge, EdgeConfig, EdgeError, check_upstream};
+pub use lines::InLines;
 pub use metrics::Metrics;
 pub use policy::tag_as_token;
 pub use service::{Origin, OriginConfig};

@@ -12,11 +12,12 @@ use crate::answer::Representation;
 use crate::body::Content;
 use crate::files::Buffers;
 use crate::library::{Epoch, Freshness};
+use crate::lines::Lines;
 use crate::memory::Object;
 use crate::policy::REQUEST_ID;
 use crate::remote::{Remote, Source};
 
-/// Answers that are kept; each takes some 3 KiB.
+/// Answers that are kept; each takes some 5 KiB.
 const READY_MAX: usize = 4096;
 /// Of each so many uses of its octets one goes the long way, so that the tiers learn what is in use.
 const USES_PER_LONG_WAY: u32 = 64;
@@ -34,6 +35,7 @@ enum Place {
 /// An answer that is ready.
 pub(crate) struct Ready {
     pub(crate) representation: Representation,
+    pub(crate) lines: Lines,
     /// Only for requests with a token.
     pub(crate) needs_token: bool,
     freshness: Arc<Freshness>,
@@ -93,8 +95,8 @@ impl ReadyAnswers {
         let mut representation = representation.clone();
         // A place for what is said of each request: headers that are copied have no room for more.
         representation.add(REQUEST_ID, &HeaderValue::from_static(""));
-        let ready =
-            Ready { representation, needs_token, freshness: Arc::clone(freshness), place, uses: AtomicU32::new(0) };
+        let (lines, uses) = (Lines::default(), AtomicU32::new(0));
+        let ready = Ready { representation, lines, needs_token, freshness: Arc::clone(freshness), place, uses };
         self.by_path.insert(path.to_owned(), Arc::new(ready));
     }
 }

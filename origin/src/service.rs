@@ -29,12 +29,13 @@ use crate::demand::DemandHook;
 use crate::download::Downloads;
 use crate::guard;
 use crate::library::{Library, Published};
+use crate::lines::InLines;
 use crate::memory::Object;
 use crate::metrics::Metrics;
 use crate::objects::{Limits, Objects};
 use crate::packed::Packed;
 use crate::policy::{self, Tier};
-use crate::ready::ReadyAnswers;
+use crate::ready::{Ready, ReadyAnswers};
 use crate::refusal::{Refusal, options, refused_method};
 use crate::resource::{self, Resource, Standing, Stored};
 use crate::route::{self, Part, Route, Target};
@@ -166,7 +167,7 @@ impl Origin {
     /// The answer to a request, if it is ready but for the octets, and those are at hand: what was served a moment
     /// ago mostly is. Nothing is waited for; `None` means no more than that the request has to be served.
     pub fn answer_at_once<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
-        let mut response = self.ready_answer(request)?;
+        let mut response = self.ready_response(request)?;
         response.headers_mut().remove(policy::REQUEST_ID);
         Some(response)
     }
@@ -177,12 +178,23 @@ impl Origin {
         request: &Request<B>,
         id: impl FnOnce() -> HeaderValue,
     ) -> Option<Response<Body>> {
-        let mut response = self.ready_answer(request)?;
+        let mut response = self.ready_response(request)?;
         response.headers_mut().insert(policy::REQUEST_ID, id());
         Some(response)
     }
 
-    fn ready_answer<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+    /// The same for HTTP/1, with header lines that are written already.
+    pub fn answer_in_lines<B>(&self, request: &Request<B>) -> Option<InLines> {
+        let (ready, answer, content) = self.ready_answer(request)?;
+        answer.in_lines(&ready.representation, &ready.lines, &content)
+    }
+
+    fn ready_response<B>(&self, request: &Request<B>) -> Option<Response<Body>> {
+        let (ready, answer, content) = self.ready_answer(request)?;
+        Some(answer.respond(&ready.representation, &content))
+    }
+
+    fn ready_answer<B>(&self, request: &Request<B>) -> Option<(Arc<Ready>, Answer, Content)> {
         let (method, headers) = (request.method(), request.headers());
         if (method != Method::GET && method != Method::HEAD) || !policy::is_plain(request.uri(), headers) {
             return None;
@@ -203,7 +215,7 @@ impl Origin {
             return None;
         }
         self.listen_to_player(path, request.uri(), headers);
-        Some(answer.respond(&ready.representation, &content))
+        Some((ready, answer, content))
     }
 
     async fn respond(self, head: request::Parts) -> Response<Body> {

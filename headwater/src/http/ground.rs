@@ -1,6 +1,7 @@
 //! A listener with uploads of its own, for tests of the connections.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use futures::StreamExt;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use ingest::Interim;
@@ -41,6 +43,8 @@ pub(super) enum Seen {
     Whole(usize, Option<String>),
     /// So many octets; the body broke off.
     BrokenOff(usize),
+    /// Nobody waits for its answer any more.
+    Left,
 }
 
 /// A listener, until dropped.
@@ -112,11 +116,12 @@ impl Ground {
 
 /// `announced` speaks first and reads then, `counted` reads first, `gated` waits before it reads,
 /// `detached` reads in a task of its own, which outlives its client, `streamed` speaks while its answer is
-/// under way, `refused` reads nothing, `large` has much to answer, `old-fashioned` answers with headers of HTTP/1.
+/// under way, `endless/events` answers as long as somebody listens, `refused` reads nothing, `large` has much to answer, `old-fashioned` answers with headers of HTTP/1.
 fn uploads(saw: mpsc::Sender<Seen>, is_open: watch::Receiver<bool>) -> Router {
     let counted = saw.clone();
     let announced = saw.clone();
     let outliving = saw.clone();
+    let endless = saw.clone();
     Router::new()
         .route("/uploads/announced", any(move |request| receive(request, true, announced.clone())))
         .route("/uploads/counted", any(move |request| receive(request, false, counted.clone())))
@@ -132,6 +137,7 @@ fn uploads(saw: mpsc::Sender<Seen>, is_open: watch::Receiver<bool>) -> Router {
         )
         .route("/uploads/detached", any(move |request| detached(receive(request, false, outliving.clone()))))
         .route("/uploads/streamed", get(streamed))
+        .route("/uploads/endless/events", get(move || ready(unending(endless.clone()))))
         .route("/uploads/refused", any(async || (StatusCode::PAYLOAD_TOO_LARGE, "too large")))
         .route("/uploads/old-fashioned", get(async || (StatusCode::NO_CONTENT, HTTP1_HEADERS)))
         .route("/uploads/large", get(async || vec![7_u8; LARGE_BYTES]))
@@ -172,6 +178,23 @@ async fn receive(request: Request, is_announced: bool, saw: mpsc::Sender<Seen>) 
 
 async fn detached(work: impl Future<Output = Response> + Send + 'static) -> Response {
     TaskTracker::new().spawn(work).await.unwrap()
+}
+
+fn unending(saw: mpsc::Sender<Seen>) -> Response {
+    struct Listened(mpsc::Sender<Seen>);
+
+    impl Drop for Listened {
+        fn drop(&mut self) {
+            let _ = self.0.try_send(Seen::Left);
+        }
+    }
+
+    let listened = Listened(saw);
+    let silence = futures::stream::pending().map(move |never: Result<Bytes, Infallible>| {
+        let _ = &listened;
+        never
+    });
+    Body::from_stream(silence).into_response()
 }
 
 async fn streamed(request: Request) -> Response {

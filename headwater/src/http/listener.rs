@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::addresses::{Addresses, Counted};
-use super::http1::{self, Awake};
+use super::http1;
 use super::http2;
 use super::surface::Surface;
 use super::tls::{self, Tls};
@@ -48,10 +48,9 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// Time between two requests.
     pub idle_timeout: Duration,
-    /// Time without a request after which a connection gives back the memory that requests need.
+    /// Time without a request after which a connection gives back the memory that requests need, where it does not at
+    /// once.
     pub rest_after: Duration,
-    /// Connections that have that memory at a time before one that has been answered gives it back at once.
-    pub awake_max: usize,
     /// Octets per second that a client has to take of its answers; 0 for no bound.
     pub drain_rate_min: u64,
 }
@@ -64,7 +63,6 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             rest_after: Duration::from_secs(2),
-            awake_max: 256,
             drain_rate_min: 4096,
         }
     }
@@ -78,7 +76,6 @@ pub struct Listener {
     limits: Limits,
     places: Arc<Semaphore>,
     addresses: Addresses,
-    awake: Awake,
     /// Other processes may listen on the same address.
     is_shared: bool,
 }
@@ -111,8 +108,7 @@ impl Listener {
     fn on(socket: TcpListener, limits: Limits, is_shared: bool) -> Self {
         let places = Arc::new(Semaphore::new(limits.connections_max));
         let addresses = Addresses::new(limits.connections_of_one_max);
-        let awake = Awake::new(limits.awake_max);
-        Self { socket, tls: None, limits, places, addresses, awake, is_shared }
+        Self { socket, tls: None, limits, places, addresses, is_shared }
     }
 
     /// Binds another address, for TLS; connections of both count together.
@@ -120,10 +116,10 @@ impl Listener {
     /// # Errors
     /// As [`Listener::bind`].
     pub async fn bind_tls(&self, address: SocketAddr, tls: Tls) -> std::io::Result<Self> {
-        let (places, addresses, awake) = (Arc::clone(&self.places), self.addresses.clone(), self.awake.clone());
+        let (places, addresses) = (Arc::clone(&self.places), self.addresses.clone());
         let socket = if self.is_shared { shared(address)? } else { TcpListener::bind(address).await? };
         let (limits, is_shared) = (self.limits, self.is_shared);
-        Ok(Self { socket, tls: Some(tls), limits, places, addresses, awake, is_shared })
+        Ok(Self { socket, tls: Some(tls), limits, places, addresses, is_shared })
     }
 
     /// The address it listens on, with its real port.
@@ -205,12 +201,12 @@ impl Listener {
         let (hard, metrics) = (lifecycle.hard().clone(), Arc::clone(surface.metrics()));
         // Boxed, as are the two below: a future that is moved into another is laid out in it twice.
         let (surface, peer) = (surface.clone(), Peer(address.to_canonical()));
-        let bounds = (self.limits, self.awake.clone());
+        let limits = self.limits;
         // A client that has not asked for anything is owed nothing, unless another process would have had it.
         let leaving = if self.is_shared { CancellationToken::new() } else { lifecycle.soft().clone() };
         let connection: BoxFuture<'static, ()> = match self.tls.clone() {
-            Some(tls) => encrypted(stream, tls, peer, surface.over_tls(), (lifecycle.clone(), leaving), bounds).boxed(),
-            None => connection(stream, peer, surface, (lifecycle.clone(), leaving), bounds).boxed(),
+            Some(tls) => encrypted(stream, tls, peer, surface.over_tls(), (lifecycle.clone(), leaving), limits).boxed(),
+            None => connection(stream, peer, surface, (lifecycle.clone(), leaving), limits).boxed(),
         };
         lifecycle.tracker().spawn(async move {
             metrics.connections().inc();
@@ -234,12 +230,9 @@ fn shared(address: SocketAddr) -> std::io::Result<TcpListener> {
 /// What a connection ends with, and what it ends with before anything was asked.
 pub(super) type Stops = (Lifecycle, CancellationToken);
 
-/// What bounds a connection, and which others have memory for requests.
-type Bounds = (Limits, Awake);
-
-async fn connection(stream: TcpStream, peer: Peer, surface: Surface, stops: Stops, bounds: Bounds) {
-    match opening(&stream, &stops.1, bounds.0.header_timeout).await {
-        Ok(Some(protocol)) => speak(protocol, stream, peer, surface, &stops, bounds).await,
+async fn connection(stream: TcpStream, peer: Peer, surface: Surface, stops: Stops, limits: Limits) {
+    match opening(&stream, &stops.1, limits.header_timeout).await {
+        Ok(Some(protocol)) => speak(protocol, stream, peer, surface, &stops, limits).await,
         Ok(None) => tracing::debug!("the client left without a word, or the server"),
         Err(_) => tracing::debug!("the client does not say what it speaks"),
     }
@@ -260,29 +253,28 @@ async fn opening(
 }
 
 /// With TLS, the handshake settles which protocol is spoken.
-async fn encrypted(stream: TcpStream, tls: Tls, peer: Peer, surface: Surface, stops: Stops, bounds: Bounds) {
+async fn encrypted(stream: TcpStream, tls: Tls, peer: Peer, surface: Surface, stops: Stops, limits: Limits) {
     let shaken = tokio::select! {
         () = stops.1.cancelled() => return,
-        shaken = timeout(bounds.0.header_timeout, tls.acceptor().accept(stream)) => shaken,
+        shaken = timeout(limits.header_timeout, tls.acceptor().accept(stream)) => shaken,
     };
     match shaken {
         Ok(Ok(stream)) => {
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(tls::HTTP2);
             let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
-            speak(protocol, stream, peer, surface, &stops, bounds).await;
+            speak(protocol, stream, peer, surface, &stops, limits).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
         Err(_) => tracing::debug!("no TLS handshake in time"),
     }
 }
 
-async fn speak<S>(protocol: Protocol, stream: S, peer: Peer, surface: Surface, stops: &Stops, bounds: Bounds)
+async fn speak<S>(protocol: Protocol, stream: S, peer: Peer, surface: Surface, stops: &Stops, limits: Limits)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let (limits, awake) = bounds;
     match protocol {
-        Protocol::Http1 => Box::pin(http1::serve(stream, peer, surface, stops, limits, awake)).await,
+        Protocol::Http1 => Box::pin(http1::serve(stream, peer, surface, stops, limits)).await,
         Protocol::Http2 => Box::pin(http2::serve(stream, peer, surface, &stops.0, limits)).await,
     }
 }

@@ -66,6 +66,14 @@ pub struct Surface {
     is_encrypted: bool,
 }
 
+/// An answer that was ready.
+pub(super) enum AtOnce {
+    /// As it is.
+    Response(Response<Outgoing>),
+    /// With header lines that are written already, and its `X-Request-Id`.
+    Lines(origin::InLines, HeaderValue),
+}
+
 impl Surface {
     /// A surface made of `parts`.
     pub fn new(parts: Parts) -> Self {
@@ -91,16 +99,9 @@ impl Surface {
     /// busy server are such, and cost hardly more than to write the answer.
     pub(super) fn answer_at_once<B>(&self, request: &Request<B>) -> Option<Response<Outgoing>> {
         let begun = Instant::now();
-        let (edge, path) = (self.parts.edge.as_ref(), request.uri().path());
-        let route = Route::of(path);
-        if !(path.starts_with("/v/") || path.starts_with("/t/") || edge.is_some() && route.is_content())
-            || head_bytes(request) > HEAD_BYTES_MAX
-            || guard::check(request).is_err()
-        {
-            return None;
-        }
+        let route = self.route_at_once(request)?;
         let id = || request_id::of(request.headers(), &*self.parts.clock);
-        let response = match edge {
+        let response = match &self.parts.edge {
             Some(edge) => {
                 let mut response = edge.answer_at_once(request)?;
                 response.headers_mut().insert(request_id::HEADER, id());
@@ -108,11 +109,43 @@ impl Surface {
             }
             None => self.parts.origin.as_ref()?.answer_at_once_as(request, id)?,
         };
-        let (method, status) = (request.method(), response.status());
-        self.parts.metrics.answered_at_once(route, method, status, begun.elapsed());
         let id = response.headers().get(request_id::HEADER);
-        tracing::debug!(request.id = ?id, route = route.name(), %method, status = status.as_u16(), "request answered at once");
+        self.answered_at_once((route, request.method()), response.status(), id, begun);
         Some(response.map(Outgoing::Origin))
+    }
+
+    /// The same for HTTP/1: most of the head is written already.
+    pub(super) fn answer_in_lines<B>(&self, request: &Request<B>) -> Option<AtOnce> {
+        let begun = Instant::now();
+        let Some(origin) = self.parts.origin.as_ref().filter(|_| self.parts.edge.is_none()) else {
+            return self.answer_at_once(request).map(AtOnce::Response);
+        };
+        let route = self.route_at_once(request)?;
+        let answer = origin.answer_in_lines(request)?;
+        let id = request_id::of(request.headers(), &*self.parts.clock);
+        self.answered_at_once((route, request.method()), answer.status, Some(&id), begun);
+        Some(AtOnce::Lines(answer, id))
+    }
+
+    /// The route of a request that may be answered at once.
+    fn route_at_once<B>(&self, request: &Request<B>) -> Option<Route> {
+        let path = request.uri().path();
+        let route = Route::of(path);
+        let is_played = path.starts_with("/v/") || path.starts_with("/t/");
+        let is_known = is_played || self.parts.edge.is_some() && route.is_content();
+        let is_sound = || head_bytes(request) <= HEAD_BYTES_MAX && guard::check(request).is_ok();
+        (is_known && is_sound()).then_some(route)
+    }
+
+    fn answered_at_once(
+        &self,
+        (route, method): (Route, &Method),
+        status: StatusCode,
+        id: Option<&HeaderValue>,
+        begun: Instant,
+    ) {
+        self.parts.metrics.answered_at_once(route, method, status, begun.elapsed());
+        tracing::debug!(request.id = ?id, route = route.name(), %method, status = status.as_u16(), "request answered at once");
     }
 
     /// Answers one request; never fails.

@@ -36,7 +36,7 @@ impl Unread {
     }
 
     /// The message at hand was read to its end.
-    fn over(&self) {
+    pub(super) fn over(&self) {
         self.0.store(false, Ordering::Relaxed);
     }
 

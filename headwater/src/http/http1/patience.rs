@@ -14,7 +14,6 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::awake::Awake;
 use crate::http::listener::Limits;
 use crate::http::outgoing::Outgoing;
 
@@ -73,15 +72,14 @@ pub(super) struct Patience {
     head: Duration,
     idle: Duration,
     rest: Duration,
-    awake: Awake,
 }
 
 impl Patience {
     /// A new connection owes a head.
-    pub(super) fn new(limits: &Limits, awake: Awake) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         let Limits { header_timeout: head, idle_timeout: idle, rest_after: rest, .. } = *limits;
         let phase = Phase(Arc::new(AtomicU8::new(NEW)));
-        Self { phase, seen: NEW, since: Instant::now(), has_written: false, sleep: None, head, idle, rest, awake }
+        Self { phase, seen: NEW, since: Instant::now(), has_written: false, sleep: None, head, idle, rest }
     }
 
     pub(super) fn phase(&self) -> Phase {
@@ -103,11 +101,10 @@ impl Patience {
         }
     }
 
-    /// All is written, and nothing is owed of the last message. If the answer was whole, the connection rests at once
-    /// where many do not.
+    /// All is written, and nothing is owed of the last message. If the answer was whole, the connection rests.
     pub(super) fn is_between(&mut self) {
         let swap = |phase: &AtomicU8| phase.compare_exchange(IDLE, RESTING, Ordering::Relaxed, Ordering::Relaxed);
-        if self.awake.are_many() && swap(&self.phase.0).is_ok() {
+        if swap(&self.phase.0).is_ok() {
             (self.seen, self.since, self.has_written) = (IDLE, Instant::now(), false);
         }
     }
@@ -196,13 +193,9 @@ mod tests {
     const REST_AFTER: Duration = Duration::from_secs(2);
 
     fn patience() -> Patience {
-        patience_among(&Awake::new(1))
-    }
-
-    fn patience_among(awake: &Awake) -> Patience {
         let (header_timeout, idle_timeout, rest_after) = (HEAD_TIME, IDLE_TIME, REST_AFTER);
         let limits = Limits { header_timeout, idle_timeout, rest_after, ..Limits::default() };
-        Patience::new(&limits, awake.clone())
+        Patience::new(&limits)
     }
 
     async fn ended(patience: &mut Patience) -> Duration {
@@ -244,26 +237,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn among_many_a_connection_rests_as_soon_as_it_has_answered() {
-        let awake = Awake::new(0);
-        let mut patience = patience_among(&awake);
+    async fn a_connection_rests_as_soon_as_it_has_answered() {
+        let mut patience = patience();
         let phase = patience.phase();
         let at_hand = phase.begin();
         let rests = |patience: &mut Patience| {
             patience.is_between();
             phase.is_resting()
         };
-        let many = awake.during(async {
-            assert!(!rests(&mut patience), "an answer is under way");
-            tokio::time::sleep(2 * IDLE_TIME).await;
-            drop(at_hand);
-            assert!(rests(&mut patience));
-            // Its silence begins here, whatever it did before.
-            assert_eq!(ended(&mut patience).await, IDLE_TIME);
-        });
-        many.await;
-        drop(phase.begin());
-        assert!(!rests(&mut patience), "few are awake");
+        assert!(!rests(&mut patience), "an answer is under way");
+        tokio::time::sleep(2 * IDLE_TIME).await;
+        drop(at_hand);
+        assert!(rests(&mut patience));
+        // Its silence begins here, whatever it did before.
+        assert_eq!(ended(&mut patience).await, IDLE_TIME);
     }
 
     #[tokio::test(start_paused = true)]

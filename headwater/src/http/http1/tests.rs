@@ -363,7 +363,7 @@ async fn a_connection_that_rested_answers_as_before_however_the_next_request_com
 
 #[tokio::test]
 async fn a_connection_that_rests_at_once_answers_as_before() {
-    let ground = Ground::with(Limits { awake_max: 0, rest_after: PATIENCE, ..Limits::default() }).await;
+    let ground = Ground::with(Limits { rest_after: PATIENCE, ..Limits::default() }).await;
     let mut stream = connected(&ground).await;
     for _ in 0..3 {
         ask(&mut stream, "/healthz").await;
@@ -450,4 +450,36 @@ async fn whoever_has_asked_for_nothing_is_owed_nothing_at_a_stop() {
     for stream in &mut streams {
         assert_eq!(all(stream).await, vec![]);
     }
+}
+
+#[tokio::test]
+async fn a_client_that_has_said_all_it_has_to_say_is_answered() {
+    let mut ground = Ground::new().await;
+    ground.gate.send_replace(false);
+    let mut stream = connected(&ground).await;
+    let gated = "POST /uploads/gated HTTP/1.1\r\nhost: x\r\n";
+    stream.write_all(format!("{gated}content-length: 3\r\n\r\nabc").as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    ground.gate.send_replace(true);
+    assert_eq!(ground.next_seen().await, Seen::Began);
+    assert_eq!(ground.next_seen().await, Seen::Whole(3, None));
+    assert_eq!(statuses(&all(&mut stream).await).last(), Some(&201));
+    // One that ends in the middle is not.
+    let mut stream = connected(&ground).await;
+    stream.write_all(format!("{gated}content-length: 4\r\n\r\nabc").as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(ground.next_seen().await, Seen::Began);
+    assert_eq!(ground.next_seen().await, Seen::BrokenOff(3));
+}
+
+#[tokio::test]
+async fn a_stream_of_events_ends_when_its_client_goes() {
+    let mut ground = Ground::new().await;
+    let mut stream = connected(&ground).await;
+    stream.write_all(b"GET /uploads/endless/events HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    assert!(head_text(&mut stream).await.starts_with("HTTP/1.1 200"));
+    assert!(ground.seen.try_recv().is_err(), "it is listened to");
+    drop(stream);
+    assert_eq!(ground.next_seen().await, Seen::Left);
 }

@@ -6,6 +6,7 @@
 //! be its response or `100 Continue`, and an interim response may come before either.
 
 use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -23,8 +24,8 @@ use super::patience::Patience;
 /// What `104` means, in the words of its registration.
 const REASON: &str = "Upload Resumption Supported";
 
-/// What is taken at first from a connection that rested.
-const HEARD_BYTES_MAX: usize = 1024;
+/// What is taken at first of a request.
+const HEARD_BYTES_MAX: usize = 4096;
 
 /// The request at hand, while it is not answered. HTTP/1 has one at a time: hyper reads the next head
 /// when the response before it is encoded, and flushes that before it flushes the socket.
@@ -67,6 +68,17 @@ impl<S> Wire<S> {
     /// Gives back octets that were read of the next request: they are read again.
     pub(super) fn unread(&mut self, octets: Bytes) {
         self.heard = octets;
+    }
+
+    /// What was heard of the next request.
+    pub(super) fn heard(&self) -> &Bytes {
+        &self.heard
+    }
+
+    /// Takes a whole request off what was heard.
+    pub(super) fn take(&mut self, bytes: usize) {
+        self.heard.advance(bytes);
+        self.unread.over();
     }
 }
 
@@ -122,8 +134,8 @@ impl<S: AsyncRead + Unpin> Wire<S> {
     /// the client says.
     pub(super) fn poll_heard(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
         if self.heard.is_empty() {
-            let mut octets = [0; HEARD_BYTES_MAX];
-            let mut buffer = ReadBuf::new(&mut octets);
+            let mut octets = [const { MaybeUninit::uninit() }; HEARD_BYTES_MAX];
+            let mut buffer = ReadBuf::uninit(&mut octets);
             ready!(Pin::new(&mut *self).poll_read(context, &mut buffer))?;
             self.heard = Bytes::copy_from_slice(buffer.filled());
         }
@@ -227,7 +239,6 @@ mod tests {
     use http::HeaderValue;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-    use super::super::Awake;
     use super::*;
     use crate::http::listener::Limits;
 
@@ -246,7 +257,7 @@ mod tests {
     /// A wire over a pipe of `room` octets, the far end, and a request that may speak.
     fn ground(room: usize) -> (Wire<DuplexStream>, DuplexStream, ingest::Interim, Option<Speech>) {
         let (near, far) = tokio::io::duplex(room);
-        let patience = Patience::new(&Limits::default(), Awake::new(1));
+        let patience = Patience::new(&Limits::default());
         let (wire, speaker) = Wire::new(near, patience);
         let mut request = request();
         let speech = speaker.offer(&mut request);

@@ -2,7 +2,7 @@
 
 use std::future::{pending, poll_fn};
 use std::pin::pin;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::Heard;
 use super::body::{RequestBody, Unread};
+use crate::http::date;
 use crate::http::interim::offer;
 use crate::http::outgoing::Outgoing;
 use crate::http::surface::Surface;
@@ -142,7 +143,7 @@ async fn send(
     for name in &CONNECTION_HEADERS {
         head.headers.remove(name);
     }
-    head.headers.entry(header::DATE).or_insert_with(|| date(now));
+    head.headers.entry(header::DATE).or_insert_with(|| date::of(now));
     let is_empty = body.is_end_stream();
     if let Some(length) = body.size_hint().exact().filter(|_| !is_empty) {
         head.headers.entry(header::CONTENT_LENGTH).or_insert_with(|| HeaderValue::from(length));
@@ -252,12 +253,6 @@ async fn send_data(
         stream.send_data(piece, is_last && data.is_empty())?;
     }
     Ok(())
-}
-
-fn date(now: Timestamp) -> HeaderValue {
-    let since_epoch = Duration::from_millis(u64::try_from(now.unix_ms()).unwrap_or(0));
-    let text = httpdate::fmt_http_date(UNIX_EPOCH + since_epoch);
-    HeaderValue::try_from(text).expect("a date is a header value")
 }
 
 #[cfg(test)]
