@@ -218,11 +218,12 @@ impl Answer {
         let full = |status, octets: Option<Range<u64>>, range| {
             let bytes = octets.as_ref().map_or(representation.bytes, |octets| octets.end - octets.start);
             let body = octets.map_or_else(Body::empty, |octets| Body::part(content.part(octets), bytes));
-            InLines { status, lines: lines.full(&representation.full), bytes: Some(bytes), range, body }
+            InLines { status, lines: lines.of(status, &representation.full), bytes: Some(bytes), range, body }
         };
         match self {
             Self::NotModified => {
-                let (status, lines) = (StatusCode::NOT_MODIFIED, lines.brief(&representation.brief));
+                let status = StatusCode::NOT_MODIFIED;
+                let lines = lines.of(status, &representation.brief);
                 Some(InLines { status, lines, bytes: None, range: None, body: Body::empty() })
             }
             Self::Head => Some(full(StatusCode::OK, None, None)),

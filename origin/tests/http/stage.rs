@@ -308,7 +308,8 @@ impl Stage {
 /// The answer that somebody reads who is sent these lines.
 fn of_lines(answer: origin::InLines) -> Response<origin::Body> {
     let mut response = Response::builder().status(answer.status);
-    let lines = std::str::from_utf8(&answer.lines).unwrap();
+    let (first, lines) = std::str::from_utf8(&answer.lines).unwrap().split_once("\r\n").unwrap();
+    assert_eq!(first, format!("HTTP/1.1 {}", answer.status));
     for line in lines.split_inclusive("\r\n") {
         let (name, value) = line.strip_suffix("\r\n").unwrap().split_once(": ").unwrap();
         response = response.header(name, value);

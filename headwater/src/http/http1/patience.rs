@@ -102,11 +102,9 @@ impl Patience {
     }
 
     /// All is written, and nothing is owed of the last message. If the answer was whole, the connection rests.
-    pub(super) fn is_between(&mut self) {
-        let swap = |phase: &AtomicU8| phase.compare_exchange(IDLE, RESTING, Ordering::Relaxed, Ordering::Relaxed);
-        if swap(&self.phase.0).is_ok() {
-            (self.seen, self.since, self.has_written) = (IDLE, Instant::now(), false);
-        }
+    pub(super) fn is_between(&self) {
+        // The silence begins with the next look, which is at once.
+        let _ = self.phase.0.compare_exchange(IDLE, RESTING, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// To be asked when nothing comes: done when that has lasted too long. `is_between` tells that all is written and
@@ -118,7 +116,8 @@ impl Patience {
         if (phase, self.seen) == (HEAD, NEW) {
             self.seen = HEAD;
         }
-        if (phase != self.seen && phase != RESTING) || (phase == IDLE && self.has_written) {
+        let is_over = matches!(phase, IDLE | RESTING) && self.has_written;
+        if is_over || (phase != self.seen && phase != RESTING) {
             (self.seen, self.since, self.has_written) = (phase, now, false);
         }
         let end = match phase {
@@ -242,6 +241,7 @@ mod tests {
         let phase = patience.phase();
         let at_hand = phase.begin();
         let rests = |patience: &mut Patience| {
+            patience.went();
             patience.is_between();
             phase.is_resting()
         };
