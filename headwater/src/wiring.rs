@@ -243,10 +243,8 @@ pub(crate) fn webhooks(
 /// # Errors
 /// As [`engine`].
 pub fn admission(config: &Config) -> anyhow::Result<ingest::Admission> {
-    Ok(ingest::Admission::new(
-        config.admission(),
-        Some(Arc::new(early::EngineProber(engine(&config.source_limits())?))),
-    ))
+    let prober = early::EngineProber::new(&engine(&config.source_limits())?);
+    Ok(ingest::Admission::new(config.admission(), Some(Arc::new(prober))))
 }
 
 /// The origin over this storage, which tells `demand` what viewers wait for.

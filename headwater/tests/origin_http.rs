@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use domain::presentation::{AudioRendition, SCHEMA, SegmentEntry};
 use domain::{AssetId, Bitrate, Cadence, Generation, MediaTime, PlaybackId, Presentation, RenditionId, Timescale};
+use fixtures::{Dice, dice};
 use media_store::{MediaStore, StoreConfig, layout};
 use sha2::{Digest, Sha256};
 
@@ -295,6 +296,66 @@ fn requests_in_a_row_are_answered_in_order() {
     assert_eq!(seen, [200, 206, 416, 204, 200]);
     assert_eq!((replies[0].body.len(), replies[1].body.as_slice()), (0, &CONTENT[..5]));
     assert_eq!(replies[4].body, CONTENT);
+}
+
+/// What two answers to the same request have in common, in any order.
+fn lasting(reply: &Reply) -> (u16, Vec<String>, &[u8]) {
+    let changing = ["date", "x-request-id", "server-timing", "cmsd-dynamic", "connection"];
+    let is_lasting = |line: &&str| !changing.iter().any(|name| line.starts_with(&format!("{name}:")));
+    let mut lines: Vec<_> = reply.head.lines().filter(is_lasting).map(str::to_owned).collect();
+    lines.sort_unstable();
+    (reply.status, lines, &reply.body)
+}
+
+#[test]
+fn what_is_ready_is_the_same_on_the_wire_as_what_is_made() {
+    let server = Server::start();
+    let path = segment_path();
+    let etag = server.one("GET", &path, "").header("etag").unwrap().to_owned();
+    let asked = [
+        ("GET", String::new()),
+        ("HEAD", String::new()),
+        ("GET", "Range: bytes=5-9\r\n".to_owned()),
+        ("GET", "Range: bytes=-1\r\nCMCD-Request: bl=800\r\n".to_owned()),
+        ("GET", "Range: bytes=99999-\r\n".to_owned()),
+        ("GET", format!("If-None-Match: {etag}\r\n")),
+        ("HEAD", format!("If-None-Match: {etag}\r\n")),
+        ("GET", "If-Match: \"another\"\r\n".to_owned()),
+        ("GET", "Connection: keep-alive\r\n".to_owned()),
+    ];
+    // Until memory has it.
+    for _ in 0..4 {
+        server.one("GET", &path, "");
+    }
+    // The end of a connection is hyper's to say, and so are these answers.
+    let made: Vec<_> = asked.iter().map(|(method, lines)| server.one(method, &path, lines)).collect();
+    let seed = dice::seed();
+    let mut dice = Dice::new(seed);
+    let mut below = |end: usize| usize::try_from(dice.below(end as u64)).unwrap();
+    for _ in 0..20 {
+        let picked: Vec<usize> = (0..40).map(|_| below(asked.len())).collect();
+        let request = |(method, lines): &(&str, String)| format!("{method} {path} HTTP/1.1\r\nHost: a\r\n{lines}\r\n");
+        let mut text: String = picked.iter().map(|at| request(&asked[*at])).collect();
+        text += &format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let mut stream = TcpStream::connect(&server.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (mut rest, bytes_max) = (text.as_bytes(), 1 + below(400));
+        // Some connections by the piece, some in a row: a head may end anywhere.
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(rest.len().min(1 + below(bytes_max)));
+            stream.write_all(piece).unwrap();
+            std::thread::sleep(Duration::from_micros(below(300) as u64));
+            rest = after;
+        }
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        let replies = replies(&received);
+        assert_eq!(replies.len(), picked.len() + 1, "seed {seed}");
+        for (at, reply) in picked.iter().zip(&replies) {
+            assert_eq!(lasting(reply), lasting(&made[*at]), "seed {seed}: {:?}", asked[*at]);
+        }
+    }
 }
 
 #[test]

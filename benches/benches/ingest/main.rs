@@ -45,7 +45,9 @@ const FAST_AIM: f64 = 0.80;
 
 /// How long slow uploads run before their memory is looked at: several checkpoints.
 const SETTLE: Duration = Duration::from_secs(12);
-/// What a server does after its answer belongs to the upload, too.
+/// What a server does once it listens, such as a look at its engine, does not belong to the upload.
+const START: Duration = Duration::from_secs(1);
+/// What it does after its answer does.
 const AFTERMATH: Duration = Duration::from_millis(300);
 /// Longest time for any one program.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -131,6 +133,7 @@ impl Setting {
     /// What the file costs a server, and the peak of the anonymous memory of that.
     fn sent_to(&self, command: &mut Command) -> anyhow::Result<(Cost, u64)> {
         let server = Server::start(command, &self.log())?;
+        std::thread::sleep(START);
         server.forget_peak()?;
         let (before_s, began) = (server.cpu_s()?, Instant::now());
         let is_over = AtomicBool::new(false);

@@ -15,7 +15,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use axum::body::{Body, Bytes};
-use http::{Request, Response};
+use http::{HeaderName, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::{Service, service_fn};
@@ -95,7 +95,7 @@ async fn listen<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    if phase.is_new() && !quick::heard(wire, pin!(leaving.cancelled())).await? {
+    if phase.is_new() && !quick::heard(wire, pin!(leaving.cancelled())).await {
         return Ok(Next::End);
     }
     quick.answer_all(wire, lifecycle.soft()).await
@@ -152,6 +152,13 @@ where
                 Pin::new(&mut *served).graceful_shutdown();
             }
         }
+    }
+}
+
+/// Writes a header line with its end.
+fn line(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+        head.extend_from_slice(part);
     }
 }
 

@@ -9,9 +9,18 @@ use transcoder::{Engine, EngineError};
 /// Longest look at the head of a file: it must be over long before the file is there.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Levels of nice by which a look steps back: behind the octets that come meanwhile, before the encoding of others.
+const LOOK_NICENESS: u8 = 5;
+
 /// Looks in a caged child of the engine.
 #[derive(Debug)]
-pub(super) struct EngineProber(pub(super) Engine);
+pub(super) struct EngineProber(Engine);
+
+impl EngineProber {
+    pub(super) fn new(engine: &Engine) -> Self {
+        Self(engine.with_niceness(LOOK_NICENESS))
+    }
+}
 
 impl Prober for EngineProber {
     fn look(&self, file: File) -> Finding<'_> {

@@ -20,6 +20,7 @@ use origin::access::Peer;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
+use super::line;
 use super::patience::Phase;
 use super::wire::Wire;
 use crate::http::date::Clockface;
@@ -63,7 +64,7 @@ impl Quick {
     /// for. What is asked for after that is for hyper, which tells clients that it is the last.
     ///
     /// # Errors
-    /// Those of the socket, and an answer that broke off: the connection is of no use any more.
+    /// Those of an answer that broke off: the connection is of no use any more.
     pub(super) async fn answer_all<S>(&mut self, wire: &mut Wire<S>, stop: &CancellationToken) -> io::Result<Next>
     where
         S: AsyncRead + AsyncWrite + Unpin,
@@ -71,7 +72,7 @@ impl Quick {
         let mut stopped = pin!(stop.cancelled());
         // Ends with the client, the server, or a request for hyper; the runtime makes it wait now and then for others.
         loop {
-            if !heard(wire, stopped.as_mut()).await? {
+            if !heard(wire, stopped.as_mut()).await {
                 return Ok(Next::End);
             }
             let Some((request, bytes)) = read(wire.heard(), self.peer) else {
@@ -152,12 +153,6 @@ fn of_lines(answer: InLines, id: &HeaderValue, is_head: bool, date: &HeaderValue
     Answer { lines: answer.lines, head, body: Outgoing::Origin(answer.body), due }
 }
 
-fn line(head: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
-        head.extend_from_slice(part);
-    }
-}
-
 /// Writes an answer.
 async fn send<S>(wire: &mut Wire<S>, answer: Answer) -> io::Result<()>
 where
@@ -180,13 +175,17 @@ where
 
 /// Waits for the first octets of a request; false when none come any more, or `stopped` is done. What lies in the socket
 /// is read before that: whoever asked is answered.
-pub(super) async fn heard<S>(wire: &mut Wire<S>, mut stopped: Pin<&mut impl Future<Output = ()>>) -> io::Result<bool>
+pub(super) async fn heard<S>(wire: &mut Wire<S>, mut stopped: Pin<&mut impl Future<Output = ()>>) -> bool
 where
     S: AsyncRead + Unpin,
 {
     poll_fn(|context| match wire.poll_heard(context) {
-        Poll::Pending => stopped.as_mut().poll(context).map(|()| Ok(false)),
-        heard => heard,
+        Poll::Pending => stopped.as_mut().poll(context).map(|()| false),
+        Poll::Ready(Ok(has_more)) => Poll::Ready(has_more),
+        Poll::Ready(Err(error)) => {
+            tracing::debug!(%error, "nothing more is heard of a client");
+            Poll::Ready(false)
+        }
     })
     .await
 }

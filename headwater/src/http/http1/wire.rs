@@ -18,6 +18,7 @@ use ingest::interim::Outbox;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::interim;
+use super::line;
 use super::linger::{Linger, Unread, Watched};
 use super::patience::Patience;
 
@@ -222,9 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 fn encoded(headers: &HeaderMap) -> Bytes {
     let mut text = format!("HTTP/1.1 {} {REASON}\r\n", ingest::interim::STATUS).into_bytes();
     for (name, value) in headers {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            text.extend_from_slice(part);
-        }
+        line(&mut text, name, value.as_bytes());
     }
     text.extend_from_slice(b"\r\n");
     text.into()
