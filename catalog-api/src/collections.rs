@@ -71,8 +71,11 @@ struct Change {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewItem {
+    #[serde(default, deserialize_with = "present")]
     asset: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     season: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     position: Option<u64>,
 }
 

@@ -381,6 +381,10 @@ impl From<CatalogError> for Problem {
             }
             _ => {}
         }
+        if error.is_reference_gone() {
+            tracing::debug!(error = %chain(&error), "something was deleted while it was referred to");
+            return Self::not_found("what this refers to was deleted meanwhile");
+        }
         if error.is_transient() || error.is_breakdown() {
             match error.is_breakdown() {
                 true => tracing::error!(error = %chain(&error), "the catalogue has broken down"),

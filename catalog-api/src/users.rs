@@ -49,9 +49,12 @@ struct NewAccount {
     #[serde(default)]
     name: String,
     language: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     role: Option<Role>,
+    #[serde(default, deserialize_with = "present")]
     password: Option<String>,
     /// Of another system: Argon2id or bcrypt.
+    #[serde(default, deserialize_with = "present")]
     password_hash: Option<String>,
 }
 

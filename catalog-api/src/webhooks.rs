@@ -71,6 +71,7 @@ struct ChangeRequest {
 #[serde(deny_unknown_fields)]
 struct SecretRequest {
     /// For how long the present secret goes on being good.
+    #[serde(default, deserialize_with = "present")]
     overlap_hours: Option<u32>,
 }
 
@@ -78,7 +79,9 @@ struct SecretRequest {
 #[serde(deny_unknown_fields)]
 struct ReplayRequest {
     since: String,
+    #[serde(default, deserialize_with = "present")]
     until: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     state: Option<String>,
 }
 

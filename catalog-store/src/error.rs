@@ -279,6 +279,11 @@ impl CatalogError {
         }
     }
 
+    /// True if what a row was to refer to was deleted meanwhile: it had been there a moment before.
+    pub fn is_reference_gone(&self) -> bool {
+        matches!(self, Self::Statement(sqlx::Error::Database(error)) if error.is_foreign_key_violation())
+    }
+
     /// True if no call succeeds before somebody has seen to the database: it is damaged or gone, lets nobody in, or
     /// takes nothing.
     pub fn is_breakdown(&self) -> bool {

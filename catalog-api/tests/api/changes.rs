@@ -190,3 +190,62 @@ async fn what_changes_nothing_leaves_the_version_and_null_is_taken_where_it_mean
     }
     people.stop().await;
 }
+
+/// The members of a request's document that may be left out and are never null.
+fn never_null(described: &Value, operation: &str) -> Vec<String> {
+    let followed = |schema: &Value| match schema["$ref"].as_str() {
+        Some(place) => described.pointer(place.trim_start_matches('#')).unwrap().clone(),
+        None => schema.clone(),
+    };
+    let takes_null = |schema: &Value| {
+        let schema = followed(schema);
+        let choices = ["anyOf", "oneOf"].iter().filter_map(|kind| schema[kind].as_array()).flatten();
+        let kinds = choices.map(|choice| followed(choice)["type"].clone()).chain([schema["type"].clone()]);
+        kinds.into_iter().any(|kind| kind.to_string().contains("\"null\""))
+            || schema["enum"].to_string().contains("null")
+    };
+    let operation = described.pointer(operation).unwrap();
+    let schema = followed(&operation["requestBody"]["content"]["application/json"]["schema"]);
+    let required = schema["required"].as_array().cloned().unwrap_or_default();
+    let optional = schema["properties"].as_object().unwrap().iter();
+    let optional = optional.filter(|(name, schema)| !required.contains(&json!(name)) && !takes_null(schema));
+    optional.map(|(name, _)| name.clone()).collect()
+}
+
+#[tokio::test]
+async fn what_may_be_left_out_is_not_null_where_that_is_not_described() {
+    let people = People::start().await;
+    let admin = people.somebody(Role::Admin).await;
+    let described = people.get(&admin, "/api/v1/openapi.json").await.ok();
+    let things = things(&people, &admin).await;
+    let at = |part: &str| things.iter().map(|thing| &thing.path).find(|path| path.contains(part)).unwrap();
+    let (webhook, list) = (at("/webhooks/"), at("/collections/"));
+    let mut tried = 0;
+    for (template, path, document) in [
+        (
+            "auth/register",
+            "/api/v1/auth/register".to_owned(),
+            json!({ "email": "a@x.org", "password": "long enough 1" }),
+        ),
+        ("auth/login", "/api/v1/auth/login".to_owned(), json!({ "email": "a@x.org", "password": "long enough 1" })),
+        ("users", "/api/v1/users".to_owned(), json!({ "email": "a@x.org" })),
+        ("channels", "/api/v1/channels".to_owned(), json!({ "handle": "other", "name": "Other" })),
+        ("collections", "/api/v1/collections".to_owned(), json!({ "kind": "playlist", "title": "Other" })),
+        ("collections/{collection}/items", format!("{list}/items"), json!({})),
+        ("webhooks", "/api/v1/webhooks".to_owned(), json!({ "url": "https://example.org/third" })),
+        ("webhooks/{webhook}/secrets", format!("{webhook}/secrets"), json!({})),
+        ("webhooks/{webhook}/replay", format!("{webhook}/replay"), json!({ "since": "2026-01-01T00:00:00Z" })),
+    ] {
+        let operation = format!("/paths/{}/post", format!("/api/v1/{template}").replace('/', "~1"));
+        for member in never_null(&described, &operation) {
+            let mut with_null = document.clone();
+            with_null[&member] = Value::Null;
+            let refused = people.post(&admin, &path, with_null).await;
+            assert!(refused.text.contains(&format!("\"{member} is not")), "{path} {member}: {}", refused.text);
+            refused.is_problem(422, "invalid_body", &path);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 17, "{tried}");
+    people.stop().await;
+}

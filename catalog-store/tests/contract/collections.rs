@@ -214,3 +214,21 @@ pub(crate) async fn whoever_follows_channels_gets_the_newest_of_them(world: Worl
     assert!(!world.catalog.unsubscribe(bob, channel(1)).await.unwrap());
     assert!(feed(None).await.is_empty());
 }
+
+pub(crate) async fn what_is_deleted_while_it_is_referred_to_is_told_as_gone(world: World) {
+    let bob = user(&world, Role::User).await;
+    let catalog = &world.catalog;
+    for nth in 100..140 {
+        let (id, handle) = (channel(nth), format!("c{nth}"));
+        catalog.create_channel((id, &handle), ("Name", ""), None, at(1)).await.unwrap();
+        // Whichever is first.
+        let (deleted, followed) =
+            tokio::join!(catalog.delete_channel(id, None, at(2)), catalog.subscribe(bob, id, at(2)));
+        assert!(deleted.unwrap());
+        match followed {
+            Ok(()) => {}
+            Err(CatalogError::NoChannel(gone)) => assert_eq!(gone, id),
+            Err(error) => assert!(error.is_reference_gone(), "{error:?}"),
+        }
+    }
+}

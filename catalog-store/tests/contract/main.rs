@@ -174,7 +174,8 @@ contract! {
         a_collection_is_seen_by_its_owner_and_whom_it_is_shared_with
         what_is_in_a_collection_is_seen_as_far_as_it_may_be
         an_asset_is_in_one_channel_and_seen_there_by_everybody
-        whoever_follows_channels_gets_the_newest_of_them;
+        whoever_follows_channels_gets_the_newest_of_them
+        what_is_deleted_while_it_is_referred_to_is_told_as_gone;
     sessions:
         a_session_is_found_by_what_proves_it_until_it_ends
         a_session_begins_only_by_what_is_in_force_when_it_does
