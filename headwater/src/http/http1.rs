@@ -6,6 +6,7 @@
 mod linger;
 mod patience;
 mod quick;
+mod unread;
 mod wire;
 
 use std::convert::Infallible;
@@ -15,7 +16,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use axum::body::{Body, Bytes};
-use http::{HeaderName, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1::{self, Parts};
 use hyper::service::{Service, service_fn};
@@ -56,15 +57,20 @@ where
     let service_phase = phase.clone();
     let mut service = service_fn(move |request: Request<Incoming>| {
         let at_hand = service_phase.begin();
+        let is_on_its_way = !request.headers().contains_key(header::EXPECT);
+        let unread = speaker.unread().clone();
         let mut request = request.map(|body| speaker.watch(body));
         request.extensions_mut().insert(peer);
         let speech = speaker.offer(&mut request);
         let answer = Box::pin(surface.clone().answer(request.map(Body::new)));
         async move {
-            let response = answer.await;
+            let Ok(mut response) = answer.await;
             // From here on the answer may be written: nothing comes before it any more.
             drop(speech);
-            response.map(|response| response.map(|body| Sent { body, _at_hand: at_hand }))
+            if unread.is_due() && !unread.settled(is_on_its_way).await {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response.map(|body| Sent { body, _at_hand: at_hand }))
         }
     });
     // Ends with the connection: each turn waits for a request, and answers it.
@@ -119,6 +125,8 @@ where
     // A client may have said all it has to say (RFC 9112 §9.6) and wait for its answer. One of a stream that never ends
     // is looked at until it goes: nobody would notice before the next event.
     builder.max_buf_size(READ_BYTES_MAX).half_close(!is_endless);
+    // Whoever asks after a stop is told that it is the last time.
+    builder.keep_alive(!lifecycle.soft().is_cancelled());
     // In a place of its own, which is free again while the connection rests.
     let mut served = Box::new(builder.serve_connection(TokioIo::new(wire), service));
     let mut is_draining = false;

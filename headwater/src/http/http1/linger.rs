@@ -5,14 +5,9 @@
 //! server says that it has no more to say, and for a while takes what still comes without looking at it.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -24,66 +19,6 @@ const TIME_MAX: Duration = Duration::from_secs(10);
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 /// What is taken at a time.
 const BUFFER_BYTES: usize = 64 << 10;
-
-/// Whether octets of the client may be on their way that nobody is going to read. Cheap to clone.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Unread(Arc<AtomicBool>);
-
-impl Unread {
-    /// Octets came: more of the same message may follow.
-    pub(super) fn came(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// The message at hand was read to its end.
-    pub(super) fn over(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-
-    /// Whether the connection must not be closed at once.
-    pub(super) fn is_due(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// A body that tells when it was read to its end.
-    pub(super) fn watch(&self, body: Incoming) -> Watched {
-        if body.is_end_stream() {
-            self.over();
-        }
-        Watched { body, unread: self.clone() }
-    }
-}
-
-/// See [`Unread::watch`].
-#[derive(Debug)]
-pub(super) struct Watched {
-    body: Incoming,
-    unread: Unread,
-}
-
-impl Body for Watched {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if frame.is_none() || self.body.is_end_stream() {
-            self.unread.over();
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
 
 /// Takes what still comes.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::http::Limits;
-use crate::http::ground::{Ground, PATIENCE, Seen};
+use crate::http::ground::{Ground, LARGE_BYTES, PATIENCE, Seen};
 
 /// One message of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -415,7 +415,10 @@ async fn accepted(ground: &Ground) -> Vec<TcpStream> {
     streams
 }
 
-const LAST: &[u8] = b"POST /uploads/counted HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+const LAST_TEXT: &str = "POST /uploads/counted HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc";
+const LAST: &[u8] = LAST_TEXT.as_bytes();
+/// A body of unknown length.
+const CHUNKED: &str = "transfer-encoding: chunked";
 
 #[tokio::test]
 async fn what_came_before_a_stop_is_answered() {
@@ -437,8 +440,10 @@ async fn whoever_came_to_a_socket_that_is_shared_is_answered_once_more() {
     ground.lifecycle.soft().cancel();
     tokio::time::sleep(Duration::from_millis(100)).await;
     for stream in &mut streams {
-        stream.write_all(LAST).await.unwrap();
-        assert_eq!(statuses(&all(stream).await).last(), Some(&201));
+        // All of them before anything is read, and only the first is answered.
+        stream.write_all(&LAST.repeat(3)).await.unwrap();
+        let answers: Vec<_> = all(stream).await.into_iter().filter(|message| message.status != 104).collect();
+        assert_eq!((statuses(&answers), answers[0].header("connection")), (vec![201], Some("close")));
     }
 }
 
@@ -482,4 +487,70 @@ async fn a_stream_of_events_ends_when_its_client_goes() {
     assert!(ground.seen.try_recv().is_err(), "it is listened to");
     drop(stream);
     assert_eq!(ground.next_seen().await, Seen::Left);
+}
+
+#[tokio::test]
+async fn the_body_of_a_request_that_is_refused_behind_another_is_no_request() {
+    let ground = Ground::new().await;
+    let request = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
+    for first in [request, LAST_TEXT] {
+        for refused in ["PATCH /uploads/refused", "GET /healthz", "POST /unknown"] {
+            let length = || format!("content-length: {}", request.len());
+            for (length, chunk) in
+                [(length(), ""), (format!("{}\r\nexpect: 100-continue", length()), ""), (CHUNKED.into(), "25\r\n")]
+            {
+                let mut stream = connected(&ground).await;
+                let head = format!("{first}{refused} HTTP/1.1\r\nhost: x\r\n{length}\r\n\r\n");
+                stream.write_all(head.as_bytes()).await.unwrap();
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                // The server may have closed the connection by now; if it has not, this is no request to it.
+                let _ = stream.write_all(format!("{chunk}{request}").as_bytes()).await;
+                let _ = stream.shutdown().await;
+                let read = all(&mut stream).await;
+                let answers = read.iter().filter(|message| message.status != 104).count();
+                assert_eq!(answers, 2, "{refused} {length}: {:?}", statuses(&read));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_not_lost_with_requests_that_come_behind_the_last_one() {
+    let ground = Ground::new().await;
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(ground.address).await.unwrap();
+    let last = "GET /uploads/large HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let beyond = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n".repeat(10_000);
+    let _ = stream.write_all(format!("{last}{beyond}").as_bytes()).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut octets = Vec::new();
+    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut octets)).await.expect("in time").unwrap();
+    assert!(octets.len() > LARGE_BYTES && octets.ends_with(&[7; 100]), "{}", octets.len());
+}
+
+#[tokio::test]
+async fn a_refusal_before_a_body_that_is_on_its_way_leaves_the_connection_and_another_says_that_it_ends() {
+    let ground = Ground::new().await;
+    let refused = |lines: &str| format!("PATCH /uploads/refused HTTP/1.1\r\nhost: x\r\n{lines}\r\n\r\n");
+    for (lines, body) in [("content-length: 3", "abc"), (CHUNKED, "3\r\nabc\r\n0\r\n\r\n")] {
+        let mut stream = connected(&ground).await;
+        for _ in 0..3 {
+            stream.write_all(refused(lines).as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            stream.write_all(body.as_bytes()).await.unwrap();
+            let head = head_text(&mut stream).await;
+            assert!(head.starts_with("HTTP/1.1 413") && !head.contains("connection:"), "{lines}: {head}");
+            let mut body = vec![0; "too large".len()];
+            stream.read_exact(&mut body).await.unwrap();
+        }
+    }
+    for lines in ["content-length: 3", CHUNKED, "content-length: 1000000", "content-length: 3\r\nexpect: 100-continue"]
+    {
+        let mut stream = connected(&ground).await;
+        stream.write_all(refused(lines).as_bytes()).await.unwrap();
+        let read = all(&mut stream).await;
+        let answer = read.last().unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (413, Some("close")), "{lines}");
+    }
 }

@@ -19,8 +19,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::super::interim;
 use super::line;
-use super::linger::{Linger, Unread, Watched};
+use super::linger::Linger;
 use super::patience::Patience;
+use super::unread::{Unread, Watched};
 
 /// What `104` means, in the words of its registration.
 const REASON: &str = "Upload Resumption Supported";
@@ -95,6 +96,11 @@ impl Speaker {
     pub(super) fn watch(&self, body: Incoming) -> Watched {
         self.1.watch(body)
     }
+
+    /// What is left of it.
+    pub(super) fn unread(&self) -> &Unread {
+        &self.1
+    }
 }
 
 impl Drop for Speech {
@@ -141,6 +147,16 @@ impl<S: AsyncRead + Unpin> Wire<S> {
             self.heard = Bytes::copy_from_slice(buffer.filled());
         }
         Poll::Ready(Ok(!self.heard.is_empty()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> Wire<S> {
+    /// Whether the client has sent more than was asked of it: requests that are not answered any more.
+    fn has_more(&mut self, context: &mut Context<'_>) -> bool {
+        let mut octet = [0];
+        let mut buffer = ReadBuf::new(&mut octet);
+        let read = Pin::new(&mut self.socket).poll_read(context, &mut buffer);
+        matches!(read, Poll::Ready(Ok(()))) && !buffer.filled().is_empty()
     }
 }
 
@@ -211,7 +227,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if this.linger.is_none() {
             ready!(this.poll_rest(context))?;
             ready!(Pin::new(&mut this.socket).poll_shutdown(context))?;
-            if !this.unread.is_due() {
+            if !this.unread.is_due() && !this.has_more(context) {
                 return Poll::Ready(Ok(()));
             }
         }
