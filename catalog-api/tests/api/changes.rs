@@ -201,8 +201,8 @@ fn never_null(described: &Value, operation: &str) -> Vec<String> {
         let schema = followed(schema);
         let choices = ["anyOf", "oneOf"].iter().filter_map(|kind| schema[kind].as_array()).flatten();
         let kinds = choices.map(|choice| followed(choice)["type"].clone()).chain([schema["type"].clone()]);
-        kinds.into_iter().any(|kind| kind.to_string().contains("\"null\""))
-            || schema["enum"].to_string().contains("null")
+        let is_value = schema["enum"].as_array().is_some_and(|values| values.contains(&Value::Null));
+        is_value || kinds.into_iter().any(|kind| kind.to_string().contains("\"null\""))
     };
     let operation = described.pointer(operation).unwrap();
     let schema = followed(&operation["requestBody"]["content"]["application/json"]["schema"]);
