@@ -382,7 +382,8 @@ impl From<CatalogError> for Problem {
             _ => {}
         }
         if error.is_reference_gone() {
-            tracing::debug!(error = %chain(&error), "something was deleted while it was referred to");
+            // Rare, and worth a look if it is not: then a reference was not looked for.
+            tracing::warn!(error = %chain(&error), "something was deleted while it was referred to");
             return Self::not_found("what this refers to was deleted meanwhile");
         }
         if error.is_transient() || error.is_breakdown() {

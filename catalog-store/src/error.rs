@@ -279,7 +279,7 @@ impl CatalogError {
         }
     }
 
-    /// True if what a row was to refer to was deleted meanwhile: it had been there a moment before.
+    /// True if what a row was to refer to is not there. Calls look for it first, so it was deleted meanwhile.
     pub fn is_reference_gone(&self) -> bool {
         matches!(self, Self::Statement(sqlx::Error::Database(error)) if error.is_foreign_key_violation())
     }

@@ -116,7 +116,8 @@ impl Ground {
 
 /// `announced` speaks first and reads then, `counted` reads first, `gated` waits before it reads,
 /// `detached` reads in a task of its own, which outlives its client, `streamed` speaks while its answer is
-/// under way, `endless/events` answers as long as somebody listens, `refused` reads nothing, `large` has much to answer, `old-fashioned` answers with headers of HTTP/1.
+/// under way, `endless/events` answers as long as somebody listens, `refused` reads nothing, `large` has much to
+/// answer, `old-fashioned` answers with headers of HTTP/1.
 fn uploads(saw: mpsc::Sender<Seen>, is_open: watch::Receiver<bool>) -> Router {
     let counted = saw.clone();
     let announced = saw.clone();

@@ -495,16 +495,21 @@ async fn the_body_of_a_request_that_is_refused_behind_another_is_no_request() {
     let request = "GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n";
     for first in [request, LAST_TEXT] {
         for refused in ["PATCH /uploads/refused", "GET /healthz", "POST /unknown"] {
-            let length = || format!("content-length: {}", request.len());
-            for (length, chunk) in
-                [(length(), ""), (format!("{}\r\nexpect: 100-continue", length()), ""), (CHUNKED.into(), "25\r\n")]
-            {
+            let length = format!("content-length: {}", request.len());
+            let chunk = format!("{:x}\r\n{request}\r\n0\r\n\r\n", request.len());
+            for (length, body) in [
+                (length.clone(), request.to_owned()),
+                (format!("{length}\r\nexpect: 100-continue"), request.to_owned()),
+                (CHUNKED.to_owned(), chunk.clone()),
+                // Cut off in the middle of a chunk.
+                (CHUNKED.to_owned(), format!("99\r\n{request}")),
+            ] {
                 let mut stream = connected(&ground).await;
                 let head = format!("{first}{refused} HTTP/1.1\r\nhost: x\r\n{length}\r\n\r\n");
                 stream.write_all(head.as_bytes()).await.unwrap();
                 tokio::time::sleep(Duration::from_millis(30)).await;
                 // The server may have closed the connection by now; if it has not, this is no request to it.
-                let _ = stream.write_all(format!("{chunk}{request}").as_bytes()).await;
+                let _ = stream.write_all(body.as_bytes()).await;
                 let _ = stream.shutdown().await;
                 let read = all(&mut stream).await;
                 let answers = read.iter().filter(|message| message.status != 104).count();

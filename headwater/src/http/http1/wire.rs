@@ -148,9 +148,7 @@ impl<S: AsyncRead + Unpin> Wire<S> {
         }
         Poll::Ready(Ok(!self.heard.is_empty()))
     }
-}
 
-impl<S: AsyncRead + Unpin> Wire<S> {
     /// Whether the client has sent more than was asked of it: requests that are not answered any more.
     fn has_more(&mut self, context: &mut Context<'_>) -> bool {
         let mut octet = [0];
