@@ -40,7 +40,8 @@ impl Catalog {
             let args = args![id, text("assets.about", about)?, title.clone(), released_on];
             tx.execute(sql::assets::SET_ABOUT, args).await?;
             let title = title.as_deref();
-            index::describe(&mut tx, &index::Described { id, title, file_name: None, about, sound: vec![] }).await?;
+            index::describe(&mut tx, &index::Described { id, title, file_name: None, about, sound: vec![] }, None)
+                .await?;
             if let Some(channel) = channel {
                 tx.execute(sql::channels::SET_CHANNEL, args![id, *channel]).await?;
             }
@@ -66,21 +67,25 @@ impl Catalog {
             return Err(CatalogError::NoAsset(id));
         }
         row.check_about(Some(version))?;
-        let probe = row.probe()?;
+        let (probe, before) = (row.probe()?, row.about()?);
         // Nobody's title is the file's own.
         let title = about.title.clone().or_else(|| probe.as_ref().and_then(|probe| probe.title.clone()));
         let released_on = about.released_on.map(|day| day.to_string()).unwrap_or_default();
         let args = args![id, text("assets.about", about)?, title.clone(), released_on];
         tx.execute(sql::assets::SET_ABOUT, args).await?;
-        tx.execute(sql::assets::DROP_EXTERNAL_IDS, args![id]).await?;
-        for (scheme, external) in &about.external_ids {
-            let args = args![id, scheme.as_str(), external.as_str()];
-            if tx.execute(sql::assets::PUT_EXTERNAL_ID, args).await? != 1 {
-                return Err(CatalogError::ExternalIdTaken { scheme: scheme.clone() });
+        if about.external_ids != before.external_ids {
+            tx.execute(sql::assets::DROP_EXTERNAL_IDS, args![id]).await?;
+            for (scheme, external) in &about.external_ids {
+                let args = args![id, scheme.as_str(), external.as_str()];
+                if tx.execute(sql::assets::PUT_EXTERNAL_ID, args).await? != 1 {
+                    return Err(CatalogError::ExternalIdTaken { scheme: scheme.clone() });
+                }
             }
         }
-        let (title, file_name) = (title.as_deref(), row.file_name.as_deref());
-        index::describe(&mut tx, &index::Described { id, title, file_name, about, sound: row.sound()? }).await?;
+        let (file_name, sound) = (row.file_name.as_deref(), row.sound()?);
+        let described = |title, about, sound| index::Described { id, title, file_name, about, sound };
+        let before = described(row.title.as_deref(), &before, sound.clone());
+        index::describe(&mut tx, &described(title.as_deref(), about, sound), Some(&before)).await?;
         tx.event(now, "asset.updated", id, json!({ "about_version": version + 1 }));
         tx.commit().await?;
         Ok(version + 1)

@@ -252,7 +252,7 @@ pub(crate) async fn insert(
     tx.execute(sql::assets::INSERT, args).await?;
     let about = About::default();
     let described = Described { id: asset, title: None, file_name: file_name.as_deref(), about: &about, sound: vec![] };
-    index::describe(tx, &described).await?;
+    index::describe(tx, &described, None).await?;
     tx.event(now, "asset.uploading", asset, json!({ "state": state, "file_name": file_name }));
     Ok(())
 }
@@ -271,7 +271,7 @@ pub(crate) async fn describe(
     let (document, size) = (text("assets.probe", probe)?, column(probe.size.0)?);
     tx.execute(sql::assets::SET_PROBED, args![asset, document, title.clone(), generation, size, kind]).await?;
     let (title, file_name, sound) = (title.as_deref(), row.file_name.as_deref(), sound(probe));
-    index::describe(tx, &Described { id: asset, title, file_name, about: &about, sound }).await
+    index::describe(tx, &Described { id: asset, title, file_name, about: &about, sound }, None).await
 }
 
 /// The source of a locked asset is complete: the asset is received and its probe enqueued.

@@ -260,7 +260,8 @@ impl Catalog {
                 let (about, sound) = (row.about()?, row.sound()?);
                 let (id, title) = (parsed("assets.id", &row.id)?, row.title.as_deref());
                 let file_name = row.file_name.as_deref();
-                index::describe(&mut tx, &index::Described { id, title, file_name, about: &about, sound }).await?;
+                index::describe(&mut tx, &index::Described { id, title, file_name, about: &about, sound }, None)
+                    .await?;
             }
             tx.commit().await?;
         }

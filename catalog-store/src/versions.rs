@@ -418,7 +418,7 @@ async fn show(
     tx.execute(sql::versions::SHOWN, args![asset, version, generation, duration, now]).await?;
     let sound = probe.as_ref().map(sound).unwrap_or_default();
     let (title, file_name) = (title.as_deref(), file_name.as_deref());
-    index::describe(tx, &Described { id: asset, title, file_name, about: &about, sound }).await?;
+    index::describe(tx, &Described { id: asset, title, file_name, about: &about, sound }, None).await?;
     index::drop_own_transcripts(tx, asset).await
 }
 

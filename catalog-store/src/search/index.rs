@@ -83,26 +83,59 @@ pub(crate) fn title_key(title: Option<&str>, file_name: Option<&str>) -> String 
     title.or(file_name).map(search::fold).unwrap_or_default().chars().take(TITLE_KEY_CHARS).collect()
 }
 
-/// Writes everything but transcripts anew, and by what it is sorted.
-pub(crate) async fn describe(tx: &mut Tx, asset: &Described<'_>) -> Result<(), CatalogError> {
-    let about = asset.about;
-    tx.execute(sql::assets::SET_TITLE_KEY, args![asset.id, title_key(asset.title, asset.file_name)]).await?;
-    let base = document(tx, asset.id).await? * PASSAGES;
-    tx.execute(sql::search::DROP_PASSAGES, args![base, base + TRANSCRIPTS - 1]).await?;
-    let title: Vec<&str> = asset.title.or(asset.file_name).into_iter().collect();
-    let people: Vec<&str> = about.people.iter().flat_map(|credit| [&*credit.name, &*credit.role]).collect();
-    let labels: Vec<&str> = about.tags.iter().chain(&about.genres).map(String::as_str).collect();
-    let description: Vec<&str> = about.description.as_deref().into_iter().collect();
-    let fields = [(0, &title), (PEOPLE, &people), (LABELS, &labels), (DESCRIPTION, &description)];
-    let mut passages = Vec::new();
-    for (first, texts) in fields {
-        let cut = cut(texts).into_iter().take(FIELD_PASSAGES_MAX);
-        passages.extend((base + first..).zip(cut).map(|(id, words)| Passage { id, source: None, body: None, words }));
+impl Described<'_> {
+    /// Its fields: the first passage of each, and the texts in it.
+    fn fields(&self) -> [(i64, Vec<&str>); 4] {
+        let about = self.about;
+        let people = about.people.iter().flat_map(|credit| [&*credit.name, &*credit.role]).collect();
+        let labels = about.tags.iter().chain(&about.genres).map(String::as_str).collect();
+        let title = self.title.or(self.file_name).into_iter().collect();
+        let description = about.description.as_deref().into_iter().collect();
+        [(0, title), (PEOPLE, people), (LABELS, labels), (DESCRIPTION, description)]
     }
-    put(tx, &passages).await?;
-    put_labels(tx, asset).await?;
-    let texts = title.into_iter().chain(people).chain(labels).chain(description);
-    put_near_words(tx, texts).await
+
+    /// Its labels by their kinds, each with the key by which it is compared.
+    fn labels(&self) -> Vec<(&'static str, String, &str)> {
+        let about = self.about;
+        let said = if about.languages.is_empty() { &self.sound } else { &about.languages };
+        let tags = about.tags.iter().map(|tag| ("tag", label_key(tag), tag.as_str()));
+        let genres = about.genres.iter().map(|genre| ("genre", label_key(genre), genre.as_str()));
+        // Whoever looks for a language finds what is said to be in one of its scripts or regions, too.
+        let languages = said.iter().flat_map(Language::ranges).map(|range| ("language", range.to_owned(), range));
+        tags.chain(genres).chain(languages).collect()
+    }
+}
+
+/// Writes everything but transcripts, and by what it is sorted; where it is known what was written `before`, no more
+/// than what differs from that.
+pub(crate) async fn describe(
+    tx: &mut Tx,
+    asset: &Described<'_>,
+    before: Option<&Described<'_>>,
+) -> Result<(), CatalogError> {
+    let key = title_key(asset.title, asset.file_name);
+    if before.is_none_or(|before| title_key(before.title, before.file_name) != key) {
+        tx.execute(sql::assets::SET_TITLE_KEY, args![asset.id, key]).await?;
+    }
+    let base = document(tx, asset.id).await? * PASSAGES;
+    let (fields, fields_before) = (asset.fields(), before.map(Described::fields));
+    // From the first field that differs to the last one, as one range of passages.
+    let differs = |at: &usize| fields_before.as_ref().is_none_or(|before| before[*at] != fields[*at]);
+    let changed: Vec<usize> = (0..fields.len()).filter(differs).collect();
+    if let (Some(&first), Some(&last)) = (changed.first(), changed.last()) {
+        let end = fields.get(last + 1).map_or(TRANSCRIPTS, |(end, _)| *end);
+        tx.execute(sql::search::DROP_PASSAGES, args![base + fields[first].0, base + end - 1]).await?;
+        let mut passages = Vec::new();
+        for (first, texts) in &fields[first..=last] {
+            let cut = cut(texts).into_iter().take(FIELD_PASSAGES_MAX);
+            let numbered = (base + first..).zip(cut);
+            passages.extend(numbered.map(|(id, words)| Passage { id, source: None, body: None, words }));
+        }
+        put(tx, &passages).await?;
+        let texts: Vec<&str> = fields[first..=last].iter().flat_map(|(_, texts)| texts).copied().collect();
+        put_near_words(tx, texts.into_iter()).await?;
+    }
+    put_labels(tx, asset, before).await
 }
 
 /// Forgets an asset, its labels and its names elsewhere.
@@ -281,17 +314,17 @@ fn cut_cues(cues: &[Cue]) -> Vec<(Vec<String>, usize, &[Cue])> {
     passages
 }
 
-async fn put_labels(tx: &mut Tx, asset: &Described<'_>) -> Result<(), CatalogError> {
-    let about = asset.about;
-    tx.execute(sql::assets::DROP_LABELS, args![asset.id]).await?;
-    let said = if about.languages.is_empty() { &asset.sound } else { &about.languages };
-    let tags = about.tags.iter().map(|tag| ("tag", label_key(tag), tag.as_str()));
-    let genres = about.genres.iter().map(|genre| ("genre", label_key(genre), genre.as_str()));
-    // Whoever looks for a language finds what is said to be in one of its scripts or regions, too.
-    let languages = said.iter().flat_map(Language::ranges).map(|range| ("language", range.to_owned(), range));
-    for (kind, key, label) in tags.chain(genres).chain(languages) {
-        tx.execute(sql::assets::PUT_LABEL, args![asset.id, kind, key, label]).await?;
+async fn put_labels(tx: &mut Tx, asset: &Described<'_>, before: Option<&Described<'_>>) -> Result<(), CatalogError> {
+    let labels = asset.labels();
+    if before.is_some_and(|before| before.labels() == labels) {
+        return Ok(());
     }
+    tx.execute(sql::assets::DROP_LABELS, args![asset.id]).await?;
+    if labels.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = labels.iter().map(|(kind, key, label)| json!({ "k": kind, "y": key, "l": label })).collect();
+    tx.execute(sql::assets::PUT_LABELS, args![asset.id, text("asset_labels", &rows)?]).await?;
     Ok(())
 }
 

@@ -214,8 +214,13 @@ statements! {
     SET_WINDOW_TOLD = both("update assets set window_told = $2 where id = $1");
     SET_TITLE_KEY = both("update assets set title_key = $2 where id = $1");
     DROP_LABELS = both("delete from asset_labels where asset_id = $1");
-    PUT_LABEL = both("insert into asset_labels (asset_id, kind, label_key, label) values ($1, $2, $3, $4) \
-        on conflict do nothing");
+    /// Those in `$2`; of several that are compared as equal the first counts.
+    PUT_LABELS = Sql {
+        sqlite: "insert into asset_labels (asset_id, kind, label_key, label) select $1, json_extract(value, '$.k'), \
+            json_extract(value, '$.y'), json_extract(value, '$.l') from json_each($2) where true on conflict do nothing",
+        postgres: "insert into asset_labels (asset_id, kind, label_key, label) select $1, x.k, x.y, x.l \
+            from jsonb_to_recordset(cast($2 as jsonb)) as x (k text, y text, l text) on conflict do nothing",
+    };
     DROP_EXTERNAL_IDS = both("delete from asset_external_ids where asset_id = $1");
     PUT_EXTERNAL_ID = both("insert into asset_external_ids (asset_id, scheme, external_id) values ($1, $2, $3) \
         on conflict do nothing");

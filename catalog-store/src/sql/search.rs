@@ -57,12 +57,13 @@ macro_rules! changes {
 
 /// The horizon, those assets and since when none is missing, and where each term is in them.
 macro_rules! renewed {
-    ($engine:ident, $numbers:literal, $found:literal) => {
+    ($engine:ident, $with:literal, $numbers:literal, $found:literal) => {
         concat!(
             "with ",
             terms!($engine),
             ", ",
             changes!($engine),
+            $with,
             " select cast(-1 as bigint) as t, ",
             horizon!($engine),
             " as number, cast(null as text) as ids union all select -2, \
@@ -281,12 +282,14 @@ statements! {
     };
     /// Where each term is in what was changed, at most `$3` assets, since `$2`.
     RENEWED = Sql {
-        sqlite: renewed!(sqlite, "group_concat(doc)", "(select group_concat(s.rowid) from changes c \
+        sqlite: renewed!(sqlite, "", "group_concat(doc)", "(select group_concat(s.rowid) from changes c \
             cross join search_words s where s.search_words match t.q \
             and s.rowid between c.doc * 65536 and c.doc * 65536 + 65535)"),
-        postgres: renewed!(postgres, "string_agg(cast(doc as text), ',')", "cast(array(select p.id from changes c \
-            cross join lateral (select id, words from search_passages \
-            where id between c.doc * 65536 and c.doc * 65536 + 65535 offset 0) p where p.words @@ t.q) as text)"),
+        // What was changed is read once, however many terms are looked for in it.
+        postgres: renewed!(postgres, ", passages as materialized (select p.id, p.words from changes c cross join lateral \
+            (select id, words from search_passages where id between c.doc * 65536 and c.doc * 65536 + 65535 offset 0) p)",
+            "string_agg(cast(doc as text), ',')",
+            "cast(array(select p.id from passages p where p.words @@ t.q) as text)"),
     };
     /// The first `$2` of them.
     PAGE = Sql {

@@ -151,6 +151,7 @@ contract! {
         assets_are_listed_by_what_is_said;
     search:
         words_phrases_beginnings_and_exclusions_find_the_same_everywhere
+        what_is_changed_step_by_step_is_found_as_if_it_was_said_at_once
         words_that_nothing_says_any_more_are_forgotten
         slips_of_the_hand_are_forgiven_when_asked_to
         pages_of_hits_follow_each_other_without_gaps

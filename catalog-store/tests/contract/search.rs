@@ -92,6 +92,37 @@ pub(crate) async fn words_phrases_beginnings_and_exclusions_find_the_same_everyw
     assert_eq!(hits(&world, "dragon").await, [ids[0]]);
 }
 
+pub(crate) async fn what_is_changed_step_by_step_is_found_as_if_it_was_said_at_once(world: World) {
+    let people = vec![Credit { name: "Ada Amber".into(), role: "actor".into() }];
+    let french = Language::from_code("fr");
+    let first = About { tags: vec!["Jade".into(), "jade".into()], people, ..about("Coral") };
+    let longer = About { description: Some("an amber river in winter".into()), ..first.clone() };
+    let labelled = About { tags: vec!["River".into()], genres: vec!["Jade".into()], ..longer.clone() };
+    let nobody = About { people: vec![], languages: french.into_iter().collect(), ..labelled.clone() };
+    let silent = About { description: None, title: None, ..nobody.clone() };
+    let ends = About { title: Some("Amber".into()), description: Some("winter".into()), ..first.clone() };
+    let (asset, mut version) = (world.received().await, 1);
+    let steps = [&first, &longer, &labelled, &nobody, &silent, &ends, &About::default(), &ends, &labelled];
+    for (step, said_now) in steps.into_iter().enumerate() {
+        version = world.catalog.set_about(asset, version, said_now, at(2)).await.unwrap();
+        let at_once = said(&world, said_now).await;
+        let mut hits_of_all = 0;
+        for word in ["coral", "amber", "ada", "jade", "river", "winter", "\"amber river\"", "amb*"] {
+            let hits = found(&world, word, false).await.hits;
+            let score = |asset| hits.iter().find(|hit| hit.asset == asset).map(|hit| hit.score);
+            assert_eq!(score(asset), score(at_once), "{word} after step {step}");
+            hits_of_all += hits.len();
+        }
+        assert_eq!(hits_of_all > 0, *said_now != About::default(), "otherwise nothing is shown");
+        let (query, filter) = (Query::parse("jade"), Filter::default());
+        let search = Search { query: &query, is_forgiving: false, filter: &filter, seen_by: None, now: at(9) };
+        let facets = world.catalog.facets(&search).await.unwrap();
+        assert!(facets.iter().all(|facet| facet.count == 2), "{facets:?} after step {step}");
+        world.catalog.delete_asset(at_once, world.job_id(), at(3)).await.unwrap();
+    }
+    assert_eq!(found(&world, "wintre", true).await.hits.len(), 1, "words of what was changed are known");
+}
+
 pub(crate) async fn words_that_nothing_says_any_more_are_forgotten(world: World) {
     let round = async || {
         let (mut place, mut count) = (Place::default(), 0);
