@@ -167,10 +167,7 @@ pub(crate) async fn log_in(
             return Err(Problem::cross_origin("a page of another origin cannot log you in here".to_owned()));
         }
         let key = catalog_store::accounts::email_key(&wanted.email);
-        let allowance = accounts.take(&LOGIN_OF_ACCOUNT, &key);
-        if allowance.is_exceeded {
-            return Err(Problem::too_many_attempts(allowance.reset_s()));
-        }
+        counted(accounts, &LOGIN_OF_ACCOUNT, &key)?;
         let user = proven(accounts, &key, wanted.password).await?;
         accounts.give_back(&LOGIN_OF_ACCOUNT, &key);
         match user.state {
@@ -459,8 +456,13 @@ fn ticket_hash(token: &str) -> Result<String, Problem> {
 
 /// Counts a letter to this address, whether or not one will be written.
 pub(crate) fn letter_to(accounts: &Accounts, email: &str) -> Result<(), Problem> {
-    let allowance = accounts.take(&LETTERS_TO, &catalog_store::accounts::email_key(email));
-    if allowance.is_exceeded { Err(Problem::too_many_attempts(allowance.reset_s())) } else { Ok(()) }
+    counted(accounts, &LETTERS_TO, &catalog_store::accounts::email_key(email))
+}
+
+/// Counts one try of something that has a bound of its own, beside the one of the address.
+pub(crate) fn counted(accounts: &Accounts, policy: &Policy, subject: &str) -> Result<(), Problem> {
+    let allowance = accounts.take(policy, subject);
+    if allowance.is_exceeded { Err(Problem::too_many_attempts(policy, allowance)) } else { Ok(()) }
 }
 
 /// Does `work` if this address has not done so too often, and tells how often it still may.
@@ -471,10 +473,10 @@ pub(crate) async fn limited(
     work: impl AsyncFnOnce() -> Result<Response, Problem>,
 ) -> Result<Response, Problem> {
     let allowance = accounts.take_from(policy, address);
-    let mut response = match allowance.is_exceeded {
-        true => Problem::too_many_attempts(allowance.reset_s()).into_response(),
-        false => work().await.unwrap_or_else(IntoResponse::into_response),
-    };
+    if allowance.is_exceeded {
+        return Err(Problem::too_many_attempts(policy, allowance));
+    }
+    let mut response = work().await.unwrap_or_else(IntoResponse::into_response);
     tell(policy, &allowance, response.headers_mut());
     Ok(response)
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::State;
 use crate::accounts::{Accounts, Caller, Errand, LETTERS, LOGIN, LOGIN_OF_ACCOUNT, secret, weakness};
 use crate::assets::no_store;
-use crate::auth::{PROOF_TRIES, letter_to, limited};
+use crate::auth::{PROOF_TRIES, counted, letter_to, limited};
 use crate::documents::{IfMatch, document, present, tag};
 use crate::door::{Origin, accounts};
 use crate::person::{PersonView, checked_bio, checked_language, checked_name};
@@ -284,10 +284,7 @@ pub(crate) async fn own(accounts: &Accounts, caller: &Caller) -> Result<User, Pr
 /// Asks for the present password of an account, as often as a login may.
 pub(crate) async fn confirmed(accounts: &Accounts, user: &User, password: String) -> Result<(), Problem> {
     let subject = catalog_store::accounts::email_key(user.email.as_deref().unwrap_or_default());
-    let allowance = accounts.take(&LOGIN_OF_ACCOUNT, &subject);
-    if allowance.is_exceeded {
-        return Err(Problem::too_many_attempts(allowance.reset_s()));
-    }
+    counted(accounts, &LOGIN_OF_ACCOUNT, &subject)?;
     if !accounts.hasher().verify(password, user.password.as_deref()).await?.is_right {
         return Err(not_present());
     }

@@ -10,10 +10,12 @@ use axum::response::{IntoResponse, Response};
 use catalog_store::CatalogError;
 use domain::about::Fault;
 use domain::authority::Refusal;
+use domain::throttle::{Allowance, Policy};
 use media_store::StoreError;
 use serde::Serialize;
 
 use self::titles::Tongue;
+use crate::accounts::tell;
 use crate::documents::tag;
 
 mod accounts;
@@ -36,6 +38,8 @@ pub(crate) struct Problem {
     /// One sentence for people.
     detail: String,
     retry_after_s: Option<u32>,
+    /// The bound that was reached, and what is left of it.
+    bound: Option<(Policy, Allowance)>,
     /// The version that a change would have to name.
     version: Option<u64>,
     /// What is wrong with fields of the document.
@@ -75,6 +79,7 @@ impl Problem {
             code,
             detail: detail.into(),
             retry_after_s: None,
+            bound: None,
             version: None,
             errors: Vec::new(),
             allowed: Vec::new(),
@@ -494,6 +499,9 @@ fn rendered(problem: Problem, response: Response, path: &str, tongue: Tongue) ->
         head.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     head.headers.extend(problem.version.and_then(tag));
+    if let Some((policy, allowance)) = &problem.bound {
+        tell(policy, allowance, &mut head.headers);
+    }
     if let Some(seconds) = problem.retry_after_s {
         head.headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::State;
 use crate::accounts::{Accounts, CODES, Caller, LOGIN, secret, totp};
 use crate::assets::no_store;
-use crate::auth::limited;
+use crate::auth::{counted, limited};
 use crate::documents::document;
 use crate::door::{Origin, accounts};
 use crate::me::{confirmed, own};
@@ -70,10 +70,7 @@ pub(crate) async fn confirm(
     let accounts = accounts(&state)?;
     let CodeProof { code } = document(&state, &headers, body).await?;
     let user = own(accounts, &caller).await?;
-    let allowance = accounts.take(&CODES, &user.id.to_string());
-    if allowance.is_exceeded {
-        return Err(Problem::too_many_attempts(allowance.reset_s()));
-    }
+    counted(accounts, &CODES, &user.id.to_string())?;
     let (clock, now) = (accounts.clock(), accounts.clock().now());
     let pending = user.totp_pending.as_ref().ok_or_else(Problem::invalid_code)?;
     let pending = accounts.catalog().opened_totp(user.id, pending)?;
@@ -113,10 +110,7 @@ pub(crate) async fn asked(accounts: &Accounts, user: &User, code: Option<&str>) 
     let Some(secret) = user.totp.as_ref() else { return Ok(()) };
     let code = code.ok_or_else(Problem::code_required)?;
     let subject = user.id.to_string();
-    let allowance = accounts.take(&CODES, &subject);
-    if allowance.is_exceeded {
-        return Err(Problem::too_many_attempts(allowance.reset_s()));
-    }
+    counted(accounts, &CODES, &subject)?;
     let (catalog, now) = (accounts.catalog(), accounts.clock().now());
     let code: String = code.chars().filter(|c| !c.is_whitespace()).collect();
     let secret = catalog.opened_totp(user.id, secret)?;

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 const CELLS: usize = 1 << 15;
 
 /// How often.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Its name in header fields; tries under two names never count together.
     pub name: &'static str,

@@ -1,6 +1,7 @@
 //! What can be wrong with who asks, and with what they ask about accounts.
 
 use axum::http::StatusCode;
+use domain::throttle::{Allowance, Policy};
 
 use super::Problem;
 use crate::accounts::KeyError;
@@ -125,10 +126,13 @@ impl Problem {
         Self { version, ..Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail) }
     }
 
-    pub(crate) fn too_many_attempts(retry_after_s: u32) -> Self {
+    /// With the bound that was reached, beside others that are told of anyway.
+    pub(crate) fn too_many_attempts(policy: &Policy, allowance: Allowance) -> Self {
+        let retry_after_s = allowance.reset_s();
         let detail = format!("that was tried too often: try again in {retry_after_s} s");
         Self {
             retry_after_s: Some(retry_after_s),
+            bound: Some((*policy, allowance)),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail)
         }
     }
