@@ -36,10 +36,10 @@ pub(crate) struct Problem {
     /// What programs match on; never changes its meaning.
     code: &'static str,
     /// One sentence for people.
-    detail: String,
+    detail: Box<str>,
     retry_after_s: Option<u32>,
     /// The bound that was reached, and what is left of it.
-    bound: Option<(Policy, Allowance)>,
+    bound: Option<Box<(Policy, Allowance)>>,
     /// The version that a change would have to name.
     version: Option<u64>,
     /// What is wrong with fields of the document.
@@ -77,7 +77,7 @@ impl Problem {
         Self {
             status,
             code,
-            detail: detail.into(),
+            detail: detail.into().into_boxed_str(),
             retry_after_s: None,
             bound: None,
             version: None,
@@ -499,7 +499,7 @@ fn rendered(problem: Problem, response: Response, path: &str, tongue: Tongue) ->
         head.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     head.headers.extend(problem.version.and_then(tag));
-    if let Some((policy, allowance)) = &problem.bound {
+    if let Some((policy, allowance)) = problem.bound.as_deref() {
         tell(policy, allowance, &mut head.headers);
     }
     if let Some(seconds) = problem.retry_after_s {

@@ -132,7 +132,7 @@ impl Problem {
         let detail = format!("that was tried too often: try again in {retry_after_s} s");
         Self {
             retry_after_s: Some(retry_after_s),
-            bound: Some((*policy, allowance)),
+            bound: Some(Box::new((*policy, allowance))),
             ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", detail)
         }
     }

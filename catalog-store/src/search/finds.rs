@@ -63,7 +63,7 @@ struct Renewed {
     since: i64,
     /// The numbers of the assets that were changed, the highest first.
     documents: Vec<i64>,
-    /// Where the terms are in them, in their order.
+    /// Where the terms are in them, in their order; nothing is looked up for those of older horizons.
     passages: Vec<Vec<i64>>,
 }
 
@@ -114,8 +114,9 @@ impl Catalog {
 
     /// What was changed since the oldest of what is kept.
     async fn renewed(&self, terms: &[String], kept: &[(usize, Kept)]) -> Result<Renewed, CatalogError> {
+        let asked = kept.iter().enumerate();
         let asked: Vec<_> =
-            kept.iter().enumerate().map(|(number, (at, _))| json!({ "t": number, "q": terms[*at] })).collect();
+            asked.map(|(number, (at, kept))| json!({ "t": number, "q": terms[*at], "h": kept.horizon })).collect();
         let oldest = kept.iter().map(|(_, kept)| kept.horizon).min().unwrap_or(0);
         let args = args![text("search", &asked)?, oldest, changes_max(self.dialect())];
         let mut renewed = Renewed { horizon: 0, since: 0, documents: vec![], passages: vec![vec![]; kept.len()] };

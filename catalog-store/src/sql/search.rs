@@ -55,23 +55,36 @@ macro_rules! changes {
     };
 }
 
-/// The horizon, those assets and since when none is missing, and where each term is in them.
+/// The terms in `$1` and the horizons of what was found of them.
+macro_rules! kept_terms {
+    (sqlite) => {
+        "terms as materialized (select json_extract(value, '$.t') as t, json_extract(value, '$.q') as q, \
+         json_extract(value, '$.h') as h from json_each($1))"
+    };
+    (postgres) => {
+        "terms as materialized (select x.t, cast(x.q as tsquery) as q, x.h \
+         from jsonb_to_recordset(cast($1 as jsonb)) as x (t bigint, q text, h bigint))"
+    };
+}
+
+/// The horizon, those assets and since when none is missing, and where each term is in them of which none is missing.
 macro_rules! renewed {
     ($engine:ident, $with:literal, $numbers:literal, $found:literal) => {
         concat!(
             "with ",
-            terms!($engine),
+            kept_terms!($engine),
             ", ",
             changes!($engine),
+            ", told as materialized (select case when count(*) < $3 then 0 else min(changed) + 1 end as since from changes)",
             $with,
             " select cast(-1 as bigint) as t, ",
             horizon!($engine),
             " as number, cast(null as text) as ids union all select -2, \
-             (select case when count(*) < $3 then 0 else min(changed) + 1 end from changes), (select ",
+             (select since from told), (select ",
             $numbers,
             " from changes) union all select t.t, 0, ",
             $found,
-            " from terms t"
+            " from terms t where t.h >= (select since from told)"
         )
     };
 }
