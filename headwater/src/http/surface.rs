@@ -27,6 +27,11 @@ use super::route::Route;
 use super::strangers::{Strangers, Unwelcome};
 use crate::metrics::Metrics;
 
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+/// What no page here has a use for.
+const NO_SENSORS: &str = "camera=(), microphone=(), geolocation=(), payment=(), usb=()";
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
 /// For a year after each answer browsers come over TLS alone, to every port of the name (RFC 6797).
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=31536000");
 
@@ -328,6 +333,11 @@ fn dressed(mut response: Response<Outgoing>, id: HeaderValue, is_media: bool) ->
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.entry(PERMISSIONS_POLICY).or_insert(HeaderValue::from_static(NO_SENSORS));
+    // Nobody's picture or script is a document of the API; pages of other origins read those by CORS.
+    if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json")) {
+        headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    }
     response
 }
 

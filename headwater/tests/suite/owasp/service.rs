@@ -254,6 +254,8 @@ async fn api8_security_misconfiguration() {
         let leak = marks.iter().find(|mark| reply.text.contains(**mark) && path.starts_with("/api"));
         assert!(leak.is_none(), "{method} {path}: {leak:?} in {}", reply.text);
         if path.starts_with("/api") {
+            assert_eq!(reply.header("cross-origin-resource-policy"), "same-origin", "{method} {path}");
+            assert!(reply.header("permissions-policy").contains("camera=()"), "{method} {path}");
             let allowed = reply.header("access-control-allow-origin");
             assert!(
                 !["*", "https://evil.example"].contains(&allowed)
