@@ -27,8 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::task::TaskTracker;
 
 use crate::accounts::{Caller, secret};
-use crate::problem::titles::Tongue;
-use crate::problem::{Problem, chain, document};
+use crate::problem::{Asked, Problem, chain, document};
 use crate::{Access, State, body, problem};
 
 /// Longest key.
@@ -94,15 +93,15 @@ async fn once_elsewhere(Shared(state): Shared<State>, request: Request, next: Ne
     if !is_named(&request) {
         return next.run(request).await;
     }
+    let asked = Asked::of(&request);
     let (parts, body) = request.into_parts();
-    let (path, tongue) = (parts.uri.path().to_owned(), Tongue::of(&parts.headers));
     let answer = match principal_of(&state, &parts).await {
         Ok(Some(principal)) => answered(&state, &principal, Request::from_parts(parts, body), next).await,
         // Their own door says what is wrong with it.
         Ok(None) => Ok(next.run(Request::from_parts(parts, body)).await),
         Err(problem) => Err(problem),
     };
-    answer.unwrap_or_else(|problem| document(problem, &path, tongue))
+    answer.unwrap_or_else(|problem| document(problem, &asked))
 }
 
 async fn principal_of(state: &State, parts: &Parts) -> Result<Option<String>, Problem> {
@@ -144,10 +143,9 @@ async fn answered(state: &State, principal: &str, request: Request, next: Next) 
     let seal = Seal::new(principal, &key, hash.clone());
     match desk.catalog.begin_named(&named, LOCK, desk.clock.now()).await? {
         Known::New(mark) => {
-            let path = parts.uri.path().to_owned();
             let request = Request::from_parts(parts, Body::from(body));
             // Goes on when the client is gone: it will ask again.
-            let done = desk.tasks.clone().spawn(async move { desk.run(mark, seal, &path, request, next).await });
+            let done = desk.tasks.clone().spawn(async move { desk.run(mark, seal, request, next).await });
             done.await.map_err(|_| Problem::internal())
         }
         Known::Running(until) => Err(Problem::idempotency_running(until.since(desk.clock.now()))),
@@ -159,11 +157,11 @@ async fn answered(state: &State, principal: &str, request: Request, next: Next) 
 
 impl Desk {
     /// Does what is asked for, and keeps the answer if it may have done something.
-    async fn run(self, mark: Mark, seal: Seal, path: &str, request: Request, next: Next) -> Response {
-        let tongue = Tongue::of(request.headers());
+    async fn run(self, mark: Mark, seal: Seal, request: Request, next: Next) -> Response {
+        let asked = Asked::of(&request);
         let mut response = marked(mark.clone(), next.run(request)).await;
         if let Some(problem) = response.extensions_mut().remove::<Problem>() {
-            response = document(problem, path, tongue);
+            response = document(problem, &asked);
         }
         if !response.status().is_success() {
             match self.catalog.drop_named(&mark).await {

@@ -1,10 +1,11 @@
 //! Every error as a problem document (RFC 9457) with a stable code.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use axum::body::to_bytes;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use catalog_store::CatalogError;
@@ -19,6 +20,7 @@ use crate::accounts::tell;
 use crate::documents::tag;
 
 mod accounts;
+pub(crate) mod kinds;
 mod query;
 pub(crate) mod titles;
 
@@ -60,12 +62,17 @@ struct FieldError {
 /// The document as it is sent.
 #[derive(Serialize)]
 struct Document<'a> {
-    r#type: &'static str,
+    r#type: Cow<'static, str>,
     title: &'static str,
     status: u16,
     code: &'static str,
     detail: &'a str,
     instance: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<&'a str>,
+    /// The bounds that were reached, by the names that `RateLimit` has for them (draft-ietf-httpapi-ratelimit-headers).
+    #[serde(rename = "violated-policies", skip_serializing_if = "Option::is_none")]
+    violated_policies: Option<[&'static str; 1]>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -438,10 +445,10 @@ impl IntoResponse for Problem {
 
 /// Writes the documents of all problems.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let (asked, tongue) = (request.uri().clone(), Tongue::of(request.headers()));
+    let asked = Asked::of(&request);
     let mut response = next.run(request).await;
     match response.extensions_mut().remove::<Problem>() {
-        Some(problem) => rendered(problem, response, asked.path(), tongue),
+        Some(problem) => rendered(problem, response, &asked),
         None => response,
     }
 }
@@ -449,43 +456,69 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
 /// Gives the problem documents of another crate their titles in the language of whoever asks, and says what they are
 /// about.
 pub(crate) async fn entitle(request: Request, next: Next) -> Response {
-    let (tongue, path) = (Tongue::of(request.headers()), request.uri().path().to_owned());
+    let asked = Asked::of(&request);
     let response = next.run(request).await;
     if response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != PROBLEM_JSON) {
         return response;
     }
     let (mut head, body) = response.into_parts();
     let Ok(told) = to_bytes(body, DOCUMENT_BYTES_MAX).await else {
-        return document(Problem::internal(), &path, tongue);
+        return document(Problem::internal(), &asked);
     };
     let fields = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&told).ok();
     let titled = fields.and_then(|mut fields| {
-        let title = titles::title(fields.get("code")?.as_str()?, tongue)?;
+        let code = fields.get("code")?.as_str()?;
+        let (kind, title) = (kinds::of(code), titles::title(code, asked.tongue)?);
+        if fields.get("type").is_some_and(|kind| kind == kinds::NONE) {
+            fields.insert("type".to_owned(), kind.into());
+        }
         fields.insert("title".to_owned(), title.into());
-        fields.insert("instance".to_owned(), path.into());
+        fields.insert("instance".to_owned(), asked.uri.path().into());
+        fields.extend(asked.id().map(|id| ("request_id".to_owned(), id.into())));
         Some(serde_json::Value::Object(fields).to_string())
     });
     // What has no title here keeps the one it came with.
     let Some(titled) = titled else { return Response::from_parts(head, told.into()) };
-    say_tongue(&mut head.headers, tongue);
+    say_tongue(&mut head.headers, asked.tongue);
     head.headers.remove(header::CONTENT_LENGTH);
     Response::from_parts(head, titled.into())
 }
 
-/// The answer with the document of a problem that was met at `path`.
-pub(crate) fn document(problem: Problem, path: &str, tongue: Tongue) -> Response {
-    let response = problem.status.into_response();
-    rendered(problem, response, path, tongue)
+/// What an error says of the request that met it.
+pub(crate) struct Asked {
+    uri: Uri,
+    tongue: Tongue,
+    /// As the server that stands around this one calls the request, in its log, too.
+    id: Option<HeaderValue>,
 }
 
-fn rendered(problem: Problem, response: Response, path: &str, tongue: Tongue) -> Response {
+impl Asked {
+    pub(crate) fn of(request: &Request) -> Self {
+        let id = request.headers().get("x-request-id").cloned();
+        Self { uri: request.uri().clone(), tongue: Tongue::of(request.headers()), id }
+    }
+
+    fn id(&self) -> Option<&str> {
+        self.id.as_ref().and_then(|id| id.to_str().ok())
+    }
+}
+
+/// The answer with the document of a problem that a request met.
+pub(crate) fn document(problem: Problem, asked: &Asked) -> Response {
+    let response = problem.status.into_response();
+    rendered(problem, response, asked)
+}
+
+fn rendered(problem: Problem, response: Response, asked: &Asked) -> Response {
     let document = Document {
-        r#type: "about:blank",
-        title: titles::title(problem.code, tongue).or(problem.status.canonical_reason()).unwrap_or("Error"),
+        r#type: if problem.bound.is_some() { kinds::QUOTA_EXCEEDED.into() } else { kinds::of(problem.code) },
+        title: titles::title(problem.code, asked.tongue).or(problem.status.canonical_reason()).unwrap_or("Error"),
         status: problem.status.as_u16(),
         code: problem.code,
         detail: &problem.detail,
-        instance: path,
+        instance: asked.uri.path(),
+        request_id: asked.id(),
+        violated_policies: problem.bound.as_deref().map(|(policy, _)| [policy.name]),
         errors: &problem.errors,
         allowed: &problem.allowed,
     };
@@ -494,7 +527,7 @@ fn rendered(problem: Problem, response: Response, path: &str, tongue: Tongue) ->
     head.headers.remove(header::CONTENT_LENGTH);
     head.headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    say_tongue(&mut head.headers, tongue);
+    say_tongue(&mut head.headers, asked.tongue);
     if problem.status == StatusCode::UNAUTHORIZED {
         head.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
@@ -508,7 +541,7 @@ fn rendered(problem: Problem, response: Response, path: &str, tongue: Tongue) ->
     Response::from_parts(head, axum::body::Body::from(text))
 }
 
-fn say_tongue(headers: &mut HeaderMap, tongue: Tongue) {
+pub(super) fn say_tongue(headers: &mut HeaderMap, tongue: Tongue) {
     headers.insert(header::CONTENT_LANGUAGE, HeaderValue::from_static(tongue.tag()));
     headers.insert(header::VARY, HeaderValue::from_static("Accept-Language"));
 }

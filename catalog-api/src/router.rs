@@ -32,6 +32,7 @@ use crate::{
 /// Every route with its methods, and what each asks for; HEAD is answered wherever GET is.
 pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/.well-known/jwks.json", &[("get", Action::Describe)]),
+    ("/api/problems/{code}", &[("get", Action::Describe)]),
     ("/api/v1/access", &[("get", Action::Describe)]),
     ("/api/v1/assets", &[("get", Action::ListAssets)]),
     (
@@ -275,6 +276,7 @@ pub fn router(state: State) -> Router {
         .merge(of_webhooks())
         .route("/api/v1/access", get(access))
         .route("/api/v1/openapi.json", get(openapi))
+        .route("/api/problems/{code}", get(problem::kinds::show))
         .route_layer(middleware::from_fn_with_state(state.clone(), idempotency::once))
         .route_layer(middleware::from_fn(unchanged::unless_known))
         .route_layer(middleware::from_fn_with_state(state.clone(), door::enter))

@@ -311,6 +311,8 @@ async fn a_flood_of_logins_is_told_to_wait_by_account_and_by_address() {
     let seconds: u32 = waits.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=10).contains(&seconds), "{seconds}");
     waits.is_problem(429, "too_many_attempts", LOGIN);
+    let problem: Value = serde_json::from_str(&waits.text).unwrap();
+    assert_eq!(problem["violated-policies"], json!(["login-account"]));
     let bounds: Vec<_> = waits.headers.get_all("ratelimit").iter().map(|bound| bound.to_str().unwrap()).collect();
     assert!(bounds.iter().any(|bound| bound.starts_with("\"login\";r=29;t=")), "{bounds:?}");
     assert!(bounds.iter().any(|bound| bound.starts_with("\"login-account\";r=0;t=")), "{bounds:?}");

@@ -333,7 +333,11 @@ impl Answer {
         assert_eq!(self.header("content-type"), Some("application/problem+json"), "{instance}");
         let document: Value = serde_json::from_str(&self.text).unwrap();
         assert_eq!((&document["code"], &document["status"]), (&Value::from(code), &Value::from(status)), "{instance}");
-        assert_eq!((&document["type"], &document["instance"]), (&"about:blank".into(), &instance.into()));
+        let kind = match code {
+            "too_many_attempts" => "https://iana.org/assignments/http-problem-types#quota-exceeded".to_owned(),
+            code => format!("/api/problems/{code}"),
+        };
+        assert_eq!((&document["type"], &document["instance"]), (&kind.into(), &instance.into()));
         assert!(document["title"].is_string() && document["detail"].as_str().is_some_and(|text| !text.is_empty()));
     }
 }

@@ -26,7 +26,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 133] = [
+const TABLE: [(&str, &str); 134] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -59,6 +59,7 @@ const TABLE: [(&str, &str); 133] = [
     ("deleteUser", "- ----+ - - -"),
     ("deleteWebhook", "- --+++ - - +"),
     ("describe", "+ +++++ + + +"),
+    ("describeProblem", "+ +++++ + + +"),
     ("endSession", "- +++++ - - -"),
     ("endSessions", "- +++++ - - -"),
     ("exportMe", "- +++++ - - -"),
@@ -251,6 +252,7 @@ async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) 
             path = path.replace("{user}", &user.to_string());
         }
     }
+    path = path.replace("{code}", "not_found");
     if path.contains("{playback}") {
         let asset = people.asset_of(Some("somebody else".into())).await;
         let (job, only_theirs) = (JobId::mint(clock.now(), clock.entropy()), (Admission::Private, Vec::new()));
