@@ -34,7 +34,7 @@ const DEPRECATION: (HeaderName, HeaderValue) =
     (HeaderName::from_static("deprecation"), HeaderValue::from_static("@1795910400"));
 
 /// The description of all operations, as JSON (OpenAPI 3.1).
-pub(crate) static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+pub static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     let text = include_str!("../openapi.json");
     // A test proves that it is JSON.
     serde_json::from_str(text).map_or_else(|_| text.to_owned(), |document| with_aliases(document).to_string())
@@ -72,6 +72,7 @@ fn target(path: &str) -> Option<String> {
 
 /// Describes every alias as what it stands for, deprecated.
 fn with_aliases(mut document: Value) -> Value {
+    let shared = document["components"]["responses"].clone();
     let Some(paths) = document["paths"].as_object_mut() else { return document };
     for (nth, (alias, target)) in ALIASES.iter().enumerate() {
         let mut operations = match paths.get(*target) {
@@ -84,12 +85,34 @@ fn with_aliases(mut document: Value) -> Value {
             let name = format!("{name}Alias{}", nth + 1);
             operation.insert("operationId".into(), name.into());
             operation.insert("deprecated".into(), true.into());
+            operation.insert("tags".into(), json!(["Aliases"]));
+            let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
+            responses.into_iter().flat_map(Map::values_mut).for_each(|response| mark_described(response, &shared));
             operation
                 .insert("description".into(), format!("Another name of {target}, for clients that know it.").into());
         }
         paths.insert(format!("{alias}/"), operations.into());
     }
     document
+}
+
+/// Describes what [`mark`] adds to an answer; one of the `shared` ones becomes one of its own.
+fn mark_described(response: &mut Value, shared: &Value) {
+    if let Some(name) = response["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+        *response = shared[name].clone();
+    }
+    let deprecation = json!({
+        "description": "Since when (RFC 9745).",
+        "required": true,
+        "schema": { "type": "string", "pattern": "^@[0-9]+$" },
+    });
+    let link = json!({
+        "description": "The path that stays, rel=\"successor-version\", and other pages of a list.",
+        "required": true,
+        "schema": { "type": "string" },
+    });
+    response["headers"]["Deprecation"] = deprecation;
+    response["headers"]["Link"] = link;
 }
 
 fn upload() -> Value {

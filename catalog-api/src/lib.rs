@@ -90,6 +90,7 @@ pub use accounts::{
 };
 pub use avatars::keep as keep_avatars;
 pub use door::{ClientAddress, Encrypted};
+pub use problem::{Asked, entitled};
 pub use publicity::HashPassword;
 pub use router::{Access, ROUTES, State, router};
 pub use tickets::{TicketKind, Tickets};

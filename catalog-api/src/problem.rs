@@ -457,35 +457,39 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
 /// about.
 pub(crate) async fn entitle(request: Request, next: Next) -> Response {
     let asked = Asked::of(&request);
-    let response = next.run(request).await;
+    entitled(&asked, next.run(request).await).await
+}
+
+/// The same of an answer that was given to `asked` before the API was reached. What is no problem document stays as it
+/// is.
+pub async fn entitled(asked: &Asked, response: Response) -> Response {
     if response.headers().get(header::CONTENT_TYPE).is_none_or(|kind| kind != PROBLEM_JSON) {
         return response;
     }
     let (mut head, body) = response.into_parts();
     let Ok(told) = to_bytes(body, DOCUMENT_BYTES_MAX).await else {
-        return document(Problem::internal(), &asked);
+        return document(Problem::internal(), asked);
     };
-    let fields = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&told).ok();
-    let titled = fields.and_then(|mut fields| {
-        let code = fields.get("code")?.as_str()?;
-        let (kind, title) = (kinds::of(code), titles::title(code, asked.tongue)?);
+    let Ok(mut fields) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&told) else {
+        return Response::from_parts(head, told.into());
+    };
+    let code = fields.get("code").and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
+    // What has no title here keeps the one it came with.
+    if let Some(title) = titles::title(&code, asked.tongue) {
         if fields.get("type").is_some_and(|kind| kind == kinds::NONE) {
-            fields.insert("type".to_owned(), kind.into());
+            fields.insert("type".to_owned(), kinds::of(&code).into());
         }
         fields.insert("title".to_owned(), title.into());
-        fields.insert("instance".to_owned(), asked.uri.path().into());
-        fields.extend(asked.id().map(|id| ("request_id".to_owned(), id.into())));
-        Some(serde_json::Value::Object(fields).to_string())
-    });
-    // What has no title here keeps the one it came with.
-    let Some(titled) = titled else { return Response::from_parts(head, told.into()) };
-    say_tongue(&mut head.headers, asked.tongue);
+        say_tongue(&mut head.headers, asked.tongue);
+    }
+    fields.insert("instance".to_owned(), asked.uri.path().into());
+    fields.extend(asked.id().map(|id| ("request_id".to_owned(), id.into())));
     head.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(head, titled.into())
+    Response::from_parts(head, serde_json::Value::Object(fields).to_string().into())
 }
 
 /// What an error says of the request that met it.
-pub(crate) struct Asked {
+pub struct Asked {
     uri: Uri,
     tongue: Tongue,
     /// As the server that stands around this one calls the request, in its log, too.
@@ -493,7 +497,8 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn of(request: &Request) -> Self {
+    /// What is to be said of `request`.
+    pub fn of(request: &Request) -> Self {
         let id = request.headers().get("x-request-id").cloned();
         Self { uri: request.uri().clone(), tongue: Tongue::of(request.headers()), id }
     }

@@ -178,9 +178,20 @@ const OF_UPLOADS: [(&str, &str, &str); 32] = [
     ("upload_too_large", "Upload too large", "Envoi trop volumineux"),
 ];
 
+/// What is told of a request below `/api` before it is there: by the server that stands around it.
+const OF_THE_DOOR: [(&str, &str, &str); 6] = [
+    ("bad_host", "Host not valid", "Hôte non valide"),
+    ("head_too_large", "Head too large", "En-têtes trop volumineux"),
+    ("role_not_played", "Not done by this server", "Non assuré par ce serveur"),
+    ("target_too_long", "Address too long", "Adresse trop longue"),
+    ("unknown_host", "Not known by this name", "Nom d'hôte inconnu"),
+    ("unknown_transfer_coding", "Transfer coding not understood", "Codage de transfert non compris"),
+];
+
 /// The title of a code; `None` for one that has none.
 pub(crate) fn title(code: &str, tongue: Tongue) -> Option<&'static str> {
-    let (_, english, french) = TITLES.iter().chain(&OF_UPLOADS).find(|(known, _, _)| *known == code)?;
+    let (_, english, french) =
+        TITLES.iter().chain(&OF_UPLOADS).chain(&OF_THE_DOOR).find(|(known, _, _)| *known == code)?;
     Some(match tongue {
         Tongue::English => english,
         Tongue::French => french,
@@ -260,6 +271,15 @@ mod tests {
             assert!(TITLES.iter().all(|(known, ..)| *known != code), "{code}");
             assert!(told.contains(code), "nobody is told {code}");
         }
+    }
+
+    #[test]
+    fn the_description_names_every_code_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(include_str!("../../openapi.json")).expect("JSON");
+        let described = document["components"]["schemas"]["Problem"]["properties"]["code"]["examples"].as_array();
+        let described: BTreeSet<_> = described.expect("a list").iter().filter_map(|code| code.as_str()).collect();
+        let known = TITLES.iter().chain(&OF_UPLOADS).chain(&OF_THE_DOOR).map(|(code, ..)| *code).collect();
+        assert_eq!(described, known);
     }
 
     #[test]

@@ -41,9 +41,8 @@ impl Route {
                 Self::Playlist
             }
             _ if is_below("/v") || is_below("/t") => Self::Segment,
-            _ if is_below("/uploads") || is_below("/api/v1/imports") || is_below("/api/v1/upload-grants") => {
-                Self::Upload
-            }
+            "/api/v1/imports" | "/api/v1/upload-grants" => Self::Upload,
+            _ if is_below("/uploads") || is_grant(path) => Self::Upload,
             _ if is_below("/api") || path == "/.well-known/jwks.json" => Self::Api,
             _ => Self::Page,
         }
@@ -72,6 +71,11 @@ impl Route {
     }
 }
 
+/// Whether a path names one upload link: what else is below them leads nowhere, and the API says so.
+fn is_grant(path: &str) -> bool {
+    path.strip_prefix("/api/v1/upload-grants/").is_some_and(|id| !id.is_empty() && !id.contains('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +93,10 @@ mod tests {
         check("/uploadsx", "page");
         check("/api/v1/imports", "upload");
         check("/api/v1/upload-grants/x", "upload");
+        for nowhere in ["/api/v1/imports/", "/api/v1/imports/x", "/api/v1/upload-grants/", "/api/v1/upload-grants/x/y"]
+        {
+            check(nowhere, "api");
+        }
         check("/api/v1/assets", "api");
         check("/.well-known/jwks.json", "api");
         check("/api/v1/events", "events");

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use catalog_api::{ClientAddress, Encrypted, aliases};
+use catalog_api::{Asked, ClientAddress, Encrypted, aliases, entitled};
 use catalog_store::Catalog;
 use domain::Clock;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -173,7 +173,7 @@ impl Surface {
         );
         let response = match self.refusal(route, &request) {
             None => self.dispatch(route, request).instrument(span.clone()).await,
-            Some(refusal) => refusal.map(Outgoing::Other),
+            Some(refusal) => told(asked_of_api(&request), refusal).await.map(Outgoing::Other),
         };
         let took = begun.elapsed();
         self.parts.metrics.answered(route, &method, response.status(), took);
@@ -260,8 +260,14 @@ impl Surface {
         }
         match route {
             Route::Playlist | Route::Segment => not_played("origin"),
-            Route::Upload => through(parts.ingest.as_ref(), "ingest", request).await,
-            Route::Api | Route::Events => through(parts.api.as_ref(), "api", request).await,
+            Route::Upload => match &parts.ingest {
+                Some(router) => through(router, request).await,
+                None => told(asked_of_api(&request), not_played("ingest")).await,
+            },
+            Route::Api | Route::Events => match &parts.api {
+                Some(router) => through(router, request).await,
+                None => told(asked_of_api(&request), not_played("api")).await,
+            },
             Route::Health => Health::live(),
             Route::Ready => parts.health.ready().await,
             Route::Metrics => self.numbers().await,
@@ -341,13 +347,22 @@ fn dressed(mut response: Response<Outgoing>, id: HeaderValue, is_media: bool) ->
     response
 }
 
-async fn through(router: Option<&Router>, role: &str, request: Request<Body>) -> Response<Body> {
-    match router {
-        Some(router) => match router.clone().oneshot(request).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        },
-        None => not_played(role),
+async fn through(router: &Router, request: Request<Body>) -> Response<Body> {
+    match router.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+fn asked_of_api(request: &Request<Body>) -> Option<Asked> {
+    request.uri().path().starts_with("/api/").then(|| Asked::of(request))
+}
+
+/// A problem that was met before the API, told as the API tells its own.
+async fn told(asked: Option<Asked>, problem: Response<Body>) -> Response<Body> {
+    match asked {
+        Some(asked) => entitled(&asked, problem).await,
+        None => problem,
     }
 }
 
