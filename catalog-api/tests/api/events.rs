@@ -6,7 +6,6 @@ use catalog_store::{Terms, UserState};
 use domain::Clock;
 use domain::authority::{Role, Scope, Standing};
 use serde_json::Value;
-use tower::ServiceExt;
 
 use crate::harness::{Server, at};
 use crate::people::{People, Who};
@@ -68,7 +67,7 @@ async fn somebody_has_so_many_streams_at_once_and_others_still_have_theirs() {
     let (ada, bob) = (people.somebody(Role::User).await, people.somebody(Role::User).await);
     let open = async |cookie: &str| {
         let request = Request::builder().uri("/api/v1/events").header("cookie", cookie).body(Body::empty()).unwrap();
-        people.server.router.clone().oneshot(request).await.unwrap()
+        people.server.begun(request).await
     };
     let (ada, bob) = (ada.cookie.unwrap(), bob.cookie.unwrap());
     let mut streams = Vec::new();

@@ -1,6 +1,6 @@
 //! The router over a fresh catalogue and store, and builders of assets in every state.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,11 +16,15 @@ use domain::{
     Access, AssetId, ByteSize, Clock, FrameRate, Generation, JobId, JobKind, JobLane, JobSpec, Language, ManualClock,
     MediaTime, PlaybackId, Probe, Recipe, RenditionId, Resolution, Timescale, Timestamp, UploadId,
 };
+use fixtures::contract::{Contract, Exchange};
 use http_body_util::BodyExt;
 use media_store::{MediaStore, StoreConfig};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+
+/// What every answer of these tests is held to.
+pub(crate) static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::new(&catalog_api::aliases::DOCUMENT));
 
 const GENERATION: Generation = Generation(1);
 /// How long a stream may take to say what it must.
@@ -71,9 +75,45 @@ impl Server {
         Self { catalog, store, shutdown, clock, router: catalog_api::router(state), dir }
     }
 
-    /// The answer to any request.
+    /// The answer to any request, held to the description of the API.
     pub(crate) async fn ask(&self, request: Request<Body>) -> Answer {
-        Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
+        let (head, body) = request.into_parts();
+        let (method, path) = (head.method.clone(), head.uri.path().to_owned());
+        let media = head.headers.get("content-type").map(|media| media.as_bytes().ends_with(b"json"));
+        let (mut sent, mut body) = (None, body);
+        if media == Some(true) {
+            let octets = body.collect().await.unwrap().to_bytes();
+            body = Body::from(octets.clone());
+            sent = Some(octets);
+        }
+        let response = self.router.clone().oneshot(Request::from_parts(head, body)).await.unwrap();
+        let answer = Answer::of(response).await;
+        let exchange = Exchange {
+            method: &method,
+            path: &path,
+            sent: sent.as_deref(),
+            status: answer.status.as_u16(),
+            headers: &answer.headers,
+            body: Some(&answer.body),
+        };
+        CONTRACT.check(&exchange).unwrap_or_else(|wrong| panic!("{wrong}"));
+        answer
+    }
+
+    /// The answer whose body is not read to its end: that of a stream.
+    pub(crate) async fn begun(&self, request: Request<Body>) -> Response<Body> {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let exchange = Exchange {
+            method: &method,
+            path: &path,
+            sent: None,
+            status: response.status().as_u16(),
+            headers: response.headers(),
+            body: None,
+        };
+        CONTRACT.check(&exchange).unwrap_or_else(|wrong| panic!("{wrong}"));
+        response
     }
 
     async fn answer(&self, method: &str, path: &str, last_event: Option<&str>) -> Response<Body> {
@@ -81,18 +121,18 @@ impl Server {
         if let Some(id) = last_event {
             request = request.header("last-event-id", id);
         }
-        self.router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+        self.begun(request.body(Body::empty()).unwrap()).await
     }
 
     pub(crate) async fn send(&self, method: &str, path: &str) -> Answer {
-        Answer::of(self.answer(method, path, None).await).await
+        self.send_body(method, path, Body::empty()).await
     }
 
     /// Likewise, with a body.
     pub(crate) async fn send_body(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
-        Answer::of(self.router.clone().oneshot(request).await.unwrap()).await
+        self.ask(request).await
     }
 
     /// Likewise, said to be JSON, whatever it is.
@@ -147,7 +187,7 @@ impl Server {
     /// The same with this header.
     pub(crate) async fn stream_by(&self, path: &str, (name, value): (&str, &str)) -> EventStream {
         let request = Request::builder().uri(path).header(name, value).body(Body::empty()).unwrap();
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.begun(request).await;
         assert_eq!(response.status(), StatusCode::OK);
         EventStream { body: response.into_body(), text: String::new() }
     }

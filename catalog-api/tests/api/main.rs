@@ -445,6 +445,12 @@ mod described {
         }
     }
 
+    #[test]
+    fn examples_are_what_they_are_examples_of() {
+        let count = harness::CONTRACT.check_examples().unwrap();
+        assert!(count > 100, "only {count} were found");
+    }
+
     #[tokio::test]
     async fn every_described_operation_is_routed_and_no_other() {
         let server = Server::start().await;

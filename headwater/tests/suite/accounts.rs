@@ -7,7 +7,7 @@ use fixtures::media::{self, ClipSpec};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{self, PATIENCE, headwater, run, text};
+use crate::harness::{self, Asked, PATIENCE, headwater, run, text};
 
 const EMAIL: &str = "root@example.org";
 const PASSWORD: &str = "correct horse battery";
@@ -52,12 +52,12 @@ impl Guarded {
         if let Some(token) = bearer {
             request = request.bearer_auth(token);
         }
-        let answer = request.send().await.unwrap();
+        let answer = request.asked().await.unwrap();
         (answer.status(), answer.json().await.unwrap_or_default())
     }
 
     pub(crate) async fn get(&self, path: &str, bearer: &str) -> Value {
-        let answer = Client::new().get(format!("{}{path}", self.url)).bearer_auth(bearer).send().await.unwrap();
+        let answer = Client::new().get(format!("{}{path}", self.url)).bearer_auth(bearer).asked().await.unwrap();
         answer.json().await.unwrap()
     }
 
@@ -139,9 +139,9 @@ async fn the_first_start_prints_a_link_and_an_api_key_uploads() {
 
     // Whoever has the address plays, and learns nothing else.
     let playback = assets["data"][0]["playback"]["hls"].as_str().unwrap();
-    let played = Client::new().get(format!("{}{playback}", server.url)).send().await.unwrap();
+    let played = Client::new().get(format!("{}{playback}", server.url)).asked().await.unwrap();
     assert_eq!(played.status(), StatusCode::OK);
-    let hidden = Client::new().get(format!("{}/api/v1/assets", server.url)).send().await.unwrap();
+    let hidden = Client::new().get(format!("{}/api/v1/assets", server.url)).asked().await.unwrap();
     assert_eq!(
         (hidden.status(), hidden.headers()["www-authenticate"].to_str().unwrap()),
         (StatusCode::UNAUTHORIZED, "Bearer")
@@ -220,7 +220,7 @@ async fn pages_of_named_origins_use_the_api_by_tokens() {
         if let Some(bearer) = bearer {
             request = request.bearer_auth(bearer);
         }
-        let answer = request.send().await.unwrap();
+        let answer = request.asked().await.unwrap();
         let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(header("access-control-allow-credentials"), None);
         (answer.status(), header("access-control-allow-origin"))
@@ -278,7 +278,7 @@ async fn an_address_that_others_reach_asks_for_accounts_unless_open_is_said() {
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let port = said.next().unwrap().rsplit(':').next().unwrap().to_owned();
         let begun = std::time::Instant::now();
-        let answer = Client::new().get(format!("http://127.0.0.1:{port}/api/v1/assets")).send().await;
+        let answer = Client::new().get(format!("http://127.0.0.1:{port}/api/v1/assets")).asked().await;
         let status = answer.unwrap().status();
         let _ = child.kill();
         let _ = child.wait();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fixtures::media::{self, ClipSpec};
 use serde_json::Value;
 
-use crate::harness::{self, Server, append, create};
+use crate::harness::{self, Asked, Server, append, create};
 
 /// What is sent of each file before it is judged.
 const FIRST_BYTES: usize = 3 << 19;
@@ -51,7 +51,7 @@ async fn judged(server: &Server, film: &[u8]) -> (harness::Upload, Value) {
 
 async fn status(server: &Server, upload: &str) -> Value {
     let asked = reqwest::Client::new().get(format!("{}{upload}", server.url)).header("accept", "application/json");
-    asked.send().await.unwrap().json().await.unwrap()
+    asked.asked().await.unwrap().json().await.unwrap()
 }
 
 #[tokio::test]
@@ -127,12 +127,12 @@ async fn tokens_of_the_configuration_guard_uploads_and_imports() {
             let request = client.post(format!("{}{path}", server.url)).header("tus-resumable", "1.0.0");
             request.header("upload-length", "5").header("content-type", "application/json").body(body)
         };
-        let refused = asked().send().await.unwrap();
+        let refused = asked().asked().await.unwrap();
         assert_eq!(
             (refused.status().as_u16(), refused.headers()["www-authenticate"].to_str().unwrap()),
             (401, "Bearer")
         );
-        let answer = asked().bearer_auth("a-token-of-sixteen-characters").send().await.unwrap();
+        let answer = asked().bearer_auth("a-token-of-sixteen-characters").asked().await.unwrap();
         // The address is private, so the import is refused for another reason.
         assert_eq!(answer.status(), if path.ends_with("imports") { 422 } else { 201 }, "{path}");
     }

@@ -7,7 +7,7 @@ use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::harness::{Server, append, run, text};
+use crate::harness::{Asked, Server, append, run, text};
 use crate::server::{objects, until};
 
 /// A document that says it is PDF, of so many octets.
@@ -32,7 +32,7 @@ pub(crate) async fn attach(url: &str, key: &str, asset: &str, content: &str) {
         .header("upload-metadata", metadata)
         .header("content-type", "application/offset+octet-stream")
         .body(content.to_owned())
-        .send()
+        .asked()
         .await
         .unwrap();
     assert_eq!(created.status(), StatusCode::CREATED, "{}", created.text().await.unwrap());
@@ -45,7 +45,7 @@ async fn create(server: &Server, place: &str, asset: Option<&str>, bytes: usize,
         metadata.push_str(&format!(",document_of {}", STANDARD.encode(asset.rsplit('/').next().unwrap())));
     }
     let create = Client::new().post(format!("{}{place}", server.url)).header("tus-resumable", "1.0.0");
-    create.header("upload-length", bytes).header("upload-metadata", metadata).send().await.unwrap()
+    create.header("upload-length", bytes).header("upload-metadata", metadata).asked().await.unwrap()
 }
 
 /// Adds a document; the answer to its last octet.
@@ -75,11 +75,11 @@ fn names(documents: &[Value]) -> Vec<&str> {
 }
 
 async fn change(server: &Server, path: &str, tag: &str, wanted: &Value) -> Response {
-    Client::new().patch(format!("{}{path}", server.url)).header("if-match", tag).json(wanted).send().await.unwrap()
+    Client::new().patch(format!("{}{path}", server.url)).header("if-match", tag).json(wanted).asked().await.unwrap()
 }
 
 async fn remove(server: &Server, path: &str) {
-    let gone = Client::new().delete(format!("{}{path}", server.url)).send().await.unwrap();
+    let gone = Client::new().delete(format!("{}{path}", server.url)).asked().await.unwrap();
     assert_eq!(gone.status(), StatusCode::NO_CONTENT);
 }
 
@@ -122,18 +122,18 @@ async fn a_document_is_uploaded_handed_out_named_and_taken_back() {
     assert_eq!(answer.bytes().await.unwrap(), script);
     let part =
         Client::new().get(format!("{}{url}", server.url)).header("range", "bytes=100-299").header("if-range", &tag);
-    let part = part.send().await.unwrap();
+    let part = part.asked().await.unwrap();
     assert_eq!(
         (part.status(), header(&part, "content-range")),
         (StatusCode::PARTIAL_CONTENT, "bytes 100-299/200000".into())
     );
     assert!(header(&part, "content-disposition").starts_with("attachment"));
     assert_eq!(part.bytes().await.unwrap(), script[100..300]);
-    let known = Client::new().get(format!("{}{url}", server.url)).header("if-none-match", &tag).send().await.unwrap();
+    let known = Client::new().get(format!("{}{url}", server.url)).header("if-none-match", &tag).asked().await.unwrap();
     assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
 
     // Another one by an address that was handed out, a text whose name says that it is a page.
-    let place = Client::new().post(format!("{}{asset}/documents", server.url)).json(&json!({})).send().await.unwrap();
+    let place = Client::new().post(format!("{}{asset}/documents", server.url)).json(&json!({})).asked().await.unwrap();
     let place: Value = place.json().await.unwrap();
     let place = place["url"].as_str().unwrap();
     let notes = b"Notes on the film.\n".to_vec();
@@ -159,7 +159,7 @@ async fn a_document_is_uploaded_handed_out_named_and_taken_back() {
     assert_eq!(players[0]["description"], "What was thought of it.");
     assert_eq!(change(&server, &path, "\"1\"", &wanted).await.status(), StatusCode::PRECONDITION_FAILED);
     let ended = Client::new().delete(format!("{}{upload}", server.url)).header("tus-resumable", "1.0.0");
-    assert_eq!(ended.send().await.unwrap().status(), StatusCode::FORBIDDEN, "it has become a document");
+    assert_eq!(ended.asked().await.unwrap().status(), StatusCode::FORBIDDEN, "it has become a document");
 
     let id = asset.rsplit('/').next().unwrap();
     let verified = run(&["verify", id, "--data-dir", text(&data)]);
@@ -171,7 +171,7 @@ async fn a_document_is_uploaded_handed_out_named_and_taken_back() {
     until("its octets are gone", || async { objects(&data.join("media/documents")).len() == 1 }).await;
     // The asset is the same all the while, and takes its documents along.
     assert_eq!(server.json(&asset).await["state"], "ready");
-    let deleted = Client::new().delete(format!("{}{asset}", server.url)).send().await.unwrap();
+    let deleted = Client::new().delete(format!("{}{asset}", server.url)).asked().await.unwrap();
     assert!(deleted.status().is_success());
     until("no object is left", || async { objects(&data.join("media")).is_empty() }).await;
 }
@@ -220,7 +220,7 @@ async fn what_is_no_document_is_refused_and_costs_the_asset_nothing() {
         if is_made {
             let upload = created.headers()["location"].to_str().unwrap().to_owned();
             let ended = Client::new().delete(format!("{}{upload}", server.url)).header("tus-resumable", "1.0.0");
-            assert_eq!(ended.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+            assert_eq!(ended.asked().await.unwrap().status(), StatusCode::NO_CONTENT);
         }
         is_made
     })

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::accounts::Guarded;
-use crate::harness::PATIENCE;
+use crate::harness::{Asked, PATIENCE};
 
 const ATTEMPTS: usize = 5000;
 const CLIENTS: usize = 32;
@@ -52,7 +52,7 @@ async fn a_flood_of_logins_costs_bounded_memory_and_keeps_nobody_out() {
                     _ => (format!("192.0.2.{}", nth % 8), nth),
                 };
                 let document = json!({ "email": format!("name{name}@example.org"), "password": "a wrong password" });
-                let sent = client.post(&url).header("x-forwarded-for", address).json(&document).send().await;
+                let sent = client.post(&url).header("x-forwarded-for", address).json(&document).asked().await;
                 let counted = match sent.unwrap().status() {
                     StatusCode::TOO_MANY_REQUESTS => &counts.0,
                     StatusCode::UNAUTHORIZED => &counts.1,
@@ -70,7 +70,7 @@ async fn a_flood_of_logins_costs_bounded_memory_and_keeps_nobody_out() {
     while entered < 3 || !clients.is_empty() {
         let document = json!({ "email": "root@example.org", "password": "correct horse battery" });
         let request = Client::new().post(format!("{}/api/v1/auth/login", server.url));
-        let answer = request.header("x-forwarded-for", "198.51.100.1").json(&document).send().await.unwrap();
+        let answer = request.header("x-forwarded-for", "198.51.100.1").json(&document).asked().await.unwrap();
         match answer.status() {
             StatusCode::OK => entered += 1,
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {}

@@ -4,17 +4,57 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use reqwest::{Client, Response, StatusCode};
+use fixtures::contract::{Contract, Exchange};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 /// The binary under test.
 pub(crate) const HEADWATER: &str = env!("CARGO_BIN_EXE_headwater");
 
+/// What every answer of the API is held to.
+static CONTRACT: LazyLock<Contract> = LazyLock::new(|| Contract::new(&catalog_api::aliases::DOCUMENT));
+
 /// Longest wait for anything: a loaded machine of two cores encodes slowly.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Requests whose answers are held to the description of the API.
+pub(crate) trait Asked {
+    /// Sends the request.
+    async fn asked(self) -> reqwest::Result<Response>;
+}
+
+impl Asked for RequestBuilder {
+    async fn asked(self) -> reqwest::Result<Response> {
+        let (client, request) = self.build_split();
+        let request = request?;
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let sent = request.body().and_then(|body| body.as_bytes()).map(<[u8]>::to_vec);
+        let is_json = request.headers().get("content-type").is_some_and(|kind| kind.as_bytes().ends_with(b"json"));
+        let response = client.execute(request).await?;
+        let is_stream = response.headers().get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        if !path.starts_with("/api/") || is_stream {
+            return Ok(response);
+        }
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.bytes().await?;
+        let exchange = Exchange {
+            method: &method,
+            path: &path,
+            sent: sent.as_deref().filter(|_| is_json),
+            status: status.as_u16(),
+            headers: &headers,
+            body: Some(&body),
+        };
+        CONTRACT.check(&exchange).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let mut again = http::Response::new(body);
+        (*again.status_mut(), *again.headers_mut()) = (status, headers);
+        Ok(again.into())
+    }
+}
 
 /// The program, away from the settings of the folder the tests run in.
 #[expect(clippy::disallowed_methods, reason = "these tests run the program")]
@@ -125,7 +165,7 @@ impl Server {
 
     /// A GET below the server's address.
     pub(crate) async fn get(&self, path: &str) -> Response {
-        Client::new().get(format!("{}{path}", self.url)).send().await.unwrap()
+        Client::new().get(format!("{}{path}", self.url)).asked().await.unwrap()
     }
 
     /// The JSON document at `path`.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::Guarded;
 use crate::double::{Double, turn};
-use crate::harness::{headwater, run, text};
+use crate::harness::{Asked, headwater, run, text};
 use crate::provider::{CLIENT, Provider};
 
 const PASSWORD: &str = "another long password 1";
@@ -68,7 +68,7 @@ fn links(data: &std::path::Path) -> Vec<String> {
 
 async fn ask(server: &Guarded, method: &str, path: &str, bearer: &str, document: Value) -> (StatusCode, Value) {
     let request = Client::new().request(method.parse().unwrap(), format!("{}{path}", server.url)).bearer_auth(bearer);
-    let answer = request.json(&document).send().await.unwrap();
+    let answer = request.json(&document).asked().await.unwrap();
     (answer.status(), answer.json().await.unwrap_or_default())
 }
 
@@ -137,7 +137,7 @@ async fn nothing_secret_is_in_the_log_of_a_server_that_logs_everything() {
 
     // A browser, by a provider.
     let browser = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
-    let start = browser.get(format!("{}/api/v1/auth/oidc/corp", server.url)).send().await.unwrap();
+    let start = browser.get(format!("{}/api/v1/auth/oidc/corp", server.url)).asked().await.unwrap();
     let trip = start.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
     secrets.keep("the cookie of an attempt", trip.split_once('=').unwrap().1);
     let departure = start.headers()["location"].to_str().unwrap().to_owned();
@@ -149,7 +149,7 @@ async fn nothing_secret_is_in_the_log_of_a_server_that_logs_everything() {
         secrets.keep(&format!("{name} of an attempt"), &value);
     }
     let url = format!("{}{}?{}", server.url, back.path(), back.query().unwrap());
-    let ended = browser.get(url).header("cookie", &trip).send().await.unwrap();
+    let ended = browser.get(url).header("cookie", &trip).asked().await.unwrap();
     assert_eq!(ended.headers()["location"], "/");
     let cookies = ended.headers().get_all("set-cookie").iter().map(|value| value.to_str().unwrap());
     let cookie = cookies.filter_map(|value| value.split(';').next()?.split_once("=hws_")).next().unwrap();
@@ -158,7 +158,7 @@ async fn nothing_secret_is_in_the_log_of_a_server_that_logs_everything() {
     let me = browser
         .get(format!("{}/api/v1/me", server.url))
         .header("cookie", format!("headwater={cookie}"))
-        .send()
+        .asked()
         .await
         .unwrap();
     assert_eq!(me.status(), StatusCode::OK);
@@ -187,7 +187,7 @@ async fn nothing_secret_is_in_the_log_of_a_server_that_logs_everything() {
     let (_, grant) = ask(&server, "POST", "/api/v1/upload-grants", &admin, json!({})).await;
     let grant = secrets.keep("a link to upload", grant["token"].as_str().unwrap());
     let upload = Client::new().post(format!("{}/uploads", server.url)).bearer_auth(&grant);
-    let begun = upload.header("tus-resumable", "1.0.0").header("upload-length", "5").send().await.unwrap();
+    let begun = upload.header("tus-resumable", "1.0.0").header("upload-length", "5").asked().await.unwrap();
     assert_eq!(begun.status(), StatusCode::CREATED);
     let set = |args: &[&str]| {
         let mut command = headwater(&["access", playback, "--data-dir", text(&data)]);
@@ -202,7 +202,7 @@ async fn nothing_secret_is_in_the_log_of_a_server_that_logs_everything() {
     let signed = String::from_utf8(signed.stdout).unwrap().trim().to_owned();
     secrets.keep("a token to play", signed.split('/').nth(2).unwrap());
     let plays = async |path: &str| {
-        let answer = Client::new().get(format!("{}{path}", server.url)).send().await.unwrap();
+        let answer = Client::new().get(format!("{}{path}", server.url)).asked().await.unwrap();
         (answer.status(), answer.bytes().await.unwrap())
     };
     crate::server::until("it plays", || async { plays(&signed).await.0 == StatusCode::OK }).await;
@@ -216,14 +216,14 @@ async fn nothing_secret_is_in_the_log_of_a_server_that_logs_everything() {
     let wrong = Client::new()
         .get(format!("{}/v/{playback}/master.m3u8", server.url))
         .basic_auth("x", Some("a password that is wrong"));
-    wrong.send().await.unwrap();
+    wrong.asked().await.unwrap();
 
     // What was written of all that.
     let log = std::fs::read_to_string(&server.log).unwrap();
     assert!(log.contains("TRACE") && log.contains("session begun") && log.contains("identity"), "it says everything");
     let answer = async |path: &str| {
         let request = Client::new().get(format!("{}{path}", server.url)).bearer_auth(&admin);
-        request.send().await.unwrap().text().await.unwrap()
+        request.asked().await.unwrap().text().await.unwrap()
     };
     let (journal, metrics) = (answer("/api/v1/audit-log?limit=100").await, answer("/metrics").await);
     assert!(journal.contains("session.begun") && metrics.contains("headwater_"), "{journal}");

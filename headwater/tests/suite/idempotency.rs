@@ -7,7 +7,7 @@ use fixtures::{Dice, dice};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::Server;
+use crate::harness::{Asked, Server};
 
 /// Kills in the middle of a request.
 const KILLS: usize = 8;
@@ -17,7 +17,7 @@ const DELAY: Duration = Duration::from_millis(12);
 async fn ask(url: &str, key: &str) -> Option<(StatusCode, bool, Value)> {
     let wanted = json!({ "url": format!("https://example.org/{key}") });
     let request = Client::new().post(format!("{url}/api/v1/webhooks")).header("idempotency-key", key).json(&wanted);
-    let answer = request.send().await.ok()?;
+    let answer = request.asked().await.ok()?;
     let (status, is_replayed) = (answer.status(), answer.headers().contains_key("idempotent-replayed"));
     Some((status, is_replayed, answer.json().await.ok()?))
 }

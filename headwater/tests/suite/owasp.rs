@@ -9,6 +9,7 @@ use reqwest::{Client, Method};
 use serde_json::{Value, json};
 
 use crate::accounts::Guarded;
+use crate::harness::Asked;
 
 mod access;
 mod service;
@@ -70,7 +71,7 @@ impl Stage {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = request.send().await.unwrap();
+        let answer = request.asked().await.unwrap();
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         Reply { status, headers, text: answer.text().await.unwrap_or_default() }
     }

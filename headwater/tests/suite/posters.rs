@@ -6,7 +6,7 @@ use fixtures::media::{self, ClipSpec, Picture};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Server, run, text};
+use crate::harness::{Asked, Server, run, text};
 use crate::server::{objects, until};
 
 /// Pictures that differ from moment to moment.
@@ -37,7 +37,7 @@ async fn choose(server: &Server, asset: &str, wanted: Option<reqwest::Body>, is_
         Some(body) if is_json => Client::new().put(url).header("content-type", "application/json").body(body),
         Some(body) => Client::new().put(url).header("content-type", "image/jpeg").body(body),
     };
-    let answer = request.send().await.unwrap();
+    let answer = request.asked().await.unwrap();
     let (status, told) = (answer.status(), answer.text().await.unwrap());
     assert_eq!(status, StatusCode::OK, "{told}");
     serde_json::from_str(&told).unwrap()
@@ -104,7 +104,7 @@ async fn a_poster_is_chosen_kept_over_another_output_and_given_back() {
     verified(&data, id);
 
     // Another output shows it too.
-    let begun = Client::new().post(format!("{}{asset}/reprocess", server.url)).send().await.unwrap();
+    let begun = Client::new().post(format!("{}{asset}/reprocess", server.url)).asked().await.unwrap();
     assert_eq!(begun.status(), StatusCode::ACCEPTED, "{}", begun.text().await.unwrap());
     until("the other output is in force", || async { server.json(&asset).await["generation"] == 2 }).await;
     let again = until_published(&server, &asset).await;
@@ -121,7 +121,7 @@ async fn a_poster_is_chosen_kept_over_another_output_and_given_back() {
     until("what was sent is gone", || async { objects(&data.join("media/posters")).is_empty() }).await;
     verified(&data, id);
 
-    let removed = Client::new().delete(format!("{}{asset}", server.url)).send().await.unwrap();
+    let removed = Client::new().delete(format!("{}{asset}", server.url)).asked().await.unwrap();
     assert_eq!(removed.status(), StatusCode::NO_CONTENT);
     until("nothing is left", || async { objects(&data.join("media/media")).is_empty() }).await;
 }
@@ -146,7 +146,7 @@ async fn a_poster_that_is_wished_for_before_there_is_anything_to_see_is_there_fr
     let url = format!("{}{asset}/poster", server.url);
     let refused = |body: &'static str, kind: &'static str| {
         let request = Client::new().put(&url).header("content-type", kind).body(body);
-        async move { request.send().await.unwrap().json::<Value>().await.unwrap()["code"].as_str().unwrap().to_owned() }
+        async move { request.asked().await.unwrap().json::<Value>().await.unwrap()["code"].as_str().unwrap().to_owned() }
     };
     assert_eq!(refused(r#"{"time_s":60}"#, "application/json").await, "invalid_body");
     assert_eq!(refused(r#"{"time_s":"now"}"#, "application/json").await, "invalid_body");

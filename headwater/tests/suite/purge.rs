@@ -9,7 +9,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::Value;
 
 use crate::double::{Double, turn};
-use crate::harness::{PATIENCE, Server, headwater, run, text};
+use crate::harness::{Asked, PATIENCE, Server, headwater, run, text};
 
 const SECRET: &str = "purge_secret=a secret of some length";
 
@@ -64,7 +64,7 @@ async fn a_publication_a_change_of_access_and_a_deletion_are_told() {
 
     until("both notes of it are told", async || server.text("/metrics").await.contains("purge_lag_seconds")).await;
     let before = double.seen().len();
-    let gone = Client::new().delete(format!("{}{asset}", server.url)).send().await.unwrap();
+    let gone = Client::new().delete(format!("{}{asset}", server.url)).asked().await.unwrap();
     assert!(gone.status().is_success(), "{}", gone.status());
     until("the deletion is told", async || double.seen().len() > before).await;
     assert_eq!(double.seen().pop().unwrap().header("surrogate-key"), format!("asset:{id}"));
@@ -135,7 +135,7 @@ async fn what_an_edge_keeps_for_a_year_is_gone_when_its_asset_is_deleted() {
 
     for (secret, status) in [("Bearer wrong", 401), ("", 401)] {
         let asked = Client::new().post(format!("{}/edge/purge", edge.url)).header("authorization", secret);
-        assert_eq!(asked.body("{\"all\":true}").send().await.unwrap().status(), status);
+        assert_eq!(asked.body("{\"all\":true}").asked().await.unwrap().status(), status);
     }
     assert_eq!(edge.get("/edge/purge").await.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(origin.get("/edge/purge").await.status(), StatusCode::NOT_FOUND);
@@ -149,7 +149,7 @@ async fn what_an_edge_keeps_for_a_year_is_gone_when_its_asset_is_deleted() {
     assert!(!kept().await);
     until("it is kept again", kept).await;
 
-    let gone = Client::new().delete(format!("{}{asset}", origin.url)).send().await.unwrap();
+    let gone = Client::new().delete(format!("{}{asset}", origin.url)).asked().await.unwrap();
     assert!(gone.status().is_success());
     until("nobody gets it any more", async || edge.get(&init).await.status() != StatusCode::OK).await;
 }

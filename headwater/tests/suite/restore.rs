@@ -7,7 +7,7 @@ use m3u8_rs::AlternativeMediaType;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Server, run, text};
+use crate::harness::{Asked, Server, run, text};
 use crate::server::until;
 use crate::versions::{clip, played, replace, state_of, try_played, until_played, versions};
 
@@ -16,7 +16,7 @@ const CUES: &str = "1\n00:00:00,500 --> 00:00:01,500\nHello\n";
 /// Adds subtitles under this name and waits until players see them.
 async fn say(server: &Server, asset: &str, hls: &str, name: &str) {
     let added = Client::new().post(format!("{}{asset}/subtitles?language=en&name={name}", server.url)).body(CUES);
-    assert_eq!(added.send().await.unwrap().status(), StatusCode::CREATED);
+    assert_eq!(added.asked().await.unwrap().status(), StatusCode::CREATED);
     until(&format!("{name} is seen"), || async { said(server, hls).await.contains(name) }).await;
 }
 
@@ -68,10 +68,10 @@ async fn after_a_restore_viewers_see_what_the_database_says_and_no_number_is_giv
     replace(&server, &asset, &clip(7)).await;
     until_played(&server, &hls, 7).await;
     let back = format!("{}{asset}/versions/1/restore", server.url);
-    assert_eq!(Client::new().post(back).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(Client::new().post(back).asked().await.unwrap().status(), StatusCode::OK);
     until_played(&server, &hls, 4).await;
     let forth = format!("{}{asset}/versions/2/restore", server.url);
-    assert_eq!(Client::new().post(forth).send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(Client::new().post(forth).asked().await.unwrap().status(), StatusCode::OK);
     until_played(&server, &hls, 7).await;
     seen.extend(played(&server, &hls).await.1);
     server.kill();
@@ -89,7 +89,7 @@ async fn after_a_restore_viewers_see_what_the_database_says_and_no_number_is_giv
         assert_eq!(said(&server, &hls).await, names(&["before", "after"]), "round {round}");
         let chapters = Client::new().put(format!("{}{asset}/chapters", server.url));
         let chapters = chapters.json(&json!({ "chapters": [{ "start_seconds": 0, "title": "anew" }] }));
-        assert!(chapters.send().await.unwrap().status().is_success());
+        assert!(chapters.asked().await.unwrap().status().is_success());
         let shown = format!("{}/chapters.json", hls.rsplit_once('/').unwrap().0);
         until("the chapter is seen", || async {
             let answer = server.get(&shown).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fixtures::media::{self, ClipSpec};
 use reqwest::{Client, StatusCode};
 
-use crate::harness::{self, Server, run, text};
+use crate::harness::{self, Asked, Server, run, text};
 
 fn clip() -> std::path::PathBuf {
     media::clip(&ClipSpec {
@@ -33,7 +33,7 @@ async fn a_file_goes_in_and_plays_back_until_it_is_deleted() {
     let served = played(&server, &master).await;
     assert!(served >= 6, "only {served} segments");
 
-    let deleted = Client::new().delete(format!("{}{asset}", server.url)).send().await.unwrap();
+    let deleted = Client::new().delete(format!("{}{asset}", server.url)).asked().await.unwrap();
     assert!(deleted.status().is_success(), "{}", deleted.status());
     until("the playlist is gone", || async { server.get(&master).await.status() == StatusCode::NOT_FOUND }).await;
     until("no object is left", || async { objects(&temp.path().join("data/media")).is_empty() }).await;
@@ -50,7 +50,7 @@ async fn a_server_that_asks_nobody_for_a_name_does_nothing_for_pages_of_others()
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let answer = request.send().await.unwrap();
+        let answer = request.asked().await.unwrap();
         let (status, is_strict) = (answer.status(), answer.headers().contains_key("strict-transport-security"));
         let is_shown = answer.headers().contains_key("access-control-allow-origin");
         let body: serde_json::Value = answer.json().await.unwrap_or_default();
@@ -187,7 +187,7 @@ async fn clients_of_other_platforms_find_what_they_know() {
     let server = Server::start(&temp.path().join("data"));
     let client = Client::new();
     let create = client.post(format!("{}/api/videos/upload/", server.url)).header("tus-resumable", "1.0.0");
-    let created = create.header("upload-length", "5").send().await.unwrap();
+    let created = create.header("upload-length", "5").asked().await.unwrap();
     assert_eq!(created.status(), StatusCode::CREATED);
     assert!(created.headers()["location"].to_str().unwrap().starts_with("/uploads/"));
     let listed = server.get("/api/movies/?limit=1").await;
@@ -203,7 +203,7 @@ async fn clients_of_other_platforms_find_what_they_know() {
     let viewer = server.get("/api/docs").await;
     assert!(viewer.status().is_success() && viewer.text().await.unwrap().contains("<html"));
     // Which methods a path takes is said before its body is looked at.
-    let with_body = client.get(format!("{}/api/v1/auth/login", server.url)).body("{}").send().await.unwrap();
+    let with_body = client.get(format!("{}/api/v1/auth/login", server.url)).body("{}").asked().await.unwrap();
     assert_eq!(with_body.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
 
@@ -213,7 +213,7 @@ async fn every_answer_carries_a_request_id_and_a_foreign_one_only_if_harmless() 
     let server = Server::start(&temp.path().join("data"));
     for path in ["/healthz", "/", "/api/v1/assets", "/v/plb_x/master.m3u8", "/uploads/upl_x"] {
         let asked = Client::new().get(format!("{}{path}", server.url)).header("x-request-id", "mine-1");
-        let answer = asked.send().await.unwrap();
+        let answer = asked.asked().await.unwrap();
         assert_eq!(answer.headers()["x-request-id"], "mine-1", "{path}");
         assert_eq!(answer.headers()["x-content-type-options"], "nosniff", "{path}");
         assert_eq!(server.get(path).await.headers()["x-request-id"].len(), 32, "{path}");
@@ -261,7 +261,7 @@ async fn a_stop_lets_the_answer_in_flight_finish_and_takes_nothing_new() {
         .header("upload-offset", "0")
         .header("content-type", "application/offset+octet-stream")
         .body(reqwest::Body::wrap_stream(body))
-        .send();
+        .asked();
     let (answer, ()) = tokio::join!(sent, async {
         sender.try_send(Ok(b"ab".to_vec())).unwrap();
         until("the first half is durable", || async {

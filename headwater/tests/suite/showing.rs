@@ -6,7 +6,7 @@ use fixtures::media::{self, ClipSpec};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::Server;
+use crate::harness::{Asked, Server};
 use crate::server::until;
 
 /// A server with an asset that is ready; its path in the API and its playlist.
@@ -45,7 +45,7 @@ async fn fetched(server: &Server, path: &str) -> Option<Vec<u8>> {
 }
 
 async fn ask(server: &Server, method: reqwest::Method, path: &str, document: Value) -> Value {
-    let answer = Client::new().request(method, format!("{}{path}", server.url)).json(&document).send().await.unwrap();
+    let answer = Client::new().request(method, format!("{}{path}", server.url)).json(&document).asked().await.unwrap();
     let (status, text) = (answer.status(), answer.text().await.unwrap());
     assert!(status.is_success(), "{status} {text}");
     serde_json::from_str(&text).unwrap_or(Value::Null)
@@ -108,7 +108,7 @@ async fn a_binned_asset_stops_and_plays_again_under_the_same_address_once_it_is_
     let server = Server::start_with(&data, &settings);
     let (asset, hls) = shown(&server).await;
     let whole = played(&server, &hls).await.unwrap();
-    let deleted = Client::new().delete(format!("{}{asset}", server.url)).send().await.unwrap();
+    let deleted = Client::new().delete(format!("{}{asset}", server.url)).asked().await.unwrap();
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
     until("it stops", || async { played(&server, &hls).await.is_none() }).await;
     // A server that was killed meanwhile does not show it either.
@@ -211,9 +211,9 @@ async fn origins_that_know_the_keys_of_the_operator_open_previews_and_others_do_
     assert!(played(&server, opened).await.is_some(), "the keys are the same");
     assert_eq!(played(&server, &hls).await, None);
 
-    let deleted = Client::new().delete(format!("{}{asset}", server.url)).send().await.unwrap();
+    let deleted = Client::new().delete(format!("{}{asset}", server.url)).asked().await.unwrap();
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
-    let refused = Client::new().post(format!("{}{asset}/preview", server.url)).send().await.unwrap();
+    let refused = Client::new().post(format!("{}{asset}/preview", server.url)).asked().await.unwrap();
     assert_eq!(refused.status(), StatusCode::CONFLICT);
     assert_eq!(refused.json::<Value>().await.unwrap()["code"], "asset_not_ready");
 }

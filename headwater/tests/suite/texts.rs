@@ -9,7 +9,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use crate::check;
-use crate::harness::{self, Server, run, text};
+use crate::harness::{self, Asked, Server, run, text};
 use crate::server::{objects, until};
 
 /// "Где ты был вчера вечером?" in windows-1251, from 1 s to 3 s; a cue after the end; one without times.
@@ -67,7 +67,8 @@ async fn tags(server: &Server, hls: &str) -> BTreeMap<String, String> {
 }
 
 async fn add(server: &Server, asset: &str, query: &str, file: &'static [u8]) -> Value {
-    let added = Client::new().post(format!("{}{asset}/subtitles?{query}", server.url)).body(file).send().await.unwrap();
+    let added =
+        Client::new().post(format!("{}{asset}/subtitles?{query}", server.url)).body(file).asked().await.unwrap();
     assert_eq!(added.status(), StatusCode::CREATED);
     added.json().await.unwrap()
 }
@@ -101,7 +102,7 @@ async fn subtitles_are_added_to_a_ready_asset_and_removed_without_touching_its_p
     assert_eq!(tags(&server, &hls).await, before, "picture and sound are the same");
     assert!(track(&server, &hls, "English").await.is_some(), "the file's own track stays");
 
-    let removed = Client::new().delete(format!("{}{address}", server.url)).send().await.unwrap();
+    let removed = Client::new().delete(format!("{}{address}", server.url)).asked().await.unwrap();
     assert_eq!(removed.status(), StatusCode::NO_CONTENT);
     until("the track is gone", || async { track(&server, &hls, "Signs").await.is_none() }).await;
     let text_objects = || objects(&temp.path().join("data/media/texts"));
@@ -123,15 +124,15 @@ async fn chapters_are_set_removed_and_given_back_while_the_asset_is_ready() {
     assert_eq!(own.matches("-->").count(), 2);
 
     let wanted = json!({ "chapters": [{ "start_seconds": 1.5, "title": "Middle <b>" }] });
-    let set = Client::new().put(&chapters).json(&wanted).send().await.unwrap();
+    let set = Client::new().put(&chapters).json(&wanted).asked().await.unwrap();
     assert_eq!(set.status(), StatusCode::OK);
     let expected = "WEBVTT\n\n1\n00:00:01.500 --> 00:00:05.000\nMiddle &lt;b&gt;\n";
     until("they are served", || async { served().await == expected }).await;
 
-    let none = Client::new().put(&chapters).json(&json!({ "chapters": [] })).send().await.unwrap();
+    let none = Client::new().put(&chapters).json(&json!({ "chapters": [] })).asked().await.unwrap();
     assert_eq!(none.status(), StatusCode::OK);
     until("there are none", || async { served().await == "WEBVTT\n" }).await;
-    let given_back = Client::new().delete(&chapters).send().await.unwrap();
+    let given_back = Client::new().delete(&chapters).asked().await.unwrap();
     assert_eq!(given_back.status(), StatusCode::NO_CONTENT);
     until("the file's own are back", || async { served().await == own }).await;
 }
@@ -150,7 +151,7 @@ async fn markers_are_date_ranges_in_playlists_that_break_no_rule() {
     let wanted = json!({ "markers": [
         { "id": "goal", "start_seconds": 1.5, "duration_seconds": 2, "attributes": { "X-ORG-EXAMPLE": "one, two" } },
     ] });
-    let set = Client::new().put(&markers).json(&wanted).send().await.unwrap();
+    let set = Client::new().put(&markers).json(&wanted).asked().await.unwrap();
     assert_eq!(set.status(), StatusCode::OK);
     let expected =
         "#EXT-X-DATERANGE:ID=\"goal\",START-DATE=\"2000-01-01T00:00:01.500Z\",DURATION=2,X-ORG-EXAMPLE=\"one, two\"\n";
@@ -158,7 +159,7 @@ async fn markers_are_date_ranges_in_playlists_that_break_no_rule() {
     let judged = run(&["validate", &format!("{}{hls}", server.url)]);
     assert_eq!(judged.status.code(), Some(0), "{}", String::from_utf8_lossy(&judged.stdout));
 
-    let removed = Client::new().delete(&markers).send().await.unwrap();
+    let removed = Client::new().delete(&markers).asked().await.unwrap();
     assert_eq!(removed.status(), StatusCode::NO_CONTENT);
     until("they are gone", || async { !server.text(&playlist).await.contains("DATE") }).await;
     assert_eq!(tags(&server, &hls).await, before, "nothing else has changed");
@@ -178,7 +179,7 @@ async fn subtitles_added_before_the_upload_is_complete_are_there_from_the_start(
     let hls = ready["playback"]["hls"].as_str().unwrap();
     until("the track is listed", || async { track(&server, hls, "русский").await.is_some() }).await;
 
-    let deleted = Client::new().delete(format!("{}{}", server.url, upload.asset)).send().await.unwrap();
+    let deleted = Client::new().delete(format!("{}{}", server.url, upload.asset)).asked().await.unwrap();
     assert!(deleted.status().is_success());
     until("no object is left", || async { objects(&temp.path().join("data/media")).is_empty() }).await;
 }

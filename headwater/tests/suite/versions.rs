@@ -7,7 +7,7 @@ use fixtures::media::{self, ClipSpec};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::harness::{Server, append, run, text};
+use crate::harness::{Asked, Server, append, run, text};
 use crate::server::{objects, until};
 
 /// A clip of so many seconds: what is played tells by its length which one it is.
@@ -23,7 +23,7 @@ async fn replacing(server: &Server, asset: &str, bytes: usize, name: &str) -> St
     let create = Client::new().post(format!("{}/uploads", server.url)).header("tus-resumable", "1.0.0");
     let create = create.header("upload-length", bytes);
     let create = create.header("upload-metadata", format!("filename {},replaces {}", code(name), code(id)));
-    let created = create.send().await.unwrap();
+    let created = create.asked().await.unwrap();
     assert_eq!(created.status(), StatusCode::CREATED, "{}", created.text().await.unwrap());
     assert_eq!(created.headers()["asset-location"], asset, "it is no new asset");
     created.headers()["location"].to_str().unwrap().to_owned()
@@ -98,16 +98,16 @@ async fn a_source_is_replaced_and_gone_back_to_under_the_same_address() {
     assert_eq!((only.len(), &only[0]["is_in_force"], &only[0]["version"]), (1, &json!(true), &json!(1)));
     let text_of_a_person = "1\n00:00:01,000 --> 00:00:02,000\nHello\n\n2\n00:00:05,000 --> 00:00:06,000\nLate\n";
     let added = Client::new().post(format!("{}{asset}/subtitles?language=en", server.url)).body(text_of_a_person);
-    assert_eq!(added.send().await.unwrap().status(), StatusCode::CREATED);
+    assert_eq!(added.asked().await.unwrap().status(), StatusCode::CREATED);
 
     // Asked for as a capability, as a page without a token would.
-    let place = Client::new().post(format!("{}{asset}/versions", server.url)).json(&json!({})).send().await.unwrap();
+    let place = Client::new().post(format!("{}{asset}/versions", server.url)).json(&json!({})).asked().await.unwrap();
     assert_eq!(place.status(), StatusCode::CREATED);
     let place: Value = place.json().await.unwrap();
     let bytes = std::fs::read(clip(7)).unwrap();
     let create = Client::new().post(format!("{}{}", server.url, place["url"].as_str().unwrap()));
     let create = create.header("tus-resumable", "1.0.0").header("upload-length", bytes.len());
-    let created = create.send().await.unwrap();
+    let created = create.asked().await.unwrap();
     assert_eq!(created.status(), StatusCode::CREATED);
     assert_eq!(created.headers()["asset-location"], asset.as_str());
     let upload = created.headers()["location"].to_str().unwrap().to_owned();
@@ -134,23 +134,23 @@ async fn a_source_is_replaced_and_gone_back_to_under_the_same_address() {
     let subtitles = shown["subtitles"].as_array().unwrap();
     assert!(subtitles.iter().any(|one| one["state"] == "ready"), "{subtitles:?}");
 
-    let back = Client::new().post(format!("{}{asset}/versions/1/restore", server.url)).send().await.unwrap();
+    let back = Client::new().post(format!("{}{asset}/versions/1/restore", server.url)).asked().await.unwrap();
     assert_eq!(back.status(), StatusCode::OK);
     let back: Value = back.json().await.unwrap();
     assert_eq!((&back["version"], &back["is_in_force"]), (&json!(1), &json!(true)));
     until_played(&server, &hls, 4).await;
     assert_eq!(played(&server, &hls).await.1, first, "not an octet of it is made anew");
-    let forth = Client::new().post(format!("{}{asset}/versions/2/restore", server.url)).send().await.unwrap();
+    let forth = Client::new().post(format!("{}{asset}/versions/2/restore", server.url)).asked().await.unwrap();
     assert_eq!(forth.status(), StatusCode::OK);
     until_played(&server, &hls, 7).await;
     assert_eq!(played(&server, &hls).await.1, second);
-    let again = Client::new().post(format!("{}{asset}/versions/2/restore", server.url)).send().await.unwrap();
+    let again = Client::new().post(format!("{}{asset}/versions/2/restore", server.url)).asked().await.unwrap();
     assert_eq!(again.status(), StatusCode::CONFLICT);
     let id = asset.rsplit('/').next().unwrap();
     let verified = run(&["verify", id, "--data-dir", text(&data)]);
     assert_eq!(verified.status.code(), Some(0), "{}", String::from_utf8_lossy(&verified.stdout));
 
-    let deleted = Client::new().delete(format!("{}{asset}", server.url)).send().await.unwrap();
+    let deleted = Client::new().delete(format!("{}{asset}", server.url)).asked().await.unwrap();
     assert!(deleted.status().is_success());
     until("no object is left", || async { objects(&data.join("media")).is_empty() }).await;
 }
@@ -178,7 +178,7 @@ async fn a_source_that_cannot_be_used_leaves_the_one_in_force() {
     // What is given up before its end leaves nothing but the old one.
     let upload = replacing(&server, &asset, 1000, "given-up.mp4").await;
     let ended = Client::new().delete(format!("{}{upload}", server.url)).header("tus-resumable", "1.0.0");
-    assert_eq!(ended.send().await.unwrap().status(), StatusCode::NO_CONTENT);
+    assert_eq!(ended.asked().await.unwrap().status(), StatusCode::NO_CONTENT);
     assert_eq!(versions(&server, &asset).await.len(), 1);
     assert_eq!(played(&server, &hls).await, before);
 }
@@ -191,7 +191,7 @@ async fn a_subtitle_that_does_not_fit_one_version_comes_back_with_another() {
     let hls = server.settled(&asset).await["playback"]["hls"].as_str().unwrap().to_owned();
     let srt = "1\n00:00:05,000 --> 00:00:06,000\nBehind the fourth second\n";
     let added = Client::new().post(format!("{}{asset}/subtitles?language=en&name=Late", server.url)).body(srt);
-    let added: Value = added.send().await.unwrap().json().await.unwrap();
+    let added: Value = added.asked().await.unwrap().json().await.unwrap();
     let text = format!("{asset}/subtitles/{}", added["id"].as_str().unwrap());
     let stands = |state: &'static str, is_listed: bool| {
         let (server, text, hls) = (&server, &text, &hls);
@@ -212,7 +212,7 @@ async fn a_subtitle_that_does_not_fit_one_version_comes_back_with_another() {
     assert_eq!(said, "Behind the fourth second");
     for (version, seconds, state) in [(1, 4, "unusable"), (2, 7, "ready")] {
         let turn =
-            Client::new().post(format!("{}{asset}/versions/{version}/restore", server.url)).send().await.unwrap();
+            Client::new().post(format!("{}{asset}/versions/{version}/restore", server.url)).asked().await.unwrap();
         assert_eq!(turn.status(), StatusCode::OK);
         until_played(&server, &hls, seconds).await;
         until("it goes with the version", stands(state, state == "ready")).await;
@@ -240,9 +240,9 @@ async fn a_server_that_is_killed_between_versions_goes_on_and_keeps_two_of_them(
     }
     until("the first one is gone", || async { state_of(&server, &asset, 1).await == "gone" }).await;
     assert_eq!(objects(&data.join("media/sources")).len(), 2);
-    let gone = Client::new().post(format!("{}{asset}/versions/1/restore", server.url)).send().await.unwrap();
+    let gone = Client::new().post(format!("{}{asset}/versions/1/restore", server.url)).asked().await.unwrap();
     assert_eq!(gone.status(), StatusCode::CONFLICT);
-    let back = Client::new().post(format!("{}{asset}/versions/2/restore", server.url)).send().await.unwrap();
+    let back = Client::new().post(format!("{}{asset}/versions/2/restore", server.url)).asked().await.unwrap();
     assert_eq!(back.status(), StatusCode::OK);
     // What was answered survives, and is shown by whoever comes next.
     server.kill();

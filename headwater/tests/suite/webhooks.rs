@@ -9,7 +9,7 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use crate::double::{Double, turn};
-use crate::harness::{self, PATIENCE, Server};
+use crate::harness::{self, Asked, PATIENCE, Server};
 
 /// Waits for a condition, level-triggered.
 async fn until(what: &str, is_so: impl AsyncFn() -> bool) {
@@ -27,7 +27,7 @@ fn settings(double: &Double) -> [String; 4] {
 
 async fn made(server: &Server, double: &Double) -> Value {
     let wanted = json!({ "url": format!("{}/hook", double.url()), "topics": ["asset.*"] });
-    let answer = Client::new().post(format!("{}/api/v1/webhooks", server.url)).json(&wanted).send().await.unwrap();
+    let answer = Client::new().post(format!("{}/api/v1/webhooks", server.url)).json(&wanted).asked().await.unwrap();
     assert_eq!(answer.status(), StatusCode::CREATED);
     answer.json().await.unwrap()
 }
@@ -82,7 +82,7 @@ async fn a_message_to_try_a_webhook_out_is_sent_and_what_became_of_it_is_shown()
     let server = Server::start_with(&temp.path().join("data"), &settings);
     let made = made(&server, &double).await;
     let path = format!("/api/v1/webhooks/{}", made["id"].as_str().unwrap());
-    let sent = Client::new().post(format!("{}{path}/test", server.url)).send().await.unwrap();
+    let sent = Client::new().post(format!("{}{path}/test", server.url)).asked().await.unwrap();
     assert_eq!(sent.status(), StatusCode::ACCEPTED);
     let sent: Value = sent.json().await.unwrap();
     let one = format!("{path}/deliveries/{}", sent["id"].as_str().unwrap());
@@ -94,7 +94,7 @@ async fn a_message_to_try_a_webhook_out_is_sent_and_what_became_of_it_is_shown()
     let other = Server::start_with(&temp.path().join("other"), &settings[2..]);
     let made = self::made(&other, &double).await;
     let path = format!("/api/v1/webhooks/{}", made["id"].as_str().unwrap());
-    Client::new().post(format!("{}{path}/test", other.url)).send().await.unwrap();
+    Client::new().post(format!("{}{path}/test", other.url)).asked().await.unwrap();
     let list = format!("{path}/deliveries");
     until("it was tried", async || other.json(&list).await["data"][0]["attempts"] == 1).await;
     let told = other.json(&list).await["data"][0]["log"][0]["error"].as_str().unwrap().to_owned();

@@ -8,9 +8,8 @@ use axum::http::Request;
 use domain::{ManualClock, Timestamp};
 use ingest::gate::Tokens;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
-use crate::ground::{Answer, Ground, eventually, noise, patch, request};
+use crate::ground::{Answer, Ground, ask_api, eventually, noise, patch, request};
 
 struct Guarded {
     ground: Ground,
@@ -33,10 +32,8 @@ impl Guarded {
             .header("content-type", "application/json")
             .header("authorization", format!("Bearer {token}"));
         let request = request.body(Body::from(document.to_owned())).expect("valid");
-        let response = ingest::api(self.ground.state.clone()).oneshot(request).await.expect("is infallible");
-        let status = response.status().as_u16();
-        let body = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("reads");
-        (status, serde_json::from_slice(&body).unwrap_or_default())
+        let answer = ask_api(&self.ground.state, request).await;
+        (answer.status.as_u16(), serde_json::from_str(&answer.body).unwrap_or_default())
     }
 
     async fn grant(&self, wanted: &Value) -> Value {

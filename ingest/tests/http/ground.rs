@@ -1,18 +1,23 @@
 //! A server of its own for each test, and short ways to speak to it.
 
 use std::io::Read;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
 use catalog_store::{Asset, Catalog, Claim, Upload};
 use domain::{AssetId, JobLane, JobSpec, ManualClock, Timestamp, UploadId};
+use fixtures::contract::{Contract, Exchange};
 use futures::channel::mpsc;
 use http_body_util::BodyExt;
 use ingest::{Limits, Sessions, State};
 use media_store::{MediaStore, Staging, StoreConfig};
 use tower::ServiceExt;
+
+/// What every answer below `/api` is held to.
+static CONTRACT: LazyLock<Contract> =
+    LazyLock::new(|| Contract::new(include_str!("../../../catalog-api/openapi.json")));
 
 /// A server with everything it needs in a folder that goes away with it.
 pub(crate) struct Ground {
@@ -160,6 +165,27 @@ pub(crate) async fn send(state: &State, request: Request<Body>) -> Answer {
     let body = body.collect().await.expect("reads").to_bytes();
     let body = String::from_utf8(body.to_vec()).expect("is text");
     Answer { status: parts.status, headers: parts.headers, body }
+}
+
+/// What is answered below `/api`, held to the description of the API.
+pub(crate) async fn ask_api(state: &State, request: Request<Body>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let sent = body.collect().await.expect("reads").to_bytes();
+    let request = Request::from_parts(parts, Body::from(sent.clone()));
+    let response = ingest::api(state.clone()).oneshot(request).await.expect("is infallible");
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.expect("reads").to_bytes();
+    let exchange = Exchange {
+        method: &method,
+        path: &path,
+        sent: Some(&sent),
+        status: parts.status.as_u16(),
+        headers: &parts.headers,
+        body: Some(&body),
+    };
+    CONTRACT.check(&exchange).unwrap_or_else(|wrong| panic!("{wrong}"));
+    Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
 }
 
 /// A request that speaks tus 1.0.0.

@@ -15,9 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tower::ServiceExt;
 
-use crate::ground::{Ground, eventually, noise, patch};
+use crate::ground::{Ground, ask_api, eventually, noise, patch};
 
 /// What a server answers to the nth request with this head; then it closes the connection.
 type Script = dyn Fn(usize, &str) -> Vec<u8> + Send + Sync;
@@ -135,11 +134,9 @@ async fn ground() -> Ground {
 async fn post(state: &State, document: Value) -> (u16, Option<String>, Value) {
     let request = Request::post("/api/v1/imports").header("content-type", "application/json");
     let request = request.body(Body::from(document.to_string())).expect("valid");
-    let response = ingest::api(state.clone()).oneshot(request).await.expect("is infallible");
-    let (parts, body) = response.into_parts();
-    let location = parts.headers.get("location").map(|value| value.to_str().expect("is ASCII").to_owned());
-    let body = axum::body::to_bytes(body, 1 << 20).await.expect("reads");
-    (parts.status.as_u16(), location, serde_json::from_slice(&body).unwrap_or_default())
+    let answer = ask_api(state, request).await;
+    let location = answer.header("location").map(str::to_owned);
+    (answer.status.as_u16(), location, serde_json::from_str(&answer.body).unwrap_or_default())
 }
 
 async fn import(ground: &Ground, url: &str) -> UploadId {
@@ -311,8 +308,8 @@ async fn one_principal_does_not_take_the_places_of_all() {
         let request = Request::post("/api/v1/imports").header("content-type", "application/json");
         let request = request.header("authorization", format!("Bearer {token}"));
         let request = request.body(Body::from(json!({ "url": origin.url() }).to_string())).expect("valid");
-        let response = ingest::api(ground.state.clone()).oneshot(request).await.expect("is infallible");
-        let location = response.headers()["location"].to_str().expect("is ASCII").to_owned();
+        let answer = ask_api(&ground.state, request).await;
+        let location = answer.header("location").expect("is there");
         location.strip_prefix("/uploads/").expect("is relative").parse::<UploadId>().expect("an id")
     };
     let first = begin(tokens[0].1, &held).await;

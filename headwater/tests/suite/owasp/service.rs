@@ -10,6 +10,7 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::{PASSWORD, Stage, id_in};
+use crate::harness::Asked;
 
 #[tokio::test]
 async fn api4_unrestricted_resource_consumption() {
@@ -23,7 +24,7 @@ async fn api4_unrestricted_resource_consumption() {
     let request = Client::new()
         .post(format!("{}/api/v1/auth/login", stage.server.url))
         .header("content-type", "application/json");
-    assert!(request.body(deep).send().await.unwrap().status().is_client_error());
+    assert!(request.body(deep).asked().await.unwrap().status().is_client_error());
     for query in ["limit=1000000", "limit=0", "limit=-1", "limit=99999999999999999999999"] {
         let status = stage.get(&format!("/api/v1/assets?{query}"), &ada.token).await.status;
         assert!(matches!(status, 400 | 422), "{query}: {status}");
@@ -32,7 +33,7 @@ async fn api4_unrestricted_resource_consumption() {
         stage.get(&format!("/api/v1/search?q={}", "a ".repeat(2000).replace(' ', "+")), &ada.token).await.status;
     assert!((400..500).contains(&status) || status == 200, "{status}");
     let huge = "a".repeat(200 << 10);
-    let reply = Client::new().get(format!("{}/api/v1/me", stage.server.url)).header("x-huge", huge).send().await;
+    let reply = Client::new().get(format!("{}/api/v1/me", stage.server.url)).header("x-huge", huge).asked().await;
     assert!(reply.is_err() || reply.unwrap().status().as_u16() == 431);
     // What one account may have of everything.
     for (path, most, document) in [
@@ -62,7 +63,7 @@ async fn api4_unrestricted_resource_consumption() {
     let mut streams = Vec::new();
     let refused = loop {
         let request = Client::new().get(format!("{}/api/v1/events", stage.server.url)).bearer_auth(&ada.token);
-        let answer = request.send().await.unwrap();
+        let answer = request.asked().await.unwrap();
         match answer.status().as_u16() {
             200 => streams.push(answer),
             status => break status,
@@ -75,7 +76,7 @@ async fn api4_unrestricted_resource_consumption() {
         assert_eq!(reply.status, 200, "everything else goes on beside them: {}", reply.text);
     }
     let others = Client::new().get(format!("{}/api/v1/events", stage.server.url)).bearer_auth(&stage.admin);
-    assert_eq!(others.send().await.unwrap().status(), 200, "others have places of their own");
+    assert_eq!(others.asked().await.unwrap().status(), 200, "others have places of their own");
     drop(streams);
 }
 
@@ -303,7 +304,7 @@ async fn api8_security_misconfiguration() {
     assert_eq!(stage.ask("POST", "/api/v1/auth/login", "", document, &crossed).await.code(), "cross_origin");
     let simple =
         Client::new().post(format!("{}/api/v1/auth/login", stage.server.url)).header("content-type", "text/plain");
-    assert_eq!(simple.body("{}").send().await.unwrap().status(), 415, "a form of another page is no document");
+    assert_eq!(simple.body("{}").asked().await.unwrap().status(), 415, "a form of another page is no document");
 }
 
 #[tokio::test]
@@ -404,7 +405,7 @@ async fn api10_unsafe_consumption_of_apis() {
     .await;
     let client = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     for (name, trap) in named {
-        let answer = client.get(format!("{}/api/v1/auth/oidc/{name}", stage.server.url)).send().await.unwrap();
+        let answer = client.get(format!("{}/api/v1/auth/oidc/{name}", stage.server.url)).asked().await.unwrap();
         let location = answer.headers()["location"].to_str().unwrap();
         assert_eq!((answer.status().as_u16(), location), (302, "/login?error=oidc_away"), "{name}");
         assert_eq!(trap.visits(), 1, "{name}");
