@@ -158,6 +158,11 @@ pub enum Unproven {
     /// A page of another origin sends something in the name of who is logged in here.
     #[error("a page of another origin cannot do this in your name")]
     CrossOrigin,
+    /// A bearer token that is wrong, over or taken back.
+    #[error(
+        "the token is nobody's: it is wrong, it is over, or it was taken back; ask without it, or with another one"
+    )]
+    InvalidToken,
     /// The catalogue or the keys do not answer.
     #[error("accounts cannot be reached")]
     Unavailable(#[source] AccountsError),
@@ -251,14 +256,16 @@ impl Accounts {
         }
     }
 
-    /// Who sends a request with this method and these headers. Credentials that are wrong, over or taken back are
-    /// none.
+    /// Who sends a request with this method and these headers. A cookie that is wrong, over or taken back is none:
+    /// browsers keep sending it.
     ///
     /// # Errors
-    /// [`Unproven::CrossOrigin`] if a cookie would do something for a page of another origin.
+    /// [`Unproven::InvalidToken`] if a bearer token is; [`Unproven::CrossOrigin`] if a cookie would do something for a
+    /// page of another origin; [`Unproven::Unavailable`] when it cannot be told.
     pub async fn caller(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Caller, Unproven> {
         if let Some(token) = bearer(headers) {
-            return self.by_token(token).await.map_err(Unproven::Unavailable);
+            let caller = self.by_token(token).await.map_err(Unproven::Unavailable)?;
+            return if caller == Caller::anonymous() { Err(Unproven::InvalidToken) } else { Ok(caller) };
         }
         let Some(secret) = cookie::presented(headers) else { return Ok(Caller::anonymous()) };
         let found = self.0.catalog.session_by_secret(&secret::hash(secret)).await;

@@ -15,7 +15,7 @@ use catalog_store::Asset;
 use domain::authority::{Action, Refusal, Resource, Standing};
 use domain::{AssetId, AssetState, Principal, authorize};
 
-use crate::accounts::{Accounts, Caller, Unproven};
+use crate::accounts::{Accounts, Caller, Unproven, tell};
 use crate::assets::NO_ASSET;
 use crate::characters;
 use crate::problem::{Problem, chain};
@@ -39,18 +39,29 @@ pub(crate) async fn enter(Shared(state): Shared<State>, request: Request, next: 
     let Some(action) = path.and_then(|path| action_of(&path, &method)) else {
         return next.run(Request::from_parts(parts, body)).await;
     };
-    let request = (&parts.method, &parts.uri, &parts.headers);
-    let admitted = match admitted(&state, request, action).await {
-        Ok(caller) => characters::check(&parts.uri).map(|()| caller),
-        Err(problem) => Err(problem),
-    };
-    match admitted {
+    let caller = caller_of(&state, (&parts.method, &parts.uri, &parts.headers), action).await;
+    let peer = parts.extensions.get::<ClientAddress>().copied();
+    let principal = caller.as_ref().ok().map(|caller| &caller.principal);
+    let rate = state.rates.take(principal, (peer, &parts.headers), state.clock.now());
+    if let Some((policy, allowance)) = rate.filter(|(_, allowance)| allowance.is_exceeded) {
+        return Problem::too_many_requests(policy, allowance).into_response();
+    }
+    let admitted = caller.and_then(|caller| {
+        caller.may(action, action.best_case())?;
+        characters::check(&parts.uri)?;
+        Ok(caller)
+    });
+    let mut response = match admitted {
         Ok(caller) => {
             parts.extensions.insert(caller);
             next.run(Request::from_parts(parts, body)).await
         }
         Err(problem) => problem.into_response(),
+    };
+    if let Some((policy, allowance)) = rate {
+        tell(&policy, &allowance, response.headers_mut());
     }
+    response
 }
 
 fn action_of(path: &str, method: &Method) -> Option<Action> {
@@ -58,17 +69,19 @@ fn action_of(path: &str, method: &Method) -> Option<Action> {
     methods.iter().find(|(name, _)| method.as_str().eq_ignore_ascii_case(name)).map(|(_, action)| *action)
 }
 
-async fn admitted(
+async fn caller_of(
     state: &State,
     (method, uri, headers): (&Method, &Uri, &HeaderMap),
     action: Action,
 ) -> Result<Caller, Problem> {
-    let caller = match &state.access {
-        Access::Open => Caller { principal: Principal::Unasked, session: None },
-        Access::Accounts(accounts) => accounts.caller(method, uri, headers).await?,
+    let Access::Accounts(accounts) = &state.access else {
+        return Ok(Caller { principal: Principal::Unasked, session: None });
     };
-    caller.may(action, action.best_case())?;
-    Ok(caller)
+    match accounts.caller(method, uri, headers).await {
+        // Clients that renew a token, or begin anew, still send the old one; nobody asks for any there.
+        Err(Unproven::InvalidToken) if matches!(action, Action::Describe | Action::SignIn) => Ok(Caller::anonymous()),
+        caller => Ok(caller?),
+    }
 }
 
 /// What let somebody in, kept to be shown again while the answer to them goes on.
@@ -90,8 +103,8 @@ impl Pass {
 
     /// Whether it would let in the same now, with the same rights. An account that cannot be asked lets nobody in.
     pub(crate) async fn still_holds(&self, state: &State) -> bool {
-        let again = admitted(state, (&self.method, &self.uri, &self.headers), self.action).await;
-        again.is_ok_and(|again| again == self.caller)
+        let again = caller_of(state, (&self.method, &self.uri, &self.headers), self.action).await;
+        again.is_ok_and(|again| again == self.caller && again.may(self.action, self.action.best_case()).is_ok())
     }
 }
 
@@ -206,6 +219,7 @@ impl From<Unproven> for Problem {
     fn from(unproven: Unproven) -> Self {
         match unproven {
             Unproven::CrossOrigin => Self::cross_origin(unproven.to_string()),
+            Unproven::InvalidToken => Self::invalid_token(unproven.to_string()),
             Unproven::Unavailable(error) => {
                 tracing::warn!(error = %chain(&error), "accounts cannot be reached");
                 Self::unavailable()

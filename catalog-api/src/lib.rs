@@ -71,6 +71,7 @@ mod poster;
 mod preview;
 mod problem;
 mod publicity;
+pub mod rates;
 mod reprocess;
 mod router;
 mod search;

@@ -534,7 +534,9 @@ fn rendered(problem: Problem, response: Response, asked: &Asked) -> Response {
     head.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     say_tongue(&mut head.headers, asked.tongue);
     if problem.status == StatusCode::UNAUTHORIZED {
-        head.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        let is_wrong = problem.code == "invalid_token";
+        let challenge = if is_wrong { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+        head.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     head.headers.extend(problem.version.and_then(tag));
     if let Some((policy, allowance)) = problem.bound.as_deref() {

@@ -22,6 +22,7 @@ use crate::body::BODIES_MAX;
 use crate::picture::Studio;
 use crate::problem::Problem;
 use crate::publicity::HashPassword;
+use crate::rates::{self, Rates};
 use crate::tickets::Tickets;
 use crate::{
     aliases, asset_documents, assets, audit, auth, availability, avatars, channels, chapters, collections, cues,
@@ -185,6 +186,8 @@ pub struct State {
     pub(crate) has_review: bool,
     /// Who signs what opens assets that not everybody plays.
     pub(crate) tickets: Tickets,
+    /// How often everybody may ask.
+    pub(crate) rates: Arc<Rates>,
     /// How passwords that open assets are kept; `None` where none are set.
     pub(crate) hash_password: Option<HashPassword>,
 }
@@ -208,6 +211,7 @@ impl State {
             has_review: false,
             tickets: Tickets::none(),
             hash_password: None,
+            rates: Arc::default(),
         }
     }
 
@@ -223,9 +227,11 @@ impl State {
         Self { tasks, ..self }
     }
 
-    /// Operations of another crate below `/api`, done once for each `Idempotency-Key` as those of this one are.
+    /// Operations of another crate below `/api`, done once for each `Idempotency-Key` and asked for as often as those of
+    /// this one are.
     pub fn once_around(&self, router: Router) -> Router {
-        idempotency::around(self.clone(), router)
+        let router = idempotency::around(self.clone(), router);
+        router.layer(middleware::from_fn_with_state(self.clone(), rates::bounded))
     }
 
     /// Operations of another crate, whose errors are told as those of this one are: with titles in the language of
@@ -252,6 +258,12 @@ impl State {
     #[must_use]
     pub fn with_tickets(self, tickets: Tickets) -> Self {
         Self { tickets, ..self }
+    }
+
+    /// The same where everybody may ask as often as `rates` has it.
+    #[must_use]
+    pub fn with_rates(self, rates: Rates) -> Self {
+        Self { rates: Arc::new(rates), ..self }
     }
 
     /// The same where assets may have passwords, which are kept as this makes them.

@@ -173,6 +173,7 @@ pub struct Config {
     pub mail_from: String,
     pub digest_time: String,
     pub trusted_proxies: Vec<String>,
+    pub api_requests_per_minute: u32,
     pub oidc_providers: Vec<String>,
     pub oidc_secrets: Vec<String>,
     pub oidc_scopes: String,
@@ -380,6 +381,8 @@ impl Config {
         in_range("keep_versions", self.keep_versions.into(), 1, catalog_store::versions::VERSIONS_KEPT_MAX.into())?;
         in_range("document_size_max", self.document_size_max, 1, domain::document::BYTES_MAX)?;
         in_range("documents_max", self.documents_max.into(), 0, domain::document::COUNT_MAX.into())?;
+        let most = catalog_api::rates::PER_MINUTE_MAX;
+        in_range("api_requests_per_minute", self.api_requests_per_minute.into(), 0, most.into())?;
         in_range("imports_max", self.imports_max.into(), 1, 256)?;
         in_range("imports_of_one_max", self.imports_of_one_max.into(), 1, 256)?;
         in_range("import_rate_min", self.import_rate_min, 0, 1 << 30)?;

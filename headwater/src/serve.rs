@@ -346,6 +346,7 @@ impl Base {
         catalog_api::State::new(catalog.clone(), store, clock, lifecycle.soft().clone())
             .with_bin(config.bin_retention())
             .with_review(config.review)
+            .with_rates(config.rates())
             .with_access(access.clone())
             .with_tasks(lifecycle.tracker().clone())
             .with_webhook_ports(&config.webhook_rules().ports)

@@ -137,6 +137,22 @@ impl Problem {
         }
     }
 
+    /// More requests than one may send.
+    pub(crate) fn too_many_requests(policy: Policy, allowance: Allowance) -> Self {
+        let retry_after_s = allowance.reset_s();
+        let detail = format!("so many requests are too many: try again in {retry_after_s} s");
+        Self {
+            retry_after_s: Some(retry_after_s),
+            bound: Some(Box::new((policy, allowance))),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
+        }
+    }
+
+    /// A bearer token that is nobody's (RFC 6750, 3.1).
+    pub(crate) fn invalid_token(detail: String) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "invalid_token", detail)
+    }
+
     pub(crate) fn busy() -> Self {
         let detail = "too much is asked for at this moment, try again later";
         Self { retry_after_s: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", detail) }

@@ -54,7 +54,7 @@ fn thousandths(text: &str) -> u16 {
 }
 
 /// Every code with its titles, in English and French.
-pub(crate) const TITLES: [(&str, &str, &str); 85] = [
+pub(crate) const TITLES: [(&str, &str, &str); 87] = [
     ("account_suspended", "Account suspended", "Compte suspendu"),
     ("accounts_off", "No accounts here", "Pas de comptes ici"),
     ("accounts_unavailable", "Accounts cannot be reached", "Comptes injoignables"),
@@ -92,6 +92,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 85] = [
     ("invalid_path", "Path not understood", "Chemin non compris"),
     ("invalid_query", "Query not understood", "Paramètres non compris"),
     ("invalid_refresh_token", "Refresh token not valid", "Jeton de renouvellement non valide"),
+    ("invalid_token", "Token not valid", "Jeton non valide"),
     ("invalid_transition", "No way to this stage", "Étape impossible"),
     ("item_unfit", "Not taken by this collection", "Non accepté par cette collection"),
     ("last_admin", "Last administrator", "Dernier administrateur"),
@@ -128,6 +129,7 @@ pub(crate) const TITLES: [(&str, &str, &str); 85] = [
     ("too_many_keys", "Too many API keys", "Trop de clés API"),
     ("too_many_messages", "Too many messages wait", "Trop de messages en attente"),
     ("too_many_own_streams", "Too many streams of yours", "Trop de flux ouverts par vous"),
+    ("too_many_requests", "Too many requests", "Trop de requêtes"),
     ("too_many_shares", "Too many shares", "Trop de partages"),
     ("too_many_streams", "Too many streams", "Trop de flux ouverts"),
     ("too_many_subscriptions", "Too many subscriptions", "Trop d'abonnements"),

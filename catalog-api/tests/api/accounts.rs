@@ -39,7 +39,7 @@ async fn somebody_registers_logs_in_and_is_known_by_the_token() {
     people.server.clock.advance(Duration::from_secs(899));
     people.get(&by_token(&tokens), "/api/v1/me").await.ok();
     people.server.clock.advance(Duration::from_secs(1));
-    people.get(&by_token(&tokens), "/api/v1/me").await.is_problem(401, "unauthorized", "/api/v1/me");
+    people.get(&by_token(&tokens), "/api/v1/me").await.is_problem(401, "invalid_token", "/api/v1/me");
     people.stop().await;
 }
 
@@ -127,7 +127,7 @@ async fn a_refresh_token_is_rotated_and_its_second_use_ends_the_session() {
     people.get(&by_token(&third), "/api/v1/me").await.ok();
     // Somebody else has the first one.
     refresh(&first["refresh_token"]).await.is_problem(401, "invalid_refresh_token", REFRESH);
-    people.get(&by_token(&third), "/api/v1/me").await.is_problem(401, "unauthorized", "/api/v1/me");
+    people.get(&by_token(&third), "/api/v1/me").await.is_problem(401, "invalid_token", "/api/v1/me");
     refresh(&third["refresh_token"]).await.is_problem(401, "invalid_refresh_token", REFRESH);
     people.stop().await;
 }

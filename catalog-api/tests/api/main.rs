@@ -24,6 +24,7 @@ mod people;
 mod problems;
 mod provider;
 mod publicity;
+mod rates;
 mod released;
 mod reprocess;
 mod rights;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Request, StatusCode};
+use catalog_api::rates::Rates;
 use catalog_api::{
     Access, Accounts, Algorithm, ClientAddress, DigestTime, MailRoute, Notifier, ProviderSettings, Settings, Tickets,
 };
@@ -128,6 +129,7 @@ impl People {
         let mut server = Server::start().await;
         let mut settings = settings(&server);
         change(&mut settings);
+        let proxies = settings.proxies.clone();
         let (accounts, postman) = Accounts::open(server.catalog.clone(), server.clock.clone(), settings).await.unwrap();
         let state = catalog_api::State::new(
             server.catalog.clone(),
@@ -135,6 +137,8 @@ impl People {
             server.clock.clone(),
             server.shutdown.clone(),
         );
+        let rates = Rates::new(catalog_api::rates::PER_MINUTE, proxies);
+        let state = state.with_rates(rates);
         let ingest = ingest_state(&server, Arc::new(AccountGate(accounts.clone()))).await;
         let state = state.with_access(Access::Accounts(accounts.clone()));
         let sign = |playback, kind, _| Some(format!("/t/{kind:?}-{playback}"));

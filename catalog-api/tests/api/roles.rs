@@ -356,6 +356,7 @@ async fn every_operation_is_for_those_in_the_table_and_nobody_else() {
             let own = who.user.map(|user| user.to_string()).or((*column == "upload token").then(|| "ada".to_owned()));
             let path = existing(&people, &who, own, path).await;
             let status = asked(&people, &who, method, &path).await;
+            assert!(status.header("ratelimit").is_some_and(|told| told.starts_with('"')), "{name} tells no bound");
             if is_refused(&status) == (may == '+') {
                 wrong.push(format!("{name} by {column}: {} {}", status.status, status.code()));
             }

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use catalog_api::rates::Rates;
 use ingest::gate::{Gate, Open, Tokens};
 use ingest::{DocumentRules, ImportRules, Policy, TypePattern};
 
-use super::{Config, Role};
+use super::{Config, Role, accounts};
 use crate::webhook::post::Rules;
 
 /// Shorter tokens could be guessed.
@@ -97,6 +98,11 @@ impl Config {
             has_review: self.review,
             ..Policy::default()
         }
+    }
+
+    /// How often the API may be asked.
+    pub(crate) fn rates(&self) -> Rates {
+        Rates::new(self.api_requests_per_minute, accounts::proxies(self).unwrap_or_default())
     }
 
     /// Unfinished uploads are encoded as far as they are there: they can be read only where they are taken.

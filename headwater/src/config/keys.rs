@@ -48,7 +48,7 @@ const fn secret(name: &'static str, doc: &'static str) -> Key {
 }
 
 /// All settings, in the order in which they are explained.
-pub const KEYS: [Key; 105] = [
+pub const KEYS: [Key; 106] = [
     key(
         "data_dir",
         Kind::Text,
@@ -301,7 +301,13 @@ pub const KEYS: [Key; 105] = [
         "trusted_proxies",
         Kind::List,
         "[\"127.0.0.0/8\", \"::1/128\"]",
-        "Networks of proxies that are believed when they say in `X-Forwarded-For` whom they speak for; logins, and wrong passwords of assets, are counted by that address.",
+        "Networks of proxies that are believed when they say in `X-Forwarded-For` whom they speak for; logins, wrong passwords of assets, and requests of nobody that is known, are counted by that address.",
+    ),
+    key(
+        "api_requests_per_minute",
+        Kind::Number,
+        "6000",
+        "Requests below `/api/v1` that one account, key or token, or one address where nobody is known, may send in a minute, all at once or not; more are answered 429. The answers tell what is left (`RateLimit`). Each process counts by itself, and whoever asks from this machine has 600,000 in ten minutes. 0 means no bound.",
     ),
     key(
         "oidc_providers",

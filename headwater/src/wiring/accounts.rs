@@ -60,7 +60,7 @@ impl Gate for AccountGate {
         Box::pin(async {
             let caller = self.0.caller(&parts.method, &parts.uri, &parts.headers).await;
             match caller.map(|caller| caller.principal) {
-                Ok(Principal::Anonymous) => Err(Denial::Unauthorized),
+                Ok(Principal::Anonymous) | Err(Unproven::InvalidToken) => Err(Denial::Unauthorized),
                 Ok(principal) => Ok(principal),
                 Err(Unproven::CrossOrigin) => {
                     Err(Denial::Forbidden { reason: "a page of another origin cannot do this in your name" })
