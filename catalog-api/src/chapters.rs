@@ -9,19 +9,20 @@ use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use catalog_store::Asset;
+use domain::about::Fault;
 use domain::authority::Action;
 use domain::chapters::COUNT_MAX;
 use domain::probe::{Chapter, TEXT_CHARS_MAX};
 use domain::{JobId, MediaTime, Timescale};
 use serde::{Deserialize, Serialize};
 
+use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store};
-use crate::documents::{expect_json, object};
+use crate::documents::document_of;
 use crate::door::asset_for;
 use crate::problem::Problem;
 use crate::view::{ChapterSource, ChapterView, chapters};
-use crate::{State, body};
 
 /// Largest body that sets chapters, in octets.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -70,11 +71,7 @@ pub(crate) async fn set(
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
     asset_for(&state, &caller, asset, Action::EditAsset).await?;
-    expect_json(&headers)?;
-    let content = body::read(&state, &headers, body, BODY_BYTES_MAX).await?;
-    let object = serde_json::Value::Object(object(&content)?);
-    let wanted: Wanted =
-        serde_json::from_value(object).map_err(|error| Problem::wrong_document(&error, error.to_string()))?;
+    let wanted: Wanted = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     let chapters = checked(wanted)?;
     let now = state.clock.now();
     state.catalog.set_chapters(asset, Some(&chapters), JobId::mint(now, state.clock.entropy()), now).await?;
@@ -103,37 +100,48 @@ fn shown(asset: &Asset) -> Response {
 /// The chapters in order; what cannot be meant is refused.
 fn checked(wanted: Wanted) -> Result<Vec<Chapter>, Problem> {
     if wanted.chapters.len() > COUNT_MAX {
-        return Err(Problem::invalid_body(format!("there are at most {COUNT_MAX} chapters")));
+        let told = Problem::invalid_body(format!("there are at most {COUNT_MAX} chapters"));
+        return Err(told.at_member("/chapters", "too_many"));
     }
-    let mut chapters = wanted.chapters.into_iter().map(chapter).collect::<Result<Vec<_>, _>>()?;
-    chapters.sort_by_key(|chapter| chapter.start);
-    match chapters.windows(2).find(|pair| pair[0].start == pair[1].start) {
-        Some(pair) => {
-            let at = domain::hms(pair[0].start);
-            Err(Problem::invalid_body(format!("two chapters begin at {at}: only one can")))
-        }
-        None => Ok(chapters),
-    }
+    let each = wanted.chapters.into_iter().enumerate().map(|(at, wanted)| Ok((at, chapter(at, wanted)?)));
+    let mut chapters = Problem::all(each)?;
+    chapters.sort_by_key(|(_, chapter)| chapter.start);
+    let again = chapters.windows(2).filter(|pair| pair[0].1.start == pair[1].1.start);
+    let again: Vec<(usize, MediaTime)> = again.map(|pair| (pair[1].0, pair[1].1.start)).collect();
+    let Some((_, first)) = again.first() else {
+        return Ok(chapters.into_iter().map(|(_, chapter)| chapter).collect());
+    };
+    let told = Problem::invalid_body(format!("two chapters begin at {}: only one can", domain::hms(*first)));
+    let fault = |(at, _)| Fault::new(place(at, "start_seconds"), "twice", "is where another chapter begins");
+    Err(told.at(again.into_iter().map(fault).collect()))
 }
 
-fn chapter(wanted: WantedChapter) -> Result<Chapter, Problem> {
-    let start = instant("start_seconds", wanted.start_seconds)?;
+fn chapter(at: usize, wanted: WantedChapter) -> Result<Chapter, Problem> {
+    let start = instant(&place(at, "start_seconds"), wanted.start_seconds)?;
     // Without an end of its own a chapter lasts until the next: that is what an end at its start means.
-    let end = wanted.end_seconds.map_or(Ok(start), |end| instant("end_seconds", end))?;
+    let end = wanted.end_seconds.map_or(Ok(start), |end| instant(&place(at, "end_seconds"), end))?;
     if wanted.end_seconds.is_some() && end <= start {
-        return Err(Problem::invalid_body(format!("the chapter at {} ends before it begins", domain::hms(start))));
+        let told = Problem::invalid_body(format!("the chapter at {} ends before it begins", domain::hms(start)));
+        return Err(told.at(vec![Fault::new(place(at, "end_seconds"), "too_early", "lies behind start_seconds")]));
     }
     let words = wanted.title.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let title = words.collect::<Vec<_>>().join(" ");
     if title.chars().count() > TEXT_CHARS_MAX {
-        return Err(Problem::invalid_body(format!("a title has at most {TEXT_CHARS_MAX} characters")));
+        let told = Problem::invalid_body(format!("a title has at most {TEXT_CHARS_MAX} characters"));
+        return Err(told.at_member(&place(at, "title"), "too_long"));
     }
     Ok(Chapter { start, end, title })
 }
 
-pub(crate) fn instant(field: &str, seconds: f64) -> Result<MediaTime, Problem> {
+/// Where a field of a chapter stands.
+fn place(at: usize, field: &str) -> String {
+    format!("/chapters/{at}/{field}")
+}
+
+/// The instant in the field at `pointer`.
+pub(crate) fn instant(pointer: &str, seconds: f64) -> Result<MediaTime, Problem> {
     let within = Duration::try_from_secs_f64(seconds).ok().filter(|_| seconds <= SECONDS_MAX);
     let ms = within.and_then(|time| i64::try_from((time + Duration::from_micros(500)).as_millis()).ok());
-    let ms = ms.ok_or_else(|| Problem::invalid_body(format!("{field} is a number from 0 to {SECONDS_MAX}")))?;
-    Ok(MediaTime::new(ms, Timescale::MILLISECONDS))
+    let wrong = || Problem::invalid_member(pointer, "out_of_range", format!("is a number from 0 to {SECONDS_MAX}"));
+    Ok(MediaTime::new(ms.ok_or_else(wrong)?, Timescale::MILLISECONDS))
 }

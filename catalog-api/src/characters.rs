@@ -6,6 +6,7 @@
 
 use axum::http::Uri;
 use domain::about::Fault;
+use domain::misfit::pointer_to;
 use serde_json::{Map, Value};
 
 use crate::problem::Problem;
@@ -25,7 +26,7 @@ pub(crate) fn check(uri: &Uri) -> Result<(), Problem> {
 /// Refuses a document of which a text, or the name of a field, holds NUL.
 pub(crate) fn check_document(document: &Map<String, Value>) -> Result<(), Problem> {
     let mut faults = Vec::new();
-    document.iter().for_each(|(name, value)| look(&format!("/{name}"), name, value, &mut faults));
+    document.iter().for_each(|(name, value)| look(&pointer_to("", name), name, value, &mut faults));
     if faults.is_empty() { Ok(()) } else { Err(Problem::invalid_fields(faults)) }
 }
 
@@ -42,7 +43,7 @@ fn look(pointer: &str, name: &str, value: &Value, faults: &mut Vec<Fault>) {
             list.iter().enumerate().for_each(|(at, value)| look(&format!("{pointer}/{at}"), "", value, faults));
         }
         Value::Object(map) => {
-            map.iter().for_each(|(name, value)| look(&format!("{pointer}/{name}"), name, value, faults));
+            map.iter().for_each(|(name, value)| look(&pointer_to(pointer, name), name, value, faults));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }

@@ -246,17 +246,22 @@ pub(crate) async fn put_item(
 ) -> Result<Response, Problem> {
     let collection = collection_for(&state, &caller, collection_in(path)?, Action::EditCollection).await?;
     let wanted: NewItem = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
+    let wrong_id = |error: &_, field| Problem::invalid_id(error).at_member(field, "invalid_id");
     // What one may not see cannot be put anywhere.
     let member = match (wanted.asset, wanted.season) {
         (Some(asset), None) => {
-            let id: AssetId = asset.parse().map_err(|error| Problem::invalid_id(&error))?;
+            let id: AssetId = asset.parse().map_err(|error| wrong_id(&error, "/asset"))?;
             Member::Asset(asset_for(&state, &caller, id, Action::ReadAsset).await?.id)
         }
         (None, Some(season)) => {
-            let id: CollectionId = season.parse().map_err(|error| Problem::invalid_id(&error))?;
+            let id: CollectionId = season.parse().map_err(|error| wrong_id(&error, "/season"))?;
             Member::Season(collection_for(&state, &caller, id, Action::ReadCollection).await?.id)
         }
-        _ => return Err(Problem::invalid_body("an item is an asset or a season")),
+        (asset, _) => {
+            let (code, what) = if asset.is_some() { ("not_taken", "is given, too") } else { ("missing", "is missing") };
+            let faults = ["/asset", "/season"].map(|field| Fault::new(field, code, what));
+            return Err(Problem::invalid_body("an item is an asset or a season").at(faults.to_vec()));
+        }
     };
     let now = state.clock.now();
     let id = ItemId::mint(now, state.clock.entropy());
@@ -320,7 +325,7 @@ pub(crate) async fn share(
     let collection = collection_for(&state, &caller, collection, Action::ShareCollection).await?;
     let WantedShare { standing } = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     if Standing::shared(standing.as_str()).is_none() {
-        return Err(Problem::invalid_body("standing is viewer, editor or owner"));
+        return Err(Problem::invalid_member("/standing", "not_taken", "is viewer, editor or owner"));
     }
     let share = state.catalog.share_collection(collection.id, (user, standing), state.clock.now()).await?;
     tracing::info!(collection.id = %collection.id, user.id = %user, "collection shared");

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use catalog_store::Asset;
 use domain::about::{Credit, Date, Fault};
 use domain::authority::Action;
+use domain::misfit::pointer_to;
 use domain::{About, Language};
 use serde_json::{Map, Value, json};
 
@@ -96,8 +97,7 @@ fn read(value: Value) -> Result<About, Vec<Fault>> {
     let Value::Object(mut fields) = value else { return Err(vec![Fault::new("", "not_an_object", "is an object")]) };
     let mut faults = Vec::new();
     for name in fields.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
-        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
-        faults.push(Fault::new(pointer, "unknown", "there is no such field, or it cannot be changed"));
+        faults.push(Fault::new(pointer_to("", name), "unknown", "there is no such field, or it cannot be changed"));
     }
     let mut take = |name: &str| fields.remove(name).filter(|value| !value.is_null());
     let about = About {
@@ -171,7 +171,7 @@ fn external_ids(value: Option<Value>, faults: &mut Vec<Fault>) -> BTreeMap<Strin
         None => {}
         Some(Value::Object(fields)) => {
             for (scheme, id) in fields {
-                let pointer = format!("/external_ids/{}", scheme.replace('~', "~0").replace('/', "~1"));
+                let pointer = pointer_to("/external_ids", &scheme);
                 ids.extend(text(id, &pointer, faults).map(|id| (scheme, id)));
             }
         }

@@ -3,10 +3,9 @@
 use aws_lc_rs::digest;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
-use domain::members;
+use domain::{members, misfit};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
 
 use crate::accounts::secret;
 use crate::problem::Problem;
@@ -38,36 +37,19 @@ pub(crate) async fn document_of<T: DeserializeOwned>(
 ) -> Result<T, Problem> {
     expect_json(headers)?;
     let content = body::read(state, headers, body, bytes_max).await?;
-    let object = object(&content)?;
+    // Serde would take a list for the fields in their order, and the last of several members of one name.
+    let object = members::object(&content).map_err(|misfit| Problem::wrong_document(&misfit))?;
     characters::check_document(&object)?;
-    let document = serde_path_to_error::deserialize(Value::Object(object));
-    document.map_err(|error| Problem::wrong_document(error.inner(), plain(error.inner(), &error.path().to_string())))
-}
-
-/// An object and nothing else, in which no member occurs twice: serde would take a list for the fields in their order,
-/// and the last of several members of one name.
-pub(crate) fn object(content: &[u8]) -> Result<Map<String, Value>, Problem> {
-    members::object(content).map_err(|error| Problem::wrong_document(&error, plain(&error, ".")))
+    misfit::read(object).map_err(|misfit| Problem::wrong_document(&misfit))
 }
 
 /// Refuses a body that does not say that it is JSON.
-pub(crate) fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
+fn expect_json(headers: &HeaderMap) -> Result<(), Problem> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     // A page of another origin cannot send these types without asking first.
     let is_json = ["application/json", "application/merge-patch+json"].iter().any(|j| essence.eq_ignore_ascii_case(j));
     if is_json { Ok(()) } else { Err(Problem::not_json()) }
-}
-
-/// What is wrong with a document, and where, without what stands there, which may be a password.
-fn plain(error: &serde_json::Error, path: &str) -> String {
-    let text = error.to_string();
-    if ["unknown field", "missing field", "duplicate field"].iter().any(|kind| text.starts_with(kind)) {
-        return text;
-    }
-    // All of it.
-    let place = if path == "." { "the document" } else { path };
-    format!("{place} is not of the form that is described")
 }
 
 /// For a field that may be absent: what is there is of its type, and null only where the type takes it. Absent stays
@@ -317,23 +299,5 @@ mod tests {
         }
         let other = IfMatch::Any.tried(|| ready(Err::<(), _>(Problem::precondition_required()))).await;
         assert_eq!(other.unwrap_err().code(), "precondition_required");
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_document_is_told_without_what_stands_in_it() {
-        #[derive(Debug, Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Wanted {
-            #[expect(dead_code, reason = "only its type matters")]
-            password: u8,
-        }
-        let told = |text: &str| {
-            let wrong = serde_path_to_error::deserialize::<_, Wanted>(&mut serde_json::Deserializer::from_str(text));
-            let error = wrong.unwrap_err();
-            plain(error.inner(), &error.path().to_string())
-        };
-        assert_eq!(told(r#"{"password":"hunter2"}"#), "password is not of the form that is described");
-        assert_eq!(told("3"), "the document is not of the form that is described");
-        assert!(told(r#"{"passwort":1}"#).contains("unknown field"));
     }
 }

@@ -10,20 +10,22 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use catalog_store::Asset;
 use domain::JobId;
+use domain::about::Fault;
 use domain::authority::Action;
 use domain::markers::{
     ATTRIBUTES_MAX, COUNT_MAX, MARKER_TEXT_CHARS_MAX, Marker, MarkerValue, is_attribute_name, is_text,
 };
+use domain::misfit::pointer_to;
 use serde::{Deserialize, Serialize};
 
+use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store};
 use crate::chapters::instant;
-use crate::documents::{expect_json, object};
+use crate::documents::document_of;
 use crate::door::asset_for;
 use crate::problem::Problem;
 use crate::view::seconds;
-use crate::{State, body};
 
 /// Largest body that sets markers, in octets.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -91,11 +93,7 @@ pub(crate) async fn set(
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
     asset_for(&state, &caller, asset, Action::EditAsset).await?;
-    expect_json(&headers)?;
-    let content = body::read(&state, &headers, body, BODY_BYTES_MAX).await?;
-    let object = serde_json::Value::Object(object(&content)?);
-    let wanted: Wanted =
-        serde_json::from_value(object).map_err(|error| Problem::wrong_document(&error, error.to_string()))?;
+    let wanted: Wanted = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     let markers = checked(wanted)?;
     let now = state.clock.now();
     state.catalog.set_markers(asset, &markers, JobId::mint(now, state.clock.entropy()), now).await?;
@@ -144,54 +142,67 @@ pub(crate) fn of(asset: &Asset) -> Vec<MarkerView> {
 /// The markers; what cannot be said in a playlist is refused.
 fn checked(wanted: Wanted) -> Result<Vec<Marker>, Problem> {
     if wanted.markers.len() > COUNT_MAX {
-        return Err(Problem::invalid_body(format!("there are at most {COUNT_MAX} markers")));
+        let told = Problem::invalid_body(format!("there are at most {COUNT_MAX} markers"));
+        return Err(told.at_member("/markers", "too_many"));
     }
-    let markers = wanted.markers.into_iter().map(marker).collect::<Result<Vec<_>, _>>()?;
+    let each = wanted.markers.into_iter().enumerate();
+    let markers = Problem::all(each.map(|(at, wanted)| marker(&format!("/markers/{at}"), wanted)))?;
     let mut names = HashSet::new();
-    match markers.iter().find(|one| !names.insert(one.id.as_str())) {
-        Some(twice) => Err(Problem::invalid_body(format!("two markers have the id {:?}", twice.id))),
-        None => Ok(markers),
-    }
+    let again: Vec<usize> = (0..markers.len()).filter(|&at| !names.insert(markers[at].id.as_str())).collect();
+    let Some(&first) = again.first() else { return Ok(markers) };
+    let told = Problem::invalid_body(format!("two markers have the id {:?}", markers[first].id));
+    let fault = |at| Fault::new(format!("/markers/{at}/id"), "twice", "is the id of another marker");
+    Err(told.at(again.into_iter().map(fault).collect()))
 }
 
-fn marker(wanted: WantedMarker) -> Result<Marker, Problem> {
-    let text = |field: &str, text: &str| {
-        let what = format!(
-            "{field} is a text of 1 to {MARKER_TEXT_CHARS_MAX} characters on one line, without double quotes and \
-             with single blanks between words"
-        );
-        is_text(text).then_some(()).ok_or_else(|| Problem::invalid_body(what))
-    };
-    text("id", &wanted.id)?;
-    wanted.class.as_deref().map_or(Ok(()), |class| text("class", class))?;
+/// The marker at `place` in the document.
+fn marker(place: &str, wanted: WantedMarker) -> Result<Marker, Problem> {
+    let field = |name: &str| pointer_to(place, name);
+    text(&field("id"), &wanted.id)?;
+    wanted.class.as_deref().map_or(Ok(()), |class| text(&field("class"), class))?;
+    let all = field("attributes");
     if wanted.attributes.len() > ATTRIBUTES_MAX {
-        return Err(Problem::invalid_body(format!("a marker has at most {ATTRIBUTES_MAX} attributes")));
+        let told = Problem::invalid_body(format!("a marker has at most {ATTRIBUTES_MAX} attributes"));
+        return Err(told.at_member(&all, "too_many"));
     }
-    let mut attributes = BTreeMap::new();
-    for (name, value) in wanted.attributes {
-        if !is_attribute_name(&name) {
-            return Err(Problem::invalid_body(format!("{name:?} is no name such as X-ORG-EXAMPLE-PRICE")));
-        }
-        let value = match value {
-            Value::Text(words) => {
-                text(&name, &words)?;
-                MarkerValue::Text(words)
-            }
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "its range is checked")]
-            Value::Number(number) if (0.0..=NUMBER_MAX).contains(&number) => {
-                MarkerValue::Millionths((number * MILLIONTHS).round() as u64)
-            }
-            Value::Number(_) => {
-                return Err(Problem::invalid_body(format!("{name} is a text, or a number from 0 to {NUMBER_MAX}")));
-            }
-        };
-        attributes.insert(name, value);
-    }
+    let each = wanted.attributes.into_iter();
+    let attributes = Problem::all(each.map(|(name, value)| attribute(&pointer_to(&all, &name), name, value)))?;
     Ok(Marker {
         id: wanted.id,
-        start: instant("start_seconds", wanted.start_seconds)?,
-        duration: wanted.duration_seconds.map(|lasts| instant("duration_seconds", lasts)).transpose()?,
+        start: instant(&field("start_seconds"), wanted.start_seconds)?,
+        duration: wanted.duration_seconds.map(|lasts| instant(&field("duration_seconds"), lasts)).transpose()?,
         class: wanted.class,
-        attributes,
+        attributes: attributes.into_iter().collect(),
     })
+}
+
+fn attribute(place: &str, name: String, value: Value) -> Result<(String, MarkerValue), Problem> {
+    if !is_attribute_name(&name) {
+        let told = Problem::invalid_body(format!("{name:?} is no name such as X-ORG-EXAMPLE-PRICE"));
+        return Err(told.at(vec![Fault::new(place, "invalid_name", "is no name such as X-ORG-EXAMPLE-PRICE")]));
+    }
+    let value = match value {
+        Value::Text(words) => {
+            text(place, &words)?;
+            MarkerValue::Text(words)
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "its range is checked")]
+        Value::Number(number) if (0.0..=NUMBER_MAX).contains(&number) => {
+            MarkerValue::Millionths((number * MILLIONTHS).round() as u64)
+        }
+        Value::Number(_) => {
+            let detail = format!("is a text, or a number from 0 to {NUMBER_MAX}");
+            return Err(Problem::invalid_member(place, "out_of_range", detail));
+        }
+    };
+    Ok((name, value))
+}
+
+/// Refuses what is no text for a playlist in the field at `place`.
+fn text(place: &str, text: &str) -> Result<(), Problem> {
+    let what = format!(
+        "is a text of 1 to {MARKER_TEXT_CHARS_MAX} characters on one line, without double quotes and with single \
+         blanks between words"
+    );
+    is_text(text).then_some(()).ok_or_else(|| Problem::invalid_member(place, "invalid_text", what))
 }

@@ -7,6 +7,7 @@ use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{ApiKey, CatalogError, NewApiKey, Profile, Session, User};
+use domain::about::Fault;
 use domain::authority::Scopes;
 use domain::{KeyId, SessionId, UserId};
 use serde::{Deserialize, Serialize};
@@ -223,12 +224,16 @@ pub(crate) async fn create_key(
     let accounts = accounts(&state)?;
     let wanted: KeyRequest = document(&state, &headers, body).await?;
     let name = checked_name(&wanted.name)?;
-    if name.is_empty() || wanted.scopes.is_empty() {
-        return Err(Problem::invalid_body("a key has a name and at least one scope"));
+    let empty = [("/name", name.is_empty()), ("/scopes", wanted.scopes.is_empty())];
+    let empty = empty.into_iter().filter(|(_, is_empty)| *is_empty).map(|(field, _)| field);
+    let faults: Vec<Fault> = empty.map(|field| Fault::new(field, "empty", "says nothing")).collect();
+    if !faults.is_empty() {
+        return Err(Problem::invalid_body("a key has a name and at least one scope").at(faults));
     }
     let days = wanted.expires_in_days;
     if days.is_some_and(|days| !(1..=KEY_DAYS_MAX).contains(&days)) {
-        return Err(Problem::invalid_body(format!("expires_in_days is 1 to {KEY_DAYS_MAX}")));
+        let what = format!("is 1 to {KEY_DAYS_MAX}");
+        return Err(Problem::invalid_member("/expires_in_days", "out_of_range", what));
     }
     let (now, clock) = (accounts.clock().now(), accounts.clock());
     let key = secret::mint(clock, secret::API_KEY);

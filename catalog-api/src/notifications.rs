@@ -10,6 +10,8 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use catalog_store::notifications::PAGE_NOTIFICATIONS_MAX;
 use catalog_store::{Catalog, Notification, NotificationChannel, NotificationKind};
+use domain::about::Fault;
+use domain::misfit::pointer_to;
 use domain::{AssetId, NotificationId, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -105,7 +107,8 @@ pub(crate) async fn read(
     let wanted: ReadRequest = document(&state, &headers, body).await?;
     let most = usize::try_from(PAGE_NOTIFICATIONS_MAX).unwrap_or(usize::MAX);
     if wanted.ids.as_ref().is_some_and(|ids| ids.len() > most) {
-        return Err(Problem::invalid_body(format!("ids has at most {PAGE_NOTIFICATIONS_MAX} items")));
+        let what = format!("has at most {PAGE_NOTIFICATIONS_MAX} items");
+        return Err(Problem::invalid_member("/ids", "too_many", what));
     }
     let read_count = catalog.read_notifications(me, wanted.ids.as_deref(), state.clock.now()).await?;
     let unread_count = catalog.unread_count(me).await?;
@@ -138,17 +141,24 @@ pub(crate) async fn set_preferences(
 ) -> Result<Response, Problem> {
     let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
     let wanted: BTreeMap<String, String> = document(&state, &headers, body).await?;
-    let one = |(kind, channel): (&String, &String)| {
-        let (kind, channel) = (NotificationKind::named(kind)?, NotificationChannel::named(channel)?);
-        // A letter of the week is a letter, or none.
-        (kind != NotificationKind::Digest || channel != NotificationChannel::App).then_some((kind, channel))
-    };
-    let wanted: Option<Vec<_>> = wanted.iter().map(one).collect();
-    let wanted = wanted.ok_or_else(|| {
-        Problem::invalid_body("each field is a kind of notifications and off, app or email; digest is off or email")
-    })?;
+    let wanted = Problem::all(wanted.iter().map(preference))?;
     catalog.set_channels(me, &wanted).await?;
     Ok((no_store(), Json(channels(catalog, me).await?)).into_response())
+}
+
+/// How somebody wishes to be told of a kind.
+fn preference((name, channel): (&String, &String)) -> Result<(NotificationKind, NotificationChannel), Problem> {
+    let told = "each field is a kind of notifications and off, app or email; digest is off or email";
+    let wrong = |code, what| Problem::invalid_body(told).at(vec![Fault::new(pointer_to("", name), code, what)]);
+    let kind = NotificationKind::named(name).ok_or_else(|| wrong("unknown", "is no kind of notifications"))?;
+    match NotificationChannel::named(channel) {
+        // A letter of the week is a letter, or none.
+        Some(NotificationChannel::App) if kind == NotificationKind::Digest => {
+            Err(wrong("not_taken", "is off or email"))
+        }
+        Some(channel) => Ok((kind, channel)),
+        None => Err(wrong("not_taken", "is off, app or email")),
+    }
 }
 
 /// How somebody is told, kind by kind.

@@ -60,7 +60,11 @@ impl From<User> for PersonView {
 pub(crate) fn checked_email(text: &str) -> Result<String, Problem> {
     let text = text.trim();
     let is_address = text.len() <= EMAIL_BYTES_MAX && is_addressable(text);
-    if is_address { Ok(text.to_owned()) } else { Err(Problem::invalid_body("email is no mail address")) }
+    if is_address {
+        Ok(text.to_owned())
+    } else {
+        Err(Problem::invalid_member("/email", "invalid_email", "is no mail address"))
+    }
 }
 
 /// A name on one line.
@@ -68,7 +72,7 @@ pub(crate) fn checked_name(text: &str) -> Result<String, Problem> {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let name = words.collect::<Vec<_>>().join(" ");
     if name.chars().count() > NAME_CHARS_MAX {
-        return Err(Problem::invalid_body(format!("name has at most {NAME_CHARS_MAX} characters")));
+        return Err(Problem::invalid_member("/name", "too_long", format!("has at most {NAME_CHARS_MAX} characters")));
     }
     Ok(name)
 }
@@ -76,7 +80,7 @@ pub(crate) fn checked_name(text: &str) -> Result<String, Problem> {
 /// A text of several lines.
 pub(crate) fn checked_bio(text: &str) -> Result<String, Problem> {
     if text.chars().count() > BIO_CHARS_MAX {
-        return Err(Problem::invalid_body(format!("bio has at most {BIO_CHARS_MAX} characters")));
+        return Err(Problem::invalid_member("/bio", "too_long", format!("has at most {BIO_CHARS_MAX} characters")));
     }
     Ok(domain::about::lines(text))
 }
@@ -85,6 +89,7 @@ pub(crate) fn checked_bio(text: &str) -> Result<String, Problem> {
 pub(crate) fn checked_language(text: Option<&str>) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
     let language = Language::from_code(text);
-    let language = language.ok_or_else(|| Problem::invalid_body("language is a BCP 47 tag, such as fr"))?;
+    let wrong = || Problem::invalid_member("/language", "invalid_language", "is a BCP 47 tag, such as fr");
+    let language = language.ok_or_else(wrong)?;
     Ok(Some(language.to_string()))
 }

@@ -123,12 +123,12 @@ async fn choose(state: &State, asset: AssetId, choice: PosterChoice) -> Result<(
 
 /// The moment in milliseconds; what shows nothing is refused.
 fn moment(asset: &Asset, time_s: f64) -> Result<i64, Problem> {
-    let time = instant("time_s", time_s)?;
+    let time = instant("/time_s", time_s)?;
     if asset.kind == Some(AssetKind::Audio) {
-        return Err(Problem::invalid_body("nothing is seen of sound: send a picture"));
+        return Err(Problem::invalid_body("nothing is seen of sound: send a picture").at_member("/time_s", "not_seen"));
     }
     if asset.probe.as_ref().map(Probe::duration).is_some_and(|duration| time >= duration) {
-        return Err(Problem::invalid_body("time_s is behind the end"));
+        return Err(Problem::invalid_member("/time_s", "out_of_range", "is behind the end"));
     }
     Ok(time.as_ms())
 }

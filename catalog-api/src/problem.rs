@@ -9,17 +9,18 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use catalog_store::CatalogError;
-use domain::about::Fault;
 use domain::authority::Refusal;
 use domain::throttle::{Allowance, Policy};
 use media_store::StoreError;
 use serde::Serialize;
 
+use self::fields::FieldError;
 use self::titles::Tongue;
 use crate::accounts::tell;
 use crate::documents::tag;
 
 mod accounts;
+mod fields;
 pub(crate) mod kinds;
 mod query;
 pub(crate) mod titles;
@@ -28,8 +29,6 @@ pub(crate) mod titles;
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 /// Longest problem document of another crate: a few sentences.
 const DOCUMENT_BYTES_MAX: usize = 16 << 10;
-/// Faults of fields that are told at once.
-const FIELD_ERRORS_MAX: usize = 50;
 
 /// An error, told to the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,15 +47,6 @@ pub(crate) struct Problem {
     errors: Vec<FieldError>,
     /// What would be possible instead.
     allowed: Vec<&'static str>,
-}
-
-/// What is wrong with a field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct FieldError {
-    /// Where it stands (RFC 6901).
-    pointer: String,
-    code: &'static str,
-    detail: String,
 }
 
 /// The document as it is sent.
@@ -98,12 +88,6 @@ impl Problem {
         self.code
     }
 
-    /// What is wrong with fields, and where.
-    #[cfg(test)]
-    pub(crate) fn faults(&self) -> Vec<(&str, &'static str)> {
-        self.errors.iter().map(|error| (error.pointer.as_str(), error.code)).collect()
-    }
-
     pub(crate) fn invalid_id(error: &domain::IdError) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_id", error.to_string())
     }
@@ -129,37 +113,6 @@ impl Problem {
 
     pub(crate) fn invalid_path(detail: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_path", detail)
-    }
-
-    /// The body is not what its type says.
-    pub(crate) fn malformed_body(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed_body", detail)
-    }
-
-    /// The body can be read, but not be meant.
-    pub(crate) fn invalid_body(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", detail)
-    }
-
-    /// What is wrong with a document, told by `detail`.
-    pub(crate) fn wrong_document(error: &serde_json::Error, detail: String) -> Self {
-        if error.is_data() { Self::invalid_body(detail) } else { Self::malformed_body(detail) }
-    }
-
-    /// Fields of a document that cannot be what they are wished to be.
-    pub(crate) fn invalid_fields(faults: Vec<Fault>) -> Self {
-        let first = faults.first().map_or_else(String::new, |fault| format!("{} {}", fault.pointer, fault.detail));
-        let error = |fault: Fault| FieldError { pointer: fault.pointer, code: fault.code, detail: fault.detail };
-        let errors = faults.into_iter().take(FIELD_ERRORS_MAX).map(error).collect();
-        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields", first) }
-    }
-
-    /// Another asset is known under this id.
-    fn external_id_taken(scheme: &str) -> Self {
-        let (pointer, detail) = (format!("/external_ids/{scheme}"), "another asset has this id".to_owned());
-        let errors = vec![FieldError { pointer, code: "external_id_taken", detail }];
-        let told = format!("another asset has this id under {scheme}");
-        Self { errors, ..Self::new(StatusCode::CONFLICT, "external_id_taken", told) }
     }
 
     pub(crate) fn body_too_large(bytes_max: usize) -> Self {

@@ -62,7 +62,7 @@ pub(crate) async fn put(
     let asset = asset_for(&state, &caller, asset, Action::ShareAsset).await?;
     let Wanted { standing } = document(&state, &headers, body).await?;
     if Standing::shared(standing.as_str()).is_none() {
-        return Err(Problem::invalid_body("standing is viewer, editor or owner"));
+        return Err(Problem::invalid_member("/standing", "not_taken", "is viewer, editor or owner"));
     }
     let now = state.clock.now();
     state.catalog.share_asset(asset.id, (user, standing), &caller.actor(), now).await?;

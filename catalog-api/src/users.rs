@@ -111,7 +111,10 @@ pub(crate) async fn create(
     let email = checked_email(&wanted.email)?;
     let (name, language) = (checked_name(&wanted.name)?, checked_language(wanted.language.as_deref())?);
     let password = match (wanted.password, wanted.password_hash) {
-        (Some(_), Some(_)) => return Err(Problem::invalid_body("there is a password or a hash of one, not both")),
+        (Some(_), Some(_)) => {
+            let told = Problem::invalid_body("there is a password or a hash of one, not both");
+            return Err(told.at_member("/password_hash", "not_taken"));
+        }
         (Some(password), None) => {
             if let Some(reason) = weakness(&password, &[&email]) {
                 return Err(Problem::weak_password(reason));
@@ -119,7 +122,8 @@ pub(crate) async fn create(
             Some(accounts.hasher().hash(password, accounts.clock().entropy()).await?)
         }
         (None, Some(hash)) if !is_usable(&hash) => {
-            return Err(Problem::invalid_body("password_hash is Argon2id or bcrypt of a usual cost"));
+            let what = "is Argon2id or bcrypt of a usual cost";
+            return Err(Problem::invalid_member("/password_hash", "invalid_hash", what));
         }
         (None, hash) => hash,
     };
@@ -163,7 +167,7 @@ pub(crate) async fn change(
     let condition = IfMatch::of(&headers)?;
     let wanted: TermsChange = document(&state, &headers, body).await?;
     if wanted.quota_bytes.flatten().is_some_and(|bytes| bytes > QUOTA_BYTES_MAX) {
-        return Err(Problem::invalid_body(format!("quota_bytes is at most {QUOTA_BYTES_MAX}")));
+        return Err(Problem::invalid_member("/quota_bytes", "out_of_range", format!("is at most {QUOTA_BYTES_MAX}")));
     }
     let change = || async {
         let user = known(accounts, id).await?;

@@ -248,7 +248,7 @@ pub(crate) async fn rotate(
     let wanted: SecretRequest = document(&state, &headers, body).await?;
     let hours = wanted.overlap_hours.unwrap_or(OVERLAP_HOURS);
     if hours > OVERLAP_HOURS_MAX {
-        return Err(Problem::invalid_body(format!("overlap_hours is 0 to {OVERLAP_HOURS_MAX}")));
+        return Err(Problem::invalid_member("/overlap_hours", "out_of_range", format!("is 0 to {OVERLAP_HOURS_MAX}")));
     }
     let now = state.clock.now();
     let secret = message::mint(&*state.clock);
@@ -330,13 +330,13 @@ pub(crate) async fn replay_many(
     let webhook = own(&state, &caller, path).await?;
     let wanted: ReplayRequest = document(&state, &headers, body).await?;
     let now = state.clock.now();
-    let since = instant("since", &wanted.since)?;
-    let until = wanted.until.as_deref().map_or(Ok(now), |until| instant("until", until))?;
+    let since = instant("/since", &wanted.since)?;
+    let until = wanted.until.as_deref().map_or(Ok(now), |until| instant("/until", until))?;
     let which = match wanted.state.as_deref() {
         None => None,
         Some("failed") => Some(DeliveryState::Failed),
         Some("delivered") => Some(DeliveryState::Delivered),
-        Some(_) => return Err(Problem::invalid_body("state is failed or delivered")),
+        Some(_) => return Err(Problem::invalid_member("/state", "not_taken", "is failed or delivered")),
     };
     let count = state.catalog.replay_deliveries(webhook.id, (since, until), which, now).await?;
     tracing::info!(webhook.id = %webhook.id, count, "messages are sent again");
@@ -381,7 +381,7 @@ fn wrong_state() -> Problem {
 
 /// An address that messages may be sent to, as far as that can be told before its name is looked up.
 fn checked_url(state: &State, text: &str) -> Result<String, Problem> {
-    let wrong = |detail: &str| Problem::invalid_body(format!("url {detail}"));
+    let wrong = |detail: &str| Problem::invalid_member("/url", "invalid_url", detail);
     if text.len() > URL_BYTES_MAX {
         return Err(wrong("is longer than 2000 characters"));
     }
@@ -401,17 +401,27 @@ fn checked_url(state: &State, text: &str) -> Result<String, Problem> {
 
 fn checked_description(text: &str) -> Result<String, Problem> {
     if text.chars().count() > DESCRIPTION_CHARS_MAX {
-        return Err(Problem::invalid_body(format!("description has at most {DESCRIPTION_CHARS_MAX} characters")));
+        let what = format!("has at most {DESCRIPTION_CHARS_MAX} characters");
+        return Err(Problem::invalid_member("/description", "too_long", what));
     }
     Ok(text.chars().filter(|c| !c.is_control()).collect())
 }
 
 fn checked_topics(patterns: &[String]) -> Result<Topics, Problem> {
-    Topics::new(patterns.iter().map(String::as_str)).map_err(|error| Problem::invalid_body(error.to_string()))
+    Topics::new(patterns.iter().map(String::as_str)).map_err(|error| {
+        let told = Problem::invalid_body(error.to_string());
+        // Where none is wrong there are too many of them.
+        match patterns.iter().position(|pattern| Topics::new([pattern.as_str()]).is_err()) {
+            Some(at) => told.at_member(&format!("/topics/{at}"), "invalid_topic"),
+            None => told.at_member("/topics", "too_many"),
+        }
+    })
 }
 
-fn instant(field: &str, text: &str) -> Result<Timestamp, Problem> {
-    let wrong = || Problem::invalid_body(format!("{field} is an instant such as 2026-11-29T05:40:00Z"));
+/// The instant in the field at `pointer`.
+fn instant(pointer: &str, text: &str) -> Result<Timestamp, Problem> {
+    let what = "is an instant such as 2026-11-29T05:40:00Z";
+    let wrong = || Problem::invalid_member(pointer, "invalid_time", what);
     Timestamp::from_rfc3339(text).ok_or_else(wrong)
 }
 

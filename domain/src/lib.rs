@@ -54,6 +54,7 @@ mod left_out;
 pub mod loudness;
 pub mod markers;
 pub mod members;
+pub mod misfit;
 pub mod pace;
 pub mod passthrough;
 pub mod per_title;

@@ -8,12 +8,18 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
+use crate::misfit::Misfit;
+
 /// The object in these octets, as deep as serde_json reads.
 ///
-/// A member that occurs twice, however deep, is an error that begins as that of a derived reader does: with
-/// `duplicate field` and its name.
-pub fn object(octets: &[u8]) -> serde_json::Result<Map<String, Value>> {
-    serde_json::from_slice(octets).map(|Object(object)| object)
+/// # Errors
+/// [`Misfit`], also for a member that occurs twice, however deep: its message begins as that of a derived reader does,
+/// with `duplicate field` and its name.
+pub fn object(octets: &[u8]) -> Result<Map<String, Value>, Misfit> {
+    let mut reader = serde_json::Deserializer::from_slice(octets);
+    let Object(object) = serde_path_to_error::deserialize(&mut reader)?;
+    reader.end().map_err(Misfit::of_whole)?;
+    Ok(object)
 }
 
 /// An object, and nothing else.
@@ -122,8 +128,8 @@ mod tests {
         assert_eq!(object(text.as_bytes()).expect("it is one"), read);
         for wrong in ["", "[]", "1", "null", "{", "{}{}", r#"{"a":}"#, r#"{"a":1e999}"#] {
             let (own, other) = (object(wrong.as_bytes()), serde_json::from_str::<Map<String, Value>>(wrong));
-            let kind = |result: serde_json::Result<_>| result.map_err(|error| error.classify()).err();
-            assert_eq!((kind(own), wrong), (kind(other), wrong));
+            let is_data = own.map_err(|misfit| misfit.is_data()).err();
+            assert_eq!((is_data, wrong), (other.map_err(|error| error.is_data()).err(), wrong));
         }
     }
 
@@ -136,7 +142,7 @@ mod tests {
             r#"{"a":[{},{"b":[{"x":[],"x":{}}]}]}"#,
         ] {
             let error = object(twice.as_bytes()).expect_err(twice);
-            assert!(error.is_data() && error.to_string().starts_with("duplicate field `x` at line 1"), "{error}");
+            assert!(error.is_data() && error.plain().starts_with("duplicate field `x` at line 1"), "{error}");
         }
     }
 
@@ -144,6 +150,6 @@ mod tests {
     fn no_document_is_deeper_than_serde_json_reads() {
         let deep = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
         assert!(object(deep(100).as_bytes()).is_ok());
-        assert!(object(deep(100_000).as_bytes()).expect_err("it is too deep").is_syntax());
+        assert!(object(deep(100_000).as_bytes()).is_err_and(|misfit| !misfit.is_data()));
     }
 }

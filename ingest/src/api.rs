@@ -10,7 +10,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{delete, post};
-use domain::members;
+use domain::{members, misfit};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
@@ -60,7 +60,6 @@ async fn with_instance(request: Request, next: Next) -> Response {
 
 /// The JSON document in a body.
 pub(crate) async fn document<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, UploadError> {
-    let malformed = |reason: String| UploadError::from(Denial::Malformed { reason });
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     // A page of another origin cannot send this type without asking first.
@@ -69,11 +68,12 @@ pub(crate) async fn document<T: DeserializeOwned>(headers: &HeaderMap, body: Bod
     }
     let octets = octets(headers, body).await?;
     // An object and nothing else: serde would take a list for the fields in their order.
-    let document =
-        members::object(&octets).and_then(|object| serde_json::from_value(serde_json::Value::Object(object)));
-    document.map_err(|error| {
-        let reason = format!("the document is not understood: {error}");
-        if error.is_data() { Denial::Invalid { reason }.into() } else { malformed(reason) }
+    members::object(&octets).and_then(misfit::read).map_err(|misfit| {
+        let reason = format!("the document is not understood: {}", misfit.plain());
+        match misfit.fault() {
+            Some(fault) => Denial::Invalid { reason, fault }.into(),
+            None => Denial::Malformed { reason }.into(),
+        }
     })
 }
 

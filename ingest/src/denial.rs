@@ -104,6 +104,8 @@ pub enum Denial {
     Invalid {
         /// What is wrong.
         reason: String,
+        /// The same of the member at fault.
+        fault: Fault,
     },
     /// Fields of a document cannot be meant.
     #[error("{}", faults.first().map_or_else(String::new, |fault| format!("{} {}", fault.pointer, fault.detail)))]
@@ -136,6 +138,8 @@ pub enum Denial {
     Address {
         /// Why not.
         reason: String,
+        /// The same of the member that it stands in.
+        fault: Fault,
     },
 }
 
@@ -169,6 +173,15 @@ impl Denial {
             Self::Version { code, .. } => (S::CONFLICT, *code),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
             Self::Address { .. } => (S::UNPROCESSABLE_ENTITY, "address_refused"),
+        }
+    }
+
+    /// What is wrong with members of the document that was sent.
+    pub(crate) fn faults(&self) -> &[Fault] {
+        match self {
+            Self::Fields { faults } => faults,
+            Self::Invalid { fault, .. } | Self::Address { fault, .. } => std::slice::from_ref(fault),
+            _ => &[],
         }
     }
 

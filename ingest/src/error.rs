@@ -372,9 +372,11 @@ impl UploadError {
             "code": code,
             "detail": self.to_string(),
         });
-        if let Self::Denied(Denial::Fields { faults }) = &self {
+        if let Self::Denied(denial) = &self
+            && !denial.faults().is_empty()
+        {
             let error = |Fault { pointer, code, detail }: &Fault| serde_json::json!({ "pointer": pointer, "code": code, "detail": detail });
-            problem["errors"] = faults.iter().map(error).collect();
+            problem["errors"] = denial.faults().iter().map(error).collect();
         }
         if let Self::Offset { offset, provided } = self {
             problem["expected-offset"] = offset.into();

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use catalog_store::{NewUpload, Target, UploadKind};
+use domain::about::Fault;
 use domain::authority::Action;
 use domain::{AssetId, PlaybackId, UploadId};
 use ipnet::IpNet;
@@ -196,7 +197,8 @@ pub(crate) fn shown(url: &str) -> String {
 }
 
 fn refused(error: AddressError) -> UploadError {
-    Denial::Address { reason: error.to_string() }.into()
+    let reason = error.to_string();
+    Denial::Address { fault: Fault::new("/url", "address_refused", &*reason), reason }.into()
 }
 
 /// The last part of a path, decoded.

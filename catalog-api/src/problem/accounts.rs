@@ -66,7 +66,7 @@ impl Problem {
     }
 
     pub(crate) fn weak_password(reason: &'static str) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "weak_password", reason)
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "weak_password", reason).at_member("/password", "weak_password")
     }
 
     pub(crate) fn email_taken() -> Self {

@@ -21,6 +21,7 @@ mod notifications;
 mod oidc;
 mod passwords;
 mod people;
+mod pointers;
 mod problems;
 mod provider;
 mod publicity;

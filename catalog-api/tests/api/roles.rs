@@ -164,7 +164,7 @@ const TABLE: [(&str, &str); 134] = [
 ];
 
 /// Every operation: its name, method and path.
-fn operations(document: &Value) -> Vec<(String, String, String)> {
+pub(crate) fn operations(document: &Value) -> Vec<(String, String, String)> {
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
@@ -186,7 +186,7 @@ fn is_refused(answer: &Answer) -> bool {
 }
 
 /// A path of which every part exists: assets of somebody else, and what is the caller's own.
-async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) -> String {
+pub(crate) async fn existing(people: &People, who: &Who, name: Option<String>, path: &str) -> String {
     let (catalog, clock) = (&people.server.catalog, &people.server.clock);
     let mut path = path.to_owned();
     if path.starts_with("/api/v1/upload-grants/") {
