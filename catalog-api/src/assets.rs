@@ -169,13 +169,14 @@ pub(crate) async fn delete(
     let is_kept = !matches!(asset.state, AssetState::Uploading | AssetState::Failed | AssetState::Deleted);
     if let Some(retention) = state.bin_retention.filter(|_| is_kept && !query.permanently) {
         let job = JobId::mint(now, state.clock.entropy());
-        if state.catalog.bin_asset((id, version), now.plus(retention), job, now).await? {
+        if state.catalog.bin_asset((id, version), now.plus(retention), &caller.actor(), job, now).await? {
             tracing::info!(asset.id = %id, "asset moved into the bin");
             availability::follow(&state, id).await;
         }
         return Ok((StatusCode::NO_CONTENT, no_store()).into_response());
     }
-    if state.catalog.delete_asset_at((id, version), JobId::mint(now, state.clock.entropy()), now).await? {
+    let job = JobId::mint(now, state.clock.entropy());
+    if state.catalog.delete_asset_at((id, version), &caller.actor(), job, now).await? {
         tracing::info!(asset.id = %id, "asset deleted");
         // Playback ends at once; the purge job removes the pointer again, and everything else.
         if let Err(error) = state.store.delete_pointer(asset.playback).await {

@@ -76,7 +76,8 @@ pub(crate) async fn restore(
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::DeleteAsset).await?;
     let now = state.clock.now();
-    if !state.catalog.restore_asset(asset.id, JobId::mint(now, state.clock.entropy()), now).await? {
+    let job = JobId::mint(now, state.clock.entropy());
+    if !state.catalog.restore_asset(asset.id, &caller.actor(), job, now).await? {
         return Err(Problem::not_binned());
     }
     tracing::info!(asset.id = %asset.id, "asset taken out of the bin");
@@ -126,7 +127,8 @@ pub(crate) async fn set_stage(
     }
     let (now, has_review) = (state.clock.now(), state.has_review && may_review.is_err());
     let (job, stage) = (JobId::mint(now, state.clock.entropy()), (wanted.stage, has_review));
-    let from = state.catalog.set_stage(asset.id, stage, wanted.version, note.as_deref(), job, now).await?;
+    let looked_at = (wanted.version, note.as_deref());
+    let from = state.catalog.set_stage(asset.id, stage, looked_at, &caller.actor(), job, now).await?;
     tracing::info!(asset.id = %asset.id, %from, to = %wanted.stage, "asset put into another stage");
     follow(&state, asset.id).await;
     describe::shown(&state, asset_for(&state, &caller, asset.id, Action::ShareAsset).await?).await
@@ -144,7 +146,8 @@ pub(crate) async fn schedule(
     let wanted: Window = document(&state, &headers, body).await?;
     let window = checked(&wanted)?;
     let now = state.clock.now();
-    state.catalog.set_window(asset.id, window, JobId::mint(now, state.clock.entropy()), now).await?;
+    let job = JobId::mint(now, state.clock.entropy());
+    state.catalog.set_window(asset.id, window, &caller.actor(), job, now).await?;
     tracing::info!(asset.id = %asset.id, "asset scheduled");
     follow(&state, asset.id).await;
     describe::shown(&state, asset_for(&state, &caller, asset.id, Action::ShareAsset).await?).await
@@ -158,7 +161,8 @@ pub(crate) async fn unschedule(
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
     let now = state.clock.now();
-    state.catalog.set_window(asset.id, (None, None), JobId::mint(now, state.clock.entropy()), now).await?;
+    let job = JobId::mint(now, state.clock.entropy());
+    state.catalog.set_window(asset.id, (None, None), &caller.actor(), job, now).await?;
     tracing::info!(asset.id = %asset.id, "asset scheduled no longer");
     follow(&state, asset.id).await;
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())

@@ -174,7 +174,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, Problem> {
     let channel = channel_for(&state, &caller, channel_in(path)?, Action::EditChannel).await?;
     let version = IfMatch::of_deletion(&headers, channel.version)?;
-    state.catalog.delete_channel(channel.id, version, state.clock.now()).await?;
+    state.catalog.delete_channel(channel.id, version, &caller.actor(), state.clock.now()).await?;
     tracing::info!(channel.id = %channel.id, "channel deleted");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }
@@ -204,7 +204,7 @@ pub(crate) async fn put_asset(
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
     let Place { channel } = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     let channel = channel_for(&state, &caller, channel, Action::EditChannel).await?;
-    state.catalog.set_channel(asset.id, Some(channel.id), state.clock.now()).await?;
+    state.catalog.set_channel(asset.id, Some(channel.id), &caller.actor(), state.clock.now()).await?;
     tracing::info!(asset.id = %asset.id, channel.id = %channel.id, "asset put into a channel");
     let asset = asset_for(&state, &caller, asset.id, Action::ShareAsset).await?;
     describe::shown(&state, asset).await
@@ -217,7 +217,7 @@ pub(crate) async fn remove_asset(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
-    state.catalog.set_channel(asset.id, None, state.clock.now()).await?;
+    state.catalog.set_channel(asset.id, None, &caller.actor(), state.clock.now()).await?;
     tracing::info!(asset.id = %asset.id, "asset taken out of its channel");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }

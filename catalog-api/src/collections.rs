@@ -197,7 +197,8 @@ pub(crate) async fn change(
         if (&text.title, &text.description, text.visibility) == (&now.title, &now.description, now.visibility) {
             return Ok(now);
         }
-        let changed = state.catalog.change_collection(now.id, version, &text, state.clock.now()).await?;
+        let changed =
+            state.catalog.change_collection(now.id, version, &text, &caller.actor(), state.clock.now()).await?;
         tracing::info!(collection.id = %changed.id, "collection changed");
         Ok(changed)
     };
@@ -213,7 +214,7 @@ pub(crate) async fn delete(
 ) -> Result<Response, Problem> {
     let collection = collection_for(&state, &caller, collection_in(path)?, Action::DeleteCollection).await?;
     let version = IfMatch::of_deletion(&headers, collection.version)?;
-    state.catalog.delete_collection(collection.id, version, state.clock.now()).await?;
+    state.catalog.delete_collection(collection.id, version, &caller.actor(), state.clock.now()).await?;
     tracing::info!(collection.id = %collection.id, "collection deleted");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }
@@ -327,7 +328,8 @@ pub(crate) async fn share(
     if Standing::shared(standing.as_str()).is_none() {
         return Err(Problem::invalid_member("/standing", "not_taken", "is viewer, editor or owner"));
     }
-    let share = state.catalog.share_collection(collection.id, (user, standing), state.clock.now()).await?;
+    let (actor, now) = (caller.actor(), state.clock.now());
+    let share = state.catalog.share_collection(collection.id, (user, standing), &actor, now).await?;
     tracing::info!(collection.id = %collection.id, user.id = %user, "collection shared");
     Ok((no_store(), Json(ShareView::from(share))).into_response())
 }
@@ -340,7 +342,7 @@ pub(crate) async fn unshare(
     accounts(&state)?;
     let (collection, user): (CollectionId, UserId) = both_in(path)?;
     let collection = collection_for(&state, &caller, collection, Action::ShareCollection).await?;
-    if !state.catalog.unshare_collection(collection.id, user).await? {
+    if !state.catalog.unshare_collection(collection.id, user, &caller.actor(), state.clock.now()).await? {
         return Err(NO_SHARE.into());
     }
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())

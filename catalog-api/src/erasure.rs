@@ -229,7 +229,8 @@ async fn delete_all(state: &State, user: UserId) -> Result<(), Problem> {
         after = Some(last.id);
         for asset in page {
             let now = state.clock.now();
-            state.catalog.delete_asset(asset.id, JobId::mint(now, state.clock.entropy()), now).await?;
+            let job = JobId::mint(now, state.clock.entropy());
+            state.catalog.delete_asset_at((asset.id, None), &user.to_string(), job, now).await?;
             // Playback ends at once; the purge job removes the pointer again, and everything else.
             if let Err(error) = state.store.delete_pointer(asset.playback).await {
                 tracing::warn!(asset.id = %asset.id, error = %chain(&error), "the pointer is left to the purge job");

@@ -102,7 +102,8 @@ pub(crate) async fn restore(
     let now = state.clock.now();
     let may_review = caller.may(Action::ReviewAsset, Resource::Asset(Standing::Owner)).is_ok();
     let wanted = (version, may_review || !state.has_review);
-    state.catalog.restore_version(id, wanted, JobId::mint(now, state.clock.entropy()), now).await?;
+    let publish = JobId::mint(now, state.clock.entropy());
+    state.catalog.restore_version(id, wanted, &caller.actor(), publish, now).await?;
     tracing::info!(asset.id = %id, version = version.0, "an earlier version is in force again");
     // It may have to be looked at first.
     availability::follow(&state, id).await;

@@ -8,6 +8,7 @@ use domain::{
 };
 use serde_json::json;
 
+use crate::audit::Note;
 use crate::catalog::Tx;
 use crate::engine::{args, column, corrupt, count, count32, document, json as text, parsed};
 use crate::search::index::{self, Described};
@@ -165,24 +166,27 @@ impl Catalog {
         rows.into_iter().map(Asset::try_from).collect()
     }
 
-    /// Deletes an asset in any state: its upload ends, its jobs are cancelled, and `job` will remove its objects.
+    /// Deletes an asset in any state, as the server does by itself: its upload ends, its jobs are cancelled, and `job`
+    /// will remove its objects.
     ///
     /// False if there is no such asset or it was deleted before; then nothing changes.
     pub async fn delete_asset(&self, id: AssetId, job: JobId, now: Timestamp) -> Result<bool, CatalogError> {
-        self.delete_asset_at((id, None), job, now).await
+        self.delete_asset_at((id, None), "system", job, now).await
     }
 
-    /// The same, if what is said about it is still at `about_version` where one is named.
+    /// The same as `actor` wants it, if what is said about it is still at `about_version` where one is named.
     ///
     /// # Errors
     /// [`CatalogError::Changed`].
     pub async fn delete_asset_at(
         &self,
         (id, about_version): (AssetId, Option<u64>),
+        actor: &str,
         job: JobId,
         now: Timestamp,
     ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
+        tx.audit(Note::of(actor, "asset.deleted", id, json!({})), now).await?;
         let row = match tx.lock_asset(id, now).await {
             Ok(row) => row,
             Err(CatalogError::NoAsset(_)) => return Ok(false),

@@ -1,4 +1,4 @@
-//! What was done about accounts and rights: a log in which each row is sealed together with the one before it.
+//! What was done about accounts and rights, and to assets by those who may: a log in which each row is sealed together with the one before it.
 //!
 //! Whoever changes, removes or adds a row without sealing all that follow anew is found out by
 //! [`Catalog::audit_verify`]; whoever does seal them anew is found out by an older seal that was kept elsewhere.
@@ -80,6 +80,11 @@ pub(crate) struct Note<'a> {
 impl<'a> Note<'a> {
     pub(crate) fn of_user(actor: &'a str, action: &'a str, user: UserId) -> Self {
         Self { actor, action, subject: Some(user.to_string()), data: json!({}) }
+    }
+
+    /// Of anything that has an id.
+    pub(crate) fn of(actor: &'a str, action: &'a str, subject: impl ToString, data: Value) -> Self {
+        Self { actor, action, subject: Some(subject.to_string()), data }
     }
 
     pub(crate) fn of_session(actor: &'a str, action: &'a str, user: UserId, session: SessionId) -> Self {

@@ -14,7 +14,7 @@ use crate::texts::{lock_living, wish};
 use crate::{Asset, Catalog, CatalogError, sql};
 
 impl Catalog {
-    /// Moves an asset into the bin, from which it can be taken out until `until`; `job` will see to it that its pointer
+    /// Moves an asset into the bin as `actor` wants it, from which it can be taken out until `until`; `job` will see to it that its pointer
     /// says so. What is said about it has to be at `about_version` still where one is named. False if it lies there
     /// already; then nothing changes.
     ///
@@ -25,10 +25,13 @@ impl Catalog {
         &self,
         (id, about_version): (AssetId, Option<u64>),
         until: Timestamp,
+        actor: &str,
         job: JobId,
         now: Timestamp,
     ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
+        let data = json!({ "until": until.rfc3339() });
+        tx.audit(Note::of(actor, "asset.binned", id, data), now).await?;
         let row = lock_living(&mut tx, id, now).await?;
         row.check_about(about_version)?;
         if row.binned_at.is_some() {
@@ -42,12 +45,19 @@ impl Catalog {
         Ok(true)
     }
 
-    /// Takes an asset out of the bin; false if it is not there.
+    /// Takes an asset out of the bin as `actor` wants it; false if it is not there.
     ///
     /// # Errors
     /// As [`bin_asset`](Self::bin_asset).
-    pub async fn restore_asset(&self, id: AssetId, job: JobId, now: Timestamp) -> Result<bool, CatalogError> {
+    pub async fn restore_asset(
+        &self,
+        id: AssetId,
+        actor: &str,
+        job: JobId,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
+        tx.audit(Note::of(actor, "asset.restored", id, json!({})), now).await?;
         let row = lock_living(&mut tx, id, now).await?;
         if row.binned_at.is_none() {
             return Ok(false);
@@ -60,7 +70,8 @@ impl Catalog {
         Ok(true)
     }
 
-    /// Sets from when and until when those who may not change an asset see and play it; `None` without a limit.
+    /// Sets from when and until when those who may not change an asset see and play it, as `actor` wants it; `None`
+    /// without a limit.
     ///
     /// # Errors
     /// As [`bin_asset`](Self::bin_asset).
@@ -68,15 +79,17 @@ impl Catalog {
         &self,
         id: AssetId,
         (publish_at, expire_at): (Option<Timestamp>, Option<Timestamp>),
+        actor: &str,
         job: JobId,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
+        let told = |at: Option<Timestamp>| at.map(Timestamp::rfc3339);
+        let data = json!({ "publish_at": told(publish_at), "expire_at": told(expire_at) });
+        tx.audit(Note::of(actor, "asset.scheduled", id, data.clone()), now).await?;
         let row = lock_living(&mut tx, id, now).await?;
         let (from, until) = (publish_at.map(Timestamp::unix_ms), expire_at.map(Timestamp::unix_ms));
         tx.execute(sql::assets::SET_WINDOW, args![id, from, until, now]).await?;
-        let told = |at: Option<Timestamp>| at.map(Timestamp::rfc3339);
-        let data = json!({ "publish_at": told(publish_at), "expire_at": told(expire_at) });
         tx.event(now, "asset.scheduled", id, data);
         tx.event(now, "asset.access_changed", id, json!({}));
         wish(&mut tx, &row, id, job, now).await?;
@@ -98,7 +111,7 @@ impl Catalog {
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
         let data = json!({ "policy": admission.as_str() });
-        tx.audit(Note { actor, action: "asset.access_set", subject: Some(id.to_string()), data }, now).await?;
+        tx.audit(Note::of(actor, "asset.access_set", id, data), now).await?;
         let row = lock_living(&mut tx, id, now).await?;
         // Higher than any before, also where the catalogue was put back to an earlier state meanwhile.
         let change = row.access()?.map_or(0, |access| access.change).saturating_add(1).max(now.unix_ms());
@@ -109,7 +122,8 @@ impl Catalog {
         tx.commit().await
     }
 
-    /// Puts an asset into another stage; the one that it was in. With `seen` only while that source is in force.
+    /// Puts an asset into another stage as `actor` wants it; the one that it was in. With `seen` only while that source
+    /// is in force.
     ///
     /// # Errors
     /// [`CatalogError::Stage`] if there is no way, [`CatalogError::OtherSource`]; else as
@@ -118,12 +132,14 @@ impl Catalog {
         &self,
         id: AssetId,
         (wanted, has_review): (Stage, bool),
-        seen: Option<SourceVersion>,
-        note: Option<&str>,
+        (seen, note): (Option<SourceVersion>, Option<&str>),
+        actor: &str,
         job: JobId,
         now: Timestamp,
     ) -> Result<Stage, CatalogError> {
         let mut tx = self.begin().await?;
+        // The note is of people, for people: it is not logged.
+        tx.audit(Note::of(actor, "asset.stage_set", id, json!({ "stage": wanted })), now).await?;
         let row = lock_living(&mut tx, id, now).await?;
         let from = row.stage()?;
         let source = row.source_version()?;

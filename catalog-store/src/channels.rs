@@ -4,8 +4,10 @@ use domain::{AssetId, AssetState, ChannelId, Timestamp, UserId};
 use serde_json::json;
 
 use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
+use crate::audit::Note;
 use crate::catalog::{Number, Tx};
 use crate::engine::{args, count, parsed};
+use crate::grants::ANYBODY;
 use crate::{Asset, Catalog, CatalogError, sql};
 
 /// Most channels on a page.
@@ -39,7 +41,7 @@ pub struct Channel {
 }
 
 impl Catalog {
-    /// Makes a channel under a handle as [`domain::collection::handle`] gives it.
+    /// Makes a channel under a handle as [`domain::collection::handle`] gives it, in the name of its owner.
     ///
     /// # Errors
     /// [`CatalogError::HandleTaken`], [`CatalogError::TooManyChannels`].
@@ -51,6 +53,7 @@ impl Catalog {
         now: Timestamp,
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
+        tx.audit(Note::of(owner.unwrap_or(ANYBODY), "channel.created", id, json!({})), now).await?;
         tx.hold_owner(owner).await?;
         if let Some(owner) = owner {
             let others = tx.number(sql::channels::COUNT_OF_OWNER, args![owner]).await?;
@@ -105,7 +108,7 @@ impl Catalog {
         Ok(channel)
     }
 
-    /// Deletes a channel, if it is still at `version` where one is named; what is published there is published nowhere
+    /// Deletes a channel as `actor` wants it, if it is still at `version` where one is named; what is published there is published nowhere
     /// any more. False if there is none.
     ///
     /// # Errors
@@ -114,18 +117,22 @@ impl Catalog {
         &self,
         id: ChannelId,
         version: Option<u64>,
+        actor: &str,
         now: Timestamp,
     ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
+        tx.audit(Note::of(actor, "channel.deleted", id, json!({})), now).await?;
         if let Some(version) = version {
             lock(&mut tx, id, version, now).await?;
         }
-        let deleted = tx.execute(sql::channels::DELETE, args![id]).await?;
+        if tx.execute(sql::channels::DELETE, args![id]).await? != 1 {
+            return Ok(false);
+        }
         tx.commit().await?;
-        Ok(deleted == 1)
+        Ok(true)
     }
 
-    /// Publishes an asset in a channel and in no other, or with `None` in none.
+    /// Publishes an asset in a channel and in no other, or with `None` in none, as `actor` wants it.
     ///
     /// # Errors
     /// [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::NoChannel`].
@@ -133,9 +140,12 @@ impl Catalog {
         &self,
         asset: AssetId,
         channel: Option<ChannelId>,
+        actor: &str,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
+        let data = json!({ "channel": channel.map(|channel| channel.to_string()) });
+        tx.audit(Note::of(actor, "asset.channel_set", asset, data.clone()), now).await?;
         if tx.lock_asset(asset, now).await?.state()? == AssetState::Deleted {
             return Err(CatalogError::NoAsset(asset));
         }
@@ -145,8 +155,8 @@ impl Catalog {
             return Err(CatalogError::NoChannel(channel));
         }
         let channel = channel.map(|channel| channel.to_string());
-        tx.execute(sql::channels::SET_CHANNEL, args![asset, channel.clone()]).await?;
-        tx.event(now, "asset.updated", asset, json!({ "channel": channel }));
+        tx.execute(sql::channels::SET_CHANNEL, args![asset, channel]).await?;
+        tx.event(now, "asset.updated", asset, data);
         tx.commit().await
     }
 

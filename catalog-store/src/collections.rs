@@ -3,8 +3,10 @@
 use domain::authority::Standing;
 use domain::collection::{Kind, Visibility};
 use domain::{AssetId, AssetState, CollectionId, ItemId, Timestamp, UserId};
+use serde_json::json;
 
 use crate::assets::AssetRow;
+use crate::audit::Note;
 use crate::catalog::{Number, Tx};
 use crate::engine::{args, corrupt, count, parsed};
 use crate::shares::{MaybeText, SHARES_MAX, Share, ShareRow, read};
@@ -115,7 +117,7 @@ impl Catalog {
         row.and_then(|row| row.text).map_or(Ok(Standing::Stranger), |standing| read(&standing))
     }
 
-    /// Changes a collection, if it is still at `version`.
+    /// Changes a collection as `actor` wants it, if it is still at `version`.
     ///
     /// # Errors
     /// [`CatalogError::Changed`], [`CatalogError::NoCollection`].
@@ -124,9 +126,20 @@ impl Catalog {
         id: CollectionId,
         version: u64,
         text: &CollectionText,
+        actor: &str,
         now: Timestamp,
     ) -> Result<Collection, CatalogError> {
         let mut tx = self.begin().await?;
+        // Looked at without holding it, since the log comes first; what is changed is held to the same version.
+        let row: Option<CollectionRow> = tx.row(sql::collections::BY_ID, args![id]).await?;
+        let before = Collection::try_from(row.ok_or(CatalogError::NoCollection(id))?)?;
+        if before.version != version {
+            return Err(CatalogError::Changed { version: before.version });
+        }
+        if before.visibility != text.visibility {
+            let data = json!({ "visibility": text.visibility });
+            tx.audit(Note::of(actor, "collection.visibility_set", id, data), now).await?;
+        }
         let collection = tx.lock_collection(id, Some(version), now).await?;
         let (title, description) = (text.title.as_str(), text.description.as_str());
         tx.execute(sql::collections::SET, args![id, title, description, text.visibility.as_str()]).await?;
@@ -135,7 +148,7 @@ impl Catalog {
         Ok(Collection { title, description, visibility, ..collection })
     }
 
-    /// Deletes a collection, if it is still at `version` where one is named, but not what is in it; false if there is
+    /// Deletes a collection as `actor` wants it, if it is still at `version` where one is named, but not what is in it; false if there is
     /// none.
     ///
     /// # Errors
@@ -144,15 +157,19 @@ impl Catalog {
         &self,
         id: CollectionId,
         version: Option<u64>,
+        actor: &str,
         now: Timestamp,
     ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
+        tx.audit(Note::of(actor, "collection.deleted", id, json!({})), now).await?;
         if version.is_some() {
             tx.lock_collection(id, version, now).await?;
         }
-        let deleted = tx.execute(sql::collections::DELETE, args![id]).await?;
+        if tx.execute(sql::collections::DELETE, args![id]).await? != 1 {
+            return Ok(false);
+        }
         tx.commit().await?;
-        Ok(deleted == 1)
+        Ok(true)
     }
 
     /// At most `limit` (and [`PAGE_COLLECTIONS_MAX`] + 1) items behind a place, which is a position and an item; of
@@ -266,7 +283,7 @@ impl Catalog {
         Ok(true)
     }
 
-    /// Shares a collection with an account, or changes for what.
+    /// Shares a collection with an account as `actor` wants it, or changes for what.
     ///
     /// # Errors
     /// [`CatalogError::NoCollection`], [`CatalogError::NoUser`], [`CatalogError::TooManyCollectionShares`].
@@ -274,9 +291,12 @@ impl Catalog {
         &self,
         collection: CollectionId,
         (user, standing): (UserId, Standing),
+        actor: &str,
         now: Timestamp,
     ) -> Result<Share, CatalogError> {
         let mut tx = self.begin().await?;
+        let data = json!({ "collection": collection.to_string(), "standing": standing });
+        tx.audit(Note::of(actor, "collection.shared", user, data), now).await?;
         if !tx.is_account(user).await? {
             return Err(CatalogError::NoUser(user));
         }
@@ -290,12 +310,22 @@ impl Catalog {
         Ok(Share { user, standing, created_at: now })
     }
 
-    /// Shares a collection with an account no longer; false if it was not.
-    pub async fn unshare_collection(&self, collection: CollectionId, user: UserId) -> Result<bool, CatalogError> {
+    /// Shares a collection with an account no longer, as `actor` wants it; false if it was not.
+    pub async fn unshare_collection(
+        &self,
+        collection: CollectionId,
+        user: UserId,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<bool, CatalogError> {
         let mut tx = self.begin().await?;
-        let removed = tx.execute(sql::collections::REMOVE_SHARE, args![collection, user]).await?;
+        let data = json!({ "collection": collection.to_string() });
+        tx.audit(Note::of(actor, "collection.unshared", user, data), now).await?;
+        if tx.execute(sql::collections::REMOVE_SHARE, args![collection, user]).await? != 1 {
+            return Ok(false);
+        }
         tx.commit().await?;
-        Ok(removed == 1)
+        Ok(true)
     }
 
     /// With whom a collection is shared.

@@ -19,6 +19,7 @@ use domain::{
 use serde_json::json;
 
 use crate::assets::{AssetRow, sound};
+use crate::audit::Note;
 use crate::catalog::{Number, Text, Tx};
 use crate::engine::{args, column, corrupt, count, count32, document, json as text, parsed};
 use crate::search::index::{self, Described};
@@ -173,7 +174,8 @@ impl Catalog {
         Ok(version.map(|version| SourceId { asset, version: version.version }))
     }
 
-    /// Puts an earlier source that is kept in force again, by the output that it had; `publish` will show it.
+    /// Puts an earlier source that is kept in force again as `actor` wants it, by the output that it had; `publish` will
+    /// show it.
     ///
     /// Another output of the source that is left, if one is being made, is given up. What nobody has looked at who has to
     /// waits for that, unless whoever goes back `may_review`.
@@ -185,10 +187,12 @@ impl Catalog {
         &self,
         asset: AssetId,
         (version, may_review): (SourceVersion, bool),
+        actor: &str,
         publish: JobId,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
         let mut tx = self.begin().await?;
+        tx.audit(Note::of(actor, "asset.version_restored", asset, json!({ "version": version })), now).await?;
         let row = lock_ready(&mut tx, asset, now).await?;
         let left = row.source_version()?;
         let found: Option<VersionRow> = tx.row(sql::versions::BY_NUMBER, args![asset, version]).await?;

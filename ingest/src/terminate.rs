@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use catalog_store::grants::ANYBODY;
 use catalog_store::{Closing, UploadState};
 use domain::{JobId, UploadId};
 
@@ -40,7 +41,9 @@ pub(crate) async fn terminate(state: &State, call: &Call, id: UploadId) -> Resul
         return Err(if was_open { UploadError::Busy } else { Denial::Forbidden { reason }.into() });
     } else if let Some(target) = upload.target {
         let job = JobId::mint(now, state.clock.entropy());
-        state.catalog.delete_asset(target.asset, job, now).await?;
+        let owner = call.entrant.owner();
+        let actor = owner.as_deref().unwrap_or(ANYBODY);
+        state.catalog.delete_asset_at((target.asset, None), actor, job, now).await?;
         if was_open {
             expire::discard(state, &upload).await?;
             state.sessions.closed();

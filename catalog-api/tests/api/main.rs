@@ -17,6 +17,7 @@ mod harness;
 mod idempotency;
 mod letters;
 mod links;
+mod logged;
 mod notifications;
 mod oidc;
 mod passwords;

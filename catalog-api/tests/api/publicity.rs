@@ -143,7 +143,7 @@ async fn tickets_are_for_those_whom_the_policy_means() {
     people.set(&owner, &asset, json!({ "policy": "private" })).await;
     let channel = domain::ChannelId::mint(now, people.server.clock.entropy());
     catalog.create_channel((channel, "films"), ("Films", ""), None, now).await.unwrap();
-    catalog.set_channel(asset.id, Some(channel), now).await.unwrap();
+    catalog.set_channel(asset.id, Some(channel), "test", now).await.unwrap();
     let shown = people.get(&stranger, &format!("/api/v1/assets/{}", asset.id)).await;
     assert_eq!(shown.status, StatusCode::OK, "otherwise nothing is shown");
     assert_eq!(people.post(&stranger, &path, Value::Null).await.status, no);
@@ -176,16 +176,16 @@ async fn what_is_not_shown_is_opened_by_no_ticket() {
         }
     };
     check(true, "as it is").await;
-    catalog.set_stage(asset.id, (domain::Stage::Draft, false), None, None, job(), now).await.unwrap();
+    catalog.set_stage(asset.id, (domain::Stage::Draft, false), (None, None), "test", job(), now).await.unwrap();
     check(false, "a draft").await;
-    catalog.set_stage(asset.id, (domain::Stage::Unlisted, false), None, None, job(), now).await.unwrap();
-    catalog.set_window(asset.id, (Some(now.plus(hour)), None), job(), now).await.unwrap();
+    catalog.set_stage(asset.id, (domain::Stage::Unlisted, false), (None, None), "test", job(), now).await.unwrap();
+    catalog.set_window(asset.id, (Some(now.plus(hour)), None), "test", job(), now).await.unwrap();
     check(false, "too early").await;
-    catalog.set_window(asset.id, (None, Some(now)), job(), now).await.unwrap();
+    catalog.set_window(asset.id, (None, Some(now)), "test", job(), now).await.unwrap();
     check(false, "too late").await;
-    catalog.set_window(asset.id, (None, None), job(), now).await.unwrap();
+    catalog.set_window(asset.id, (None, None), "test", job(), now).await.unwrap();
     check(true, "shown again").await;
-    catalog.bin_asset((asset.id, None), now, job(), now).await.unwrap();
+    catalog.bin_asset((asset.id, None), now, "test", job(), now).await.unwrap();
     check(false, "thrown away").await;
     people.stop().await;
 }

@@ -90,7 +90,7 @@ async fn what_is_said_in_a_review_and_what_is_not_there_yet_are_for_those_who_wo
     let playback = catalog.asset(id).await.unwrap().unwrap().playback;
     for (stage, note) in [(Stage::Draft, "oh"), (Stage::Unlisted, "internal: suspected fraud")] {
         let job = JobId::mint(now, clock.entropy());
-        catalog.set_stage(id, (stage, false), None, Some(note), job, now).await.unwrap();
+        catalog.set_stage(id, (stage, false), (None, Some(note)), "test", job, now).await.unwrap();
     }
     let document = Target::document(id, playback, DocumentId::mint(now, clock.entropy()));
     let upload = NewUpload::whole(UploadId::mint(now, clock.entropy()), document, Some(5), now);

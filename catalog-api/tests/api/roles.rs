@@ -325,7 +325,7 @@ async fn in_collection(people: &People, path: String) -> String {
     let mut path = path.replace("{collection}", &id.to_string()).replace("{item}", &item.id.to_string());
     if path.contains("{user}") {
         let user = people.account(Role::User, None).await;
-        catalog.share_collection(id, (user, Standing::Viewer), clock.now()).await.unwrap();
+        catalog.share_collection(id, (user, Standing::Viewer), "test", clock.now()).await.unwrap();
         path = path.replace("{user}", &user.to_string());
     }
     path

@@ -32,19 +32,19 @@ pub(crate) async fn what_is_in_the_bin_is_neither_shown_nor_found_and_comes_out_
     let asset = uploaded(&world, ada).await;
     world.catalog.share_asset(asset, (bob, Standing::Viewer), "x", at(0)).await.unwrap();
     assert_eq!(seen(&world, bob, asset, 1).await, (1, 1, Standing::Viewer));
-    let stale = world.catalog.bin_asset((asset, Some(7)), at(1000), world.job_id(), at(1)).await;
+    let stale = world.catalog.bin_asset((asset, Some(7)), at(1000), "test", world.job_id(), at(1)).await;
     assert!(matches!(stale, Err(CatalogError::Changed { version: 2 })), "{stale:?}");
     assert_eq!(seen(&world, bob, asset, 1).await, (1, 1, Standing::Viewer));
-    assert!(world.catalog.bin_asset((asset, Some(2)), at(1000), world.job_id(), at(1)).await.unwrap());
-    assert!(!world.catalog.bin_asset((asset, None), at(9000), world.job_id(), at(2)).await.unwrap());
+    assert!(world.catalog.bin_asset((asset, Some(2)), at(1000), "test", world.job_id(), at(1)).await.unwrap());
+    assert!(!world.catalog.bin_asset((asset, None), at(9000), "test", world.job_id(), at(2)).await.unwrap());
     assert_eq!(seen(&world, bob, asset, 3).await, (0, 0, Standing::Stranger));
     assert_eq!(seen(&world, ada, asset, 3).await, (0, 0, Standing::Owner));
     let binned = world.catalog.binned_assets(Some(&ada.to_string()), None, 10).await.unwrap();
     assert_eq!((binned.len(), binned[0].bin_until), (1, Some(at(1000))));
     assert!(binned[0].availability().is_withheld);
     assert!(world.catalog.binned_assets(Some(&bob.to_string()), None, 10).await.unwrap().is_empty());
-    assert!(world.catalog.restore_asset(asset, world.job_id(), at(4)).await.unwrap());
-    assert!(!world.catalog.restore_asset(asset, world.job_id(), at(5)).await.unwrap());
+    assert!(world.catalog.restore_asset(asset, "test", world.job_id(), at(4)).await.unwrap());
+    assert!(!world.catalog.restore_asset(asset, "test", world.job_id(), at(5)).await.unwrap());
     assert_eq!(seen(&world, bob, asset, 6).await, (1, 1, Standing::Viewer));
     assert!(world.catalog.asset(asset).await.unwrap().expect("it").availability().is_always());
     let topics = world.topics(asset).await;
@@ -53,17 +53,17 @@ pub(crate) async fn what_is_in_the_bin_is_neither_shown_nor_found_and_comes_out_
         told,
         ["asset.shared", "asset.binned", "asset.access_changed", "asset.restored", "asset.access_changed"]
     );
-    let stale = world.catalog.delete_asset_at((asset, Some(7)), world.job_id(), at(7)).await;
+    let stale = world.catalog.delete_asset_at((asset, Some(7)), "test", world.job_id(), at(7)).await;
     assert!(matches!(stale, Err(CatalogError::Changed { version: 2 })), "{stale:?}");
-    assert!(world.catalog.delete_asset_at((asset, Some(2)), world.job_id(), at(7)).await.unwrap());
-    let gone = world.catalog.bin_asset((asset, None), at(9), world.job_id(), at(8)).await;
+    assert!(world.catalog.delete_asset_at((asset, Some(2)), "test", world.job_id(), at(7)).await.unwrap());
+    let gone = world.catalog.bin_asset((asset, None), at(9), "test", world.job_id(), at(8)).await;
     assert!(matches!(gone, Err(CatalogError::NoAsset(_))), "{gone:?}");
 }
 
 pub(crate) async fn the_bin_is_emptied_when_its_time_is_over(world: World) {
     let (soon, late) = (world.processing().await, world.received().await);
-    world.catalog.bin_asset((soon, None), at(100), world.job_id(), at(1)).await.unwrap();
-    world.catalog.bin_asset((late, None), at(200), world.job_id(), at(1)).await.unwrap();
+    world.catalog.bin_asset((soon, None), at(100), "test", world.job_id(), at(1)).await.unwrap();
+    world.catalog.bin_asset((late, None), at(200), "test", world.job_id(), at(1)).await.unwrap();
     let due = async |now| {
         let due = world.catalog.bins_due(10, at(now)).await.unwrap();
         due.into_iter().map(|asset| asset.id).collect::<Vec<_>>()
@@ -79,7 +79,7 @@ pub(crate) async fn the_clock_decides_what_is_shown(world: World) {
     let (ada, bob) = (user(&world, Role::Uploader).await, user(&world, Role::User).await);
     let asset = uploaded(&world, ada).await;
     world.catalog.share_asset(asset, (bob, Standing::Viewer), "x", at(0)).await.unwrap();
-    world.catalog.set_window(asset, (Some(at(2000)), Some(at(4000))), world.job_id(), at(1)).await.unwrap();
+    world.catalog.set_window(asset, (Some(at(2000)), Some(at(4000))), "test", world.job_id(), at(1)).await.unwrap();
     for (now, expected) in [
         (1999, (0, 0, Standing::Stranger)),
         (2000, (1, 1, Standing::Viewer)),
@@ -99,27 +99,27 @@ pub(crate) async fn the_clock_decides_what_is_shown(world: World) {
     world.settle_all_parts(at(6)).await;
     let publish = world.claim(false, at(6)).await.expect("the publication");
     world.catalog.settle_publish(&publish, at(6)).await.unwrap();
-    world.catalog.set_window(published, (Some(at(9000)), None), world.job_id(), at(7)).await.unwrap();
+    world.catalog.set_window(published, (Some(at(9000)), None), "test", world.job_id(), at(7)).await.unwrap();
     let job = world.claim(false, at(7)).await.expect("a job");
     assert_eq!((job.asset, job.spec.kind()), (published, JobKind::Texts));
 }
 
 pub(crate) async fn caches_are_told_once_that_a_time_has_come_or_is_over(world: World) {
     let asset = world.received().await;
-    world.catalog.set_window(asset, (Some(at(100)), Some(at(200))), world.job_id(), at(1)).await.unwrap();
+    world.catalog.set_window(asset, (Some(at(100)), Some(at(200))), "test", world.job_id(), at(1)).await.unwrap();
     let told = async |now| world.catalog.tell_windows(10, at(0), at(now)).await.unwrap();
     assert_eq!((told(99).await, told(100).await, told(150).await), (0, 1, 0));
     assert_eq!((told(250).await, told(300).await), (1, 0));
     let topics = world.topics(asset).await;
     let last: Vec<&str> = topics[topics.len() - 4..].iter().map(String::as_str).collect();
     assert_eq!(last, ["asset.opened", "asset.access_changed", "asset.expired", "asset.access_changed"]);
-    world.catalog.set_window(asset, (None, Some(at(250))), world.job_id(), at(400)).await.unwrap();
+    world.catalog.set_window(asset, (None, Some(at(250))), "test", world.job_id(), at(400)).await.unwrap();
     assert_eq!(told(500).await, 0, "what is over when it is set was told then");
 }
 
 pub(crate) async fn a_time_that_came_and_was_over_between_two_looks_is_told_as_both(world: World) {
     let asset = world.received().await;
-    world.catalog.set_window(asset, (Some(at(100)), Some(at(200))), world.job_id(), at(1)).await.unwrap();
+    world.catalog.set_window(asset, (Some(at(100)), Some(at(200))), "test", world.job_id(), at(1)).await.unwrap();
     let seq = world.catalog.last_event().await.unwrap();
     assert_eq!(world.catalog.tell_windows(10, at(200), at(300)).await.unwrap(), 0, "a look that begins behind it");
     assert_eq!(world.catalog.tell_windows(10, at(150), at(300)).await.unwrap(), 1);
@@ -138,7 +138,7 @@ pub(crate) async fn what_is_not_published_is_shown_to_its_owner_and_editors_only
     world.catalog.create_channel((channel, "one"), ("Name", ""), None, at(0)).await.unwrap();
     let carol = user(&world, Role::User).await;
     let put = async |stage, has_review| {
-        world.catalog.set_stage(asset, (stage, has_review), None, Some("note"), world.job_id(), at(1)).await
+        world.catalog.set_stage(asset, (stage, has_review), (None, Some("note")), "test", world.job_id(), at(1)).await
     };
     assert_eq!(seen(&world, bob, asset, 1).await, (0, 0, Standing::Stranger));
     assert_eq!(seen(&world, ada, asset, 1).await, (1, 1, Standing::Owner));
@@ -152,13 +152,14 @@ pub(crate) async fn what_is_not_published_is_shown_to_its_owner_and_editors_only
         async |name: Option<String>| world.catalog.assets_to_review(name.as_deref(), None, 10).await.unwrap().len();
     assert_eq!((waiting(None).await, waiting(Some(bob.to_string())).await), (1, 0));
     let other = Some(SourceVersion::SECOND);
-    let unseen = world.catalog.set_stage(asset, (Stage::Approved, true), other, None, world.job_id(), at(1)).await;
+    let unseen =
+        world.catalog.set_stage(asset, (Stage::Approved, true), (other, None), "test", world.job_id(), at(1)).await;
     assert!(matches!(unseen, Err(CatalogError::OtherSource(SourceVersion::FIRST))), "{unseen:?}");
     put(Stage::Approved, true).await.unwrap();
     assert!(world.catalog.asset(asset).await.unwrap().expect("it").availability().is_withheld);
     put(Stage::Published, true).await.unwrap();
     assert_eq!(seen(&world, bob, asset, 1).await, (1, 1, Standing::Viewer));
-    world.catalog.set_channel(asset, Some(channel), at(2)).await.unwrap();
+    world.catalog.set_channel(asset, Some(channel), "test", at(2)).await.unwrap();
     assert_eq!(seen(&world, carol, asset, 2).await, (1, 1, Standing::Viewer));
     assert_eq!(world.catalog.assets_of_channel(channel, None, 10, at(2)).await.unwrap().len(), 1);
     put(Stage::Unlisted, true).await.unwrap();

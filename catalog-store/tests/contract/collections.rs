@@ -69,17 +69,17 @@ pub(crate) async fn items_stand_in_order_and_can_be_moved(world: World) {
     let left: Vec<ItemId> = order(&world, list, None).await.into_iter().map(|(_, id)| id).collect();
     assert_eq!(left, [1, 5, 0].map(item));
     let version = world.catalog.collection(list).await.unwrap().expect("it").version;
-    let late = world.catalog.change_collection(list, 1, &text("y", Visibility::Internal), at(6)).await;
+    let late = world.catalog.change_collection(list, 1, &text("y", Visibility::Internal), "test", at(6)).await;
     assert!(matches!(late, Err(CatalogError::Changed { version: now }) if now == version), "{late:?}");
     let changed =
-        world.catalog.change_collection(list, version, &text("y", Visibility::Internal), at(6)).await.unwrap();
+        world.catalog.change_collection(list, version, &text("y", Visibility::Internal), "test", at(6)).await.unwrap();
     assert_eq!((changed.title.as_str(), changed.version), ("y", version + 1));
     assert_eq!(world.catalog.collection(list).await.unwrap(), Some(changed));
-    let stale = world.catalog.delete_collection(list, Some(version), at(6)).await;
+    let stale = world.catalog.delete_collection(list, Some(version), "test", at(6)).await;
     assert!(matches!(stale, Err(CatalogError::Changed { version: now }) if now == version + 1), "{stale:?}");
     assert!(world.catalog.collection(list).await.unwrap().is_some());
-    assert!(world.catalog.delete_collection(list, Some(version + 1), at(6)).await.unwrap());
-    assert!(!world.catalog.delete_collection(list, None, at(6)).await.unwrap());
+    assert!(world.catalog.delete_collection(list, Some(version + 1), "test", at(6)).await.unwrap());
+    assert!(!world.catalog.delete_collection(list, None, "test", at(6)).await.unwrap());
     let gone = world.catalog.put_item(list, (item(6), Member::Asset(assets[0])), None, at(7)).await;
     assert!(matches!(gone, Err(CatalogError::NoCollection(_))), "{gone:?}");
 }
@@ -94,7 +94,7 @@ pub(crate) async fn a_series_has_seasons_and_a_playlist_has_not(world: World) {
         let refused = put(into, 2, what).await;
         assert!(matches!(refused, Err(CatalogError::Unfit { .. })), "{refused:?}");
     }
-    world.catalog.delete_collection(season, None, at(2)).await.unwrap();
+    world.catalog.delete_collection(season, None, "test", at(2)).await.unwrap();
     assert!(order(&world, series, None).await.is_empty());
 }
 
@@ -108,15 +108,15 @@ pub(crate) async fn a_collection_is_seen_by_its_owner_and_whom_it_is_shared_with
     };
     assert_eq!((standing(ada).await, standing(bob).await), (Standing::Owner, Standing::Stranger));
     assert_eq!((seen(ada).await, seen(bob).await), (1, 0));
-    world.catalog.share_collection(list, (bob, Standing::Editor), at(1)).await.unwrap();
+    world.catalog.share_collection(list, (bob, Standing::Editor), "test", at(1)).await.unwrap();
     assert_eq!((standing(bob).await, seen(bob).await), (Standing::Editor, 1));
     assert_eq!(world.catalog.shares_of_collection(list).await.unwrap()[0].user, bob);
-    assert!(world.catalog.unshare_collection(list, bob).await.unwrap());
-    assert!(!world.catalog.unshare_collection(list, bob).await.unwrap());
+    assert!(world.catalog.unshare_collection(list, bob, "test", at(2)).await.unwrap());
+    assert!(!world.catalog.unshare_collection(list, bob, "test", at(2)).await.unwrap());
     let version = world.catalog.collection(list).await.unwrap().expect("it").version;
-    world.catalog.change_collection(list, version, &text("x", Visibility::Internal), at(2)).await.unwrap();
+    world.catalog.change_collection(list, version, &text("x", Visibility::Internal), "test", at(2)).await.unwrap();
     assert_eq!((standing(bob).await, seen(bob).await), (Standing::Viewer, 1));
-    let unknown = world.catalog.share_collection(list, (world.user_id(), Standing::Viewer), at(3)).await;
+    let unknown = world.catalog.share_collection(list, (world.user_id(), Standing::Viewer), "test", at(3)).await;
     assert!(matches!(unknown, Err(CatalogError::NoUser(_))), "{unknown:?}");
     let only = async |kind| world.catalog.collections((Some(kind), None), None, None, 10).await.unwrap().len();
     assert_eq!((only(Kind::Playlist).await, only(Kind::Series).await), (1, 0));
@@ -142,7 +142,7 @@ pub(crate) async fn what_is_in_a_collection_is_seen_as_far_as_it_may_be(world: W
     let season = collection(&world, Kind::Season, Some(ada)).await;
     world.catalog.put_item(series, (item(3), Member::Season(season)), None, at(2)).await.unwrap();
     assert!(order(&world, series, Some(&name)).await.is_empty());
-    world.catalog.share_collection(season, (bob, Standing::Viewer), at(3)).await.unwrap();
+    world.catalog.share_collection(season, (bob, Standing::Viewer), "test", at(3)).await.unwrap();
     assert_eq!(order(&world, series, Some(&name)).await.len(), 1);
 }
 
@@ -169,17 +169,17 @@ pub(crate) async fn an_asset_is_in_one_channel_and_seen_there_by_everybody(world
     let of = async |number| world.catalog.assets_of_channel(channel(number), None, 10, at(5)).await.unwrap().len();
     let standing = async || world.catalog.standing(asset, &name, at(5)).await.unwrap();
     assert_eq!((listed().await, standing().await), (0, Standing::Stranger));
-    world.catalog.set_channel(asset, Some(channel(1)), at(1)).await.unwrap();
-    world.catalog.set_channel(asset, Some(channel(2)), at(2)).await.unwrap();
+    world.catalog.set_channel(asset, Some(channel(1)), "test", at(1)).await.unwrap();
+    world.catalog.set_channel(asset, Some(channel(2)), "test", at(2)).await.unwrap();
     assert_eq!((of(1).await, of(2).await, listed().await, standing().await), (0, 1, 1, Standing::Viewer));
     assert_eq!(world.catalog.asset(asset).await.unwrap().expect("it").channel, Some(channel(2)));
-    let unknown = world.catalog.set_channel(asset, Some(channel(9)), at(3)).await;
+    let unknown = world.catalog.set_channel(asset, Some(channel(9)), "test", at(3)).await;
     assert!(matches!(unknown, Err(CatalogError::NoChannel(_))), "{unknown:?}");
-    let stale = world.catalog.delete_channel(channel(2), Some(7), at(3)).await;
+    let stale = world.catalog.delete_channel(channel(2), Some(7), "test", at(3)).await;
     assert!(matches!(stale, Err(CatalogError::Changed { version: 1 })), "{stale:?}");
     assert_eq!(of(2).await, 1);
-    assert!(world.catalog.delete_channel(channel(2), Some(1), at(3)).await.unwrap());
-    assert!(!world.catalog.delete_channel(channel(2), None, at(3)).await.unwrap());
+    assert!(world.catalog.delete_channel(channel(2), Some(1), "test", at(3)).await.unwrap());
+    assert!(!world.catalog.delete_channel(channel(2), None, "test", at(3)).await.unwrap());
     assert_eq!((listed().await, standing().await), (0, Standing::Stranger), "and nobody else sees it");
     let late = world.catalog.change_channel(channel(1), 7, ("New", "about"), at(4)).await;
     assert!(matches!(late, Err(CatalogError::Changed { version: 1 })), "{late:?}");
@@ -195,7 +195,7 @@ pub(crate) async fn whoever_follows_channels_gets_the_newest_of_them(world: Worl
     }
     let (first, other, last) = (uploaded(&world, ada).await, uploaded(&world, ada).await, uploaded(&world, ada).await);
     for (asset, number) in [(first, 1), (other, 2), (last, 1)] {
-        world.catalog.set_channel(asset, Some(channel(number)), at(1)).await.unwrap();
+        world.catalog.set_channel(asset, Some(channel(number)), "test", at(1)).await.unwrap();
     }
     for _ in 0..2 {
         world.catalog.subscribe(bob, channel(1), at(2)).await.unwrap();
@@ -223,7 +223,7 @@ pub(crate) async fn what_is_deleted_while_it_is_referred_to_is_told_as_gone(worl
         catalog.create_channel((id, &handle), ("Name", ""), None, at(1)).await.unwrap();
         // Whichever is first.
         let (deleted, followed) =
-            tokio::join!(catalog.delete_channel(id, None, at(2)), catalog.subscribe(bob, id, at(2)));
+            tokio::join!(catalog.delete_channel(id, None, "test", at(2)), catalog.subscribe(bob, id, at(2)));
         assert!(deleted.unwrap());
         match followed {
             Ok(()) => {}

@@ -193,6 +193,8 @@ contract! {
     audit:
         what_is_done_is_logged_in_order_and_sealed
         a_change_that_fails_leaves_no_row
+        what_is_done_to_videos_channels_and_collections_is_logged_with_it
+        a_video_that_is_left_as_it_is_leaves_no_row
         tampering_is_found_wherever_it_is;
     shares:
         an_asset_belongs_to_who_uploaded_it_and_can_be_shared

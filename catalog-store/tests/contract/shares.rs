@@ -70,7 +70,11 @@ pub(crate) async fn of_work_on_an_asset_those_hear_who_may_change_it(world: Worl
         (user(&world, Role::Uploader).await, user(&world, Role::User).await, user(&world, Role::User).await);
     let asset = uploaded(&world, Some(ada)).await;
     for (stage, note) in [(Stage::Draft, "oh"), (Stage::Submitted, "look"), (Stage::Published, "suspected fraud")] {
-        world.catalog.set_stage(asset, (stage, false), None, Some(note), world.job_id(), at(1)).await.unwrap();
+        world
+            .catalog
+            .set_stage(asset, (stage, false), (None, Some(note)), "test", world.job_id(), at(1))
+            .await
+            .unwrap();
     }
     world.catalog.share_asset(asset, (bob, Standing::Viewer), "x", at(2)).await.unwrap();
     world.catalog.share_asset(asset, (eve, Standing::Editor), "x", at(2)).await.unwrap();

@@ -79,7 +79,7 @@ impl World {
 
     /// What somebody who may review says, of what is shown or waits for them.
     async fn put(&self, asset: AssetId, stage: Stage) {
-        self.catalog.set_stage(asset, (stage, false), None, None, self.job_id(), at(19)).await.unwrap();
+        self.catalog.set_stage(asset, (stage, false), (None, None), "test", self.job_id(), at(19)).await.unwrap();
         while let Some(job) = self.claim(false, at(19)).await {
             self.catalog.settle_texts(&job, at(19)).await.unwrap();
         }
@@ -136,11 +136,15 @@ pub(crate) async fn another_source_takes_the_place_of_the_one_in_force_which_is_
 pub(crate) async fn an_earlier_source_is_gone_back_to_in_one_step(world: World) {
     let asset = world.second_version().await;
     let newer = world.catalog.asset(asset).await.unwrap().expect("it");
-    let refused = world.catalog.restore_version(asset, (SECOND, true), world.job_id(), at(30)).await;
+    let refused = world.catalog.restore_version(asset, (SECOND, true), "test", world.job_id(), at(30)).await;
     assert!(matches!(refused, Err(CatalogError::VersionInForce { .. })), "{refused:?}");
-    let refused = world.catalog.restore_version(asset, (SourceVersion(3), true), world.job_id(), at(30)).await;
+    let refused = world.catalog.restore_version(asset, (SourceVersion(3), true), "test", world.job_id(), at(30)).await;
     assert!(matches!(refused, Err(CatalogError::NoVersion { .. })), "{refused:?}");
-    world.catalog.restore_version(asset, (SourceVersion(1), true), world.job_id(), at(31)).await.unwrap();
+    world.catalog.restore_version(asset, (SourceVersion(1), true), "test", world.job_id(), at(31)).await.unwrap();
+    let log = world.catalog.audit_log(None, 10).await.unwrap();
+    let told = (log[0].action.as_str(), log[0].subject.clone(), log[0].data.to_string());
+    assert_eq!(told, ("asset.version_restored", Some(asset.to_string()), r#"{"version":1}"#.to_owned()));
+    assert_eq!(log.len(), 1, "what was refused is no row");
     let row = world.catalog.asset(asset).await.unwrap().expect("it");
     assert_eq!((row.generation, row.source_version, row.turn), (Some(GENERATION), SourceVersion(1), newer.turn + 1));
     assert_eq!((row.size.map(|size| size.0), row.probe), (Some(1000), Some(probe())));
@@ -149,7 +153,7 @@ pub(crate) async fn an_earlier_source_is_gone_back_to_in_one_step(world: World) 
     assert_eq!(publish.spec, JobSpec::Texts { generation: GENERATION });
     world.catalog.settle_texts(&publish, at(33)).await.unwrap();
     // And forth again.
-    world.catalog.restore_version(asset, (SECOND, true), world.job_id(), at(34)).await.unwrap();
+    world.catalog.restore_version(asset, (SECOND, true), "test", world.job_id(), at(34)).await.unwrap();
     let row = world.catalog.asset(asset).await.unwrap().expect("it");
     assert_eq!((row.generation, row.source_version, row.turn), (newer.generation, SECOND, newer.turn + 2));
     assert_eq!(row.file_name.as_deref(), Some("better.mp4"));
@@ -172,7 +176,7 @@ pub(crate) async fn another_source_that_nobody_looked_at_waits_for_a_review(worl
     // Looked at, it can be gone back to without anybody.
     world.put(asset, Stage::Published).await;
     for version in [SourceVersion(1), SECOND] {
-        world.catalog.restore_version(asset, (version, false), world.job_id(), at(40)).await.unwrap();
+        world.catalog.restore_version(asset, (version, false), "test", world.job_id(), at(40)).await.unwrap();
         assert_eq!(world.stage_of(asset).await.0, Stage::Published, "{version:?}");
     }
 }
@@ -182,16 +186,16 @@ pub(crate) async fn an_earlier_source_that_nobody_looked_at_waits_for_a_review(w
     let asset = world.unseen_version(Stage::Draft).await;
     assert_eq!(world.stage_of(asset).await, (Stage::Draft, None), "nobody has to look at a draft");
     world.put(asset, Stage::Published).await;
-    world.catalog.restore_version(asset, (SourceVersion(1), false), world.job_id(), at(40)).await.unwrap();
+    world.catalog.restore_version(asset, (SourceVersion(1), false), "test", world.job_id(), at(40)).await.unwrap();
     let (stage, note) = world.stage_of(asset).await;
     assert_eq!(stage, Stage::Submitted);
     assert!(note.expect("it says why").contains("earlier version"));
     assert!(world.is_sound().await);
     // Whoever may review goes back without.
     world.put(asset, Stage::Rejected).await;
-    world.catalog.restore_version(asset, (SECOND, false), world.job_id(), at(41)).await.unwrap();
+    world.catalog.restore_version(asset, (SECOND, false), "test", world.job_id(), at(41)).await.unwrap();
     world.put(asset, Stage::Published).await;
-    world.catalog.restore_version(asset, (SourceVersion(1), true), world.job_id(), at(42)).await.unwrap();
+    world.catalog.restore_version(asset, (SourceVersion(1), true), "test", world.job_id(), at(42)).await.unwrap();
     assert_eq!(world.stage_of(asset).await.0, Stage::Published);
 }
 
@@ -261,7 +265,7 @@ pub(crate) async fn sources_beyond_those_that_are_kept_are_removed_with_what_the
     assert_eq!(world.catalog.remove_surplus_versions(2, mint, at(31)).await.unwrap(), 0);
     let expected = [(3, VersionState::Ready), (2, VersionState::Ready), (1, VersionState::Removing)];
     assert_eq!(world.versions_of(asset).await, expected);
-    let refused = world.catalog.restore_version(asset, (SourceVersion(1), true), world.job_id(), at(32)).await;
+    let refused = world.catalog.restore_version(asset, (SourceVersion(1), true), "test", world.job_id(), at(32)).await;
     assert!(matches!(refused, Err(CatalogError::NoVersion { .. })), "{refused:?}");
     assert!(world.is_sound().await);
     let retire = world.claim(false, at(33)).await.expect("the removal");

@@ -383,7 +383,7 @@ async fn of_work_on_an_asset_those_hear_who_may_change_it() {
     stage.catalog.share_asset(asset, (users[1], Standing::Editor), "test", now).await.unwrap();
     let job = JobId::from_u128(stage.id());
     let to = (domain::Stage::Unlisted, false);
-    stage.catalog.set_stage(asset, to, None, Some("suspected fraud"), job, now).await.unwrap();
+    stage.catalog.set_stage(asset, to, (None, Some("suspected fraud")), "test", job, now).await.unwrap();
     stage.fanned(false).await;
     let mut counts = Vec::new();
     for webhook in &webhooks {
