@@ -5,7 +5,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::assets::PAGE_ASSETS_MAX;
-use catalog_store::{Asset, Audience, CatalogError, Order, Output, Text};
+use catalog_store::{Asset, Audience, CatalogError, Listing, Order, Output, PageInfo, Text};
 use domain::authority::Action;
 use domain::{AssetId, AssetState, JobId, PlaybackId};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use crate::describe::shown;
 use crate::documents::IfMatch;
 use crate::door::{any_asset_for, asset_for, standing_to};
 use crate::filter::Wanted;
-use crate::pages::{self, Listing, PageInfo};
+use crate::pages;
 use crate::problem::{Problem, chain};
 use crate::view::AssetView;
 
@@ -30,6 +30,7 @@ const PAGE_ASSETS: u32 = 20;
 pub(crate) struct ListQuery {
     limit: Option<u32>,
     after: Option<String>,
+    before: Option<String>,
     playback_id: Option<String>,
     sort: Option<String>,
     r#type: Option<String>,
@@ -91,27 +92,28 @@ pub(crate) async fn list(
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let (filter, order) = (query.wanted().filter()?, query.order()?);
     let name = format!("assets {order:?} {filter:?}");
-    let list = Listing::of(&state, name, query.limit, (PAGE_ASSETS, PAGE_ASSETS_MAX))?;
-    let after = list.place(query.after.as_deref())?.map(|place| behind(&place)).transpose()?;
+    let list = Listing::of(&state.catalog, name, query.limit, (PAGE_ASSETS, PAGE_ASSETS_MAX))?
+        .at(query.after.as_deref(), query.before.as_deref())?;
+    let side = list.side_of(place)?;
     if let Some(playback) = query.playback_id.as_deref() {
         let playback: PlaybackId = playback.parse().map_err(|error| Problem::invalid_id(&error))?;
         let found = match state.catalog.asset_by_playback(playback).await? {
             Some(asset) => asset_for(&state, &caller, asset.id, Action::ReadAsset).await.ok(),
             None => None,
         };
-        return page(&state, &caller, found.into_iter().collect(), (list.info(None), &uri)).await;
+        return page(&state, &caller, found.into_iter().collect(), (PageInfo::default(), &uri)).await;
     }
     let seen_by = caller.confined_to();
     let mut assets =
-        state.catalog.list_assets(&filter, order, seen_by.as_deref(), after, list.rows(), state.clock.now()).await?;
-    let info = list.cut(&mut assets, |last| format!("{}\n{}", order.key(last), last.id));
+        state.catalog.list_assets(&filter, order, seen_by.as_deref(), side, list.rows(), state.clock.now()).await?;
+    let info = list.cut(&mut assets, |asset| format!("{}\n{}", order.key(asset), asset.id));
     page(&state, &caller, assets, (info, &uri)).await
 }
 
-/// The place behind an asset: the key by which it is sorted, and its id.
-fn behind(place: &str) -> Result<(String, AssetId), Problem> {
-    let parts = place.split_once('\n').and_then(|(key, id)| Some((key.to_owned(), id.parse().ok()?)));
-    parts.ok_or_else(Problem::invalid_cursor)
+/// The place of an asset: the key by which it is sorted, and its id.
+fn place(text: &str) -> Option<(String, AssetId)> {
+    let (key, id) = text.split_once('\n')?;
+    Some((key.to_owned(), id.parse().ok()?))
 }
 
 async fn page(

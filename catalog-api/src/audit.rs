@@ -5,13 +5,13 @@ use axum::extract::{Query, State as Shared};
 use axum::http::Uri;
 use axum::response::Response;
 use catalog_store::audit::PAGE_AUDIT_MAX;
-use catalog_store::{AuditEntry, AuditFilter};
+use catalog_store::{AuditEntry, AuditFilter, Listing};
 use domain::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::State;
 use crate::door::accounts;
-use crate::pages::{self, Listing};
+use crate::pages;
 use crate::problem::Problem;
 
 /// Rows on a page when nothing else is asked for.
@@ -27,6 +27,7 @@ const LIST: &str = "audit";
 pub(crate) struct AuditQuery {
     limit: Option<u32>,
     after: Option<String>,
+    before: Option<String>,
     actor: Option<String>,
     action: Option<String>,
     target: Option<String>,
@@ -84,9 +85,10 @@ pub(crate) async fn list(
     let accounts = accounts(&state)?;
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let filter = query.filter()?;
-    let list = Listing::of(&state, format!("{LIST} {filter:?}"), query.limit, (PAGE_AUDIT, PAGE_AUDIT_MAX))?;
-    let before = list.after(query.after.as_deref())?;
-    let mut entries = accounts.catalog().audit_log_of(&filter, before, list.rows()).await?;
+    let name = format!("{LIST} {filter:?}");
+    let list = Listing::of(&state.catalog, name, query.limit, (PAGE_AUDIT, PAGE_AUDIT_MAX))?
+        .at(query.after.as_deref(), query.before.as_deref())?;
+    let mut entries = accounts.catalog().audit_log_of(&filter, list.side()?, list.rows()).await?;
     let page = list.cut(&mut entries, |entry| entry.seq.to_string());
     let data: Vec<EntryView> = entries.into_iter().map(EntryView::from).collect();
     Ok(pages::answer(&uri, data, page))

@@ -5,6 +5,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use catalog_store::Listing;
 use domain::about::{Fault, lines};
 use domain::authority::{Action, Resource, Standing};
 use domain::presentation::Pointer;
@@ -18,7 +19,7 @@ use crate::collections::PAGE_ROWS;
 use crate::describe;
 use crate::documents::document;
 use crate::door::asset_for;
-use crate::pages::{self, Listing, PageQuery};
+use crate::pages::{self, PageQuery};
 use crate::problem::{Problem, chain};
 use crate::search::{CardView, cards};
 
@@ -55,11 +56,11 @@ pub(crate) async fn list(
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
-    let list = Listing::of(&state, "bin", query.limit, PAGE_ROWS)?;
-    let after = list.after(query.after.as_deref())?;
+    let list = Listing::of(&state.catalog, "bin", query.limit, PAGE_ROWS)?
+        .at(query.after.as_deref(), query.before.as_deref())?;
     let owner = caller.confined_to();
-    let mut found = state.catalog.binned_assets(owner.as_deref(), after, list.rows()).await?;
-    let page = list.cut(&mut found, |last| last.id.to_string());
+    let mut found = state.catalog.binned_assets(owner.as_deref(), list.side()?, list.rows()).await?;
+    let page = list.cut(&mut found, |asset| asset.id.to_string());
     let times: Vec<_> = found.iter().map(|asset| (asset.binned_at, asset.bin_until)).collect();
     let data = cards(&state, found).await?.into_iter().zip(times).map(|(asset, (binned_at, bin_until))| BinnedView {
         asset,
@@ -93,11 +94,11 @@ pub(crate) async fn reviews(
     query: Result<Query<PageQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
-    let list = Listing::of(&state, "reviews", query.limit, PAGE_ROWS)?;
-    let after = list.after(query.after.as_deref())?;
+    let list = Listing::of(&state.catalog, "reviews", query.limit, PAGE_ROWS)?
+        .at(query.after.as_deref(), query.before.as_deref())?;
     let owner = caller.confined_to();
-    let mut found = state.catalog.assets_to_review(owner.as_deref(), after, list.rows()).await?;
-    let page = list.cut(&mut found, |last| last.id.to_string());
+    let mut found = state.catalog.assets_to_review(owner.as_deref(), list.side()?, list.rows()).await?;
+    let page = list.cut(&mut found, |asset| asset.id.to_string());
     Ok(pages::answer(&uri, cards(&state, found).await?, page))
 }
 

@@ -6,7 +6,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use catalog_store::{Asset, Channel};
+use catalog_store::{Asset, Channel, Listing};
 use domain::about::{Fault, lines};
 use domain::authority::{Action, Resource, Standing};
 use domain::collection::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, handle};
@@ -20,7 +20,7 @@ use crate::collections::{PAGE_ROWS, at_most, location, one_line};
 use crate::describe;
 use crate::documents::{IfMatch, document_of, present, tag};
 use crate::door::{accounts, asset_for};
-use crate::pages::{self, Listing, PageQuery};
+use crate::pages::{self, PageQuery};
 use crate::problem::Problem;
 use crate::search::cards;
 
@@ -36,6 +36,7 @@ pub(crate) struct ListQuery {
     handle: Option<String>,
     limit: Option<u32>,
     after: Option<String>,
+    before: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -95,7 +96,8 @@ pub(crate) async fn list(
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
-    let list = Listing::of(&state, "channels", query.limit, PAGE_ROWS)?;
+    let list = Listing::of(&state.catalog, "channels", query.limit, PAGE_ROWS)?
+        .at(query.after.as_deref(), query.before.as_deref())?;
     if let Some(wanted) = &query.handle {
         let found = match handle(wanted) {
             Some(handle) => state.catalog.channel_by_handle(&handle).await?,
@@ -103,8 +105,7 @@ pub(crate) async fn list(
         };
         return Ok(page(&uri, found.into_iter().collect(), &list));
     }
-    let after = list.after(query.after.as_deref())?;
-    let found = state.catalog.channels(after, list.rows()).await?;
+    let found = state.catalog.channels(list.side()?, list.rows()).await?;
     Ok(page(&uri, found, &list))
 }
 
@@ -187,9 +188,9 @@ pub(crate) async fn assets(
 ) -> Result<Response, Problem> {
     let channel = state.catalog.channel(channel_in(path)?).await?.ok_or(NO_CHANNEL)?;
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
-    let list = Listing::of(&state, format!("assets of {}", channel.id), query.limit, PAGE_ROWS)?;
-    let after = list.after(query.after.as_deref())?;
-    let found = state.catalog.assets_of_channel(channel.id, after, list.rows(), state.clock.now()).await?;
+    let list = Listing::of(&state.catalog, format!("assets of {}", channel.id), query.limit, PAGE_ROWS)?
+        .at(query.after.as_deref(), query.before.as_deref())?;
+    let found = state.catalog.assets_of_channel(channel.id, list.side()?, list.rows(), state.clock.now()).await?;
     cards_page(&state, &uri, found, &list).await
 }
 
@@ -230,9 +231,9 @@ pub(crate) async fn subscriptions(
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let user = own(&state, &caller)?;
-    let list = Listing::of(&state, format!("subscriptions of {user}"), query.limit, PAGE_ROWS)?;
-    let after = list.after(query.after.as_deref())?;
-    let found = state.catalog.subscriptions(user, after, list.rows()).await?;
+    let list = Listing::of(&state.catalog, format!("subscriptions of {user}"), query.limit, PAGE_ROWS)?
+        .at(query.after.as_deref(), query.before.as_deref())?;
+    let found = state.catalog.subscriptions(user, list.side()?, list.rows()).await?;
     Ok(page(&uri, found, &list))
 }
 
@@ -245,9 +246,9 @@ pub(crate) async fn feed(
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let user = own(&state, &caller)?;
-    let list = Listing::of(&state, format!("feed of {user}"), query.limit, PAGE_ROWS)?;
-    let after = list.after(query.after.as_deref())?;
-    let found = state.catalog.subscribed_assets(user, after, list.rows(), state.clock.now()).await?;
+    let list = Listing::of(&state.catalog, format!("feed of {user}"), query.limit, PAGE_ROWS)?
+        .at(query.after.as_deref(), query.before.as_deref())?;
+    let found = state.catalog.subscribed_assets(user, list.side()?, list.rows(), state.clock.now()).await?;
     cards_page(&state, &uri, found, &list).await
 }
 
@@ -290,12 +291,12 @@ async fn channel_for(state: &State, caller: &Caller, id: ChannelId, action: Acti
 }
 
 fn page(uri: &Uri, mut found: Vec<Channel>, list: &Listing) -> Response {
-    let page = list.cut(&mut found, |last| last.id.to_string());
+    let page = list.cut(&mut found, |channel| channel.id.to_string());
     pages::answer(uri, found.into_iter().map(ChannelView::from).collect(), page)
 }
 
 async fn cards_page(state: &State, uri: &Uri, mut found: Vec<Asset>, list: &Listing) -> Result<Response, Problem> {
-    let page = list.cut(&mut found, |last| last.id.to_string());
+    let page = list.cut(&mut found, |asset| asset.id.to_string());
     Ok(pages::answer(uri, cards(state, found).await?, page))
 }
 

@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::collections::{CollectionText, PAGE_COLLECTIONS_MAX};
-use catalog_store::{Collection, Item, Member};
+use catalog_store::{Collection, Item, Listing, Member};
 use domain::about::{Fault, lines};
 use domain::authority::{Action, Resource, Standing};
 use domain::collection::{DESCRIPTION_CHARS_MAX, Kind, TITLE_CHARS_MAX, Visibility};
@@ -22,7 +22,7 @@ use crate::accounts::Caller;
 use crate::assets::{Missing, no_store};
 use crate::documents::{IfMatch, document_of, present, tag};
 use crate::door::{accounts, asset_for};
-use crate::pages::{self, Listing, PageQuery};
+use crate::pages::{self, PageQuery};
 use crate::problem::Problem;
 use crate::search::{CardView, cards};
 use crate::shares::ShareView;
@@ -44,6 +44,7 @@ pub(crate) struct ListQuery {
     owner: Option<String>,
     limit: Option<u32>,
     after: Option<String>,
+    before: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -134,12 +135,12 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let name = format!("collections {:?} {:?}", query.kind, query.owner);
-    let list = Listing::of(&state, name, query.limit, PAGE_ROWS)?;
-    let after = list.after(query.after.as_deref())?;
+    let list = Listing::of(&state.catalog, name, query.limit, PAGE_ROWS)?
+        .at(query.after.as_deref(), query.before.as_deref())?;
     let wanted = (query.kind, query.owner.as_deref());
     let seen_by = caller.confined_to();
-    let mut found = state.catalog.collections(wanted, seen_by.as_deref(), after, list.rows()).await?;
-    let page = list.cut(&mut found, |last| last.id.to_string());
+    let mut found = state.catalog.collections(wanted, seen_by.as_deref(), list.side()?, list.rows()).await?;
+    let page = list.cut(&mut found, |one| one.id.to_string());
     let data: Vec<CollectionView> = found.into_iter().map(CollectionView::from).collect();
     Ok(pages::answer(&uri, data, page))
 }
@@ -228,12 +229,12 @@ pub(crate) async fn items(
 ) -> Result<Response, Problem> {
     let collection = collection_for(&state, &caller, collection_in(path)?, Action::ReadCollection).await?;
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
-    let list = Listing::of(&state, format!("items of {}", collection.id), query.limit, PAGE_ROWS)?;
-    let after = list.place(query.after.as_deref())?.map(|place| behind(&place)).transpose()?;
-    let seen_by = caller.confined_to();
+    let list = Listing::of(&state.catalog, format!("items of {}", collection.id), query.limit, PAGE_ROWS)?
+        .at(query.after.as_deref(), query.before.as_deref())?;
+    let (side, seen_by) = (list.side_of(place)?, caller.confined_to());
     let mut found =
-        state.catalog.items_of(collection.id, seen_by.as_deref(), after, list.rows(), state.clock.now()).await?;
-    let page = list.cut(&mut found, |last| format!("{}\n{}", last.position, last.id));
+        state.catalog.items_of(collection.id, seen_by.as_deref(), side, list.rows(), state.clock.now()).await?;
+    let page = list.cut(&mut found, |item| format!("{}\n{}", item.position, item.id));
     let data = item_views(&state, found).await?;
     Ok(pages::answer(&uri, data, page))
 }
@@ -430,10 +431,10 @@ pub(crate) fn location(path: &str) -> Option<(header::HeaderName, HeaderValue)> 
     HeaderValue::try_from(path).ok().map(|path| (header::LOCATION, path))
 }
 
-/// The place behind an item.
-fn behind(place: &str) -> Result<(u64, ItemId), Problem> {
-    let parts = place.split_once('\n').and_then(|(position, id)| Some((position.parse().ok()?, id.parse().ok()?)));
-    parts.ok_or_else(Problem::invalid_cursor)
+/// The place of an item: where it stands, and its id.
+fn place(text: &str) -> Option<(u64, ItemId)> {
+    let (position, id) = text.split_once('\n')?;
+    Some((position.parse().ok()?, id.parse().ok()?))
 }
 
 fn collection_in(path: Result<Path<String>, PathRejection>) -> Result<CollectionId, Problem> {

@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::erasure::{Belongings, Kept, Legacy, SessionNote, ShareNote, UploadNote};
 use catalog_store::notifications::{KEPT_MAX, PAGE_NOTIFICATIONS_MAX};
-use catalog_store::{CatalogError, Document, Grant, User};
+use catalog_store::{CatalogError, Document, Grant, Side, User};
 use domain::{JobId, Timestamp, UserId};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -80,11 +80,11 @@ async fn exported(state: &State, accounts: &Accounts, user: User) -> Result<Valu
     let identities = catalog.identities_of(id).await?.into_iter().map(IdentityView::from).collect::<Vec<_>>();
     let hooks = catalog.webhooks_of(&id.to_string()).await?;
     let hooks = hooks.into_iter().map(|webhook| webhooks::listed(state, webhook)).collect::<Vec<_>>();
-    let (mut news, mut before) = (Vec::new(), None);
+    let (mut news, mut side) = (Vec::new(), None);
     for _ in 0..KEPT_MAX.div_ceil(PAGE_NOTIFICATIONS_MAX) {
-        let page = catalog.notifications(id, false, before, PAGE_NOTIFICATIONS_MAX).await?;
+        let page = catalog.notifications(id, false, side, PAGE_NOTIFICATIONS_MAX).await?;
         let Some(last) = page.last() else { break };
-        before = Some(last.id);
+        side = Some(Side::After(last.id));
         news.extend(page.into_iter().map(NotificationView::from));
     }
     let Belongings { assets, uploads, grants, sessions, shares, collections, channels: published, .. } = belongings;

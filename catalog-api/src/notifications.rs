@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use catalog_store::notifications::PAGE_NOTIFICATIONS_MAX;
-use catalog_store::{Catalog, Notification, NotificationChannel, NotificationKind};
+use catalog_store::{Catalog, Listing, Notification, NotificationChannel, NotificationKind, PageInfo};
 use domain::about::Fault;
 use domain::misfit::pointer_to;
 use domain::{AssetId, NotificationId, UserId};
@@ -22,7 +22,7 @@ use crate::assets::no_store;
 use crate::documents::document;
 use crate::door::accounts;
 use crate::me::id_of;
-use crate::pages::{Listing, PageInfo};
+use crate::pages;
 use crate::problem::Problem;
 
 /// Notifications on a page when nothing else is asked for.
@@ -36,6 +36,7 @@ pub(crate) struct ListQuery {
     unread: bool,
     limit: Option<u32>,
     after: Option<String>,
+    before: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -87,13 +88,13 @@ pub(crate) async fn list(
     let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let name = format!("notifications of {me} {}", query.unread);
-    let list = Listing::of(&state, name, query.limit, (PAGE_NOTIFICATIONS, PAGE_NOTIFICATIONS_MAX))?;
-    let after = list.after(query.after.as_deref())?;
-    let mut found = catalog.notifications(me, query.unread, after, list.rows()).await?;
-    let page = list.cut(&mut found, |last| last.id.to_string());
+    let list = Listing::of(catalog, name, query.limit, (PAGE_NOTIFICATIONS, PAGE_NOTIFICATIONS_MAX))?
+        .at(query.after.as_deref(), query.before.as_deref())?;
+    let mut found = catalog.notifications(me, query.unread, list.side()?, list.rows()).await?;
+    let page = list.cut(&mut found, |one| one.id.to_string());
     let data = found.into_iter().map(NotificationView::from).collect();
     let unread_count = catalog.unread_count(me).await?;
-    Ok((page.headers(&uri), Json(NotificationPage { data, unread_count, page })).into_response())
+    Ok((pages::headers(&page, &uri), Json(NotificationPage { data, unread_count, page })).into_response())
 }
 
 /// Notes that some were read, or all.

@@ -107,7 +107,7 @@ impl Problem {
     }
 
     pub(crate) fn invalid_cursor() -> Self {
-        let detail = "after is page.next of the page before, of the same list";
+        let detail = catalog_store::PageError::Cursor.to_string();
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_cursor", detail)
     }
 

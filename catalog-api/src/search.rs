@@ -8,7 +8,7 @@ use axum::extract::{Path, Query as Asked, State as Shared};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use catalog_store::search::PAGE_HITS_MAX;
-use catalog_store::{Asset, Facet, Found, Hit, Moment, Search};
+use catalog_store::{Asset, Facet, Found, Hit, Listing, Moment, PageInfo, Search};
 use domain::authority::Action;
 use domain::search::{Part, Query, Term, snippet};
 use domain::{AssetId, AssetKind, AssetState, Language, PlaybackId, Probe};
@@ -19,7 +19,7 @@ use crate::accounts::Caller;
 use crate::assets::asset_in;
 use crate::door::asset_for;
 use crate::filter::Wanted;
-use crate::pages::{self, Listing, PageInfo};
+use crate::pages;
 use crate::problem::Problem;
 
 /// Longest query, in characters.
@@ -53,6 +53,7 @@ pub(crate) struct SearchQuery {
     facets: bool,
     limit: Option<u32>,
     after: Option<String>,
+    before: Option<String>,
 }
 
 /// What is looked for in one asset.
@@ -62,6 +63,7 @@ pub(crate) struct InAssetQuery {
     q: String,
     limit: Option<u32>,
     after: Option<String>,
+    before: Option<String>,
 }
 
 /// A page of hits.
@@ -140,8 +142,9 @@ pub(crate) async fn search(
     let Asked(asked) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let (query, filter) = (parsed(&asked.q)?, asked.wanted().filter()?);
     let name = format!("search {:?} {filter:?}", asked.q);
-    let list = Listing::of(&state, name, asked.limit, (PAGE_HITS, PAGE_HITS_MAX))?;
-    let after = list.place(asked.after.as_deref())?.map(|place| after(&place)).transpose()?;
+    let list = Listing::of(&state.catalog, name, asked.limit, (PAGE_HITS, PAGE_HITS_MAX))?
+        .at(asked.after.as_deref(), asked.before.as_deref())?;
+    let side = list.side_of(place)?;
     let seen_by = caller.confined_to();
     let mut search = Search {
         query: &query,
@@ -150,10 +153,13 @@ pub(crate) async fn search(
         seen_by: seen_by.as_deref(),
         now: state.clock.now(),
     };
-    let mut found = match after {
-        Some((is_forgiving, hit)) => {
-            search.is_forgiving = is_forgiving;
-            state.catalog.search(&search, Some(hit), list.rows()).await?
+    let mut found = match side {
+        Some(side) => {
+            let side = side.read(|(is_forgiving, hit)| {
+                search.is_forgiving = is_forgiving;
+                Ok::<_, Problem>(hit)
+            })?;
+            state.catalog.search(&search, Some(side), list.rows()).await?
         }
         None => begun(&state, &mut search, list.rows()).await?,
     };
@@ -163,7 +169,7 @@ pub(crate) async fn search(
         format!("{}\n{}\n{}\n{}", u8::from(is_forgiving), hit.score, hit.document, hit.asset)
     });
     let data = views(&state, found).await?;
-    Ok((page.headers(&uri), Json(HitPage { data, is_forgiving, facets, page })).into_response())
+    Ok((pages::headers(&page, &uri), Json(HitPage { data, is_forgiving, facets, page })).into_response())
 }
 
 /// The first page; what is typed wrongly is forgiven if that finds more.
@@ -192,11 +198,12 @@ pub(crate) async fn in_asset(
     let Asked(asked) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let query = parsed(&asked.q)?;
     let name = format!("search of {} {:?}", asset.id, asked.q);
-    let list = Listing::of(&state, name, asked.limit, (PAGE_PASSAGES, PAGE_PASSAGES_MAX))?;
-    let after = list.after(asked.after.as_deref())?;
-    let found = state.catalog.moments_of(asset.id, &query, after, list.limit()).await?;
-    let page = list.info(found.next.map(|place| place.to_string()));
-    Ok(pages::answer(&uri, found.moments.into_iter().map(MomentView::from).collect(), page))
+    let list = Listing::of(&state.catalog, name, asked.limit, (PAGE_PASSAGES, PAGE_PASSAGES_MAX))?
+        .at(asked.after.as_deref(), asked.before.as_deref())?;
+    let mut found = state.catalog.moments_of(asset.id, &query, list.side()?, list.rows()).await?;
+    let page = list.cut(&mut found, |passage| passage.place.to_string());
+    let moments = found.into_iter().flat_map(|passage| passage.moments).map(MomentView::from);
+    Ok(pages::answer(&uri, moments.collect(), page))
 }
 
 impl SearchQuery {
@@ -221,23 +228,21 @@ fn parsed(q: &str) -> Result<Query, Problem> {
     Ok(Query::parse(q))
 }
 
-/// A place in a list of hits: whether slips were forgiven, and the hit before.
-fn after(place: &str) -> Result<(bool, Hit), Problem> {
-    let read = || {
-        let mut parts = place.split('\n');
-        let is_forgiving = parts.next()? == "1";
-        let (score, document) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        let asset = parts.next()?.parse().ok()?;
-        parts.next().is_none().then_some((is_forgiving, Hit { asset, score, document }))
-    };
-    read().ok_or_else(Problem::invalid_cursor)
+/// A place in a list of hits: whether slips were forgiven, and the hit.
+fn place(text: &str) -> Option<(bool, Hit)> {
+    let mut parts = text.split('\n');
+    let is_forgiving = parts.next()? == "1";
+    let (score, document) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    let asset = parts.next()?.parse().ok()?;
+    parts.next().is_none().then_some((is_forgiving, Hit { asset, score, document }))
 }
 
 async fn views(state: &State, mut found: Found) -> Result<Vec<HitView>, Problem> {
     let posters = posters(state, &found.assets).await?;
     let mut moments = state.catalog.moments(&found).await?;
     let mut views = Vec::with_capacity(found.hits.len());
-    // There may be one asset more than is shown.
+    // One asset more than is shown may be there, before them or behind them.
+    found.assets.retain(|asset| found.hits.iter().any(|hit| hit.asset == asset.id));
     for (hit, asset) in found.hits.iter().zip(std::mem::take(&mut found.assets)) {
         let (own, others) = moments.into_iter().partition(|moment: &Moment| moment.asset == asset.id);
         moments = others;

@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::accounts::PAGE_USERS_MAX;
-use catalog_store::{CatalogError, NewUser, Terms, User, UserState};
+use catalog_store::{CatalogError, Listing, NewUser, Terms, User, UserState};
 use domain::UserId;
 use domain::authority::Role;
 use serde::Deserialize;
@@ -19,7 +19,7 @@ use crate::avatars;
 use crate::documents::{IfMatch, document, present, tag};
 use crate::door::accounts;
 use crate::me::with_tag;
-use crate::pages::{self, Listing};
+use crate::pages;
 use crate::person::{PersonView, checked_email, checked_language, checked_name};
 use crate::problem::Problem;
 
@@ -38,6 +38,7 @@ const LIST: &str = "users";
 pub(crate) struct UsersQuery {
     limit: Option<u32>,
     after: Option<String>,
+    before: Option<String>,
     /// What a name or a mail address begins with.
     q: Option<String>,
 }
@@ -89,11 +90,12 @@ pub(crate) async fn list(
         return Err(Problem::invalid_query(format!("q has at most {QUERY_CHARS_MAX} characters")));
     }
     let name = wanted.map_or_else(|| LIST.to_owned(), |text| format!("{LIST} {text}"));
-    let list = Listing::of(&state, name, query.limit, (PAGE_USERS, PAGE_USERS_MAX))?;
-    let after: Option<UserId> = list.after(query.after.as_deref())?;
+    let list = Listing::of(&state.catalog, name, query.limit, (PAGE_USERS, PAGE_USERS_MAX))?
+        .at(query.after.as_deref(), query.before.as_deref())?;
+    let side = list.side()?;
     let mut users = match wanted {
-        Some(text) => accounts.catalog().users_like(text, after, list.rows()).await?,
-        None => accounts.catalog().users(after, list.rows()).await?,
+        Some(text) => accounts.catalog().users_like(text, side, list.rows()).await?,
+        None => accounts.catalog().users(side, list.rows()).await?,
     };
     let page = list.cut(&mut users, |user| user.id.to_string());
     let data: Vec<PersonView> = users.into_iter().map(PersonView::from).collect();

@@ -11,7 +11,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::webhooks::PAGE_DELIVERIES_MAX;
-use catalog_store::{Delivery, DeliveryState, NewDelivery, NewWebhook, Webhook, WebhookChange};
+use catalog_store::{Delivery, DeliveryState, Listing, NewDelivery, NewWebhook, Webhook, WebhookChange};
 use domain::authority::{Action, Resource};
 use domain::{MessageId, Timestamp, Topics, WebhookId};
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ use crate::State;
 use crate::accounts::Caller;
 use crate::assets::no_store;
 use crate::documents::{IfMatch, document, present, tag};
-use crate::pages::{self, Listing};
+use crate::pages;
 use crate::problem::Problem;
 
 mod message;
@@ -92,6 +92,7 @@ pub(crate) struct DeliveriesQuery {
     state: Option<String>,
     limit: Option<u32>,
     after: Option<String>,
+    before: Option<String>,
 }
 
 /// A webhook, without what is secret in it.
@@ -290,10 +291,10 @@ pub(crate) async fn deliveries(
     let Query(query) = query.map_err(|error| Problem::unreadable_query(&error.body_text()))?;
     let wanted = query.state.as_deref().map(|name| DeliveryState::named(name).ok_or_else(wrong_state)).transpose()?;
     let name = format!("deliveries of {} {wanted:?}", webhook.id);
-    let list = Listing::of(&state, name, query.limit, (PAGE_DELIVERIES, PAGE_DELIVERIES_MAX))?;
-    let after = list.after(query.after.as_deref())?;
-    let mut found = state.catalog.deliveries(webhook.id, wanted, after, list.rows()).await?;
-    let page = list.cut(&mut found, |last| last.id.to_string());
+    let list = Listing::of(&state.catalog, name, query.limit, (PAGE_DELIVERIES, PAGE_DELIVERIES_MAX))?
+        .at(query.after.as_deref(), query.before.as_deref())?;
+    let mut found = state.catalog.deliveries(webhook.id, wanted, list.side()?, list.rows()).await?;
+    let page = list.cut(&mut found, |one| one.id.to_string());
     Ok(pages::answer(&uri, found.into_iter().map(DeliveryView::from).collect(), page))
 }
 

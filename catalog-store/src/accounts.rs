@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::audit::Note;
 use crate::catalog::{MaybeNumber, Text, Tx};
 use crate::engine::{args, column, count, parsed};
-use crate::{Catalog, CatalogError, Sealed, sql};
+use crate::{Catalog, CatalogError, Sealed, Side, sql};
 
 /// Most accounts that one page of [`Catalog::users`] holds.
 pub const PAGE_USERS_MAX: u32 = 100;
@@ -195,10 +195,11 @@ impl Catalog {
         row.map(User::try_from).transpose()
     }
 
-    /// At most `limit` (and [`PAGE_USERS_MAX`] + 1) accounts older than `after`, newest first, without deleted ones.
-    pub async fn users(&self, after: Option<UserId>, limit: u32) -> Result<Vec<User>, CatalogError> {
-        let after = after.unwrap_or(UserId::from_u128(u128::MAX));
-        let rows: Vec<UserRow> = self.rows(sql::accounts::PAGE, args![after, limit.min(PAGE_USERS_MAX + 1)]).await?;
+    /// At most `limit` (and [`PAGE_USERS_MAX`] + 1) accounts on one side of another, newest first, without deleted ones.
+    pub async fn users(&self, side: Option<Side<UserId>>, limit: u32) -> Result<Vec<User>, CatalogError> {
+        let (place, way) = Side::or_first(side, UserId::from_u128(u128::MAX));
+        let statements = [sql::accounts::PAGE, sql::accounts::PAGE_BEFORE];
+        let rows: Vec<UserRow> = self.page(way, statements, args![place, limit.min(PAGE_USERS_MAX + 1)]).await?;
         rows.into_iter().map(User::try_from).collect()
     }
 

@@ -11,7 +11,7 @@ use crate::audit::Note;
 use crate::catalog::Number;
 use crate::engine::{args, json as text};
 use crate::texts::{lock_living, wish};
-use crate::{Asset, Catalog, CatalogError, sql};
+use crate::{Asset, Catalog, CatalogError, Side, sql};
 
 impl Catalog {
     /// Moves an asset into the bin as `actor` wants it, from which it can be taken out until `until`; `job` will see to it that its pointer
@@ -172,26 +172,33 @@ impl Catalog {
     pub async fn assets_to_review(
         &self,
         owner: Option<&str>,
-        after: Option<AssetId>,
+        side: Option<Side<AssetId>>,
         limit: u32,
     ) -> Result<Vec<Asset>, CatalogError> {
-        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
-        let args = args![owner.map(str::to_owned), after, limit.min(PAGE_ASSETS_MAX + 1)];
-        let rows: Vec<AssetRow> = self.rows(sql::assets::TO_REVIEW, args).await?;
-        rows.into_iter().map(Asset::try_from).collect()
+        self.set_apart([sql::assets::TO_REVIEW, sql::assets::TO_REVIEW_BEFORE], owner, side, limit).await
     }
 
-    /// At most `limit` (and [`PAGE_ASSETS_MAX`] + 1) assets older than `after` that lie in the bin, the newest first;
+    /// At most `limit` (and [`PAGE_ASSETS_MAX`] + 1) assets on one side of another that lie in the bin, the newest first;
     /// those of one owner, if one is given.
     pub async fn binned_assets(
         &self,
         owner: Option<&str>,
-        after: Option<AssetId>,
+        side: Option<Side<AssetId>>,
         limit: u32,
     ) -> Result<Vec<Asset>, CatalogError> {
-        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
-        let args = args![owner.map(str::to_owned), after, limit.min(PAGE_ASSETS_MAX + 1)];
-        let rows: Vec<AssetRow> = self.rows(sql::assets::BINNED, args).await?;
+        self.set_apart([sql::assets::BINNED, sql::assets::BINNED_BEFORE], owner, side, limit).await
+    }
+
+    async fn set_apart(
+        &self,
+        statements: [sql::Sql; 2],
+        owner: Option<&str>,
+        side: Option<Side<AssetId>>,
+        limit: u32,
+    ) -> Result<Vec<Asset>, CatalogError> {
+        let (place, way) = Side::or_first(side, AssetId::from_u128(u128::MAX));
+        let args = args![owner.map(str::to_owned), place, limit.min(PAGE_ASSETS_MAX + 1)];
+        let rows: Vec<AssetRow> = self.page(way, statements, args).await?;
         rows.into_iter().map(Asset::try_from).collect()
     }
 

@@ -8,7 +8,7 @@ use crate::audit::Note;
 use crate::catalog::{Number, Tx};
 use crate::engine::{args, count, parsed};
 use crate::grants::ANYBODY;
-use crate::{Asset, Catalog, CatalogError, sql};
+use crate::{Asset, Catalog, CatalogError, Side, sql};
 
 /// Most channels on a page.
 pub const PAGE_CHANNELS_MAX: u32 = 100;
@@ -80,11 +80,11 @@ impl Catalog {
         row.map(Channel::try_from).transpose()
     }
 
-    /// At most `limit` (and [`PAGE_CHANNELS_MAX`] + 1) channels that were made before `after`, the newest first.
-    pub async fn channels(&self, after: Option<ChannelId>, limit: u32) -> Result<Vec<Channel>, CatalogError> {
-        let after = after.unwrap_or(ChannelId::from_u128(u128::MAX));
-        let args = args![after, limit.min(PAGE_CHANNELS_MAX + 1)];
-        let rows: Vec<ChannelRow> = self.rows(sql::channels::PAGE, args).await?;
+    /// At most `limit` (and [`PAGE_CHANNELS_MAX`] + 1) channels on one side of another, the newest first.
+    pub async fn channels(&self, side: Option<Side<ChannelId>>, limit: u32) -> Result<Vec<Channel>, CatalogError> {
+        let (place, way) = Side::or_first(side, ChannelId::from_u128(u128::MAX));
+        let args = args![place, limit.min(PAGE_CHANNELS_MAX + 1)];
+        let rows: Vec<ChannelRow> = self.page(way, [sql::channels::PAGE, sql::channels::PAGE_BEFORE], args).await?;
         rows.into_iter().map(Channel::try_from).collect()
     }
 
@@ -160,17 +160,18 @@ impl Catalog {
         tx.commit().await
     }
 
-    /// At most `limit` (and [`PAGE_ASSETS_MAX`] + 1) assets of a channel older than `after`, the newest first.
+    /// At most `limit` (and [`PAGE_ASSETS_MAX`] + 1) assets of a channel on one side of another, the newest
+    /// first.
     pub async fn assets_of_channel(
         &self,
         channel: ChannelId,
-        after: Option<AssetId>,
+        side: Option<Side<AssetId>>,
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Asset>, CatalogError> {
-        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
-        let args = args![channel, after, limit.min(PAGE_ASSETS_MAX + 1), now];
-        let rows: Vec<AssetRow> = self.rows(sql::channels::ASSETS, args).await?;
+        let (place, way) = Side::or_first(side, AssetId::from_u128(u128::MAX));
+        let args = args![channel, place, limit.min(PAGE_ASSETS_MAX + 1), now];
+        let rows: Vec<AssetRow> = self.page(way, [sql::channels::ASSETS, sql::channels::ASSETS_BEFORE], args).await?;
         rows.into_iter().map(Asset::try_from).collect()
     }
 
@@ -204,12 +205,13 @@ impl Catalog {
     pub async fn subscriptions(
         &self,
         user: UserId,
-        after: Option<ChannelId>,
+        side: Option<Side<ChannelId>>,
         limit: u32,
     ) -> Result<Vec<Channel>, CatalogError> {
-        let after = after.unwrap_or(ChannelId::from_u128(u128::MAX));
-        let args = args![user, after, limit.min(PAGE_CHANNELS_MAX + 1)];
-        let rows: Vec<ChannelRow> = self.rows(sql::channels::SUBSCRIBED, args).await?;
+        let (place, way) = Side::or_first(side, ChannelId::from_u128(u128::MAX));
+        let args = args![user, place, limit.min(PAGE_CHANNELS_MAX + 1)];
+        let statements = [sql::channels::SUBSCRIBED, sql::channels::SUBSCRIBED_BEFORE];
+        let rows: Vec<ChannelRow> = self.page(way, statements, args).await?;
         rows.into_iter().map(Channel::try_from).collect()
     }
 
@@ -217,13 +219,14 @@ impl Catalog {
     pub async fn subscribed_assets(
         &self,
         user: UserId,
-        after: Option<AssetId>,
+        side: Option<Side<AssetId>>,
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Asset>, CatalogError> {
-        let after = after.unwrap_or(AssetId::from_u128(u128::MAX));
-        let args = args![user, after, limit.min(PAGE_ASSETS_MAX + 1), now];
-        let rows: Vec<AssetRow> = self.rows(sql::channels::SUBSCRIBED_ASSETS, args).await?;
+        let (place, way) = Side::or_first(side, AssetId::from_u128(u128::MAX));
+        let args = args![user, place, limit.min(PAGE_ASSETS_MAX + 1), now];
+        let statements = [sql::channels::SUBSCRIBED_ASSETS, sql::channels::SUBSCRIBED_ASSETS_BEFORE];
+        let rows: Vec<AssetRow> = self.page(way, statements, args).await?;
         rows.into_iter().map(Asset::try_from).collect()
     }
 }

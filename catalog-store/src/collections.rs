@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::assets::AssetRow;
 use crate::audit::Note;
 use crate::catalog::{Number, Tx};
-use crate::engine::{args, corrupt, count, parsed};
+use crate::engine::{args, column, corrupt, count, parsed};
 use crate::shares::{MaybeText, SHARES_MAX, Share, ShareRow, read};
-use crate::{Catalog, CatalogError, sql};
+use crate::{Catalog, CatalogError, Side, sql};
 
 /// Most collections and items on a page.
 pub const PAGE_COLLECTIONS_MAX: u32 = 100;
@@ -95,19 +95,20 @@ impl Catalog {
         row.map(Collection::try_from).transpose()
     }
 
-    /// At most `limit` (and [`PAGE_COLLECTIONS_MAX`] + 1) collections that were made before `after`, the newest first,
-    /// of a kind and an owner if these are given; of those that the name `seen_by` sees, if one is given.
+    /// At most `limit` (and [`PAGE_COLLECTIONS_MAX`] + 1) collections on one side of another, the newest first, of a
+    /// kind and an owner if these are given; of those that the name `seen_by` sees, if one is given.
     pub async fn collections(
         &self,
         (kind, owner): (Option<Kind>, Option<&str>),
         seen_by: Option<&str>,
-        after: Option<CollectionId>,
+        side: Option<Side<CollectionId>>,
         limit: u32,
     ) -> Result<Vec<Collection>, CatalogError> {
-        let after = after.unwrap_or(CollectionId::from_u128(u128::MAX));
+        let (place, way) = Side::or_first(side, CollectionId::from_u128(u128::MAX));
         let (kind, owner) = (kind.map(|kind| kind.as_str().to_owned()), owner.map(str::to_owned));
-        let args = args![seen_by.map(str::to_owned), after, kind, owner, limit.min(PAGE_COLLECTIONS_MAX + 1)];
-        let rows: Vec<CollectionRow> = self.rows(sql::collections::PAGE, args).await?;
+        let args = args![seen_by.map(str::to_owned), place, kind, owner, limit.min(PAGE_COLLECTIONS_MAX + 1)];
+        let statements = [sql::collections::PAGE, sql::collections::PAGE_BEFORE];
+        let rows: Vec<CollectionRow> = self.page(way, statements, args).await?;
         rows.into_iter().map(Collection::try_from).collect()
     }
 
@@ -172,22 +173,24 @@ impl Catalog {
         Ok(true)
     }
 
-    /// At most `limit` (and [`PAGE_COLLECTIONS_MAX`] + 1) items behind a place, which is a position and an item; of
-    /// what the name `seen_by` sees, if one is given.
+    /// At most `limit` (and [`PAGE_COLLECTIONS_MAX`] + 1) items on one side of a place, which is an item and the
+    /// position at which it stood; of what the name `seen_by` sees, if one is given. The place goes with its item while
+    /// that is in the collection.
     pub async fn items_of(
         &self,
         id: CollectionId,
         seen_by: Option<&str>,
-        after: Option<(u64, ItemId)>,
+        side: Option<Side<(u64, ItemId)>>,
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Item>, CatalogError> {
-        let (position, item) = match after {
-            Some((position, item)) => (crate::engine::column(position)?, item.to_string()),
-            None => (-1, String::new()),
-        };
-        let args = args![seen_by.map(str::to_owned), id, position, item, limit.min(PAGE_COLLECTIONS_MAX + 1), now];
-        let rows: Vec<ItemRow> = self.rows(sql::collections::ITEMS, args).await?;
+        let place = |(position, item): (u64, ItemId)| Ok::<_, CatalogError>((column(position)?, item.to_string()));
+        let ((position, item), way) =
+            Side::or_first(side.map(|side| side.read(place)).transpose()?, (0, String::new()));
+        let limit = limit.min(PAGE_COLLECTIONS_MAX + 1);
+        let args = args![seen_by.map(str::to_owned), id, position, item, limit, now];
+        let rows: Vec<ItemRow> =
+            self.page(way, [sql::collections::ITEMS, sql::collections::ITEMS_BEFORE], args).await?;
         rows.into_iter().map(Item::try_from).collect()
     }
 

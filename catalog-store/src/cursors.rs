@@ -41,14 +41,6 @@ fn sealed(key: &hmac::Key, list: &str, place: &str) -> String {
     URL_SAFE_NO_PAD.encode([&seal.as_ref()[..SEAL_BYTES], place.as_bytes()].concat())
 }
 
-/// The value of `Link` that leads from a page at `path`, asked for by `query`, to the one behind the cursor `next`
-/// (RFC 8288).
-pub fn link_to_next(path: &str, query: Option<&str>, next: &str) -> String {
-    let asked = query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty() && !pair.starts_with("after="));
-    let query: String = asked.flat_map(|pair| [pair, "&"]).collect();
-    format!("<{path}?{query}after={next}>; rel=\"next\"")
-}
-
 impl Catalog {
     /// What cursors of this installation are sealed with: keys made from those of its secrets, so that they go on behind
     /// a restart, are the same for all its servers, and are in no database.
@@ -84,12 +76,5 @@ mod tests {
     fn a_cursor_outlives_a_change_of_the_key() {
         let next = of(&["old"]).sealed("users", "usr_1").unwrap();
         assert_eq!(of(&["new", "old"]).opened("users", &next).as_deref(), Some("usr_1"));
-    }
-
-    #[test]
-    fn a_link_to_the_next_page_asks_for_the_same() {
-        let link = link_to_next("/a", Some("limit=2&after=w&tag=%C3%A9"), "x");
-        assert_eq!(link, "</a?limit=2&tag=%C3%A9&after=x>; rel=\"next\"");
-        assert_eq!(link_to_next("/a", None, "x"), "</a?after=x>; rel=\"next\"");
     }
 }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::audit::Note;
 use crate::engine::{args, column, count, count32, document, json, parsed};
-use crate::{Catalog, CatalogError, sql};
+use crate::{Catalog, CatalogError, Side, sql};
 
 /// What every secret begins with.
 pub const SECRET_PREFIX: &str = "grt_";
@@ -121,19 +121,24 @@ impl Catalog {
     }
 
     /// At most `limit` (and [`PAGE_GRANTS_MAX`] + 1) capabilities that `owner` gave, or anybody if that is `None`, in
-    /// whatever state: the newest first, those behind the one that was given `before` then and has this id.
+    /// whatever state: the newest first, those on one side of the one that was given then and has this id.
     pub async fn grants_of(
         &self,
         owner: Option<&str>,
-        before: Option<(Timestamp, &str)>,
+        side: Option<Side<(Timestamp, String)>>,
         limit: u32,
     ) -> Result<Vec<Grant>, CatalogError> {
-        let (at, id) = before.unwrap_or((Timestamp::from_unix_ms(i64::MAX), ""));
-        let limit = limit.min(PAGE_GRANTS_MAX + 1);
-        let rows: Vec<GrantRow> = match owner {
-            Some(owner) => self.rows(sql::grants::PAGE_OF_OWNER, args![at, id, limit, owner]).await?,
-            None => self.rows(sql::grants::PAGE, args![at, id, limit]).await?,
+        use sql::grants as by;
+        let ((at, id), way) = Side::or_first(side, (Timestamp::from_unix_ms(i64::MAX), String::new()));
+        let mut args = args![at, id, limit.min(PAGE_GRANTS_MAX + 1)];
+        let statements = match owner {
+            Some(owner) => {
+                args.push(owner.into());
+                [by::PAGE_OF_OWNER, by::PAGE_OF_OWNER_BEFORE]
+            }
+            None => [by::PAGE, by::PAGE_BEFORE],
         };
+        let rows: Vec<GrantRow> = self.page(way, statements, args).await?;
         rows.into_iter().map(Grant::try_from).collect()
     }
 

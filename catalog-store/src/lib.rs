@@ -18,6 +18,7 @@
 //! | [`availability`] | the bin, and from when and until when assets are shown |
 //! | [`assets`] | one row per asset, from upload to deletion |
 //! | [`listing`], [`search`] | assets by what people say of them, and by what is said in them |
+//! | [`pages`] | which page of a list is asked for, and where those around it begin |
 //! | [`jobs`] | the durable queue: leases, fences, attempts, priorities |
 //! | [`settle`] | how each kind of job ends, in one transaction with what it causes |
 //! | [`generations`] | plans, images and subtitles of one output |
@@ -72,6 +73,7 @@ pub mod listing;
 pub mod lookup;
 pub mod notifications;
 pub mod outbox;
+pub mod pages;
 pub mod progress;
 pub mod purges;
 pub mod renumber;
@@ -115,10 +117,11 @@ pub use listing::{Filter, Order};
 pub use lookup::AuditFilter;
 pub use notifications::{NewNotification, Notification, NotificationChannel, NotificationKind};
 pub use outbox::{OutboxHold, OutboxReader};
+pub use pages::{Listing, PageError, PageInfo, Side};
 pub use progress::{RenditionKind, RenditionProgress};
 pub use renumber::Renumbered;
 pub use reprocess::{Reprocess, ReprocessJobs, Standing};
-pub use search::{Cue, Facet, Found, Hit, Moment, Moments, Search};
+pub use search::{Cue, Facet, Found, Hit, Moment, Passage, Search};
 pub use secrets::{Sealed, SecretKeys, WeakKey};
 pub use segments::SegmentRow;
 pub use sessions::{Evidence, NewSession, Proof, RefreshToken, Refreshed, Session};

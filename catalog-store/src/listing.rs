@@ -9,7 +9,7 @@ use crate::assets::{AssetRow, PAGE_ASSETS_MAX};
 use crate::engine::{Arg, args, document, json as text, parsed};
 use crate::search::index::{kind_column, title_key};
 use crate::sql::{self, Sql};
-use crate::{Asset, Catalog, CatalogError};
+use crate::{Asset, Catalog, CatalogError, Side};
 
 /// Sorts behind every text that is a key.
 const LAST: &str = "\u{10ffff}";
@@ -79,6 +79,18 @@ impl Order {
                 asset.about.released_on.map(|day| day.to_string()).unwrap_or_default()
             }
             Self::Title | Self::TitleBackwards => title_key(asset.title.as_deref(), asset.file_name.as_deref()),
+        }
+    }
+
+    /// The same order from its end.
+    fn backwards(self) -> Self {
+        match self {
+            Self::Oldest => Self::Newest,
+            Self::Newest => Self::Oldest,
+            Self::FirstReleased => Self::LastReleased,
+            Self::LastReleased => Self::FirstReleased,
+            Self::Title => Self::TitleBackwards,
+            Self::TitleBackwards => Self::Title,
         }
     }
 
@@ -155,18 +167,19 @@ impl<'a> Start<'a> {
 }
 
 impl Catalog {
-    /// At most `limit` (and [`PAGE_ASSETS_MAX`] + 1) assets behind the place `after`, which is the key of an asset in
+    /// At most `limit` (and [`PAGE_ASSETS_MAX`] + 1) assets on one side of a place, which is the key of an asset in
     /// this order and its id, without deleted ones; of those that the name `seen_by` sees, if one is given.
     pub async fn list_assets(
         &self,
         filter: &Filter,
         order: Order,
         seen_by: Option<&str>,
-        after: Option<(String, AssetId)>,
+        side: Option<Side<(String, AssetId)>>,
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Asset>, CatalogError> {
-        let (key, id) = after.map_or_else(|| order.begins(), |(key, id)| (key, id.to_string()));
+        let side = side.map(|side| side.read(|(key, id)| Ok::<_, CatalogError>((key, id.to_string())))).transpose()?;
+        let ((key, id), way) = Side::or_first(side, order.begins());
         let mut args = args![key, id];
         args.extend(filter.args(seen_by));
         args.extend(args![limit.min(PAGE_ASSETS_MAX + 1), now]);
@@ -174,7 +187,9 @@ impl Catalog {
         if let Start::Labelled(kind, key) = start {
             args.extend(args![kind, key]);
         }
-        let rows: Vec<AssetRow> = self.rows(order.sql(&start, start.is_all_of(filter)), args).await?;
+        let is_all = start.is_all_of(filter);
+        let statements = [order, order.backwards()].map(|order| order.sql(&start, is_all));
+        let rows: Vec<AssetRow> = self.page(way, statements, args).await?;
         rows.into_iter().map(Asset::try_from).collect()
     }
 

@@ -9,7 +9,7 @@ use crate::accounts::{PAGE_USERS_MAX, UserRow, email_key};
 use crate::audit::{AuditRow, PAGE_AUDIT_MAX};
 use crate::catalog::Tx;
 use crate::engine::{args, column, parsed};
-use crate::{AuditEntry, Catalog, CatalogError, User, sql};
+use crate::{AuditEntry, Catalog, CatalogError, Side, User, sql};
 
 /// Accounts whose terms are written at once.
 const BATCH: u32 = 500;
@@ -34,35 +34,41 @@ pub struct AuditFilter {
 impl Catalog {
     /// As [`Catalog::users`], those whose mail address, name, or a word of it begins with `text`, whatever its case and
     /// accents, and the one with this id.
-    pub async fn users_like(&self, text: &str, after: Option<UserId>, limit: u32) -> Result<Vec<User>, CatalogError> {
-        let after = after.unwrap_or(UserId::from_u128(u128::MAX));
+    pub async fn users_like(
+        &self,
+        text: &str,
+        side: Option<Side<UserId>>,
+        limit: u32,
+    ) -> Result<Vec<User>, CatalogError> {
+        let (place, way) = Side::or_first(side, UserId::from_u128(u128::MAX));
         let (email, name) = (email_key(text), search::fold(text));
         // A text without a word in it is no beginning of a name.
         let name_end = if name.is_empty() { String::new() } else { behind(&name) };
         let (email_end, limit) = (behind(&email), limit.min(PAGE_USERS_MAX + 1));
-        let args = args![after, limit, email, email_end, name, name_end, text.trim()];
-        let rows: Vec<UserRow> = self.rows(sql::lookup::USERS, args).await?;
+        let args = args![place, limit, email, email_end, name, name_end, text.trim()];
+        let rows: Vec<UserRow> = self.page(way, [sql::lookup::USERS, sql::lookup::USERS_BEFORE], args).await?;
         rows.into_iter().map(User::try_from).collect()
     }
 
-    /// As [`Catalog::audit_log`], the rows that are meant.
+    /// As [`Catalog::audit_log`], the rows that are meant, on one side of a number.
     pub async fn audit_log_of(
         &self,
         filter: &AuditFilter,
-        before: Option<u64>,
+        side: Option<Side<u64>>,
         limit: u32,
     ) -> Result<Vec<AuditEntry>, CatalogError> {
+        use sql::lookup as by;
         let AuditFilter { actor, action, target, from, until } = filter.clone();
-        let before = before.map_or(Ok(i64::MAX), column)?;
+        let (place, way) = Side::or_first(side, i64::MAX.unsigned_abs());
         // Which of them is asked decides by which index an engine goes.
-        let statement = match (&target, &actor) {
-            (Some(_), _) => sql::lookup::AUDIT_OF_TARGET,
-            (None, Some(_)) => sql::lookup::AUDIT_OF_ACTOR,
-            (None, None) => sql::lookup::AUDIT,
+        let statements = match (&target, &actor) {
+            (Some(_), _) => [by::AUDIT_OF_TARGET, by::AUDIT_OF_TARGET_BEFORE],
+            (None, Some(_)) => [by::AUDIT_OF_ACTOR, by::AUDIT_OF_ACTOR_BEFORE],
+            (None, None) => [by::AUDIT, by::AUDIT_BEFORE],
         };
         let action_end = action.as_deref().map(behind);
         let args = args![
-            before,
+            column(place)?,
             limit.min(PAGE_AUDIT_MAX + 1),
             actor,
             target,
@@ -71,7 +77,7 @@ impl Catalog {
             from.map(Timestamp::unix_ms),
             until.map(Timestamp::unix_ms),
         ];
-        let rows: Vec<AuditRow> = self.rows(statement, args).await?;
+        let rows: Vec<AuditRow> = self.page(way, statements, args).await?;
         rows.into_iter().map(AuditEntry::try_from).collect()
     }
 

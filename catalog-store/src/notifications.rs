@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::catalog::Text;
 use crate::engine::{args, column, corrupt, document, parsed};
 use crate::outbox::OutboxHold;
-use crate::{Catalog, CatalogError, sql};
+use crate::{Catalog, CatalogError, Side, sql};
 
 /// Most notifications that one call returns.
 pub const PAGE_NOTIFICATIONS_MAX: u32 = 100;
@@ -167,18 +167,19 @@ impl Catalog {
         Ok(true)
     }
 
-    /// At most `limit` (and [`PAGE_NOTIFICATIONS_MAX`] + 1) of somebody's notifications before this one, the latest
-    /// first.
+    /// At most `limit` (and [`PAGE_NOTIFICATIONS_MAX`] + 1) of somebody's notifications on one side of another, the
+    /// latest first.
     pub async fn notifications(
         &self,
         user: UserId,
         is_unread: bool,
-        before: Option<NotificationId>,
+        side: Option<Side<NotificationId>>,
         limit: u32,
     ) -> Result<Vec<Notification>, CatalogError> {
-        let before = before.unwrap_or(NotificationId::from_u128(u128::MAX));
-        let args = args![user, before, limit.min(PAGE_NOTIFICATIONS_MAX + 1), is_unread];
-        self.notifications_by(sql::notifications::PAGE, args).await
+        let (place, way) = Side::or_first(side, NotificationId::from_u128(u128::MAX));
+        let args = args![user, place, limit.min(PAGE_NOTIFICATIONS_MAX + 1), is_unread];
+        let statement = way.of([sql::notifications::PAGE, sql::notifications::PAGE_BEFORE]);
+        Ok(way.in_order(self.notifications_by(statement, args).await?))
     }
 
     async fn notifications_by(

@@ -15,7 +15,7 @@ use crate::assets::AssetRow;
 use crate::catalog::{Number, Text};
 use crate::engine::{Arg, args, column, count, document, json as text, parsed};
 use crate::listing::Filter;
-use crate::{Asset, Catalog, CatalogError, sql};
+use crate::{Asset, Catalog, CatalogError, Side, sql};
 
 mod finds;
 mod forgetting;
@@ -118,28 +118,34 @@ pub struct Moment {
     pub parts: Vec<Part>,
 }
 
-/// Moments of one asset, and the place behind them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Moments {
-    /// In the order of the transcripts and of time.
+/// Moments of one asset that are close together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passage {
+    /// Its place in the order of the transcripts and of time.
+    pub place: u64,
+    /// In the order of time.
     pub moments: Vec<Moment>,
-    /// Where to go on; `None` if that is all.
-    pub next: Option<u64>,
 }
 
 impl Catalog {
-    /// At most `limit` assets behind `after` (and [`PAGE_HITS_MAX`] + 1), the best first.
-    pub async fn search(&self, search: &Search<'_>, after: Option<Hit>, limit: u32) -> Result<Found, CatalogError> {
+    /// At most `limit` assets (and [`PAGE_HITS_MAX`] + 1) on one side of a hit, the best first.
+    pub async fn search(
+        &self,
+        search: &Search<'_>,
+        side: Option<Side<Hit>>,
+        limit: u32,
+    ) -> Result<Found, CatalogError> {
         let Some(Asked { ranking, terms }) = self.asked(search).await? else { return Ok(Found::default()) };
-        let after = after.map(|hit| Ok::<_, CatalogError>((column(hit.score)?, column(hit.document)?))).transpose()?;
-        let is_behind = |one: &Ranked| after.is_none_or(|after| (one.score, one.document) < after);
+        let place = |hit: Hit| Ok::<_, CatalogError>((column(hit.score)?, column(hit.document)?));
+        let (mut rest, way) = ranking.on(side.map(|side| side.read(place)).transpose()?);
         let limit = usize::try_from(limit.min(PAGE_HITS_MAX + 1)).unwrap_or(usize::MAX);
         let page = if *search.filter == Filter::default() { sql::search::PAGE_OF_ALL } else { sql::search::PAGE };
-        let mut rest = &ranking.best[ranking.best.partition_point(|one| !is_behind(one))..];
         let (mut hits, mut assets, mut asked_about) = (Vec::new(), Vec::new(), ASKED_ABOUT);
         while !rest.is_empty() && hits.len() < limit {
-            let (some, others) = rest.split_at(asked_about.min(rest.len()));
-            let args = asked_for(search, some, i64::try_from(limit - hits.len()).unwrap_or(0))?;
+            let (some, others) = way.taken(rest, asked_about);
+            // The nearest first, so that these are on the page.
+            let nearest = way.in_order(some.to_vec());
+            let args = asked_for(search, &nearest, i64::try_from(limit - hits.len()).unwrap_or(0))?;
             for HitRow { document, asset } in self.rows(page, args).await? {
                 let one = some.iter().find(|one| one.document == document);
                 let (score, asset) = (one.map_or(0, |one| one.score), Asset::try_from(asset)?);
@@ -149,6 +155,7 @@ impl Catalog {
             }
             (rest, asked_about) = (others, asked_about.saturating_mul(GROWTH).min(ASKED_ABOUT_MAX));
         }
+        let (hits, assets) = (way.in_order(hits), way.in_order(assets));
         let documents = hits.iter().filter_map(|hit| i64::try_from(hit.document).ok());
         let said = documents.flat_map(|document| ranking.said(document, PASSAGES_SHOWN)).collect();
         Ok(Found { hits, assets, terms, said })
@@ -177,32 +184,27 @@ impl Catalog {
     }
 
     /// Moments of an asset in which something is said that is looked for, where all of it is said close together;
-    /// those of at most `limit` passages behind the place `after`.
+    /// those of at most `limit` passages on one side of the place of another.
     pub async fn moments_of(
         &self,
         asset: AssetId,
         query: &Query,
-        after: Option<u64>,
+        side: Option<Side<u64>>,
         limit: u32,
-    ) -> Result<Moments, CatalogError> {
+    ) -> Result<Vec<Passage>, CatalogError> {
         let terms = &query.wanted;
         if terms.is_empty() {
-            return Ok(Moments::default());
+            return Ok(Vec::new());
         }
         let number = column(u64::try_from(terms.len()).unwrap_or(u64::MAX))?;
-        let after = after.map(column).transpose()?.unwrap_or(0);
-        // One more than asked for tells whether there are more.
-        let args = args![self.in_its_words(terms)?, ids(&[asset])?, number, after, limit.saturating_add(1)];
-        let mut rows: Vec<SaidRow> = self.rows(sql::search::ALL_SAID, args).await?;
-        let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-        let has_more = rows.len() > shown;
-        rows.truncate(shown);
-        let next = rows.last().filter(|_| has_more).map(|row| count("search_passages.id", row.id)).transpose()?;
-        let mut moments = Vec::new();
-        for row in rows {
-            moments.extend(row.moments(terms)?);
-        }
-        Ok(Moments { moments, next })
+        let (place, way) = Side::or_first(side, 0);
+        let args = args![self.in_its_words(terms)?, ids(&[asset])?, number, column(place)?, limit];
+        let rows: Vec<SaidRow> = self.page(way, [sql::search::ALL_SAID, sql::search::ALL_SAID_BEFORE], args).await?;
+        let passage = |row: SaidRow| {
+            let place = count("search_passages.id", row.id)?;
+            Ok(Passage { place, moments: row.moments(terms)? })
+        };
+        rows.into_iter().map(passage).collect()
     }
 
     /// Which transcripts of an asset are looked into, by their sources.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use catalog_store::PageError;
 use domain::about::Fault;
 use domain::{ByteSize, Failure, FailureCode};
 
@@ -120,7 +121,7 @@ pub enum Denial {
         reason: String,
     },
     /// A place in a list that there is not.
-    #[error("after is page.next of the page before, of the same list")]
+    #[error("{}", PageError::Cursor)]
     Cursor,
     /// Too many watch already.
     #[error("too many streams of events are open: try again later")]

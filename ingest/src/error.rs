@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use catalog_store::CatalogError;
+use catalog_store::{CatalogError, PageError};
 use domain::about::Fault;
 use domain::{Failure, Timestamp};
 use media_store::{StagingError, StoreError};
@@ -219,6 +219,16 @@ impl From<CatalogError> for UploadError {
                 Denial::Version { code: "too_many_versions", reason }.into()
             }
             error => Self::Catalog(error),
+        }
+    }
+}
+
+impl From<PageError> for UploadError {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Cursor => Denial::Cursor.into(),
+            PageError::Catalog(error) => error.into(),
+            error => Denial::Query { reason: error.to_string() }.into(),
         }
     }
 }

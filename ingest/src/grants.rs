@@ -5,9 +5,8 @@ use axum::extract::{Path, Query, Request, State as Extract};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, LINK};
 use axum::response::{IntoResponse, Response};
-use catalog_store::Grant;
-use catalog_store::cursors::{Cursors, link_to_next};
 use catalog_store::grants::PAGE_GRANTS_MAX;
+use catalog_store::{Grant, Listing};
 use domain::authority::{Action, Resource};
 use domain::{AssetId, KeyId, Principal, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -26,6 +25,7 @@ const LIST: &str = "upload grants";
 pub(crate) struct PageQuery {
     limit: Option<u32>,
     after: Option<String>,
+    before: Option<String>,
 }
 
 /// A capability, as it is shown.
@@ -73,25 +73,16 @@ pub(crate) async fn list(
     let (parts, _) = request.into_parts();
     let principal = gate::principal(&state, &parts, Action::RevokeGrant).await?;
     let Query(query) = query.map_err(|error| Denial::Query { reason: error.body_text() })?;
-    let limit = query.limit.unwrap_or(PAGE_GRANTS);
-    if !(1..=PAGE_GRANTS_MAX).contains(&limit) {
-        return Err(Denial::Query { reason: format!("limit is 1 to {PAGE_GRANTS_MAX}") }.into());
-    }
-    let cursors = state.catalog.cursors()?;
-    let place = query.after.as_deref().map(|cursor| opened(cursors, cursor).ok_or(Denial::Cursor)).transpose()?;
-    let before = place.as_ref().map(|(at, id)| (*at, id.as_str()));
-    // One more than is shown tells whether there are more.
-    let mut found = state.catalog.grants_of(principal.name().as_deref(), before, limit + 1).await?;
-    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
-    let has_more = found.len() > shown;
-    found.truncate(shown);
-    let next = found.last().filter(|_| has_more).and_then(|last| sealed(cursors, last));
-    let link = next.as_deref().map(|next| link_to_next(parts.uri.path(), parts.uri.query(), next));
+    let list = Listing::of(&state.catalog, LIST, query.limit, (PAGE_GRANTS, PAGE_GRANTS_MAX))?
+        .at(query.after.as_deref(), query.before.as_deref())?;
+    let side = list.side_of(place)?;
+    let mut found = state.catalog.grants_of(principal.name().as_deref(), side, list.rows()).await?;
+    let page = list.cut(&mut found, |grant| format!("{}.{}", grant.created_at.unix_ms(), grant.id));
+    let link = page.link(parts.uri.path(), parts.uri.query());
     let link = link.and_then(|link| HeaderValue::try_from(link).ok());
     let now = state.clock.now();
     let data: Vec<GrantView> = found.into_iter().map(|grant| GrantView::new(grant, now)).collect();
-    let document = serde_json::json!({ "data": data, "page": { "next": next, "has_more": has_more } });
-    let mut response = unkept(document);
+    let mut response = unkept(serde_json::json!({ "data": data, "page": page }));
     response.headers_mut().extend(link.map(|link| (LINK, link)));
     Ok(response)
 }
@@ -124,13 +115,8 @@ fn unkept(document: serde_json::Value) -> Response {
     ([(CACHE_CONTROL, "no-store")], axum::Json(document)).into_response()
 }
 
-/// The place behind a capability.
-fn sealed(cursors: &Cursors, last: &Grant) -> Option<String> {
-    cursors.sealed(LIST, &format!("{}.{}", last.created_at.unix_ms(), last.id))
-}
-
-fn opened(cursors: &Cursors, cursor: &str) -> Option<(Timestamp, String)> {
-    let place = cursors.opened(LIST, cursor)?;
-    let (at, id) = place.split_once('.')?;
+/// The place of a capability: when it was given, and its id.
+fn place(text: &str) -> Option<(Timestamp, String)> {
+    let (at, id) = text.split_once('.')?;
     Some((Timestamp::from_unix_ms(at.parse().ok()?), id.to_owned()))
 }

@@ -203,7 +203,11 @@ async fn a_search_forgives_slips_where_it_finds_little_and_its_pages_go_on_so() 
     let mut seen = titles_of_hits(&page);
     for _ in 0..2 {
         let page = server.get(&next).await;
-        let link = page.header("link").and_then(|link| link.split(['<', '>']).nth(1)).map(str::to_owned);
+        let link = page
+            .header("link")
+            .filter(|link| link.contains("\"next\""))
+            .and_then(|link| link.split(['<', '>']).nth(1))
+            .map(str::to_owned);
         seen.extend(titles_of_hits(&page.ok()));
         next = link.unwrap_or_default();
     }

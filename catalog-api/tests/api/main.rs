@@ -20,6 +20,7 @@ mod links;
 mod logged;
 mod notifications;
 mod oidc;
+mod pages;
 mod passwords;
 mod people;
 mod pointers;
@@ -201,10 +202,10 @@ async fn pages_are_newest_first_and_linked() {
         let page = answer.ok();
         seen.extend(page["data"].as_array().unwrap().iter().map(|asset| asset["id"].as_str().unwrap().to_owned()));
         assert_eq!(page["page"]["has_more"], round < 2);
-        assert_eq!(link.is_some(), round < 2);
+        assert_eq!(link.as_ref().is_some_and(|link| link.contains("rel=\"next\"")), round < 2);
         let Some(next) = page["page"]["next"].as_str() else { continue };
         path = format!("/api/v1/assets?limit=2&after={next}");
-        assert_eq!(link.unwrap(), format!("<{path}>; rel=\"next\""));
+        assert!(link.unwrap().starts_with(&format!("<{path}>; rel=\"next\"")));
     }
     assert_eq!(seen, made);
 }

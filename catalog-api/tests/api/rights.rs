@@ -311,7 +311,7 @@ async fn lists_of_accounts_and_of_the_log_are_paged_by_sealed_cursors() {
             seen.extend(page["data"].as_array().unwrap().iter().map(|row| row.to_string()));
             let Some(after) = page["page"]["next"].as_str() else { break };
             next = format!("{path}?limit=2&after={after}");
-            assert_eq!(link.unwrap(), format!("<{next}>; rel=\"next\""));
+            assert!(link.unwrap().starts_with(&format!("<{next}>; rel=\"next\"")));
         }
         assert!(seen.len() >= 5, "{seen:?}");
         let mut unique = seen.clone();

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::finds::Passages;
 use super::index::{DESCRIPTION, PASSAGES, PEOPLE, TRANSCRIPTS};
+use crate::pages::{Side, Way};
 
 /// Where a word or a phrase is.
 pub(super) struct Finds {
@@ -52,6 +53,16 @@ impl Ranking {
         best.retain(|one| !unwanted.contains(&one.document));
         best.sort_unstable_by_key(|one| Reverse((one.score, one.document)));
         Self { best, finds }
+    }
+
+    /// Those on one side of what has a score and a number, and which way they are read.
+    pub(super) fn on(&self, side: Option<Side<(i64, i64)>>) -> (&[Ranked], Way) {
+        let place = |one: &Ranked| (one.score, one.document);
+        match side {
+            None => (&self.best, Way::On),
+            Some(Side::After(hit)) => (&self.best[self.best.partition_point(|one| place(one) >= hit)..], Way::On),
+            Some(Side::Before(hit)) => (&self.best[..self.best.partition_point(|one| place(one) > hit)], Way::Back),
+        }
     }
 
     /// Those of an asset's passages of transcripts in which most of the terms are said, at most `limit`.

@@ -11,6 +11,24 @@ macro_rules! user_columns {
 
 pub(crate) use user_columns;
 
+/// Accounts on one side of `$1` for which `$also` is so, at most `$2`.
+macro_rules! user_page {
+    ($also:expr, $behind:literal, $direction:literal) => {
+        concat!(
+            "select ",
+            $crate::sql::accounts::user_columns!(),
+            " from users where id ",
+            $behind,
+            " $1 and state <> 'deleted' and ",
+            $also,
+            " order by id ",
+            $direction,
+            " limit $2"
+        )
+    };
+}
+pub(crate) use user_page;
+
 statements! {
     INSERT = both("insert into users (id, email, email_key, name, bio, language, role, state, password, \
         email_verified_at, created_at, updated_at) values ($1, $2, $3, $4, '', $5, $6, 'active', $7, $8, $9, $9)");
@@ -21,8 +39,8 @@ statements! {
         postgres: concat!("select ", user_columns!(), " from users where id = $1 for share"),
     };
     BY_EMAIL = both(concat!("select ", user_columns!(), " from users where email_key = $1"));
-    PAGE = both(concat!("select ", user_columns!(), " from users where id < $1 and state <> 'deleted' \
-        order by id desc limit $2"));
+    PAGE = both(user_page!("true", "<", "desc"));
+    PAGE_BEFORE = both(user_page!("true", ">", "asc"));
     /// Takes the row until commit and counts the change.
     LOCK = both(concat!("update users set version = version + 1, updated_at = $2 where id = $1 \
         and state <> 'deleted' returning ", user_columns!()));

@@ -178,6 +178,23 @@ macro_rules! seen_by_birth {
     };
 }
 
+/// Those for whom `$where` is so, on one side of `$2`, at most `$3`; of the name `$1` or of all.
+macro_rules! set_apart {
+    ($where:literal, $behind:literal, $direction:literal) => {
+        both(concat!(
+            "select ",
+            asset_columns!(),
+            " from assets a where ",
+            $where,
+            " and a.state <> 'deleted' and a.id ",
+            $behind,
+            " $2 and (cast($1 as text) is null or a.owner = $1) order by a.id ",
+            $direction,
+            " limit $3"
+        ))
+    };
+}
+
 statements! {
     INSERT = both("insert into assets (id, playback_id, state, file_name, size_bytes, created_at, updated_at, owner, \
         stage) values ($1, $2, $3, $4, $5, $6, $6, $7, (select first_stage from catalog_settings where id = 1))");
@@ -194,15 +211,11 @@ statements! {
     RESTORE = both("update assets set binned_at = null, bin_until = null where id = $1");
     SET_STAGE = both("update assets set stage = $2, stage_note = $3 where id = $1");
     FIRST_STAGE = both("update catalog_settings set first_stage = $1 where id = 1 and first_stage <> $1");
-    /// What waits for a review, of the name `$1` or of all.
-    TO_REVIEW = both(concat!("select ", asset_columns!(), " from assets a where a.stage = 'submitted' \
-        and a.binned_at is null and a.state <> 'deleted' and a.id < $2 \
-        and (cast($1 as text) is null or a.owner = $1) order by a.id desc limit $3"));
+    TO_REVIEW = set_apart!("a.stage = 'submitted' and a.binned_at is null", "<", "desc");
+    TO_REVIEW_BEFORE = set_apart!("a.stage = 'submitted' and a.binned_at is null", ">", "asc");
     SET_WINDOW = both("update assets set publish_at = $2, expire_at = $3, window_told = $4 where id = $1");
-    /// What lies in the bin of the name `$1`, or in all bins.
-    BINNED = both(concat!("select ", asset_columns!(), " from assets a where a.binned_at is not null \
-        and a.state <> 'deleted' and a.id < $2 and (cast($1 as text) is null or a.owner = $1) \
-        order by a.id desc limit $3"));
+    BINNED = set_apart!("a.binned_at is not null", "<", "desc");
+    BINNED_BEFORE = set_apart!("a.binned_at is not null", ">", "asc");
     BINS_DUE = both(concat!("select ", asset_columns!(), " from assets a where a.binned_at is not null \
         and a.bin_until <= $1 and a.state <> 'deleted' order by a.bin_until limit $2"));
     /// Those of which was not told that their time has come, or is over, behind $3: by the indexes of these times.

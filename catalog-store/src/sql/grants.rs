@@ -9,15 +9,35 @@ macro_rules! columns {
     };
 }
 
+/// Those on one side of the one that was given at `$1` and has the id `$2`, at most `$3`.
+macro_rules! page {
+    ($owned:literal, $behind:literal, $direction:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            " from upload_grants where ",
+            $owned,
+            "(created_at ",
+            $behind,
+            " $1 or (created_at = $1 and id ",
+            $behind,
+            " $2)) order by created_at ",
+            $direction,
+            ", id ",
+            $direction,
+            " limit $3"
+        )
+    };
+}
+
 statements! {
     INSERT = both(concat!("insert into upload_grants (", columns!(), ") \
         values ($1, $2, $3, $4, $5, $6, $7, $8, null, $9, $10, $11, $12)"));
     BY_ID = both(concat!("select ", columns!(), " from upload_grants where id = $1"));
-    PAGE = both(concat!("select ", columns!(), " from upload_grants \
-        where created_at < $1 or (created_at = $1 and id < $2) order by created_at desc, id desc limit $3"));
-    PAGE_OF_OWNER = both(concat!("select ", columns!(), " from upload_grants \
-        where owner = $4 and (created_at < $1 or (created_at = $1 and id < $2)) \
-        order by created_at desc, id desc limit $3"));
+    PAGE = both(page!("", "<", "desc"));
+    PAGE_BEFORE = both(page!("", ">", "asc"));
+    PAGE_OF_OWNER = both(page!("owner = $4 and ", "<", "desc"));
+    PAGE_OF_OWNER_BEFORE = both(page!("owner = $4 and ", ">", "asc"));
     /// One use less, if it can be used at all.
     USE = both("update upload_grants set uses_left = uses_left - 1 \
         where id = $1 and uses_left > 0 and revoked_at is null and expires_at > $2");

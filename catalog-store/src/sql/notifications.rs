@@ -8,15 +8,29 @@ macro_rules! columns {
     };
 }
 
+/// Those of `$1` on one side of `$2`, at most `$3`; with `$4` only what is unread.
+macro_rules! page {
+    ($behind:literal, $direction:literal) => {
+        concat!(
+            "select ",
+            columns!(),
+            " from notifications where user_id = $1 and id ",
+            $behind,
+            " $2 and ($4 = 0 or read_at is null) order by id ",
+            $direction,
+            " limit $3"
+        )
+    };
+}
+
 statements! {
     INSERT = both("insert into notifications (id, user_id, seq, kind, asset_id, data, mail_due, created_at) \
         select $1, u.id, $3, $4, $5, $6, $7, $8 from users u where u.id = $2 and u.state = 'active' \
         on conflict (user_id, seq) do nothing");
     LETTERS_DUE = both("select count(*) as number, min(created_at) as oldest from notifications where mail_due = 1");
     BY_ID = both(concat!("select ", columns!(), " from notifications where id = $1"));
-    /// The latest first; with $4 only what is unread.
-    PAGE = both(concat!("select ", columns!(), " from notifications where user_id = $1 and id < $2 \
-        and ($4 = 0 or read_at is null) order by id desc limit $3"));
+    PAGE = both(page!("<", "desc"));
+    PAGE_BEFORE = both(page!(">", "asc"));
     UNREAD = both("select count(*) as number from notifications where user_id = $1 and read_at is null");
     READ = both("update notifications set read_at = $3 where user_id = $1 and id = $2 and read_at is null");
     READ_ALL = both("update notifications set read_at = $2 where user_id = $1 and read_at is null");

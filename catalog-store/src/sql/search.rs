@@ -201,14 +201,18 @@ macro_rules! said {
     };
 }
 
-/// The passages after `$4` in which all `$3` terms are said.
+/// The passages on one side of `$4` in which all `$3` terms are said.
 macro_rules! all_said {
-    ($engine:ident) => {
+    ($engine:ident, $behind:literal, $direction:literal) => {
         concat!(
             said!($engine),
             " select s.asset_id, s.id, p.source, p.body from said s ",
             passage!($engine, "s.id"),
-            " where s.number = $3 and s.id > $4 order by s.id limit $5"
+            " where s.number = $3 and s.id ",
+            $behind,
+            " $4 order by s.id ",
+            $direction,
+            " limit $5"
         )
     };
 }
@@ -323,7 +327,8 @@ statements! {
             cross join lateral (select id, source, body from search_passages where id = cast(j.value as bigint) \
             offset 0) p join search_documents d on d.doc_no = p.id >> 16 order by p.id",
     };
-    ALL_SAID = Sql { sqlite: all_said!(sqlite), postgres: all_said!(postgres) };
+    ALL_SAID = Sql { sqlite: all_said!(sqlite, ">", "asc"), postgres: all_said!(postgres, ">", "asc") };
+    ALL_SAID_BEFORE = Sql { sqlite: all_said!(sqlite, "<", "desc"), postgres: all_said!(postgres, "<", "desc") };
     /// Which transcripts of an asset there are.
     SOURCES = both("select distinct p.source as text from search_documents d join search_passages p \
         on p.id between d.doc_no * 65536 + 32768 and d.doc_no * 65536 + 65535 \

@@ -15,6 +15,21 @@ macro_rules! delivery_columns {
     };
 }
 
+/// Messages of the webhook `$1` on one side of `$2`, at most `$4`; `$3` is a state, or `%` for all.
+macro_rules! deliveries {
+    ($behind:literal, $direction:literal) => {
+        concat!(
+            "select ",
+            delivery_columns!(),
+            " from webhook_deliveries where webhook_id = $1 and id ",
+            $behind,
+            " $2 and state like $3 order by id ",
+            $direction,
+            " limit $4"
+        )
+    };
+}
+
 statements! {
     INSERT = both("insert into webhooks (id, owner, url, description, topics, secret, since_seq, created_at, \
         updated_at) select $1, $2, $3, $4, $5, $6, seq, $7, $7 from event_counter where id = 1");
@@ -47,9 +62,8 @@ statements! {
         on conflict (webhook_id, seq) do nothing");
     PENDING = both("select count(*) as number from webhook_deliveries where webhook_id = $1 and state = 'pending'");
     DELIVERY = both(concat!("select ", delivery_columns!(), " from webhook_deliveries where id = $1 and webhook_id = $2"));
-    /// The latest first; $3 is a state, or `%` for all.
-    DELIVERIES = both(concat!("select ", delivery_columns!(), " from webhook_deliveries where webhook_id = $1 \
-        and id < $2 and state like $3 order by id desc limit $4"));
+    DELIVERIES = both(deliveries!("<", "desc"));
+    DELIVERIES_BEFORE = both(deliveries!(">", "asc"));
     /// How many are due that nobody sends; $1 is the present.
     DUE = both("select count(*) as number from (select 1 from webhook_deliveries d join webhooks w \
         on w.id = d.webhook_id where d.state = 'pending' and d.next_at <= $1 and d.lease_until < $1 \

@@ -10,7 +10,7 @@ use super::WebhookRow;
 use crate::catalog::{Number, Tx};
 use crate::engine::{args, column, corrupt, count, count32, document, json, parsed};
 use crate::outbox::OutboxHold;
-use crate::{Catalog, CatalogError, sql};
+use crate::{Catalog, CatalogError, Side, sql};
 
 /// Messages that may wait for one webhook; with more it is disabled.
 pub const PENDING_MAX: u64 = 10_000;
@@ -258,18 +258,20 @@ impl Catalog {
         row.map(Delivery::try_from).transpose()
     }
 
-    /// At most `limit` (and [`PAGE_DELIVERIES_MAX`] + 1) messages of a webhook before this one, the latest first.
+    /// At most `limit` (and [`PAGE_DELIVERIES_MAX`] + 1) messages of a webhook on one side of another, the
+    /// latest first.
     pub async fn deliveries(
         &self,
         webhook: WebhookId,
         state: Option<DeliveryState>,
-        before: Option<MessageId>,
+        side: Option<Side<MessageId>>,
         limit: u32,
     ) -> Result<Vec<Delivery>, CatalogError> {
-        let before = before.unwrap_or(MessageId::from_u128(u128::MAX));
+        let (place, way) = Side::or_first(side, MessageId::from_u128(u128::MAX));
         let state = state.map_or("%", DeliveryState::as_str);
-        let args = args![webhook, before, state, limit.min(PAGE_DELIVERIES_MAX + 1)];
-        let rows: Vec<DeliveryRow> = self.rows(sql::webhooks::DELIVERIES, args).await?;
+        let args = args![webhook, place, state, limit.min(PAGE_DELIVERIES_MAX + 1)];
+        let statements = [sql::webhooks::DELIVERIES, sql::webhooks::DELIVERIES_BEFORE];
+        let rows: Vec<DeliveryRow> = self.page(way, statements, args).await?;
         rows.into_iter().map(Delivery::try_from).collect()
     }
 

@@ -1,11 +1,12 @@
 //! What people say about assets, and how assets are listed by it.
 
-use catalog_store::{CatalogError, Described, Filter, NewUser, Order};
+use catalog_store::{Asset, CatalogError, Described, Filter, NewUser, Order, Side};
 use domain::about::{Credit, label_key};
 use domain::authority::{Role, Standing};
 use domain::{About, AssetId, AssetKind, AssetState, ChannelId, JobLane, Language, PlaybackId};
 
 use crate::harness::{World, at};
+use crate::pages::check_both_ways;
 
 pub(crate) fn about(title: &str) -> About {
     About { title: Some(title.into()), ..About::default() }
@@ -100,7 +101,7 @@ pub(crate) async fn assets_are_listed_by_what_is_said(world: World) {
         let (mut seen, mut after) = (vec![], None);
         for _ in 0..3 {
             let page = world.catalog.list_assets(&any, order, None, after, 1, at(9)).await.unwrap();
-            after = Some((order.key(&page[0]), page[0].id));
+            after = Some(Side::After((order.key(&page[0]), page[0].id)));
             seen.push(page[0].id);
         }
         assert_eq!(seen, expected, "{order:?}");
@@ -137,7 +138,7 @@ pub(crate) async fn what_has_no_title_is_sorted_by_the_name_of_its_file(world: W
     let bee = said(&world, &about("bee")).await;
     assert_eq!(listed(&world, &Filter::default(), Order::Title).await, [bee, clip, dog]);
     let page = world.catalog.list_assets(&Filter::default(), Order::Title, None, None, 2, at(9)).await.unwrap();
-    let after = (Order::Title.key(&page[1]), page[1].id);
+    let after = Side::After((Order::Title.key(&page[1]), page[1].id));
     let rest = world.catalog.list_assets(&Filter::default(), Order::Title, None, Some(after), 2, at(9)).await.unwrap();
     assert_eq!(rest.iter().map(|asset| asset.id).collect::<Vec<_>>(), [dog]);
     // And again once nobody says a title any more.
@@ -210,15 +211,14 @@ pub(crate) async fn a_page_is_the_same_whichever_way_it_is_found(world: World) {
                     && filter.released_from.as_ref().is_none_or(is_late)
                     && (viewer.is_none() || is_seen)
             };
-            let expected: Vec<AssetId> =
-                whole.iter().map(|asset| asset.id).filter(|id| is_wanted(by_id(*id))).collect();
-            let (mut found, mut after) = (vec![], None);
-            for _ in 0..=expected.len() / 7 {
-                let page = world.catalog.list_assets(filter, order, viewer, after, 7, at(9)).await.unwrap();
-                after = page.last().map(|last| (order.key(last), last.id));
-                found.extend(page.iter().map(|asset| asset.id));
-            }
-            assert_eq!(found, expected, "{filter:?}, {order:?}, seen by {viewer:?}");
+            let place = |asset: &Asset| (order.key(asset), asset.id);
+            let expected: Vec<_> = whole.iter().filter(|asset| is_wanted(by_id(asset.id))).map(place).collect();
+            let what = format!("{filter:?}, {order:?}, seen by {viewer:?}");
+            check_both_ways(&what, &expected, 7, async |side, limit| {
+                let page = world.catalog.list_assets(filter, order, viewer, side, limit, at(9)).await.unwrap();
+                page.iter().map(place).collect()
+            })
+            .await;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Accounts: one for each address, changed at the version that was read, and always somebody who can decide.
 
-use catalog_store::{CatalogError, NewUser, Profile, Proof, Purpose, Sealed, Terms, UserState};
+use catalog_store::{CatalogError, NewUser, Profile, Proof, Purpose, Sealed, Side, Terms, UserState};
 use domain::UserId;
 use domain::authority::Role;
 
@@ -116,7 +116,7 @@ pub(crate) async fn pages_of_accounts_are_newest_first_and_without_gaps(world: W
     let (mut seen, mut after) = (Vec::new(), None);
     for _ in 0..3 {
         let page = world.catalog.users(after, 2).await.unwrap();
-        after = page.last().map(|user| user.id);
+        after = page.last().map(|user| Side::After(user.id));
         seen.extend(page.into_iter().map(|user| user.id));
     }
     assert_eq!(seen, made);

@@ -1,6 +1,6 @@
 //! Collections with what is in them, and channels with who follows them.
 
-use catalog_store::{CatalogError, CollectionText, Filter, Member, NewUpload, Order};
+use catalog_store::{CatalogError, CollectionText, Filter, Member, NewUpload, Order, Side};
 use domain::authority::{Role, Standing};
 use domain::collection::{Kind, Visibility};
 use domain::{AssetId, ChannelId, CollectionId, ItemId, UserId};
@@ -63,7 +63,7 @@ pub(crate) async fn items_stand_in_order_and_can_be_moved(world: World) {
     assert!(!world.catalog.remove_item(list, item(3), at(4)).await.unwrap());
     put(&world, list, 5, assets[3], Some(1)).await;
     assert_eq!(order(&world, list, None).await, stand([1, 5, 2, 0]));
-    let page = world.catalog.items_of(list, None, Some((1, item(5))), 1, at(5)).await.unwrap();
+    let page = world.catalog.items_of(list, None, Some(Side::After((1, item(5)))), 1, at(5)).await.unwrap();
     assert_eq!(page[0].id, item(2));
     world.catalog.delete_asset(assets[2], world.job_id(), at(5)).await.unwrap();
     let left: Vec<ItemId> = order(&world, list, None).await.into_iter().map(|(_, id)| id).collect();
@@ -200,8 +200,8 @@ pub(crate) async fn whoever_follows_channels_gets_the_newest_of_them(world: Worl
     for _ in 0..2 {
         world.catalog.subscribe(bob, channel(1), at(2)).await.unwrap();
     }
-    let feed = async |after| {
-        let assets = world.catalog.subscribed_assets(bob, after, 10, at(5)).await.unwrap();
+    let feed = async |after: Option<AssetId>| {
+        let assets = world.catalog.subscribed_assets(bob, after.map(Side::After), 10, at(5)).await.unwrap();
         assets.into_iter().map(|asset| asset.id).collect::<Vec<_>>()
     };
     assert_eq!(feed(None).await, [last, first]);

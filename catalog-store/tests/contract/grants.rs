@@ -1,6 +1,6 @@
 //! Capabilities and imports: used as often as allowed, and kept over restarts.
 
-use catalog_store::{CatalogError, Closing, Grant, ImportNote, NewUpload, UploadKind, UploadTerms};
+use catalog_store::{CatalogError, Closing, Grant, ImportNote, NewUpload, Side, UploadKind, UploadTerms};
 
 use crate::harness::{World, at};
 
@@ -118,7 +118,7 @@ pub(crate) async fn grants_of_one_are_listed_behind_each_other(world: World) {
     wanted.sort_by(|one, other| other.cmp(one));
     let (mut seen, mut before): (Vec<Grant>, Option<Grant>) = (Vec::new(), None);
     loop {
-        let place = before.as_ref().map(|grant| (grant.created_at, grant.id.as_str()));
+        let place = before.as_ref().map(|grant| Side::After((grant.created_at, grant.id.clone())));
         let page = world.catalog.grants_of(Some(&owner), place, 1).await.unwrap();
         let Some(found) = page.into_iter().next() else { break };
         before = Some(found.clone());

@@ -1,6 +1,6 @@
 //! Accounts and rows of the audit log, looked for.
 
-use catalog_store::{AuditFilter, NewUser, Profile};
+use catalog_store::{AuditFilter, NewUser, Profile, Side};
 use domain::UserId;
 use domain::authority::Role;
 
@@ -44,7 +44,7 @@ pub(crate) async fn accounts_are_found_by_what_their_names_and_addresses_begin_w
 
     // Page by page, as the list without a text.
     let first = world.catalog.users_like("zo", None, 1).await.unwrap();
-    let second = world.catalog.users_like("zo", Some(first[0].id), 1).await.unwrap();
+    let second = world.catalog.users_like("zo", Some(Side::After(first[0].id)), 1).await.unwrap();
     assert_eq!((first[0].id, second[0].id), (zola, zoe));
 
     // By what they are called now, and not at all once they are gone.
@@ -73,7 +73,7 @@ pub(crate) async fn rows_of_the_audit_log_are_found_by_all_that_stands_in_them(w
         world.catalog.note(actor, action, subject, at(ms)).await.unwrap();
     }
     let of = async |filter: AuditFilter, before: Option<u64>, limit: u32| {
-        let rows = world.catalog.audit_log_of(&filter, before, limit).await.unwrap();
+        let rows = world.catalog.audit_log_of(&filter, before.map(Side::After), limit).await.unwrap();
         rows.into_iter().map(|row| row.seq).collect::<Vec<_>>()
     };
     let any = AuditFilter::default;

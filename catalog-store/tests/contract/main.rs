@@ -21,6 +21,7 @@ mod identities;
 mod jobs;
 mod ledger;
 mod lookup;
+mod pages;
 mod people;
 mod purges;
 mod renumber;
@@ -158,6 +159,17 @@ contract! {
         somebody_finds_and_counts_what_they_may_see
         what_is_said_is_found_with_the_second_at_which_it_is
         subtitles_of_before_are_asked_for_once;
+    pages:
+        pages_of_accounts_go_both_ways
+        pages_of_the_audit_log_go_both_ways
+        pages_of_grants_go_both_ways
+        pages_of_messages_go_both_ways
+        pages_of_notifications_go_both_ways
+        pages_of_what_is_set_apart_go_both_ways
+        pages_of_channels_and_of_what_is_in_them_go_both_ways
+        pages_of_collections_and_of_what_is_in_them_go_both_ways
+        what_comes_and_goes_meanwhile_moves_no_other_item
+        pages_of_hits_and_passages_go_both_ways;
     finds:
         what_was_searched_for_is_found_as_it_stands
         what_is_written_while_somebody_searches_is_missed_by_no_later_search

@@ -7,7 +7,7 @@ use catalog_store::notifications::READER;
 use catalog_store::search::Place;
 use catalog_store::{
     CatalogError, CollectionText, Evidence, Known, Named, NewApiKey, NewIdentity, NewNotification, NewSession, NewUser,
-    NewWebhook, NotificationChannel, NotificationKind, OutboxHold, Profile, Proof, Purpose, UserState,
+    NewWebhook, NotificationChannel, NotificationKind, OutboxHold, Profile, Proof, Purpose, Side, UserState,
 };
 use domain::authority::{Role, Standing};
 use domain::collection::{Kind, Visibility};
@@ -60,7 +60,7 @@ pub(crate) async fn an_event_is_told_once_and_what_is_read_is_known(world: World
     assert_eq!(world.catalog.read_notifications(ada, Some(&ids[..1]), at(4)).await.unwrap(), 0);
     let unread = world.catalog.notifications(ada, true, None, 10).await.unwrap();
     assert_eq!((unread.len(), unread[0].id), (1, ids[1]));
-    assert_eq!(world.catalog.notifications(ada, false, Some(ids[0]), 10).await.unwrap().len(), 1);
+    assert_eq!(world.catalog.notifications(ada, false, Some(Side::After(ids[0])), 10).await.unwrap().len(), 1);
     assert_eq!(world.catalog.read_notifications(ada, None, at(5)).await.unwrap(), 1);
     let due = world.catalog.mail_due(10).await.unwrap();
     assert_eq!(due.iter().map(|one| one.id).collect::<Vec<_>>(), [ids[1]]);

@@ -1,7 +1,7 @@
 //! Searching finds the same, in the same order, on either engine.
 
 use catalog_store::search::Place;
-use catalog_store::{Cue, Facet, Filter, Found, NewText, NewUpload, Search};
+use catalog_store::{Cue, Facet, Filter, Found, NewText, NewUpload, Search, Side};
 use domain::about::{Credit, label_key};
 use domain::authority::{Role, Standing};
 use domain::presentation::SubtitleRendition;
@@ -189,7 +189,7 @@ pub(crate) async fn pages_of_hits_follow_each_other_without_gaps(world: World) {
     let (mut seen, mut after) = (vec![], None);
     for _ in 0..expected.len() {
         let page = world.catalog.search(&search, after, 1).await.unwrap();
-        after = page.hits.last().copied();
+        after = page.hits.last().copied().map(Side::After);
         seen.extend(page.hits.into_iter().map(|hit| (hit.score, hit.asset)));
     }
     assert_eq!(seen, expected);
@@ -246,8 +246,7 @@ pub(crate) async fn what_is_said_is_found_with_the_second_at_which_it_is(world: 
     let at_seconds = async |query: &str| {
         let query = Query::parse(query);
         let found = world.catalog.moments_of(asset, &query, None, 100).await.unwrap();
-        assert_eq!(found.next, None);
-        found.moments.iter().map(|moment| moment.start_ms / 1000).collect::<Vec<_>>()
+        found.iter().flat_map(|passage| &passage.moments).map(|moment| moment.start_ms / 1000).collect::<Vec<_>>()
     };
     assert_eq!(at_seconds("systeme").await, [100, 250]);
     assert_eq!(at_seconds("\"est en panne\"").await, [100, 101]);
@@ -263,11 +262,9 @@ pub(crate) async fn what_is_said_is_found_with_the_second_at_which_it_is(world: 
     let (query, mut after, mut seen) = (Query::parse("filler"), None, vec![]);
     for _ in 0..50 {
         let page = world.catalog.moments_of(asset, &query, after, 1).await.unwrap();
-        seen.extend(page.moments.iter().map(|moment| moment.start_ms / 1000));
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
+        seen.extend(page.iter().flat_map(|passage| &passage.moments).map(|moment| moment.start_ms / 1000));
+        let Some(last) = page.last() else { break };
+        after = Some(Side::After(last.place));
     }
     assert_eq!(seen, every);
     transcript(&world, asset, "txt_a", &[cue(1, "autre chose")]).await;

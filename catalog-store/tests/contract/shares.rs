@@ -1,6 +1,6 @@
 //! Owners, shares, and what somebody sees by them.
 
-use catalog_store::{Asset, Audience, CatalogError, Filter, NewUpload, Order};
+use catalog_store::{Asset, Audience, CatalogError, Filter, NewUpload, Order, Side};
 use domain::authority::{Role, Standing};
 use domain::{AssetId, Stage, UserId};
 
@@ -15,7 +15,7 @@ async fn uploaded(world: &World, owner: Option<UserId>) -> AssetId {
 
 /// The newest assets that somebody sees.
 async fn listed(world: &World, name: &str, after: Option<AssetId>) -> Vec<Asset> {
-    let after = after.map(|id| (String::new(), id));
+    let after = after.map(|id| Side::After((String::new(), id)));
     world.catalog.list_assets(&Filter::default(), Order::Newest, Some(name), after, 10, at(5)).await.unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use catalog_store::webhooks::{PENDING_MAX, READER, WEBHOOKS_MAX};
 use catalog_store::{
-    Attempt, CatalogError, DeliveryState, NewDelivery, NewWebhook, OutboxHold, Outcome, Webhook, WebhookChange,
+    Attempt, CatalogError, DeliveryState, NewDelivery, NewWebhook, OutboxHold, Outcome, Side, Webhook, WebhookChange,
 };
 use domain::{MessageId, WebhookId};
 
@@ -217,7 +217,7 @@ pub(crate) async fn messages_are_sent_again_one_by_one_and_by_time(world: World)
     assert_eq!(pending().await, [id(3), id(2)]);
     assert_eq!(world.catalog.replay_deliveries(hook.id, range, None, at(6000)).await.unwrap(), 1);
     assert_eq!(pending().await, [id(3), id(2), id(1)]);
-    let page = world.catalog.deliveries(hook.id, None, Some(id(3)), 1).await.unwrap();
+    let page = world.catalog.deliveries(hook.id, None, Some(Side::After(id(3))), 1).await.unwrap();
     assert_eq!(page[0].id, id(2));
     assert_eq!(world.catalog.prune_deliveries(at(3000)).await.unwrap(), 2);
     assert_eq!(world.catalog.deliveries(hook.id, None, None, 10).await.unwrap().len(), 2);
