@@ -20,6 +20,7 @@ use crate::availability::follow;
 use crate::collections::{at_most, both_in};
 use crate::documents::{IfMatch, document, present, tag};
 use crate::door::asset_for;
+use crate::pages;
 use crate::places::{self, Wanted};
 use crate::problem::Problem;
 
@@ -36,11 +37,6 @@ struct Change {
     description: Option<Option<String>>,
     #[serde(default, deserialize_with = "present")]
     position: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct DocumentList {
-    data: Vec<DocumentView>,
 }
 
 /// A document as the API shows it.
@@ -100,7 +96,7 @@ pub(crate) async fn list(
     documents.retain(|document| sees_all || document.state == Standing::Ready);
     let view = |(position, document)| DocumentView::new(&asset, document, position);
     let data = documents.into_iter().enumerate().map(view).collect();
-    Ok((no_store(), Json(DocumentList { data })).into_response())
+    Ok(pages::whole(data))
 }
 
 /// Hands out the address at which a document is uploaded.

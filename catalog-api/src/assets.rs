@@ -246,7 +246,10 @@ pub(crate) fn asset_id(text: &str) -> Result<AssetId, Problem> {
     text.parse().map_err(|error| Problem::invalid_id(&error))
 }
 
-/// What changes any moment is not kept by anybody.
+/// What changes any moment, and is for who asks, is not kept by anybody.
 pub(crate) fn no_store() -> HeaderMap {
-    HeaderMap::from_iter([(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))])
+    HeaderMap::from_iter([
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-store")),
+        (header::VARY, HeaderValue::from_static("Authorization, Cookie")),
+    ])
 }

@@ -15,7 +15,6 @@ use domain::authority::{Action, Resource, Standing};
 use domain::collection::{DESCRIPTION_CHARS_MAX, Kind, TITLE_CHARS_MAX, Visibility};
 use domain::{AssetId, CollectionId, ItemId, UserId};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::State;
 use crate::accounts::Caller;
@@ -312,7 +311,7 @@ pub(crate) async fn shares(
     let collection = collection_for(&state, &caller, collection_in(path)?, Action::ShareCollection).await?;
     let shares = state.catalog.shares_of_collection(collection.id).await?;
     let data: Vec<ShareView> = shares.into_iter().map(ShareView::from).collect();
-    Ok((no_store(), Json(json!({ "data": data }))).into_response())
+    Ok(pages::whole(data))
 }
 
 pub(crate) async fn share(

@@ -163,7 +163,7 @@ pub(crate) async fn stream(
     let sse = Sse::new(reader.into_stream()).keep_alive(KeepAlive::new().interval(HEARTBEAT).text("alive"));
     let mut response = sse.into_response();
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     // nginx would hold events back.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)

@@ -19,6 +19,7 @@ use crate::assets::no_store;
 use crate::auth::{PROOF_TRIES, counted, letter_to, limited};
 use crate::documents::{IfMatch, document, present, tag};
 use crate::door::{Origin, accounts};
+use crate::pages;
 use crate::person::{PersonView, checked_bio, checked_language, checked_name};
 use crate::problem::Problem;
 
@@ -185,7 +186,7 @@ pub(crate) async fn sessions(Shared(state): Shared<State>, caller: Caller) -> Re
         expires_at: session.expires_at.rfc3339(),
     };
     let data: Vec<SessionView> = sessions.into_iter().map(view).collect();
-    Ok((no_store(), Json(json!({ "data": data }))).into_response())
+    Ok(pages::whole(data))
 }
 
 /// Ends all sessions but the one that asks.
@@ -212,7 +213,7 @@ pub(crate) async fn end_session(
 pub(crate) async fn keys(Shared(state): Shared<State>, caller: Caller) -> Result<Response, Problem> {
     let keys = accounts(&state)?.catalog().api_keys_of(id_of(&caller)?).await?;
     let data: Vec<KeyView> = keys.into_iter().map(KeyView::from).collect();
-    Ok((no_store(), Json(json!({ "data": data }))).into_response())
+    Ok(pages::whole(data))
 }
 
 pub(crate) async fn create_key(

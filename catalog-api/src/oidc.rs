@@ -13,7 +13,7 @@ use catalog_store::{CatalogError, Evidence, Identity, NewIdentity, NewUser, Term
 use domain::authority::Role;
 use domain::{IdentityId, UserId};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::State;
 use crate::accounts::oidc::{Departure, LIFE, OidcError, Person, Provider, Return, Seals, Trip, challenge};
@@ -24,6 +24,7 @@ use crate::documents::document;
 use crate::door::{Origin, accounts};
 use crate::erasure::is_fresh;
 use crate::me::{confirmed, id_of, own};
+use crate::pages;
 use crate::person::{checked_email, checked_language, checked_name};
 use crate::problem::{Problem, chain};
 use crate::second_factor;
@@ -160,14 +161,14 @@ impl From<CatalogError> for Halt {
 
 /// Whom people may log in by.
 pub(crate) async fn providers(Shared(state): Shared<State>) -> Result<Response, Problem> {
-    let all = match &state.access {
+    let all: Vec<Value> = match &state.access {
         crate::Access::Open => Vec::new(),
         crate::Access::Accounts(accounts) => {
             let view = |one: &crate::accounts::oidc::ProviderSettings| json!({ "name": one.name, "label": one.label, "may_register": one.may_register });
             accounts.providers().all().map(view).collect()
         }
     };
-    Ok((no_store(), Json(json!({ "data": all }))).into_response())
+    Ok(pages::whole(all))
 }
 
 /// Sends a browser to a provider.
@@ -446,7 +447,7 @@ pub(crate) async fn code(
 pub(crate) async fn identities(Shared(state): Shared<State>, caller: Caller) -> Result<Response, Problem> {
     let identities = accounts(&state)?.catalog().identities_of(id_of(&caller)?).await?;
     let data: Vec<IdentityView> = identities.into_iter().map(IdentityView::from).collect();
-    Ok((no_store(), Json(json!({ "data": data }))).into_response())
+    Ok(pages::whole(data))
 }
 
 /// Begins to link an identity: the page goes to the address that is answered. It is a new way in, so it asks for the

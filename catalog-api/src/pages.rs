@@ -43,6 +43,11 @@ pub(crate) fn headers(page: &PageInfo, uri: &Uri) -> HeaderMap {
     headers
 }
 
+/// The answer with a list that is bounded, and shown as a whole.
+pub(crate) fn whole<T: Serialize>(data: Vec<T>) -> Response {
+    (no_store(), Json(Page { data, page: PageInfo::default() })).into_response()
+}
+
 /// The answer with a page of what `uri` asks for.
 pub(crate) fn answer<T: Serialize>(uri: &Uri, data: Vec<T>, page: PageInfo) -> Response {
     (headers(&page, uri), Json(Page { data, page })).into_response()

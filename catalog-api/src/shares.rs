@@ -10,13 +10,13 @@ use catalog_store::Share;
 use domain::authority::{Action, Standing};
 use domain::{AssetId, UserId};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_id, asset_in, no_store};
 use crate::documents::document;
 use crate::door::{accounts, asset_for};
+use crate::pages;
 use crate::problem::Problem;
 
 #[derive(Deserialize)]
@@ -47,7 +47,7 @@ pub(crate) async fn list(
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
     let shares = state.catalog.shares_of(asset.id).await?;
     let data: Vec<ShareView> = shares.into_iter().map(ShareView::from).collect();
-    Ok((no_store(), Json(json!({ "data": data }))).into_response())
+    Ok(pages::whole(data))
 }
 
 pub(crate) async fn put(

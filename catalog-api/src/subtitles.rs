@@ -14,13 +14,14 @@ use domain::authority::Action;
 use domain::text::{BYTES_MAX, NAME_CHARS_MAX};
 use domain::{AssetId, AssetState, JobId, Language, TextId};
 use media_store::layout;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::accounts::Caller;
 use crate::assets::{Missing, asset_id, asset_in, no_store, output_of};
 use crate::collections::{at_most, one_line};
 use crate::documents::{IfMatch, document, present, tag};
 use crate::door::asset_for;
+use crate::pages;
 use crate::problem::{Problem, chain};
 use crate::view::{SubtitleView, subtitles};
 use crate::{State, body};
@@ -59,12 +60,6 @@ struct Change {
     is_hearing_impaired: Option<bool>,
 }
 
-/// All subtitles of an asset.
-#[derive(Serialize)]
-struct SubtitleList {
-    data: Vec<SubtitleView>,
-}
-
 pub(crate) async fn list(
     Shared(state): Shared<State>,
     caller: Caller,
@@ -72,7 +67,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ReadAsset).await?;
     let (output, texts) = output_of(&state, &asset).await?;
-    Ok((no_store(), Json(SubtitleList { data: subtitles(&asset, &output, &texts) })).into_response())
+    Ok(pages::whole(subtitles(&asset, &output, &texts)))
 }
 
 pub(crate) async fn show(

@@ -17,18 +17,13 @@ use crate::assets::{Missing, asset_id, asset_in, no_store, sees_work};
 use crate::availability;
 use crate::documents::document;
 use crate::door::asset_for;
+use crate::pages;
 use crate::places::{self, Wanted};
 use crate::problem::Problem;
 use crate::view::seconds;
 
 /// There is no such version.
 const NO_VERSION: Missing = Missing("the asset has no such version, or it is not kept any more");
-
-/// All versions of an asset.
-#[derive(Serialize)]
-struct VersionList {
-    data: Vec<VersionView>,
-}
 
 /// One of the sources that an asset has had.
 #[derive(Serialize)]
@@ -65,7 +60,7 @@ pub(crate) async fn list(
     if !sees_work(&state, &caller, &asset).await? {
         data.retain(|version| version.state == VersionState::Ready.as_str());
     }
-    Ok((no_store(), Json(VersionList { data })).into_response())
+    Ok(pages::whole(data))
 }
 
 /// Hands out the address at which the next source of an asset is uploaded.

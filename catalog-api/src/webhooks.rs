@@ -143,7 +143,7 @@ pub(crate) async fn list(Shared(state): Shared<State>, caller: Caller) -> Result
     let now = state.clock.now();
     let webhooks = state.catalog.webhooks_of(&caller.actor()).await?;
     let data: Vec<WebhookView> = webhooks.into_iter().map(|webhook| view(&state, webhook, None, now)).collect();
-    Ok((no_store(), Json(json!({ "data": data }))).into_response())
+    Ok(pages::whole(data))
 }
 
 pub(crate) async fn create(

@@ -33,7 +33,7 @@ const RULES: i64 = 1;
 /// Assets that are looked through at once when that happens.
 const BATCH: u32 = 100;
 /// Most hits on a page.
-pub const PAGE_HITS_MAX: u32 = 50;
+pub const PAGE_HITS_MAX: u32 = 100;
 /// Most values of one facet.
 const FACET_VALUES_MAX: i64 = 20;
 /// What a find is worth of a word as it was typed, and of one that is near it.

@@ -120,6 +120,12 @@ pub enum Denial {
         /// What is wrong.
         reason: String,
     },
+    /// An id of no form that ids of these have.
+    #[error("{reason}")]
+    Id {
+        /// What it would be.
+        reason: &'static str,
+    },
     /// A place in a list that there is not.
     #[error("{}", PageError::Cursor)]
     Cursor,
@@ -170,6 +176,7 @@ impl Denial {
             Self::Invalid { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_body"),
             Self::Fields { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_fields"),
             Self::Query { .. } => (S::BAD_REQUEST, "invalid_query"),
+            Self::Id { .. } => (S::BAD_REQUEST, "invalid_id"),
             Self::Cursor => (S::UNPROCESSABLE_ENTITY, "invalid_cursor"),
             Self::Version { code, .. } => (S::CONFLICT, *code),
             Self::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),

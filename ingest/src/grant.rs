@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State as Extract};
 use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
@@ -73,18 +74,19 @@ pub(crate) async fn create(Extract(state): Extract<State>, request: Request) -> 
     let headers = response.headers_mut();
     headers.insert(LOCATION, HeaderValue::from_str(&location).map_err(|_| UploadError::Internal)?);
     // The answer holds a secret.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     Ok(response)
 }
 
 /// Takes a capability back; uploads under it end with their next request.
 pub(crate) async fn revoke(
     Extract(state): Extract<State>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, UploadError> {
     let (parts, _) = request.into_parts();
     let principal = gate::principal(&state, &parts, Action::RevokeGrant).await?;
+    let id = grants::id_in(path)?;
     grants::own(&state, &principal, &id).await?;
     state.catalog.revoke_grant(&id, principal.name().as_deref(), state.clock.now()).await?;
     tracing::info!(grant.id = %id, "upload grant taken back");

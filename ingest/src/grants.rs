@@ -1,6 +1,6 @@
 //! `GET /api/v1/upload-grants`: the capabilities that somebody handed out, without their secrets.
 
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request, State as Extract};
 use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, LINK};
@@ -15,6 +15,9 @@ use crate::{Denial, State, UploadError, gate};
 
 /// Capabilities on a page when nothing else is asked for.
 const PAGE_GRANTS: u32 = 20;
+
+/// Characters of an id.
+const ID_CHARS: usize = 32;
 
 /// The name of the list in its cursors.
 const LIST: &str = "upload grants";
@@ -90,21 +93,24 @@ pub(crate) async fn list(
 /// Shows one capability of whoever asks.
 pub(crate) async fn show(
     Extract(state): Extract<State>,
-    Path(id): Path<String>,
+    path: Result<Path<String>, PathRejection>,
     request: Request,
 ) -> Result<Response, UploadError> {
     let (parts, _) = request.into_parts();
     let principal = gate::principal(&state, &parts, Action::RevokeGrant).await?;
-    let grant = own(&state, &principal, &id).await?;
+    let grant = own(&state, &principal, &id_in(path)?).await?;
     Ok(unkept(serde_json::json!(GrantView::new(grant, state.clock.now()))))
+}
+
+/// The id in a path.
+pub(crate) fn id_in(path: Result<Path<String>, PathRejection>) -> Result<String, UploadError> {
+    let is_id = |id: &String| id.len() == ID_CHARS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = path.ok().map(|Path(id)| id).filter(is_id);
+    id.ok_or_else(|| Denial::Id { reason: "the id of an upload link is 32 hexadecimal digits" }.into())
 }
 
 /// The capability with this id, if it is the principal's own. That of somebody else is not there.
 pub(crate) async fn own(state: &State, principal: &Principal, id: &str) -> Result<Grant, UploadError> {
-    // Whatever else it holds, no database need be asked for it.
-    if !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(UploadError::NoGrant);
-    }
     let grant = state.catalog.grant(id).await?.ok_or(UploadError::NoGrant)?;
     let belonging = Resource::Belonging(grant.owner.as_deref());
     gate::may(principal, Action::RevokeGrant, belonging).map_err(|_| UploadError::NoGrant)?;
@@ -112,7 +118,7 @@ pub(crate) async fn own(state: &State, principal: &Principal, id: &str) -> Resul
 }
 
 fn unkept(document: serde_json::Value) -> Response {
-    ([(CACHE_CONTROL, "no-store")], axum::Json(document)).into_response()
+    ([(CACHE_CONTROL, "private, no-store")], axum::Json(document)).into_response()
 }
 
 /// The place of a capability: when it was given, and its id.

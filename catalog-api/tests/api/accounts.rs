@@ -29,7 +29,7 @@ async fn somebody_registers_logs_in_and_is_known_by_the_token() {
     described(&people, "SessionTokens", &tokens).await;
     assert_eq!((&tokens["expires_in"], &tokens["token_type"]), (&json!(900), &json!("Bearer")));
     let answer = people.get(&by_token(&tokens), "/api/v1/me").await;
-    assert_eq!((answer.version(), answer.header("cache-control")), (Some(1), Some("no-store")));
+    assert_eq!((answer.version(), answer.header("cache-control")), (Some(1), Some("private, no-store")));
     let me = answer.ok();
     described(&people, "Person", &me).await;
     assert_eq!((&me["email"], &me["role"], &me["name"]), (&json!(email), &json!("user"), &json!("ada")));

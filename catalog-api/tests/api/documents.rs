@@ -40,7 +40,10 @@ async fn a_document_is_shown_named_put_in_order_and_removed() {
     let asset = server.processing().await;
     server.catalog.mark_playable(asset.id, at(2)).await.unwrap();
     let all = format!("/api/v1/assets/{}/documents", asset.id);
-    assert_eq!(server.get(&all).await.ok(), json!({ "data": [] }));
+    assert_eq!(
+        server.get(&all).await.ok(),
+        json!({ "data": [], "page": { "next": null, "prev": null, "has_more": false } })
+    );
     let (script, slides) =
         (server.document_of(asset.id, "script.pdf").await, server.document_of(asset.id, "slides.pdf").await);
     let listed = server.get(&all).await.ok();

@@ -123,3 +123,14 @@ async fn streams_end_with_the_session_the_key_and_the_account_that_opened_them()
     }
     people.stop().await;
 }
+
+#[tokio::test]
+async fn every_topic_is_described() {
+    let server = Server::start().await;
+    let document = server.get("/api/v1/openapi.json").await.ok();
+    let text = document["components"]["schemas"]["Event"]["properties"]["topic"]["description"].as_str().unwrap();
+    for (topic, _) in catalog_store::TOPICS {
+        assert!(text.contains(&format!("`{topic}`")), "{topic}");
+    }
+    assert_eq!(text.matches('`').count() / 2, catalog_store::TOPICS.len() + 1, "no other is, besides `asset.`");
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test; helpers are plain functions")]
 
 mod accounts;
+mod anything;
 mod availability;
 mod avatars;
 mod catalogue;
@@ -265,7 +266,7 @@ async fn every_error_is_a_problem_document() {
         ("GET", "/api/v1/assets?released_after=soon".to_owned(), 400, "invalid_query"),
         ("GET", "/api/v1/assets?state=deleted".to_owned(), 400, "invalid_query"),
         ("GET", "/api/v1/search".to_owned(), 400, "invalid_query"),
-        ("GET", "/api/v1/search?q=x&limit=51".to_owned(), 400, "invalid_query"),
+        ("GET", "/api/v1/search?q=x&limit=101".to_owned(), 400, "invalid_query"),
         ("GET", "/api/v1/search?q=x&after=x".to_owned(), 422, "invalid_cursor"),
         ("GET", format!("/api/v1/assets/{unknown}/search?q=x"), 404, "not_found"),
         ("PATCH", format!("/api/v1/assets/{unknown}"), 404, "not_found"),
@@ -328,7 +329,7 @@ async fn changing_documents_are_not_kept() {
     let server = Server::start().await;
     let asset = server.received().await;
     for path in ["/api/v1/assets".to_owned(), format!("/api/v1/assets/{}", asset.id)] {
-        assert_eq!(server.get(&path).await.header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(server.get(&path).await.header("cache-control"), Some("private, no-store"), "{path}");
         let head = server.send("HEAD", &path).await;
         assert_eq!((head.status, head.text.as_str()), (StatusCode::OK, ""));
     }

@@ -57,7 +57,7 @@ fn ada() -> Value {
 
 fn location(answer: &Answer) -> &str {
     assert_eq!(answer.status, StatusCode::FOUND, "{}", answer.text);
-    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    assert_eq!(answer.header("cache-control"), Some("private, no-store"));
     answer.header("location").unwrap()
 }
 

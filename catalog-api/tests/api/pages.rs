@@ -103,7 +103,7 @@ async fn videos(people: &People, who: &Who, channel: &str, list: &str) {
         let about = About { title: Some(format!("Documentary {number}")), ..About::default() };
         people.server.catalog.set_about(asset, 1, &about, clock.now()).await.unwrap();
         let channel = Some(channel.parse().unwrap());
-        people.server.catalog.set_channel(asset, channel, clock.now()).await.unwrap();
+        people.server.catalog.set_channel(asset, channel, "test", clock.now()).await.unwrap();
         let item = people.post(who, &format!("/api/v1/collections/{list}/items"), json!({ "asset": asset })).await;
         assert_eq!(item.status, StatusCode::CREATED, "{}", item.text);
     }
@@ -144,10 +144,10 @@ async fn filled(people: &People) -> (Who, Vec<List>) {
         assert_eq!(sent.status, StatusCode::ACCEPTED);
         let job = || JobId::mint(clock.now(), clock.entropy());
         let binned = people.asset_of(Some(user.to_string())).await;
-        catalog.bin_asset((binned, None), clock.now(), job(), clock.now()).await.unwrap();
+        catalog.bin_asset((binned, None), clock.now(), "test", job(), clock.now()).await.unwrap();
         let waiting = people.asset_of(Some("somebody else".into())).await;
         for stage in [Stage::Draft, Stage::Submitted] {
-            catalog.set_stage(waiting, (stage, false), None, None, job(), clock.now()).await.unwrap();
+            catalog.set_stage(waiting, (stage, false), (None, None), "test", job(), clock.now()).await.unwrap();
         }
         catalog.share_asset(waiting, (user, Standing::Viewer), "test", clock.now()).await.unwrap();
     }

@@ -186,7 +186,7 @@ impl Surface {
             tracing::debug!(status = response.status().as_u16(), elapsed_ms, "request answered");
         }
         let is_media = self.parts.edge.is_some() || matches!(route, Route::Playlist | Route::Segment);
-        let mut response = dressed(response, id, is_media);
+        let mut response = dressed(response, id, (route, is_media));
         if is_strict && !is_media {
             response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
         }
@@ -326,7 +326,7 @@ fn too_large() -> Response<Body> {
     problem(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", &detail)
 }
 
-fn dressed(mut response: Response<Outgoing>, id: HeaderValue, is_media: bool) -> Response<Outgoing> {
+fn dressed(mut response: Response<Outgoing>, id: HeaderValue, (route, is_media): (Route, bool)) -> Response<Outgoing> {
     let headers = response.headers_mut();
     headers.insert(request_id::HEADER, id);
     if is_media {
@@ -340,8 +340,10 @@ fn dressed(mut response: Response<Outgoing>, id: HeaderValue, is_media: bool) ->
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
     headers.entry(PERMISSIONS_POLICY).or_insert(HeaderValue::from_static(NO_SENSORS));
-    // Nobody's picture or script is a document of the API; pages of other origins read those by CORS.
-    if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().ends_with(b"json")) {
+    // Nobody's picture or script is what the API answers; pages of other origins read it by CORS. Pictures of people may
+    // be shown anywhere.
+    let is_picture = headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"image/"));
+    if matches!(route, Route::Api | Route::Events | Route::Upload) && !is_picture {
         headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     }
     response
