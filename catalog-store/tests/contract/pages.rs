@@ -217,10 +217,10 @@ pub(crate) async fn pages_of_what_is_set_apart_go_both_ways(world: World) {
         let asset = uploaded(&world, if number.is_multiple_of(3) { bob } else { ada }).await;
         if number.is_multiple_of(2) {
             let job = world.job_id();
-            world.catalog.set_stage(asset, (Stage::Submitted, true), None, None, job, at(1)).await.unwrap();
+            world.catalog.set_stage(asset, (Stage::Submitted, true), (None, None), "test", job, at(1)).await.unwrap();
             waiting.push((number, asset));
         } else {
-            assert!(world.catalog.bin_asset((asset, None), at(1000), world.job_id(), at(1)).await.unwrap());
+            assert!(world.catalog.bin_asset((asset, None), at(1000), "test", world.job_id(), at(1)).await.unwrap());
             binned.push((number, asset));
         }
     }
@@ -254,7 +254,7 @@ pub(crate) async fn pages_of_channels_and_of_what_is_in_them_go_both_ways(world:
     let mut assets = vec![];
     for number in 0..20 {
         let (asset, channel) = (uploaded(&world, ada).await, channels[number % 3]);
-        world.catalog.set_channel(asset, Some(channel), at(1)).await.unwrap();
+        world.catalog.set_channel(asset, Some(channel), "test", at(1)).await.unwrap();
         assets.push((channel, asset));
     }
     check("channels", &newest_first(&channels), async |side, limit| {
