@@ -13,6 +13,10 @@ use crate::catalog::{MaybeNumber, Tx};
 use crate::engine::{args, corrupt, count, count32, document, json, parsed};
 use crate::{Catalog, CatalogError, sql};
 
+mod listing;
+
+pub use listing::{Job, JobFailure, JobFilter, PAGE_JOBS_MAX};
+
 /// How many times in a row a worker may vanish with a job that makes no progress, before the job is
 /// given up as the likely reason. Sources are decoded in children, so it seldom is: a machine that
 /// is switched off again and again must not cost an asset.
@@ -56,27 +60,6 @@ pub struct LeasedJob {
     pub due: Timestamp,
     /// It was claimed before its source was complete: see [`Catalog::claim_ahead`].
     pub is_ahead: bool,
-}
-
-/// A job as the catalogue knows it, for tests and administration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Job {
-    /// The job.
-    pub id: JobId,
-    /// Its asset.
-    pub asset: AssetId,
-    /// What it does.
-    pub spec: JobSpec,
-    /// Where it stands.
-    pub state: JobState,
-    /// The highest runs first.
-    pub priority: i32,
-    /// How often it was claimed and not released.
-    pub attempts: u32,
-    /// Not to be run before.
-    pub run_at: Timestamp,
-    /// Why it failed, was cancelled, or had to be tried again.
-    pub error: Option<String>,
 }
 
 /// A job that may be claimed.
@@ -181,12 +164,6 @@ impl Catalog {
             Ok(JobCount { state: state(&row.state)?, count: count("jobs.count", row.number)?, kind: row.kind })
         };
         rows.into_iter().map(count).collect()
-    }
-
-    /// All jobs of an asset, oldest first.
-    pub async fn jobs_of(&self, asset: AssetId) -> Result<Vec<Job>, CatalogError> {
-        let rows: Vec<JobRow> = self.rows(sql::jobs::OF_ASSET, args![asset]).await?;
-        rows.into_iter().map(Job::try_from).collect()
     }
 
     /// How many jobs of all assets are queued or running.
@@ -323,33 +300,4 @@ struct CountRow {
     kind: String,
     state: String,
     number: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct JobRow {
-    id: String,
-    asset_id: String,
-    spec: String,
-    state: String,
-    priority: i64,
-    attempts: i64,
-    run_at: i64,
-    error: Option<String>,
-}
-
-impl TryFrom<JobRow> for Job {
-    type Error = CatalogError;
-
-    fn try_from(row: JobRow) -> Result<Self, CatalogError> {
-        Ok(Self {
-            id: parsed("jobs.id", &row.id)?,
-            asset: parsed("jobs.asset_id", &row.asset_id)?,
-            spec: document("jobs.spec", &row.spec)?,
-            state: state(&row.state)?,
-            priority: i32::try_from(row.priority).map_err(|_| corrupt("jobs.priority", row.priority))?,
-            attempts: count32("jobs.attempts", row.attempts)?,
-            run_at: Timestamp::from_unix_ms(row.run_at),
-            error: row.error,
-        })
-    }
 }

@@ -112,7 +112,7 @@ pub use idempotency::{Known, Mark, Named};
 pub use identities::{Identity, NewIdentity};
 pub use imports::ImportNote;
 pub use integrity::Integrity;
-pub use jobs::{Claim, Job, JobCount, LeasedJob, NextJob};
+pub use jobs::{Claim, Job, JobCount, JobFailure, JobFilter, LeasedJob, NextJob};
 pub use listing::{Filter, Order};
 pub use lookup::AuditFilter;
 pub use notifications::{NewNotification, Notification, NotificationChannel, NotificationKind};

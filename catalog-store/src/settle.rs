@@ -245,7 +245,10 @@ impl Catalog {
         let mut tx = self.begin().await?;
         let row = tx.lock_asset(asset, now).await?;
         let state = row.state()?;
-        tx.fenced(job, sql::jobs::FAILED, args![job.id, job.fence, failure.message.clone(), now]).await?;
+        // As it is written in documents, without the quotes of one.
+        let code = text("jobs.failure_code", &failure.code)?;
+        let args = args![job.id, job.fence, failure.message.clone(), code.trim_matches('"'), now];
+        tx.fenced(job, sql::jobs::FAILED, args).await?;
         let kind = job.spec.kind();
         if kind == JobKind::Texts {
             texts::give_up(&mut tx, asset, &failure.message, now).await?;

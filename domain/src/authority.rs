@@ -222,6 +222,8 @@ pub enum Action {
     RevokeGrant,
     /// To have events sent elsewhere.
     ManageWebhooks,
+    /// To see the work on all assets.
+    ListJobs,
 }
 
 /// On what.
@@ -263,7 +265,7 @@ struct Rule {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Describe,
         Self::SignIn,
         Self::ReadSelf,
@@ -294,6 +296,7 @@ impl Action {
         Self::GrantUpload,
         Self::RevokeGrant,
         Self::ManageWebhooks,
+        Self::ListJobs,
     ];
 
     /// `None` if it is open to all.
@@ -325,6 +328,7 @@ impl Action {
             | Self::ShareCollection
             | Self::EditChannel => of_asset(Role::User, Scope::AssetsWrite, Standing::Owner),
             Self::ManageWebhooks => rule(Role::Uploader, Scope::WebhooksAdmin),
+            Self::ListJobs => rule(Role::Moderator, Scope::AssetsRead),
             Self::Upload | Self::UseUpload | Self::Import | Self::GrantUpload => {
                 with_tokens(rule(Role::Uploader, Scope::UploadsCreate))
             }

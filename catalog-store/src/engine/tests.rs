@@ -85,6 +85,36 @@ async fn sqlite_goes_on_after_it_ended_a_transaction_by_itself() {
     engine.begin().await.expect("another begins").commit().await.expect("it is committed");
 }
 
+#[derive(sqlx::FromRow)]
+struct Step {
+    detail: String,
+}
+
+#[tokio::test]
+async fn a_page_of_jobs_is_read_by_an_index_and_not_sorted() {
+    use crate::sql::jobs as by;
+    let dir = tempfile::tempdir().expect("a folder");
+    let engine = migrated(&sqlite_url(&dir)).await;
+    let Engine::Sqlite { readers, .. } = &engine else { panic!("not SQLite") };
+    for (sql, index) in [
+        (by::LIST, "sqlite_autoindex_jobs_1 (id<?)"),
+        (by::LIST_BEFORE, "sqlite_autoindex_jobs_1 (id>?)"),
+        (by::LIST_OF_ASSET, "jobs_of_asset (asset_id=? AND id<?)"),
+        (by::LIST_OF_ASSET_BEFORE, "jobs_of_asset (asset_id=? AND id>?)"),
+        (by::LIST_IN_STATE, "jobs_by_state (state=? AND id<?)"),
+        (by::LIST_IN_STATE_BEFORE, "jobs_by_state (state=? AND id>?)"),
+        (by::LIST_OF_KIND, "jobs_by_kind (kind=? AND id<?)"),
+        (by::LIST_OF_KIND_BEFORE, "jobs_by_kind (kind=? AND id>?)"),
+        (by::LIST_OF_KIND_IN_STATE, "jobs_by_kind_and_state (<expr>=? AND id<?)"),
+        (by::LIST_OF_KIND_IN_STATE_BEFORE, "jobs_by_kind_and_state (<expr>=? AND id>?)"),
+    ] {
+        let plan = sqlx::AssertSqlSafe(format!("explain query plan {}", sql.sqlite));
+        let steps: Vec<Step> = sqlx::query_as(plan).fetch_all(readers).await.expect("a plan");
+        let steps: Vec<&str> = steps.iter().map(|step| step.detail.as_str()).collect();
+        assert_eq!(steps, [format!("SEARCH jobs USING INDEX {index}")]);
+    }
+}
+
 #[test]
 fn both_engines_have_the_same_migrations() {
     let numbers = |own: &Migrator| migrations(own).iter().map(|one| (one.version, one.description.clone())).collect();

@@ -8,7 +8,8 @@ macro_rules! claim {
     ($lock:literal) => {
         concat!(
             "update jobs set state = 'running', worker = $1, lease_until = $2, fence = fence + 1, \
-             attempts = attempts + 1, crashes = crashes + case when state = 'running' then 1 else 0 end, updated_at = $3 \
+             attempts = attempts + 1, crashes = crashes + case when state = 'running' then 1 else 0 end, \
+             started_at = $3, updated_at = $3 \
              where id = (select id from jobs where lane = $4 and ((state = 'queued' and run_at <= $3) \
              or (state = 'running' and lease_until < $3)) order by priority + ($3 - created_at) / $5 desc, id limit 1",
             $lock,
@@ -37,12 +38,48 @@ macro_rules! claim_permitted {
     ($lock:literal) => {
         concat!(
             "update jobs set state = 'running', worker = $4, lease_until = $5, fence = fence + 1, \
-             attempts = attempts + 1, crashes = crashes + case when state = 'running' then 1 else 0 end, updated_at = $2 \
+             attempts = attempts + 1, crashes = crashes + case when state = 'running' then 1 else 0 end, \
+             started_at = $2, updated_at = $2 \
              where id = (",
             permitted!("j.id"),
             $lock,
             ") returning id, asset_id, spec, attempts, crashes, failures, fence, run_at, needs_bytes"
         )
+    };
+}
+
+macro_rules! job_columns {
+    () => {
+        "id, asset_id, spec, state, lane, priority, attempts, failures, run_at, error, failure_code, worker, created_at, \
+         started_at, updated_at"
+    };
+}
+
+/// Jobs on one side of id `$1`, at most `$2`. What else is asked of them leads an index that goes on by their ids.
+macro_rules! listed {
+    ($meant:literal, $id:literal, $behind:literal, $direction:literal) => {
+        concat!(
+            "select ",
+            job_columns!(),
+            " from jobs where ",
+            $meant,
+            $id,
+            $behind,
+            " $1 order by ",
+            $id,
+            $direction,
+            " limit $2"
+        )
+    };
+}
+
+/// The same of those that are meant, by the order of an index that PostgreSQL cannot take another one for.
+macro_rules! narrowed {
+    ($meant:literal, $behind:literal, $direction:literal) => {
+        Sql {
+            sqlite: listed!($meant, " id ", $behind, $direction),
+            postgres: listed!($meant, " id collate \"C\" ", $behind, $direction),
+        }
     };
 }
 
@@ -72,7 +109,7 @@ statements! {
         where asset_id = $1 and generation = $2 and needs_bytes is not null and state in ('queued', 'running')");
     /// Planning ahead is over once the whole source is there.
     END_PLANNING_AHEAD = both("update jobs set state = 'failed', lease_until = null, \
-        error = 'cancelled: the upload is complete', updated_at = $2 \
+        error = 'cancelled: the upload is complete', failure_code = 'cancelled', updated_at = $2 \
         where asset_id = $1 and kind = 'ahead' and state in ('queued', 'running')");
     PLANNED_AHEAD = both("select count(*) as number from jobs where asset_id = $1 and kind = 'ahead'");
     /// Unfinished uploads that are worked on and have moved since $1.
@@ -103,21 +140,37 @@ statements! {
         run_at = $4, updated_at = $5 where id = $1 and fence = $2 and state = 'running'");
     DONE = both("update jobs set state = 'done', lease_until = null, error = null, dedup_key = null, updated_at = $3 \
         where id = $1 and fence = $2 and state = 'running'");
-    FAILED = both("update jobs set state = 'failed', lease_until = null, error = $3, dedup_key = null, updated_at = $4 \
+    FAILED = both("update jobs set state = 'failed', lease_until = null, error = $3, failure_code = $4, \
+        dedup_key = null, updated_at = $5 \
         where id = $1 and fence = $2 and state = 'running'");
-    CANCEL_OF_ASSET = both("update jobs set state = 'failed', lease_until = null, error = $2, dedup_key = null, updated_at = $3 \
+    CANCEL_OF_ASSET = both("update jobs set state = 'failed', lease_until = null, error = $2, \
+        failure_code = 'cancelled', dedup_key = null, updated_at = $3 \
         where asset_id = $1 and state in ('queued', 'running')");
     /// The same, but what removes objects goes on.
-    CANCEL_WORK_ON_ASSET = both("update jobs set state = 'failed', lease_until = null, error = $2, dedup_key = null, \
-        updated_at = $3 where asset_id = $1 and state in ('queued', 'running') and kind <> 'retire'");
-    CANCEL_OF_GENERATION = both("update jobs set state = 'failed', lease_until = null, error = $3, dedup_key = null, \
-        updated_at = $4 where asset_id = $1 and generation = $2 and state in ('queued', 'running') \
-        and kind <> 'retire'");
+    CANCEL_WORK_ON_ASSET = both("update jobs set state = 'failed', lease_until = null, error = $2, \
+        failure_code = 'cancelled', dedup_key = null, updated_at = $3 \
+        where asset_id = $1 and state in ('queued', 'running') and kind <> 'retire'");
+    CANCEL_OF_GENERATION = both("update jobs set state = 'failed', lease_until = null, error = $3, \
+        failure_code = 'cancelled', dedup_key = null, updated_at = $4 \
+        where asset_id = $1 and generation = $2 and state in ('queued', 'running') and kind <> 'retire'");
     /// Gives back what a worker of this name held when its process ended.
     EXPIRE_OF_WORKER = both("update jobs set lease_until = 0, updated_at = $2 where worker = $1 and state = 'running'");
     DELETE_SETTLED_OF_ASSET = both("delete from jobs where asset_id = $1 and state in ('done', 'failed')");
-    OF_ASSET = both("select id, asset_id, spec, state, priority, attempts, run_at, error from jobs \
-        where asset_id = $1 order by id");
+    OF_ASSET = both(concat!("select ", job_columns!(), " from jobs where asset_id = $1 order by id"));
+    ONE = both(concat!("select ", job_columns!(), " from jobs where id = $1"));
+    /// The one that plans an output ($2) of an asset that plays.
+    PLANNING = both("select id as text from jobs where asset_id = $1 and generation = $2 and kind = 'reprocess' \
+        order by id desc limit 1");
+    LIST = both(listed!("", "id ", "<", "desc"));
+    LIST_BEFORE = both(listed!("", "id ", ">", "asc"));
+    LIST_OF_ASSET = both(listed!("asset_id = $3 and", " id ", "<", "desc"));
+    LIST_OF_ASSET_BEFORE = both(listed!("asset_id = $3 and", " id ", ">", "asc"));
+    LIST_IN_STATE = narrowed!("state = $3 and", "<", "desc");
+    LIST_IN_STATE_BEFORE = narrowed!("state = $3 and", ">", "asc");
+    LIST_OF_KIND = narrowed!("kind = $3 and", "<", "desc");
+    LIST_OF_KIND_BEFORE = narrowed!("kind = $3 and", ">", "asc");
+    LIST_OF_KIND_IN_STATE = narrowed!("kind || '.' || state = $3 and", "<", "desc");
+    LIST_OF_KIND_IN_STATE_BEFORE = narrowed!("kind || '.' || state = $3 and", ">", "asc");
     /// Removals that wait for players to end are left out: nobody waits for them.
     UNFINISHED = both("select count(*) as number from jobs where state in ('queued', 'running') \
         and not (kind = 'retire' and state = 'queued' and run_at > created_at)");

@@ -19,6 +19,7 @@ mod harness;
 mod idempotency;
 mod identities;
 mod jobs;
+mod jobs_listed;
 mod ledger;
 mod lookup;
 mod pages;
@@ -226,6 +227,13 @@ contract! {
         progress_forgives_crashes
         leases_of_an_ended_process_can_be_claimed_at_once
         the_next_due_instant_is_known;
+    jobs_listed:
+        a_job_tells_where_it_stands_and_since_when
+        a_job_that_failed_says_why_and_so_do_those_that_went_with_it
+        jobs_of_an_earlier_schema_say_what_is_known_of_them
+        jobs_stay_until_the_last_object_of_their_asset_is_removed
+        the_job_that_plans_another_output_is_known
+        pages_of_jobs_go_both_ways;
     ahead:
         work_on_an_upload_waits_for_its_octets_in_lanes_of_its_own
         a_job_that_needs_more_than_it_thought_waits_for_that_or_for_the_end

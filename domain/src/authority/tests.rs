@@ -45,6 +45,7 @@ fn the_least_role_of_each_action_is_as_written() {
         (Action::Import, Role::Uploader),
         (Action::GrantUpload, Role::Uploader),
         (Action::ManageWebhooks, Role::Uploader),
+        (Action::ListJobs, Role::Moderator),
         (Action::ManageUsers, Role::Admin),
         (Action::ReadAudit, Role::Admin),
     ] {
