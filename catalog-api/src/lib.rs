@@ -16,6 +16,7 @@
 //! | `publicity`, [`tickets`](Tickets), `preview` | who may play an asset, and what opens it for them and for reviewers |
 //! | `search` | searching, and the second at which something is said |
 //! | `versions` | the sources that an asset has had |
+//! | `jobs` | the work on assets, job by job |
 //! | `subtitles`, `cues` | subtitle files: added, shown, described, removed; edited cue by cue |
 //! | `asset_documents` | documents of an asset: asked for, shown, named, put in order, removed |
 //! | `places` | addresses that are good for one upload of an asset |
@@ -59,6 +60,7 @@ mod erasure;
 mod events;
 mod filter;
 mod idempotency;
+mod jobs;
 mod markers;
 mod me;
 mod notifications;

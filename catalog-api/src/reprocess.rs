@@ -14,6 +14,7 @@ use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store};
 use crate::door::asset_for;
+use crate::jobs::location;
 use crate::problem::Problem;
 
 /// What is to be replaced.
@@ -51,12 +52,14 @@ pub(crate) async fn begin(
     let mint = || JobId::mint(now, state.clock.entropy());
     let jobs = ReprocessJobs { plan: mint(), retire: mint() };
     let begun = state.catalog.reprocess(id, query.replaces.map(Generation), jobs, now).await?;
-    let (generation, is_new) = match begun {
-        Reprocess::Begun(generation) => (generation, true),
-        Reprocess::UnderWay(generation) => (generation, false),
+    let (generation, is_new, job) = match begun {
+        Reprocess::Begun(generation) => (generation, true, Some(jobs.plan)),
+        Reprocess::UnderWay(generation) => (generation, false, state.catalog.planning_job(id, generation).await?),
     };
     if is_new {
         tracing::info!(asset.id = %id, generation = generation.0, "asset is processed anew");
     }
-    Ok((StatusCode::ACCEPTED, no_store(), Json(ReprocessView { asset: id, generation, is_new })).into_response())
+    let mut headers = no_store();
+    headers.extend(job.map(location));
+    Ok((StatusCode::ACCEPTED, headers, Json(ReprocessView { asset: id, generation, is_new })).into_response())
 }

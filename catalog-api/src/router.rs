@@ -26,7 +26,7 @@ use crate::rates::{self, Rates};
 use crate::tickets::Tickets;
 use crate::{
     aliases, asset_documents, assets, audit, auth, availability, avatars, channels, chapters, collections, cues,
-    describe, door, erasure, events, idempotency, markers, me, notifications, oidc, poster, preview, problem,
+    describe, door, erasure, events, idempotency, jobs, markers, me, notifications, oidc, poster, preview, problem,
     publicity, reprocess, search, second_factor, shares, subtitles, tickets, unchanged, users, versions, webhooks,
 };
 
@@ -64,6 +64,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         "/api/v1/assets/{id}/poster",
         &[("get", Action::ReadAsset), ("put", Action::EditAsset), ("delete", Action::EditAsset)],
     ),
+    ("/api/v1/assets/{id}/jobs", &[("get", Action::ReadAsset)]),
     ("/api/v1/assets/{id}/preview", &[("post", Action::ReviewAsset)]),
     ("/api/v1/assets/{id}/access", &[("get", Action::EditAsset), ("put", Action::ShareAsset)]),
     ("/api/v1/playback/{playback}/ticket", &[("post", Action::ListAssets)]),
@@ -112,6 +113,8 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
         &[("put", Action::ShareCollection), ("delete", Action::ShareCollection)],
     ),
     ("/api/v1/events", &[("get", Action::FollowEvents)]),
+    ("/api/v1/jobs", &[("get", Action::ListJobs)]),
+    ("/api/v1/jobs/{job}", &[("get", Action::ReadAsset)]),
     ("/api/v1/me", &[("get", Action::ReadSelf), ("patch", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/api-keys", &[("get", Action::ChangeSelf), ("post", Action::ChangeSelf)]),
     ("/api/v1/me/api-keys/{key}", &[("delete", Action::ChangeSelf)]),
@@ -316,6 +319,9 @@ fn of_assets() -> Router<State> {
         .route("/api/v1/assets/{id}/chapters", get(chapters::show).put(chapters::set).delete(chapters::unset))
         .route("/api/v1/assets/{id}/markers", get(markers::show).put(markers::set).delete(markers::unset))
         .route("/api/v1/assets/{id}/poster", get(poster::show).put(poster::set).delete(poster::unset))
+        .route("/api/v1/assets/{id}/jobs", get(jobs::list_of_asset))
+        .route("/api/v1/jobs", get(jobs::list))
+        .route("/api/v1/jobs/{job}", get(jobs::show))
         .route("/api/v1/assets/{id}/preview", post(preview::create))
         .route("/api/v1/assets/{id}/access", get(publicity::show).put(publicity::set))
         .route("/api/v1/playback/{playback}/ticket", post(tickets::create))

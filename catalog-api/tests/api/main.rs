@@ -16,6 +16,7 @@ mod events;
 mod farewell;
 mod harness;
 mod idempotency;
+mod jobs;
 mod letters;
 mod links;
 mod logged;

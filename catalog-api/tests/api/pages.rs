@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use catalog_store::notifications::READER;
-use catalog_store::{Cue, OutboxHold};
+use catalog_store::{Cue, Demand, OutboxHold, Wanted};
 use domain::authority::{Role, Standing};
-use domain::{About, AssetId, Clock, JobId, JobLane, Stage};
+use domain::{About, AssetId, Clock, Generation, JobId, JobLane, RenditionId, Stage};
 use serde_json::{Value, json};
 
 use crate::described::check;
@@ -109,7 +109,7 @@ async fn videos(people: &People, who: &Who, channel: &str, list: &str) {
     }
 }
 
-/// An asset in which a word is said again and again.
+/// An asset in which a word is said again and again, and of which a viewer waits for many parts.
 async fn said(people: &People) -> AssetId {
     let server = &people.server;
     let asset = server.processing().await;
@@ -117,6 +117,12 @@ async fn said(people: &People) -> AssetId {
     let cue = |at: i64| Cue { start_ms: at * 1000, end_ms: at * 1000 + 500, text: format!("filler words {at}") };
     let cues: Vec<Cue> = (0..900).map(cue).collect();
     server.catalog.put_transcript(&job, ("txt", None), &cues, at(2)).await.unwrap();
+    let (generation, rendition) = (Generation(1), RenditionId::new("audio-0-en").unwrap());
+    for segment in 0..u32::try_from(ROWS).unwrap() {
+        let wanted = Wanted { asset: asset.id, generation, rendition: rendition.clone(), segment };
+        let demand = server.catalog.demand(&wanted, server.job_id(), at(2)).await.unwrap();
+        assert_eq!(demand, Demand::Enqueued, "{segment}");
+    }
     asset.id
 }
 
@@ -157,6 +163,7 @@ async fn filled(people: &People) -> (Who, Vec<List>) {
         List::new("/api/v1/assets?sort=title", "/api/v1/assets"),
         List::new("/api/v1/assets?sort=-released_on", "/api/v1/assets"),
         List::new(format!("/api/v1/assets?owner={user}&sort=created_at"), "/api/v1/assets"),
+        List::new(format!("/api/v1/assets/{said}/jobs"), "/api/v1/assets/{id}/jobs"),
         List::new(format!("/api/v1/assets/{said}/search?q=filler"), "/api/v1/assets/{id}/search"),
         List::new("/api/v1/audit-log", "/api/v1/audit-log"),
         List::new(format!("/api/v1/audit-log?actor={user}"), "/api/v1/audit-log"),
@@ -165,6 +172,9 @@ async fn filled(people: &People) -> (Who, Vec<List>) {
         List::new(format!("/api/v1/channels/{}/assets", channels[0]), "/api/v1/channels/{channel}/assets"),
         List::new("/api/v1/collections", "/api/v1/collections"),
         List::new(format!("/api/v1/collections/{}/items", collections[0]), "/api/v1/collections/{collection}/items"),
+        List::new("/api/v1/jobs", "/api/v1/jobs"),
+        List::new("/api/v1/jobs?kind=demand", "/api/v1/jobs"),
+        List::new("/api/v1/jobs?state=queued&kind=demand", "/api/v1/jobs"),
         List::new("/api/v1/me/notifications", "/api/v1/me/notifications"),
         List::new("/api/v1/me/subscriptions", "/api/v1/me/subscriptions"),
         List::new("/api/v1/me/subscriptions/assets", "/api/v1/me/subscriptions/assets"),

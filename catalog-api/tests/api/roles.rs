@@ -26,7 +26,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 134] = [
+const TABLE: [(&str, &str); 137] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -67,6 +67,7 @@ const TABLE: [(&str, &str); 134] = [
     ("forgotPassword", "+ +++++ + + -"),
     ("leave", "- +++++ - - -"),
     ("linkIdentity", "- +++++ - - -"),
+    ("listAssetJobs", "- ---++ + - +"),
     ("listAssets", "- +++++ + + +"),
     ("listAudit", "- ----+ - - -"),
     ("listBin", "- +++++ + + +"),
@@ -78,6 +79,7 @@ const TABLE: [(&str, &str); 134] = [
     ("listDeliveries", "- --+++ - - +"),
     ("listDocuments", "- ---++ + - +"),
     ("listIdentities", "- +++++ - - -"),
+    ("listJobs", "- ---++ + - +"),
     ("listKeys", "- +++++ - - -"),
     ("listNotifications", "- +++++ - - -"),
     ("listProviders", "+ +++++ + + +"),
@@ -138,6 +140,7 @@ const TABLE: [(&str, &str); 134] = [
     ("showCues", "- ---++ + - +"),
     ("showDelivery", "- --+++ - - +"),
     ("showDocument", "- ---++ + - +"),
+    ("showJob", "- ---++ + - +"),
     ("showKeys", "+ +++++ + + -"),
     ("showMarkers", "- ---++ + - +"),
     ("showMe", "- +++++ - - -"),
@@ -253,6 +256,11 @@ pub(crate) async fn existing(people: &People, who: &Who, name: Option<String>, p
         }
     }
     path = path.replace("{code}", "not_found");
+    if path.contains("{job}") {
+        let asset = people.server.received().await.id;
+        let job = catalog.jobs_of(asset).await.unwrap()[0].id;
+        path = path.replace("{job}", &job.to_string());
+    }
     if path.contains("{playback}") {
         let asset = people.asset_of(Some("somebody else".into())).await;
         let (job, only_theirs) = (JobId::mint(clock.now(), clock.entropy()), (Admission::Private, Vec::new()));
