@@ -39,7 +39,7 @@ async fn a_job_is_followed_from_its_beginning_to_its_end() {
     assert_eq!(job, expected);
     let path = format!("/api/v1/jobs/{}", job["id"].as_str().unwrap());
     let shown = server.get(&path).await;
-    assert_eq!(shown.header("cache-control"), Some("no-store"));
+    assert_eq!(shown.header("cache-control"), Some("private, no-store"));
     assert_eq!(shown.ok(), job);
 
     let lease = server.claim(JobLane::Urgent).await;
