@@ -149,8 +149,9 @@ pub(crate) async fn set(
         return Err(Problem::asset_failed());
     }
     let edited = edited(&state, &asset, &name).await?;
-    if !IfMatch::of(&headers)?.names(&edited.tag()) {
-        return Err(Problem::changed(None));
+    let tag = edited.tag();
+    if !IfMatch::of(&headers)?.names(&tag) {
+        return Err(Problem::changed(&tag));
     }
     let Cues { cues } = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     let file = tokio::task::spawn_blocking(move || written(&cues)).await.map_err(|_| Problem::internal())??;

@@ -60,7 +60,12 @@ pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) 
 
 /// The field that names a version (RFC 9110 §8.8.3).
 pub(crate) fn tag(version: u64) -> Option<(header::HeaderName, HeaderValue)> {
-    HeaderValue::try_from(format!("\"{version}\"")).ok().map(|value| (header::ETAG, value))
+    HeaderValue::try_from(quoted(version)).ok().map(|value| (header::ETAG, value))
+}
+
+/// The tag of a version.
+pub(crate) fn quoted(version: u64) -> String {
+    format!("\"{version}\"")
 }
 
 /// What a change is meant for (RFC 9110 §13.1.1).
@@ -94,7 +99,7 @@ impl IfMatch {
         }
         // An empty list names nothing that could be there.
         if headers.get_all(header::IF_MATCH).iter().all(|line| line.as_bytes().trim_ascii().is_empty()) {
-            return Err(Problem::changed(Some(present)));
+            return Err(Problem::changed(&quoted(present)));
         }
         match Self::of(headers)? {
             Self::Any => Ok(None),
@@ -127,12 +132,12 @@ impl IfMatch {
 
     /// The present version, if it is meant for that, in whatever form it was shown ([`with_digest`]).
     pub(crate) fn version(&self, present: u64) -> Result<u64, Problem> {
-        let (bare, shown) = (format!("\"{present}\""), format!("\"{present}-"));
+        let (bare, shown) = (quoted(present), format!("\"{present}-"));
         let is_meant = match self {
             Self::Any => true,
             Self::Tags(tags) => tags.iter().any(|one| one == bare.as_bytes() || one.starts_with(shown.as_bytes())),
         };
-        if is_meant { Ok(present) } else { Err(Problem::changed(Some(present))) }
+        if is_meant { Ok(present) } else { Err(Problem::changed(&bare)) }
     }
 }
 
@@ -292,7 +297,7 @@ mod tests {
             let tried = Cell::new(0);
             let change = || {
                 tried.set(tried.get() + 1);
-                ready(if tried.get() <= faster { Err(Problem::changed(Some(4))) } else { Ok(()) })
+                ready(if tried.get() <= faster { Err(Problem::changed("\"4\"")) } else { Ok(()) })
             };
             assert_eq!(condition.tried(change).await.map_err(|problem| problem.code()), told);
             assert_eq!(tried.get(), times);

@@ -17,7 +17,7 @@ use serde::Serialize;
 use self::fields::FieldError;
 use self::titles::Tongue;
 use crate::accounts::tell;
-use crate::documents::tag;
+use crate::documents::quoted;
 
 mod accounts;
 mod fields;
@@ -41,8 +41,8 @@ pub(crate) struct Problem {
     retry_after_s: Option<u32>,
     /// The bound that was reached, and what is left of it.
     bound: Option<Box<(Policy, Allowance)>>,
-    /// The version that a change would have to name.
-    version: Option<u64>,
+    /// What a change would have to name, with its quotes.
+    tag: Option<Box<str>>,
     /// What is wrong with fields of the document.
     errors: Vec<FieldError>,
     /// What would be possible instead.
@@ -77,7 +77,7 @@ impl Problem {
             detail: detail.into().into_boxed_str(),
             retry_after_s: None,
             bound: None,
-            version: None,
+            tag: None,
             errors: Vec::new(),
             allowed: Vec::new(),
         }
@@ -288,7 +288,7 @@ impl From<CatalogError> for Problem {
             CatalogError::NoUser(_) => return Self::not_found("there is no such account"),
             CatalogError::AccountGone(_) => return Refusal::Unknown.into(),
             CatalogError::NotInForce => return Self::invalid_credentials(),
-            CatalogError::Changed { version } => return Self::changed(Some(version)),
+            CatalogError::Changed { version } => return Self::changed(&quoted(version)),
             CatalogError::EmailTaken(_) => return Self::email_taken(),
             CatalogError::LastAdmin => return Self::last_admin(),
             CatalogError::VideosLeft(_) => return Self::busy(),
@@ -491,7 +491,8 @@ fn rendered(problem: Problem, response: Response, asked: &Asked) -> Response {
         let challenge = if is_wrong { "Bearer error=\"invalid_token\"" } else { "Bearer" };
         head.headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
-    head.headers.extend(problem.version.and_then(tag));
+    let tag = problem.tag.and_then(|tag| HeaderValue::try_from(&*tag).ok());
+    head.headers.extend(tag.map(|tag| (header::ETAG, tag)));
     if let Some((policy, allowance)) = problem.bound.as_deref() {
         tell(policy, allowance, &mut head.headers);
     }

@@ -120,10 +120,10 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_header", detail)
     }
 
-    /// With the version that it is at, if that is known.
-    pub(crate) fn changed(version: Option<u64>) -> Self {
+    /// With the tag of what is there.
+    pub(crate) fn changed(tag: &str) -> Self {
         let detail = "it was changed since: read it again";
-        Self { version, ..Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail) }
+        Self { tag: Some(tag.into()), ..Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail) }
     }
 
     /// With the bound that was reached, beside others that are told of anyway.

@@ -67,6 +67,7 @@ async fn an_added_file_is_edited_cue_by_cue() {
     ] {
         let refused = server.send_json("PUT", &path, &json!({ "cues": cues }), &lines).await;
         assert_eq!(refused.code(), code);
+        assert_eq!(refused.header("etag"), (code == "changed").then_some(&*tag));
     }
     let refused = server.edit(&path, &tag, &[cue(2.0, 1.0, "x"), cue(0.5, 1.0, "")]).await;
     assert_eq!(refused.code(), "invalid_fields");
