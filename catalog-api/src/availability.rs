@@ -112,6 +112,7 @@ pub(crate) async fn set_stage(
     body: Body,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
+    let expected = describe::expected_place(&headers, &asset)?;
     let wanted: WantedStage = document(&state, &headers, body).await?;
     let may_review = caller.may(Action::ReviewAsset, Resource::Asset(Standing::Owner));
     if wanted.stage.is_verdict() {
@@ -129,7 +130,7 @@ pub(crate) async fn set_stage(
     let (now, has_review) = (state.clock.now(), state.has_review && may_review.is_err());
     let (job, stage) = (JobId::mint(now, state.clock.entropy()), (wanted.stage, has_review));
     let looked_at = (wanted.version, note.as_deref());
-    let from = state.catalog.set_stage(asset.id, stage, looked_at, &caller.actor(), job, now).await?;
+    let from = state.catalog.set_stage((asset.id, expected), stage, looked_at, &caller.actor(), job, now).await?;
     tracing::info!(asset.id = %asset.id, %from, to = %wanted.stage, "asset put into another stage");
     follow(&state, asset.id).await;
     describe::shown(&state, asset_for(&state, &caller, asset.id, Action::ShareAsset).await?).await
@@ -144,11 +145,12 @@ pub(crate) async fn schedule(
     body: Body,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
+    let expected = describe::expected_place(&headers, &asset)?;
     let wanted: Window = document(&state, &headers, body).await?;
     let window = checked(&wanted)?;
     let now = state.clock.now();
     let job = JobId::mint(now, state.clock.entropy());
-    state.catalog.set_window(asset.id, window, &caller.actor(), job, now).await?;
+    state.catalog.set_window((asset.id, expected), window, &caller.actor(), job, now).await?;
     tracing::info!(asset.id = %asset.id, "asset scheduled");
     follow(&state, asset.id).await;
     describe::shown(&state, asset_for(&state, &caller, asset.id, Action::ShareAsset).await?).await
@@ -159,11 +161,13 @@ pub(crate) async fn unschedule(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
+    let expected = describe::expected_place(&headers, &asset)?;
     let now = state.clock.now();
     let job = JobId::mint(now, state.clock.entropy());
-    state.catalog.set_window(asset.id, (None, None), &caller.actor(), job, now).await?;
+    state.catalog.set_window((asset.id, expected), (None, None), &caller.actor(), job, now).await?;
     tracing::info!(asset.id = %asset.id, "asset scheduled no longer");
     follow(&state, asset.id).await;
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())

@@ -203,9 +203,10 @@ pub(crate) async fn put_asset(
     body: Body,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
+    let expected = describe::expected_place(&headers, &asset)?;
     let Place { channel } = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     let channel = channel_for(&state, &caller, channel, Action::EditChannel).await?;
-    state.catalog.set_channel(asset.id, Some(channel.id), &caller.actor(), state.clock.now()).await?;
+    state.catalog.set_channel((asset.id, expected), Some(channel.id), &caller.actor(), state.clock.now()).await?;
     tracing::info!(asset.id = %asset.id, channel.id = %channel.id, "asset put into a channel");
     let asset = asset_for(&state, &caller, asset.id, Action::ShareAsset).await?;
     describe::shown(&state, asset).await
@@ -216,9 +217,11 @@ pub(crate) async fn remove_asset(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
-    state.catalog.set_channel(asset.id, None, &caller.actor(), state.clock.now()).await?;
+    let expected = describe::expected_place(&headers, &asset)?;
+    state.catalog.set_channel((asset.id, expected), None, &caller.actor(), state.clock.now()).await?;
     tracing::info!(asset.id = %asset.id, "asset taken out of its channel");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }

@@ -8,7 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use catalog_store::Asset;
+use catalog_store::{Asset, Part};
 use domain::about::Fault;
 use domain::authority::Action;
 use domain::chapters::COUNT_MAX;
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store};
-use crate::documents::document_of;
+use crate::documents::{document_of, expected, expected_of_put, tag};
 use crate::door::asset_for;
 use crate::problem::Problem;
 use crate::view::{ChapterSource, ChapterView, chapters};
@@ -70,11 +70,15 @@ pub(crate) async fn set(
     body: Body,
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
-    asset_for(&state, &caller, asset, Action::EditAsset).await?;
+    let before = asset_for(&state, &caller, asset, Action::EditAsset).await?;
+    let expected = expected_of_put(&headers, before.version_of(Part::Chapters))?;
     let wanted: Wanted = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     let chapters = checked(wanted)?;
     let now = state.clock.now();
-    state.catalog.set_chapters(asset, Some(&chapters), JobId::mint(now, state.clock.entropy()), now).await?;
+    state
+        .catalog
+        .set_chapters((asset, expected), Some(&chapters), JobId::mint(now, state.clock.entropy()), now)
+        .await?;
     tracing::info!(asset.id = %asset, chapters = chapters.len(), "chapters set");
     Ok(shown(&asset_for(&state, &caller, asset, Action::EditAsset).await?))
 }
@@ -83,18 +87,22 @@ pub(crate) async fn unset(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
-    asset_for(&state, &caller, asset, Action::EditAsset).await?;
+    let before = asset_for(&state, &caller, asset, Action::EditAsset).await?;
+    let expected = expected(&headers, before.version_of(Part::Chapters))?;
     let now = state.clock.now();
-    state.catalog.set_chapters(asset, None, JobId::mint(now, state.clock.entropy()), now).await?;
+    state.catalog.set_chapters((asset, expected), None, JobId::mint(now, state.clock.entropy()), now).await?;
     tracing::info!(asset.id = %asset, "chapters given back to the file");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }
 
 fn shown(asset: &Asset) -> Response {
     let list = ChapterList { source: ChapterSource::of(asset), chapters: chapters(asset) };
-    (no_store(), Json(list)).into_response()
+    let mut headers = no_store();
+    headers.extend(tag(asset.version_of(Part::Chapters)));
+    (headers, Json(list)).into_response()
 }
 
 /// The chapters in order; what cannot be meant is refused.

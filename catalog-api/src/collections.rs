@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{Missing, no_store};
-use crate::documents::{IfMatch, document_of, present, tag};
+use crate::documents::{IfMatch, document_of, expected, present, tag, unless_there};
 use crate::door::{accounts, asset_for};
 use crate::pages::{self, PageQuery};
 use crate::problem::Problem;
@@ -283,10 +283,15 @@ pub(crate) async fn move_item(
 ) -> Result<Response, Problem> {
     let (collection, item): (CollectionId, ItemId) = both_in(path)?;
     let collection = collection_for(&state, &caller, collection, Action::EditCollection).await?;
+    // The order is one of all items: its version is that of the collection.
+    let expected = expected(&headers, collection.version)?;
     let Moved { position } = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
-    let moved = state.catalog.move_item(collection.id, item, position, state.clock.now()).await?.ok_or(NO_ITEM)?;
+    let (place, now) = ((collection.id, expected), state.clock.now());
+    let (moved, version) = state.catalog.move_item(place, item, position, now).await?.ok_or(NO_ITEM)?;
     let view = item_views(&state, vec![moved]).await?.pop().ok_or(NO_ITEM)?;
-    Ok((no_store(), Json(view)).into_response())
+    let mut answer = no_store();
+    answer.extend(tag(version));
+    Ok((answer, Json(view)).into_response())
 }
 
 pub(crate) async fn remove_item(
@@ -324,12 +329,13 @@ pub(crate) async fn share(
     accounts(&state)?;
     let (collection, user): (CollectionId, UserId) = both_in(path)?;
     let collection = collection_for(&state, &caller, collection, Action::ShareCollection).await?;
+    let expected = unless_there(&headers)?;
     let WantedShare { standing } = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     if Standing::shared(standing.as_str()).is_none() {
         return Err(Problem::invalid_member("/standing", "not_taken", "is viewer, editor or owner"));
     }
     let (actor, now) = (caller.actor(), state.clock.now());
-    let share = state.catalog.share_collection(collection.id, (user, standing), &actor, now).await?;
+    let share = state.catalog.share_collection((collection.id, expected), (user, standing), &actor, now).await?;
     tracing::info!(collection.id = %collection.id, user.id = %user, "collection shared");
     Ok((no_store(), Json(ShareView::from(share))).into_response())
 }

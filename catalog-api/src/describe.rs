@@ -6,9 +6,9 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use catalog_store::Asset;
+use catalog_store::{Asset, Expected, Part};
 use domain::about::{Credit, Date, Fault};
 use domain::authority::Action;
 use domain::misfit::pointer_to;
@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store, view};
-use crate::documents::{IfMatch, document_of, tag};
+use crate::documents::{IfMatch, document_of};
 use crate::door::asset_for;
 use crate::problem::Problem;
 
@@ -57,11 +57,28 @@ pub(crate) async fn change(
     shown(&state, described).await
 }
 
-/// An asset with the version of what is said about it.
+/// An asset with the versions of what is said about it and was decided.
 pub(crate) async fn shown(state: &State, asset: Asset) -> Result<Response, Problem> {
     let mut headers = no_store();
-    headers.extend(tag(asset.about_version));
+    let tag = HeaderValue::try_from(tag_of(&asset)).ok();
+    headers.extend(tag.map(|tag| (header::ETAG, tag)));
     Ok((headers, Json(view(state, asset).await?)).into_response())
+}
+
+/// What has to be there for a change of where an asset is shown, when, or at which stage, which need not say so: all that
+/// was decided and said about it.
+pub(crate) fn expected_place(headers: &HeaderMap, asset: &Asset) -> Result<Expected, Problem> {
+    let is_named = IfMatch::is_named(headers, &tag_of(asset))?;
+    Ok(if is_named { Expected::Version(asset.version_of(Part::Place)) } else { Expected::Anything })
+}
+
+fn tag_of(asset: &Asset) -> String {
+    quoted_place(asset.about_version, asset.version_of(Part::Place))
+}
+
+/// The tag of an asset: the version of what is said about it comes first, which is all that a change of that looks at.
+pub(crate) fn quoted_place(about_version: u64, place: u64) -> String {
+    format!("\"{about_version}-{place:016x}\"")
 }
 
 /// What is said, as it can be changed.

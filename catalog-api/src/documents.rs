@@ -3,6 +3,7 @@
 use aws_lc_rs::digest;
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, header};
+use catalog_store::Expected;
 use domain::{members, misfit};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
@@ -94,16 +95,23 @@ impl IfMatch {
     /// The version at which a deletion wants what is at `present`; `None` for whatever is there, which it means without
     /// the field too. It is compared once more where it is deleted.
     pub(crate) fn of_deletion(headers: &HeaderMap, present: u64) -> Result<Option<u64>, Problem> {
+        Ok(Self::is_named(headers, &quoted(present))?.then_some(present))
+    }
+
+    /// Whether a change that need not say what it is meant for says that it is for what has this tag; false where it is
+    /// for whatever is there.
+    pub(crate) fn is_named(headers: &HeaderMap, tag: &str) -> Result<bool, Problem> {
         if !headers.contains_key(header::IF_MATCH) {
-            return Ok(None);
+            return Ok(false);
         }
         // An empty list names nothing that could be there.
         if headers.get_all(header::IF_MATCH).iter().all(|line| line.as_bytes().trim_ascii().is_empty()) {
-            return Err(Problem::changed(&quoted(present)));
+            return Err(Problem::changed(tag));
         }
         match Self::of(headers)? {
-            Self::Any => Ok(None),
-            named => named.version(present).map(Some),
+            Self::Any => Ok(false),
+            named if named.shows(tag) => Ok(true),
+            _ => Err(Problem::changed(tag)),
         }
     }
 
@@ -122,7 +130,7 @@ impl IfMatch {
         Err(Problem::busy())
     }
 
-    /// Whether it is meant for what has this tag, with its quotes.
+    /// Whether it is meant for what has this tag, with its quotes, and nothing else.
     pub(crate) fn names(&self, tag: &str) -> bool {
         match self {
             Self::Any => true,
@@ -132,12 +140,42 @@ impl IfMatch {
 
     /// The present version, if it is meant for that, in whatever form it was shown ([`with_digest`]).
     pub(crate) fn version(&self, present: u64) -> Result<u64, Problem> {
-        let (bare, shown) = (quoted(present), format!("\"{present}-"));
-        let is_meant = match self {
+        let tag = quoted(present);
+        if self.shows(&tag) { Ok(present) } else { Err(Problem::changed(&tag)) }
+    }
+
+    /// Whether it is meant for what has this tag, with its quotes, in whatever form it was shown ([`with_digest`]).
+    fn shows(&self, tag: &str) -> bool {
+        let shown = format!("{}-", tag.strip_suffix('"').unwrap_or(tag));
+        match self {
             Self::Any => true,
-            Self::Tags(tags) => tags.iter().any(|one| one == bare.as_bytes() || one.starts_with(shown.as_bytes())),
-        };
-        if is_meant { Ok(present) } else { Err(Problem::changed(&bare)) }
+            Self::Tags(tags) => tags.iter().any(|one| one == tag.as_bytes() || one.starts_with(shown.as_bytes())),
+        }
+    }
+}
+
+/// What has to be there for a change that need not say so: by `If-Match` what is at this version.
+pub(crate) fn expected(headers: &HeaderMap, version: u64) -> Result<Expected, Problem> {
+    Ok(IfMatch::of_deletion(headers, version)?.map_or(Expected::Anything, Expected::Version))
+}
+
+/// The same of what may be set for the first time, by `If-None-Match: *` only then.
+pub(crate) fn expected_of_put(headers: &HeaderMap, version: u64) -> Result<Expected, Problem> {
+    let named = expected(headers, version)?;
+    Ok(match unless_there(headers)? {
+        Expected::Anything => named,
+        nothing => nothing,
+    })
+}
+
+/// The same of what has no version.
+pub(crate) fn unless_there(headers: &HeaderMap) -> Result<Expected, Problem> {
+    if !headers.contains_key(header::IF_NONE_MATCH) {
+        return Ok(Expected::Anything);
+    }
+    match Tags::of(headers, &header::IF_NONE_MATCH) {
+        Some(Tags::Any) => Ok(Expected::Nothing),
+        _ => Err(Problem::invalid_if_none_match()),
     }
 }
 
@@ -188,7 +226,10 @@ pub(crate) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
 /// tells, such as how far work is, changes without it.
 pub(crate) fn with_digest(version: &HeaderValue, content: &[u8]) -> Option<HeaderValue> {
     let version = version.to_str().ok()?.strip_prefix('"')?.strip_suffix('"')?;
-    let is_counted = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    // The version of an asset has a second one behind it, in hexadecimal digits.
+    let (counted, second) = version.split_once('-').unwrap_or((version, ""));
+    let is_counted = !counted.is_empty() && counted.bytes().all(|byte| byte.is_ascii_digit());
+    let is_counted = is_counted && second.bytes().all(|byte| byte.is_ascii_hexdigit());
     let digest = secret::hex(&digest::digest(&digest::SHA256, content).as_ref()[..DIGEST_BYTES]);
     HeaderValue::try_from(format!("\"{version}-{digest}\"")).ok().filter(|_| is_counted)
 }
@@ -253,9 +294,14 @@ mod tests {
             IfMatch::of(&headers).unwrap().version(present).is_ok()
         };
         assert_eq!((meant(3), meant(2), meant(33)), (true, false, false));
-        for other in ["\"pic_1\"", "W/\"3\"", "3", "\"\""] {
+        for other in ["\"pic_1\"", "\"g1-1\"", "\"3-x\"", "\"-3\"", "W/\"3\"", "3", "\"\""] {
             assert_eq!(with_digest(&HeaderValue::from_static(other), b"{}"), None, "{other}");
         }
+        let asset = with_digest(&HeaderValue::from_static("\"3-5f\""), b"{}").unwrap();
+        let headers = HeaderMap::from_iter([(header::IF_MATCH, asset)]);
+        let named = |tag: &str| IfMatch::is_named(&headers, tag).map_err(|problem| problem.code());
+        assert_eq!((named("\"3-5f\""), named("\"3\"")), (Ok(true), Ok(true)));
+        assert_eq!((named("\"3-5\""), named("\"3-60\"")), (Err("changed"), Err("changed")));
     }
 
     #[test]
@@ -284,6 +330,25 @@ mod tests {
         assert_eq!((meant(None), meant(Some("*")), meant(Some("\"3\""))), (Ok(None), Ok(None), Ok(Some(3))));
         assert_eq!((meant(Some("\"2\"")), meant(Some(" "))), (Err("changed"), Err("changed")));
         assert_eq!(meant(Some("3")), Err("invalid_header"));
+    }
+
+    #[test]
+    fn a_change_that_need_not_say_what_it_is_meant_for_may() {
+        let meant = |lines: &[(header::HeaderName, &'static str)]| {
+            let lines = lines.iter().map(|(name, line)| (name.clone(), HeaderValue::from_static(line)));
+            expected_of_put(&HeaderMap::from_iter(lines), 3).map_err(|problem| problem.code())
+        };
+        let (of, unless) = (header::IF_MATCH, header::IF_NONE_MATCH);
+        assert_eq!((meant(&[]), meant(&[(of.clone(), "*")])), (Ok(Expected::Anything), Ok(Expected::Anything)));
+        assert_eq!(meant(&[(of.clone(), "\"3-9f\", \"4\"")]), Ok(Expected::Version(3)));
+        assert_eq!(meant(&[(unless.clone(), " * ")]), Ok(Expected::Nothing));
+        assert_eq!(meant(&[(of.clone(), "\"3\""), (unless.clone(), "*")]), Ok(Expected::Nothing));
+        for wrong in ["\"3\"", "", "x", "*, \"3\""] {
+            assert_eq!(meant(&[(unless.clone(), wrong)]), Err("invalid_header"), "{wrong}");
+        }
+        for other in ["\"2\"", "W/\"3\"", "", "\"33-9f\""] {
+            assert_eq!(meant(&[(of.clone(), other), (unless.clone(), "*")]), Err("changed"), "{other}");
+        }
     }
 
     #[tokio::test]

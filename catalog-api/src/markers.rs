@@ -8,7 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use catalog_store::Asset;
+use catalog_store::{Asset, Part};
 use domain::JobId;
 use domain::about::Fault;
 use domain::authority::Action;
@@ -22,7 +22,7 @@ use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store};
 use crate::chapters::instant;
-use crate::documents::document_of;
+use crate::documents::{document_of, expected, expected_of_put, tag};
 use crate::door::asset_for;
 use crate::problem::Problem;
 use crate::view::seconds;
@@ -92,11 +92,12 @@ pub(crate) async fn set(
     body: Body,
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
-    asset_for(&state, &caller, asset, Action::EditAsset).await?;
+    let before = asset_for(&state, &caller, asset, Action::EditAsset).await?;
+    let expected = expected_of_put(&headers, before.version_of(Part::Markers))?;
     let wanted: Wanted = document_of(&state, &headers, body, BODY_BYTES_MAX).await?;
     let markers = checked(wanted)?;
     let now = state.clock.now();
-    state.catalog.set_markers(asset, &markers, JobId::mint(now, state.clock.entropy()), now).await?;
+    state.catalog.set_markers((asset, expected), &markers, JobId::mint(now, state.clock.entropy()), now).await?;
     tracing::info!(asset.id = %asset, markers = markers.len(), "markers set");
     Ok(shown(&asset_for(&state, &caller, asset, Action::EditAsset).await?))
 }
@@ -105,17 +106,21 @@ pub(crate) async fn unset(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asset = asset_in(path)?;
-    asset_for(&state, &caller, asset, Action::EditAsset).await?;
+    let before = asset_for(&state, &caller, asset, Action::EditAsset).await?;
+    let expected = expected(&headers, before.version_of(Part::Markers))?;
     let now = state.clock.now();
-    state.catalog.set_markers(asset, &[], JobId::mint(now, state.clock.entropy()), now).await?;
+    state.catalog.set_markers((asset, expected), &[], JobId::mint(now, state.clock.entropy()), now).await?;
     tracing::info!(asset.id = %asset, "markers removed");
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }
 
 fn shown(asset: &Asset) -> Response {
-    (no_store(), Json(MarkerList { markers: of(asset) })).into_response()
+    let mut headers = no_store();
+    headers.extend(tag(asset.version_of(Part::Markers)));
+    (headers, Json(MarkerList { markers: of(asset) })).into_response()
 }
 
 /// The markers as players get them; those of a file of which nothing is known yet as they were set.

@@ -8,7 +8,7 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use catalog_store::notifications::PAGE_NOTIFICATIONS_MAX;
+use catalog_store::notifications::{PAGE_NOTIFICATIONS_MAX, version_of_channels};
 use catalog_store::{Catalog, Listing, Notification, NotificationChannel, NotificationKind, PageInfo};
 use domain::about::Fault;
 use domain::misfit::pointer_to;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::no_store;
-use crate::documents::document;
+use crate::documents::{document, expected, tag};
 use crate::door::accounts;
 use crate::me::id_of;
 use crate::pages;
@@ -131,7 +131,7 @@ pub(crate) async fn delete(
 
 pub(crate) async fn preferences(Shared(state): Shared<State>, caller: Caller) -> Result<Response, Problem> {
     let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
-    Ok((no_store(), Json(channels(catalog, me).await?)).into_response())
+    told(catalog, me).await
 }
 
 pub(crate) async fn set_preferences(
@@ -141,10 +141,19 @@ pub(crate) async fn set_preferences(
     body: Body,
 ) -> Result<Response, Problem> {
     let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
+    let expected = expected(&headers, version_of_channels(&catalog.channels_of(me).await?))?;
     let wanted: BTreeMap<String, String> = document(&state, &headers, body).await?;
     let wanted = Problem::all(wanted.iter().map(preference))?;
-    catalog.set_channels(me, &wanted).await?;
-    Ok((no_store(), Json(channels(catalog, me).await?)).into_response())
+    catalog.set_channels((me, expected), &wanted).await?;
+    told(catalog, me).await
+}
+
+/// How somebody is told, with its version.
+async fn told(catalog: &Catalog, user: UserId) -> Result<Response, Problem> {
+    let channels = catalog.channels_of(user).await?;
+    let mut headers = no_store();
+    headers.extend(tag(version_of_channels(&channels)));
+    Ok((headers, Json(by_kind(channels))).into_response())
 }
 
 /// How somebody wishes to be told of a kind.
@@ -167,8 +176,11 @@ pub(crate) async fn channels(
     catalog: &Catalog,
     user: UserId,
 ) -> Result<BTreeMap<&'static str, NotificationChannel>, Problem> {
-    let channels = catalog.channels_of(user).await?;
-    Ok(channels.into_iter().map(|(kind, channel)| (kind.as_str(), channel)).collect())
+    Ok(by_kind(catalog.channels_of(user).await?))
+}
+
+fn by_kind(channels: Vec<(NotificationKind, NotificationChannel)>) -> BTreeMap<&'static str, NotificationChannel> {
+    channels.into_iter().map(|(kind, channel)| (kind.as_str(), channel)).collect()
 }
 
 fn notification_id(text: &str) -> Result<NotificationId, Problem> {

@@ -8,7 +8,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use catalog_store::Asset;
+use catalog_store::{Asset, Expected, Part};
 use domain::authority::Action;
 use domain::presentation::Images;
 use domain::{AssetId, AssetKind, JobId, PictureId, PosterChoice, Probe};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store, output_of};
 use crate::chapters::instant;
-use crate::documents::document;
+use crate::documents::{document, expected, expected_of_put, tag};
 use crate::door::asset_for;
 use crate::picture::{self, Fit};
 use crate::problem::{Problem, chain};
@@ -73,19 +73,20 @@ pub(crate) async fn set(
     body: Body,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::EditAsset).await?;
+    let expected = expected_of_put(&headers, asset.version_of(Part::Poster))?;
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
         let wanted: Wanted = document(&state, &headers, body).await?;
         let at_ms = moment(&asset, wanted.time_s)?;
-        choose(&state, asset.id, PosterChoice::Time { id: mint(&state), at_ms }).await?;
+        choose(&state, (asset.id, expected), PosterChoice::Time { id: mint(&state), at_ms }).await?;
     } else {
         let content = body::read(&state, &headers, body, picture::BYTES_MAX).await?;
         let made = state.studio.remade(content, Fit::Within(SIDE_MAX)).await?;
         let (id, bytes) = (mint(&state), made.len());
         let key = layout::poster(asset.id, id);
         state.store.put_once(&key, made).await?;
-        if let Err(problem) = choose(&state, asset.id, PosterChoice::Picture { id }).await {
+        if let Err(problem) = choose(&state, (asset.id, expected), PosterChoice::Picture { id }).await {
             // Nobody knows of it; else the next choice removes it.
             if let Err(left) = state.store.delete(&key).await {
                 tracing::warn!(asset.id = %asset.id, error = %chain(&left), "a refused poster is left in the store");
@@ -101,9 +102,11 @@ pub(crate) async fn unset(
     Shared(state): Shared<State>,
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::EditAsset).await?;
-    choose(&state, asset.id, PosterChoice::Scored { id: mint(&state) }).await?;
+    let expected = expected(&headers, asset.version_of(Part::Poster))?;
+    choose(&state, (asset.id, expected), PosterChoice::Scored { id: mint(&state) }).await?;
     shown(&state, &asset_for(&state, &caller, asset.id, Action::EditAsset).await?).await
 }
 
@@ -111,9 +114,9 @@ fn mint(state: &State) -> PictureId {
     PictureId::mint(state.clock.now(), state.clock.entropy())
 }
 
-async fn choose(state: &State, asset: AssetId, choice: PosterChoice) -> Result<(), Problem> {
+async fn choose(state: &State, (asset, expected): (AssetId, Expected), choice: PosterChoice) -> Result<(), Problem> {
     let now = state.clock.now();
-    if !state.catalog.set_poster(asset, choice, JobId::mint(now, state.clock.entropy()), now).await? {
+    if !state.catalog.set_poster((asset, expected), choice, JobId::mint(now, state.clock.entropy()), now).await? {
         // Somebody chose another one in the same moment, and theirs is the younger one.
         return Err(Problem::busy());
     }
@@ -136,7 +139,9 @@ fn moment(asset: &Asset, time_s: f64) -> Result<i64, Problem> {
 async fn shown(state: &State, asset: &Asset) -> Result<Response, Problem> {
     let (output, _) = output_of(state, asset).await?;
     let view = view(asset, output.images.as_ref());
-    Ok((no_store(), Json(view)).into_response())
+    let mut headers = no_store();
+    headers.extend(tag(asset.version_of(Part::Poster)));
+    Ok((headers, Json(view)).into_response())
 }
 
 /// Where the poster comes from, and when it is seen, of what is taken at a time.

@@ -17,6 +17,7 @@ use serde::Serialize;
 use self::fields::FieldError;
 use self::titles::Tongue;
 use crate::accounts::tell;
+use crate::describe::quoted_place;
 use crate::documents::quoted;
 
 mod accounts;
@@ -289,6 +290,10 @@ impl From<CatalogError> for Problem {
             CatalogError::AccountGone(_) => return Refusal::Unknown.into(),
             CatalogError::NotInForce => return Self::invalid_credentials(),
             CatalogError::Changed { version } => return Self::changed(&quoted(version)),
+            CatalogError::PlaceChanged { about_version, place } => {
+                return Self::changed(&quoted_place(about_version, place));
+            }
+            CatalogError::Exists { version } => return Self::exists(version.map(quoted).as_deref()),
             CatalogError::EmailTaken(_) => return Self::email_taken(),
             CatalogError::LastAdmin => return Self::last_admin(),
             CatalogError::VideosLeft(_) => return Self::busy(),

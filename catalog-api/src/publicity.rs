@@ -8,9 +8,9 @@ use axum::Json;
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
-use catalog_store::Asset;
+use catalog_store::{Asset, Expected, Part};
 use domain::about::Fault;
 use domain::access::{PAGES_MAX, PASSWORD_CHARS_MIN, is_page};
 use domain::authority::Action;
@@ -23,7 +23,7 @@ use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_in, no_store};
 use crate::availability::follow;
-use crate::documents::document;
+use crate::documents::{document, expected_of_put, quoted, tag};
 use crate::door::asset_for;
 use crate::problem::Problem;
 
@@ -81,7 +81,7 @@ pub(crate) async fn show(
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::EditAsset).await?;
-    Ok((no_store(), Json(AccessView::from(said(&state, &asset).await?))).into_response())
+    shown(&state, &asset).await
 }
 
 pub(crate) async fn set(
@@ -92,6 +92,7 @@ pub(crate) async fn set(
     body: Body,
 ) -> Result<Response, Problem> {
     let asset = asset_for(&state, &caller, asset_in(path)?, Action::ShareAsset).await?;
+    let expected = expected_access(&state, &headers, &asset).await?;
     let wanted: Wanted = document(&state, &headers, body).await?;
     check(&wanted)?;
     let admission = match wanted.policy {
@@ -111,11 +112,34 @@ pub(crate) async fn set(
     };
     let now = state.clock.now();
     let job = JobId::mint(now, state.clock.entropy());
-    state.catalog.set_access(asset.id, (admission, wanted.pages), &caller.actor(), job, now).await?;
+    state.catalog.set_access((asset.id, expected), (admission, wanted.pages), &caller.actor(), job, now).await?;
     tracing::info!(asset.id = %asset.id, policy = ?wanted.policy, "who may play the asset was set");
     follow(&state, asset.id).await;
     let asset = asset_for(&state, &caller, asset.id, Action::ShareAsset).await?;
-    Ok((no_store(), Json(AccessView::from(said(&state, &asset).await?))).into_response())
+    shown(&state, &asset).await
+}
+
+/// As it is told, with the number of what was said last: in the catalogue, or past it in the pointer.
+async fn shown(state: &State, asset: &Asset) -> Result<Response, Problem> {
+    let said = said(state, asset).await?;
+    let mut headers = no_store();
+    headers.extend(tag(said.change.unsigned_abs()));
+    Ok((headers, Json(AccessView::from(said))).into_response())
+}
+
+/// What the catalogue has to have for a change that is meant for what is told by now.
+async fn expected_access(state: &State, headers: &HeaderMap, asset: &Asset) -> Result<Expected, Problem> {
+    // Whoever says nothing of it need not wait for the store.
+    if ![header::IF_MATCH, header::IF_NONE_MATCH].iter().any(|name| headers.contains_key(name)) {
+        return Ok(Expected::Anything);
+    }
+    let version = said(state, asset).await?.change.unsigned_abs();
+    match expected_of_put(headers, version)? {
+        Expected::Version(_) => Ok(Expected::Version(asset.version_of(Part::Access))),
+        // An operator may have said it past the catalogue.
+        Expected::Nothing if version > 0 => Err(Problem::exists(Some(&quoted(version)))),
+        otherwise => Ok(otherwise),
+    }
 }
 
 /// What origins are told of an asset, or will be.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{asset_id, asset_in, no_store};
-use crate::documents::document;
+use crate::documents::{document, unless_there};
 use crate::door::{accounts, asset_for};
 use crate::pages;
 use crate::problem::Problem;
@@ -60,12 +60,13 @@ pub(crate) async fn put(
     accounts(&state)?;
     let (asset, user) = share_in(path)?;
     let asset = asset_for(&state, &caller, asset, Action::ShareAsset).await?;
+    let expected = unless_there(&headers)?;
     let Wanted { standing } = document(&state, &headers, body).await?;
     if Standing::shared(standing.as_str()).is_none() {
         return Err(Problem::invalid_member("/standing", "not_taken", "is viewer, editor or owner"));
     }
     let now = state.clock.now();
-    state.catalog.share_asset(asset.id, (user, standing), &caller.actor(), now).await?;
+    state.catalog.share_asset((asset.id, expected), (user, standing), &caller.actor(), now).await?;
     tracing::info!(asset.id = %asset.id, user.id = %user, "asset shared");
     let shares = state.catalog.shares_of(asset.id).await?;
     let share = shares.into_iter().find(|share| share.user == user).ok_or(NO_SHARE)?;

@@ -292,7 +292,7 @@ pub(crate) async fn receive(
 }
 
 /// `assets` as stored.
-#[derive(sqlx::FromRow)]
+#[derive(Clone, sqlx::FromRow)]
 pub(crate) struct AssetRow {
     pub(crate) id: String,
     playback_id: String,

@@ -11,7 +11,7 @@ use crate::audit::Note;
 use crate::catalog::Number;
 use crate::engine::{args, json as text};
 use crate::texts::{lock_living, wish};
-use crate::{Asset, Catalog, CatalogError, Side, sql};
+use crate::{Asset, Catalog, CatalogError, Meant, Part, Side, sql};
 
 impl Catalog {
     /// Moves an asset into the bin as `actor` wants it, from which it can be taken out until `until`; `job` will see to it that its pointer
@@ -74,20 +74,22 @@ impl Catalog {
     /// without a limit.
     ///
     /// # Errors
-    /// As [`bin_asset`](Self::bin_asset).
+    /// [`CatalogError::PlaceChanged`]; else as [`bin_asset`](Self::bin_asset).
     pub async fn set_window(
         &self,
-        id: AssetId,
+        asset: impl Into<Meant<AssetId>>,
         (publish_at, expire_at): (Option<Timestamp>, Option<Timestamp>),
         actor: &str,
         job: JobId,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
+        let Meant { id, expected } = asset.into();
         let mut tx = self.begin().await?;
         let told = |at: Option<Timestamp>| at.map(Timestamp::rfc3339);
         let data = json!({ "publish_at": told(publish_at), "expire_at": told(expire_at) });
         tx.audit(Note::of(actor, "asset.scheduled", id, data.clone()), now).await?;
         let row = lock_living(&mut tx, id, now).await?;
+        row.check(Part::Place, expected)?;
         let (from, until) = (publish_at.map(Timestamp::unix_ms), expire_at.map(Timestamp::unix_ms));
         tx.execute(sql::assets::SET_WINDOW, args![id, from, until, now]).await?;
         tx.event(now, "asset.scheduled", id, data);
@@ -100,19 +102,21 @@ impl Catalog {
     /// so.
     ///
     /// # Errors
-    /// As [`bin_asset`](Self::bin_asset).
+    /// [`CatalogError::Exists`]; else as [`bin_asset`](Self::bin_asset).
     pub async fn set_access(
         &self,
-        id: AssetId,
+        asset: impl Into<Meant<AssetId>>,
         (admission, pages): (Admission, Vec<String>),
         actor: &str,
         job: JobId,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
+        let Meant { id, expected } = asset.into();
         let mut tx = self.begin().await?;
         let data = json!({ "policy": admission.as_str() });
         tx.audit(Note::of(actor, "asset.access_set", id, data), now).await?;
         let row = lock_living(&mut tx, id, now).await?;
+        row.check(Part::Access, expected)?;
         // Higher than any before, also where the catalogue was put back to an earlier state meanwhile.
         let change = row.access()?.map_or(0, |access| access.change).saturating_add(1).max(now.unix_ms());
         let access = Access { admission, pages, change, ..Access::default() };
@@ -126,21 +130,23 @@ impl Catalog {
     /// is in force.
     ///
     /// # Errors
-    /// [`CatalogError::Stage`] if there is no way, [`CatalogError::OtherSource`]; else as
+    /// [`CatalogError::Stage`] if there is no way, [`CatalogError::OtherSource`], [`CatalogError::PlaceChanged`]; else as
     /// [`bin_asset`](Self::bin_asset).
     pub async fn set_stage(
         &self,
-        id: AssetId,
+        asset: impl Into<Meant<AssetId>>,
         (wanted, has_review): (Stage, bool),
         (seen, note): (Option<SourceVersion>, Option<&str>),
         actor: &str,
         job: JobId,
         now: Timestamp,
     ) -> Result<Stage, CatalogError> {
+        let Meant { id, expected } = asset.into();
         let mut tx = self.begin().await?;
         // The note is of people, for people: it is not logged.
         tx.audit(Note::of(actor, "asset.stage_set", id, json!({ "stage": wanted })), now).await?;
         let row = lock_living(&mut tx, id, now).await?;
+        row.check(Part::Place, expected)?;
         let from = row.stage()?;
         let source = row.source_version()?;
         if seen.is_some_and(|seen| seen != source) {

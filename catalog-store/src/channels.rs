@@ -8,7 +8,7 @@ use crate::audit::Note;
 use crate::catalog::{Number, Tx};
 use crate::engine::{args, count, parsed};
 use crate::grants::ANYBODY;
-use crate::{Asset, Catalog, CatalogError, Side, sql};
+use crate::{Asset, Catalog, CatalogError, Meant, Part, Side, sql};
 
 /// Most channels on a page.
 pub const PAGE_CHANNELS_MAX: u32 = 100;
@@ -135,20 +135,24 @@ impl Catalog {
     /// Publishes an asset in a channel and in no other, or with `None` in none, as `actor` wants it.
     ///
     /// # Errors
-    /// [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::NoChannel`].
+    /// [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::NoChannel`],
+    /// [`CatalogError::PlaceChanged`].
     pub async fn set_channel(
         &self,
-        asset: AssetId,
+        asset: impl Into<Meant<AssetId>>,
         channel: Option<ChannelId>,
         actor: &str,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
+        let Meant { id: asset, expected } = asset.into();
         let mut tx = self.begin().await?;
         let data = json!({ "channel": channel.map(|channel| channel.to_string()) });
         tx.audit(Note::of(actor, "asset.channel_set", asset, data.clone()), now).await?;
-        if tx.lock_asset(asset, now).await?.state()? == AssetState::Deleted {
+        let row = tx.lock_asset(asset, now).await?;
+        if row.state()? == AssetState::Deleted {
             return Err(CatalogError::NoAsset(asset));
         }
+        row.check(Part::Place, expected)?;
         if let Some(channel) = channel
             && tx.row::<ChannelRow>(sql::channels::BY_ID, args![channel]).await?.is_none()
         {

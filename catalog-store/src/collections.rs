@@ -10,7 +10,7 @@ use crate::audit::Note;
 use crate::catalog::{Number, Tx};
 use crate::engine::{args, column, corrupt, count, parsed};
 use crate::shares::{MaybeText, SHARES_MAX, Share, ShareRow, read};
-use crate::{Catalog, CatalogError, Side, sql};
+use crate::{Catalog, CatalogError, Expected, Meant, Side, sql};
 
 /// Most collections and items on a page.
 pub const PAGE_COLLECTIONS_MAX: u32 = 100;
@@ -241,19 +241,22 @@ impl Catalog {
         Ok(Item { id: item, member, position: count("collection_items.position", place)? })
     }
 
-    /// Moves an item to another position; `None` if there is none.
+    /// Moves an item to another position: the item, and the version of the collection by then; `None` if there is none.
     ///
     /// # Errors
-    /// [`CatalogError::NoCollection`].
+    /// [`CatalogError::NoCollection`]; [`CatalogError::Changed`] if the collection is not at the version that is
+    /// expected.
     pub async fn move_item(
         &self,
-        collection: CollectionId,
+        collection: impl Into<Meant<CollectionId>>,
         item: ItemId,
         position: u64,
         now: Timestamp,
-    ) -> Result<Option<Item>, CatalogError> {
+    ) -> Result<Option<(Item, u64)>, CatalogError> {
+        let Meant { id: collection, expected } = collection.into();
         let mut tx = self.begin().await?;
-        tx.lock_collection(collection, None, now).await?;
+        let at = if let Expected::Version(version) = expected { Some(version) } else { None };
+        let version = tx.lock_collection(collection, at, now).await?.version;
         let row: Option<ItemRow> = tx.row(sql::collections::ITEM, args![collection, item]).await?;
         let Some(row) = row else { return Ok(None) };
         tx.execute(sql::collections::DELETE_ITEM, args![collection, item]).await?;
@@ -263,7 +266,7 @@ impl Catalog {
         let args = args![item, collection, row.asset_id.clone(), row.season_id.clone(), place];
         tx.execute(sql::collections::INSERT_ITEM, args).await?;
         tx.commit().await?;
-        Item::try_from(ItemRow { position: place, ..row }).map(Some)
+        Ok(Some((Item::try_from(ItemRow { position: place, ..row })?, version)))
     }
 
     /// Takes an item out; false if there is none.
@@ -289,14 +292,16 @@ impl Catalog {
     /// Shares a collection with an account as `actor` wants it, or changes for what.
     ///
     /// # Errors
-    /// [`CatalogError::NoCollection`], [`CatalogError::NoUser`], [`CatalogError::TooManyCollectionShares`].
+    /// [`CatalogError::NoCollection`], [`CatalogError::NoUser`], [`CatalogError::TooManyCollectionShares`];
+    /// [`CatalogError::Exists`] if it is shared with them and was not to be.
     pub async fn share_collection(
         &self,
-        collection: CollectionId,
+        collection: impl Into<Meant<CollectionId>>,
         (user, standing): (UserId, Standing),
         actor: &str,
         now: Timestamp,
     ) -> Result<Share, CatalogError> {
+        let Meant { id: collection, expected } = collection.into();
         let mut tx = self.begin().await?;
         let data = json!({ "collection": collection.to_string(), "standing": standing });
         tx.audit(Note::of(actor, "collection.shared", user, data), now).await?;
@@ -308,7 +313,11 @@ impl Catalog {
         if count("number", others)? >= SHARES_MAX {
             return Err(CatalogError::TooManyCollectionShares(collection));
         }
-        tx.execute(sql::collections::PUT_SHARE, args![collection, user, standing.as_str(), now]).await?;
+        let is_new = expected == Expected::Nothing;
+        let put = if is_new { sql::collections::PUT_NEW_SHARE } else { sql::collections::PUT_SHARE };
+        if tx.execute(put, args![collection, user, standing.as_str(), now]).await? == 0 && is_new {
+            return Err(CatalogError::Exists { version: None });
+        }
         tx.commit().await?;
         Ok(Share { user, standing, created_at: now })
     }

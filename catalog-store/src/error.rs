@@ -166,6 +166,20 @@ pub enum CatalogError {
         /// The version that it is at.
         version: u64,
     },
+    /// What people decided about an asset is not at the version that was to be changed.
+    #[error("it is at version {about_version} by now, and elsewhere or at another stage")]
+    PlaceChanged {
+        /// The version of what is said about it.
+        about_version: u64,
+        /// The version of that and all else that was decided.
+        place: u64,
+    },
+    /// Something is there where nothing was to be.
+    #[error("there is one already")]
+    Exists {
+        /// The version that it is at, if it has any.
+        version: Option<u64>,
+    },
     /// Nobody could decide about accounts any more.
     #[error("the last administrator has to stay one")]
     LastAdmin,

@@ -30,6 +30,7 @@
 //! | [`progress`] | how far the renditions are, and how long the rest will take |
 //! | [`segments`] | the ledger of committed segments |
 //! | [`outbox`] | how far those who read the events for others are: caches in front, webhooks, notifications |
+//! | [`parts`] | what has to be there for a change of a part of an asset to be made |
 //! | [`purges`] | what caches in front have to know |
 //! | [`webhooks`] | whom events are sent to, and what became of each |
 //! | [`backup`] | copies of a SQLite database that is in use |
@@ -74,6 +75,7 @@ pub mod lookup;
 pub mod notifications;
 pub mod outbox;
 pub mod pages;
+pub mod parts;
 pub mod progress;
 pub mod purges;
 pub mod renumber;
@@ -118,6 +120,7 @@ pub use lookup::AuditFilter;
 pub use notifications::{NewNotification, Notification, NotificationChannel, NotificationKind};
 pub use outbox::{OutboxHold, OutboxReader};
 pub use pages::{Listing, PageError, PageInfo, Side};
+pub use parts::{Expected, Meant, Part};
 pub use progress::{RenditionKind, RenditionProgress};
 pub use renumber::Renumbered;
 pub use reprocess::{Reprocess, ReprocessJobs, Standing};

@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::catalog::Text;
 use crate::engine::{args, column, corrupt, document, parsed};
 use crate::outbox::OutboxHold;
-use crate::{Catalog, CatalogError, Side, sql};
+use crate::parts::digest;
+use crate::{Catalog, CatalogError, Expected, Meant, Side, sql};
 
 /// Most notifications that one call returns.
 pub const PAGE_NOTIFICATIONS_MAX: u32 = 100;
@@ -236,25 +237,33 @@ impl Catalog {
         user: UserId,
     ) -> Result<Vec<(NotificationKind, NotificationChannel)>, CatalogError> {
         let rows: Vec<PreferenceRow> = self.rows(sql::notifications::PREFERENCES, args![user]).await?;
-        let said = |kind: NotificationKind| {
-            let row = rows.iter().find(|row| row.kind == kind.as_str());
-            row.map_or(Some(kind.default_channel()), |row| NotificationChannel::named(&row.channel))
-        };
-        let each = NotificationKind::ALL.into_iter().map(|kind| Some((kind, said(kind)?)));
-        each.collect::<Option<_>>().ok_or_else(|| corrupt("notification_preferences.channel", "no channel"))
+        said(&rows)
     }
 
     /// Sets how somebody wants to be told.
     ///
     /// # Errors
-    /// [`CatalogError::AccountGone`].
+    /// [`CatalogError::AccountGone`]; [`CatalogError::Changed`] if it is not at the [`version_of_channels`] that is
+    /// expected.
     pub async fn set_channels(
         &self,
-        user: UserId,
+        user: impl Into<Meant<UserId>>,
         wanted: &[(NotificationKind, NotificationChannel)],
     ) -> Result<(), CatalogError> {
+        let Meant { id: user, expected } = user.into();
         let mut tx = self.begin().await?;
+        if expected != Expected::Anything {
+            // Nobody else may hold it, who would change what is compared.
+            tx.row::<Text>(sql::accounts::HOLD_ALONE, args![user]).await?;
+        }
         tx.hold_account(user).await?;
+        if let Expected::Version(expected) = expected {
+            let rows: Vec<PreferenceRow> = tx.rows(sql::notifications::PREFERENCES, args![user]).await?;
+            let version = version_of_channels(&said(&rows)?);
+            if version != expected {
+                return Err(CatalogError::Changed { version });
+            }
+        }
         for (kind, channel) in wanted {
             tx.execute(sql::notifications::SET_PREFERENCE, args![user, kind.as_str(), channel.as_str()]).await?;
         }
@@ -318,6 +327,21 @@ impl Catalog {
         tx.commit().await?;
         Ok(pruned)
     }
+}
+
+/// Tells one state of how somebody is told from those before it.
+pub fn version_of_channels(channels: &[(NotificationKind, NotificationChannel)]) -> u64 {
+    digest(&channels)
+}
+
+/// How somebody is told who said this.
+fn said(rows: &[PreferenceRow]) -> Result<Vec<(NotificationKind, NotificationChannel)>, CatalogError> {
+    let said = |kind: NotificationKind| {
+        let row = rows.iter().find(|row| row.kind == kind.as_str());
+        row.map_or(Some(kind.default_channel()), |row| NotificationChannel::named(&row.channel))
+    };
+    let each = NotificationKind::ALL.into_iter().map(|kind| Some((kind, said(kind)?)));
+    each.collect::<Option<_>>().ok_or_else(|| corrupt("notification_preferences.channel", "no channel"))
 }
 
 #[derive(sqlx::FromRow)]

@@ -10,7 +10,7 @@ use crate::audit::Note;
 use crate::catalog::{Number, Tx};
 use crate::engine::{args, column, corrupt, json as text, parsed};
 use crate::events::{EVENTS_MAX, EventRow};
-use crate::{Audience, Catalog, CatalogError, Event, TOPICS, sql};
+use crate::{Audience, Catalog, CatalogError, Event, Expected, Meant, TOPICS, sql};
 
 /// Accounts that one asset is shared with.
 pub const SHARES_MAX: u64 = 100;
@@ -39,14 +39,16 @@ impl Catalog {
     /// Shares an asset with an account, or changes for what.
     ///
     /// # Errors
-    /// [`CatalogError::TooManyShares`], [`CatalogError::NoUser`], [`CatalogError::NoAsset`].
+    /// [`CatalogError::TooManyShares`], [`CatalogError::NoUser`], [`CatalogError::NoAsset`];
+    /// [`CatalogError::Exists`] if it is shared with them and was not to be.
     pub async fn share_asset(
         &self,
-        asset: AssetId,
+        asset: impl Into<Meant<AssetId>>,
         (user, standing): (UserId, Standing),
         actor: &str,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
+        let Meant { id: asset, expected } = asset.into();
         let mut tx = self.begin().await?;
         let data = json!({ "asset": asset.to_string(), "standing": standing });
         tx.audit(Note { data, ..Note::of_user(actor, "asset.shared", user) }, now).await?;
@@ -60,7 +62,12 @@ impl Catalog {
         if tx.row::<AssetRow>(sql::assets::BY_ID, args![asset]).await?.is_none() {
             return Err(CatalogError::NoAsset(asset));
         }
-        if tx.execute(sql::shares::PUT, args![asset, user, standing.as_str(), now]).await? == 0 {
+        let is_new = expected == Expected::Nothing;
+        let put = if is_new { sql::shares::PUT_NEW } else { sql::shares::PUT };
+        if tx.execute(put, args![asset, user, standing.as_str(), now]).await? == 0 {
+            if is_new {
+                return Err(CatalogError::Exists { version: None });
+            }
             // It is shared so already: nobody need hear of it once more.
             return Ok(());
         }

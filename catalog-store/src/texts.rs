@@ -19,7 +19,7 @@ use crate::assets::AssetRow;
 use crate::catalog::{Number, Text as Named, Tx};
 use crate::engine::{Arg, args, column, corrupt, count, count32, document, json as text, parsed};
 use crate::search::index;
-use crate::{Catalog, CatalogError, Cue, LeasedJob, sql};
+use crate::{Catalog, CatalogError, Cue, LeasedJob, Meant, Part, sql};
 
 /// A subtitle file of an asset.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,16 +232,19 @@ impl Catalog {
     /// Sets the chapters of an asset, on the timeline of its output; `None` goes back to the file's own.
     ///
     /// # Errors
-    /// [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::AssetFailed`].
+    /// [`CatalogError::NoAsset`] if it does not exist or is deleted, [`CatalogError::AssetFailed`];
+    /// [`CatalogError::Changed`] or [`CatalogError::Exists`] if something else is there than is expected.
     pub async fn set_chapters(
         &self,
-        asset: AssetId,
+        asset: impl Into<Meant<AssetId>>,
         chapters: Option<&[Chapter]>,
         job: JobId,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
+        let Meant { id: asset, expected } = asset.into();
         let mut tx = self.begin().await?;
         let row = lock_living(&mut tx, asset, now).await?;
+        row.check(Part::Chapters, expected)?;
         let chapters = chapters.map(|chapters| text("assets.chapters", &chapters)).transpose()?;
         tx.execute(sql::assets::SET_CHAPTERS, args![asset, chapters]).await?;
         wish(&mut tx, &row, asset, job, now).await?;
@@ -254,13 +257,15 @@ impl Catalog {
     /// As [`Catalog::set_chapters`].
     pub async fn set_markers(
         &self,
-        asset: AssetId,
+        asset: impl Into<Meant<AssetId>>,
         markers: &[Marker],
         job: JobId,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
+        let Meant { id: asset, expected } = asset.into();
         let mut tx = self.begin().await?;
         let row = lock_living(&mut tx, asset, now).await?;
+        row.check(Part::Markers, expected)?;
         let markers = (!markers.is_empty()).then(|| text("assets.markers", &markers)).transpose()?;
         tx.execute(sql::assets::SET_MARKERS, args![asset, markers]).await?;
         wish(&mut tx, &row, asset, job, now).await?;
@@ -273,13 +278,15 @@ impl Catalog {
     /// As [`Catalog::set_chapters`].
     pub async fn set_poster(
         &self,
-        asset: AssetId,
+        asset: impl Into<Meant<AssetId>>,
         choice: PosterChoice,
         job: JobId,
         now: Timestamp,
     ) -> Result<bool, CatalogError> {
+        let Meant { id: asset, expected } = asset.into();
         let mut tx = self.begin().await?;
         let row = lock_living(&mut tx, asset, now).await?;
+        row.check(Part::Poster, expected)?;
         if row.poster()?.is_some_and(|before| before.id() >= choice.id()) {
             // Of this one nothing may be left in the store.
             return Ok(false);

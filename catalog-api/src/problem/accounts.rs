@@ -120,6 +120,16 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_header", detail)
     }
 
+    pub(crate) fn invalid_if_none_match() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_header", "If-None-Match is * where something is set")
+    }
+
+    /// Something is there where nothing was to be, with its tag if it has one.
+    pub(crate) fn exists(tag: Option<&str>) -> Self {
+        let detail = "there is one already, and the change is for none: read it";
+        Self { tag: tag.map(Into::into), ..Self::new(StatusCode::PRECONDITION_FAILED, "changed", detail) }
+    }
+
     /// With the tag of what is there.
     pub(crate) fn changed(tag: &str) -> Self {
         let detail = "it was changed since: read it again";

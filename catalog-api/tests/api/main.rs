@@ -12,6 +12,7 @@ mod characters;
 mod collections;
 mod cues;
 mod documents;
+mod etags;
 mod events;
 mod farewell;
 mod harness;

@@ -38,6 +38,11 @@ statements! {
         sqlite: concat!("select ", user_columns!(), " from users where id = $1"),
         postgres: concat!("select ", user_columns!(), " from users where id = $1 for share"),
     };
+    /// The same, and whoever holds it as it is waits as well.
+    HOLD_ALONE = Sql {
+        sqlite: "select id as text from users where id = $1",
+        postgres: "select id as text from users where id = $1 for no key update",
+    };
     BY_EMAIL = both(concat!("select ", user_columns!(), " from users where email_key = $1"));
     PAGE = both(user_page!("true", "<", "desc"));
     PAGE_BEFORE = both(user_page!("true", ">", "asc"));

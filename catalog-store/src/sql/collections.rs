@@ -88,6 +88,8 @@ statements! {
 
     PUT_SHARE = both("insert into collection_shares (collection_id, user_id, standing, created_at) \
         values ($1, $2, $3, $4) on conflict (collection_id, user_id) do update set standing = excluded.standing");
+    PUT_NEW_SHARE = both("insert into collection_shares (collection_id, user_id, standing, created_at) \
+        values ($1, $2, $3, $4) on conflict (collection_id, user_id) do nothing");
     REMOVE_SHARE = both("delete from collection_shares where collection_id = $1 and user_id = $2");
     REMOVE_SHARES_OF_USER = both("delete from collection_shares where user_id = $1");
     SHARES = both("select user_id, standing, created_at from collection_shares where collection_id = $1 \

@@ -67,6 +67,8 @@ statements! {
     PUT = both("insert into asset_shares (asset_id, user_id, standing, created_at) values ($1, $2, $3, $4) \
         on conflict (asset_id, user_id) do update set standing = excluded.standing \
         where asset_shares.standing <> excluded.standing");
+    PUT_NEW = both("insert into asset_shares (asset_id, user_id, standing, created_at) values ($1, $2, $3, $4) \
+        on conflict (asset_id, user_id) do nothing");
     REMOVE = both("delete from asset_shares where asset_id = $1 and user_id = $2");
     REMOVE_OF_USER = both("delete from asset_shares where user_id = $1");
     REMOVE_OF_ASSET = both("delete from asset_shares where asset_id = $1");

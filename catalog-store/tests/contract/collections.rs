@@ -51,7 +51,7 @@ pub(crate) async fn items_stand_in_order_and_can_be_moved(world: World) {
     for (moved, to, expected) in
         [(3, 0, [3, 0, 1, 2]), (3, 2, [0, 1, 3, 2]), (0, 99, [1, 3, 2, 0]), (2, 2, [1, 3, 2, 0])]
     {
-        let item = world.catalog.move_item(list, item(moved), to, at(2)).await.unwrap().expect("it");
+        let (item, _) = world.catalog.move_item(list, item(moved), to, at(2)).await.unwrap().expect("it");
         assert_eq!(order(&world, list, None).await, stand(expected), "{moved} to {to}");
         assert_eq!(item.position, to.min(3));
     }

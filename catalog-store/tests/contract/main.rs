@@ -23,6 +23,7 @@ mod jobs_listed;
 mod ledger;
 mod lookup;
 mod pages;
+mod parts;
 mod people;
 mod purges;
 mod renumber;
@@ -182,6 +183,11 @@ contract! {
         what_is_not_published_is_shown_to_its_owner_and_editors_only
         caches_are_told_once_that_a_time_has_come_or_is_over
         a_time_that_came_and_was_over_between_two_looks_is_told_as_both;
+    parts:
+        a_part_is_changed_where_it_is_what_was_looked_at
+        what_nobody_set_is_set_once
+        of_many_who_looked_at_the_same_one_changes_it
+        a_part_is_at_another_version_when_what_is_told_of_it_differs;
     collections:
         items_stand_in_order_and_can_be_moved
         a_series_has_seasons_and_a_playlist_has_not
