@@ -24,10 +24,9 @@ use crate::documents::document;
 use crate::door::{Origin, accounts};
 use crate::erasure::is_fresh;
 use crate::me::{confirmed, id_of, own};
-use crate::pages;
 use crate::person::{checked_email, checked_language, checked_name};
 use crate::problem::{Problem, chain};
-use crate::second_factor;
+use crate::{pages, second_factor};
 
 /// Longest page to go back to.
 const BACK_BYTES_MAX: usize = 512;
