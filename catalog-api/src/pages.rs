@@ -30,6 +30,7 @@ impl From<PageError> for Problem {
         match error {
             PageError::Cursor => Self::invalid_cursor(),
             PageError::Catalog(error) => error.into(),
+            error @ PageError::BothSides => Self::invalid_parameter(error.to_string()),
             error => Self::invalid_query(error.to_string()),
         }
     }

@@ -120,6 +120,12 @@ pub enum Denial {
         /// What is wrong.
         reason: String,
     },
+    /// A query that can be read, and not be meant.
+    #[error("{reason}")]
+    Parameter {
+        /// Why not.
+        reason: String,
+    },
     /// An id of no form that ids of these have.
     #[error("{reason}")]
     Id {
@@ -176,6 +182,7 @@ impl Denial {
             Self::Invalid { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_body"),
             Self::Fields { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_fields"),
             Self::Query { .. } => (S::BAD_REQUEST, "invalid_query"),
+            Self::Parameter { .. } => (S::UNPROCESSABLE_ENTITY, "invalid_parameter"),
             Self::Id { .. } => (S::BAD_REQUEST, "invalid_id"),
             Self::Cursor => (S::UNPROCESSABLE_ENTITY, "invalid_cursor"),
             Self::Version { code, .. } => (S::CONFLICT, *code),

@@ -228,6 +228,7 @@ impl From<PageError> for UploadError {
         match error {
             PageError::Cursor => Denial::Cursor.into(),
             PageError::Catalog(error) => error.into(),
+            error @ PageError::BothSides => Denial::Parameter { reason: error.to_string() }.into(),
             error => Denial::Query { reason: error.to_string() }.into(),
         }
     }

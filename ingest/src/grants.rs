@@ -104,9 +104,10 @@ pub(crate) async fn show(
 
 /// The id in a path.
 pub(crate) fn id_in(path: Result<Path<String>, PathRejection>) -> Result<String, UploadError> {
-    let is_id = |id: &String| id.len() == ID_CHARS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let id = path.ok().map(|Path(id)| id).filter(is_id);
-    id.ok_or_else(|| Denial::Id { reason: "the id of an upload link is 32 hexadecimal digits" }.into())
+    let Path(id) = path.map_err(|_| Denial::Id { reason: "the id of an upload link is 32 hexadecimal digits" })?;
+    // Whatever else it holds, no database need be asked for it.
+    let is_id = id.len() == ID_CHARS && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id { Ok(id) } else { Err(UploadError::NoGrant) }
 }
 
 /// The capability with this id, if it is the principal's own. That of somebody else is not there.

@@ -139,7 +139,9 @@ async fn links_are_listed_page_by_page_and_shown_to_whoever_made_them_alone() {
     let shown = people.get(&ada, location).await.ok();
     described("ListedUploadGrant", &shown);
     assert_eq!((&shown["id"], &shown["state"], &shown["uses_left"]), (&grant["id"], &json!("open"), &json!(1)));
-    for wrong in ["limit=0", "limit=101", "limit=x", "after=x&before=x"] {
+    let both = people.get(&ada, &format!("{GRANTS}?after=x&before=x")).await;
+    both.is_problem(422, "invalid_parameter", GRANTS);
+    for wrong in ["limit=0", "limit=101", "limit=x"] {
         people.get(&ada, &format!("{GRANTS}?{wrong}")).await.is_problem(400, "invalid_query", GRANTS);
     }
     for side in ["after", "before"] {

@@ -243,7 +243,7 @@ async fn a_cursor_is_asked_for_alone_and_of_its_list() {
     }
     for (list, (own, other)) in lists.iter().zip(cursors.iter().zip(cursors.iter().cycle().skip(1))) {
         let both = people.get(&who, &list.page(2, Some(("before", &format!("{own}&after={own}"))))).await;
-        both.is_problem(400, "invalid_query", list.instance());
+        both.is_problem(422, "invalid_parameter", list.instance());
         let told: Value = serde_json::from_str(&both.text).unwrap();
         let detail = told["detail"].as_str().unwrap();
         assert!(detail.contains("after") && detail.contains("before"), "{detail}");

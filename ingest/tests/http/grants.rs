@@ -293,7 +293,7 @@ async fn a_document_that_is_not_understood_gives_nothing() {
         assert_eq!(problem["instance"], "/api/v1/upload-grants");
     }
     assert_eq!(guarded.call("PUT", "/api/v1/upload-grants", "the-token-of-ada", "").await.0, 405);
-    for (id, expected) in [("0".repeat(32), 404), ("unknown".into(), 400), ("%FF".into(), 400), ("g".repeat(32), 400)] {
+    for (id, expected) in [("0".repeat(32), 404), ("unknown".into(), 404), ("%FF".into(), 400), ("g".repeat(32), 404)] {
         for method in ["GET", "DELETE"] {
             let path = format!("/api/v1/upload-grants/{id}");
             let (status, problem) = guarded.call(method, &path, "the-token-of-ada", "").await;
