@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, Method, Uri, header};
 use catalog_store::{ApiKey, Catalog, CatalogError, NewUser, Purpose, Session, UserState};
-use domain::authority::{Member, Role, Scope};
+use domain::authority::{Action, Member, Role};
 use domain::throttle::{Allowance, Policy, Throttle};
 use domain::{Clock, KeyId, Principal, SessionId, Timestamp, UserId};
 use ipnet::IpNet;
@@ -357,8 +357,8 @@ impl Accounts {
             "sub": user,
             "sid": session,
             "role": role,
-            // All that the role may do; keys have less (RFC 9068, 2.2.3).
-            "scope": Scope::ALL.map(Scope::as_str).join(" "),
+            // Of all that the role may do; keys may have less (RFC 9068, 2.2.3).
+            "scope": Action::scopes_of(role).to_string(),
             "iat": seconds(now),
             "exp": seconds(now.plus(ACCESS_LIFE)),
             "jti": secret::hex(&self.0.clock.entropy()),

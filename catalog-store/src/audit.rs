@@ -1,4 +1,5 @@
-//! What was done about accounts and rights, and to assets by those who may: a log in which each row is sealed together with the one before it.
+//! What was done about accounts and rights, and to assets by those who may: a log in which each row is sealed together
+//! with the one before it.
 //!
 //! Whoever changes, removes or adds a row without sealing all that follow anew is found out by
 //! [`Catalog::audit_verify`]; whoever does seal them anew is found out by an older seal that was kept elsewhere.

@@ -299,6 +299,12 @@ impl Action {
         Self::ListJobs,
     ];
 
+    /// Scopes of what a role may do at all.
+    pub fn scopes_of(role: Role) -> Scopes {
+        let rules = Self::ALL.into_iter().filter_map(Self::rule).filter(|rule| rule.role <= role);
+        rules.filter_map(|rule| rule.scope).collect()
+    }
+
     /// `None` if it is open to all.
     fn rule(self) -> Option<Rule> {
         let rule = |role, scope| Rule { role, scope: Some(scope), takes_tokens: false, standing: None };

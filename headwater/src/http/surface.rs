@@ -357,10 +357,11 @@ async fn through(router: &Router, request: Request<Body>) -> Response<Body> {
 }
 
 fn asked_of_api(request: &Request<Body>) -> Option<Asked> {
-    request.uri().path().starts_with("/api/").then(|| Asked::of(request))
+    let path = request.uri().path();
+    (path.starts_with("/api/") || door::leads_to_uploads(path)).then(|| Asked::of(request))
 }
 
-/// A problem that was met before the API, told as the API tells its own.
+/// A problem that was met before the API or uploads, told as the API tells its own.
 async fn told(asked: Option<Asked>, problem: Response<Body>) -> Response<Body> {
     match asked {
         Some(asked) => entitled(&asked, problem).await,
