@@ -105,6 +105,10 @@ async fn once_elsewhere(Shared(state): Shared<State>, request: Request, next: Ne
 }
 
 async fn principal_of(state: &State, parts: &Parts) -> Result<Option<String>, Problem> {
+    // Found out when the request was counted.
+    if let Some(caller) = parts.extensions.get::<Caller>() {
+        return Ok(owner_of(caller));
+    }
     Ok(match &state.access {
         Access::Accounts(accounts) => owner_of(&accounts.caller(&parts.method, &parts.uri, &parts.headers).await?),
         // Tokens of the configuration are known to uploads alone: by their hashes they are told apart.

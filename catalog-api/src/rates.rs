@@ -77,7 +77,7 @@ impl Rates {
 /// The bound around operations of other crates, who find out themselves who asks.
 pub(crate) async fn bounded(Shared(state): Shared<State>, request: Request, next: Next) -> Response {
     let asked = Asked::of(&request);
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
     let caller = match &state.access {
         // Who that is not is told by their own door.
         Access::Accounts(accounts) => accounts.caller(&parts.method, &parts.uri, &parts.headers).await.ok(),
@@ -88,6 +88,9 @@ pub(crate) async fn bounded(Shared(state): Shared<State>, request: Request, next
     let rate = state.rates.take(principal, (peer, &parts.headers), state.clock.now());
     if let Some((policy, allowance)) = rate.filter(|(_, allowance)| allowance.is_exceeded) {
         return document(Problem::too_many_requests(policy, allowance), &asked);
+    }
+    if let Some(caller) = caller {
+        parts.extensions.insert(caller);
     }
     let mut response = next.run(Request::from_parts(parts, body)).await;
     if let Some((policy, allowance)) = rate {

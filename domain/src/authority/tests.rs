@@ -26,6 +26,15 @@ fn a_role_may_all_that_the_ones_below_it_may() {
 }
 
 #[test]
+fn a_role_has_the_scopes_of_what_it_may_do_and_no_other() {
+    let of = |role| Action::scopes_of(role).to_string();
+    assert_eq!(of(Role::Guest), "account:read assets:read");
+    assert_eq!(of(Role::User), "account:read assets:read assets:write uploads:create");
+    assert_eq!(of(Role::Uploader), "account:read assets:read assets:write uploads:create webhooks:admin");
+    assert_eq!(Action::scopes_of(Role::Admin).iter().count(), Scope::ALL.len());
+}
+
+#[test]
 fn the_least_role_of_each_action_is_as_written() {
     let least = |action: Action| Role::ALL.into_iter().find(|role| may(&user(*role), action, action.best_case()));
     for (action, role) in [
