@@ -193,7 +193,7 @@ pub(crate) async fn existing(people: &People, who: &Who, name: Option<String>, p
     let (catalog, clock) = (&people.server.catalog, &people.server.clock);
     let mut path = path.to_owned();
     if path.starts_with("/api/v1/upload-grants/") {
-        let id = format!("{:x}", u128::from_be_bytes(clock.entropy()));
+        let id = format!("{:032x}", u128::from_be_bytes(clock.entropy()));
         let grant = Grant {
             id: id.clone(),
             owner: name,
