@@ -8,11 +8,11 @@ use std::sync::LazyLock;
 
 use http::header::{HeaderName, LINK};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use serde_json::{Map, Value, json};
 
-/// Aliases, without the slash that many of those platforms have at the end, and what they stand for. `{id}` is one
-/// segment, the same in both.
+/// Aliases, without the slash that many of those platforms have at the end, and what they stand for. `{…}` is one
+/// segment, the same in both; `{user}` is whoever asks, where what the alias stands for is about nobody else.
 pub const ALIASES: &[(&str, &str)] = &[
     ("/api/movies", "/api/v1/assets"),
     ("/api/movies/{id}", "/api/v1/assets/{id}"),
@@ -27,7 +27,21 @@ pub const ALIASES: &[(&str, &str)] = &[
     ("/api/users/token/refresh", "/api/v1/auth/refresh"),
     ("/api/users/profile", "/api/v1/me"),
     ("/api/v1/auth/me", "/api/v1/me"),
+    ("/api/v1/notifications/user/{user}", "/api/v1/me/notifications"),
+    ("/api/v1/notifications/{notification}/read", "/api/v1/me/notifications/{notification}/read"),
+    ("/api/v1/notifications/preferences/{user}", "/api/v1/me/notification-preferences"),
 ];
+
+/// By which other method those platforms ask for what we have: alias, theirs, ours.
+const METHODS: &[(&str, Method, Method)] = &[
+    ("/api/v1/notifications/{notification}/read", Method::PATCH, Method::PUT),
+    ("/api/v1/notifications/preferences/{user}", Method::PUT, Method::PATCH),
+];
+
+/// Whom a path names that is about whoever asks. Stands in the extensions of a request; the door holds it against the
+/// caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Named(pub(crate) String);
 
 /// Since when they are deprecated: from the beginning, 2026-11-29.
 const DEPRECATION: (HeaderName, HeaderValue) =
@@ -42,11 +56,17 @@ pub static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
 
 /// Which path `request` asks for by an alias, after it was replaced.
 pub fn resolve<B>(request: &mut Request<B>) -> Option<String> {
-    let target = target(request.uri().path())?;
+    let (alias, target, named) = target(request.uri().path())?;
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut parts = request.uri().clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::try_from(format!("{target}{query}")).ok()?);
     *request.uri_mut() = Uri::from_parts(parts).ok()?;
+    if let Some(method) = method_of(alias, request.method()) {
+        *request.method_mut() = method;
+    }
+    if let Some(named) = named {
+        request.extensions_mut().insert(named);
+    }
     Some(target)
 }
 
@@ -58,16 +78,29 @@ pub fn mark(headers: &mut HeaderMap, target: &str) {
     }
 }
 
-/// What a path stands for, if it is an alias.
-fn target(path: &str) -> Option<String> {
+/// Which alias a path is, what it stands for, and whom it names.
+fn target(path: &str) -> Option<(&'static str, String, Option<Named>)> {
     let path = path.strip_suffix('/').unwrap_or(path);
     ALIASES.iter().find_map(|(alias, target)| {
-        let Some((before, after)) = alias.split_once("{id}") else {
-            return (*alias == path).then(|| (*target).to_owned());
+        let Some((before, name, after)) = placeholder(alias) else {
+            return (*alias == path).then(|| (*alias, (*target).to_owned(), None));
         };
-        let id = path.strip_prefix(before)?.strip_suffix(after)?;
-        (!id.is_empty() && !id.contains('/')).then(|| target.replace("{id}", id))
+        let segment = path.strip_prefix(before)?.strip_suffix(after)?;
+        let is_one = !segment.is_empty() && !segment.contains('/');
+        let named = (!target.contains(name)).then(|| Named(segment.to_owned()));
+        is_one.then(|| (*alias, target.replace(name, segment), named))
     })
+}
+
+/// What stands before the placeholder of an alias, the placeholder, and what stands behind it.
+fn placeholder(alias: &str) -> Option<(&str, &str, &str)> {
+    let (from, end) = (alias.find('{')?, alias.find('}')? + 1);
+    Some((&alias[..from], &alias[from..end], &alias[end..]))
+}
+
+/// The method that `method` is by this alias, if it is another one.
+fn method_of(alias: &str, method: &Method) -> Option<Method> {
+    METHODS.iter().find(|(known, theirs, _)| *known == alias && theirs == method).map(|(.., ours)| ours.clone())
 }
 
 /// Describes every alias as what it stands for, deprecated.
@@ -80,12 +113,19 @@ fn with_aliases(mut document: Value) -> Value {
             // Uploads speak protocols of their own.
             _ => Map::from_iter([("post".to_owned(), upload())]),
         };
+        add_methods(&mut operations, alias);
+        // Whose it is is part of the path only here.
+        let whose = placeholder(alias).is_some_and(|(_, name, _)| !target.contains(name));
         for operation in operations.values_mut().filter_map(Value::as_object_mut) {
             let name = operation.get("operationId").and_then(Value::as_str).unwrap_or_default();
             let name = format!("{name}Alias{}", nth + 1);
             operation.insert("operationId".into(), name.into());
             operation.insert("deprecated".into(), true.into());
             operation.insert("tags".into(), json!(["Aliases"]));
+            if whose {
+                let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+                parameters.as_array_mut().into_iter().for_each(|parameters| parameters.push(user()));
+            }
             let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
             responses.into_iter().flat_map(Map::values_mut).for_each(|response| mark_described(response, &shared));
             operation
@@ -115,6 +155,26 @@ fn mark_described(response: &mut Value, shared: &Value) {
     response["headers"]["Link"] = link;
 }
 
+/// Describes operations by the methods that clients of `alias` know as well.
+fn add_methods(operations: &mut Map<String, Value>, alias: &str) {
+    for (_, theirs, ours) in METHODS.iter().filter(|(known, ..)| *known == alias) {
+        let Some(mut operation) = operations.get(&ours.as_str().to_ascii_lowercase()).cloned() else { continue };
+        let name = operation["operationId"].as_str().map(|name| format!("{name}By{theirs}"));
+        operation["operationId"] = name.into();
+        operations.insert(theirs.as_str().to_ascii_lowercase(), operation);
+    }
+}
+
+fn user() -> Value {
+    json!({
+        "name": "user",
+        "in": "path",
+        "required": true,
+        "description": "Whoever asks: of others nothing is there.",
+        "schema": { "$ref": "#/components/schemas/UserId" },
+    })
+}
+
 fn upload() -> Value {
     json!({
         "operationId": "createUpload",
@@ -126,6 +186,8 @@ fn upload() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PREFERENCES: &str = "/api/v1/me/notification-preferences";
 
     #[test]
     fn paths_of_other_platforms_lead_to_ours() {
@@ -150,6 +212,22 @@ mod tests {
     }
 
     #[test]
+    fn what_is_about_whoever_asks_keeps_whom_the_path_named() {
+        for (method, asked, (expected, to), named) in [
+            ("GET", "/api/v1/notifications/user/usr_1", ("GET", "/api/v1/me/notifications"), Some("usr_1")),
+            ("PUT", "/api/v1/notifications/preferences/usr_1/", ("PATCH", PREFERENCES), Some("usr_1")),
+            ("GET", "/api/v1/notifications/preferences/usr_1", ("GET", PREFERENCES), Some("usr_1")),
+            ("PATCH", "/api/v1/notifications/ntf_1/read", ("PUT", "/api/v1/me/notifications/ntf_1/read"), None),
+            ("PUT", "/api/movies/ast_1", ("PUT", "/api/v1/assets/ast_1"), None),
+        ] {
+            let mut request = Request::builder().method(method).uri(asked).body(()).unwrap();
+            assert_eq!(resolve(&mut request).as_deref(), Some(to), "{asked}");
+            assert_eq!((request.method().as_str(), request.uri().path()), (expected, to), "{asked}");
+            assert_eq!(request.extensions().get(), named.map(|named| Named(named.to_owned())).as_ref(), "{asked}");
+        }
+    }
+
+    #[test]
     fn no_alias_hides_a_path_of_ours_and_every_one_is_described() {
         let document: Value = serde_json::from_str(include_str!("../openapi.json")).unwrap();
         let described: Value = serde_json::from_str(&DOCUMENT).unwrap();
@@ -158,6 +236,15 @@ mod tests {
             assert!(*target == "/uploads" || document["paths"].get(*target).is_some(), "{target}");
             let operations = described["paths"][format!("{alias}/")].as_object().unwrap();
             assert!(operations.values().all(|operation| operation["deprecated"] == true), "{alias}");
+            let told: Vec<&str> = operations
+                .values()
+                .flat_map(|operation| operation["parameters"].as_array().into_iter().flatten())
+                .filter(|parameter| parameter["in"] == "path")
+                .filter_map(|parameter| parameter["name"].as_str())
+                .collect();
+            let name = placeholder(alias).map(|(_, name, _)| name.trim_matches(['{', '}']));
+            let expected = operations.len() * usize::from(name.is_some());
+            assert!(told.len() == expected && told.iter().all(|told| Some(*told) == name), "{alias}: {told:?}");
         }
     }
 

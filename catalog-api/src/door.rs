@@ -16,6 +16,7 @@ use domain::authority::{Action, Refusal, Resource, Standing};
 use domain::{AssetId, AssetState, Principal, authorize};
 
 use crate::accounts::{Accounts, Caller, Unproven, tell};
+use crate::aliases::Named;
 use crate::assets::NO_ASSET;
 use crate::characters;
 use crate::problem::{Problem, chain};
@@ -49,6 +50,7 @@ pub(crate) async fn enter(Shared(state): Shared<State>, request: Request, next: 
     let admitted = caller.and_then(|caller| {
         caller.may(action, action.best_case())?;
         characters::check(&parts.uri)?;
+        caller.is_named(parts.extensions.get())?;
         Ok(caller)
     });
     let mut response = match admitted {
@@ -112,6 +114,17 @@ impl Caller {
     /// Whether the caller may do `action` on `resource`.
     pub(crate) fn may(&self, action: Action, resource: Resource<'_>) -> Result<(), Problem> {
         Ok(authorize(&self.principal, action, resource)?)
+    }
+
+    /// Refuses a path that names somebody else where only what is one's own is there.
+    fn is_named(&self, named: Option<&Named>) -> Result<(), Problem> {
+        let own = self.principal.member().map(|member| member.id.to_string());
+        match named {
+            Some(Named(user)) if own.as_ref() != Some(user) => {
+                Err(Problem::not_found("only what is your own is here: name your own id"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Under which name what they do is logged.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::State;
 use crate::accounts::Caller;
-use crate::assets::no_store;
+use crate::assets::{Missing, no_store};
 use crate::documents::{document, expected, tag};
 use crate::door::accounts;
 use crate::me::id_of;
@@ -27,6 +27,9 @@ use crate::problem::Problem;
 
 /// Notifications on a page when nothing else is asked for.
 const PAGE_NOTIFICATIONS: u32 = 20;
+
+/// What is told of a notification that is not there, or somebody else's.
+const NO_NOTIFICATION: Missing = Missing("there is no such notification of yours");
 
 /// Which notifications, and how many.
 #[derive(Debug, Default, Deserialize)]
@@ -116,6 +119,20 @@ pub(crate) async fn read(
     Ok((no_store(), Json(json!({ "read_count": read_count, "unread_count": unread_count }))).into_response())
 }
 
+/// Notes that one was read, and shows it.
+pub(crate) async fn read_one(
+    Shared(state): Shared<State>,
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
+    let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
+    let id = notification_id(&text)?;
+    catalog.read_notifications(me, Some(&[id]), state.clock.now()).await?;
+    let found = catalog.notification(id).await?.filter(|found| found.user == me).ok_or(NO_NOTIFICATION)?;
+    Ok((no_store(), Json(NotificationView::from(found))).into_response())
+}
+
 pub(crate) async fn delete(
     Shared(state): Shared<State>,
     caller: Caller,
@@ -124,7 +141,7 @@ pub(crate) async fn delete(
     let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
     let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
     if !catalog.delete_notification(me, notification_id(&text)?).await? {
-        return Err(Problem::not_found("there is no such notification of yours"));
+        return Err(NO_NOTIFICATION.into());
     }
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
 }

@@ -126,6 +126,7 @@ pub const ROUTES: &[(&str, &[(&str, Action)])] = &[
     ("/api/v1/me/notifications", &[("get", Action::ReadSelf)]),
     ("/api/v1/me/notifications/read", &[("post", Action::ChangeSelf)]),
     ("/api/v1/me/notifications/{notification}", &[("delete", Action::ChangeSelf)]),
+    ("/api/v1/me/notifications/{notification}/read", &[("put", Action::ChangeSelf)]),
     ("/api/v1/me/password", &[("put", Action::ChangeSelf)]),
     ("/api/v1/me/sessions", &[("get", Action::ChangeSelf), ("delete", Action::ChangeSelf)]),
     ("/api/v1/me/sessions/{session}", &[("delete", Action::ChangeSelf)]),
@@ -388,6 +389,7 @@ fn of_accounts() -> Router<State> {
         .route("/api/v1/me/notifications", get(notifications::list))
         .route("/api/v1/me/notifications/read", post(notifications::read))
         .route("/api/v1/me/notifications/{notification}", delete(notifications::delete))
+        .route("/api/v1/me/notifications/{notification}/read", put(notifications::read_one))
         .route("/api/v1/me/identities", get(oidc::identities).post(oidc::link))
         .route("/api/v1/me/identities/{identity}", delete(oidc::unlink))
         .route("/api/v1/me/password", put(me::set_password))

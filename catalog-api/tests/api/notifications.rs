@@ -61,6 +61,13 @@ async fn what_happened_is_told_read_and_removed() {
     assert_eq!(people.get(&ada, &format!("{PATH}?after={next}")).await.ok()["data"].as_array().unwrap().len(), 1);
     assert_eq!(people.post(&ada, &format!("{PATH}/read"), json!({})).await.ok()["unread_count"], 0);
     let one = format!("{PATH}/{id}");
+    // Once is enough, and when it was stays.
+    let path = format!("{one}/read");
+    let read = people.send(&ada, ("PUT", &path), Value::Null, &[]).await.ok();
+    described(&people, "Notification", &read).await;
+    assert_eq!((&read["id"], &read["is_read"]), (&json!(id), &json!(true)));
+    assert_eq!(people.send(&ada, ("PUT", &path), Value::Null, &[]).await.ok(), read);
+    people.send(&bob, ("PUT", &path), Value::Null, &[]).await.is_problem(404, "not_found", &path);
     people.send(&bob, ("DELETE", &one), Value::Null, &[]).await.is_problem(404, "not_found", &one);
     assert_eq!(people.send(&ada, ("DELETE", &one), Value::Null, &[]).await.status, StatusCode::NO_CONTENT);
     for query in ["limit=0", "unread=maybe"] {

@@ -26,7 +26,7 @@ const COLUMNS: [&str; 9] =
 
 /// What each may (`+`) and may not (`-`). Assets, where there is one, belong to somebody else; sessions, keys and
 /// upload links are the caller's own.
-const TABLE: [(&str, &str); 137] = [
+const TABLE: [(&str, &str); 138] = [
     ("addCollectionItem", "- ---++ - - +"),
     ("addSubtitles", "- ---++ - - +"),
     ("beginSecondFactor", "- +++++ - - -"),
@@ -96,6 +96,7 @@ const TABLE: [(&str, &str); 137] = [
     ("logIn", "+ +++++ + + -"),
     ("logOut", "+ +++++ + + -"),
     ("moveCollectionItem", "- ---++ - - +"),
+    ("readNotification", "- +++++ - - -"),
     ("readNotifications", "- +++++ - - -"),
     ("refresh", "+ +++++ + + -"),
     ("register", "+ +++++ + + -"),

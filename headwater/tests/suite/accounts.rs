@@ -290,3 +290,47 @@ async fn an_address_that_others_reach_asks_for_accounts_unless_open_is_said() {
     let server = harness::Server::start(&temp.path().join("local"));
     assert_eq!(server.json("/api/v1/access").await["access"], "open");
 }
+
+#[tokio::test]
+async fn clients_of_other_platforms_read_of_themselves_by_the_paths_that_they_know() {
+    let temp = tempfile::tempdir().unwrap();
+    let server = Guarded::start(&temp.path().join("data"), true);
+    let admin = server.set_up().await;
+    let me = server.get("/api/users/profile/", &admin).await;
+    let id = me["id"].as_str().unwrap();
+    // Making a key is told to whose account it is.
+    let wanted = json!({ "name": "ci", "scopes": ["assets:read"] });
+    assert_eq!(server.post("/api/v1/me/api-keys", Some(&admin), &wanted).await.0, StatusCode::CREATED);
+    let told = format!("/api/v1/notifications/user/{id}");
+    let begun = std::time::Instant::now();
+    let found = loop {
+        if let Some(found) = server.get(&told, &admin).await["data"].get(0) {
+            break found["id"].as_str().unwrap().to_owned();
+        }
+        assert!(begun.elapsed() < PATIENCE, "nobody is told");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    let send = async |method: Method, path: String, document: Option<Value>| {
+        let mut request = Client::new().request(method, format!("{}{path}", server.url)).bearer_auth(&admin);
+        if let Some(document) = &document {
+            request = request.json(document);
+        }
+        let answer = request.asked().await.unwrap();
+        assert_eq!(answer.headers()["deprecation"], "@1795910400", "{path}");
+        (answer.status(), answer.json::<Value>().await.unwrap())
+    };
+    let read = format!("/api/v1/notifications/{found}/read");
+    let (status, shown) = send(Method::PATCH, read, None).await;
+    assert_eq!((status, &shown["is_read"]), (StatusCode::OK, &json!(true)));
+    let preferences = format!("/api/v1/notifications/preferences/{id}");
+    let (status, shown) = send(Method::PUT, preferences.clone(), Some(json!({ "asset_shared": "off" }))).await;
+    assert_eq!((status, &shown["asset_shared"]), (StatusCode::OK, &json!("off")));
+    assert_eq!(server.get(&preferences, &admin).await, server.get("/api/v1/me/notification-preferences", &admin).await);
+    // Of others nothing is there, for administrators neither.
+    let other = format!("{}{}", &id[..id.len() - 1], if id.ends_with('0') { '1' } else { '0' });
+    for kind in ["user", "preferences"] {
+        let other = format!("/api/v1/notifications/{kind}/{other}");
+        let (status, problem) = send(Method::GET, other, None).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::NOT_FOUND, &json!("not_found")), "{problem}");
+    }
+}
