@@ -23,12 +23,8 @@ use crate::sql::Sql;
 
 mod files;
 
-/// Connections that read a SQLite database at the same time.
-const SQLITE_READERS: u32 = 4;
-/// Octets of the file that are read where the system keeps them, as SQLite is told: 2 GiB. Each commit of the writer
-/// makes every reader forget the pages it copied. What a broken disk cannot read so ends the process, not the statement
-/// (sqlite.org/mmap.html); nothing that was acknowledged is lost by it.
-const SQLITE_MAPPED: &str = "2147418112";
+/// Connections that read a SQLite database at the same time: some wait for the disk, or are slow, while others read.
+const SQLITE_READERS: u32 = 8;
 /// Connections to PostgreSQL from one process.
 const POSTGRES_CONNECTIONS: u32 = 10;
 /// For how long a connection that was well when it was given back is taken to be.
@@ -141,9 +137,10 @@ impl Engine {
             .pragma("secure_delete", "fast");
         files::keep_private(options.get_filename());
         let writer = pool(1).connect_with(options.clone().create_if_missing(true)).await.map_err(CatalogError::Open)?;
-        // What is sorted stays in memory.
+        // What is sorted stays in memory. The file is not mapped: each commit would unmap it from every reader, and what
+        // a broken disk cannot read would end the process (docs/adr/0056).
         let options = options.pragma("query_only", "on").pragma("temp_store", "memory");
-        let readers = pool(SQLITE_READERS).connect_lazy_with(options.pragma("mmap_size", SQLITE_MAPPED));
+        let readers = pool(SQLITE_READERS).connect_lazy_with(options);
         Ok(Self::Sqlite { writer, readers })
     }
 
