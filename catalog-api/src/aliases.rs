@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use http::header::{HeaderName, LINK};
+use http::header::{ALLOW, HeaderName, LINK};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 use serde_json::{Map, Value, json};
@@ -54,8 +54,15 @@ pub static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     serde_json::from_str(text).map_or_else(|_| text.to_owned(), |document| with_aliases(document).to_string())
 });
 
-/// Which path `request` asks for by an alias, after it was replaced.
-pub fn resolve<B>(request: &mut Request<B>) -> Option<String> {
+/// An alias that was asked for, and the path that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    alias: &'static str,
+    target: String,
+}
+
+/// What `request` asks for by an alias, after that was replaced.
+pub fn resolve<B>(request: &mut Request<B>) -> Option<Resolved> {
     let (alias, target, named) = target(request.uri().path())?;
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
     let mut parts = request.uri().clone().into_parts();
@@ -67,14 +74,22 @@ pub fn resolve<B>(request: &mut Request<B>) -> Option<String> {
     if let Some(named) = named {
         request.extensions_mut().insert(named);
     }
-    Some(target)
+    Some(Resolved { alias, target })
 }
 
-/// Marks the answer to a request that named `target` by an alias.
-pub fn mark(headers: &mut HeaderMap, target: &str) {
-    headers.insert(DEPRECATION.0, DEPRECATION.1);
-    if let Ok(link) = HeaderValue::try_from(format!("<{target}>; rel=\"successor-version\"")) {
-        headers.append(LINK, link);
+impl Resolved {
+    /// Marks the answer; where it tells the methods that the path takes, those of the alias are told as well.
+    pub fn mark(&self, headers: &mut HeaderMap) {
+        headers.insert(DEPRECATION.0, DEPRECATION.1);
+        if let Ok(link) = HeaderValue::try_from(format!("<{}>; rel=\"successor-version\"", self.target)) {
+            headers.append(LINK, link);
+        }
+        let Some(allow) = headers.get(ALLOW).and_then(|allow| allow.to_str().ok()) else { return };
+        let others = METHODS.iter().filter(|(known, ..)| *known == self.alias).map(|(_, theirs, _)| theirs.as_str());
+        let all = [allow].into_iter().chain(others).collect::<Vec<_>>().join(",");
+        if let Ok(all) = HeaderValue::try_from(all) {
+            headers.insert(ALLOW, all);
+        }
     }
 }
 
@@ -221,7 +236,7 @@ mod tests {
             ("PUT", "/api/movies/ast_1", ("PUT", "/api/v1/assets/ast_1"), None),
         ] {
             let mut request = Request::builder().method(method).uri(asked).body(()).unwrap();
-            assert_eq!(resolve(&mut request).as_deref(), Some(to), "{asked}");
+            assert_eq!(resolve(&mut request).unwrap().target, to, "{asked}");
             assert_eq!((request.method().as_str(), request.uri().path()), (expected, to), "{asked}");
             assert_eq!(request.extensions().get(), named.map(|named| Named(named.to_owned())).as_ref(), "{asked}");
         }
@@ -251,8 +266,17 @@ mod tests {
     #[test]
     fn an_answer_says_which_path_stays() {
         let mut headers = HeaderMap::new();
-        mark(&mut headers, "/api/v1/me");
+        let resolved = |path: &str| resolve(&mut Request::builder().uri(path).body(()).unwrap()).unwrap();
+        resolved("/api/v1/auth/me").mark(&mut headers);
         assert_eq!(headers["deprecation"], "@1795910400");
         assert_eq!(headers["link"], "</api/v1/me>; rel=\"successor-version\"");
+        assert!(!headers.contains_key("allow"));
+        let allowed = |path: &str, ours: &'static str| {
+            let mut headers = HeaderMap::from_iter([(ALLOW, HeaderValue::from_static(ours))]);
+            resolved(path).mark(&mut headers);
+            headers.remove(ALLOW).unwrap()
+        };
+        assert_eq!(allowed("/api/v1/notifications/ntf_1/read", "PUT"), "PUT,PATCH");
+        assert_eq!(allowed("/api/v1/auth/me", "GET,HEAD"), "GET,HEAD");
     }
 }

@@ -190,8 +190,8 @@ impl Surface {
         if is_strict && !is_media {
             response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
         }
-        if let Some(target) = by_alias {
-            aliases::mark(response.headers_mut(), &target);
+        if let Some(resolved) = by_alias {
+            resolved.mark(response.headers_mut());
         }
         Ok(response)
     }

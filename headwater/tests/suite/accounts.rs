@@ -320,6 +320,8 @@ async fn clients_of_other_platforms_read_of_themselves_by_the_paths_that_they_kn
         (answer.status(), answer.json::<Value>().await.unwrap())
     };
     let read = format!("/api/v1/notifications/{found}/read");
+    let other = Client::new().get(format!("{}{read}", server.url)).bearer_auth(&admin).asked().await.unwrap();
+    assert_eq!(other.headers()["allow"], "PUT,PATCH");
     let (status, shown) = send(Method::PATCH, read, None).await;
     assert_eq!((status, &shown["is_read"]), (StatusCode::OK, &json!(true)));
     let preferences = format!("/api/v1/notifications/preferences/{id}");
