@@ -7,7 +7,7 @@ use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Asset, Document, DocumentText};
-use domain::about::{Fault, lines};
+use domain::about::{Fault, at_most, lines};
 use domain::authority::Action;
 use domain::document::{DESCRIPTION_CHARS_MAX, NAME_CHARS_MAX, State as Standing, tidied};
 use domain::{AssetId, AssetState, ByteSize, DocumentId, Failure, JobId};
@@ -17,7 +17,7 @@ use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{Missing, asset_in, no_store, sees_work};
 use crate::availability::follow;
-use crate::collections::{at_most, both_in};
+use crate::collections::both_in;
 use crate::documents::{IfMatch, document, present, tag};
 use crate::door::asset_for;
 use crate::pages;
@@ -199,6 +199,7 @@ async fn found(state: &State, asset: &Asset, id: DocumentId, sees_all: bool) -> 
 /// What is said once `wanted` is done.
 fn checked(wanted: Change, now: Document) -> Result<DocumentText, Problem> {
     let mut faults = Vec::new();
+    at_most(wanted.name.as_deref().unwrap_or_default(), NAME_CHARS_MAX, "/name", &mut faults);
     let name = match wanted.name {
         Some(name) => tidied(&name).unwrap_or_else(|| {
             faults.push(Fault::new("/name", "empty", "is the name of a file"));
@@ -206,9 +207,9 @@ fn checked(wanted: Change, now: Document) -> Result<DocumentText, Problem> {
         }),
         None => now.name,
     };
-    let description = wanted.description.map_or(now.description, |said| lines(&said.unwrap_or_default()));
-    at_most(&name, NAME_CHARS_MAX, "/name", &mut faults);
+    let description = wanted.description.map_or(now.description, Option::unwrap_or_default);
     at_most(&description, DESCRIPTION_CHARS_MAX, "/description", &mut faults);
+    let description = lines(&description);
     if faults.is_empty() {
         Ok(DocumentText { name, description, position: wanted.position })
     } else {

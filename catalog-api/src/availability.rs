@@ -122,11 +122,11 @@ pub(crate) async fn set_stage(
         let detail = format!("is the number of a source, 1 to {}", SourceVersion::MAX);
         return Err(Problem::invalid_fields(vec![Fault::new("/version", "out_of_range", detail)]));
     }
-    let note = wanted.note.as_deref().map(lines).filter(|note| !note.is_empty());
-    if note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
+    if wanted.note.as_ref().is_some_and(|note| note.chars().count() > NOTE_CHARS_MAX) {
         let detail = format!("has at most {NOTE_CHARS_MAX} characters");
         return Err(Problem::invalid_fields(vec![Fault::new("/note", "too_long", detail)]));
     }
+    let note = wanted.note.as_deref().map(lines).filter(|note| !note.is_empty());
     let (now, has_review) = (state.clock.now(), state.has_review && may_review.is_err());
     let (job, stage) = (JobId::mint(now, state.clock.entropy()), (wanted.stage, has_review));
     let looked_at = (wanted.version, note.as_deref());

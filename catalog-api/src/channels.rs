@@ -7,7 +7,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Asset, Channel, Listing};
-use domain::about::{Fault, lines};
+use domain::about::{Fault, at_most, line, lines};
 use domain::authority::{Action, Resource, Standing};
 use domain::collection::{DESCRIPTION_CHARS_MAX, TITLE_CHARS_MAX, handle};
 use domain::{ChannelId, UserId};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::State;
 use crate::accounts::Caller;
 use crate::assets::{Missing, asset_in, no_store};
-use crate::collections::{PAGE_ROWS, at_most, location, one_line};
+use crate::collections::{PAGE_ROWS, location};
 use crate::describe;
 use crate::documents::{IfMatch, document_of, present, tag};
 use crate::door::{accounts, asset_for};
@@ -311,12 +311,12 @@ fn shown(channel: Channel) -> Response {
 
 fn checked(name: &str, description: &str) -> Result<(String, String), Problem> {
     let mut faults = Vec::new();
-    let (name, description) = (one_line(name), lines(description));
+    at_most(name, TITLE_CHARS_MAX, "/name", &mut faults);
+    at_most(description, DESCRIPTION_CHARS_MAX, "/description", &mut faults);
+    let (name, description) = (line(name), lines(description));
     if name.is_empty() {
         faults.push(Fault::new("/name", "empty", "says nothing"));
     }
-    at_most(&name, TITLE_CHARS_MAX, "/name", &mut faults);
-    at_most(&description, DESCRIPTION_CHARS_MAX, "/description", &mut faults);
     if faults.is_empty() { Ok((name, description)) } else { Err(Problem::invalid_fields(faults)) }
 }
 

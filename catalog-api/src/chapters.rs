@@ -9,7 +9,7 @@ use axum::extract::{Path, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{Asset, Part};
-use domain::about::Fault;
+use domain::about::{Fault, line};
 use domain::authority::Action;
 use domain::chapters::COUNT_MAX;
 use domain::probe::{Chapter, TEXT_CHARS_MAX};
@@ -132,13 +132,11 @@ fn chapter(at: usize, wanted: WantedChapter) -> Result<Chapter, Problem> {
         let told = Problem::invalid_body(format!("the chapter at {} ends before it begins", domain::hms(start)));
         return Err(told.at(vec![Fault::new(place(at, "end_seconds"), "too_early", "lies behind start_seconds")]));
     }
-    let words = wanted.title.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let title = words.collect::<Vec<_>>().join(" ");
-    if title.chars().count() > TEXT_CHARS_MAX {
+    if wanted.title.chars().count() > TEXT_CHARS_MAX {
         let told = Problem::invalid_body(format!("a title has at most {TEXT_CHARS_MAX} characters"));
         return Err(told.at_member(&place(at, "title"), "too_long"));
     }
-    Ok(Chapter { start, end, title })
+    Ok(Chapter { start, end, title: line(&wanted.title) })
 }
 
 /// Where a field of a chapter stands.

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::collections::{CollectionText, PAGE_COLLECTIONS_MAX};
 use catalog_store::{Collection, Item, Listing, Member};
-use domain::about::{Fault, lines};
+use domain::about::{Fault, at_most, line, lines};
 use domain::authority::{Action, Resource, Standing};
 use domain::collection::{DESCRIPTION_CHARS_MAX, Kind, TITLE_CHARS_MAX, Visibility};
 use domain::{AssetId, CollectionId, ItemId, UserId};
@@ -407,28 +407,16 @@ fn shown(collection: Collection) -> Response {
 
 fn checked(text: CollectionText) -> Result<CollectionText, Problem> {
     let mut faults = Vec::new();
-    let (title, description) = (one_line(&text.title), lines(&text.description));
+    let (title, description) = (line(&text.title), lines(&text.description));
     if title.is_empty() {
         faults.push(Fault::new("/title", "empty", "says nothing"));
     }
-    at_most(&title, TITLE_CHARS_MAX, "/title", &mut faults);
-    at_most(&description, DESCRIPTION_CHARS_MAX, "/description", &mut faults);
+    at_most(&text.title, TITLE_CHARS_MAX, "/title", &mut faults);
+    at_most(&text.description, DESCRIPTION_CHARS_MAX, "/description", &mut faults);
     if faults.is_empty() {
         Ok(CollectionText { title, description, ..text })
     } else {
         Err(Problem::invalid_fields(faults))
-    }
-}
-
-/// One line with single blanks between words.
-pub(crate) fn one_line(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ")
-}
-
-pub(crate) fn at_most(text: &str, chars_max: usize, pointer: &str, faults: &mut Vec<Fault>) {
-    if text.chars().count() > chars_max {
-        faults.push(Fault::new(pointer, "too_long", format!("has at most {chars_max} characters")));
     }
 }
 

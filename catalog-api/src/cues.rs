@@ -309,7 +309,7 @@ fn checked(
         return None;
     }
     let wanted = cue.settings.split_whitespace().collect::<Vec<_>>().join(" ");
-    let is_plain = wanted.chars().count() <= SETTINGS_CHARS_MAX && !wanted.contains(char::is_control);
+    let is_plain = cue.settings.chars().count() <= SETTINGS_CHARS_MAX && !wanted.contains(char::is_control);
     let settings = if is_plain { wanted.clone() } else { String::new() };
     let one = Cue { start, end, text: cue.text.clone(), settings };
     let found = texts::read(webvtt::whole(&[one]).as_bytes(), Hints { language: None, charset: Some("utf-8") });

@@ -1,6 +1,7 @@
 //! How an account looks in JSON, and what may stand in its fields.
 
 use catalog_store::User;
+use domain::about::{line, lines};
 use domain::authority::Role;
 use domain::{Language, UserId};
 use serde::Serialize;
@@ -58,8 +59,9 @@ impl From<User> for PersonView {
 
 /// A mail address that letters can be sent to.
 pub(crate) fn checked_email(text: &str) -> Result<String, Problem> {
+    let is_short = text.len() <= EMAIL_BYTES_MAX;
     let text = text.trim();
-    let is_address = text.len() <= EMAIL_BYTES_MAX && is_addressable(text);
+    let is_address = is_short && is_addressable(text);
     if is_address {
         Ok(text.to_owned())
     } else {
@@ -69,12 +71,10 @@ pub(crate) fn checked_email(text: &str) -> Result<String, Problem> {
 
 /// A name on one line.
 pub(crate) fn checked_name(text: &str) -> Result<String, Problem> {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let name = words.collect::<Vec<_>>().join(" ");
-    if name.chars().count() > NAME_CHARS_MAX {
+    if text.chars().count() > NAME_CHARS_MAX {
         return Err(Problem::invalid_member("/name", "too_long", format!("has at most {NAME_CHARS_MAX} characters")));
     }
-    Ok(name)
+    Ok(line(text))
 }
 
 /// A text of several lines.
@@ -82,7 +82,7 @@ pub(crate) fn checked_bio(text: &str) -> Result<String, Problem> {
     if text.chars().count() > BIO_CHARS_MAX {
         return Err(Problem::invalid_member("/bio", "too_long", format!("has at most {BIO_CHARS_MAX} characters")));
     }
-    Ok(domain::about::lines(text))
+    Ok(lines(text))
 }
 
 /// A language tag.

@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State as Shared};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use catalog_store::{NewText, Text, TextFlags};
-use domain::about::Fault;
+use domain::about::{Fault, at_most, line};
 use domain::authority::Action;
 use domain::text::{BYTES_MAX, NAME_CHARS_MAX};
 use domain::{AssetId, AssetState, JobId, Language, TextId};
@@ -18,7 +18,6 @@ use serde::Deserialize;
 
 use crate::accounts::Caller;
 use crate::assets::{Missing, asset_id, asset_in, no_store, output_of};
-use crate::collections::{at_most, one_line};
 use crate::documents::{IfMatch, document, present, tag};
 use crate::door::asset_for;
 use crate::pages;
@@ -132,9 +131,9 @@ fn changed(wanted: Change, text: &Text) -> Result<TextFlags, Problem> {
             language
         }
     };
-    let name = wanted.name.map_or(text.name.clone(), |name| name.map(|name| one_line(&name)));
-    let name = name.filter(|name| !name.is_empty());
+    let name = wanted.name.unwrap_or_else(|| text.name.clone());
     at_most(name.as_deref().unwrap_or_default(), NAME_CHARS_MAX, "/name", &mut faults);
+    let name = name.map(|name| line(&name)).filter(|name| !name.is_empty());
     if !faults.is_empty() {
         return Err(Problem::invalid_fields(faults));
     }
@@ -214,11 +213,10 @@ fn described(asset: AssetId, id: TextId, query: AddQuery) -> Result<NewText, Pro
         Some(code) => Some(Language::from_tag(code).ok_or_else(Problem::unknown_language)?),
         None => None,
     };
-    let name = query.name.map(|name| one_line(&name));
-    let name = name.filter(|name| !name.is_empty());
-    if name.as_ref().is_some_and(|name| name.chars().count() > NAME_CHARS_MAX) {
+    if query.name.as_ref().is_some_and(|name| name.chars().count() > NAME_CHARS_MAX) {
         return Err(Problem::invalid_query(format!("name has at most {NAME_CHARS_MAX} characters")));
     }
+    let name = query.name.map(|name| line(&name)).filter(|name| !name.is_empty());
     let charset = query.charset.filter(|label| !label.trim().is_empty());
     if charset.as_ref().is_some_and(|label| label.len() > CHARSET_BYTES_MAX || !label.is_ascii()) {
         return Err(Problem::invalid_query("charset is the label of a character set, such as windows-1251"));

@@ -96,14 +96,11 @@ impl About {
     /// Every [`Fault`], in the order of the fields.
     pub fn tidied(self) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
+        at_most(self.title.as_deref().unwrap_or_default(), TITLE_CHARS_MAX, "/title", &mut faults);
         let title = self.title.map(|text| line(&text)).filter(|text| !text.is_empty());
-        if let Some(title) = &title {
-            at_most(title, TITLE_CHARS_MAX, "/title", &mut faults);
-        }
+        let description = self.description.as_deref().unwrap_or_default();
+        at_most(description, DESCRIPTION_CHARS_MAX, "/description", &mut faults);
         let description = self.description.map(|text| lines(&text)).filter(|text| !text.is_empty());
-        if let Some(description) = &description {
-            at_most(description, DESCRIPTION_CHARS_MAX, "/description", &mut faults);
-        }
         let tags = labels(self.tags, TAGS_MAX, "/tags", &mut faults);
         let genres = labels(self.genres, GENRES_MAX, "/genres", &mut faults);
         let mut languages: Vec<Language> = Vec::new();
@@ -118,10 +115,8 @@ impl About {
             external_id(scheme, id, &mut faults);
         }
         so_many(self.people.len(), PEOPLE_MAX, "/people", &mut faults);
-        let people: Vec<Credit> = self.people.into_iter().take(PEOPLE_MAX).map(Credit::tidied).collect();
-        for (at, credit) in people.iter().enumerate() {
-            credit.check(at, &mut faults);
-        }
+        let each = self.people.into_iter().take(PEOPLE_MAX).enumerate();
+        let people: Vec<Credit> = each.map(|(at, credit)| credit.tidied(at, &mut faults)).collect();
         let (released_on, external_ids) = (self.released_on, self.external_ids);
         let about = Self { title, description, tags, genres, languages, released_on, external_ids, people };
         if faults.is_empty() { Ok(about) } else { Err(faults) }
@@ -129,23 +124,21 @@ impl About {
 }
 
 impl Credit {
-    fn tidied(self) -> Self {
-        Self { name: line(&self.name), role: line(&self.role) }
-    }
-
-    fn check(&self, at: usize, faults: &mut Vec<Fault>) {
-        for (field, text, most) in [("name", &self.name, NAME_CHARS_MAX), ("role", &self.role, ROLE_CHARS_MAX)] {
-            let pointer = format!("/people/{at}/{field}");
-            if text.is_empty() {
+    fn tidied(self, at: usize, faults: &mut Vec<Fault>) -> Self {
+        let mut tidied = |field: &str, text: &str, most: usize| {
+            let (pointer, tidied) = (format!("/people/{at}/{field}"), line(text));
+            if tidied.is_empty() {
                 faults.push(Fault::new(&*pointer, "empty", "says nothing"));
             }
             at_most(text, most, &pointer, faults);
-        }
+            tidied
+        };
+        Self { name: tidied("name", &self.name, NAME_CHARS_MAX), role: tidied("role", &self.role, ROLE_CHARS_MAX) }
     }
 }
 
 /// One line with single blanks between words.
-fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     words.collect::<Vec<_>>().join(" ")
 }
@@ -157,7 +150,8 @@ pub fn lines(text: &str) -> String {
     plain.trim().to_owned()
 }
 
-fn at_most(text: &str, chars_max: usize, pointer: &str, faults: &mut Vec<Fault>) {
+/// Notes a fault if a text, as it was sent and before it is made even, has more characters.
+pub fn at_most(text: &str, chars_max: usize, pointer: &str, faults: &mut Vec<Fault>) {
     if text.chars().count() > chars_max {
         faults.push(Fault::new(pointer, "too_long", format!("has at most {chars_max} characters")));
     }
@@ -174,15 +168,16 @@ fn labels(given: Vec<String>, most: usize, pointer: &str, faults: &mut Vec<Fault
     so_many(given.len(), most, pointer, faults);
     let (mut labels, mut keys) = (Vec::new(), HashSet::new());
     for (at, label) in given.into_iter().take(most).enumerate() {
-        let (label, place) = (line(&label), format!("{pointer}/{at}"));
-        let key = label_key(&label);
+        let place = format!("{pointer}/{at}");
+        let tidied = line(&label);
+        let key = label_key(&tidied);
         if key.is_empty() {
             faults.push(Fault::new(place, "empty", "holds no letter and no digit"));
             continue;
         }
         at_most(&label, LABEL_CHARS_MAX, &place, faults);
         if keys.insert(key) {
-            labels.push(label);
+            labels.push(tidied);
         }
     }
     labels

@@ -60,6 +60,8 @@ async fn what_is_missing_of_another_form_or_given_twice_is_named() {
     let admin = people.somebody(Role::Admin).await;
     let asset = people.asset_of(None).await;
     let (chapters, markers) = (format!("/api/v1/assets/{asset}/chapters"), format!("/api/v1/assets/{asset}/markers"));
+    // Counted as it was sent, not as it is kept.
+    let padded = format!("a{}", " ".repeat(500));
     for (method, path, document, expected) in [
         ("POST", "/api/v1/auth/login", json!({ "email": "a" }), "/password"),
         ("POST", "/api/v1/auth/login", json!({ "email": "a", "password": 7 }), "/password"),
@@ -67,6 +69,8 @@ async fn what_is_missing_of_another_form_or_given_twice_is_named() {
         ("POST", "/api/v1/me/api-keys", json!({ "name": "a", "scopes": ["assets:read", "none"] }), "/scopes"),
         ("POST", "/api/v1/webhooks", json!({ "url": "https://a.example", "topics": ["a", 7] }), "/topics/1"),
         ("POST", "/api/v1/collections", json!({ "kind": "opera", "title": "x" }), "/kind"),
+        ("PATCH", "/api/v1/me", json!({ "name": padded }), "/name"),
+        ("PUT", &chapters, json!({ "chapters": [{ "start_seconds": 0, "title": padded }] }), "/chapters/0/title"),
         ("POST", "/api/v1/me/notifications/read", json!({ "ids": ["x"] }), "/ids/0"),
         ("POST", "/api/v1/upload-grants", json!({ "types": [7] }), "/types/0"),
         ("POST", "/api/v1/imports", json!({ "file_name": "x" }), "/url"),
@@ -88,6 +92,13 @@ async fn what_is_missing_of_another_form_or_given_twice_is_named() {
     ] {
         let answer = people.send(&admin, (method, path), document.clone(), &[]).await;
         check(&answer, (422, "invalid_body"), &[expected], &format!("{path} {document}"));
+    }
+    for (path, document, expected) in [
+        ("/api/v1/collections", json!({ "kind": "playlist", "title": padded }), "/title"),
+        ("/api/v1/channels", json!({ "handle": "padded", "name": padded }), "/name"),
+    ] {
+        let answer = people.post(&admin, path, document).await;
+        check(&answer, (422, "invalid_fields"), &[expected], path);
     }
     let twice = r#"{"chapters":[{"start_seconds":0,"title":"a"},{"title":"b","title":"c","start_seconds":1}]}"#;
     let open = crate::harness::Server::start().await;

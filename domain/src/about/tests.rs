@@ -57,6 +57,20 @@ fn every_fault_names_its_place() {
 }
 
 #[test]
+fn a_text_is_counted_as_it_was_sent() {
+    let padded = |chars: usize| format!("\u{84} a{}", " ".repeat(chars - 2));
+    let about = About {
+        title: Some(padded(TITLE_CHARS_MAX)),
+        description: Some(padded(DESCRIPTION_CHARS_MAX)),
+        tags: vec![padded(LABEL_CHARS_MAX)],
+        people: vec![Credit { name: padded(NAME_CHARS_MAX), role: padded(ROLE_CHARS_MAX) }],
+        ..About::default()
+    };
+    let expected = ["/title", "/description", "/tags/0", "/people/0/name", "/people/0/role"];
+    assert_eq!(faults(about), expected.map(|pointer| (pointer.to_owned(), "too_long")));
+}
+
+#[test]
 fn as_much_as_is_allowed_is_allowed() {
     let credit = Credit { name: "é".repeat(NAME_CHARS_MAX), role: "é".repeat(ROLE_CHARS_MAX) };
     let about = About {
