@@ -69,7 +69,7 @@ async fn what_is_missing_of_another_form_or_given_twice_is_named() {
         ("POST", "/api/v1/me/api-keys", json!({ "name": "a", "scopes": ["assets:read", "none"] }), "/scopes"),
         ("POST", "/api/v1/webhooks", json!({ "url": "https://a.example", "topics": ["a", 7] }), "/topics/1"),
         ("POST", "/api/v1/collections", json!({ "kind": "opera", "title": "x" }), "/kind"),
-        ("PATCH", "/api/v1/me", json!({ "name": padded }), "/name"),
+        ("POST", "/api/v1/me/api-keys", json!({ "name": padded, "scopes": ["assets:read"] }), "/name"),
         ("PUT", &chapters, json!({ "chapters": [{ "start_seconds": 0, "title": padded }] }), "/chapters/0/title"),
         ("POST", "/api/v1/me/notifications/read", json!({ "ids": ["x"] }), "/ids/0"),
         ("POST", "/api/v1/upload-grants", json!({ "types": [7] }), "/types/0"),
