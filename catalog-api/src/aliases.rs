@@ -151,7 +151,7 @@ fn with_aliases(mut document: Value) -> Value {
     document
 }
 
-/// Describes what [`mark`] adds to an answer; one of the `shared` ones becomes one of its own.
+/// Describes what [`Resolved::mark`] adds to an answer; one of the `shared` ones becomes one of its own.
 fn mark_described(response: &mut Value, shared: &Value) {
     if let Some(name) = response["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
         *response = shared[name].clone();
