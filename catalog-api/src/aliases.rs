@@ -264,6 +264,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_by_another_method_is_described_and_about_whoever_asks() {
+        let described: Value = serde_json::from_str(&DOCUMENT).unwrap();
+        for (alias, theirs, ours) in METHODS {
+            let of = |method: &Method| &described["paths"][format!("{alias}/")][method.as_str().to_ascii_lowercase()];
+            assert!(of(theirs).is_object() && of(ours).is_object(), "{alias}");
+            assert_ne!(of(theirs)["operationId"], of(ours)["operationId"], "{alias}");
+        }
+        // The door of this crate holds the name against the caller, and no other does.
+        let of_whoever_asks =
+            ALIASES.iter().filter(|(alias, target)| alias.contains("{user}") && !target.contains('{'));
+        assert!(of_whoever_asks.clone().count() > 0);
+        assert!(of_whoever_asks.clone().all(|(_, target)| target.starts_with("/api/v1/me/")));
+    }
+
+    #[test]
     fn an_answer_says_which_path_stays() {
         let mut headers = HeaderMap::new();
         let resolved = |path: &str| resolve(&mut Request::builder().uri(path).body(()).unwrap()).unwrap();

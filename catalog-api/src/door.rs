@@ -50,7 +50,7 @@ pub(crate) async fn enter(Shared(state): Shared<State>, request: Request, next: 
     let admitted = caller.and_then(|caller| {
         caller.may(action, action.best_case())?;
         characters::check(&parts.uri)?;
-        caller.is_named(parts.extensions.get())?;
+        parts.extensions.get().map_or(Ok(()), |named| caller.check_named(named))?;
         Ok(caller)
     });
     let mut response = match admitted {
@@ -117,14 +117,9 @@ impl Caller {
     }
 
     /// Refuses a path that names somebody else where only what is one's own is there.
-    fn is_named(&self, named: Option<&Named>) -> Result<(), Problem> {
-        let own = self.principal.member().map(|member| member.id.to_string());
-        match named {
-            Some(Named(user)) if own.as_ref() != Some(user) => {
-                Err(Problem::not_found("only what is your own is here: name your own id"))
-            }
-            _ => Ok(()),
-        }
+    fn check_named(&self, Named(user): &Named) -> Result<(), Problem> {
+        let is_own = self.principal.member().is_some_and(|member| member.id.to_string() == *user);
+        if is_own { Ok(()) } else { Err(Problem::not_found("only what is your own is here: name your own id")) }
     }
 
     /// Under which name what they do is logged.

@@ -125,9 +125,7 @@ pub(crate) async fn read_one(
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
-    let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
-    let id = notification_id(&text)?;
+    let (catalog, (me, id)) = (accounts(&state)?.catalog(), own(&caller, path)?);
     catalog.read_notifications(me, Some(&[id]), state.clock.now()).await?;
     let found = catalog.notification(id).await?.filter(|found| found.user == me).ok_or(NO_NOTIFICATION)?;
     Ok((no_store(), Json(NotificationView::from(found))).into_response())
@@ -138,9 +136,8 @@ pub(crate) async fn delete(
     caller: Caller,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let (catalog, me) = (accounts(&state)?.catalog(), id_of(&caller)?);
-    let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
-    if !catalog.delete_notification(me, notification_id(&text)?).await? {
+    let (catalog, (me, id)) = (accounts(&state)?.catalog(), own(&caller, path)?);
+    if !catalog.delete_notification(me, id).await? {
         return Err(NO_NOTIFICATION.into());
     }
     Ok((StatusCode::NO_CONTENT, no_store()).into_response())
@@ -200,6 +197,9 @@ fn by_kind(channels: Vec<(NotificationKind, NotificationChannel)>) -> BTreeMap<&
     channels.into_iter().map(|(kind, channel)| (kind.as_str(), channel)).collect()
 }
 
-fn notification_id(text: &str) -> Result<NotificationId, Problem> {
-    text.parse().map_err(|error| Problem::invalid_id(&error))
+/// Who asks, and the notification of theirs that a path names.
+fn own(caller: &Caller, path: Result<Path<String>, PathRejection>) -> Result<(UserId, NotificationId), Problem> {
+    let me = id_of(caller)?;
+    let Path(text) = path.map_err(|error| Problem::invalid_path(error.body_text()))?;
+    Ok((me, text.parse().map_err(|error| Problem::invalid_id(&error))?))
 }

@@ -14,9 +14,9 @@ use crate::texts::{lock_living, wish};
 use crate::{Asset, Catalog, CatalogError, Meant, Part, Side, sql};
 
 impl Catalog {
-    /// Moves an asset into the bin as `actor` wants it, from which it can be taken out until `until`; `job` will see to it
-    /// that its pointer says so. What is said about it has to be at `about_version` still where one is named. False if it lies there
-    /// already; then nothing changes.
+    /// Moves an asset into the bin as `actor` wants it, from which it can be taken out until `until`; `job` will see to
+    /// it that its pointer says so. What is said about it has to be at `about_version` still where one is named. False
+    /// if it lies there already; then nothing changes.
     ///
     /// # Errors
     /// [`CatalogError::Changed`]; [`CatalogError::NoAsset`] if it does not exist or is deleted,
