@@ -66,6 +66,9 @@ pub struct UploadTerms {
     /// The address it is imported from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// Whether it was created in the protocol of the IETF draft: a question that names no protocol is in that one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_draft: bool,
 }
 
 /// An upload to be created, with the asset it will become.

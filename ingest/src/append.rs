@@ -51,10 +51,11 @@ async fn ready(state: &State, call: &Call, id: UploadId, body: Body) -> Result<R
     let known = upload.length.or(upload.full_length());
     let size_max = admission::size_max(state, &upload);
     if body.size_hint().lower() > known.unwrap_or(size_max).saturating_sub(offset) {
-        return Err(match known {
+        let error = match known {
             Some(length) => UploadError::BeyondLength { length, offset },
             None => UploadError::TooLarge { size_max },
-        });
+        };
+        return Err(beyond(state, call, &upload, error).await?);
     }
     let piece = piece(call, turn, body, checks, completes);
     Ok(Ready::Receive(Box::new((upload, piece))))
@@ -199,16 +200,20 @@ pub(crate) async fn conclude(
                 Some(_) => received.refusal(upload, state),
                 None => UploadError::TooLarge { size_max: admission::size_max(state, upload) },
             };
-            // The draft: who sends more than announced contradicts itself, and the upload is invalid.
-            if let Dialect::Draft(_) = call.dialect {
-                let message = format!("{error}: begin a new upload");
-                let failure = Failure::new(FailureCode::LimitExceeded, message);
-                give_up(state, upload, Closing::Refused(failure)).await?;
-            }
-            Err(error)
+            Err(beyond(state, call, upload, error).await?)
         }
         _ => Err(received.refusal(upload, state)),
     }
+}
+
+/// What becomes of an upload for which more comes than fits. In the draft it is invalid from then on: its client
+/// contradicts itself (-12 section 4.4.2).
+async fn beyond(state: &State, call: &Call, upload: &Upload, error: UploadError) -> Result<UploadError, UploadError> {
+    if let Dialect::Draft(_) = call.dialect {
+        let failure = Failure::new(FailureCode::LimitExceeded, format!("{error}: begin a new upload"));
+        give_up(state, upload, Closing::Refused(failure)).await?;
+    }
+    Ok(error)
 }
 
 /// Ends an upload that can come to nothing.

@@ -139,6 +139,7 @@ impl Order {
             digests: Expected::to_terms(&checks::of_whole(headers)?),
             wanted_digests: checks::wanted(headers),
             media_type: media_type.or(metadata.media_type.clone()),
+            is_draft: true,
             ..UploadTerms::default()
         };
         let checks = checks::of_content(headers)?;

@@ -330,6 +330,7 @@ impl UploadError {
         match self {
             Self::Offset { .. } => Some("mismatching-upload-offset"),
             Self::InconsistentLength { .. } => Some("inconsistent-upload-length"),
+            Self::BeyondLength { .. } if dialect != Dialect::Tus => Some("inconsistent-upload-length"),
             Self::Completed { .. } if has_completed_upload => Some("completed-upload"),
             // The length was told, and these octets lie beyond it.
             Self::Completed { .. } => Some("inconsistent-upload-length"),
@@ -349,6 +350,8 @@ impl UploadError {
         let status = match self.status_and_code().0 {
             // 460 is a status of tus alone.
             status if status == checksum_mismatch() => StatusCode::BAD_REQUEST,
+            // 413 would tell its clients to come again with less (-12 section 4.1.4): this upload is at its end.
+            _ if matches!(self, Self::BeyondLength { .. }) => StatusCode::BAD_REQUEST,
             status => status,
         };
         let (name, value) = completeness(version, self.is_about_the_upload());

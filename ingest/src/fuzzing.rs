@@ -3,7 +3,7 @@
 //! A line feed in the input separates lines of the same header. Nothing here is for programs: no names, no stability.
 
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, TRAILER};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::digest::Hasher;
 use crate::protocol::{self, Dialect, UPLOAD_LENGTH, UPLOAD_OFFSET, checks, draft, fields, metadata, tus};
@@ -58,13 +58,11 @@ pub fn structured_fields(input: &[u8]) {
         assert!(digits > 15 || number == Some(strict), "{strict} against {number:?}");
     }
     let _ = fields::dictionary(&headers, &UPLOAD_OFFSET);
-    for method in [Method::POST, Method::PATCH, Method::HEAD] {
-        let Ok(dialect) = Dialect::of(&method, &headers) else { continue };
-        let _ = draft::check_question(dialect, &headers);
-        if let Dialect::Draft(version) = dialect {
-            let is_last = draft::completes(&headers, version).unwrap_or(false);
-            let _ = draft::length(&headers, number.unwrap_or(0), number, is_last, None);
-        }
+    let Ok(Some(dialect)) = Dialect::of(&headers) else { return };
+    let _ = draft::check_question(dialect, &headers);
+    if let Dialect::Draft(version) = dialect {
+        let is_last = draft::completes(&headers, version).unwrap_or(false);
+        let _ = draft::length(&headers, number.unwrap_or(0), number, is_last, None);
     }
 }
 

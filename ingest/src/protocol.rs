@@ -1,7 +1,8 @@
 //! The two protocols that are spoken of one resource, and which of them a request speaks.
 //!
 //! A tus request says so in `Tus-Resumable`. A request of the IETF draft "Resumable Uploads for HTTP"
-//! states the draft's version, or bears one of the headers that only the draft has.
+//! states the draft's version, or bears one of the headers that only the draft has; a question that has neither is
+//! taken to be in the protocol in which its upload was created.
 
 pub(crate) mod checks;
 pub(crate) mod draft;
@@ -11,6 +12,7 @@ pub(crate) mod tus;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use catalog_store::Upload;
 
 use self::draft::{Interop, PARTIAL_UPLOAD, UPLOAD_COMPLETE, UPLOAD_INCOMPLETE, UPLOAD_INTEROP};
 use self::tus::{TUS_RESUMABLE, VERSION};
@@ -36,10 +38,10 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    /// The protocol that a request speaks; an error if that is neither.
-    pub(crate) fn of(method: &Method, headers: &HeaderMap) -> Result<Self, UploadError> {
+    /// The protocol that a request speaks; `None` if it names neither, an error if it names another version of tus.
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, UploadError> {
         if let Some(version) = headers.get(TUS_RESUMABLE) {
-            return if version == VERSION { Ok(Self::Tus) } else { Err(UploadError::Version) };
+            return if version == VERSION { Ok(Some(Self::Tus)) } else { Err(UploadError::Version) };
         }
         let has_complete = fields::boolean(headers, &UPLOAD_COMPLETE).is_some();
         let has_incomplete = fields::boolean(headers, &UPLOAD_INCOMPLETE).is_some();
@@ -48,10 +50,19 @@ impl Dialect {
             let stated = fields::integer(headers, &UPLOAD_INTEROP).and_then(Interop::of);
             // Only the third version has this header; a proxy may have dropped the other.
             let stated = stated.or((has_incomplete && !has_complete).then_some(Interop::V3));
-            return Ok(Self::Draft(stated));
+            return Ok(Some(Self::Draft(stated)));
         }
-        // Whoever only wants the file need not know how it came.
-        if method == Method::GET { Ok(Self::Tus) } else { Err(UploadError::Version) }
+        Ok(None)
+    }
+
+    /// The protocol of a question about `upload` that names none: that in which the upload was created. tus demands its
+    /// name, but of nobody who only wants the file.
+    pub(crate) fn of_unnamed(method: &Method, upload: &Upload) -> Result<Self, UploadError> {
+        match *method {
+            Method::HEAD | Method::GET | Method::DELETE if upload.terms.is_draft => Ok(Self::Draft(None)),
+            Method::GET => Ok(Self::Tus),
+            _ => Err(UploadError::Version),
+        }
     }
 }
 
@@ -71,36 +82,29 @@ mod tests {
         assert_eq!(PIECES, format!("{}, {PARTIAL_UPLOAD}", tus::OFFSET_OCTET_STREAM));
     }
 
-    fn spoken(method: Method, headers: &[(&str, &str)]) -> Option<Dialect> {
+    fn spoken(headers: &[(&str, &str)]) -> Option<Option<Dialect>> {
         let pair = |(name, value): &(&str, &str)| {
             (HeaderName::from_bytes(name.as_bytes()).expect("a name"), value.parse().expect("a value"))
         };
-        Dialect::of(&method, &headers.iter().map(pair).collect()).ok()
+        Dialect::of(&headers.iter().map(pair).collect()).ok()
     }
 
     #[test]
     fn each_request_speaks_one_protocol() {
-        let newest = Some(Dialect::Draft(None));
-        assert_eq!(spoken(Method::HEAD, &[("tus-resumable", "1.0.0")]), Some(Dialect::Tus));
-        assert_eq!(spoken(Method::PATCH, &[("tus-resumable", "1.0.0"), ("upload-complete", "?1")]), Some(Dialect::Tus));
+        let (tus, draft) = (Some(Some(Dialect::Tus)), |version| Some(Some(Dialect::Draft(version))));
+        assert_eq!(spoken(&[("tus-resumable", "1.0.0")]), tus);
+        assert_eq!(spoken(&[("tus-resumable", "1.0.0"), ("upload-complete", "?1")]), tus);
         for version in ["", "1.0", "0.2.2", "1.0.0, 2.0.0"] {
-            assert_eq!(spoken(Method::GET, &[("tus-resumable", version), ("upload-complete", "?1")]), None);
+            assert_eq!(spoken(&[("tus-resumable", version), ("upload-complete", "?1")]), None);
         }
-        assert_eq!(spoken(Method::POST, &[("upload-complete", "?0")]), newest);
-        assert_eq!(spoken(Method::PATCH, &[("content-type", "Application/Partial-Upload")]), newest);
-        assert_eq!(spoken(Method::POST, &[("upload-incomplete", "?0")]), Some(Dialect::Draft(Some(Interop::V3))));
+        assert_eq!(spoken(&[("upload-complete", "?0")]), draft(None));
+        assert_eq!(spoken(&[("content-type", "Application/Partial-Upload")]), draft(None));
+        assert_eq!(spoken(&[("upload-incomplete", "?0")]), draft(Some(Interop::V3)));
         let versions = [("3", Some(Interop::V3)), ("5", Some(Interop::V5)), ("6", Some(Interop::V6))];
         for (stated, known) in versions.into_iter().chain([("8", Some(Interop::V8)), ("99", None), ("x", None)]) {
-            assert_eq!(spoken(Method::HEAD, &[("upload-draft-interop-version", stated)]), Some(Dialect::Draft(known)));
+            assert_eq!(spoken(&[("upload-draft-interop-version", stated)]), draft(known));
         }
-    }
-
-    #[test]
-    fn a_request_without_a_sign_is_only_let_read() {
-        assert_eq!(spoken(Method::GET, &[]), Some(Dialect::Tus));
-        for method in [Method::HEAD, Method::PATCH, Method::DELETE, Method::POST] {
-            assert_eq!(spoken(method.clone(), &[]), None);
-            assert_eq!(spoken(method, &[("upload-complete", "true")]), None, "a value of another type is no header");
-        }
+        assert_eq!(spoken(&[]), Some(None));
+        assert_eq!(spoken(&[("upload-complete", "true")]), Some(None), "a value of another type is no header");
     }
 }

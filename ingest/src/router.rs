@@ -144,9 +144,10 @@ async fn serve(Extract(state): Extract<State>, request: Request) -> Response {
         Ok(Method::OPTIONS) => options(&state),
         Ok(method) => {
             parts.method = method.clone();
-            let dialect = Dialect::of(&method, &parts.headers);
-            let spoken = *dialect.as_ref().unwrap_or(&Dialect::Tus);
-            match dispatch(&state, dialect, parts, body).await {
+            let dialect = Dialect::of(&parts.headers);
+            // An answer that no protocol is known for is the same in both, but for what only tus has to say.
+            let mut spoken = dialect.as_ref().ok().copied().flatten().unwrap_or(Dialect::Tus);
+            match dispatch(&state, dialect, &mut spoken, parts, body).await {
                 Ok(response) => response,
                 Err(error) if method == Method::HEAD => {
                     let mut response = error.softened().into_answer(spoken, &state.limits);
@@ -181,13 +182,14 @@ fn allowed(name: &str, is_draft: bool) -> &'static str {
 
 async fn dispatch(
     state: &State,
-    dialect: Result<Dialect, UploadError>,
+    dialect: Result<Option<Dialect>, UploadError>,
+    spoken: &mut Dialect,
     mut parts: Parts,
     body: Body,
 ) -> Result<Response, UploadError> {
     let path = parts.uri.path().to_owned();
     let name = path.strip_prefix(door::COLLECTION).unwrap_or_default().trim_start_matches('/');
-    let allowed = allowed(name, matches!(dialect, Ok(Dialect::Draft(_))));
+    let allowed = allowed(name, matches!(spoken, Dialect::Draft(_)));
     let method = parts.method.clone();
     if !allowed.split(", ").any(|allowed| allowed == method.as_str()) {
         return Err(UploadError::Method { allowed });
@@ -198,7 +200,16 @@ async fn dispatch(
         "" => None,
         name => Some(name.parse::<UploadId>().map_err(|_| UploadError::NotFound)?),
     };
+    let is_unnamed = dialect.is_none();
+    if is_unnamed && (upload.is_none() || method == Method::PATCH) {
+        return Err(UploadError::Version);
+    }
     let entrant = Box::pin(gate::enter(state, &parts, &method, upload)).await?;
+    if let Some(upload) = upload.filter(|_| is_unnamed && !has_events) {
+        let upload = state.catalog.upload(upload).await?.ok_or(UploadError::NotFound)?;
+        *spoken = Dialect::of_unnamed(&method, &upload)?;
+    }
+    let dialect = *spoken;
     let interim = parts.extensions.remove::<Interim>();
     let pass = has_events.then(|| Pass::new(&parts));
     let call = Call { dialect, headers: parts.headers, entrant, interim };

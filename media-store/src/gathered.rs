@@ -21,7 +21,7 @@ const BLOCK_BYTES: usize = 4096;
 /// Fewer octets than this are cheaper through the cache, and lie where they came.
 const AREA_WORTH_BYTES: usize = 128 << 10;
 /// Octets of one write: whole blocks, enough to keep a disk busy, few enough for many uploads at once.
-pub const WRITE_BYTES: usize = 2 << 20;
+pub const WRITE_BYTES: usize = 1 << 20;
 /// Areas in use at a time; beyond that, octets lie where they came.
 const AREAS_MAX: usize = 64;
 /// Areas that are kept for the next writes.

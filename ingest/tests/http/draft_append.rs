@@ -194,15 +194,18 @@ async fn append_up_to_the_known_length_completes() {
 #[tokio::test]
 async fn append_beyond_the_length_is_refused_and_ends_the_upload() {
     let server = Server::new().await;
-    let upload = server.careful(Some(5)).await;
-    let told = server.append(upload, 0, "?0", "abcdef").await;
-    assert_eq!((told.status.as_u16(), told.header("upload-limit").is_some()), (413, true), "nothing came in yet");
-    assert_eq!(server.state_of(upload).await.status, 204);
-    let headers = [PARTIAL, ("Upload-Offset", "0"), ("Upload-Complete", "?0")];
-    let untold = server.call(draft(8, "PATCH", at(upload)).headers(&headers).chunks(&["abc", "def"])).await;
-    assert_eq!(untold.status, 413);
-    assert_eq!(server.state_of(upload).await.status, 410);
-    assert_eq!(server.append(upload, 3, "?1", "de").await.code(), "upload_refused");
+    let headers = [PARTIAL, ("Upload-Offset", "2"), ("Upload-Complete", "?0")];
+    for is_length_told in [true, false] {
+        let upload = server.careful(Some(5)).await;
+        assert_eq!(server.append(upload, 0, "?0", "ab").await.status, 204);
+        let ask = draft(8, "PATCH", at(upload)).headers(&headers);
+        let answer = server.call(if is_length_told { ask.body("cdef") } else { ask.chunks(&["cd", "ef"]) }).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, "beyond_length"));
+        assert!(answer.body.contains("http-problem-types#inconsistent-upload-length"), "{}", answer.body);
+        assert_eq!(answer.header("upload-complete"), Some("?0"));
+        assert_eq!(server.state_of(upload).await.status, 410, "{is_length_told}");
+        assert_eq!(server.append(upload, 2, "?1", "cde").await.code(), "upload_refused");
+    }
 }
 
 #[tokio::test]

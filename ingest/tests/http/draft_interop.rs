@@ -1,10 +1,11 @@
 //! Checklist 2, map of versions: what clients in the field speak.
 
+use domain::UploadId;
 use ingest::interim::line;
 
 use crate::draft_creation::{request, said, send_with_line};
 use crate::ground::{Ground, send};
-use crate::wire::{PARTIAL, Server, at, draft};
+use crate::wire::{PARTIAL, Server, ask, at, draft};
 
 #[tokio::test]
 async fn interop_3_speaks_of_upload_incomplete() {
@@ -121,4 +122,33 @@ async fn interop_3_is_told_nothing_of_progress() {
     append.extensions_mut().insert(interim);
     assert_eq!(send(&ground.state, append).await.offset(), Some(3));
     assert!(said(&mut outbox).await.is_empty());
+}
+
+/// Once it is no draft any more, nothing names the protocol in a question.
+#[tokio::test]
+async fn a_question_that_names_no_protocol_is_in_that_of_its_upload() {
+    let server = Server::new().await;
+    let created = server.call(ask("POST", "/uploads").headers(&[("Upload-Complete", "?0"), ("Upload-Length", "6")]));
+    let upload = created.await.id();
+    assert_eq!(server.append(upload, 0, "?0", "abc").await.status, 204);
+    for method in ["HEAD", "GET"] {
+        let answer = server.call(ask(method, at(upload))).await;
+        assert_eq!((answer.status.as_u16(), answer.offset()), (204, Some(3)), "{method}");
+        assert_eq!(answer.header("upload-complete"), Some("?0"), "{method}");
+    }
+    assert_eq!(server.call(ask("PATCH", at(upload)).header("Upload-Offset", 3).body("def")).await.status, 412);
+    assert_eq!(server.append(upload, 3, "?1", "def").await.status, 201);
+    assert_eq!(server.call(ask("HEAD", at(upload))).await.header("upload-complete"), Some("?1"));
+    let file = server.call(ask("GET", at(upload))).await;
+    assert_eq!((file.body.as_str(), file.header("upload-complete")), ("abcdef", Some("?1")));
+    assert_eq!(server.call(ask("DELETE", at(upload))).await.status, 204);
+    assert_eq!(server.call(ask("HEAD", at(upload))).await.status, 410);
+    assert_eq!(server.call(ask("DELETE", at(UploadId::from_u128(7)))).await.status, 404);
+
+    let of_tus = server.create(6).await;
+    for method in ["HEAD", "DELETE", "PATCH"] {
+        let answer = server.call(ask(method, at(of_tus))).await;
+        assert_eq!((answer.status.as_u16(), answer.header("tus-version")), (412, Some("1.0.0")), "{method}");
+    }
+    assert_eq!(server.call(ask("GET", at(of_tus))).await.header("upload-complete"), None);
 }
