@@ -23,7 +23,7 @@ use crate::error::Causes;
 use crate::protocol::tus::PARTS_MAX;
 use crate::session::Turn;
 use crate::watch::Watch;
-use crate::{Denial, State, UploadError, admission, complete, document, gate};
+use crate::{Denial, State, UploadError, admission, complete, document, gate, intake};
 
 /// Octets copied after which they are flushed and recorded.
 const CHECKPOINT_BYTES: u64 = 1 << 30;
@@ -193,7 +193,7 @@ async fn join_if_complete(state: State, id: UploadId) -> Result<(), UploadError>
         let Some(turn) = state.sessions.idle(id) else { return Ok(()) };
         turn.completing();
         let Some(upload) = state.catalog.upload(id).await? else { return Ok(()) };
-        if upload.state != UploadState::Open || upload.is_full {
+        if upload.state != UploadState::Open || is_joined(&state, &upload).await? {
             return Ok(());
         }
         if complete_stored(&state, &upload).await? {
@@ -211,6 +211,12 @@ async fn join_if_complete(state: State, id: UploadId) -> Result<(), UploadError>
         }
     }
     Ok(())
+}
+
+/// Whether nothing of it is left to be put together: completing it is for others.
+async fn is_joined(state: &State, upload: &Upload) -> Result<bool, UploadError> {
+    // A file that was lost since then is made of the parts once more.
+    Ok(upload.is_full && state.staging.len(upload.id).await?.is_some_and(|bytes| upload.length == Some(bytes)))
 }
 
 /// Records a whole that a killed process stored and did not record; false if it is not stored.
@@ -314,14 +320,15 @@ async fn put_together(
     let permit = state.sessions.heavy().await;
     let (writer, joined) = writer_of(state, upload).await?;
     let mut join = Join { state, upload, turn: &turn, writer: &writer, joined, recorded: upload.offset };
-    let mut begin = 0;
-    for (part, part_length) in parts {
-        join.append(*part, begin, *part_length, length).await?;
-        begin += part_length;
-    }
+    let outcome = join.append_all(parts, length).await;
     let recorded = join.recorded;
+    if matches!(outcome, Err(UploadError::OutOfSpace)) {
+        // The catalogue needs room too, even to note that the whole is given up. The parts have all of it.
+        intake::cut(&writer, recorded).await;
+    }
+    outcome?;
     drop(permit);
-    let upload = Upload { offset: recorded, length: Some(length), ..upload.clone() };
+    let upload = Upload { offset: recorded, length: Some(length), is_full: false, ..upload.clone() };
     Watch::begin(state, &upload).finish(length).await?;
     complete::complete(state, &upload, turn, writer, length).await
 }
@@ -352,6 +359,16 @@ struct Join<'a> {
 }
 
 impl Join<'_> {
+    /// Copies what is missing of a whole of `length` octets.
+    async fn append_all(&mut self, parts: &[(UploadId, u64)], length: u64) -> Result<(), UploadError> {
+        let mut begin = 0;
+        for (part, part_length) in parts {
+            self.append(*part, begin, *part_length, length).await?;
+            begin += part_length;
+        }
+        Ok(())
+    }
+
     /// Copies what is missing of a part that begins at `begin` of a whole of `length` octets.
     async fn append(&mut self, part: UploadId, begin: u64, part_length: u64, length: u64) -> Result<(), UploadError> {
         let (path, end) = (self.state.staging.path(part), begin + part_length);

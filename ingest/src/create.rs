@@ -14,7 +14,7 @@ use crate::digest::Expected;
 use crate::error::Causes;
 use crate::protocol::metadata::{Metadata, disposed_name, metadata, plain_media_type};
 use crate::protocol::tus::{Concat, UPLOAD_CONCAT, UPLOAD_DEFER_LENGTH};
-use crate::protocol::{Dialect, UPLOAD_LENGTH, checks, draft, tus};
+use crate::protocol::{Dialect, UPLOAD_LENGTH, checks, draft, fields, tus};
 use crate::receive;
 use crate::router::Call;
 use crate::{Denial, Limits, State, UploadError, answer, document, session, version};
@@ -129,6 +129,10 @@ impl Order {
         }
         if headers.contains_key(UPLOAD_CONCAT) {
             return refused(UPLOAD_CONCAT, "only tus puts uploads together: send Tus-Resumable: 1.0.0");
+        }
+        if fields::integer(headers, &UPLOAD_LENGTH).is_some_and(|length| length > limits.size_max) {
+            // Whatever else is wrong: this answer tells the limits.
+            return Err(UploadError::TooLarge { size_max: limits.size_max });
         }
         let completes = completes(call)?;
         let length = draft::length(headers, 0, body.size_hint().exact(), completes == Some(true), None)?;

@@ -56,6 +56,10 @@ pub(crate) async fn look_up(state: &State, id: UploadId) -> Result<Upload, Uploa
     if complete::complete_adopted(state, &upload).await? {
         return state.catalog.upload(id).await?.ok_or(UploadError::NotFound);
     }
+    if upload.kind == UploadKind::Final {
+        // It is made of its parts once more.
+        return Ok(upload);
+    }
     tracing::error!(upload.id = %id, offset = upload.offset, "the staged file of an open upload is gone");
     Err(UploadError::Lost)
 }

@@ -5,6 +5,7 @@
 //! line. What is small waits longer: a
 //! slow upload loses little in a crash, and ten thousand of them must not keep the disk busy.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,8 @@ const COMMIT_WORTH_BYTES: u64 = 256 << 10;
 const SMALL_COMMIT_FACTOR: u32 = 8;
 /// Commits that may be due before the body has to wait for the disk.
 const CHOKE_FACTOR: u64 = 2;
+/// Writes of one body at a time: one that the disk is at, one that waits for it. Meanwhile the next one gathers.
+const WRITES_MAX: usize = 2;
 /// Octets after which their writeback begins, where no commit does that.
 const WRITEBACK_BYTES: u64 = 8 << 20;
 /// What a request takes in after it was asked to let go: what its socket holds already.
@@ -72,9 +75,8 @@ pub(crate) struct Intake<'a> {
     /// Flushed, and recorded in the catalogue.
     recorded: u64,
     commit: Option<UnderWay>,
-    write: Option<Writing>,
-    /// Where the write under way ends.
-    writing: u64,
+    /// Writes under way, and where each ends: the next one is there when the disk is done with the one before.
+    writes: VecDeque<(Writing, u64)>,
     /// Admitted, not yet given to a write.
     pending: Gathered,
     pending_since: Option<Instant>,
@@ -110,8 +112,7 @@ impl<'a> Intake<'a> {
             committing: start,
             recorded: start,
             commit: None,
-            write: None,
-            writing: start,
+            writes: VecDeque::new(),
             pending: writer.gather(start),
             pending_since: None,
             unrecorded_since: None,
@@ -144,7 +145,7 @@ impl<'a> Intake<'a> {
                     continue;
                 }
                 frame = timeout_at(wake_at, body.frame()), if !is_choked => frame,
-                outcome = written(&mut self.write) => {
+                outcome = written(&mut self.writes) => {
                     Box::pin(self.wrote(outcome)).await?;
                     continue;
                 }
@@ -162,7 +163,8 @@ impl<'a> Intake<'a> {
                 Err(_) => {}
             }
             self.watch.check_rate()?;
-            if self.write.as_ref().is_some_and(Writing::is_over) {
+            // Ends: none is begun here.
+            while self.writes.front().is_some_and(|(write, _)| write.is_over()) {
                 Box::pin(self.settle_write()).await?;
             }
             // Boxed while they last: most of the time only the next frame is waited for.
@@ -236,61 +238,74 @@ impl<'a> Intake<'a> {
         self.pending.len() >= WRITE_BYTES || (self.pending.len() >= SLOW_WRITE_BYTES && has_gathered())
     }
 
-    /// Begins to write the whole blocks of what has gathered, once the write before is done.
+    /// Begins to write the whole blocks of what has gathered, once there is place in the line.
     async fn begin_write(&mut self) -> Result<(), UploadError> {
-        self.settle_write().await?;
+        // Ends: none is begun here.
+        while self.writes.len() >= WRITES_MAX {
+            self.settle_write().await?;
+        }
         let rest = self.pending.split_off_rest();
         let gathered = std::mem::replace(&mut self.pending, rest);
         self.pending_since = (!self.pending.is_empty()).then(Instant::now);
         if gathered.is_empty() {
             return Ok(());
         }
-        self.writing = gathered.end();
-        self.write = Some(self.writer.begin_write(gathered));
+        let end = gathered.end();
+        self.writes.push_back((self.writer.begin_write(gathered), end));
         Ok(())
     }
 
+    /// The outcome of the oldest write.
     async fn wrote(&mut self, outcome: Result<(), UploadError>) -> Result<(), UploadError> {
-        self.write = None;
+        let end = self.writes.pop_front().map(|(_, end)| end);
         if outcome.is_err() {
-            // What came behind it would stand in its place, or leave a hole.
+            // What came behind it would stand in its place, or leave a hole. What of that is begun is not written.
+            self.writes.clear();
             self.pending = self.writer.gather(self.written);
-            self.writing = self.written;
         }
         outcome?;
-        self.written = self.writing;
+        self.written = end.unwrap_or(self.written);
         self.start_writeback();
+        self.look().await
+    }
+
+    /// Has somebody look at what is written.
+    async fn look(&mut self) -> Result<(), UploadError> {
         if self.watch.must_ask(self.written) {
             Box::pin(self.settle()).await?;
         }
         self.watch.written(self.written, self.is_checked).await
     }
 
+    /// Waits for the oldest write.
     async fn settle_write(&mut self) -> Result<(), UploadError> {
-        match self.write.take() {
-            Some(mut write) => {
-                let outcome = write.outcome().await.map_err(UploadError::from);
-                self.wrote(outcome).await
-            }
-            None => Ok(()),
-        }
+        let outcome = written(&mut self.writes).await;
+        self.wrote(outcome).await
     }
 
     /// Writes everything that was admitted.
     pub(crate) async fn write(&mut self) -> Result<(), UploadError> {
-        self.settle_write().await?;
         self.pending_since = None;
-        self.writing = self.pending.end();
-        let gathered = std::mem::replace(&mut self.pending, self.writer.gather(self.writing));
-        let outcome = if gathered.is_empty() { Ok(()) } else { self.writer.write(gathered).await };
-        self.wrote(outcome.map_err(UploadError::from)).await
+        if !self.pending.is_empty() {
+            let next = self.writer.gather(self.pending.end());
+            let gathered = std::mem::replace(&mut self.pending, next);
+            let end = gathered.end();
+            self.writes.push_back((self.writer.begin_write(gathered), end));
+        }
+        // Ends: none is begun here.
+        while !self.writes.is_empty() {
+            self.settle_write().await?;
+        }
+        // Also at what was written before it was verified.
+        self.look().await
     }
 
     /// Nothing that this body brought counts.
     pub(crate) fn forget(&mut self) {
         self.pending = self.writer.gather(self.start);
         self.written = self.start;
-        self.writing = self.start;
+        // They come to their end, and are waited for, so that nothing is written behind what is cut off.
+        self.writes.iter_mut().for_each(|(_, end)| *end = self.start);
         self.admitted = self.start;
         self.writeback_end = self.start;
         self.unrecorded_since = None;
@@ -433,10 +448,10 @@ async fn under_way(work: &mut Option<UnderWay>) -> Result<(), UploadError> {
     }
 }
 
-/// The same of a write.
-async fn written(write: &mut Option<Writing>) -> Result<(), UploadError> {
-    match write {
-        Some(write) => Ok(write.outcome().await?),
+/// The same of the oldest write.
+async fn written(writes: &mut VecDeque<(Writing, u64)>) -> Result<(), UploadError> {
+    match writes.front_mut() {
+        Some((write, _)) => Ok(write.outcome().await?),
         None => std::future::pending().await,
     }
 }

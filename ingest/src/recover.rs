@@ -52,6 +52,11 @@ pub(crate) fn is_left_to_us(upload: &Upload, is_staged: bool) -> bool {
 pub(crate) async fn finish(state: State, upload: Upload) {
     let finished = match upload.kind {
         UploadKind::Final if !upload.is_full => concat::begin(&state, upload.id).await,
+        UploadKind::Final => match complete::resume(&state, &upload).await {
+            // Its parts are kept until it is complete.
+            Err(UploadError::Lost) => concat::begin(&state, upload.id).await,
+            other => other,
+        },
         _ => complete::resume(&state, &upload).await,
     };
     match finished {

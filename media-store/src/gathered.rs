@@ -65,6 +65,11 @@ impl Gathered {
         Self { offset, bytes: 0, area: None, pieces: Vec::new(), areas }
     }
 
+    /// Where the first octet goes.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// Where the octet behind the last one goes.
     pub fn end(&self) -> u64 {
         self.offset + self.bytes as u64

@@ -32,6 +32,7 @@ pub mod disk;
 mod error;
 mod folder;
 mod gathered;
+mod lane;
 pub mod layout;
 mod multipart;
 mod reading;

@@ -15,12 +15,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use domain::UploadId;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 
 use crate::disk::{self, Disk};
 use crate::error::blocking;
 use crate::folder::make_dirs;
 use crate::gathered::Gathered;
+use crate::lane::{Lane, Outcome};
 use crate::multipart;
 
 /// Octets that one step of a scan or a copy handles: a step cannot be interrupted.
@@ -95,12 +96,13 @@ pub struct Writer {
     disk: Disk,
     gate: Arc<Gate>,
     epoch: u64,
+    lane: Lane,
 }
 
-/// A write under way; it comes to its end also when this is dropped.
+/// A write under way, or waiting for those before it; it comes to its end also when this is dropped.
 #[derive(Debug)]
 pub struct Writing {
-    done: JoinHandle<io::Result<Option<()>>>,
+    done: oneshot::Receiver<Outcome>,
     upload: UploadId,
 }
 
@@ -161,7 +163,8 @@ impl Staging {
                 disk.cut(&file, &path, durable_bytes)?;
             }
             let epoch = *epoch;
-            Ok(Ok(Writer { upload, path: path.into(), file: Arc::new(file), disk, gate: gate.clone(), epoch }))
+            let (path, file, lane) = (path.into(), Arc::new(file), Lane::default());
+            Ok(Ok(Writer { upload, path, file, disk, gate: gate.clone(), epoch, lane }))
         };
         let claimed = blocking(claim).await.map_err(|source| StagingError::Io { action: "open", upload, source })?;
         claimed.map_err(|found_bytes| StagingError::Lost { upload, found_bytes, expected_bytes: durable_bytes })
@@ -308,11 +311,14 @@ impl Writer {
         self.begin_write(gathered).outcome().await
     }
 
-    /// Begins to write what has gathered.
+    /// Begins to write what has gathered, as soon as what was begun before is written. Behind what could not be written
+    /// nothing is, until its place is written.
     pub fn begin_write(&self, gathered: Gathered) -> Writing {
-        let (writer, upload) = (self.clone(), self.upload);
-        let write = move |writer: &Self| writer.disk.write(&writer.file, &writer.path, &gathered);
-        Writing { done: tokio::task::spawn_blocking(move || writer.unless_taken_over(write)), upload }
+        let writer = self.clone();
+        let write = move |gathered: &Gathered| {
+            writer.unless_taken_over(|writer| writer.disk.write(&writer.file, &writer.path, gathered))
+        };
+        Writing { done: self.lane.add(gathered, write), upload: self.upload }
     }
 
     /// Copies octets of another staged file, from `offset` of that to `at` of this one, without moving
@@ -420,7 +426,7 @@ impl Writer {
 impl Writing {
     /// Whether it is over; unlike who waits, who asks is not woken when it is.
     pub fn is_over(&self) -> bool {
-        self.done.is_finished()
+        !self.done.is_empty()
     }
 
     /// Waits until it is over. May be dropped and waited for again, until it has answered.

@@ -74,7 +74,7 @@ impl Progress {
 
 impl Memory {
     /// The memory of this version of this file on this server: another length or time of change is
-    /// another upload.
+    /// another upload, also where somebody has put the time of the last writing back.
     pub(super) fn of(dir: &Path, server: &Url, source: &Source) -> Self {
         let mut hash = Sha256::new();
         for part in [server.as_str().as_bytes(), source.path.as_os_str().as_encoded_bytes()] {
@@ -83,6 +83,7 @@ impl Memory {
         }
         hash.update(source.bytes.to_be_bytes());
         hash.update(source.modified_ns.to_be_bytes());
+        hash.update(source.changed_ns.to_be_bytes());
         let name: String = hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
         let path = dir.join("uploads").join(name + ".json");
         Self { path, file: source.path.clone(), server: server.clone() }

@@ -1,5 +1,6 @@
 //! The file that is sent, as it was when the command began.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -22,6 +23,8 @@ pub(super) struct Source {
     pub(super) bytes: u64,
     /// When it was last changed, in nanoseconds since 1970.
     pub(super) modified_ns: u128,
+    /// When anything about it last changed, in nanoseconds since 1970: nobody can set that time back.
+    pub(super) changed_ns: i128,
 }
 
 impl Source {
@@ -29,8 +32,10 @@ impl Source {
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let path = std::fs::canonicalize(path).context("cannot be found")?;
         let (bytes, modified_ns) = measure(&path)?;
+        let meta = std::fs::metadata(&path).context("cannot be examined")?;
+        let changed_ns = i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec());
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Self { path, name, bytes, modified_ns })
+        Ok(Self { path, name, bytes, modified_ns, changed_ns })
     }
 
     /// Refuses a file that was changed since it was opened: a mixture of two versions plays nowhere.

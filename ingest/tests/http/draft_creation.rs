@@ -198,6 +198,9 @@ async fn lengths_that_contradict_each_other_are_an_inconsistent_upload_length() 
         assert_eq!(answer.header("upload-complete"), Some("?0"));
     };
     check(server.call(post("?1", "4", "abc")).await);
+    let too_long = server.call(post("?1", "999999999999999", "abc")).await;
+    assert_eq!((too_long.status.as_u16(), too_long.code().as_str()), (413, "upload_too_large"));
+    assert!(too_long.header("upload-limit").is_some(), "tells the limits, whatever else is wrong");
     check(server.call(post("?1", "2", "abc")).await);
     let upload = server.careful(Some(6)).await;
     check(server.append(upload, 0, "?1", "abc").await);

@@ -217,6 +217,33 @@ fn staged_bytes(ground: &Ground, upload: domain::UploadId) -> u64 {
 }
 
 #[tokio::test]
+async fn a_whole_takes_no_room_on_a_full_disk_and_is_put_together_when_there_is_some() {
+    let (ground, meter) = metered(eager(SyncPolicy::Interval)).await;
+    let file = noise(300_000);
+    let mut parts = Vec::new();
+    for octets in file.chunks(150_000) {
+        let headers = [("upload-length", "150000"), ("upload-concat", "partial")];
+        let part = ground.send(request("POST", "/uploads", &headers, Body::empty())).await.id();
+        assert_eq!(ground.patch(part, 0, octets.to_vec()).await.offset(), Some(150_000));
+        parts.push(format!("/uploads/{part}"));
+    }
+    meter.is_full.store(true, Ordering::SeqCst);
+    let concat = format!("final;{}", parts.join(" "));
+    let created = ground.send(request("POST", "/uploads", &[("upload-concat", &*concat)], Body::empty())).await;
+    assert_eq!(created.status, 201, "{}", created.body);
+    let whole = created.id();
+    for _ in 0..2 {
+        assert_eq!(ground.upload(whole).await.state, UploadState::Open);
+        assert_eq!(staged_bytes(&ground, whole), 0, "the catalogue may need it");
+        ingest::look_after(&ground.state).await.expect("goes");
+    }
+    meter.is_full.store(false, Ordering::SeqCst);
+    ingest::look_after(&ground.state).await.expect("goes");
+    assert_eq!(ground.upload(whole).await.state, UploadState::Complete);
+    assert!(ground.source(ground.asset(whole).await.id).await == file);
+}
+
+#[tokio::test]
 async fn a_full_disk_gets_some_of_what_is_not_recorded_back_for_the_catalogue() {
     let (ground, meter) = metered(Limits { sync: SyncPolicy::End, ..Limits::default() }).await;
     let (upload, file) = (ground.create(20_000_000).await, noise(20_000_000));

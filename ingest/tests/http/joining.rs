@@ -174,7 +174,10 @@ async fn unfinished(ground: &Ground, parts: &[UploadId], length: u64, staged: &[
 }
 
 async fn record(ground: &Ground, id: UploadId, offset: u64) {
-    let advance = Advance { id, offset, expires_at: None, is_full: false };
+    advance(ground, Advance { id, offset, expires_at: None, is_full: false }).await;
+}
+
+async fn advance(ground: &Ground, advance: Advance) {
     let now = ground.state.clock.now();
     ground.state.catalog.advance_uploads(&[advance], now).await.expect("answers").remove(0).expect("advances");
 }
@@ -207,12 +210,15 @@ enum Killed {
     StoredWithoutParts,
     /// Its file is gone, of which some was recorded.
     Lost,
+    /// The same when all of it was.
+    FullAndLost,
 }
 
 #[tokio::test]
 async fn a_whole_that_was_killed_before_it_was_recorded_is_complete_at_the_next_start() {
     let file = noise(250_000);
-    for killed in [Killed::Joined, Killed::Linked, Killed::Stored, Killed::StoredWithoutParts, Killed::Lost] {
+    let ways = [Killed::Joined, Killed::Linked, Killed::Stored, Killed::StoredWithoutParts, Killed::Lost];
+    for killed in ways.into_iter().chain([Killed::FullAndLost]) {
         let ground = Ground::new().await;
         let parts = [complete_part(&ground, &file[..100_000]).await, complete_part(&ground, &file[100_000..]).await];
         let id = unfinished(&ground, &parts, 250_000, &file).await;
@@ -230,6 +236,10 @@ async fn a_whole_that_was_killed_before_it_was_recorded_is_complete_at_the_next_
             }
             Killed::Lost => {
                 record(&ground, id, 180_000).await;
+                std::fs::remove_file(&staged).expect("removes");
+            }
+            Killed::FullAndLost => {
+                advance(&ground, Advance { id, offset: 249_999, expires_at: None, is_full: true }).await;
                 std::fs::remove_file(&staged).expect("removes");
             }
         }

@@ -1,5 +1,7 @@
 //! The client and the real server, with a bad line between them.
 
+use std::time::UNIX_EPOCH;
+
 use axum::routing::get;
 use http::StatusCode;
 
@@ -145,6 +147,15 @@ fn another_version_of_a_file_is_another_upload() {
     std::fs::write(&path, b"three").expect("writes");
     let second = Source::open(&path).expect("opens");
     assert_eq!(Memory::of(dir.path(), &server, &second).recall(), None);
+    // As some copies do: of the same length, and written at the same time, as they say.
+    let written = UNIX_EPOCH + Duration::from_nanos(u64::try_from(first.modified_ns).expect("fits"));
+    // The clock of a file system may be as coarse as that of the kernel.
+    std::thread::sleep(Duration::from_millis(20));
+    std::fs::write(&path, b"two").expect("writes");
+    std::fs::File::options().write(true).open(&path).expect("opens").set_modified(written).expect("is set");
+    let third = Source::open(&path).expect("opens");
+    assert_eq!((third.bytes, third.modified_ns), (first.bytes, first.modified_ns));
+    assert_eq!(Memory::of(dir.path(), &server, &third).recall(), None);
 }
 
 #[tokio::test]
