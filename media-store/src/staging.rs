@@ -314,11 +314,9 @@ impl Writer {
     /// Begins to write what has gathered, as soon as what was begun before is written. Behind what could not be written
     /// nothing is, until its place is written.
     pub fn begin_write(&self, gathered: Gathered) -> Writing {
-        let writer = self.clone();
-        let write = move |gathered: &Gathered| {
-            writer.unless_taken_over(|writer| writer.disk.write(&writer.file, &writer.path, gathered))
-        };
-        Writing { done: self.lane.add(gathered, write), upload: self.upload }
+        let (writer, offset) = (self.clone(), gathered.offset());
+        let write = move || writer.unless_taken_over(|writer| writer.disk.write(&writer.file, &writer.path, &gathered));
+        Writing { done: self.lane.add(offset, write), upload: self.upload }
     }
 
     /// Copies octets of another staged file, from `offset` of that to `at` of this one, without moving
