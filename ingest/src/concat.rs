@@ -323,8 +323,10 @@ async fn put_together(
     let outcome = join.append_all(parts, length).await;
     let recorded = join.recorded;
     if matches!(outcome, Err(UploadError::OutOfSpace)) {
-        // The catalogue needs room too, even to note that the whole is given up. The parts have all of it.
-        intake::cut(&writer, recorded).await;
+        // The catalogue needs room too, even to note that the whole is given up. The parts have all of it. Where nothing
+        // more was recorded, what was there before stays: none, of a file that was lost.
+        let kept = if recorded > upload.offset { recorded } else { joined };
+        intake::cut(&writer, kept).await;
     }
     outcome?;
     drop(permit);
