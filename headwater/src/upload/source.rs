@@ -31,16 +31,16 @@ impl Source {
     /// A regular file.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let path = std::fs::canonicalize(path).context("cannot be found")?;
-        let (bytes, modified_ns) = measure(&path)?;
-        let meta = std::fs::metadata(&path).context("cannot be examined")?;
-        let changed_ns = i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec());
+        let (bytes, modified_ns, changed_ns) = measure(&path)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Ok(Self { path, name, bytes, modified_ns, changed_ns })
     }
 
     /// Refuses a file that was changed since it was opened: a mixture of two versions plays nowhere.
     pub(super) fn check_unchanged(&self) -> anyhow::Result<()> {
-        let is_same = measure(&self.path)? == (self.bytes, self.modified_ns);
+        // Another name or another owner is no other content.
+        let (bytes, modified_ns, _) = measure(&self.path)?;
+        let is_same = (bytes, modified_ns) == (self.bytes, self.modified_ns);
         anyhow::ensure!(is_same, "was changed while it was being sent; send it again");
         Ok(())
     }
@@ -105,9 +105,11 @@ impl Source {
     }
 }
 
-fn measure(path: &Path) -> anyhow::Result<(u64, u128)> {
+/// Its length, when it was written to, and when anything about it changed.
+fn measure(path: &Path) -> anyhow::Result<(u64, u128, i128)> {
     let meta = std::fs::metadata(path).context("cannot be examined")?;
     anyhow::ensure!(meta.is_file(), "is not a regular file");
     let modified = meta.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    Ok((meta.len(), modified.map_or(0, |time| time.as_nanos())))
+    let changed_ns = i128::from(meta.ctime()) * 1_000_000_000 + i128::from(meta.ctime_nsec());
+    Ok((meta.len(), modified.map_or(0, |time| time.as_nanos()), changed_ns))
 }
