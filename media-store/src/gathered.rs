@@ -21,11 +21,11 @@ const BLOCK_BYTES: usize = 4096;
 /// Fewer octets than this are cheaper through the cache, and lie where they came.
 const AREA_WORTH_BYTES: usize = 128 << 10;
 /// Octets of one write: whole blocks, enough to keep a disk busy, few enough for many uploads at once.
-pub const WRITE_BYTES: usize = 1 << 20;
+pub const WRITE_BYTES: usize = 2 << 20;
 /// Areas in use at a time; beyond that, octets lie where they came.
 const AREAS_MAX: usize = 64;
-/// Areas that are kept for the next writes.
-const AREAS_KEPT_MAX: usize = 4;
+/// Areas that are kept for the next writes: what one body takes.
+const AREAS_KEPT_MAX: usize = 3;
 /// So few octets are not worth the large buffer they may be a part of.
 const DETACHED_BYTES_MAX: usize = 8 << 10;
 

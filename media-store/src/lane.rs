@@ -1,7 +1,8 @@
 //! Writes of one file that follow one another without a pause.
 //!
 //! A disk stands still from the end of a write until somebody has woken up, looked, and begun the next one. So the next
-//! one waits in a line, and whoever has done a write takes it from there.
+//! one waits in a line, and whoever has done a write has it begun before anything else. Another thread does that one:
+//! who is told of the first write runs at once, on this thread's processor, and would keep this thread from it.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -43,16 +44,28 @@ impl Lane {
         let (done, outcome) = oneshot::channel();
         let mut queue = self.queue();
         queue.waiting.push_back(Job { offset, write: Box::new(write), done });
-        if !std::mem::replace(&mut queue.is_busy, true) {
-            let turn = Turn { lane: self.clone(), is_over: false };
-            // Dropped, and never run, where the runtime is about to end.
-            tokio::task::spawn_blocking(move || turn.run());
+        let is_busy = std::mem::replace(&mut queue.is_busy, true);
+        drop(queue);
+        if !is_busy {
+            self.begin_next();
         }
         outcome
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a thread do what waits longest. For whom the line is busy, and nobody else.
+    fn begin_next(&self) {
+        let mut queue = self.queue();
+        let Some(job) = queue.waiting.pop_front() else {
+            queue.is_busy = false;
+            return;
+        };
+        let is_behind_a_failure = queue.broken_at.is_some_and(|at| job.offset > at);
+        drop(queue);
+        Turn { lane: self.clone(), is_behind_a_failure, is_over: false }.begin(job);
     }
 }
 
@@ -62,41 +75,33 @@ impl fmt::Debug for Lane {
     }
 }
 
-/// The right to do what waits.
+/// The right to write, and the duty to pass it on.
 struct Turn {
     lane: Lane,
+    is_behind_a_failure: bool,
     is_over: bool,
 }
 
 impl Turn {
-    fn run(mut self) {
-        // Ends with the line.
-        while let Some((job, is_behind_a_failure)) = self.next() {
-            let Job { offset, write, done } = job;
-            // What it writes is dropped, and its memory free, before anybody hears of it.
-            let outcome = if is_behind_a_failure {
-                drop(write);
-                Err(io::Error::other("what comes before it could not be written"))
-            } else {
-                let outcome = write();
-                self.lane.queue().broken_at = outcome.is_err().then_some(offset);
-                outcome
-            };
-            // Nobody need want to.
-            let _ = done.send(outcome);
-        }
+    /// Nobody holds the line: where the runtime is about to end this is dropped, and never run.
+    fn begin(self, job: Job) {
+        tokio::task::spawn_blocking(move || self.run(job));
     }
 
-    fn next(&mut self) -> Option<(Job, bool)> {
-        let mut queue = self.lane.queue();
-        let job = queue.waiting.pop_front();
-        let Some(job) = job else {
-            queue.is_busy = false;
-            self.is_over = true;
-            return None;
+    fn run(mut self, Job { offset, write, done }: Job) {
+        // What it writes is dropped, and its memory free, before anybody hears of it.
+        let outcome = if self.is_behind_a_failure {
+            drop(write);
+            Err(io::Error::other("what comes before it could not be written"))
+        } else {
+            let outcome = write();
+            self.lane.queue().broken_at = outcome.is_err().then_some(offset);
+            outcome
         };
-        let is_behind_a_failure = queue.broken_at.is_some_and(|at| job.offset > at);
-        Some((job, is_behind_a_failure))
+        self.is_over = true;
+        self.lane.begin_next();
+        // Nobody need want to.
+        let _ = done.send(outcome);
     }
 }
 
