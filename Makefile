@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-origin contract fuzz web
+.PHONY: help demo test check bench bench-origin contract fuzz order web
 
 # Settings of `make demo`; `make demo PORT=0 FILE=clip.mkv`.
 PORT ?= 8080
@@ -53,6 +53,11 @@ contract: ## Ask a running server all its OpenAPI document allows, and more (sch
 fuzz: ## Feed the upload server and the engine nonsense, FUZZ_SECONDS=600 for each target
 	@tools/setup.sh fuzz
 	@tools/fuzz.sh $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+order: ## Note anew which functions a server runs, so that releases lay them side by side (docs/adr/0057)
+	@tools/setup.sh order
+	@tools/web.sh build
+	@tools/function-order.sh
 
 web: ## Build the pages into web/dist
 	@tools/web.sh build

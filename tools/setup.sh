@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs by apt what a task of the Makefile needs and this machine lacks; does nothing when nothing is missing.
 #
-# Usage: tools/setup.sh build|demo|test|check|bench|origin|fuzz
+# Usage: tools/setup.sh build|demo|test|check|bench|origin|order|fuzz
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/lib.sh
@@ -48,6 +48,7 @@ case $task in
     fuzz) wanted+=(ffmpeg) ;;
     check) wanted+=(python3 python3-venv) ;;
     bench) wanted+=(ffmpeg python3 time) ;;
+    order) wanted+=(ffmpeg python3 curl openssl procps valgrind) ;;
     origin) wanted+=(nginx-light wrk nghttp2-client openssl util-linux) ;;
     *) fail "unknown task: $task" ;;
 esac
