@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::Path;
+use std::process::Command;
 
 /// The functions that a server runs: docs/adr/0057-functions-that-are-run-lie-together.md.
 const ORDER: &str = "functions.order";
@@ -24,12 +25,20 @@ fn main() {
     }
 }
 
-/// Whether this is a release that Rust's own LLD links, as it does for this target where nobody chose another linker.
-/// Others do not know the option.
+/// Whether this is a release that Rust's own LLD links, as it does for this target where nobody chose another linker and
+/// the toolchain brings it. Others do not know the option.
 fn links_with_lld() -> bool {
     let flags = value("CARGO_ENCODED_RUSTFLAGS");
     let has_other = !value("RUSTC_LINKER").is_empty() || flags.contains("linker") || flags.contains("fuse-ld");
-    value("PROFILE") == "release" && value("TARGET") == "x86_64-unknown-linux-gnu" && !has_other
+    value("PROFILE") == "release" && value("TARGET") == "x86_64-unknown-linux-gnu" && !has_other && brings_lld()
+}
+
+/// Toolchains of some distributions do not.
+#[expect(clippy::disallowed_methods, reason = "only the compiler knows where it lies")]
+fn brings_lld() -> bool {
+    let sysroot = Command::new(value("RUSTC")).args(["--print", "sysroot"]).output();
+    let sysroot = sysroot.ok().and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
+    Path::new(sysroot.trim()).join("lib/rustlib/x86_64-unknown-linux-gnu/bin/gcc-ld/ld.lld").exists()
 }
 
 /// A variable that cargo sets for build scripts; empty where it sets none.

@@ -174,4 +174,15 @@ mod tests {
         }
         assert!(outcome.expect("is told").is_ok());
     }
+
+    #[test]
+    fn a_runtime_that_has_ended_leaves_nobody_waiting() {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let (lane, handle) = (Lane::default(), runtime.handle().clone());
+        runtime.shutdown_background();
+        let _entered = handle.enter();
+        for offset in [0, 10] {
+            assert!(lane.add(offset, || panic!("it is not written")).blocking_recv().is_err());
+        }
+    }
 }
